@@ -1,0 +1,69 @@
+package kmod
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Conntrack is the module that ctkeeper is about.
+const Conntrack = "nf_conntrack"
+
+// State says whether a module's code is in the kernel.
+type State string
+
+// The states of a module.
+const (
+	Loaded  State = "loaded"
+	BuiltIn State = "built-in"
+	Absent  State = "absent"
+)
+
+// Module is what one look found.
+type Module struct {
+	State State
+	// Instance tells one load from the next: the inode number of the module's
+	// directory in sysfs, which every load makes anew. 0 when absent.
+	Instance uint64
+	// Settling is true while the kernel is still loading or unloading it: look
+	// again shortly.
+	Settling bool
+}
+
+// Look tells the state of a module below root from /sys/module (the kernel's
+// Documentation/ABI/testing/sysfs-module). A module in the kernel image has a
+// directory without initstate; one that is coming or going counts as absent
+// until it is live. Where /sys/module cannot be seen at all, nf_conntrack counts
+// as built in when its sysctl is there.
+func Look(root, name string) Module {
+	if root == "" {
+		root = "/"
+	}
+	dir := filepath.Join(root, "sys/module", name)
+	info, err := os.Stat(dir)
+	if err != nil {
+		_, noSysfs := os.Stat(filepath.Dir(dir))
+		_, noSysctl := os.Stat(filepath.Join(root, "proc/sys/net/netfilter", name+"_max"))
+		if noSysfs != nil && noSysctl == nil {
+			return Module{State: BuiltIn}
+		}
+		return Module{State: Absent}
+	}
+	instance := uint64(0)
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		instance = stat.Ino
+	}
+	initstate, err := os.ReadFile(filepath.Join(dir, "initstate"))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return Module{State: BuiltIn, Instance: instance}
+	case err != nil: // ENODEV: it went while we looked
+		return Module{State: Absent, Settling: true}
+	case strings.TrimSpace(string(initstate)) == "live":
+		return Module{State: Loaded, Instance: instance}
+	default:
+		return Module{State: Absent, Settling: true}
+	}
+}

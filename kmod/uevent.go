@@ -1,0 +1,36 @@
+package kmod
+
+import (
+	"bytes"
+	"strings"
+)
+
+// Uevent is the kernel's word that a module came or went
+// (lib/kobject_uevent.c). It is a hint to look, never a state.
+type Uevent struct {
+	// Action is "add" or "remove".
+	Action string
+	// Module is the module's name, as below /sys/module.
+	Module string
+}
+
+// ParseUevent reads one message of NETLINK_KOBJECT_UEVENT: a header
+// ACTION@DEVPATH and KEY=VALUE fields, each ended by NUL. It reports false for
+// anything but a module's add or remove whose fields agree with its header.
+func ParseUevent(message []byte) (Uevent, bool) {
+	fields := bytes.Split(bytes.TrimSuffix(message, []byte{0}), []byte{0})
+	action, path, ok := strings.Cut(string(fields[0]), "@")
+	name, isModule := strings.CutPrefix(path, "/module/")
+	if !ok || !isModule || name == "" || strings.Contains(name, "/") || action != "add" && action != "remove" {
+		return Uevent{}, false
+	}
+	want := map[string]string{"ACTION": action, "DEVPATH": path, "SUBSYSTEM": "module"}
+	for _, field := range fields[1:] {
+		key, value, _ := strings.Cut(string(field), "=")
+		if expected, known := want[key]; known && value != expected {
+			return Uevent{}, false
+		}
+		delete(want, key)
+	}
+	return Uevent{Action: action, Module: name}, len(want) == 0
+}

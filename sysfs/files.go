@@ -1,0 +1,207 @@
+package sysfs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// maxValue is more than any sysctl prints: one page.
+const maxValue = 4096
+
+// Files reads and writes the kernel's setting files below a root directory.
+// It keeps them open between reads: a look then costs one pread(2) a setting.
+// Descriptors that die with the module (ENOENT and its like after an unload or a
+// reload) are opened again; open ones do not pin the module.
+//
+// A Files is safe for use by several goroutines.
+type Files struct {
+	root     string
+	readOnly bool
+
+	mu   sync.Mutex
+	open map[string]handle
+	buf  [maxValue]byte
+}
+
+type handle struct {
+	*os.File
+	writable bool
+}
+
+// NewFiles gives the setting files of the system below root; the empty root is
+// the running system.
+func NewFiles(root string) *Files {
+	return &Files{root: rooted(root), open: map[string]handle{}}
+}
+
+// NewReader is NewFiles for looking only: it opens nothing for writing, and its
+// Write fails with fs.ErrPermission.
+func NewReader(root string) *Files {
+	f := NewFiles(root)
+	f.readOnly = true
+	return f
+}
+
+func rooted(root string) string {
+	if root == "" {
+		return "/"
+	}
+	return root
+}
+
+// Close closes every file that is open. The Files can be used again.
+func (f *Files) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var errs []error
+	for path, h := range f.open {
+		errs = append(errs, h.Close())
+		delete(f.open, path)
+	}
+	return errors.Join(errs...)
+}
+
+// Read returns the setting's live value without white space around it. The hash
+// size comes from nf_conntrack_buckets and, where there is no such file, from
+// the module parameter.
+func (f *Files) Read(s *Setting) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	text, err := f.read(s.file)
+	if err != nil && s.param != "" {
+		if fromParam, perr := f.read(s.param); perr == nil {
+			return fromParam, nil
+		}
+	}
+	return text, err
+}
+
+// Figure returns a read-only figure of nf_conntrack, such as "count", by the
+// name of its file behind nf_conntrack_.
+func (f *Files) Figure(name string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.read(sysctlFile(name))
+}
+
+// Write gives value to the kernel in one write(2). The hash size goes through
+// nf_conntrack_buckets and, where that may not be written (kernels before 4.7),
+// through the module parameter. Errors are the kernel's, see Forbidden and Gone.
+func (f *Files) Write(s *Setting, value string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := f.write(s.file, value)
+	if s.param == "" || !(Forbidden(err) || Gone(err)) {
+		return err
+	}
+	if perr := f.write(s.param, value); perr != nil {
+		return errors.Join(err, perr)
+	}
+	return nil
+}
+
+func (f *Files) read(path string) (string, error) {
+	h, cached := f.open[path]
+	if !cached {
+		var err error
+		if h, err = f.openFile(path); err != nil {
+			return "", fmt.Errorf("cannot read setting: %w", err)
+		}
+	}
+	n, err := h.ReadAt(f.buf[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.forget(path)
+		if cached {
+			return f.read(path)
+		}
+		return "", fmt.Errorf("cannot read setting: %w", err)
+	}
+	return strings.TrimSpace(string(f.buf[:n])), nil
+}
+
+func (f *Files) write(path, value string) error {
+	h, cached := f.open[path]
+	if !cached || !h.writable {
+		f.forget(path)
+		var err error
+		if h, err = f.openFile(path); err != nil {
+			return fmt.Errorf("cannot write %s: %w", value, err)
+		}
+		if !h.writable {
+			return fmt.Errorf("cannot write %s: %w", value, f.refusal(path))
+		}
+	}
+	if f.root != "/" { // a plain file in a tree keeps the tail of a longer value
+		if err := h.Truncate(0); err != nil {
+			return fmt.Errorf("cannot write %s: %w", value, err)
+		}
+	}
+	_, err := h.WriteAt([]byte(value+"\n"), 0)
+	if err == nil {
+		return nil
+	}
+	if f.forget(path); cached && Gone(err) {
+		return f.write(path, value)
+	}
+	return fmt.Errorf("cannot write %s: %w", value, err)
+}
+
+// openFile opens a setting for reading and writing, or for reading alone where
+// writing is not allowed, and remembers it. Never with O_CREATE: in sysfs that
+// turns "no such file" into "permission denied".
+func (f *Files) openFile(path string) (handle, error) {
+	full := filepath.Join(f.root, path)
+	var h handle
+	var err error
+	if !f.readOnly {
+		h.writable = true
+		h.File, err = os.OpenFile(full, os.O_RDWR, 0)
+	}
+	if f.readOnly || Forbidden(err) {
+		h.writable = false
+		h.File, err = os.OpenFile(full, os.O_RDONLY, 0)
+	}
+	if err != nil {
+		return handle{}, err
+	}
+	f.open[path] = h
+	return h, nil
+}
+
+// refusal is why a setting cannot be opened for writing: the kernel's own word.
+func (f *Files) refusal(path string) error {
+	if f.readOnly {
+		return &fs.PathError{Op: "open", Path: filepath.Join(f.root, path), Err: fs.ErrPermission}
+	}
+	h, err := os.OpenFile(filepath.Join(f.root, path), os.O_WRONLY, 0)
+	if err == nil {
+		return h.Close()
+	}
+	return err
+}
+
+func (f *Files) forget(path string) {
+	if h, ok := f.open[path]; ok {
+		_ = h.Close() // nothing is buffered, and it may be dead already
+		delete(f.open, path)
+	}
+}
+
+// Forbidden reports whether err says that this process, in this place, may not
+// set the setting at all: EACCES, EPERM, EROFS, EOPNOTSUPP.
+func Forbidden(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EOPNOTSUPP)
+}
+
+// Gone reports whether err says that the setting is not there, or was there and
+// went with the module: ENOENT (sysctl), ENODEV (sysfs).
+func Gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)
+}

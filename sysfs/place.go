@@ -1,0 +1,30 @@
+package sysfs
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// WayOut says what keeps this process from writing settings where Forbidden
+// holds for err, and what a person can do about it.
+func (f *Files) WayOut(err error) string {
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		return "/proc/sys is read-only here, as in most containers: run ctkeeper on the host, or give it a writable /proc/sys"
+	case f.childNamespace():
+		return "hashsize, max and expect_max belong to the host's first network namespace: run ctkeeper there (on the host, or with the host's network)"
+	default:
+		return "writing needs CAP_NET_ADMIN over this network namespace: run ctkeeper as root or as its systemd service"
+	}
+}
+
+// childNamespace reports whether this is another network namespace than the
+// initial one: there the kernel leaves out net.nf_conntrack_max, the alias
+// (nf_conntrack_standalone_init_sysctl).
+func (f *Files) childNamespace() bool {
+	_, err := os.Stat(filepath.Join(f.root, sysctlFile("max")))
+	_, aliasErr := os.Stat(filepath.Join(f.root, aliasFile))
+	return err == nil && errors.Is(aliasErr, os.ErrNotExist)
+}
