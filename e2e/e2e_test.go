@@ -1,0 +1,141 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/e2e/rig"
+)
+
+// bootConfig is what the guest finds at boot, before any scenario runs.
+const bootConfig = `settings:
+  max: 200000
+  hashsize: 100000
+  expect_max: 4096
+  tcp_timeout_established: 2h
+`
+
+// reserve is kept free before the test's deadline, to end the machine and report.
+const reserve = 20 * time.Second
+
+// TestE2E boots one machine and reports every scenario as a subtest. A scenario
+// that was to run and did not report has failed; so has one that skipped.
+func TestE2E(t *testing.T) {
+	kernel := os.Getenv("KERNEL")
+	if kernel == "" {
+		kernel = "6.1"
+	}
+	machine, err := rig.Prepare(kernel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("kernel %s: Debian %s", kernel, machine.Kernel.Version)
+	dir := t.TempDir()
+	guest, expected := guestWithScenarios(t, dir)
+	run(t, machine, guest, expected)
+}
+
+func run(t *testing.T, machine *rig.Machine, guest rig.Guest, expected []string) {
+	ctx, cancel := withDeadline(t)
+	defer cancel()
+	missing := map[string]bool{}
+	for _, name := range expected {
+		missing[name] = true
+	}
+	var stray []string
+	result, err := machine.Boot(ctx, guest, func(out io.Reader) error {
+		return rig.Outcomes(out, func(o rig.Outcome) {
+			delete(missing, o.Name)
+			t.Run(o.Name, func(t *testing.T) { report(t, o) })
+		}, func(line string) { stray = append(stray, line) })
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	for _, name := range expected {
+		if missing[name] {
+			t.Run(name, func(t *testing.T) { t.Error("did not report: the guest ended before it, or while it ran") })
+		}
+	}
+	if t.Failed() {
+		t.Logf("outside of scenarios:\n%s", strings.Join(stray, "\n"))
+		t.Logf("end of the console:\n%s", result.Last("console.log", 30))
+	}
+	t.Logf("console and journal of the guest: %s", result.Dir)
+}
+
+func report(t *testing.T, o rig.Outcome) {
+	t.Logf("%s in the guest: %s\n%s", o.Result, o.Took, strings.Join(o.Log, "\n"))
+	if o.Result != "PASS" {
+		t.Fail()
+	}
+}
+
+func withDeadline(t *testing.T) (context.Context, context.CancelFunc) {
+	if deadline, ok := t.Deadline(); ok {
+		return context.WithDeadline(context.Background(), deadline.Add(-reserve))
+	}
+	return context.WithCancel(context.Background())
+}
+
+// guestWithScenarios builds the scenarios and installs ctkeeper for the overlay,
+// and asks the scenarios for their names.
+func guestWithScenarios(t *testing.T, dir string) (rig.Guest, []string) {
+	program := filepath.Join(dir, "scenarios")
+	pattern := os.Getenv("CTKEEPER_E2E_RUN")
+	if pattern == "" {
+		pattern = "."
+	}
+	command(t, ".", "go", "test", "-c", "-tags", "guest", "-trimpath", "-o", program, "./scenarios")
+	var expected []string
+	for name := range strings.FieldsSeq(command(t, ".", program, "-test.list", pattern)) {
+		expected = append(expected, name)
+	}
+	tree := filepath.Join(dir, "tree")
+	command(t, "..", "make", "--no-print-directory", "install", "DESTDIR="+tree, "PREFIX=/usr")
+	helpers := filepath.Join(dir, "helpers")
+	compileHelpers(t, helpers)
+	return rig.Guest{
+		Trees:   map[string]string{tree: "/", helpers: "/usr/lib/ctkeeper-e2e"},
+		Files:   map[string]string{"/etc/ctkeeper/ctkeeper.yaml": bootConfig},
+		Program: program,
+		Args:    []string{"-test.v=test2json", "-test.timeout=0", fmt.Sprintf("-test.run='%s'", pattern)},
+		Enable:  []string{"ctkeeper.service"},
+	}, expected
+}
+
+// compileHelpers builds every C file of helpers statically: the guest's C
+// library need not be the host's.
+func compileHelpers(t *testing.T, to string) {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	sources, _ := filepath.Glob("helpers/*.c")
+	for _, source := range sources {
+		name := strings.TrimSuffix(filepath.Base(source), ".c")
+		command(t, ".", "gcc", "-O2", "-Wall", "-Werror", "-static", "-o", filepath.Join(to, name), source)
+	}
+}
+
+func command(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, errs.String())
+	}
+	return string(out)
+}
