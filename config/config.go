@@ -1,0 +1,113 @@
+package config
+
+import (
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+// Mode says what the daemon does about drift.
+type Mode string
+
+// The modes, by their names in configurations.
+const (
+	// Enforce repairs drift.
+	Enforce Mode = "enforce"
+	// Observe reports drift and writes nothing.
+	Observe Mode = "observe"
+)
+
+// DefaultOrigin is the origin of a value that no file gives.
+const DefaultOrigin = "(default)"
+
+// GuardOff is the one value of guard in this version.
+const GuardOff = "off"
+
+// What enforcement.resync is and may be. It cannot be switched off: inotify is
+// blind to writes through another procfs instance, as from a container, and only
+// a periodic look finds those.
+const (
+	DefaultResync = 5 * time.Second
+	MinResync     = 100 * time.Millisecond
+	MaxResync     = time.Hour
+)
+
+// Config is one merged, validated configuration. It is not changed once loaded.
+type Config struct {
+	// Wants are the settings asked for, in catalogue order, then those that the
+	// catalogue does not know by name. What was "auto" is a number here.
+	Wants []sysfs.Want
+	// Module is what is asked of the module itself.
+	Module Module
+	// Mode is enforce unless configured.
+	Mode Mode
+	// Resync is how often to look without being told, MinResync to MaxResync.
+	Resync time.Duration
+	// Guard is GuardOff.
+	Guard string
+	// Metrics is where to serve metrics.
+	Metrics Metrics
+
+	// Files are the files read, in the order in which the later wins, as the host
+	// sees them (without the root directory). Empty: the embedded default.
+	Files []string
+	// Hidden are the files that were found and not read.
+	Hidden []Hidden
+	// Warnings are for people: files that look like drop-ins and are not read,
+	// sysctl names that look misspelt, values at odds with each other.
+	Warnings []string
+	// Origins has the place of every value that is neither a want nor a module
+	// parameter: "enforcement.mode" → "/etc/ctkeeper/ctkeeper.yaml:7", or
+	// DefaultOrigin. All such keys are present.
+	Origins map[string]string
+}
+
+// Module is the section of the same name.
+type Module struct {
+	// Load asks to load nf_conntrack at start when it is absent.
+	Load bool
+	// Parameters are load-time values for modprobe.d, sorted by name.
+	Parameters []Parameter
+}
+
+// Parameter is a load-time parameter of the module nf_conntrack.
+type Parameter struct {
+	Name string
+	// Value is as modprobe.d takes it: a decimal number, 0 or 1 for a bool.
+	Value string
+	// Origin is the place that asks, as file:line.
+	Origin string
+}
+
+// Metrics is the section of the same name.
+type Metrics struct {
+	// Listen is the address to serve on; empty is off, the one value of this
+	// version.
+	Listen string
+}
+
+// Hidden is a file that was found and not read.
+type Hidden struct {
+	File string `json:"file" yaml:"file"`
+	// Why is "hidden by FILE", "link to /dev/null" or "empty file".
+	Why string `json:"why" yaml:"why"`
+}
+
+// Keys of Origins, which are the dotted keys in the files.
+const (
+	keyModuleLoad    = "module.load"
+	keyMode          = "enforcement.mode"
+	keyResync        = "enforcement.resync"
+	keyGuard         = "guard"
+	keyMetricsListen = "metrics.listen"
+)
+
+// Want finds what is asked of the setting of this catalogue name.
+func (c *Config) Want(name string) (sysfs.Want, bool) {
+	for _, w := range c.Wants {
+		if w.Setting.Name == name {
+			return w, true
+		}
+	}
+	return sysfs.Want{}, false
+}

