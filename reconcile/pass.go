@@ -1,0 +1,329 @@
+package reconcile
+
+import (
+	"errors"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+const (
+	// A module that is coming or going is looked at again after this long,
+	// doubling: kernels before 5.11 announce a load before it is done.
+	firstSettling = 2 * time.Millisecond
+	maxSettling   = time.Second
+	// looks at the module that moves under our reading, before it is left to
+	// the next pass.
+	maxLooks = 3
+)
+
+// pass is one run of observe, diff, apply, record.
+type pass struct {
+	*Keeper
+	reasons   Reason
+	since     time.Time // the wake
+	now       time.Time
+	first     bool
+	moved     bool // the module came, went or was reloaded
+	denials   []denial
+}
+
+// denial is a want of rights, and the settings it keeps from being set.
+type denial struct {
+	err   error
+	why   string
+	names []string
+}
+
+// Pass makes one pass: it looks at everything, writes what differs, reads it
+// back and records what happened. since is when the reason for it arose.
+func (k *Keeper) Pass(reasons Reason, since time.Time) {
+	k.mu.Lock()
+	p := &pass{Keeper: k, reasons: reasons, since: since, now: time.Now(), first: !k.looked}
+	p.run()
+	summary := k.summary()
+	changed := p.first || summary != k.last
+	k.last = summary
+	k.mu.Unlock()
+
+	if changed && k.opts.Changed != nil {
+		k.opts.Changed()
+	}
+	if k.opts.Beat != nil {
+		k.opts.Beat()
+	}
+}
+
+func (p *pass) run() {
+	p.adopt()
+	seen := p.observe()
+	if p.moved || p.reasons.Has(Config) {
+		for _, kp := range p.keepings {
+			kp.refused = refusal{}
+		}
+	}
+	states, changes := Diff(p.adopted.Wants, seen)
+	for i, kp := range p.keepings {
+		p.follow(kp, states[i], seen.Readings[i])
+	}
+	for _, change := range changes {
+		p.handle(p.keepings[change.Index], change)
+	}
+	for _, d := range p.denials {
+		p.record(forbidden(p.now, d.names, d.why, p.wayOut(d.err)))
+	}
+	for _, kp := range p.keepings {
+		kp.fresh = false
+	}
+	p.at = p.now
+}
+
+// adopt takes over a desired state that was set since the last pass. What is
+// known of settings that stay is kept; settings that left are let go.
+func (p *pass) adopt() {
+	desired := p.desired.Load()
+	if desired == p.adopted {
+		return
+	}
+	known := map[string]*keeping{}
+	for _, kp := range p.keepings {
+		known[kp.want.Setting.Name] = kp
+	}
+	p.keepings = make([]*keeping, len(desired.Wants))
+	for i, want := range desired.Wants {
+		kp := known[want.Setting.Name]
+		if kp == nil {
+			kp = newKeeping(want)
+		}
+		kp.setWant(want)
+		p.keepings[i] = kp
+	}
+	p.adopted = desired
+}
+
+// observe looks at the module and reads every wanted setting. When the module
+// moves under the reading it looks again, so that a file that just went with
+// its module is not taken for one that this kernel never had.
+func (p *pass) observe() Observation {
+	seen := Observation{Readings: make([]Reading, len(p.adopted.Wants))}
+	for range maxLooks {
+		seen.Module = p.lookAtModule()
+		gone := false
+		for i, want := range p.adopted.Wants {
+			r := &seen.Readings[i]
+			r.Value, r.Err = p.opts.Kernel.Read(want.Setting)
+			gone = gone || r.Err != nil
+		}
+		if !gone || p.opts.Module() == seen.Module {
+			break
+		}
+	}
+	return seen
+}
+
+// lookAtModule follows the module, and has the watches set anew before anything
+// is read: a write between the watch and the reading is then seen twice, never
+// missed.
+func (p *pass) lookAtModule() Module {
+	found, before := p.opts.Module(), p.module
+	if found.Settling {
+		p.settling = min(max(2*p.settling, firstSettling), maxSettling)
+	} else {
+		p.settling = 0
+	}
+	if p.looked && found.Present == before.Present && found.Instance == before.Instance {
+		p.module = found
+		return found
+	}
+	if p.opts.ModuleMoved != nil {
+		p.opts.ModuleMoved()
+	}
+	if p.looked {
+		p.moved = true
+		if before.Present {
+			p.record(moduleMoved(p.now, KindModuleUnload, p.opts.ModuleName))
+		}
+		if found.Present {
+			p.loads++
+			p.record(moduleMoved(p.now, KindModuleLoad, p.opts.ModuleName))
+		}
+	}
+	p.looked, p.module = true, found
+	return found
+}
+
+// follow takes over a reading, and says what is worth saying of it.
+func (p *pass) follow(kp *keeping, state State, r Reading) {
+	kp.follow(state, r)
+	if state != Drifted {
+		p.calm(kp, r.Value)
+	}
+	switch state {
+	case Forbidden:
+		p.forbid(kp, r.Err)
+	case Failed:
+		if kp.refuse(Failed, r.Err.Error(), p.now) {
+			p.record(failed(p.event(kp, "")))
+		}
+	}
+}
+
+// calm ends a contest that has been over for long enough.
+func (p *pass) calm(kp *keeping, found string) {
+	since, drifts := kp.pace.since, kp.pace.drifts
+	if !kp.pace.calm(p.now) {
+		return
+	}
+	if kp.status.State == Contested {
+		kp.status.State = InSync
+		if kp.open {
+			kp.status.State = Drifted
+		}
+	}
+	p.record(settled(p.event(kp, found), drifts, p.now.Sub(since)))
+}
+
+// handle deals with one setting that is not as wanted.
+func (p *pass) handle(kp *keeping, change Change) {
+	news := kp.newDrift(change.Found, p.causeOf(kp), p.now)
+	if kp.held(p.now) {
+		kp.status.State, kp.status.Error = kp.refused.state, kp.refused.said
+		return
+	}
+	if p.adopted.Mode == Observe && !news {
+		p.calm(kp, change.Found)
+		return
+	}
+	act, began := kp.pace.drift(p.now)
+	e := p.event(kp, change.Found)
+	switch {
+	case began:
+		kp.status.State = Contested
+		p.record(contested(e))
+	case act && p.adopted.Mode == Observe:
+		e.Result = Observed
+		p.record(drifted(e))
+	case act:
+		p.repair(kp, change, e, news)
+	case news:
+		e.Quiet = true
+		p.record(drifted(e))
+	}
+}
+
+// repair writes the wanted value and reads it back.
+func (p *pass) repair(kp *keeping, change Change, e Event, news bool) {
+	e.Note = p.overfull(change)
+	if err := p.opts.Kernel.Write(kp.want.Setting, kp.want.Value); err != nil {
+		p.couldNot(kp, e, err)
+		return
+	}
+	now, err := p.opts.Kernel.Read(kp.want.Setting)
+	if err != nil {
+		p.couldNot(kp, e, err)
+		return
+	}
+	e.Duration = Duration(time.Since(p.since))
+	kp.status.Now, kp.refused = now, refusal{}
+	if kp.want.Satisfied(now) {
+		e.Result = Repaired
+		kp.open = false
+		kp.status.LastDrift.RepairedIn = e.Duration
+		if !kp.pace.contested() {
+			kp.status.State = InSync
+		}
+	} else {
+		// Somebody was faster, or the kernel keeps another value: the next pass
+		// sees which, and the pace bounds how often it tries.
+		e.Result, e.Error = NotRepaired, "after writing "+kp.want.Value+" the kernel shows "+now
+		kp.openFound = now
+		p.Wake(Write)
+	}
+	e.Quiet = kp.pace.contested()
+	if news || e.Result == Repaired {
+		p.record(drifted(e))
+	}
+}
+
+// couldNot sorts a failed write: no right to, gone with the module, or refused.
+func (p *pass) couldNot(kp *keeping, e Event, err error) {
+	switch {
+	case sysfs.Forbidden(err):
+		p.forbid(kp, err)
+	case sysfs.Gone(err):
+		kp.status.Now, kp.status.State, kp.open = "", Pending, false
+		p.Wake(ModuleMoved)
+	case kp.refuse(Failed, err.Error(), p.now):
+		e.Error = err.Error()
+		p.record(failed(e))
+	}
+}
+
+// forbid notes a want of rights; settings that lack them for the same reason
+// are said in one event.
+func (p *pass) forbid(kp *keeping, err error) {
+	why := reasonOf(err)
+	if !kp.refuse(Forbidden, why, p.now) {
+		return
+	}
+	name := kp.want.Setting.Name
+	for i := range p.denials {
+		if p.denials[i].why == why {
+			p.denials[i].names = append(p.denials[i].names, name)
+			return
+		}
+	}
+	p.denials = append(p.denials, denial{err: err, why: why, names: []string{name}})
+}
+
+func (p *pass) wayOut(err error) string {
+	if p.opts.WayOut == nil {
+		return "no right to"
+	}
+	return p.opts.WayOut(err)
+}
+
+// overfull warns when a new max is below the present number of connections.
+func (p *pass) overfull(change Change) string {
+	if change.Want.Setting.Name != "max" || p.opts.Count == nil || change.Want.Raises(change.Found) {
+		return ""
+	}
+	count, err := p.opts.Count()
+	limit, perr := strconv.ParseInt(change.Want.Value, 10, 64)
+	if err != nil || perr != nil || limit == 0 || count <= limit {
+		return ""
+	}
+	return "the table holds " + strconv.FormatInt(count, 10) + " connections, more than the new max: new ones are dropped until there are fewer"
+}
+
+func (p *pass) causeOf(kp *keeping) Cause {
+	switch {
+	case p.first:
+		return CauseStart
+	case kp.fresh:
+		return CauseConfig
+	case p.moved:
+		return CauseModuleLoad
+	case p.reasons.Has(Write):
+		return CauseWrite
+	default:
+		return CauseResync
+	}
+}
+
+func (p *pass) event(kp *keeping, found string) Event {
+	return Event{At: p.now, Setting: kp.want.Setting.Name, Want: kp.want.String(), Found: found, Cause: kp.cause}
+}
+
+func (p *pass) record(e Event) { p.opts.Recorder.Record(e) }
+
+// reasonOf is the kernel's own word in an error: "permission denied".
+func reasonOf(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	return err.Error()
+}
