@@ -1,0 +1,54 @@
+package systemd
+
+// The zap field keys. They are the contract between those who log and those who
+// read the journal: a key becomes the journal field CTKEEPER_ and the key in
+// upper case (systemd.journal-fields(7)).
+const (
+	// KeyEvent holds an Event; it also chooses the entry's MESSAGE_ID.
+	KeyEvent = "event"
+	// KeySetting holds the name of a setting without the nf_conntrack_ prefix.
+	KeySetting = "setting"
+	// KeyWant holds the value that the configuration asks for.
+	KeyWant = "want"
+	// KeyFound holds the value that was read from the kernel.
+	KeyFound = "found"
+	// KeyResult holds repaired, observed or failed.
+	KeyResult = "result"
+	// KeyCause holds start, config, module-load, write or resync.
+	KeyCause = "cause"
+	// KeyDuration holds a time.Duration; the journal has it as
+	// CTKEEPER_DURATION_USEC, an integer in microseconds.
+	KeyDuration = "duration"
+	// KeyError holds an error.
+	KeyError = "error"
+	// KeyFile holds the path of a file, with its line where that is known.
+	KeyFile = "file"
+	// KeyFiles holds the paths of several files.
+	KeyFiles = "files"
+	// KeyPath holds the path of the kernel's file for a setting.
+	KeyPath = "path"
+	// KeyModule holds the name of a kernel module.
+	KeyModule = "module"
+	// KeyState holds the state of a setting or of the module.
+	KeyState = "state"
+	// KeyCount holds how often something happened.
+	KeyCount = "count"
+	// KeySource holds the name of what woke a pass, or of a watcher.
+	KeySource = "source"
+	// KeyMode holds enforce or observe.
+	KeyMode = "mode"
+	// KeyVersion holds ctkeeper's version.
+	KeyVersion = "version"
+	// KeyHint holds the way out of a failure, for people.
+	KeyHint = "hint"
+	// KeyEntries holds how many connections the table has.
+	KeyEntries = "entries"
+	// KeyLimit holds how many connections the table may have.
+	KeyLimit = "limit"
+	// KeyByPID holds the process id of a foreign writer.
+	KeyByPID = "by_pid"
+	// KeyByComm holds the command name of a foreign writer.
+	KeyByComm = "by_comm"
+	// KeyByUnit holds the systemd unit or container of a foreign writer.
+	KeyByUnit = "by_unit"
+)

@@ -1,0 +1,287 @@
+package systemd
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+const maxExposure = 1.5
+
+// tool runs one of systemd's programs and gives its output. Without it the test
+// is skipped, except where CI says that it was installed.
+func tool(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s is not installed, and CI=true", name)
+		}
+		t.Skipf("%s is not installed (it comes with systemd)", name)
+	}
+	command := exec.Command(path, args...)
+	command.Env = append(os.Environ(), "LC_ALL=C", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=", "SYSTEMD_URLIFY=0")
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// install copies a file of this folder to a path below root; no file gives an
+// empty script.
+func install(t *testing.T, root, path, source string, mode os.FileMode) {
+	t.Helper()
+	data := []byte("#!/bin/sh\n")
+	if source != "" {
+		data = readFile(t, source)
+	}
+	target := filepath.Join(root, path)
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(target, data, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// directives gives what the unit says, the values of a repeated key in order.
+func directives(t *testing.T) map[string][]string {
+	t.Helper()
+	out := make(map[string][]string)
+	for line := range strings.Lines(string(readFile(t, "ctkeeper.service"))) {
+		key, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+		if ok && !strings.HasPrefix(key, "#") {
+			out[key] = append(out[key], value)
+		}
+	}
+	return out
+}
+
+func TestUnitVerify(t *testing.T) {
+	// Verify wants the programs that the unit names. They are not installed
+	// here, so it gets a root that has them and nothing else.
+	root := t.TempDir()
+	install(t, root, "usr/lib/systemd/system/ctkeeper.service", "ctkeeper.service", 0o644)
+	install(t, root, "usr/bin/ctkeeper", "", 0o755)
+	install(t, root, "bin/kill", "", 0o755)
+	out := tool(t, "systemd-analyze", "verify", "--root="+root, "ctkeeper.service")
+	// An unknown directive is a warning and exit status 0.
+	if strings.TrimSpace(out) != "" {
+		t.Errorf("systemd-analyze verify complains:\n%s", out)
+	}
+}
+
+func TestUnitSecurity(t *testing.T) {
+	out := tool(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "./ctkeeper.service")
+	match := regexp.MustCompile(`Overall exposure level for ctkeeper\.service: ([0-9.]+)`).FindStringSubmatch(out)
+	if match == nil {
+		t.Fatalf("no exposure level in:\n%s", out)
+	}
+	exposure, err := strconv.ParseFloat(match[1], 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("exposure level %.1f", exposure)
+	if exposure > maxExposure {
+		t.Errorf("exposure level %.1f, want at most %.1f:\n%s", exposure, maxExposure, out)
+	}
+}
+
+// Some of the sandbox would take from the daemon what it lives on; the unit's
+// comments say why.
+func TestUnitLeavesOut(t *testing.T) {
+	unit := directives(t)
+	for _, key := range []string{
+		"ProtectProc", "ProcSubset", "PrivatePIDs", "ProtectKernelTunables", "PrivateUsers",
+		"PrivateNetwork", "NetworkNamespacePath", "PrivateTmp", "RootDirectory", "RootImage", "DynamicUser",
+	} {
+		if values, ok := unit[key]; ok {
+			t.Errorf("the unit has %s=%s", key, strings.Join(values, " "))
+		}
+	}
+}
+
+// The contract of the unit, where a change would break a host.
+func TestUnitContract(t *testing.T) {
+	want := map[string][]string{
+		"Type":                     {"notify"},
+		"ExecStartPre":             {"+-/usr/bin/ctkeeper apply --module-only"},
+		"ExecStart":                {"/usr/bin/ctkeeper run"},
+		"Restart":                  {"on-failure"},
+		"RestartPreventExitStatus": {"77 78"},
+		"StartLimitIntervalSec":    {"0"},
+		"User":                     {"ctkeeper"},
+		"CapabilityBoundingSet":    {"CAP_NET_ADMIN"},
+		"AmbientCapabilities":      {"CAP_NET_ADMIN"},
+		"RuntimeDirectory":         {"ctkeeper"},
+		"RuntimeDirectoryPreserve": {"yes"},
+		"ReadWritePaths":           {"/proc/sys/net"},
+		"Wants":                    {"network-pre.target"},
+		"Before":                   {"network-pre.target", "shutdown.target"},
+	}
+	got := directives(t)
+	maps.DeleteFunc(got, func(key string, _ []string) bool { _, ok := want[key]; return !ok })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("unit (-want +got):\n%s", diff)
+	}
+}
+
+func TestSysusers(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tool(t, "systemd-sysusers", "--root="+root, absolute(t, "ctkeeper.sysusers"))
+	for _, file := range []string{"etc/passwd", "etc/group"} {
+		if data := readFile(t, filepath.Join(root, file)); !bytes.HasPrefix(data, []byte("ctkeeper:")) {
+			t.Errorf("no ctkeeper in /%s:\n%s", file, data)
+		}
+	}
+}
+
+// The drop-ins in the runtime directory stay root's, on each run of tmpfiles.
+func TestTmpfiles(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give a directory to another user")
+	}
+	root := t.TempDir()
+	for _, dir := range []string{"etc", "run"} {
+		if err := os.Mkdir(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tool(t, "systemd-sysusers", "--root="+root, absolute(t, "ctkeeper.sysusers"))
+	for range 2 {
+		if out := tool(t, "systemd-tmpfiles", "--root="+root, "--create", absolute(t, "ctkeeper.tmpfiles")); out != "" {
+			t.Errorf("systemd-tmpfiles complains:\n%s", out)
+		}
+	}
+	for path, isRoot := range map[string]bool{"run/ctkeeper": false, "run/ctkeeper/conf.d": true} {
+		uid := ownerOf(t, filepath.Join(root, path))
+		if (uid == 0) != isRoot {
+			t.Errorf("/%s belongs to uid %d", path, uid)
+		}
+	}
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	out, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// carries is what the journal entries of each kind are sure to have, as the doc
+// comments of the constants promise. journalctl -x shows the bare name of a field
+// that an entry does not have.
+func carries(event Event) []string {
+	switch event {
+	case EventDrift:
+		return []string{KeySetting, KeyWant, KeyFound, KeyResult, KeyCause}
+	case EventContested:
+		return []string{KeySetting, KeyWant, KeyFound}
+	case EventSettled:
+		return []string{KeySetting, KeyWant}
+	case EventConfigRefused:
+		return []string{KeyError}
+	case EventFailed:
+		return []string{KeySetting, KeyWant, KeyFound, KeyError}
+	case EventForbidden:
+		return []string{KeySetting, KeyError}
+	case EventTablePressure:
+		return []string{KeyEntries, KeyLimit}
+	case EventRefusedWrite:
+		return []string{KeySetting}
+	}
+	return nil
+}
+
+func TestCatalogFields(t *testing.T) {
+	texts := make(map[string]string)
+	for _, entry := range bytes.Split(readFile(t, "ctkeeper.catalog"), []byte("\n-- "))[1:] {
+		id, text, _ := strings.Cut(string(entry), "\n")
+		texts[id] = text
+	}
+	field := regexp.MustCompile(`@([A-Z_]+)@`)
+	for _, event := range Events() {
+		text, ok := texts[event.MessageID()]
+		if !ok {
+			t.Errorf("%s: the catalog has no entry -- %s", event, event.MessageID())
+			continue
+		}
+		delete(texts, event.MessageID())
+		for _, header := range []string{"Subject: ", "Defined-By: ctkeeper\n", "Support: https://", "Documentation: "} {
+			if !strings.Contains(text, header) {
+				t.Errorf("%s: the catalog entry has no line %q", event, header)
+			}
+		}
+		var known []string
+		for _, key := range carries(event) {
+			known = append(known, variableName(key))
+		}
+		for _, match := range field.FindAllStringSubmatch(text, -1) {
+			if !slices.Contains(known, match[1]) {
+				t.Errorf("%s: the catalog entry shows %s, which the journal entry may not have", event, match[0])
+			}
+		}
+	}
+	for id := range texts {
+		t.Errorf("the catalog entry %s belongs to no event", id)
+	}
+}
+
+func TestCatalogCompiles(t *testing.T) {
+	root := t.TempDir()
+	install(t, root, "usr/lib/systemd/catalog/ctkeeper.catalog", "ctkeeper.catalog", 0o644)
+	if err := os.MkdirAll(filepath.Join(root, "var/lib/systemd/catalog"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out := tool(t, "journalctl", "--root="+root, "--update-catalog"); out != "" {
+		t.Errorf("journalctl --update-catalog complains:\n%s", out)
+	}
+	var got []string
+	for line := range strings.Lines(tool(t, "journalctl", "--root="+root, "--no-pager", "--list-catalog")) {
+		id, _, _ := strings.Cut(line, " ")
+		got = append(got, id)
+	}
+	var want []string
+	for _, event := range Events() {
+		want = append(want, event.MessageID())
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ids in the compiled catalog (-want +got):\n%s", diff)
+	}
+}
+
+func ownerOf(t *testing.T, path string) uint32 {
+	t.Helper()
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		t.Fatal(err)
+	}
+	return stat.Uid
+}
