@@ -1,11 +1,104 @@
 package config
 
-import "github.com/ctkeeper/ctkeeper/sysfs"
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+const (
+	bucketBytes = 8   // one pointer, an hlist_nulls_head
+	entryBytes  = 384 // a struct nf_conn with its extensions, at most
+
+	// autoShare, autoLeast, autoMost and autoStep are how "max: auto" is sized:
+	// a full table takes 1/64 of RAM.
+	autoShare = 64
+	autoLeast = 32768
+	autoMost  = 8388608
+	autoStep  = 1024
+
+	// tableShare is the part of RAM that the buckets alone may take: 1/4. The
+	// kernel allocates them in one piece, and refuses to load the module where
+	// it cannot.
+	tableShare = 4
+)
 
 // Memory is what a want costs in bytes when the table is full: 8 a bucket of
 // hashsize, at most 384 an entry of max and expect_max. False for settings that
 // cost none, and for "no limit".
-func Memory(w sysfs.Want) (int64, bool) { return 0, false }
+func Memory(w sysfs.Want) (int64, bool) {
+	n, err := strconv.ParseInt(w.Value, 10, 64)
+	if err != nil || n <= 0 {
+		return 0, false
+	}
+	switch w.Setting.Name {
+	case nameHashsize:
+		return sysfs.RoundHashsize(n) * bucketBytes, true
+	case nameMax, nameExpectMax:
+		return n * entryBytes, true
+	}
+	return 0, false
+}
 
 // FormatBytes is a size for people: "2 MiB", "1.5 GiB".
-func FormatBytes(n int64) string { return "" }
+func FormatBytes(n int64) string {
+	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+	size, unit := float64(n), 0
+	for size >= 1024 && unit < len(units)-1 {
+		size, unit = size/1024, unit+1
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(size, 'f', 1, 64), ".0") + " " + units[unit]
+}
+
+// memory is the host's RAM in bytes, or why it is not known.
+type memory struct {
+	total int64
+	err   error
+}
+
+// readMemory reads MemTotal of proc/meminfo below the root.
+func readMemory(t tree) memory {
+	file, err := os.Open(t.real("/proc/meminfo"))
+	if err != nil {
+		return memory{err: fmt.Errorf("cannot read the host's memory: %w", err)}
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		rest, found := strings.CutPrefix(lines.Text(), "MemTotal:")
+		if !found {
+			continue
+		}
+		kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(rest, "kB")), 10, 48)
+		if err != nil || kib <= 0 {
+			break
+		}
+		return memory{total: kib * 1024}
+	}
+	return memory{err: fmt.Errorf("cannot read the host's memory: no MemTotal in %s", t.real("/proc/meminfo"))}
+}
+
+// autoMax is what "max: auto" comes to.
+func (m memory) autoMax() int64 {
+	n := m.total / autoShare / entryBytes
+	n = min(max(n, autoLeast), autoMost)
+	return n - n%autoStep
+}
+
+// autoHashsize is what "hashsize: auto" comes to beside a max of limit
+// connections, 0 for no limit: as many buckets, in at most 1/4 of RAM.
+func (m memory) autoHashsize(limit int64) int64 {
+	if limit <= 0 {
+		limit = m.autoMax()
+	}
+	step := sysfs.RoundHashsize(1)
+	most := m.mostBuckets()
+	return max(1, min(limit, most-most%step))
+}
+
+// mostBuckets is how many hash buckets fit in 1/4 of RAM.
+func (m memory) mostBuckets() int64 { return m.total / tableShare / bucketBytes }

@@ -1,0 +1,215 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// decoder turns one file into a layer. It goes on after an error, so that one
+// look shows all that is wrong.
+type decoder struct {
+	file, open string
+	layer      layer
+	warnings   []string
+	errs       Errors
+}
+
+// decode reads data, the content of file as the host sees it, to be opened as
+// open.
+func decode(file, open string, data []byte) (layer, []string, Errors) {
+	d := &decoder{file: file, open: open, layer: newLayer()}
+	if root := d.parse(data); root != nil {
+		d.document(root)
+	}
+	slices.SortStableFunc(d.errs, func(a, b Error) int {
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return a.Column - b.Column
+	})
+	return d.layer, d.warnings, d.errs
+}
+
+// parse gives the root of the one document in data; nil where there is none or
+// it cannot be read.
+func (d *decoder) parse(data []byte) *yaml.Node {
+	if line := binaryLine(data); line > 0 {
+		d.errs = append(d.errs, Error{File: d.open, Line: line, Problem: "is not text", Allowed: "YAML in UTF-8"})
+		return nil
+	}
+	in := yaml.NewDecoder(bytes.NewReader(data))
+	var first, second yaml.Node
+	if err := in.Decode(&first); err != nil {
+		if !errors.Is(err, io.EOF) {
+			d.errs = append(d.errs, d.syntax(data, err))
+		}
+		return nil
+	}
+	switch err := in.Decode(&second); {
+	case err == nil:
+		d.fail(&second, "", &fault{problem: "a second YAML document begins", allowed: "one document in a file"})
+	case !errors.Is(err, io.EOF):
+		d.errs = append(d.errs, d.syntax(data, err))
+	}
+	if len(first.Content) == 0 {
+		return nil
+	}
+	return first.Content[0]
+}
+
+// binaryLine is the line of the first byte that no text has; 0 where all is text.
+func binaryLine(data []byte) int {
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && size == 1 || r < ' ' && r != '\t' && r != '\n' && r != '\r' {
+			return 1 + bytes.Count(data[:i], []byte("\n"))
+		}
+		i += size
+	}
+	return 0
+}
+
+// yamlLine finds the line in the text of the parser's errors: it has no other
+// place for it.
+var yamlLine = regexp.MustCompile(`^line (\d+): `)
+
+// syntax places the parser's error. A tab that indents is the usual culprit and
+// the parser's words do not say so.
+func (d *decoder) syntax(data []byte, err error) Error {
+	for i, line := range strings.Split(string(data), "\n") {
+		text := strings.TrimLeft(line, " \t")
+		indent := line[:len(line)-len(text)]
+		if tab := strings.IndexByte(indent, '\t'); tab >= 0 && text != "" && text[0] != '#' {
+			return Error{File: d.open, Line: i + 1, Column: tab + 1, Problem: "a tab indents the line", Allowed: "spaces"}
+		}
+	}
+	wrong := Error{File: d.open, Err: err}
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
+		wrong.Line, _ = strconv.Atoi(m[1])
+		wrong.Column = 1
+		text = strings.TrimPrefix(text, m[0])
+	}
+	wrong.Problem = "is not YAML: " + text
+	return wrong
+}
+
+// fail notes what is wrong with a node.
+func (d *decoder) fail(n *yaml.Node, key string, wrong *fault) {
+	d.errs = append(d.errs, wrong.at(d.at(n), key))
+}
+
+func (d *decoder) at(n *yaml.Node) position {
+	return position{file: d.file, open: d.open, line: n.Line, column: n.Column}
+}
+
+// document reads the top level.
+func (d *decoder) document(root *yaml.Node) {
+	d.section(root, "", func(k, v *yaml.Node) {
+		switch k.Value {
+		case "settings":
+			d.settings(v)
+		case "module":
+			d.module(v)
+		case "enforcement":
+			d.enforcement(v)
+		case "guard":
+			d.layer.guard = read(d, v, "guard", guard)
+		case "metrics":
+			d.metrics(v)
+		default:
+			d.unknown(k, "", topKeys())
+		}
+	})
+}
+
+// section walks a mapping, each key once; empty is a mapping without keys, as it
+// is left when the last line below it becomes a comment.
+func (d *decoder) section(n *yaml.Node, key string, each func(k, v *yaml.Node)) {
+	n = deref(n)
+	switch {
+	case n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0 && n.ShortTag() == "!!null":
+		return
+	case n.Kind != yaml.MappingNode:
+		d.fail(n, key, &fault{problem: "is " + kindOf(n), allowed: "a mapping of keys to values"})
+		return
+	case n.Style&yaml.TaggedStyle != 0:
+		d.fail(n, key, &fault{problem: "has the tag " + strconv.Quote(n.Tag), allowed: "the mapping without a tag"})
+		return
+	}
+	seen := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k := deref(n.Content[i])
+		full := join(key, quote(k.Value))
+		line, twice := seen[k.Value]
+		switch {
+		case k.Kind != yaml.ScalarNode:
+			d.fail(k, key, &fault{problem: "has " + kindOf(k) + " for a key", allowed: "a name"})
+			continue
+		case k.ShortTag() == "!!merge":
+			d.fail(k, full, &fault{problem: "merge keys are not supported", allowed: "write the keys out"})
+			continue
+		case twice:
+			d.fail(k, full, &fault{problem: fmt.Sprintf("given twice, first in line %d", line), allowed: "once in a file"})
+			continue
+		}
+		seen[k.Value] = k.Line
+		each(k, deref(n.Content[i+1]))
+	}
+}
+
+// deref gives what an alias stands for, at the alias's own place. The schema is
+// three levels deep and so is the walk: an alias that contains itself ends as a
+// value of the wrong kind.
+func deref(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode && n.Alias != nil {
+		target := *n.Alias
+		target.Line, target.Column = n.Line, n.Column
+		n = &target
+	}
+	return n
+}
+
+// read reads one scalar value by parse.
+func read[T any](d *decoder, n *yaml.Node, key string, parse func(scalar) (T, *fault)) given[T] {
+	s, wrong := scalarOf(n)
+	if wrong == nil {
+		var value T
+		if value, wrong = parse(s); wrong == nil {
+			return given[T]{value: value, at: d.at(n), set: true}
+		}
+	}
+	d.fail(n, key, wrong)
+	return given[T]{}
+}
+
+// unknown refuses a key, with the nearest of the known ones.
+func (d *decoder) unknown(k *yaml.Node, section string, known []string) {
+	wrong := &fault{problem: "unknown key"}
+	near := nearest(k.Value, known)
+	switch {
+	case section == "" && misplaced(k.Value) != "":
+		wrong.allowed = "it belongs under " + misplaced(k.Value)
+	case near != "":
+		wrong.allowed = "did you mean " + near + "?"
+	default:
+		wrong.allowed = strings.Join(known, ", ")
+	}
+	d.fail(k, join(section, quote(k.Value)), wrong)
+}
+
+func join(section, key string) string {
+	if section == "" {
+		return key
+	}
+	return section + "." + key
+}

@@ -1,0 +1,161 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+// The settings that may be auto or cost memory.
+const (
+	nameHashsize  = "hashsize"
+	nameMax       = "max"
+	nameExpectMax = "expect_max"
+)
+
+func topKeys() []string { return []string{"settings", "module", "enforcement", "guard", "metrics"} }
+
+// misplaced names the section that a key at the top level belongs to; empty
+// where there is none.
+func misplaced(key string) string {
+	switch key {
+	case "load", "parameters":
+		return "module"
+	case "mode", "resync":
+		return "enforcement"
+	case "listen":
+		return "metrics"
+	}
+	if s := sysfs.Lookup(key); s != nil {
+		return "settings"
+	}
+	return ""
+}
+
+func (d *decoder) enforcement(n *yaml.Node) {
+	d.section(n, "enforcement", func(k, v *yaml.Node) {
+		switch k.Value {
+		case "mode":
+			d.layer.mode = read(d, v, keyMode, mode)
+		case "resync":
+			d.layer.resync = read(d, v, keyResync, resync)
+		default:
+			d.unknown(k, "enforcement", []string{"mode", "resync"})
+		}
+	})
+}
+
+func (d *decoder) metrics(n *yaml.Node) {
+	d.section(n, "metrics", func(k, v *yaml.Node) {
+		if k.Value != "listen" {
+			d.unknown(k, "metrics", []string{"listen"})
+			return
+		}
+		d.layer.listen = read(d, v, keyMetricsListen, listen)
+	})
+}
+
+func mode(s scalar) (Mode, *fault) {
+	if m := Mode(s.text); m == Enforce || m == Observe {
+		return m, nil
+	}
+	return "", &fault{problem: quote(s.text) + " is not a mode", allowed: "enforce or observe"}
+}
+
+func resync(s scalar) (time.Duration, *fault) {
+	allowed := fmt.Sprintf("%s..%s", shortDuration(MinResync), shortDuration(MaxResync))
+	off := s.text == "off" || s.text == "never" || s.text == "false"
+	if off || !s.quoted && s.text == "0" {
+		return 0, &fault{problem: "cannot be off: writes from containers show in no other way", allowed: allowed}
+	}
+	d, wrong := duration(s)
+	if wrong == nil && (d < MinResync || d > MaxResync) {
+		wrong = &fault{problem: quote(s.text) + " is out of range", allowed: allowed}
+	}
+	return d, wrong
+}
+
+func guard(s scalar) (string, *fault) {
+	switch s.text {
+	case GuardOff:
+		return GuardOff, nil
+	case "watch", "lock":
+		return "", &fault{problem: s.text + " is not in this version of ctkeeper", allowed: "off"}
+	}
+	return "", &fault{problem: quote(s.text) + " is not a guard", allowed: "off"}
+}
+
+func listen(s scalar) (string, *fault) {
+	if s.text != "" {
+		return "", &fault{problem: "serving metrics is not in this version of ctkeeper", allowed: `""`}
+	}
+	return "", nil
+}
+
+// shortDuration writes a duration as a person would: 1h, not 1h0m0s.
+func shortDuration(d time.Duration) string {
+	if d == 0 {
+		return "0s"
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// nearest is the one of known that a misspelt name is most like; empty where
+// none is near.
+func nearest(name string, known []string) string {
+	best, least := "", 1+min(3, len(name)/3)
+	if len(name) > 64 {
+		return ""
+	}
+	for _, candidate := range known {
+		if n := distance(strings.ToLower(name), candidate); n < least {
+			best, least = candidate, n
+		}
+	}
+	return best
+}
+
+// distance counts the letters to change between a and b (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// settingNames returns every name a setting may be misspelt from.
+func settingNames() []string {
+	var names []string
+	for _, s := range sysfs.Catalogue() {
+		names = append(names, s.Name)
+		if s.Alias != "" {
+			names = append(names, s.Alias)
+		}
+	}
+	return slices.Clip(names)
+}

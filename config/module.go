@@ -1,0 +1,89 @@
+package config
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// moduleParameter is a load-time parameter of nf_conntrack, as MODULE_PARM_DESC
+// of nf_conntrack_*.c has it.
+type moduleParameter struct {
+	name  string
+	least int64
+	most  int64 // 1 with least 0: a bool
+	doc   string
+}
+
+// moduleParameters returns the parameters of Linux 5.10 to 7.2.
+func moduleParameters() []moduleParameter {
+	return []moduleParameter{
+		{"hashsize", 1, math.MaxInt32, "Hash buckets at load. The kernel then makes max 8 times as many, until something sets max."},
+		{"expect_hashsize", 1, math.MaxInt32 / 4, "Hash buckets of the expectation table; expect_max becomes 4 times as many. The one reliable way to have it right from the first moment."},
+		{"acct", 0, 1, "Count packets and bytes, in network namespaces created from then on."},
+		{"tstamp", 0, 1, "Note when connections begin and end, in network namespaces created from then on."},
+		{"nf_conntrack_helper", 0, 1, "Attach helpers by port without a rule; kernels up to 5.19."},
+		{"enable_hooks", 0, 1, "Track in every network namespace, whether or not a rule asks for it."},
+	}
+}
+
+func (p moduleParameter) isBool() bool { return p.least == 0 && p.most == 1 }
+
+// allowed says which values p takes.
+func (p moduleParameter) allowed() string {
+	if p.isBool() {
+		return "true, false"
+	}
+	return strconv.FormatInt(p.least, 10) + "–" + strconv.FormatInt(p.most, 10)
+}
+
+// parse reads p's value as modprobe.d takes it.
+func (p moduleParameter) parse(s scalar) (string, *fault) {
+	if p.isBool() {
+		on, wrong := boolean(s)
+		return bit(on), wrong
+	}
+	n, wrong := number(s, p.least, p.most)
+	return strconv.FormatInt(n, 10), wrong
+}
+
+func (d *decoder) module(n *yaml.Node) {
+	d.section(n, "module", func(k, v *yaml.Node) {
+		switch k.Value {
+		case "load":
+			d.layer.load = read(d, v, keyModuleLoad, boolean)
+		case "parameters":
+			d.parameters(v)
+		default:
+			d.unknown(k, "module", []string{"load", "parameters"})
+		}
+	})
+}
+
+func (d *decoder) parameters(n *yaml.Node) {
+	known := moduleParameters()
+	d.section(n, "module.parameters", func(k, v *yaml.Node) {
+		for _, p := range known {
+			if p.name == k.Value {
+				if got := read(d, v, join("module.parameters", p.name), p.parse); got.set {
+					d.layer.parameters[p.name] = parameter{name: p.name, value: got.value, at: got.at}
+				}
+				return
+			}
+		}
+		d.unknownParameter(k, known)
+	})
+}
+
+func (d *decoder) unknownParameter(k *yaml.Node, known []moduleParameter) {
+	names := make([]string, len(known))
+	for i, p := range known {
+		names[i] = p.name
+	}
+	d.fail(k, join("module.parameters", quote(k.Value)), &fault{
+		problem: "unknown parameter of nf_conntrack",
+		allowed: strings.Join(names, ", "),
+	})
+}
