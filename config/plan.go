@@ -1,0 +1,83 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// plan is what to watch for a Source, as its tree is at the moment. All paths
+// are real ones, the root included, without symbolic links below it.
+type plan struct {
+	// paths are the directories and files to watch, a directory before those
+	// below it.
+	paths []string
+	// names are the entries that matter: directory and name, joined.
+	names map[string]bool
+	// dropins are the directories in which every drop-in matters.
+	dropins map[string]bool
+	// watched has the paths again, to look up.
+	watched map[string]bool
+}
+
+// plan walks to every candidate file of s.
+func (s Source) plan() *plan {
+	p := &plan{names: map[string]bool{}, dropins: map[string]bool{}, watched: map[string]bool{}}
+	t := newTree(s.Root)
+	p.walk(t, s.main())
+	if !s.dropins() {
+		return p
+	}
+	for _, dir := range dropinDirs() {
+		real := t.real(p.walk(t, dir))
+		p.dropins[real] = true
+		p.watch(real)
+		names, _ := t.list(dir) // what cannot be listed is Load's to report
+		for _, name := range names {
+			if isDropin(name) {
+				p.walk(t, filepath.Join(dir, name))
+			}
+		}
+	}
+	return p
+}
+
+// walk notes every look-up on the way to path, and the file at the end of it: a
+// file that is bind-mounted changes without a word to the directory it is in. It
+// returns the end within the tree.
+func (p *plan) walk(t tree, path string) string {
+	end, steps, _ := t.resolve(path) // a loop of links may be cut anywhere on it
+	for _, step := range steps {
+		if step.dir == filepath.Dir(devNull) {
+			continue // whoever writes to /dev/null is no concern of ours
+		}
+		dir := t.real(step.dir)
+		p.watch(dir)
+		p.names[filepath.Join(dir, step.name)] = true
+	}
+	if info, err := os.Lstat(t.real(end)); err == nil && info.Mode().IsRegular() {
+		p.watch(t.real(end))
+	}
+	return end
+}
+
+func (p *plan) watch(path string) {
+	if !p.watched[path] {
+		p.watched[path] = true
+		p.paths = append(p.paths, path)
+	}
+}
+
+// concerns reports whether an event may mean another configuration.
+func (p *plan) concerns(event fsnotify.Event) bool {
+	if p.names[event.Name] {
+		return true
+	}
+	dir, name := filepath.Split(event.Name)
+	if p.dropins[filepath.Clean(dir)] && isDropin(name) {
+		return true
+	}
+	// A watched path itself, gone or moved: what is there now is not watched.
+	return p.watched[event.Name] && event.Has(fsnotify.Remove|fsnotify.Rename)
+}
