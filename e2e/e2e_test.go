@@ -20,9 +20,12 @@ import (
 const bootConfig = `settings:
   max: 200000
   hashsize: 100000
-  expect_max: 4096
+  expect_max: 8192
   tcp_timeout_established: 2h
 `
+
+// bootSysctl is the attempt of the fourth field report to set a value at boot.
+const bootSysctl = "net.netfilter.nf_conntrack_expect_max = 8192\n"
 
 // reserve is kept free before the test's deadline, to end the machine and report.
 const reserve = 20 * time.Second
@@ -106,18 +109,26 @@ func guestWithScenarios(t *testing.T, dir string) (rig.Guest, []string) {
 	compileHelpers(t, helpers)
 	return rig.Guest{
 		Trees:   map[string]string{tree: "/", helpers: "/usr/lib/ctkeeper-e2e"},
-		Files:   map[string]string{"/etc/ctkeeper/ctkeeper.yaml": bootConfig},
+		Files: map[string]string{
+			"/etc/ctkeeper/ctkeeper.yaml":        bootConfig,
+			"/etc/sysctl.d/70-conntrack.conf": bootSysctl,
+		},
 		Program: program,
 		Args:    []string{"-test.v=test2json", "-test.timeout=0", fmt.Sprintf("-test.run='%s'", pattern)},
 		Enable:  []string{"ctkeeper.service"},
 	}, expected
 }
 
-// compileHelpers builds every C file of helpers statically: the guest's C
-// library need not be the host's.
+// compileHelpers builds every C file of helpers statically, as the guest's C
+// library need not be the host's, and copies the scripts.
 func compileHelpers(t *testing.T, to string) {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		t.Fatal(err)
+	}
+	scripts, _ := filepath.Glob("helpers/*.sh")
+	for _, script := range scripts {
+		name := strings.TrimSuffix(filepath.Base(script), ".sh")
+		command(t, ".", "install", "-m", "755", script, filepath.Join(to, name))
 	}
 	sources, _ := filepath.Glob("helpers/*.c")
 	for _, source := range sources {

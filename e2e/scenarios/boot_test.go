@@ -1,0 +1,77 @@
+//go:build guest
+
+package scenarios
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// bootValues is what the configuration in force at boot wants (the rig puts it
+// there: it has to be there before any scenario can put anything anywhere).
+var bootValues = map[string]string{
+	"max": "200000", "buckets": "100352", "expect_max": "8192", "tcp_timeout_established": "7200",
+}
+
+// TestBoot runs first: it is about how the machine came up. The fourth field
+// report is part of it: a sysctl.d file that is read before the module is there.
+func TestBoot(t *testing.T) {
+	since := cursor("")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(run(t, "journalctl", "--no-pager", "-b", "-u", unit, "-u", "systemd-sysctl", "-n", "60"))
+		}
+		clean(t)
+	})
+	if loaded() {
+		t.Error("something loaded nf_conntrack at boot")
+	}
+	if state := property(t, "ActiveState"); state != "active" {
+		t.Fatalf("the unit is %s", state)
+	}
+	if text := property(t, "StatusText"); !strings.Contains(text, "waiting for nf_conntrack") {
+		t.Errorf("STATUS is %q", text)
+	}
+	if restarts := property(t, "NRestarts"); restarts != "0" {
+		t.Errorf("%s restarts since boot", restarts)
+	}
+	if failed := run(t, "systemctl", "--failed", "--no-legend", "--plain"); strings.TrimSpace(failed) != "" {
+		t.Errorf("failed units after boot:\n%s", failed)
+	}
+	if early := run(t, "journalctl", "-b", "--no-pager", "-u", "systemd-sysctl.service"); !strings.Contains(early, "Couldn't write '8192' to 'net/netfilter/nf_conntrack_expect_max'") {
+		t.Errorf("systemd-sysctl was meant to come too early, and did not:\n%s", early)
+	}
+	since = now(t)
+	run(t, "iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT")
+	if !loaded() {
+		t.Fatal("iptables -m conntrack did not load the module")
+	}
+	t.Logf("in force %s after iptables returned", inForce(t, prompt, bootValues))
+	since.wait(t, "module-load")
+	eventually(t, prompt, "STATUS not waiting any more", func() bool {
+		return !strings.Contains(property(t, "StatusText"), "waiting")
+	})
+}
+
+// TestBootOrder holds the unit to contract 1.7: firewalls and networks, which
+// wait for network-pre.target, find the values in force.
+func TestBootOrder(t *testing.T) {
+	after := strings.Fields(property(t, "After"))
+	before := strings.Fields(property(t, "Before"))
+	for _, name := range []string{"systemd-sysctl.service", "systemd-modules-load.service"} {
+		if !slices.Contains(after, name) {
+			t.Errorf("not ordered after %s: %v", name, after)
+		}
+	}
+	if !slices.Contains(before, "network-pre.target") {
+		t.Errorf("not ordered before network-pre.target: %v", before)
+	}
+	out, code := try(t, "systemd-analyze", "verify", "/usr/lib/systemd/system/"+unit)
+	if code != 0 || strings.Contains(out, unit) {
+		t.Errorf("systemd-analyze verify: %d\n%s", code, out)
+	}
+	if cycles := run(t, "journalctl", "-b", "--no-pager", "-q", "--grep", "ordering cycle|[Nn]o entries", "_PID=1", "-n", "5"); strings.Contains(cycles, "cycle") {
+		t.Errorf("systemd broke an ordering cycle at boot:\n%s", cycles)
+	}
+}

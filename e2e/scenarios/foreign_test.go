@@ -1,0 +1,128 @@
+//go:build guest
+
+package scenarios
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestForeignWrites: whoever writes another value through this host's /proc or
+// /sys sees it put right at once, and the journal says what was found.
+func TestForeignWrites(t *testing.T) {
+	keepLoaded(t)
+	for name, c := range map[string]struct {
+		write          func(t *testing.T)
+		setting, found string
+	}{
+		"sysctl": {func(t *testing.T) { run(t, "sysctl", "-q", "-w", "net.netfilter.nf_conntrack_max=65536") }, "max", "65536"},
+		"alias":  {func(t *testing.T) { run(t, "sysctl", "-q", "-w", "net.nf_conntrack_max=65537") }, "max", "65537"},
+		"shell": {func(t *testing.T) {
+			run(t, "sh", "-c", "echo 16384 > "+filepath.Join(paramDir, "hashsize"))
+		}, "hashsize", "16384"},
+		"buckets":    {func(t *testing.T) { write(t, sysctl("buckets"), "8192") }, "hashsize", "8192"},
+		"expect_max": {func(t *testing.T) { write(t, sysctl("expect_max"), "256") }, "expect_max", "256"},
+		"timeout":    {func(t *testing.T) { write(t, sysctl("tcp_timeout_established"), "432000") }, "tcp_timeout_established", "432000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			since := now(t)
+			c.write(t)
+			t.Logf("repaired after %s", inForce(t, prompt, usualValues))
+			e := since.wait(t, "drift", c.setting)
+			if e.get("CTKEEPER_FOUND") != c.found || e.get("CTKEEPER_CAUSE") != "write" {
+				t.Errorf("found %s, cause %s; want %s, write", e.get("CTKEEPER_FOUND"), e.get("CTKEEPER_CAUSE"), c.found)
+			}
+		})
+	}
+}
+
+// TestForeignProc: inotify cannot see a writer that has a /proc of its own, as
+// containers have. The resync does.
+func TestForeignProc(t *testing.T) {
+	const resync = 5 * time.Second
+	since := keep(t, strings.Replace(usual, "60s", resync.String(), 1))
+	run(t, "modprobe", "nf_conntrack")
+	inForce(t, prompt, usualValues)
+	for range 3 {
+		before := now(t)
+		run(t, "unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", "echo 65536 > "+sysctl("max"))
+		// A resync has jitter, and a pass takes its time here.
+		t.Logf("repaired after %s", inForce(t, resync+resync/2, usualValues))
+		if cause := before.wait(t, "drift", "max").get("CTKEEPER_CAUSE"); cause != "resync" {
+			t.Errorf("cause %s, want resync", cause)
+		}
+	}
+	if n := len(since.events(t, "contested")); n != 0 {
+		t.Errorf("%d contested", n)
+	}
+}
+
+// TestContest: another program that keeps writing is answered at once for a
+// while, then less and less often. The journal has one entry when that starts
+// and one when it is over, not a thousand.
+func TestContest(t *testing.T) {
+	since := keepLoaded(t)
+	began := time.Now()
+	for range 1000 {
+		if err := poke(sysctl("max"), "65536"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15 * time.Millisecond)
+	}
+	took := time.Since(began)
+	contested := since.wait(t, "contested", "max")
+	if e := contested; e.get("CTKEEPER_WANT") != "300000" || e.get("CTKEEPER_FOUND") != "65536" {
+		t.Errorf("contested: want %s, found %s", e.get("CTKEEPER_WANT"), e.get("CTKEEPER_FOUND"))
+	}
+	// The back-off goes to 30 s; then it has to stay quiet for a while.
+	t.Logf("1000 writes in %s; right again %s later", took, inForce(t, 40*time.Second, usualValues))
+	settled := since.waitFor(t, time.Minute, "settled", "max")
+	t.Log(contested.get("MESSAGE"))
+	t.Log(settled.get("MESSAGE"))
+	for _, kind := range []string{"contested", "settled"} {
+		if n := len(since.events(t, kind)); n != 1 {
+			t.Errorf("said %s %d times", kind, n)
+		}
+	}
+	// One drift was the load, ten are the burst.
+	if n := len(since.events(t, "drift", "max")); n > 30 {
+		t.Errorf("%d drift entries: the contest floods the journal", n)
+	}
+	s, _ := ask(t, "status")
+	if state := s.setting("max").State; state != "in-sync" {
+		t.Errorf("status says %s", state)
+	}
+	// Peace is peace: the next write is repaired at once again.
+	write(t, sysctl("max"), "65536")
+	inForce(t, prompt, usualValues)
+}
+
+// TestThousandWritesAtOnce: as fast as a program can write. What counts is the
+// end, and that the daemon neither dies nor floods the journal.
+func TestThousandWritesAtOnce(t *testing.T) {
+	since := keepLoaded(t)
+	pid := mainPID(t)
+	f, err := os.OpenFile(sysctl("max"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for range 1000 {
+		if _, err := f.WriteAt([]byte("65536"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inForce(t, 40*time.Second, usualValues)
+	if mainPID(t) != pid {
+		t.Error("the daemon was restarted")
+	}
+	if n := len(since.events(t, "drift", "max")); n > 30 {
+		t.Errorf("%d drift entries", n)
+	}
+	if n := len(since.events(t, "contested")); n > 1 {
+		t.Errorf("said contested %d times", n)
+	}
+}

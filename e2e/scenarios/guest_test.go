@@ -1,0 +1,222 @@
+//go:build guest
+
+package scenarios
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	sysctlDir = "/proc/sys/net/netfilter"
+	alias     = "/proc/sys/net/nf_conntrack_max"
+	paramDir  = "/sys/module/nf_conntrack/parameters"
+	mainFile  = "/etc/ctkeeper/ctkeeper.yaml"
+	modprobeD = "/etc/modprobe.d/e2e.conf"
+
+	// prompt bounds a repair that an event announced. An emulated processor is
+	// slow, but not by the minute that usual's resync takes.
+	prompt = 4 * time.Second
+)
+
+// usual is the configuration of most scenarios. Its resync is so long that only
+// an event can explain a prompt repair.
+const usual = `settings:
+  max: 300000
+  hashsize: 100000
+  expect_max: 4096
+  tcp_timeout_established: 2h
+enforcement:
+  resync: 60s
+`
+
+// usualValues is what the kernel says when usual is in force.
+var usualValues = map[string]string{
+	"max": "300000", "buckets": "100352", "expect_max": "4096", "tcp_timeout_established": "7200",
+}
+
+// run runs a command that must succeed and gives its output, both streams.
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, code := try(t, name, args...)
+	if code != 0 {
+		t.Fatalf("%s %s: exit status %d\n%s", name, strings.Join(args, " "), code, out)
+	}
+	return out
+}
+
+// try runs a command and gives its output, both streams, and its exit status.
+func try(t *testing.T, name string, args ...string) (string, int) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	out, err := cmd.CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		t.Fatalf("%s: %v", name, err)
+	} else if ok {
+		return string(out), exit.ExitCode()
+	}
+	return string(out), 0
+}
+
+// stdout runs a command and gives its standard output alone, and its exit status.
+func stdout(t *testing.T, name string, args ...string) (string, int) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if errs.Len() > 0 {
+		t.Logf("%s %s: standard error: %s", name, strings.Join(args, " "), errs.String())
+	}
+	return out.String(), cmd.ProcessState.ExitCode()
+}
+
+// eventually waits until cond holds and gives how long that took; it fails the
+// scenario after timeout.
+func eventually(t *testing.T, timeout time.Duration, what string, cond func() bool) time.Duration {
+	t.Helper()
+	start := time.Now()
+	for !cond() {
+		if time.Since(start) > timeout {
+			t.Fatalf("not within %s: %s", timeout, what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return time.Since(start)
+}
+
+// read gives a setting's live value, or "" where there is no such file.
+func read(name string) string {
+	content, err := os.ReadFile(filepath.Join(sysctlDir, "nf_conntrack_"+name))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(content))
+}
+
+// write writes a kernel file as another program would: opened once, written once.
+func write(t *testing.T, path, value string) {
+	t.Helper()
+	if err := poke(path, value); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func poke(path, value string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	return errors.Join(err, f.Close())
+}
+
+// sysctl is the path of a setting's file.
+func sysctl(name string) string { return filepath.Join(sysctlDir, "nf_conntrack_"+name) }
+
+// put writes an ordinary file and the directories above it.
+func put(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func holds(want map[string]string) bool {
+	for name, value := range want {
+		if read(name) != value {
+			return false
+		}
+	}
+	return true
+}
+
+// inForce waits until the kernel has all of want.
+func inForce(t *testing.T, timeout time.Duration, want map[string]string) time.Duration {
+	t.Helper()
+	start := time.Now()
+	for !holds(want) {
+		if time.Since(start) > timeout {
+			for name, value := range want {
+				if got := read(name); got != value {
+					t.Errorf("after %s: %s is %q, want %q", timeout, name, got, value)
+				}
+			}
+			t.FailNow()
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return time.Since(start)
+}
+
+// loaded tells whether nf_conntrack is in the kernel.
+func loaded() bool {
+	_, err := os.Stat("/sys/module/nf_conntrack/initstate")
+	return err == nil
+}
+
+// flush takes away every rule that may hold conntrack's modules.
+func flush(t *testing.T) {
+	t.Helper()
+	run(t, "nft", "flush", "ruleset")
+}
+
+// unload takes conntrack out of the kernel, and before it what uses it. A module
+// can be busy for a moment after its last rule went.
+func unload(t *testing.T) {
+	t.Helper()
+	flush(t)
+	last := ""
+	eventually(t, 10*time.Second, "conntrack unloaded", func() bool {
+		last = removeUsersFirst(t, "nf_conntrack")
+		if last != "" {
+			t.Logf("unload: %s", last)
+		}
+		return !loaded()
+	})
+}
+
+func removeUsersFirst(t *testing.T, module string) string {
+	t.Helper()
+	modules, err := os.ReadFile("/proc/modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(modules)) {
+		f := strings.Fields(line)
+		if len(f) < 4 || f[0] != module {
+			continue
+		}
+		for user := range strings.SplitSeq(strings.TrimSuffix(f[3], ","), ",") {
+			if user != "-" && user != "" {
+				removeUsersFirst(t, user)
+			}
+		}
+		if out, code := try(t, "modprobe", "-r", module); code != 0 {
+			return strings.TrimSpace(out)
+		}
+	}
+	return ""
+}
+
+// number parses a decimal that the kernel or systemd printed.
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

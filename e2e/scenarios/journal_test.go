@@ -1,0 +1,89 @@
+//go:build guest
+
+package scenarios
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/ctkeeper/ctkeeper/systemd"
+)
+
+// TestJournalFields: one entry for one drift, with the fields of contract 1.4.
+func TestJournalFields(t *testing.T) {
+	keepLoaded(t)
+	since := now(t)
+	write(t, sysctl("max"), "65536")
+	since.wait(t, "drift", "max")
+	all := since.unitEntries(t)
+	if len(all) != 1 {
+		t.Errorf("one drift made %d entries", len(all))
+	}
+	e := since.events(t, "drift")[0]
+	for field, want := range map[string]string{
+		"CTKEEPER_EVENT": "drift", "CTKEEPER_SETTING": "max", "CTKEEPER_WANT": "300000", "CTKEEPER_FOUND": "65536",
+		"CTKEEPER_RESULT": "repaired", "CTKEEPER_CAUSE": "write", "SYSLOG_IDENTIFIER": "ctkeeper",
+		"_SYSTEMD_UNIT": unit, "MESSAGE_ID": systemd.EventDrift.MessageID(),
+	} {
+		if got := e.get(field); got != want {
+			t.Errorf("%s is %q, want %q", field, got, want)
+		}
+	}
+	if usec, err := strconv.Atoi(e.get("CTKEEPER_DURATION_USEC")); err != nil || usec <= 0 || usec > 5e6 {
+		t.Errorf("CTKEEPER_DURATION_USEC=%q", e.get("CTKEEPER_DURATION_USEC"))
+	}
+	for _, word := range []string{"max", "65536", "300000"} {
+		if !strings.Contains(e.get("MESSAGE"), word) {
+			t.Errorf("MESSAGE does not say %s: %s", word, e.get("MESSAGE"))
+		}
+	}
+}
+
+// TestModuleEntries: the module's coming and going is said once each.
+func TestModuleEntries(t *testing.T) {
+	since := keepLoaded(t)
+	run(t, "modprobe", "-r", "nf_conntrack")
+	since.wait(t, "module-unload")
+	eventually(t, prompt, "STATUS waits again", func() bool {
+		return strings.Contains(property(t, "StatusText"), "waiting for nf_conntrack")
+	})
+	for _, kind := range []string{"module-load", "module-unload", "config-loaded"} {
+		if n := len(since.events(t, kind)); n != 1 {
+			t.Errorf("%s said %d times", kind, n)
+		}
+	}
+	s, _ := ask(t, "status")
+	for _, one := range s.Settings {
+		if one.State != "pending" {
+			t.Errorf("%s is %s without the module", one.Name, one.State)
+		}
+	}
+}
+
+// TestCatalog: every kind of event has its text, and journalctl -x shows it with
+// the values in place.
+func TestCatalog(t *testing.T) {
+	since := keepLoaded(t)
+	for _, kind := range systemd.Events() {
+		out, code := try(t, "journalctl", "--no-pager", "--list-catalog", kind.MessageID())
+		if code != 0 || !strings.Contains(out, kind.MessageID()) {
+			t.Errorf("no catalog entry for %s (%s): %s", kind, kind.MessageID(), out)
+		}
+	}
+	write(t, sysctl("max"), "65537")
+	since.wait(t, "drift", "max")
+	eventually(t, prompt, "the drift is in the journal", func() bool {
+		return len(since.query(t, "CTKEEPER_FOUND=65537")) == 1
+	})
+	text := run(t, "journalctl", "-x", "--no-pager", "CTKEEPER_FOUND=65537")
+	explained := regexp.MustCompile(`(?m)^(--|░░) Subject: .*`).FindString(text)
+	if explained == "" {
+		t.Errorf("journalctl -x explains nothing:\n%s", text)
+	}
+	if strings.Contains(text, "@CTKEEPER_") || regexp.MustCompile(`\bCTKEEPER_(SETTING|WANT|FOUND|RESULT|CAUSE)\b`).MatchString(text) {
+		t.Errorf("a field was not filled in:\n%s", text)
+	}
+	t.Log(text)
+}

@@ -1,0 +1,70 @@
+//go:build guest
+
+package scenarios
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// TestQuiet: hashsize 10000 is wanted, the kernel makes it 10240, and that is in
+// sync. Over a minute with a look every second not one file is written and not
+// one journal entry comes.
+func TestQuiet(t *testing.T) {
+	keep(t, "settings:\n  hashsize: 10000\n  max: 20000\nenforcement:\n  resync: 1s\n")
+	run(t, "modprobe", "nf_conntrack")
+	want := map[string]string{"buckets": "10240", "max": "20000"}
+	inForce(t, prompt, want)
+
+	writes := logWrites(t)
+	write(t, sysctl("max"), "30000")
+	inForce(t, prompt, want)
+	if seen := writes.seen(); len(seen) != 2 || seen[0] != sysctl("max") || seen[1] != sysctl("max") {
+		t.Fatalf("a foreign write and its repair are two writes to max; the log has %v", seen)
+	}
+	writes.reset()
+	// The drift is in the journal by now; what comes after it is counted.
+	time.Sleep(2 * time.Second)
+	since := now(t)
+	time.Sleep(time.Minute)
+	if seen := writes.seen(); len(seen) != 0 {
+		t.Errorf("writes in a quiet minute: %v", seen)
+	}
+	for _, e := range since.unitEntries(t) {
+		t.Errorf("journal in a quiet minute: %s", e.get("MESSAGE"))
+	}
+	s, code := ask(t, "status")
+	h := s.setting("hashsize")
+	if h.State != "in-sync" || h.Now != "10240" || h.Want != "10000" || code != 0 {
+		t.Errorf("status: hashsize wanted %s, is %s, %s; exit status %d", h.Want, h.Now, h.State, code)
+	}
+	if h.Drifts > 1 {
+		t.Errorf("hashsize drifted %d times", h.Drifts)
+	}
+}
+
+// TestOrder: raising, the hash table grows before max; lowering, max goes down
+// before it.
+func TestOrder(t *testing.T) {
+	config := "settings:\n  max: %d\n  hashsize: %d\n"
+	keep(t, fmt.Sprintf(config, 20000, 10240))
+	run(t, "modprobe", "nf_conntrack")
+	inForce(t, prompt, map[string]string{"buckets": "10240", "max": "20000"})
+	writes := logWrites(t)
+	for _, c := range []struct {
+		max, hashsize int
+		order         []string
+	}{
+		{400000, 102400, []string{sysctl("buckets"), sysctl("max")}},
+		{20000, 10240, []string{sysctl("max"), sysctl("buckets")}},
+	} {
+		writes.reset()
+		put(t, mainFile, fmt.Sprintf(config, c.max, c.hashsize))
+		run(t, "systemctl", "reload", unit)
+		inForce(t, prompt, map[string]string{"buckets": fmt.Sprint(c.hashsize), "max": fmt.Sprint(c.max)})
+		if seen := writes.seen(); fmt.Sprint(seen) != fmt.Sprint(c.order) {
+			t.Errorf("to max %d, hashsize %d: wrote %v, want %v", c.max, c.hashsize, seen, c.order)
+		}
+	}
+}

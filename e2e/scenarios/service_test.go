@@ -1,0 +1,128 @@
+//go:build guest
+
+package scenarios
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestKill: killed while values are wrong. systemd restarts it, and the first
+// pass makes them right.
+func TestKill(t *testing.T) {
+	keepLoaded(t)
+	pid := mainPID(t)
+	signal(t, syscall.SIGSTOP) // it must not repair before it dies
+	write(t, sysctl("max"), "65536")
+	write(t, sysctl("tcp_timeout_established"), "432000")
+	signal(t, syscall.SIGKILL)
+	t.Logf("right again %s after the kill", inForce(t, 10*time.Second, usualValues))
+	eventually(t, 10*time.Second, "active again", func() bool { return active(t) })
+	if again := mainPID(t); again == pid || again == 0 {
+		t.Errorf("main process %d, was %d", again, pid)
+	}
+	if n := property(t, "NRestarts"); n != "1" {
+		t.Errorf("NRestarts=%s", n)
+	}
+}
+
+// TestStop: stopping is quick and leaves every value where it is.
+func TestStop(t *testing.T) {
+	keepLoaded(t)
+	start := time.Now()
+	run(t, "systemctl", "stop", unit)
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("systemctl stop took %s", took)
+	} else {
+		t.Logf("systemctl stop took %s", took)
+	}
+	if !holds(usualValues) {
+		t.Error("the stop changed values")
+	}
+	if code, result := property(t, "ExecMainStatus"), property(t, "Result"); code != "0" || result != "success" {
+		t.Errorf("exit status %s, result %s", code, result)
+	}
+	write(t, sysctl("max"), "65536")
+	time.Sleep(time.Second)
+	if got := read("max"); got != "65536" {
+		t.Errorf("somebody still keeps max: %s", got)
+	}
+}
+
+// TestRights: the daemon is its own user, with CAP_NET_ADMIN and nothing else.
+func TestRights(t *testing.T) {
+	const capNetAdmin = "0000000000001000"
+	keepLoaded(t)
+	account, err := user.Lookup("ctkeeper")
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", mainPID(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for line := range strings.Lines(string(content)) {
+		key, value, _ := strings.Cut(line, ":")
+		got[key] = strings.Join(strings.Fields(value), " ")
+	}
+	id := account.Uid
+	want := map[string]string{
+		"Uid": strings.Join([]string{id, id, id, id}, " "), "NoNewPrivs": "1", "Seccomp": "2",
+		"CapEff": capNetAdmin, "CapPrm": capNetAdmin, "CapBnd": capNetAdmin, "CapInh": capNetAdmin, "CapAmb": capNetAdmin,
+	}
+	for key, value := range want {
+		if got[key] != value {
+			t.Errorf("%s is %s, want %s", key, got[key], value)
+		}
+	}
+	if id == "0" {
+		t.Error("it is root")
+	}
+	info, err := os.Stat("/run/ctkeeper/ctkeeper.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mode := info.Mode().Perm(); mode != 0o660 {
+		t.Errorf("socket mode %o, want 660", mode)
+	}
+}
+
+// shortWatchdog makes the watchdog of the unit short enough for a scenario.
+const shortWatchdog = "[Service]\nWatchdogSec=4s\nTimeoutAbortSec=2s\n"
+
+// TestWatchdog: on, fed while the loop works, and deadly when it does not.
+func TestWatchdog(t *testing.T) {
+	fresh(t)
+	put(t, mainFile, usual)
+	run(t, "systemctl", "daemon-reload")
+	if usec := property(t, "WatchdogUSec"); usec == "0" || usec == "infinity" {
+		t.Errorf("the unit's own WatchdogUSec=%s", usec)
+	}
+	put(t, filepath.Join("/etc/systemd/system", unit+".d", "watchdog.conf"), shortWatchdog)
+	run(t, "systemctl", "daemon-reload")
+	run(t, "systemctl", "start", unit)
+	run(t, "modprobe", "nf_conntrack")
+	inForce(t, prompt, usualValues)
+	pid := mainPID(t)
+	first := property(t, "WatchdogTimestampMonotonic")
+	time.Sleep(12 * time.Second)
+	if mainPID(t) != pid {
+		t.Fatal("the watchdog killed a daemon that works")
+	}
+	if property(t, "WatchdogTimestampMonotonic") == first {
+		t.Error("the watchdog was not fed in 12 s")
+	}
+	signal(t, syscall.SIGSTOP)
+	write(t, sysctl("max"), "65536")
+	t.Logf("right again %s after the daemon hung", inForce(t, 20*time.Second, usualValues))
+	if mainPID(t) == pid {
+		t.Error("values are right, but the hung process is the same")
+	}
+}

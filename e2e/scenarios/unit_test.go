@@ -1,0 +1,152 @@
+//go:build guest
+
+package scenarios
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const unit = "ctkeeper.service"
+
+// leftovers is what scenarios put on the host, as patterns.
+var leftovers = []string{
+	"/etc/ctkeeper/*", "/run/ctkeeper/conf.d/*", "/usr/lib/ctkeeper/conf.d/*",
+	modprobeD, "/etc/sysctl.d/*conntrack*.conf", "/etc/systemd/system/" + unit + ".d/*",
+}
+
+// clean brings the host to the state every scenario begins in: no daemon, no
+// conntrack, no configuration.
+func clean(t *testing.T) {
+	t.Helper()
+	run(t, "systemctl", "stop", unit)
+	_, _ = try(t, "systemctl", "reset-failed", unit)
+	unload(t)
+	reload := false
+	for _, pattern := range leftovers {
+		found, _ := filepath.Glob(pattern)
+		for _, path := range found {
+			reload = reload || strings.HasPrefix(path, "/etc/systemd/")
+			if err := os.RemoveAll(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if reload {
+		run(t, "systemctl", "daemon-reload")
+	}
+}
+
+// fresh cleans the host, and again when the scenario is over; where that failed
+// it shows what the journal has about the unit. It gives the journal's end.
+func fresh(t *testing.T) cursor {
+	t.Helper()
+	clean(t)
+	since := now(t)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("journal of the unit:\n%s", since.text(t))
+		}
+		clean(t)
+	})
+	return since
+}
+
+// keep starts the daemon on a clean host with a configuration and no module.
+func keep(t *testing.T, config string) cursor {
+	t.Helper()
+	since := fresh(t)
+	put(t, mainFile, config)
+	run(t, "systemctl", "start", unit)
+	return since
+}
+
+// keepLoaded starts the daemon with usual, loads the module and waits until the
+// values are in force.
+func keepLoaded(t *testing.T) cursor {
+	t.Helper()
+	since := keep(t, usual)
+	run(t, "modprobe", "nf_conntrack")
+	inForce(t, prompt, usualValues)
+	since.wait(t, "module-load")
+	return since
+}
+
+// property gives one property of the unit.
+func property(t *testing.T, name string) string {
+	t.Helper()
+	return strings.TrimSpace(run(t, "systemctl", "show", "--value", "-p", name, unit))
+}
+
+func active(t *testing.T) bool { return property(t, "ActiveState") == "active" }
+
+func mainPID(t *testing.T) int { return number(t, property(t, "MainPID")) }
+
+// signal sends a signal to the daemon.
+func signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(mainPID(t), s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// status is `ctkeeper status -o json` (contract 1.3), and what diff has of it.
+type status struct {
+	Daemon struct {
+		Running bool
+		PID     int
+		Mode    string
+		Since   time.Time
+		Config  struct {
+			OK    bool
+			Error string
+			Files []string
+		}
+	}
+	Module struct {
+		Name, State string
+		Loads       int
+	}
+	Settings []setting
+	Table    struct {
+		Entries, Max, Buckets, Expectations int
+		ExpectMax                           int `json:"expect_max"`
+	}
+}
+
+type setting struct {
+	Name, Want, Policy, Now, State, Error, Origin string
+	Drifts                                        int
+	LastDrift                                     *struct {
+		At         time.Time
+		Found      string
+		Cause      string
+		RepairedIn string `json:"repaired_in"`
+	} `json:"last_drift"`
+}
+
+// setting gives one setting, or a zero one.
+func (s status) setting(name string) setting {
+	for _, one := range s.Settings {
+		if one.Name == name {
+			return one
+		}
+	}
+	return setting{}
+}
+
+// ask runs a ctkeeper command with -o json and gives its answer and exit status.
+func ask(t *testing.T, args ...string) (status, int) {
+	t.Helper()
+	out, code := stdout(t, "ctkeeper", append(args, "-o", "json")...)
+	var s status
+	if err := json.Unmarshal([]byte(out), &s); err != nil {
+		t.Fatalf("ctkeeper %s -o json: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return s, code
+}
