@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // loadTimeout bounds one modprobe: an install line in modprobe.d can run
@@ -41,4 +43,15 @@ func Load(ctx context.Context, root, name string) error {
 		return fmt.Errorf("cannot load %s: %w", name, ErrNotLoaded)
 	}
 	return nil
+}
+
+// MayLoad reports whether this process has CAP_SYS_MODULE (capabilities(7)).
+func MayLoad() bool {
+	var header unix.CapUserHeader
+	var data [2]unix.CapUserData
+	header.Version = unix.LINUX_CAPABILITY_VERSION_3
+	if unix.Capget(&header, &data[0]) != nil {
+		return false
+	}
+	return data[0].Effective&(1<<unix.CAP_SYS_MODULE) != 0
 }

@@ -67,10 +67,11 @@ func New(opts Options, desired *Desired) *Keeper {
 	return k
 }
 
-// SetDesired replaces the desired state and wakes the loop.
-func (k *Keeper) SetDesired(d *Desired) {
+// SetDesired replaces the desired state and wakes the loop for the reason given:
+// Config, or Resync where nothing is wanted differently.
+func (k *Keeper) SetDesired(d *Desired, why Reason) {
 	k.desired.Store(d)
-	k.Wake(Config)
+	k.Wake(why)
 }
 
 // Wake asks for a pass and says why. It never blocks.

@@ -22,12 +22,12 @@ const (
 // pass is one run of observe, diff, apply, record.
 type pass struct {
 	*Keeper
-	reasons   Reason
-	since     time.Time // the wake
-	now       time.Time
-	first     bool
-	moved     bool // the module came, went or was reloaded
-	denials   []denial
+	reasons Reason
+	since   time.Time // the wake
+	now     time.Time
+	first   bool
+	moved   bool // the module came, went or was reloaded
+	denials []denial
 }
 
 // denial is a want of rights, and the settings it keeps from being set.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -204,4 +205,14 @@ func Forbidden(err error) bool {
 // went with the module: ENOENT (sysctl), ENODEV (sysfs).
 func Gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)
+}
+
+// Count returns nf_conntrack_count, the number of tracked connections in this
+// network namespace.
+func (f *Files) Count() (int64, error) {
+	text, err := f.Figure("count")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(text, 10, 64)
 }

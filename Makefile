@@ -1,0 +1,71 @@
+# ctkeeper. The targets are a contract: see README.md and CONTRIBUTING.md.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+DESTDIR ?=
+PREFIX  ?= /usr
+KERNEL  ?= 6.1
+FUZZTIME ?= 30s
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+GO      ?= go
+LDFLAGS := -s -w -X main.version=$(VERSION)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+
+.PHONY: build run test e2e bench lint fuzz generate install uninstall clean
+
+build: ## bin/ctkeeper, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ctkeeper ./cmd/ctkeeper
+
+run: build ## keep this machine's settings, in the foreground
+	./bin/ctkeeper run --show
+
+test: ## everything that needs no virtual machine, with the race detector
+	$(GO) test -race ./...
+
+e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
+	CTKEEPER_E2E=1 KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -timeout 50m -v ./e2e
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags e2e ./e2e/...
+	$(GO) vet -tags guest ./e2e/...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) mod verify
+
+fuzz: ## every fuzz test for FUZZTIME
+	@for target in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\).*/\1/p' $$target); do \
+			echo "$$name in $$(dirname $$target)"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$target); \
+		done; \
+	done
+
+generate: ## files that come from the code
+	$(GO) test ./config -run TestReferenceIsCurrent -update
+
+install: build ## into DESTDIR, below PREFIX
+	install -D -m 0755 bin/ctkeeper $(DESTDIR)$(PREFIX)/bin/ctkeeper
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,/usr/bin/ctkeeper,$(PREFIX)/bin/ctkeeper,g' systemd/ctkeeper.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/ctkeeper.service
+	chmod 0644 $(DESTDIR)$(PREFIX)/lib/systemd/system/ctkeeper.service
+	install -D -m 0644 systemd/ctkeeper.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ctkeeper.conf
+	install -D -m 0644 systemd/ctkeeper.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ctkeeper.conf
+	install -D -m 0644 systemd/ctkeeper.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/ctkeeper.catalog
+	install -D -m 0644 packaging/ctkeeper.yaml $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/ctkeeper.yaml
+	install -D -m 0644 docs/configuration.md $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/configuration.md
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	./bin/ctkeeper completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctkeeper
+	./bin/ctkeeper completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ctkeeper
+	./bin/ctkeeper completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ctkeeper.fish
+	@if [ -z "$(DESTDIR)" ]; then \
+		echo "Installed. Next:"; \
+		echo "  systemd-sysusers && systemd-tmpfiles --create ctkeeper.conf && journalctl --update-catalog"; \
+		echo "  systemctl daemon-reload && systemctl enable --now ctkeeper"; \
+	fi
+
+clean:
+	rm -rf bin dist

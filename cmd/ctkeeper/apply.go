@@ -1,0 +1,44 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/ctkeeper/ctkeeper/daemon"
+)
+
+func (a *app) apply() *cobra.Command {
+	var moduleOnly bool
+	cmd := &cobra.Command{
+		Use:   "apply",
+		Short: "Make one pass now, then end",
+		Long: "For boot scripts and init containers. Loads nf_conntrack first where module.load asks for it.\n\n" +
+			"Exit status: 0 all in force; 1 something is not, and it says what.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := a.logger()
+			if err != nil {
+				return err
+			}
+			cfg, err := a.source().Load()
+			if err != nil {
+				return failure{exitNo, err}
+			}
+			status, err := daemon.Apply(cmd.Context(), a.root, cfg, log, moduleOnly)
+			if err != nil { // the log has said it
+				return failure{status: exitNo}
+			}
+			if moduleOnly {
+				return nil
+			}
+			if err := a.printer().Status(status); err != nil {
+				return failure{exitNo, err}
+			}
+			if status.Differs() || status.Unsure() {
+				return failure{status: exitNo}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&moduleOnly, "module-only", false, "load nf_conntrack where module.load asks for it, and do nothing else")
+	return cmd
+}

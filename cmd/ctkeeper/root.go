@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/term"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/view"
+)
+
+// Exit statuses (contract 1.1; 77 and 78 are EX_NOPERM and EX_CONFIG of
+// sysexits(3)).
+const (
+	exitNo      = 1
+	exitUsage   = 2
+	exitUnknown = 2
+	exitNoPerm  = 77
+	exitConfig  = 78
+)
+
+// failure is an error with the exit status that it asks for. Without an error
+// the output has said it all.
+type failure struct {
+	status int
+	err    error
+}
+
+func (f failure) Error() string {
+	if f.err == nil {
+		return ""
+	}
+	return f.err.Error()
+}
+
+func (f failure) Unwrap() error { return f.err }
+
+// app is the global flags, and where output goes.
+type app struct {
+	configFile string
+	root       string
+	output     string
+	logLevel   string
+	logFormat  string
+	stdout     io.Writer
+	stderr     io.Writer
+	configSet  func() bool
+}
+
+// execute runs one command line and returns its exit status.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	a := &app{stdout: stdout, stderr: stderr}
+	root := a.command()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return 0
+	}
+	var f failure
+	if errors.As(err, &f) {
+		if f.err != nil {
+			_, _ = fmt.Fprintln(stderr, "ctkeeper:", f.err)
+		}
+		return f.status
+	}
+	_, _ = fmt.Fprintf(stderr, "ctkeeper: %v\n\n%s", err, cmd.UsageString())
+	return exitUsage
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ctkeeper",
+		Short: "Keep a Linux host's connection-tracking settings",
+		Long: "ctkeeper owns the settings of nf_conntrack on a host: hashsize, max, expect_max and the others.\n" +
+			"It makes them what /etc/ctkeeper/ctkeeper.yaml says, and keeps them so.",
+		SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return errors.New("a command is missing") },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if !view.Known(a.output) {
+				return fmt.Errorf("invalid argument %q for --output (%s)", a.output, strings.Join(view.Formats(), ", "))
+			}
+			_, err := a.logger()
+			return err
+		},
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.configFile, "config", config.DefaultMain, "read this configuration `FILE`")
+	flags.StringVar(&a.root, "root", "", "work on the system below `DIR`: /etc, /proc, /sys, /run, /usr/lib")
+	flags.StringVarP(&a.output, "output", "o", "table", "print as `FORMAT`: "+strings.Join(view.Formats(), ", "))
+	flags.StringVar(&a.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn, error")
+	flags.StringVar(&a.logFormat, "log-format", "auto", "log in this `FORMAT`: "+strings.Join(daemon.LogFormats(), ", "))
+	a.configSet = func() bool { return flags.Changed("config") }
+	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.config(), a.version())
+	return root
+}
+
+func (a *app) source() config.Source {
+	return config.Source{Root: a.root, Main: a.configFile, MainRequired: a.configSet()}
+}
+
+func (a *app) printer() view.Printer {
+	file, ok := a.stdout.(*os.File)
+	colour := ok && os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(file.Fd()))
+	return view.Printer{Out: a.stdout, Format: a.output, Colour: colour}
+}
+
+func (a *app) logger() (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(a.logLevel)
+	if err != nil {
+		return nil, fmt.Errorf("invalid argument %q for --log-level (debug, info, warn, error)", a.logLevel)
+	}
+	file, ok := a.stderr.(*os.File)
+	colour := ok && os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(file.Fd()))
+	return daemon.NewLogger(a.logFormat, level, a.stderr, colour)
+}

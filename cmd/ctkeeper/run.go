@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/systemd"
+)
+
+func (a *app) run() *cobra.Command {
+	var strict, show bool
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon, in the foreground",
+		Long: "Makes the settings so and keeps them so until it is told to stop.\n\n" +
+			"Exit status: 0 stopped on request; 78 configuration refused at the start;\n" +
+			"77 nothing could be enforced for want of rights and --strict was given; 1 anything else.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := a.logger()
+			if err != nil {
+				return err
+			}
+			opts := daemon.Options{
+				Source: a.source(), Log: log, Notify: &systemd.Notifier{}, Version: version,
+				Strict: strict, Socket: daemon.SocketPath(a.root),
+			}
+			if show {
+				opts.Started = func(s daemon.Status) { _ = a.printer().Status(s) } // for eyes alone
+			}
+			err = daemon.Run(cmd.Context(), opts)
+			switch {
+			case errors.Is(err, daemon.ErrRefused):
+				return failure{exitConfig, err}
+			case errors.Is(err, daemon.ErrForbidden):
+				return failure{exitNoPerm, err}
+			case err != nil:
+				return failure{exitNo, err}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&strict, "strict", false, "end with status 77 where nothing can be enforced for want of rights")
+	cmd.Flags().BoolVar(&show, "show", false, "print the status once the first pass is done")
+	return cmd
+}

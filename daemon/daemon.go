@@ -1,0 +1,183 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/systemd"
+)
+
+// Why Run ends other than on request; cmd turns them into exit statuses.
+var (
+	// ErrRefused is a configuration that was refused at the start.
+	ErrRefused = errors.New("configuration refused")
+	// ErrForbidden says that nothing could be enforced for want of rights, and
+	// that Options.Strict asked to end then.
+	ErrForbidden = errors.New("nothing can be enforced here for want of rights")
+)
+
+// Options are what the daemon runs with.
+type Options struct {
+	// Source is where the configuration is; its Root is the system's.
+	Source  config.Source
+	Log     *zap.Logger
+	Notify  *systemd.Notifier
+	Version string
+	// Strict ends the daemon where nothing can be enforced for want of rights.
+	Strict bool
+	// Socket is the path of the status socket.
+	Socket string
+	// Started, where not nil, is called once the first pass is done.
+	Started func(Status)
+}
+
+// Daemon is the running ctkeeper.
+type Daemon struct {
+	opts     Options
+	since    time.Time
+	recorder *Recorder
+	keeper   *reconcile.Keeper
+	watch    atomic.Pointer[sysfs.Watcher]
+
+	mu          sync.Mutex
+	cfg         *config.Config
+	refused     error  // why the newest configuration was, or nil
+	unsupported string // what the log last said this kernel does not have
+}
+
+// Run is the daemon, until ctx ends (nil) or something that cannot be mended
+// happens: ErrRefused, ErrForbidden, or another daemon on the socket.
+func Run(ctx context.Context, opts Options) error {
+	d := &Daemon{opts: opts, since: time.Now(), recorder: NewRecorder(opts.Log)}
+	cfg, err := opts.Source.Load()
+	if err != nil {
+		d.sayRefused(err, "ctkeeper does not start")
+		return fmt.Errorf("%w:\n%w", ErrRefused, err)
+	}
+	server, err := d.listen()
+	if err != nil {
+		return err
+	}
+	d.cfg = cfg
+	d.loadModule(ctx)
+	d.sayLoaded(cfg)
+	files := sysfs.NewFiles(opts.Source.Root)
+	defer func() { _ = files.Close() }() // every write has its own error
+	d.keeper = reconcile.New(d.keeperOptions(files), Desired(cfg))
+
+	tasks, ctx := errgroup.WithContext(ctx)
+	for source, run := range map[string]func(context.Context) error{
+		"uevent": d.watchModule, "inotify": d.watchSettings, "config": d.watchConfig,
+	} {
+		tasks.Go(func() error { return restarting(ctx, opts.Log, source, run) })
+	}
+	tasks.Go(func() error { return d.keeper.Run(ctx) })
+	tasks.Go(func() error { return d.announce(ctx) })
+	tasks.Go(func() error { return d.hangups(ctx) })
+	if server != nil {
+		tasks.Go(func() error { return server.run(ctx) })
+	}
+	if err := tasks.Wait(); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {
+	opts := KeeperOptions(d.opts.Source.Root, files, d.recorder)
+	opts.Changed = d.changed
+	opts.Beat = func() { d.notified(d.opts.Notify.Watchdog()) }
+	opts.Heartbeat = d.opts.Notify.WatchdogInterval() / 3
+	opts.ModuleMoved = func() {
+		if w := d.watch.Load(); w != nil {
+			if err := w.Arm(); err != nil {
+				d.opts.Log.Warn("cannot watch every setting", zap.Error(err))
+			}
+		}
+	}
+	return opts
+}
+
+// announce says READY after the first pass, and STOPPING at the end.
+func (d *Daemon) announce(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-d.keeper.Ready():
+	}
+	s := d.keeper.Report().Summary()
+	if d.opts.Strict && s.Forbidden > 0 && s.InSync == 0 {
+		return ErrForbidden
+	}
+	d.notified(d.opts.Notify.Ready(statusLine(s, nil)))
+	if d.opts.Started != nil {
+		d.opts.Started(d.status())
+	}
+	<-ctx.Done()
+	d.notified(d.opts.Notify.Stopping())
+	return ctx.Err()
+}
+
+// changed follows the keeper's summary.
+func (d *Daemon) changed() {
+	report := d.keeper.Report()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.notified(d.opts.Notify.Status(statusLine(report.Summary(), d.refused)))
+	d.sayUnsupported(report)
+}
+
+// loadModule loads nf_conntrack where the configuration asks for it and this
+// process may. The service may not: its unit does it beforehand, as root.
+func (d *Daemon) loadModule(ctx context.Context) {
+	if !d.cfg.Module.Load || kmod.Look(d.opts.Source.Root, kmod.Conntrack).State != kmod.Absent {
+		return
+	}
+	if !kmod.MayLoad() {
+		d.opts.Log.Warn("module.load is on, but nf_conntrack is absent and this process may not load modules: waiting for it",
+			zap.String(systemd.KeyModule, kmod.Conntrack), zap.String(systemd.KeyHint, "ctkeeper apply --module-only, as root, tells why"))
+		return
+	}
+	if err := kmod.Load(ctx, d.opts.Source.Root, kmod.Conntrack); err != nil {
+		d.opts.Log.Error("cannot load the module, waiting for it", zap.String(systemd.KeyModule, kmod.Conntrack), zap.Error(err))
+	}
+}
+
+// hangups reloads the configuration at each SIGHUP.
+func (d *Daemon) hangups(ctx context.Context) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-hup:
+			d.notified(d.opts.Notify.Reloading())
+			d.reload(true)
+			d.notified(d.opts.Notify.Ready(""))
+		}
+	}
+}
+
+// notified logs what systemd could not be told. It changes nothing else: the
+// settings are kept all the same.
+func (d *Daemon) notified(err error) {
+	if err != nil {
+		d.opts.Log.Warn("systemd does not listen", zap.Error(err))
+	}
+}

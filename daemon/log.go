@@ -1,0 +1,81 @@
+package daemon
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/ctkeeper/ctkeeper/systemd"
+)
+
+// LogFormats are the values of --log-format.
+func LogFormats() []string { return []string{"auto", "journal", "console", "json"} }
+
+// NewLogger gives a logger of the format: journal writes native journal entries,
+// console lines for people, json lines for programs. auto is journal where
+// standard error is connected to it, else console. Colour needs a terminal.
+func NewLogger(format string, level zapcore.Level, stderr io.Writer, colour bool) (*zap.Logger, error) {
+	out := zapcore.Lock(zapcore.AddSync(stderr))
+	switch {
+	case format == "journal" || format == "auto" && systemd.OnJournal():
+		core, err := systemd.NewJournalCore(level)
+		if err != nil {
+			return nil, err
+		}
+		return zap.New(core, zap.ErrorOutput(out)), nil
+	case format == "json":
+		encoder := zap.NewProductionEncoderConfig()
+		encoder.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+		encoder.EncodeDuration = zapcore.StringDurationEncoder
+		return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(encoder), out, level)), nil
+	case slices.Contains(LogFormats(), format):
+		return zap.New(consoleCore{zapcore.NewCore(zapcore.NewConsoleEncoder(consoleConfig(colour)), out, level)}), nil
+	}
+	return nil, fmt.Errorf("cannot log as %q (auto, journal, console or json)", format)
+}
+
+func consoleConfig(colour bool) zapcore.EncoderConfig {
+	encoder := zap.NewDevelopmentEncoderConfig()
+	encoder.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+	encoder.EncodeDuration = zapcore.StringDurationEncoder
+	encoder.EncodeLevel = zapcore.CapitalLevelEncoder
+	encoder.ConsoleSeparator = " "
+	if colour {
+		encoder.EncodeLevel = zapcore.CapitalColorLevelEncoder
+	}
+	return encoder
+}
+
+// consoleCore leaves out the fields of events: their message says it all.
+type consoleCore struct{ zapcore.Core }
+
+// Check implements zapcore.Core.
+func (c consoleCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(e.Level) {
+		return checked.AddCore(e, c)
+	}
+	return checked
+}
+
+// Write implements zapcore.Core.
+func (c consoleCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	if slices.ContainsFunc(fields, func(f zapcore.Field) bool { return f.Key == systemd.KeyEvent }) {
+		fields = nil
+	}
+	return c.Core.Write(e, fields)
+}
+
+// With implements zapcore.Core.
+func (c consoleCore) With(fields []zapcore.Field) zapcore.Core {
+	return consoleCore{c.Core.With(fields)}
+}
+
+// Stderr is where logs go, and whether colours are welcome there: on a terminal,
+// unless NO_COLOR is set (no-color.org).
+func Stderr(isTerminal func(fd int) bool) (io.Writer, bool) {
+	return os.Stderr, os.Getenv("NO_COLOR") == "" && isTerminal(int(os.Stderr.Fd()))
+}

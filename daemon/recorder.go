@@ -1,0 +1,63 @@
+package daemon
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/systemd"
+)
+
+// Recorder puts the keeper's events into the log and the history. It implements
+// reconcile.Recorder.
+type Recorder struct {
+	log     *zap.Logger
+	history *history
+}
+
+// NewRecorder gives a recorder that logs to log.
+func NewRecorder(log *zap.Logger) *Recorder {
+	return &Recorder{log: log, history: newHistory()}
+}
+
+// Record logs and remembers one event, unless it is a quiet one.
+func (r *Recorder) Record(e reconcile.Event) {
+	if e.Quiet {
+		return
+	}
+	r.history.add(e)
+	r.log.Log(level(e), e.Message, fields(e)...)
+}
+
+// level is a warning for what a person has to look into, an error for what
+// ctkeeper cannot mend.
+func level(e reconcile.Event) zapcore.Level {
+	switch {
+	case e.Result == reconcile.NotRepaired:
+		return zapcore.ErrorLevel
+	case e.Kind == reconcile.KindContested, e.Note != "":
+		return zapcore.WarnLevel
+	case e.Kind == reconcile.KindDrift && e.Cause != reconcile.CauseStart && e.Cause != reconcile.CauseConfig:
+		return zapcore.WarnLevel
+	default:
+		return zapcore.InfoLevel
+	}
+}
+
+func fields(e reconcile.Event) []zap.Field {
+	out := []zap.Field{zap.String(systemd.KeyEvent, string(e.Kind))}
+	for key, value := range map[string]string{
+		systemd.KeySetting: e.Setting, systemd.KeyWant: e.Want, systemd.KeyFound: e.Found,
+		systemd.KeyResult: string(e.Result), systemd.KeyCause: string(e.Cause), systemd.KeyError: e.Error,
+	} {
+		if value != "" {
+			out = append(out, zap.String(key, value))
+		}
+	}
+	if e.Duration != 0 {
+		out = append(out, zap.Duration(systemd.KeyDuration, time.Duration(e.Duration)))
+	}
+	return out
+}

@@ -1,0 +1,78 @@
+package daemon
+
+import (
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/systemd"
+)
+
+// reload reads the configuration again. A broken one is refused whole and the
+// last good one stays; one that says the same as before is taken over silently,
+// unless a person asked.
+func (d *Daemon) reload(asked bool) {
+	cfg, err := d.opts.Source.Load()
+	d.mu.Lock()
+	before, refused := d.cfg, d.refused
+	d.refused = err
+	if err == nil {
+		d.cfg = cfg
+	}
+	d.mu.Unlock()
+	switch {
+	case err != nil:
+		if asked || refused == nil || refused.Error() != err.Error() {
+			d.sayRefused(err, "the last good one stays in force")
+		}
+	case asked || refused != nil || cfg.Fingerprint() != before.Fingerprint():
+		d.sayLoaded(cfg)
+		d.keeper.SetDesired(Desired(cfg), reconcile.Config)
+	default: // only lines moved, which status shows
+		d.keeper.SetDesired(Desired(cfg), reconcile.Resync)
+	}
+	d.changed()
+}
+
+// event writes a log entry of a kind that the keeper does not record itself, and
+// remembers it.
+func (d *Daemon) event(e reconcile.Event) { d.recorder.Record(e) }
+
+func (d *Daemon) sayLoaded(cfg *config.Config) {
+	from := "the embedded default"
+	if len(cfg.Files) > 0 {
+		from = strings.Join(cfg.Files, ", ")
+	}
+	d.event(reconcile.Event{
+		At: now(), Kind: reconcile.Kind(systemd.EventConfigLoaded),
+		Message: "configuration loaded from " + from,
+	})
+	for _, warning := range cfg.Warnings {
+		d.opts.Log.Warn("configuration: " + warning)
+	}
+}
+
+func (d *Daemon) sayRefused(err error, instead string) {
+	d.event(reconcile.Event{
+		At: now(), Kind: reconcile.Kind(systemd.EventConfigRefused), Error: err.Error(), Result: reconcile.NotRepaired,
+		Message: "configuration refused, " + instead + ": " + strings.ReplaceAll(err.Error(), "\n", "; "),
+	})
+}
+
+// sayUnsupported names, once, the settings that this kernel does not have.
+func (d *Daemon) sayUnsupported(report reconcile.Report) {
+	var names []string
+	for _, s := range report.Settings {
+		if s.State == reconcile.Unsupported {
+			names = append(names, s.Name)
+		}
+	}
+	list := strings.Join(names, ", ")
+	if list != d.unsupported && list != "" {
+		d.opts.Log.Warn("this kernel does not have some of the settings asked for; the others are kept",
+			zap.String(systemd.KeySetting, list))
+	}
+	d.unsupported = list
+}

@@ -1,0 +1,137 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
+)
+
+const (
+	socketName = "ctkeeper.sock"
+	// socketMode lets the members of the service's group look.
+	socketMode = 0o660
+	// shutdownTime is what open requests get at the end.
+	shutdownTime = 500 * time.Millisecond
+	dialTime     = time.Second
+)
+
+// SocketPath is where the status socket is: in the runtime directory that
+// systemd gives (RUNTIME_DIRECTORY, systemd.exec(5)), else in /run/ctkeeper
+// below root.
+func SocketPath(root string) string {
+	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" && root == "" {
+		return filepath.Join(dir, socketName)
+	}
+	return filepath.Join("/", root, "run/ctkeeper", socketName)
+}
+
+// server answers on the status socket: HTTP and JSON, read-only.
+type server struct {
+	listener net.Listener
+	http     http.Server
+}
+
+// listen opens the status socket. A daemon that answers there already is an
+// error. Where the socket cannot be had the daemon works without it.
+func (d *Daemon) listen() (*server, error) {
+	path := d.opts.Socket
+	if conn, err := net.DialTimeout("unix", path, dialTime); err == nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("another ctkeeper is running: it answers on %s", path)
+	}
+	listener, err := openSocket(path)
+	if err != nil {
+		d.opts.Log.Warn("working without a status socket", zap.Error(err))
+		return nil, nil
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", d.serveStatus)
+	mux.HandleFunc("GET /v1/events", d.serveEvents)
+	return &server{listener: listener, http: http.Server{Handler: mux, ReadHeaderTimeout: dialTime}}, nil
+}
+
+func openSocket(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cannot replace the status socket: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("cannot make the status socket's directory: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the status socket: %w", err)
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot open the status socket to its group: %w", err), listener.Close())
+	}
+	return listener, nil
+}
+
+// run serves until ctx ends, and takes the socket away.
+func (s *server) run(ctx context.Context) error {
+	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
+	stop := context.AfterFunc(ctx, func() {
+		late, cancel := context.WithTimeout(context.Background(), shutdownTime)
+		defer cancel()
+		_ = s.http.Shutdown(late) // whoever still reads has had its time
+	})
+	defer stop()
+	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("cannot serve the status socket: %w", err)
+	}
+	return ctx.Err()
+}
+
+func (d *Daemon) status() Status {
+	d.mu.Lock()
+	cfg, refused := d.cfg, d.refused
+	d.mu.Unlock()
+	s := statusOf(d.opts.Source.Root, d.keeper.Report(), cfg)
+	s.Daemon.Running, s.Daemon.PID, s.Daemon.Since, s.Daemon.Version = true, os.Getpid(), d.since, d.opts.Version
+	if refused != nil {
+		s.Daemon.Config.OK, s.Daemon.Config.Error = false, refused.Error()
+	}
+	return s
+}
+
+func (d *Daemon) serveStatus(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(d.status()) // the reader went away
+}
+
+// serveEvents streams events, one JSON object a line: those after since
+// (RFC 3339), and with follow=true those to come.
+func (d *Daemon) serveEvents(w http.ResponseWriter, r *http.Request) {
+	var since time.Time
+	if text := r.FormValue("since"); text != "" {
+		var err error
+		if since, err = time.Parse(time.RFC3339Nano, text); err != nil {
+			http.Error(w, "since is not an RFC 3339 time", http.StatusBadRequest)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	flush := func() { _ = http.NewResponseController(w).Flush() }
+	out := json.NewEncoder(w)
+	for e := range d.recorder.history.since(r.Context(), since, r.FormValue("follow") == "true", flush) {
+		if out.Encode(e) != nil {
+			return
+		}
+	}
+}
+
+// now is the time of an event.
+func now() time.Time { return time.Now() }
+
+var _ reconcile.Recorder = (*Recorder)(nil)

@@ -1,0 +1,143 @@
+package view
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+// Status writes a status document.
+func (p Printer) Status(s daemon.Status) error {
+	return p.Document(s, func(w io.Writer) {
+		p.head(w, s)
+		p.settings(w, s.Settings)
+	})
+}
+
+func (p Printer) head(w io.Writer, s daemon.Status) {
+	say := func(what, format string, args ...any) {
+		_, _ = fmt.Fprintf(w, "%-8s "+format+"\n", append([]any{what + ":"}, args...)...) // a buffer takes everything
+	}
+	if s.Daemon.Running {
+		say("daemon", "running since %s, pid %d, mode %s", s.Daemon.Since.Local().Format(time.DateTime), s.Daemon.PID, s.Daemon.Mode)
+	} else {
+		say("daemon", "not running; this is what the kernel says")
+	}
+	files := "embedded default"
+	if len(s.Daemon.Config.Files) > 0 {
+		files = strings.Join(s.Daemon.Config.Files, ", ")
+	}
+	say("config", "%s", files)
+	if !s.Daemon.Config.OK {
+		say("", "REFUSED, the last good one is in force:")
+		for line := range strings.SplitSeq(s.Daemon.Config.Error, "\n") {
+			say("", "  %s", line)
+		}
+	}
+	loads := ""
+	if s.Daemon.Running {
+		loads = fmt.Sprintf(", loaded %d times since", s.Module.Loads)
+	}
+	say("module", "%s %s%s", s.Module.Name, s.Module.State, loads)
+	if s.Table.Entries != nil {
+		say("table", "%s of %s connections in %s buckets, %s of %s expectations",
+			figure(s.Table.Entries), figure(s.Table.Max), figure(s.Table.Buckets),
+			figure(s.Table.Expectations), figure(s.Table.ExpectMax))
+	}
+	_, _ = fmt.Fprintln(w)
+}
+
+func figure(n *int64) string {
+	if n == nil {
+		return "?"
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
+func (p Printer) settings(w io.Writer, settings []reconcile.Setting) {
+	if len(settings) == 0 {
+		_, _ = fmt.Fprintln(w, "No settings are asked for.")
+		return
+	}
+	var rows []string
+	for _, s := range settings {
+		rows = append(rows, row(s.Name, want(s), orDash(s.Now), string(s.State), strconv.Itoa(s.Drifts), lastDrift(s), s.Origin))
+	}
+	var buf bytes.Buffer
+	columns(&buf, row("SETTING", "WANT", "NOW", "STATE", "DRIFTS", "LAST DRIFT", "FROM"), rows)
+	_, _ = io.WriteString(w, p.paint(buf.String(), map[string]string{
+		string(reconcile.InSync): green, string(reconcile.Pending): yellow, string(reconcile.Unsupported): yellow,
+		string(reconcile.Drifted): red, string(reconcile.Contested): red, string(reconcile.Forbidden): red, string(reconcile.Failed): red,
+	}))
+	for _, s := range settings {
+		if s.Error != "" {
+			_, _ = fmt.Fprintf(w, "%s: %s\n", s.Name, s.Error)
+		}
+	}
+}
+
+func want(s reconcile.Setting) string {
+	return sysfs.Want{Policy: s.Policy, Value: s.Want}.String()
+}
+
+func lastDrift(s reconcile.Setting) string {
+	d := s.LastDrift
+	if d == nil {
+		return "-"
+	}
+	text := fmt.Sprintf("%s at %s (%s)", d.Found, d.At.Local().Format(time.DateTime), d.Cause)
+	if d.RepairedIn > 0 {
+		text += ", repaired in " + d.RepairedIn.String()
+	}
+	return text
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// Diff writes what differs, and nothing else for people.
+func (p Printer) Diff(s daemon.Status) error {
+	doc := struct {
+		Settings []reconcile.Setting `json:"settings"`
+	}{s.Settings}
+	return p.Document(doc, func(w io.Writer) {
+		var rows []string
+		for _, setting := range s.Settings {
+			if setting.State != reconcile.InSync {
+				rows = append(rows, row(setting.Name, orDash(setting.Now), want(setting), cost(setting), string(setting.State), setting.Origin))
+			}
+		}
+		if len(rows) == 0 {
+			_, _ = fmt.Fprintf(w, "Nothing differs: %d settings are as wanted.\n", len(s.Settings))
+			return
+		}
+		var buf bytes.Buffer
+		columns(&buf, row("SETTING", "NOW", "WANT", "MEMORY", "STATE", "FROM"), rows)
+		_, _ = w.Write(buf.Bytes())
+	})
+}
+
+// Event writes one event.
+func (p Printer) Event(e reconcile.Event) error {
+	return p.Line(e, e.At.Local().Format("2006-01-02 15:04:05.000")+" "+e.Message)
+}
+
+func cost(s reconcile.Setting) string {
+	bytes, ok := config.Memory(sysfs.Want{Setting: sysfs.Lookup(s.Name), Value: s.Want})
+	if !ok {
+		return "-"
+	}
+	return config.FormatBytes(bytes)
+}
