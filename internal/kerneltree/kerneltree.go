@@ -1,0 +1,152 @@
+// Package kerneltree makes directories that look like a host's /proc and /sys as
+// far as ctkeeper reads them, for tests that run with --root.
+//
+// A tree is plain files: it keeps what is written, and neither rounds nor
+// refuses. What the kernel does to a value is tested on the kernel.
+package kerneltree
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+const (
+	moduleDir = "sys/module/nf_conntrack"
+	aliasFile = "proc/sys/net/nf_conntrack_max"
+	countFile = "proc/sys/net/netfilter/nf_conntrack_count"
+)
+
+// defaults are what a 64-bit kernel of the 6 series shows on a host of 4 GiB. A
+// setting that is not here shows 0 if it is a switch, else 30.
+var defaults = map[string]string{
+	"hashsize": "65536", "max": "65536", "expect_max": "1024",
+	"checksum": "1", "events": "2", "tcp_loose": "1", "dccp_loose": "1",
+	"log_invalid": "0", "tcp_max_retrans": "3", "generic_timeout": "600",
+	"tcp_timeout_syn_sent": "120", "tcp_timeout_syn_recv": "60", "tcp_timeout_established": "432000",
+	"tcp_timeout_fin_wait": "120", "tcp_timeout_close_wait": "60", "tcp_timeout_time_wait": "120",
+	"tcp_timeout_close": "10", "tcp_timeout_max_retrans": "300", "tcp_timeout_unacknowledged": "300",
+	"udp_timeout_stream": "120", "gre_timeout_stream": "180", "sctp_timeout_established": "210",
+	"frag6_timeout": "60", "frag6_high_thresh": "4194304", "frag6_low_thresh": "3145728",
+}
+
+// New gives the root of a host with 4 GiB of RAM and nf_conntrack loaded: every
+// setting of the catalogue has its file, with the kernel's own default.
+func New(t testing.TB) string {
+	t.Helper()
+	root := t.TempDir()
+	Put(t, root, "proc/meminfo", "MemTotal:        4194304 kB\nMemFree:         2097152 kB\n")
+	Load(t, root)
+	return root
+}
+
+// Load does what loading nf_conntrack does: its files appear, with defaults.
+func Load(t testing.TB, root string) {
+	t.Helper()
+	for _, s := range sysfs.Catalogue() {
+		Put(t, root, s.File(), fallback(s)+"\n")
+	}
+	Put(t, root, countFile, "0\n")
+	Put(t, root, "proc/net/nf_conntrack_expect", "")
+	Put(t, root, moduleDir+"/initstate", "live\n")
+	Put(t, root, moduleDir+"/parameters/expect_hashsize", "256\n")
+	// One variable, two files.
+	link(t, root, path(t, "hashsize"), moduleDir+"/parameters/hashsize")
+	link(t, root, path(t, "max"), aliasFile)
+}
+
+// Unload takes away what Load brought.
+func Unload(t testing.TB, root string) {
+	t.Helper()
+	gone := []string{countFile, aliasFile, "proc/net/nf_conntrack_expect", moduleDir}
+	for _, s := range sysfs.Catalogue() {
+		gone = append(gone, s.File())
+	}
+	for _, name := range gone {
+		if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Get is the value that a setting shows.
+func Get(t testing.TB, root, setting string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, path(t, setting)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// Set writes a setting in place, as another program would.
+func Set(t testing.TB, root, setting, value string) {
+	t.Helper()
+	file, err := os.OpenFile(filepath.Join(root, path(t, setting)), os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = file.WriteString(value + "\n")
+	if err := errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Remove takes a setting's file away: a kernel that does not have it.
+func Remove(t testing.TB, root, setting string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(root, path(t, setting))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Put writes any file below root, with the directories above it.
+func Put(t testing.TB, root, name, content string) {
+	t.Helper()
+	full := filepath.Join(root, name)
+	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func link(t testing.TB, root, from, to string) {
+	t.Helper()
+	full := filepath.Join(root, to)
+	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(full); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if err := os.Link(filepath.Join(root, from), full); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func path(t testing.TB, setting string) string {
+	t.Helper()
+	s := sysfs.Lookup(setting)
+	if s == nil {
+		t.Fatalf("no such setting: %s", setting)
+	}
+	return s.File()
+}
+
+func fallback(s *sysfs.Setting) string {
+	switch value, known := defaults[s.Name]; {
+	case known:
+		return value
+	case s.Kind == sysfs.Bool:
+		return "0"
+	default:
+		return "30"
+	}
+}
