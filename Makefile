@@ -55,7 +55,7 @@ install: build ## into DESTDIR, below PREFIX
 	install -D -m 0644 systemd/ctkeeper.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ctkeeper.conf
 	install -D -m 0644 systemd/ctkeeper.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ctkeeper.conf
 	install -D -m 0644 systemd/ctkeeper.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/ctkeeper.catalog
-	install -D -m 0644 packaging/ctkeeper.yaml $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/ctkeeper.yaml
+	install -D -m 0644 config/reference.yaml $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/ctkeeper.yaml
 	install -D -m 0644 docs/configuration.md $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/configuration.md
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	./bin/ctkeeper completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctkeeper

@@ -1,0 +1,235 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// run starts a keeper's loop in a bubble and returns how to end it.
+func run(t *testing.T, keep *Keeper) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- keep.Run(ctx) }()
+	synctest.Wait()
+	select {
+	case <-keep.Ready():
+	default:
+		t.Fatal("not ready after the first pass")
+	}
+	return func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run = %v, want %v", err, context.Canceled)
+		}
+	}
+}
+
+func TestResyncFindsWhatNobodySaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKernel(map[string]string{"max": "100"})
+		d := desire(t, "max=100")
+		d.Resync = 5 * time.Second
+		defer run(t, New(k.options(), d))()
+		k.set("max", "7")
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if got := k.get("max"); got != "7" {
+			t.Fatalf("max is %s after 4 s, want it not looked at yet", got)
+		}
+		time.Sleep(1300 * time.Millisecond) // 5 s and a twentieth of jitter
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"drift max repaired resync"}, k.said()); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKernel(map[string]string{"max": "100"})
+		opts, beats := k.options(), 0
+		opts.Heartbeat, opts.Beat = 10*time.Second, func() { beats++ }
+		d := desire(t, "max=100") // no resync at all
+		stop := run(t, New(opts, d))
+		time.Sleep(61 * time.Second)
+		synctest.Wait()
+		stop()
+		if beats != 7 {
+			t.Errorf("%d beats in 61 s, want 7: one for the first pass and one each 10 s", beats)
+		}
+	})
+}
+
+// TestContest is the life of a contest: a burst of repairs at once, then fewer
+// and fewer, one entry when it starts, one when it has settled.
+func TestContest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKernel(map[string]string{"max": "100"})
+		keep := New(k.options(), desire(t, "max=100"))
+		defer run(t, keep)()
+		fight := func(times int, pause time.Duration) {
+			for i := range times {
+				k.set("max", strconv.Itoa(1000+i))
+				keep.Wake(Write)
+				synctest.Wait()
+				time.Sleep(pause)
+			}
+		}
+		fight(100, 500*time.Millisecond)
+		said, written := k.said(), k.written()
+		if len(said) != burst+1 || said[burst] != "contested max write" {
+			t.Errorf("said %q, want %d drifts and one contested", said, burst)
+		}
+		// 10 at once; then after 1, 2, 4, 8, 16 s and not again within 50 s.
+		if len(written) < burst+4 || len(written) > burst+5 {
+			t.Errorf("%d writes in 50 s, want 10 at once and 4 or 5 more", len(written))
+		}
+		if s := keep.Report().Settings[0]; s.State != Contested || s.Drifts != 100 {
+			t.Errorf("state %s with %d drifts, want contested with 100", s.State, s.Drifts)
+		}
+		time.Sleep(maxDelay)
+		synctest.Wait()
+		if got := k.get("max"); got != "100" {
+			t.Errorf("max is %s %s after the last foreign write, want it repaired", got, maxDelay)
+		}
+		time.Sleep(settleAfter)
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"settled max write"}, k.said()); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+		fight(1, time.Second)
+		if diff := cmp.Diff([]string{"drift max repaired write"}, k.said()); diff != "" {
+			t.Errorf("after it settled (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestNoSpin lets an hour pass in states that want to be looked at again, and
+// counts the looks.
+func TestNoSpin(t *testing.T) {
+	tests := []struct {
+		name  string
+		mode  Mode
+		setup func(k *kernel, keep *Keeper)
+		most  int64
+	}{
+		{"contested and let be", Enforce, func(k *kernel, keep *Keeper) { contest(k, keep) }, 60},
+		{"contested in observe mode", Observe, func(k *kernel, keep *Keeper) { contest(k, keep) }, 60},
+		{"contested, then the module goes", Enforce, func(k *kernel, keep *Keeper) {
+			contest(k, keep)
+			k.setModule(Module{State: "absent"})
+			keep.Wake(ModuleMoved)
+		}, 60},
+		{"contested, then forbidden", Enforce, func(k *kernel, keep *Keeper) {
+			k.writeErr["max"] = errForbidden
+			contest(k, keep)
+		}, 60},
+		{"refused by the kernel", Enforce, func(k *kernel, keep *Keeper) {
+			k.writeErr["max"] = errors.New("no memory")
+			k.set("max", "7")
+			keep.Wake(Write)
+		}, 60},
+		{"a value that the kernel does not keep", Enforce, func(k *kernel, keep *Keeper) {
+			k.onWrite = func(_, _ string) (string, error) { return "50", nil }
+			k.set("max", "7")
+			keep.Wake(Write)
+		}, 2*3600/30 + 60},
+		{"a module that never gets done loading", Enforce, func(k *kernel, keep *Keeper) {
+			k.setModule(Module{State: "absent", Settling: true})
+			keep.Wake(ModuleMoved)
+		}, 3600 + 60},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newKernel(map[string]string{"max": "100"})
+				opts, passes := k.options(), atomic.Int64{}
+				opts.Beat = func() { passes.Add(1) }
+				d := desire(t, "max=100")
+				d.Mode = tt.mode
+				keep := New(opts, d)
+				defer run(t, keep)()
+				tt.setup(k, keep)
+				synctest.Wait()
+				passes.Store(0)
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if got := passes.Load(); got > tt.most {
+					t.Errorf("%d passes in an hour, want %d at most", got, tt.most)
+				}
+			})
+		})
+	}
+}
+
+// contest has another writer write until the setting is contested.
+func contest(k *kernel, keep *Keeper) {
+	for i := range 3 * burst {
+		k.set("max", strconv.Itoa(1000+i))
+		keep.Wake(Write)
+		synctest.Wait()
+	}
+}
+
+// TestWakesMerge: what arrives during a pass makes one more pass, with all its
+// reasons.
+func TestWakesMerge(t *testing.T) {
+	w := newWaker()
+	start := time.Now()
+	w.wake(Write, start)
+	w.wake(ModuleMoved, start.Add(time.Second))
+	w.wake(Write, start.Add(2*time.Second))
+	<-w.c
+	select {
+	case <-w.c:
+		t.Error("three wakes left two in the slot")
+	default:
+	}
+	reasons, since := w.take()
+	if reasons != Write|ModuleMoved || !since.Equal(start) {
+		t.Errorf("took %b since %s, want %b since the first", reasons, since, Write|ModuleMoved)
+	}
+	if reasons, _ := w.take(); reasons != 0 {
+		t.Errorf("took %b from an empty slot", reasons)
+	}
+}
+
+// TestRefusedIsRetried: a value that the kernel refused for want of memory is
+// tried again with backoff, and repaired when it can be.
+func TestRefusedIsRetried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKernel(map[string]string{"hashsize": "512"})
+		k.writeErr["hashsize"] = errors.New("no memory")
+		defer run(t, New(k.options(), desire(t, "hashsize=1024")))()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if got := len(k.written()); got != 4 { // at 0, 1, 3, 7 s
+			t.Errorf("%d tries in 10 s, want 4", got)
+		}
+		k.mu.Lock()
+		delete(k.writeErr, "hashsize")
+		k.mu.Unlock()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"failed hashsize failed start", "drift hashsize repaired start"}, k.said()); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func BenchmarkQuietPass(b *testing.B) {
+	k := newKernel(map[string]string{"max": "100", "hashsize": "512", "acct": "1"})
+	keep := New(k.options(), desire(b, "max=100", "hashsize=512", "acct=1"))
+	keep.Pass(Start, time.Now())
+	for b.Loop() {
+		keep.Pass(Resync, time.Now())
+	}
+}

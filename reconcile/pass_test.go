@@ -1,0 +1,234 @@
+package reconcile
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestPass tells stories: a kernel, what is wanted, and step by step what
+// happens, what is written and what is said.
+func TestPass(t *testing.T) {
+	enomem := fmt.Errorf("out: %w", syscall.ENOMEM)
+	type step struct {
+		do      func(k *kernel, keep *Keeper)
+		why     Reason
+		written []string
+		said    []string
+		states  []State
+	}
+	again := step{why: Resync}
+	with := func(s step, states ...State) step { s.states = states; return s }
+	tests := []struct {
+		name   string
+		kernel map[string]string
+		want   *Desired
+		steps  []step
+	}{
+		{
+			"repairs, then writes nothing",
+			map[string]string{"max": "65536", "hashsize": "10240", "udp_timeout": "30"},
+			desire(t, "hashsize=10000", "max=100000", "udp_timeout=30"),
+			[]step{
+				{why: Start, written: []string{"max=100000"}, said: []string{"drift max repaired start"}, states: []State{InSync, InSync, InSync}},
+				with(again, InSync, InSync, InSync),
+				with(again, InSync, InSync, InSync),
+			},
+		},
+		{
+			"a foreign write",
+			map[string]string{"max": "100"}, desire(t, "max=100"),
+			[]step{
+				{why: Start, states: []State{InSync}},
+				{do: func(k *kernel, _ *Keeper) { k.set("max", "7") }, why: Write, written: []string{"max=100"}, said: []string{"drift max repaired write"}, states: []State{InSync}},
+				{why: Write, states: []State{InSync}}, // our own write is heard, and is no drift
+				{do: func(k *kernel, _ *Keeper) { k.set("max", "8") }, why: Resync, written: []string{"max=100"}, said: []string{"drift max repaired resync"}, states: []State{InSync}},
+			},
+		},
+		{
+			"observe mode writes nothing and says each value once",
+			map[string]string{"max": "7"}, observing(desire(t, "max=100")),
+			[]step{
+				{why: Start, said: []string{"drift max observed start"}, states: []State{Drifted}},
+				with(again, Drifted),
+				{do: func(k *kernel, _ *Keeper) { k.set("max", "8") }, why: Write, said: []string{"drift max observed write"}, states: []State{Drifted}},
+				{do: func(k *kernel, _ *Keeper) { k.set("max", "100") }, why: Write, states: []State{InSync}},
+			},
+		},
+		{
+			"one that fails does not keep the others, and is said once",
+			map[string]string{"hashsize": "512", "max": "7", "acct": "0"}, desire(t, "hashsize=1024", "max=100", "acct=1"),
+			[]step{
+				{
+					do: func(k *kernel, _ *Keeper) { k.writeErr["hashsize"] = enomem }, why: Start,
+					written: []string{"hashsize=1024", "max=100", "acct=1"},
+					said:    []string{"failed hashsize failed start", "drift max repaired start", "drift acct repaired start"},
+					states:  []State{Failed, InSync, InSync},
+				},
+				with(again, Failed, InSync, InSync),
+				{
+					do:  func(k *kernel, _ *Keeper) { delete(k.writeErr, "hashsize") },
+					why: Config, written: []string{"hashsize=1024"}, said: []string{"drift hashsize repaired start"},
+					states: []State{InSync, InSync, InSync},
+				},
+			},
+		},
+		{
+			"want of rights is said once for all, and not tried again",
+			map[string]string{"hashsize": "512", "max": "7", "udp_timeout": "9"}, desire(t, "hashsize=1024", "max=100", "udp_timeout=30"),
+			[]step{
+				{
+					do: func(k *kernel, _ *Keeper) {
+						k.writeErr["hashsize"], k.writeErr["max"] = syscall.EACCES, syscall.EACCES
+					}, why: Start, written: []string{"hashsize=1024", "max=100", "udp_timeout=30"},
+					said:   []string{"drift udp_timeout repaired start", "forbidden hashsize,max failed"},
+					states: []State{Forbidden, Forbidden, InSync},
+				},
+				with(again, Forbidden, Forbidden, InSync),
+				{do: func(k *kernel, _ *Keeper) { k.set("max", "8") }, why: Write, states: []State{Forbidden, Forbidden, InSync}},
+				{do: func(k *kernel, _ *Keeper) { k.set("max", "100") }, why: Write, states: []State{Forbidden, InSync, InSync}},
+			},
+		},
+		{
+			"the module's life",
+			map[string]string{"max": "65536"}, desire(t, "max=100"),
+			[]step{
+				{do: func(k *kernel, _ *Keeper) { k.setModule(Module{State: "absent"}) }, why: Start, states: []State{Pending}},
+				with(again, Pending),
+				{
+					do:      func(k *kernel, _ *Keeper) { k.setModule(Module{State: "loaded", Present: true, Instance: 2}) },
+					why:     ModuleMoved,
+					written: []string{"max=100"}, said: []string{"module-load", "drift max repaired module-load"}, states: []State{InSync},
+				},
+				{
+					do: func(k *kernel, _ *Keeper) {
+						k.setModule(Module{State: "loaded", Present: true, Instance: 3})
+						k.set("max", "65536")
+					}, why: Resync, // the uevents were lost
+					written: []string{"max=100"}, said: []string{"module-unload", "module-load", "drift max repaired module-load"}, states: []State{InSync},
+				},
+				{do: func(k *kernel, _ *Keeper) { k.setModule(Module{State: "absent"}) }, why: ModuleMoved, said: []string{"module-unload"}, states: []State{Pending}},
+			},
+		},
+		{
+			"the module goes between reading and writing",
+			map[string]string{"max": "7"}, desire(t, "max=100"),
+			[]step{{
+				do: func(k *kernel, _ *Keeper) { k.writeErr["max"] = syscall.ENOENT }, why: Start,
+				written: []string{"max=100"}, states: []State{Pending},
+			}},
+		},
+		{
+			"a setting that this kernel does not have",
+			map[string]string{"max": "100"}, desire(t, "max=100", "helper=1"),
+			[]step{{why: Start, states: []State{InSync, Unsupported}}},
+		},
+		{
+			"a new configuration",
+			map[string]string{"max": "100", "acct": "0"}, desire(t, "max=100", "acct=0"),
+			[]step{
+				{why: Start, states: []State{InSync, InSync}},
+				{
+					do: func(_ *kernel, keep *Keeper) { keep.SetDesired(desire(t, "max=200"), Config) }, why: Config,
+					written: []string{"max=200"}, said: []string{"drift max repaired config"}, states: []State{InSync},
+				},
+				{do: func(k *kernel, _ *Keeper) { k.set("acct", "1") }, why: Write, states: []State{InSync}}, // let go
+			},
+		},
+		{
+			"a value that the kernel does not keep",
+			map[string]string{"udp_timeout": "7"}, desire(t, "udp_timeout=100"),
+			[]step{
+				{
+					do:  func(k *kernel, _ *Keeper) { k.onWrite = func(_, _ string) (string, error) { return "50", nil } },
+					why: Start, written: []string{"udp_timeout=100"}, said: []string{"drift udp_timeout failed start"}, states: []State{Drifted},
+				},
+				{why: Write, written: []string{"udp_timeout=100"}, states: []State{Drifted}},
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			k := newKernel(tt.kernel)
+			keep := New(k.options(), tt.want)
+			for i, s := range tt.steps {
+				if s.do != nil {
+					s.do(k, keep)
+				}
+				keep.Pass(s.why, time.Now())
+				var states []State
+				for _, setting := range keep.Report().Settings {
+					states = append(states, setting.State)
+				}
+				if diff := cmp.Diff(s.written, k.written()); diff != "" {
+					t.Errorf("step %d, writes (-want +got):\n%s", i, diff)
+				}
+				if diff := cmp.Diff(s.said, k.said()); diff != "" {
+					t.Errorf("step %d, events (-want +got):\n%s", i, diff)
+				}
+				if diff := cmp.Diff(s.states, states); diff != "" {
+					t.Errorf("step %d, states (-want +got):\n%s", i, diff)
+				}
+			}
+		})
+	}
+}
+
+// A file that goes with its module while we read is not taken for one that the
+// kernel never had.
+func TestModuleGoesUnderTheReading(t *testing.T) {
+	k := newKernel(map[string]string{"max": "100", "acct": "1"})
+	reads := 0
+	k.onRead = func(string) {
+		if reads++; reads == 2 {
+			k.module = Module{State: "absent"}
+		}
+	}
+	keep := New(k.options(), desire(t, "max=100", "acct=1"))
+	keep.Pass(Start, time.Now())
+	for _, s := range keep.Report().Settings {
+		if s.State != Pending {
+			t.Errorf("%s is %s, want %s", s.Name, s.State, Pending)
+		}
+	}
+	if k.moves != 2 {
+		t.Errorf("the watches were set %d times, want 2: at the first look and when the module went", k.moves)
+	}
+}
+
+func TestLoweringMaxUnderTheCountIsSaid(t *testing.T) {
+	k := newKernel(map[string]string{"max": "1000"})
+	opts := k.options()
+	opts.Count = func() (int64, error) { return 900, nil }
+	New(opts, desire(t, "max=500")).Pass(Start, time.Now())
+	if len(k.events) != 1 || !strings.Contains(k.events[0].Message, "the table holds 900 connections") {
+		t.Errorf("events %+v, want one that warns of 900 connections", k.events)
+	}
+}
+
+func TestMessages(t *testing.T) {
+	at := Event{Setting: "max", Want: "100", Found: "7", Cause: CauseWrite, Duration: Duration(1234567)}
+	with := func(r Result, err, note string) Event {
+		e := at
+		e.Result, e.Error, e.Note = r, err, note
+		return e
+	}
+	tests := []struct{ got, want string }{
+		{drifted(with(Repaired, "", "")).Message, "max was 7, wanted 100: repaired in 1.23ms (cause: write)"},
+		{drifted(with(Repaired, "", "careful")).Message, "max was 7, wanted 100: repaired in 1.23ms (cause: write); careful"},
+		{drifted(with(Observed, "", "")).Message, "max was 7, wanted 100: left alone, mode is observe (cause: write)"},
+		{drifted(with(NotRepaired, "why", "")).Message, "max was 7, wanted 100: not repaired (cause: write): why"},
+		{failed(with("", "invalid argument", "")).Message, "max was 7, wanted 100: the kernel refused it: invalid argument"},
+		{forbidden(time.Time{}, []string{"max", "hashsize"}, "permission denied", "do this").Message, "cannot enforce max, hashsize: permission denied; do this"},
+		{settled(at, 5, 12*time.Second).Message, "max has settled at 7: 5 more foreign changes in 12s, none in the last 10s"},
+	}
+	for _, tt := range tests {
+		if diff := cmp.Diff(tt.want, tt.got); diff != "" {
+			t.Errorf("message (-want +got):\n%s", diff)
+		}
+	}
+}
