@@ -82,10 +82,15 @@ func binaryLine(data []byte) int {
 // place for it.
 var yamlLine = regexp.MustCompile(`^line (\d+): `)
 
+// grammarError knows the errors of the parser proper. They count lines from 0,
+// where those of its scanner count from 1 (yaml.v3, parser.fail).
+var grammarError = regexp.MustCompile(`did not find expected (key|node content|<|'-'|',')`)
+
 // syntax places the parser's error. A tab that indents is the usual culprit and
 // the parser's words do not say so.
 func (d *decoder) syntax(data []byte, err error) Error {
-	for i, line := range strings.Split(string(data), "\n") {
+	lines := strings.Split(string(data), "\n")
+	for i, line := range lines {
 		text := strings.TrimLeft(line, " \t")
 		indent := line[:len(line)-len(text)]
 		if tab := strings.IndexByte(indent, '\t'); tab >= 0 && text != "" && text[0] != '#' {
@@ -94,10 +99,16 @@ func (d *decoder) syntax(data []byte, err error) Error {
 	}
 	wrong := Error{File: d.open, Err: err}
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	if m := yamlLine.FindStringSubmatch(text); m != nil {
+	m := yamlLine.FindStringSubmatch(text)
+	if m != nil {
 		wrong.Line, _ = strconv.Atoi(m[1])
-		wrong.Column = 1
 		text = strings.TrimPrefix(text, m[0])
+	}
+	if grammarError.MatchString(text) {
+		wrong.Line++
+	}
+	if wrong.Line > 0 {
+		wrong.Line, wrong.Column = min(wrong.Line, len(lines)), 1
 	}
 	wrong.Problem = "is not YAML: " + text
 	return wrong

@@ -85,14 +85,14 @@ func guard(s scalar) (string, *fault) {
 	case GuardOff:
 		return GuardOff, nil
 	case "watch", "lock":
-		return "", &fault{problem: s.text + " is not in this version of ctkeeper", allowed: "off"}
+		return "", &fault{problem: s.text + " is not in this version of ctkeeper", allowed: "allowed: off"}
 	}
-	return "", &fault{problem: quote(s.text) + " is not a guard", allowed: "off"}
+	return "", &fault{problem: quote(s.text) + " is not a guard", allowed: "allowed: off"}
 }
 
 func listen(s scalar) (string, *fault) {
 	if s.text != "" {
-		return "", &fault{problem: "serving metrics is not in this version of ctkeeper", allowed: `""`}
+		return "", &fault{problem: "serving metrics is not in this version of ctkeeper", allowed: `allowed: ""`}
 	}
 	return "", nil
 }

@@ -56,7 +56,7 @@ func (p *plan) walk(t tree, path string) string {
 		p.watch(dir)
 		p.names[filepath.Join(dir, step.name)] = true
 	}
-	if info, err := os.Lstat(t.real(end)); err == nil && info.Mode().IsRegular() {
+	if info, err := os.Lstat(t.real(end)); err == nil && info.Mode().IsRegular() && end != devNull {
 		p.watch(t.real(end))
 	}
 	return end

@@ -118,7 +118,7 @@ func written(w sysfs.Want) string {
 func remark(w sysfs.Want) string {
 	parts := []string{w.Origin}
 	if w.Auto {
-		parts = append(parts, w.Value)
+		parts = append(parts, "auto is "+w.Value)
 	}
 	if n, err := strconv.ParseInt(w.Value, 10, 64); err == nil && w.Setting.Kind == sysfs.Seconds && n >= 60 {
 		parts = append(parts, shortDuration(time.Duration(n)*time.Second))

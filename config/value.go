@@ -106,7 +106,7 @@ func boolean(s scalar) (bool, *fault) {
 // duration reads 90s, 1h30m, 5d, or a plain number of seconds.
 func duration(s scalar) (time.Duration, *fault) {
 	wrong := &fault{problem: describe(s) + " is not a duration", allowed: "such as 90s, 1h30m, 24h or 5d, or a number of seconds"}
-	if !s.quoted && s.text != "" && strings.Trim(s.text, "-0123456789") == "" {
+	if s.text != "" && strings.Trim(s.text, "-0123456789") == "" {
 		n, bad := number(s, math.MinInt64, math.MaxInt64)
 		if bad != nil {
 			return 0, bad
@@ -183,7 +183,7 @@ func kernelValue(set *sysfs.Setting, s scalar) (string, *fault) {
 		return strconv.FormatInt(n, 10), wrong
 	default:
 		n, wrong := number(s, set.Min, set.Max)
-		if wrong != nil && sizeable(set.Name) {
+		if wrong != nil && sizeable(set.Name) && strings.Contains(wrong.allowed, "..") {
 			wrong.allowed += ", or " + auto
 		}
 		return strconv.FormatInt(n, 10), wrong

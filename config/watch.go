@@ -60,7 +60,7 @@ func (w *Watcher) Run(ctx context.Context, changed func()) error {
 	defer w.Close()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	timer.Stop() // until a burst begins
+	timer.Stop()        // until a burst begins
 	var first time.Time // of the burst
 	for {
 		notify, plan := w.armed()
