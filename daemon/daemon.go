@@ -100,8 +100,10 @@ func Run(ctx context.Context, opts Options) error {
 func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {
 	opts := KeeperOptions(d.opts.Source.Root, files, d.recorder)
 	opts.Changed = d.changed
-	opts.Beat = func() { d.notified(d.opts.Notify.Watchdog()) }
-	opts.Heartbeat = d.opts.Notify.WatchdogInterval() / 3
+	if interval := d.opts.Notify.WatchdogInterval(); interval > 0 {
+		opts.Heartbeat = interval / 3
+		opts.Beat = d.watchdog(opts.Heartbeat / 2)
+	}
 	opts.ModuleMoved = func() {
 		if w := d.watch.Load(); w != nil {
 			if err := w.Arm(); err != nil {
@@ -110,6 +112,18 @@ func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {
 		}
 	}
 	return opts
+}
+
+// watchdog gives what the keeper's loop calls after each pass: it feeds systemd's
+// watchdog, not more often than every so often, since passes may come in storms.
+func (d *Daemon) watchdog(every time.Duration) func() {
+	var fed time.Time
+	return func() {
+		if now := time.Now(); now.Sub(fed) >= every {
+			fed = now
+			d.notified(d.opts.Notify.Watchdog())
+		}
+	}
 }
 
 // announce says READY after the first pass, and STOPPING at the end.

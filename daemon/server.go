@@ -33,7 +33,7 @@ func SocketPath(root string) string {
 	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" && root == "" {
 		return filepath.Join(dir, socketName)
 	}
-	return filepath.Join("/", root, "run/ctkeeper", socketName)
+	return filepath.Join(root, "/run/ctkeeper", socketName)
 }
 
 // server answers on the status socket: HTTP and JSON, read-only.

@@ -19,6 +19,7 @@ type keeping struct {
 	status Setting
 	pace   pace
 	fresh  bool // the want is new or changed, and no pass has seen it yet
+	absent bool // its file was not there at the look before this one
 
 	open      bool   // a drift is recorded and not repaired
 	openFound string // the value that was found then
@@ -53,6 +54,7 @@ func (kp *keeping) setWant(want sysfs.Want) {
 
 // follow takes over what a look found.
 func (kp *keeping) follow(state State, r Reading) {
+	kp.absent = kp.status.State == Pending
 	kp.status.Now, kp.status.State, kp.status.Error = r.Value, state, ""
 	switch {
 	case state == Unsupported:

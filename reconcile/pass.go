@@ -304,7 +304,7 @@ func (p *pass) causeOf(kp *keeping) Cause {
 		return CauseStart
 	case kp.fresh:
 		return CauseConfig
-	case p.moved:
+	case p.moved, kp.absent: // its file may be there before the load is done
 		return CauseModuleLoad
 	case p.reasons.Has(Write):
 		return CauseWrite

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -91,6 +92,9 @@ func (a *app) command() *cobra.Command {
 			if !view.Known(a.output) {
 				return fmt.Errorf("invalid argument %q for --output (%s)", a.output, strings.Join(view.Formats(), ", "))
 			}
+			if err := a.rooted(); err != nil {
+				return err
+			}
 			_, err := a.logger()
 			return err
 		},
@@ -104,6 +108,24 @@ func (a *app) command() *cobra.Command {
 	a.configSet = func() bool { return flags.Changed("config") }
 	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.config(), a.version())
 	return root
+}
+
+// rooted makes --root absolute; the empty one is the running system.
+func (a *app) rooted() error {
+	if a.root == "" {
+		return nil
+	}
+	root, err := filepath.Abs(a.root)
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(root); err != nil || !info.IsDir() {
+		return fmt.Errorf("invalid argument %q for --root (an existing directory)", a.root)
+	}
+	if a.root = root; root == "/" {
+		a.root = ""
+	}
+	return nil
 }
 
 func (a *app) source() config.Source {

@@ -54,6 +54,9 @@ func Load(t testing.TB, root string) {
 	Put(t, root, countFile, "0\n")
 	Put(t, root, "proc/net/nf_conntrack_expect", "")
 	Put(t, root, moduleDir+"/initstate", "live\n")
+	if err := os.MkdirAll(filepath.Join(root, moduleDir, "holders"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	Put(t, root, moduleDir+"/parameters/expect_hashsize", "256\n")
 	// One variable, two files.
 	link(t, root, path(t, "hashsize"), moduleDir+"/parameters/hashsize")
@@ -74,6 +77,16 @@ func Unload(t testing.TB, root string) {
 	}
 }
 
+// BuiltIn makes the module one of the kernel image.
+func BuiltIn(t testing.TB, root string) {
+	t.Helper()
+	for _, name := range []string{"initstate", "holders"} {
+		if err := os.Remove(filepath.Join(root, moduleDir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Get is the value that a setting shows.
 func Get(t testing.TB, root, setting string) string {
 	t.Helper()
@@ -84,14 +97,20 @@ func Get(t testing.TB, root, setting string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// Set writes a setting in place, as another program would.
+// Set writes a setting in place, as another program would: in one write, as the
+// kernel's files take it, so that no reader sees half of it.
 func Set(t testing.TB, root, setting, value string) {
 	t.Helper()
-	file, err := os.OpenFile(filepath.Join(root, path(t, setting)), os.O_WRONLY|os.O_TRUNC, 0)
+	full := filepath.Join(root, path(t, setting))
+	before, err := os.ReadFile(full)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = file.WriteString(value + "\n")
+	file, err := os.OpenFile(full, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = file.WriteString(value + strings.Repeat(" ", max(0, len(before)-len(value)-1)) + "\n")
 	if err := errors.Join(err, file.Close()); err != nil {
 		t.Fatal(err)
 	}
