@@ -112,8 +112,8 @@ func TestUnitSecurity(t *testing.T) {
 func TestUnitLeavesOut(t *testing.T) {
 	unit := directives(t)
 	for _, key := range []string{
-		"ProtectProc", "ProcSubset", "PrivatePIDs", "ProtectKernelTunables", "PrivateUsers",
-		"PrivateNetwork", "NetworkNamespacePath", "PrivateTmp", "RootDirectory", "RootImage", "DynamicUser",
+		"ProcSubset", "PrivatePIDs", "PrivateUsers", "PrivateNetwork", "NetworkNamespacePath", "PrivateTmp",
+		"RootDirectory", "RootImage", "DynamicUser",
 	} {
 		if values, ok := unit[key]; ok {
 			t.Errorf("the unit has %s=%s", key, strings.Join(values, " "))
@@ -135,7 +135,7 @@ func TestUnitContract(t *testing.T) {
 		"AmbientCapabilities":      {"CAP_NET_ADMIN"},
 		"RuntimeDirectory":         {"ctkeeper"},
 		"RuntimeDirectoryPreserve": {"yes"},
-		"ReadWritePaths":           {"/proc/sys/net"},
+		"BindPaths":                {"/proc/sys/net"},
 		"Wants":                    {"network-pre.target"},
 		"Before":                   {"network-pre.target", "shutdown.target"},
 	}
