@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -26,6 +25,10 @@ const bootConfig = `settings:
 
 // bootSysctl is the attempt of the fourth field report to set a value at boot.
 const bootSysctl = "net.netfilter.nf_conntrack_expect_max = 8192\n"
+
+// boots is how often a machine is started whose kernel the emulator failed before
+// the first scenario.
+const boots = 4
 
 // reserve is kept free before the test's deadline, to end the machine and report.
 const reserve = 20 * time.Second
@@ -55,12 +58,19 @@ func run(t *testing.T, machine *rig.Machine, guest rig.Guest, expected []string)
 		missing[name] = true
 	}
 	var stray []string
-	result, err := machine.Boot(ctx, guest, func(out io.Reader) error {
-		return rig.Outcomes(out, func(o rig.Outcome) {
-			delete(missing, o.Name)
-			t.Run(o.Name, func(t *testing.T) { report(t, o) })
-		}, func(line string) { stray = append(stray, line) })
-	})
+	boot := func() (rig.Run, error) {
+		return machine.Boot(ctx, guest, func(out io.Reader) error {
+			return rig.Outcomes(out, func(o rig.Outcome) {
+				delete(missing, o.Name)
+				t.Run(o.Name, func(t *testing.T) { report(t, o) })
+			}, func(line string) { stray = append(stray, line) })
+		})
+	}
+	result, err := boot()
+	for tries := 1; tries < boots && result.EmulatorFault() && len(missing) == len(expected); tries++ {
+		t.Logf("the emulator failed the kernel while it booted; booting again. See %s", result.Dir)
+		result, err = boot()
+	}
 	if err != nil {
 		t.Error(err)
 	}
@@ -108,13 +118,13 @@ func guestWithScenarios(t *testing.T, dir string) (rig.Guest, []string) {
 	helpers := filepath.Join(dir, "helpers")
 	compileHelpers(t, helpers)
 	return rig.Guest{
-		Trees:   map[string]string{tree: "/", helpers: "/usr/lib/ctkeeper-e2e"},
+		Trees: map[string]string{tree: "/", helpers: "/usr/lib/ctkeeper-e2e"},
 		Files: map[string]string{
-			"/etc/ctkeeper/ctkeeper.yaml":        bootConfig,
+			"/etc/ctkeeper/ctkeeper.yaml":     bootConfig,
 			"/etc/sysctl.d/70-conntrack.conf": bootSysctl,
 		},
 		Program: program,
-		Args:    []string{"-test.v=test2json", "-test.timeout=0", fmt.Sprintf("-test.run='%s'", pattern)},
+		Args:    []string{"-test.v=test2json", "-test.timeout=0", "-test.run=" + pattern},
 		Enable:  []string{"ctkeeper.service"},
 	}, expected
 }

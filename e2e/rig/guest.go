@@ -28,14 +28,16 @@ type Guest struct {
 
 // scenarioUnit runs the program with its output on the second serial port, where
 // the kernel's and systemd's own lines cannot fall into it. The journal goes to
-// the third. OOMScoreAdjust keeps the one who reports alive the longest.
+// the third. The message catalog is what a package's trigger would update; users
+// and temporary files Debian's own units make at boot. OOMScoreAdjust keeps the one who reports alive the longest.
 const scenarioUnit = `[Unit]
 Description=End-to-end scenarios
 After=multi-user.target
 [Service]
 Type=exec
 ExecStartPre=/bin/stty -F /dev/ttyS1 raw
-ExecStart=/bin/sh -c 'exec %s >/dev/ttyS1 2>&1'
+ExecStartPre=/bin/journalctl --update-catalog
+ExecStart=/bin/sh ` + guestDir + `/start
 ExecStopPost=/bin/sh -c 'stty -F /dev/ttyS2 raw; journalctl --no-pager -o short-precise >/dev/ttyS2'
 ExecStopPost=/bin/systemctl --no-block --force poweroff
 TimeoutStopSec=120
@@ -79,10 +81,14 @@ func (g Guest) write(file string) error {
 }
 
 func (g Guest) system(a *Archive) error {
-	command := strings.Join(append([]string{guestDir + "/program"}, g.Args...), " ")
+	start := "exec " + guestDir + "/program"
+	for _, arg := range g.Args {
+		start += " '" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+	}
 	files := map[string]string{
 		"etc/hostname": "guest\n", "etc/fstab": "", "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
-		"etc/systemd/system/" + guestUnit: fmt.Sprintf(scenarioUnit, command),
+		"etc/systemd/system/" + guestUnit:            scenarioUnit,
+		strings.TrimPrefix(guestDir, "/") + "/start": start + " >/dev/ttyS1 2>&1\n",
 		// Scenarios count journal entries: none may be dropped or forwarded.
 		"etc/systemd/journald.conf.d/e2e.conf": "[Journal]\nStorage=volatile\nRateLimitBurst=0\nForwardToConsole=no\nForwardToWall=no\nRuntimeMaxUse=200M\n",
 	}

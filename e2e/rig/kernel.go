@@ -22,7 +22,7 @@ var kernelParts = []string{"linux-image-", "linux-binary-", "linux-modules-"}
 // moduleFolders are the modules that scenarios can need. The rest is left out:
 // every megabyte is unpacked by an emulated processor.
 var moduleFolders = []string{
-	"kernel/net", "kernel/lib", "kernel/crypto", "kernel/arch",
+	"kernel/net", "kernel/lib", "kernel/crypto", "kernel/arch/x86/crypto",
 	"kernel/drivers/net/dummy", "kernel/drivers/net/veth", "kernel/drivers/net/ifb", "kernel/drivers/net/net_failover",
 }
 

@@ -107,6 +107,15 @@ func (m *Machine) qemu(ctx context.Context, run Run, initrd string, lines func(i
 	return lineErr
 }
 
+// EmulatorFault reports whether the kernel died of an int3 that is not there:
+// QEMU 7.2, with a thread for each processor, now and then executes an
+// instruction as it was before the kernel patched it (static keys, at boot).
+// That says nothing about what was to be tested.
+func (r Run) EmulatorFault() bool {
+	content, err := os.ReadFile(filepath.Join(r.Dir, "console.log"))
+	return err == nil && strings.Contains(string(content), "int3: 0000 [#1]")
+}
+
 // Last gives the last n lines of one of a run's logs.
 func (r Run) Last(name string, n int) string {
 	content, err := os.ReadFile(filepath.Join(r.Dir, name))

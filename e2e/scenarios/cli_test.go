@@ -87,12 +87,12 @@ func TestApply(t *testing.T) {
 	if seen := writes.seen(); len(seen) != 0 {
 		t.Errorf("the second apply wrote %v", seen)
 	}
-	out, code = try(t, "runuser", "-u", "nobody", "--", "ctkeeper", "apply")
+	out, code = try(t, asNobody[0], append(asNobody[1:], "ctkeeper", "apply")...)
 	if code != 0 {
 		t.Errorf("apply as nobody with all in force: %d\n%s", code, out)
 	}
 	write(t, sysctl("max"), "65536")
-	out, code = try(t, "runuser", "-u", "nobody", "--", "ctkeeper", "apply")
+	out, code = try(t, asNobody[0], append(asNobody[1:], "ctkeeper", "apply")...)
 	if code != 1 || !strings.Contains(out, "max") {
 		t.Errorf("apply as nobody with max wrong: %d\n%s", code, out)
 	}

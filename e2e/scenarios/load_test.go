@@ -17,7 +17,7 @@ func TestSysctlTooEarly(t *testing.T) {
 	put(t, "/etc/sysctl.d/90-conntrack.conf", "net.netfilter.nf_conntrack_expect_max = 8192\n")
 	_, _ = try(t, "systemctl", "restart", "systemd-sysctl.service")
 	eventually(t, prompt, "systemd-sysctl came too early", func() bool {
-		for _, e := range since.query(t, "-u", "systemd-sysctl.service") {
+		for _, e := range since.query(t, "-t", "systemd-sysctl") {
 			if strings.Contains(e.get("MESSAGE"), "Couldn't write '8192'") {
 				return true
 			}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+const (
+	ruleFile   = "/run/udev/rules.d/90-bench-conntrack.rules"
+	sysctlFile = "/run/sysctl.d/90-bench-conntrack.conf"
+	rule       = `ACTION=="add", SUBSYSTEM=="module", KERNEL=="nf_conntrack", RUN+="/lib/systemd/systemd-sysctl --prefix=/net/netfilter"` + "\n"
+)
+
+// loading measures, interleaved, how long the module is there before all values
+// are right, under ctkeeper and under the udev rule.
+func (b *bench) loading() error {
+	if !b.module {
+		return nil
+	}
+	wants := map[string]string{"max": "300000", "buckets": "102400", "expect_max": "8192", "tcp_timeout_established": "7200"}
+	config, err := b.configure(wants, "enforcement:\n  resync: 1h\n")
+	if err != nil {
+		return err
+	}
+	if err := unloadModule(); err != nil {
+		return err
+	}
+	ours, err := b.keeper(config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = ours.stop() }()
+	var ourTimes, udevTimes []time.Duration
+	for range b.loads {
+		if err := ours.resume(); err != nil {
+			return err
+		}
+		took, err := oneLoad(wants)
+		if err != nil {
+			return err
+		}
+		ourTimes = append(ourTimes, took)
+		if err := ours.pause(); err != nil {
+			return err
+		}
+		took, err = underRule(wants)
+		if err != nil {
+			return err
+		}
+		udevTimes = append(udevTimes, took)
+	}
+	b.out.title(fmt.Sprintf("module there to all values right, n=%d each, interleaved", b.loads), "ctkeeper", "udev rule")
+	b.out.quantiles(ourTimes, udevTimes)
+	_, err = exec.Command("modprobe", "nf_conntrack").CombinedOutput()
+	return err
+}
+
+func underRule(wants map[string]string) (time.Duration, error) {
+	var lines strings.Builder
+	for name, value := range wants {
+		fmt.Fprintf(&lines, "net.netfilter.nf_conntrack_%s = %s\n", name, value)
+	}
+	for path, content := range map[string]string{ruleFile: rule, sysctlFile: lines.String()} {
+		if err := os.MkdirAll(path[:strings.LastIndex(path, "/")], 0o755); err != nil {
+			return 0, err
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			return 0, err
+		}
+		defer os.Remove(path)
+	}
+	if err := udevadm("control", "--reload"); err != nil {
+		return 0, err
+	}
+	took, err := oneLoad(wants)
+	if err != nil {
+		return 0, err
+	}
+	_ = os.Remove(ruleFile)
+	return took, udevadm("control", "--reload")
+}
+
+func udevadm(args ...string) error {
+	out, err := exec.Command("udevadm", args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("udevadm: %w: %s", err, out)
+	}
+	return nil
+}
+
+// oneLoad loads the module and reads until all values are right, counted from
+// the moment in which its files are there.
+func oneLoad(wants map[string]string) (time.Duration, error) {
+	if err := unloadModule(); err != nil {
+		return 0, err
+	}
+	if err := udevadm("settle"); err != nil {
+		return 0, err
+	}
+	time.Sleep(200 * time.Millisecond)
+	done := make(chan error, 1)
+	go func() { done <- exec.Command("modprobe", "nf_conntrack").Run() }()
+	begun := time.Now()
+	for read("max") == "" {
+		if time.Since(begun) > giveUp {
+			return 0, fmt.Errorf("the module is not there within %s", giveUp)
+		}
+	}
+	there := time.Now()
+	for !holds(wants) {
+		if time.Since(there) > giveUp {
+			return 0, fmt.Errorf("values are not right within %s", giveUp)
+		}
+	}
+	took := time.Since(there)
+	return took, <-done
+}
+
+func holds(wants map[string]string) bool {
+	for name, value := range wants {
+		if read(name) != value {
+			return false
+		}
+	}
+	return true
+}
+
+func unloadModule() error {
+	if _, err := os.Stat("/sys/module/nf_conntrack"); err != nil {
+		return nil
+	}
+	out, err := exec.Command("modprobe", "-r", "nf_conntrack").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("cannot unload nf_conntrack: %w: %s", err, out)
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const sysctlDir = "/proc/sys/net/netfilter"
+
+// A bench is one run's parameters and what it needs of its surroundings.
+type bench struct {
+	ctkeeper, bare string
+	writes, loads  int
+	starts         int
+	quiet          time.Duration
+	dir            string // holds the configuration and the socket
+	module         bool   // nf_conntrack can be unloaded and loaded here
+	out            table
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	b := &bench{}
+	flag.StringVar(&b.ctkeeper, "ctkeeper", "/usr/bin/ctkeeper", "the binary to measure")
+	flag.StringVar(&b.bare, "bare", "", "the bare C program (helpers/bare.c, built)")
+	flag.IntVar(&b.writes, "writes", 500, "foreign writes for each program")
+	flag.IntVar(&b.loads, "loads", 30, "module loads for each program")
+	flag.IntVar(&b.starts, "starts", 30, "starts of the daemon")
+	flag.DurationVar(&b.quiet, "quiet", 10*time.Minute, "quiet time")
+	flag.BoolVar(&b.module, "module", false, "unload and load nf_conntrack, and set what is the first network namespace's")
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b.dir = dir
+	if err := b.surroundings(); err != nil {
+		return err
+	}
+	for _, measure := range []func() error{b.repairs, b.loading, b.starting, b.resting} {
+		if err := measure(); err != nil {
+			return err
+		}
+	}
+	fmt.Print(b.out.String())
+	return nil
+}
+
+// surroundings checks that what is to be measured can be, and that no other
+// keeper is at work.
+func (b *bench) surroundings() error {
+	if b.module {
+		_, _ = exec.Command("systemctl", "stop", "ctkeeper.service").CombinedOutput()
+		if out, err := exec.Command("modprobe", "nf_conntrack").CombinedOutput(); err != nil {
+			return fmt.Errorf("cannot load nf_conntrack: %w: %s", err, out)
+		}
+	}
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return err
+	}
+	place := "a private network namespace"
+	if b.module {
+		place = "the first network namespace"
+	} else if _, err := os.Stat("/proc/sys/net/nf_conntrack_max"); err == nil {
+		return errors.New("this is the host's own network namespace: run it under unshare --net")
+	}
+	fmt.Printf("kernel %s, %s\n", strings.TrimSpace(string(release)), place)
+	return nil
+}
+
+// wants gives the settings to keep, with values that no kernel starts with.
+func (b *bench) wants() map[string]string {
+	wants := map[string]string{}
+	for i, name := range timeouts {
+		wants[name] = fmt.Sprint(1000 + i)
+	}
+	if b.module {
+		wants["max"], wants["expect_max"], wants["buckets"] = "300000", "8192", "102400"
+	}
+	return wants
+}
+
+// timeouts are kept in every network namespace, by every kernel since 5.10.
+var timeouts = []string{
+	"tcp_timeout_syn_sent", "tcp_timeout_syn_recv", "tcp_timeout_established", "tcp_timeout_fin_wait",
+	"tcp_timeout_close_wait", "tcp_timeout_last_ack", "tcp_timeout_time_wait", "tcp_timeout_close",
+	"tcp_timeout_max_retrans", "tcp_timeout_unacknowledged", "udp_timeout", "udp_timeout_stream",
+	"icmp_timeout", "icmpv6_timeout", "generic_timeout", "sctp_timeout_closed",
+	"sctp_timeout_cookie_wait", "sctp_timeout_cookie_echoed", "sctp_timeout_established", "sctp_timeout_shutdown_sent",
+}
+
+func file(name string) string { return filepath.Join(sysctlDir, "nf_conntrack_"+name) }
+
+// configure writes a configuration that keeps wants.
+func (b *bench) configure(wants map[string]string, rest string) (string, error) {
+	var text strings.Builder
+	text.WriteString("settings:\n")
+	for name, value := range wants {
+		fmt.Fprintf(&text, "  %s: %s\n", name, value)
+	}
+	path := filepath.Join(b.dir, "ctkeeper.yaml")
+	return path, os.WriteFile(path, []byte(text.String()+rest), 0o644)
+}
