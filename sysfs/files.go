@@ -3,7 +3,6 @@ package sysfs
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,15 +10,19 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxValue is more than any sysctl prints: one page.
 const maxValue = 4096
 
 // Files reads and writes the kernel's setting files below a root directory.
-// It keeps them open between reads: a look then costs one pread(2) a setting.
-// Descriptors that die with the module (ENOENT and its like after an unload or a
-// reload) are opened again; open ones do not pin the module.
+// It keeps the running system's open between reads: a look then costs one
+// pread(2) a setting. Descriptors that die with the module (ENOENT and its like
+// after an unload or a reload) are opened again; open ones do not pin the
+// module. Below another root they may be plain files, which outlive their names,
+// and are opened each time.
 //
 // A Files is safe for use by several goroutines.
 type Files struct {
@@ -33,7 +36,8 @@ type Files struct {
 
 type handle struct {
 	*os.File
-	writable bool
+	fd     int   // File.Fd() makes a system call at each call
+	denied error // why it was opened for reading alone, or nil
 }
 
 // NewFiles gives the setting files of the system below root; the empty root is
@@ -54,7 +58,7 @@ func rooted(root string) string {
 	if root == "" {
 		return "/"
 	}
-	return root
+	return filepath.Clean(root)
 }
 
 // Close closes every file that is open. The Files can be used again.
@@ -102,13 +106,18 @@ func (f *Files) Write(s *Setting, value string) error {
 	if s.param == "" || !(Forbidden(err) || Gone(err)) {
 		return err
 	}
-	if perr := f.write(s.param, value); perr != nil {
+	switch perr := f.write(s.param, value); {
+	case Gone(perr):
+		return err
+	case Forbidden(perr):
 		return errors.Join(err, perr)
+	default: // written, or refused for its value
+		return perr
 	}
-	return nil
 }
 
 func (f *Files) read(path string) (string, error) {
+	defer f.release(path)
 	h, cached := f.open[path]
 	if !cached {
 		var err error
@@ -116,8 +125,10 @@ func (f *Files) read(path string) (string, error) {
 			return "", fmt.Errorf("cannot read setting: %w", err)
 		}
 	}
-	n, err := h.ReadAt(f.buf[:], 0)
-	if err != nil && !errors.Is(err, io.EOF) {
+	// Not ReadAt: that reads until EOF, twice the system calls.
+	n, err := unix.Pread(h.fd, f.buf[:], 0)
+	if err != nil {
+		err = &fs.PathError{Op: "read", Path: filepath.Join(f.root, path), Err: err}
 		f.forget(path)
 		if cached {
 			return f.read(path)
@@ -128,23 +139,22 @@ func (f *Files) read(path string) (string, error) {
 }
 
 func (f *Files) write(path, value string) error {
+	defer f.release(path)
 	h, cached := f.open[path]
-	if !cached || !h.writable {
+	if !cached || h.denied != nil {
 		f.forget(path)
 		var err error
 		if h, err = f.openFile(path); err != nil {
 			return fmt.Errorf("cannot write %s: %w", value, err)
 		}
-		if !h.writable {
-			return fmt.Errorf("cannot write %s: %w", value, f.refusal(path))
-		}
-	}
-	if f.root != "/" { // a plain file in a tree keeps the tail of a longer value
-		if err := h.Truncate(0); err != nil {
-			return fmt.Errorf("cannot write %s: %w", value, err)
+		if h.denied != nil {
+			return fmt.Errorf("cannot write %s: %w", value, h.denied)
 		}
 	}
 	_, err := h.WriteAt([]byte(value+"\n"), 0)
+	if err == nil && f.root != "/" { // a plain file keeps the tail of a longer value
+		err = h.Truncate(int64(len(value) + 1))
+	}
 	if err == nil {
 		return nil
 	}
@@ -161,31 +171,28 @@ func (f *Files) openFile(path string) (handle, error) {
 	full := filepath.Join(f.root, path)
 	var h handle
 	var err error
-	if !f.readOnly {
-		h.writable = true
+	if f.readOnly {
+		err = &fs.PathError{Op: "open", Path: full, Err: fs.ErrPermission}
+	} else {
 		h.File, err = os.OpenFile(full, os.O_RDWR, 0)
 	}
-	if f.readOnly || Forbidden(err) {
-		h.writable = false
+	if Forbidden(err) {
+		h.denied = err
 		h.File, err = os.OpenFile(full, os.O_RDONLY, 0)
 	}
 	if err != nil {
 		return handle{}, err
 	}
+	h.fd = int(h.Fd())
 	f.open[path] = h
 	return h, nil
 }
 
-// refusal is why a setting cannot be opened for writing: the kernel's own word.
-func (f *Files) refusal(path string) error {
-	if f.readOnly {
-		return &fs.PathError{Op: "open", Path: filepath.Join(f.root, path), Err: fs.ErrPermission}
+// release closes a file that is not kept open.
+func (f *Files) release(path string) {
+	if f.root != "/" {
+		f.forget(path)
 	}
-	h, err := os.OpenFile(filepath.Join(f.root, path), os.O_WRONLY, 0)
-	if err == nil {
-		return h.Close()
-	}
-	return err
 }
 
 func (f *Files) forget(path string) {

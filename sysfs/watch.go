@@ -91,6 +91,9 @@ func (w *Watcher) Close() error { return w.inotify.Close() }
 
 // concerns reports whether a write to path may have changed a setting.
 func (w *Watcher) concerns(path string) bool {
-	rel := strings.TrimPrefix(strings.TrimPrefix(path, w.root), "/")
+	rel, err := filepath.Rel(w.root, path)
+	if err != nil {
+		return false
+	}
 	return rel == aliasFile || strings.HasPrefix(rel, sysctlDir+"/") || strings.HasPrefix(rel, paramsDir+"/")
 }

@@ -1,0 +1,241 @@
+package sysfs_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+const hashsizeParam = "sys/module/nf_conntrack/parameters/hashsize"
+
+// opened gives the files of root, closed at the end of the test.
+func opened(t *testing.T, root string) *sysfs.Files {
+	t.Helper()
+	return closing(t, sysfs.NewFiles(root))
+}
+
+func closing(t *testing.T, f *sysfs.Files) *sysfs.Files {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+func read(t *testing.T, f *sysfs.Files, setting string) string {
+	t.Helper()
+	value, err := f.Read(sysfs.Lookup(setting))
+	if err != nil {
+		t.Fatalf("Read(%s): %v", setting, err)
+	}
+	return value
+}
+
+func write(t *testing.T, f *sysfs.Files, setting, value string) {
+	t.Helper()
+	if err := f.Write(sysfs.Lookup(setting), value); err != nil {
+		t.Fatalf("Write(%s, %s): %v", setting, value, err)
+	}
+}
+
+func TestFilesReadAndWrite(t *testing.T) {
+	root := kerneltree.New(t)
+	files := opened(t, root)
+	for _, value := range []string{"1048576", "5", "262144", "0"} { // a shorter one leaves nothing of a longer
+		write(t, files, "max", value)
+		if got := read(t, files, "max"); got != value {
+			t.Errorf("wrote %s, read %q", value, got)
+		}
+		if got := kerneltree.Get(t, root, "max"); got != value {
+			t.Errorf("wrote %s, the file holds %q", value, got)
+		}
+	}
+}
+
+func TestFilesSeeForeignWrites(t *testing.T) {
+	root := kerneltree.New(t)
+	files := opened(t, root)
+	if got := read(t, files, "max"); got != "65536" {
+		t.Fatalf("max is %s at first", got)
+	}
+	kerneltree.Set(t, root, "max", "4")
+	if got := read(t, files, "max"); got != "4" {
+		t.Errorf("somebody wrote 4, read %q", got)
+	}
+}
+
+// A tree's files outlive their names where they are held open.
+func TestFilesOfAReloadedModule(t *testing.T) {
+	root := kerneltree.New(t)
+	files := opened(t, root)
+	write(t, files, "max", "1048576")
+	kerneltree.Unload(t, root)
+	if value, err := files.Read(sysfs.Lookup("max")); !sysfs.Gone(err) {
+		t.Errorf("after the unload: %q, %v, want an error that is Gone", value, err)
+	}
+	if err := files.Write(sysfs.Lookup("max"), "1"); !sysfs.Gone(err) {
+		t.Errorf("writing after the unload: %v, want an error that is Gone", err)
+	}
+	kerneltree.Load(t, root)
+	if got := read(t, files, "max"); got != "65536" {
+		t.Errorf("after the reload max is %s, want the default", got)
+	}
+	write(t, files, "max", "1048576")
+	if got := kerneltree.Get(t, root, "max"); got != "1048576" {
+		t.Errorf("wrote after the reload, the file holds %s", got)
+	}
+}
+
+func TestFilesNeverMakeAFile(t *testing.T) {
+	root := kerneltree.New(t)
+	files := opened(t, root)
+	kerneltree.Remove(t, root, "acct")
+	err := files.Write(sysfs.Lookup("acct"), "1")
+	if !sysfs.Gone(err) || sysfs.Forbidden(err) {
+		t.Errorf("Write to a missing file: %v, want an error that is Gone", err)
+	}
+	if _, err := os.Lstat(filepath.Join(root, sysfs.Lookup("acct").File())); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file was made (%v)", err)
+	}
+}
+
+// Kernels before 4.7 show nf_conntrack_buckets 0444; a root without the sysctl
+// stands for them here.
+func TestHashsizeThroughTheModuleParameter(t *testing.T) {
+	root := kerneltree.New(t)
+	files := opened(t, root)
+	kerneltree.Remove(t, root, "hashsize")
+	if got := read(t, files, "hashsize"); got != "65536" {
+		t.Errorf("read %s from the parameter", got)
+	}
+	write(t, files, "hashsize", "131072")
+	text, err := os.ReadFile(filepath.Join(root, hashsizeParam))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(text) != "131072\n" {
+		t.Errorf("the parameter holds %q", text)
+	}
+	if err := os.Remove(filepath.Join(root, hashsizeParam)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = files.Read(sysfs.Lookup("hashsize"))
+	wantError(t, err, "cannot read setting: open "+root+"/proc/sys/net/netfilter/nf_conntrack_buckets: no such file or directory")
+	err = files.Write(sysfs.Lookup("hashsize"), "1")
+	wantError(t, err, "cannot write 1: open "+root+"/proc/sys/net/netfilter/nf_conntrack_buckets: no such file or directory")
+}
+
+func wantError(t *testing.T, err error, want string) {
+	t.Helper()
+	got := ""
+	if err != nil {
+		got = err.Error()
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("error (-want +got):\n%s", diff)
+	}
+}
+
+func TestReaderWritesNothing(t *testing.T) {
+	root := kerneltree.New(t)
+	reader := closing(t, sysfs.NewReader(root))
+	if got := read(t, reader, "max"); got != "65536" {
+		t.Errorf("read %s", got)
+	}
+	for _, setting := range []string{"max", "hashsize"} {
+		err := reader.Write(sysfs.Lookup(setting), "1")
+		if !sysfs.Forbidden(err) || !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("Write(%s): %v, want an error that is Forbidden", setting, err)
+		}
+		if got := kerneltree.Get(t, root, setting); got != "65536" {
+			t.Errorf("%s was written: %s", setting, got)
+		}
+	}
+}
+
+func TestFilesCanBeUsedAfterClose(t *testing.T) {
+	files := opened(t, kerneltree.New(t))
+	write(t, files, "max", "7")
+	if err := files.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, files, "max"); got != "7" {
+		t.Errorf("read %s", got)
+	}
+}
+
+func TestCount(t *testing.T) {
+	root := kerneltree.New(t)
+	files := opened(t, root)
+	kerneltree.Put(t, root, "proc/sys/net/netfilter/nf_conntrack_count", "1234\n")
+	if got, err := files.Count(); got != 1234 || err != nil {
+		t.Errorf("Count is %d, %v", got, err)
+	}
+	kerneltree.Put(t, root, "proc/sys/net/netfilter/nf_conntrack_count", "\n")
+	if got, err := files.Count(); !errors.Is(err, strconv.ErrSyntax) {
+		t.Errorf("Count of an empty file is %d, %v", got, err)
+	}
+	kerneltree.Unload(t, root)
+	if got, err := files.Count(); !sysfs.Gone(err) {
+		t.Errorf("Count without the module is %d, %v", got, err)
+	}
+}
+
+func TestFilesOfSeveralGoroutines(t *testing.T) {
+	files := opened(t, kerneltree.New(t))
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			for range 50 {
+				if err := files.Write(sysfs.Lookup("max"), strconv.Itoa(1000+i)); err != nil {
+					t.Error(err)
+				}
+				if value, err := files.Read(sysfs.Lookup("max")); err != nil || len(value) != 4 {
+					t.Errorf("read %q, %v", value, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestForbiddenAndGone(t *testing.T) {
+	tests := []struct {
+		err             error
+		forbidden, gone bool
+	}{
+		{nil, false, false},
+		{syscall.EACCES, true, false},
+		{syscall.EPERM, true, false},
+		{syscall.EROFS, true, false},
+		{syscall.EOPNOTSUPP, true, false},
+		{syscall.ENOENT, false, true},
+		{syscall.ENODEV, false, true},
+		{syscall.EINVAL, false, false},
+		{syscall.ENOMEM, false, false},
+	}
+	for _, test := range tests {
+		err := test.err
+		if err != nil {
+			err = &fs.PathError{Op: "write", Path: "x", Err: err}
+		}
+		if got := sysfs.Forbidden(err); got != test.forbidden {
+			t.Errorf("Forbidden(%v) is %t", err, got)
+		}
+		if got := sysfs.Gone(err); got != test.gone {
+			t.Errorf("Gone(%v) is %t", err, got)
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package sysfs_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+const (
+	exactly = sysfs.Exactly
+	atLeast = sysfs.AtLeast
+	atMost  = sysfs.AtMost
+)
+
+// step is a page of hash buckets. The figures below suit pages of 4 KiB.
+var step = os.Getpagesize() / 8
+
+func needSmallPages(t *testing.T) {
+	t.Helper()
+	if step != 512 {
+		t.Skipf("the figures are for 512 buckets in a page, here it holds %d", step)
+	}
+}
+
+func TestSatisfied(t *testing.T) {
+	needSmallPages(t)
+	const text = "net.netfilter.nf_log.2"
+	tests := []struct {
+		setting string
+		policy  sysfs.Policy
+		value   string
+		found   string
+		want    bool
+	}{
+		{"expect_max", exactly, "4096", "4096", true},
+		{"expect_max", "", "4096", "4096", true},
+		{"expect_max", exactly, "4096", " 4096\n", true},
+		{"expect_max", exactly, "4096", "4097", false},
+		{"expect_max", atLeast, "4096", "4095", false},
+		{"expect_max", atLeast, "4096", "4096", true},
+		{"expect_max", atLeast, "4096", "4097", true},
+		{"expect_max", atMost, "4096", "4095", true},
+		{"expect_max", atMost, "4096", "4096", true},
+		{"expect_max", atMost, "4096", "4097", false},
+		{"expect_max", exactly, "4096", "", false},
+		{"expect_max", exactly, "4096", "many", false},
+		{"expect_max", exactly, "4096", "4096 4096", false},
+
+		{"hashsize", exactly, "10000", "10240", true},
+		{"hashsize", exactly, "10240", "10240", true},
+		{"hashsize", exactly, "10000", "9728", false},
+		{"hashsize", exactly, "10000", "10752", false},
+		{"hashsize", exactly, "1", "512", true},
+		{"hashsize", atLeast, "10000", "9728", false},
+		{"hashsize", atLeast, "10000", "10240", true},
+		{"hashsize", atLeast, "10000", "10752", true},
+		{"hashsize", atMost, "10000", "9728", true},
+		{"hashsize", atMost, "10000", "10240", true}, // else a pass would write 10000 for ever
+		{"hashsize", atMost, "10000", "10752", false},
+
+		{"max", exactly, "0", "0", true},
+		{"max", exactly, "0", "65536", false},
+		{"max", exactly, "65536", "0", false},
+		{"max", atLeast, "65536", "0", true},
+		{"max", atMost, "65536", "0", false},
+		{"max", atLeast, "0", "65536", false},
+		{"max", atMost, "0", "65536", true},
+		{"max", atLeast, "65536", "-1", true},
+		{"max", atMost, "65536", "-1", false},
+		{"max", exactly, "4294967295", "-1", true},
+		{"expect_max", atLeast, "4096", "-1", true},
+		{"expect_max", atLeast, "4096", "0", false}, // 0 is a limit here
+
+		{"acct", exactly, "1", "1", true},
+		{"acct", exactly, "1", "0", false},
+		{"tcp_timeout_established", exactly, "86400", "86400", true},
+		{"tcp_timeout_established", atMost, "86400", "432000", false},
+		{"frag6_high_thresh", atLeast, "8589934592", "8589934593", true},
+
+		{text, exactly, "NONE", "NONE", true},
+		{text, exactly, "NONE", "nfnetlink_log", false},
+		{text, exactly, "4096 131072", "4096\t131072", true},
+		{text, exactly, " 4096  131072 ", "4096 131072\n", true},
+		{text, exactly, "4096 131072", "131072 4096", false},
+		{text, exactly, "010", "10", false},
+	}
+	for _, test := range tests {
+		want := sysfs.Want{Setting: sysfs.Lookup(test.setting), Policy: test.policy, Value: test.value}
+		t.Run(fmt.Sprintf("%s %s is %s", test.setting, want, test.found), func(t *testing.T) {
+			if got := want.Satisfied(test.found); got != test.want {
+				t.Errorf("got %t, want %t", got, test.want)
+			}
+		})
+	}
+}
+
+func TestRaises(t *testing.T) {
+	needSmallPages(t)
+	tests := []struct {
+		setting, value, found string
+		want                  bool
+	}{
+		{"max", "65536", "32768", true},
+		{"max", "65536", "65536", false},
+		{"max", "65536", "131072", false},
+		{"max", "0", "131072", true},
+		{"max", "131072", "0", false},
+		{"max", "131072", "-1", false},
+		{"hashsize", "10000", "10240", false},
+		{"hashsize", "10000", "9728", true},
+		{"max", "65536", "", false},
+		{"net.netfilter.nf_log.2", "NONE", "x", false},
+	}
+	for _, test := range tests {
+		want := sysfs.Want{Setting: sysfs.Lookup(test.setting), Value: test.value}
+		if got := want.Raises(test.found); got != test.want {
+			t.Errorf("%s=%s over %q raises: %t, want %t", test.setting, test.value, test.found, got, test.want)
+		}
+	}
+}
+
+func TestRoundHashsize(t *testing.T) {
+	needSmallPages(t)
+	tests := map[int64]int64{ // as seen on kernels 5.10 to 7.2
+		0: 0, 1: 512, 511: 512, 512: 512, 513: 1024, 8000: 8192, 10000: 10240, 100000: 100352, 262144: 262144,
+	}
+	for n, want := range tests {
+		if got := sysfs.RoundHashsize(n); got != want {
+			t.Errorf("RoundHashsize(%d) is %d, want %d", n, got, want)
+		}
+	}
+}
+
+func TestWantString(t *testing.T) {
+	tests := map[string]sysfs.Want{
+		"1048576":        {Policy: exactly, Value: "1048576"},
+		"1":              {Value: "1"},
+		"at_least 65536": {Policy: atLeast, Value: "65536"},
+		"at_most 24":     {Policy: atMost, Value: "24"},
+	}
+	for want, w := range tests {
+		if got := w.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
