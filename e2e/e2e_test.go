@@ -6,7 +6,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -108,17 +107,22 @@ func guestWithScenarios(t *testing.T, dir string) (rig.Guest, []string) {
 	if pattern == "" {
 		pattern = "."
 	}
-	command(t, ".", "go", "test", "-c", "-tags", "guest", "-trimpath", "-o", program, "./scenarios")
-	var expected []string
-	for name := range strings.FieldsSeq(command(t, ".", program, "-test.list", pattern)) {
-		expected = append(expected, name)
+	if _, err := rig.Command(".", "go", "test", "-c", "-tags", "guest", "-trimpath", "-o", program, "./scenarios"); err != nil {
+		t.Fatal(err)
 	}
-	tree := filepath.Join(dir, "tree")
-	command(t, "..", "make", "--no-print-directory", "install", "DESTDIR="+tree, "PREFIX=/usr")
-	helpers := filepath.Join(dir, "helpers")
-	compileHelpers(t, helpers)
+	names, err := rig.Command(".", program, "-test.list", pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, helpers := filepath.Join(dir, "tree"), filepath.Join(dir, "helpers")
+	if err := rig.Install("..", tree); err != nil {
+		t.Fatal(err)
+	}
+	if err := rig.Helpers("helpers", helpers); err != nil {
+		t.Fatal(err)
+	}
 	return rig.Guest{
-		Trees: map[string]string{tree: "/", helpers: "/usr/lib/ctkeeper-e2e"},
+		Trees: map[string]string{tree: "/", helpers: rig.GuestDir},
 		Files: map[string]string{
 			"/etc/ctkeeper/ctkeeper.yaml":     bootConfig,
 			"/etc/sysctl.d/70-conntrack.conf": bootSysctl,
@@ -126,37 +130,5 @@ func guestWithScenarios(t *testing.T, dir string) (rig.Guest, []string) {
 		Program: program,
 		Args:    []string{"-test.v=test2json", "-test.timeout=0", "-test.run=" + pattern},
 		Enable:  []string{"ctkeeper.service"},
-	}, expected
-}
-
-// compileHelpers builds every C file of helpers statically, as the guest's C
-// library need not be the host's, and copies the scripts.
-func compileHelpers(t *testing.T, to string) {
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	scripts, _ := filepath.Glob("helpers/*.sh")
-	for _, script := range scripts {
-		name := strings.TrimSuffix(filepath.Base(script), ".sh")
-		command(t, ".", "install", "-m", "755", script, filepath.Join(to, name))
-	}
-	sources, _ := filepath.Glob("helpers/*.c")
-	for _, source := range sources {
-		name := strings.TrimSuffix(filepath.Base(source), ".c")
-		command(t, ".", "gcc", "-O2", "-Wall", "-Werror", "-static", "-o", filepath.Join(to, name), source)
-	}
-}
-
-func command(t *testing.T, dir, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	var errs strings.Builder
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, errs.String())
-	}
-	return string(out)
+	}, strings.Fields(names)
 }

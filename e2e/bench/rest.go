@@ -80,7 +80,7 @@ func (b *bench) resting() error {
 
 func used(pid int) (usage, error) {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
-	cpu, err := cpuTime(filepath.Join(dir, "schedstat"), filepath.Join(dir, "task"))
+	cpu, err := cpuTime(dir)
 	if err != nil {
 		return usage{}, err
 	}
@@ -95,11 +95,12 @@ func used(pid int) (usage, error) {
 
 // cpuTime sums the threads' time on a processor in nanoseconds (schedstat, the
 // kernel's Documentation/scheduler/sched-stats.rst): the ticks of /proc/PID/stat
-// would show a daemon that sleeps as zero.
-func cpuTime(whole, tasks string) (time.Duration, error) {
-	files, err := filepath.Glob(filepath.Join(tasks, "*", "schedstat"))
+// would show a daemon that sleeps as zero. They serve where there is nothing
+// else.
+func cpuTime(dir string) (time.Duration, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "task/*/schedstat"))
 	if err != nil || len(files) == 0 {
-		return ticks(filepath.Join(filepath.Dir(whole), "stat"))
+		return ticks(filepath.Join(dir, "stat"))
 	}
 	sum := time.Duration(0)
 	for _, f := range files {

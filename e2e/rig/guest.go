@@ -9,11 +9,10 @@ import (
 	"strings"
 )
 
-// Where a guest finds what the overlay brings.
-const (
-	guestDir  = "/usr/lib/ctkeeper-e2e"
-	guestUnit = "e2e-scenarios.service"
-)
+// GuestDir is where a guest finds its program; it is told in CTKEEPER_E2E_DIR.
+const GuestDir = "/usr/lib/ctkeeper-e2e"
+
+const guestUnit = "e2e-scenarios.service"
 
 // A Guest is what one run adds to the root: a program, run once by systemd when
 // the system is up, and whatever it is to test.
@@ -29,7 +28,8 @@ type Guest struct {
 // scenarioUnit runs the program with its output on the second serial port, where
 // the kernel's and systemd's own lines cannot fall into it. The journal goes to
 // the third. The message catalog is what a package's trigger would update; users
-// and temporary files Debian's own units make at boot. OOMScoreAdjust keeps the one who reports alive the longest.
+// and temporary files Debian's own units make at boot. OOMScoreAdjust keeps the
+// one who reports alive the longest.
 const scenarioUnit = `[Unit]
 Description=End-to-end scenarios
 After=multi-user.target
@@ -37,13 +37,13 @@ After=multi-user.target
 Type=exec
 ExecStartPre=/bin/stty -F /dev/ttyS1 raw
 ExecStartPre=/bin/journalctl --update-catalog
-ExecStart=/bin/sh ` + guestDir + `/start
+ExecStart=/bin/sh ` + GuestDir + `/start
 ExecStopPost=/bin/sh -c 'stty -F /dev/ttyS2 raw; journalctl --no-pager -o short-precise >/dev/ttyS2'
 ExecStopPost=/bin/systemctl --no-block --force poweroff
 TimeoutStopSec=120
 OOMScoreAdjust=-900
 KillMode=mixed
-Environment=HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin CTKEEPER_E2E_DIR=` + guestDir + `
+Environment=HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin CTKEEPER_E2E_DIR=` + GuestDir + `
 `
 
 // masked are units that would only cost an emulated processor time, or disturb a
@@ -81,14 +81,14 @@ func (g Guest) write(file string) error {
 }
 
 func (g Guest) system(a *Archive) error {
-	start := "exec " + guestDir + "/program"
+	start := "exec " + GuestDir + "/program"
 	for _, arg := range g.Args {
 		start += " '" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 	}
 	files := map[string]string{
 		"etc/hostname": "guest\n", "etc/fstab": "", "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
 		"etc/systemd/system/" + guestUnit:            scenarioUnit,
-		strings.TrimPrefix(guestDir, "/") + "/start": start + " >/dev/ttyS1 2>&1\n",
+		strings.TrimPrefix(GuestDir, "/") + "/start": start + " >/dev/ttyS1 2>&1\n",
 		// Scenarios count journal entries: none may be dropped or forwarded.
 		"etc/systemd/journald.conf.d/e2e.conf": "[Journal]\nStorage=volatile\nRateLimitBurst=0\nForwardToConsole=no\nForwardToWall=no\nRuntimeMaxUse=200M\n",
 	}
@@ -149,7 +149,7 @@ func (g Guest) program(a *Archive) error {
 	if err != nil {
 		return err
 	}
-	name := strings.TrimPrefix(guestDir, "/") + "/program"
+	name := strings.TrimPrefix(GuestDir, "/") + "/program"
 	if err := a.Parents(name); err != nil {
 		return err
 	}
