@@ -49,7 +49,7 @@ type Options struct {
 type Daemon struct {
 	opts     Options
 	since    time.Time
-	recorder *Recorder
+	recorder *recorder
 	keeper   *reconcile.Keeper
 	watch    atomic.Pointer[sysfs.Watcher]
 
@@ -62,10 +62,11 @@ type Daemon struct {
 // Run is the daemon, until ctx ends (nil) or something that cannot be mended
 // happens: ErrRefused, ErrForbidden, or another daemon on the socket.
 func Run(ctx context.Context, opts Options) error {
-	d := &Daemon{opts: opts, since: time.Now(), recorder: NewRecorder(opts.Log)}
+	d := &Daemon{opts: opts, since: time.Now(), recorder: newRecorder(opts.Log)}
 	cfg, err := opts.Source.Load()
 	if err != nil {
 		d.sayRefused(err, "ctkeeper does not start")
+		d.recorder.drain()
 		return fmt.Errorf("%w:\n%w", ErrRefused, err)
 	}
 	server, err := d.listen()
@@ -85,16 +86,19 @@ func Run(ctx context.Context, opts Options) error {
 	} {
 		tasks.Go(func() error { return restarting(ctx, opts.Log, source, run) })
 	}
+	tasks.Go(func() error { return d.recorder.run(ctx) })
 	tasks.Go(func() error { return d.keeper.Run(ctx) })
 	tasks.Go(func() error { return d.announce(ctx) })
 	tasks.Go(func() error { return d.hangups(ctx) })
 	if server != nil {
 		tasks.Go(func() error { return server.run(ctx) })
 	}
-	if err := tasks.Wait(); !errors.Is(err, context.Canceled) {
-		return err
+	err = tasks.Wait()
+	d.recorder.drain()
+	if errors.Is(err, context.Canceled) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {

@@ -33,7 +33,7 @@ func Apply(ctx context.Context, root string, cfg *config.Config, log *zap.Logger
 	}
 	files := sysfs.NewFiles(root)
 	defer func() { _ = files.Close() }() // every write has its own error
-	keeper := reconcile.New(KeeperOptions(root, files, NewRecorder(log)), Desired(cfg))
+	keeper := reconcile.New(KeeperOptions(root, files, logged{log}), Desired(cfg))
 	keeper.Pass(reconcile.Start, time.Now())
 	return statusOf(root, keeper.Report(), cfg), nil
 }

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"context"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -10,25 +12,76 @@ import (
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// Recorder puts the keeper's events into the log and the history. It implements
+// backlog is how many events may wait for a log that does not answer.
+const backlog = 256
+
+// logged is a reconcile.Recorder that writes each event to a log.
+type logged struct{ log *zap.Logger }
+
+// Record logs an event, unless it is a quiet one.
+func (l logged) Record(e reconcile.Event) {
+	if !e.Quiet {
+		l.log.Log(level(e), e.Message, fields(e)...)
+	}
+}
+
+// recorder remembers events and has a task of its own log them: a journal that
+// does not answer must not keep a setting from being repaired. It implements
 // reconcile.Recorder.
-type Recorder struct {
-	log     *zap.Logger
+type recorder struct {
 	history *history
+	to      logged
+	queue   chan reconcile.Event
+	lost    atomic.Int64
 }
 
-// NewRecorder gives a recorder that logs to log.
-func NewRecorder(log *zap.Logger) *Recorder {
-	return &Recorder{log: log, history: newHistory()}
+func newRecorder(log *zap.Logger) *recorder {
+	return &recorder{history: newHistory(), to: logged{log}, queue: make(chan reconcile.Event, backlog)}
 }
 
-// Record logs and remembers one event, unless it is a quiet one.
-func (r *Recorder) Record(e reconcile.Event) {
+// Record remembers an event and hands it to the task. It never blocks.
+func (r *recorder) Record(e reconcile.Event) {
 	if e.Quiet {
 		return
 	}
 	r.history.add(e)
-	r.log.Log(level(e), e.Message, fields(e)...)
+	select {
+	case r.queue <- e:
+	default:
+		r.lost.Add(1)
+	}
+}
+
+// run logs until ctx ends, and then what is left.
+func (r *recorder) run(ctx context.Context) error {
+	for {
+		select {
+		case e := <-r.queue:
+			r.write(e)
+		case <-ctx.Done():
+			r.drain()
+			return ctx.Err()
+		}
+	}
+}
+
+// drain logs what waits.
+func (r *recorder) drain() {
+	for {
+		select {
+		case e := <-r.queue:
+			r.write(e)
+		default:
+			return
+		}
+	}
+}
+
+func (r *recorder) write(e reconcile.Event) {
+	if n := r.lost.Swap(0); n > 0 {
+		r.to.log.Warn("the log did not keep up, some events are only in the history", zap.Int64(systemd.KeyCount, n))
+	}
+	r.to.Record(e)
 }
 
 // level is a warning for what a person has to look into, an error for what

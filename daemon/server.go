@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
 const (
@@ -133,5 +131,3 @@ func (d *Daemon) serveEvents(w http.ResponseWriter, r *http.Request) {
 
 // now is the time of an event.
 func now() time.Time { return time.Now() }
-
-var _ reconcile.Recorder = (*Recorder)(nil)

@@ -63,7 +63,7 @@ type Event struct {
 	Quiet bool `json:"-"`
 }
 
-// Recorder is told of every event, in order, from within the pass.
+// Recorder is told of every event, in order, after the pass has written.
 type Recorder interface {
 	Record(Event)
 }

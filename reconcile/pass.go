@@ -28,6 +28,7 @@ type pass struct {
 	first   bool
 	moved   bool // the module came, went or was reloaded
 	denials []denial
+	events  []Event
 }
 
 // denial is a want of rights, and the settings it keeps from being set.
@@ -48,6 +49,9 @@ func (k *Keeper) Pass(reasons Reason, since time.Time) {
 	k.last = summary
 	k.mu.Unlock()
 
+	for _, e := range p.events {
+		k.opts.Recorder.Record(e)
+	}
 	if changed && k.opts.Changed != nil {
 		k.opts.Changed()
 	}
@@ -317,7 +321,8 @@ func (p *pass) event(kp *keeping, found string) Event {
 	return Event{At: p.now, Setting: kp.want.Setting.Name, Want: kp.want.String(), Found: found, Cause: kp.cause}
 }
 
-func (p *pass) record(e Event) { p.opts.Recorder.Record(e) }
+// record keeps an event for the end of the pass: no writing waits for a log.
+func (p *pass) record(e Event) { p.events = append(p.events, e) }
 
 // reasonOf is the kernel's own word in an error: "permission denied".
 func reasonOf(err error) string {

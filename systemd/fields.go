@@ -77,8 +77,12 @@ func (s *fieldSet) add(tail *strings.Builder, field zapcore.Field) {
 
 // message gives the text of an entry: the constant message, what the fields say,
 // and the error unless the message tells it already. journalctl prints nothing
-// else unless it is asked to, so all of it has to be here.
+// else unless it is asked to, so all of it has to be here. The message of an event
+// says it all by itself.
 func (s fieldSet) message(message string) string {
+	if s.vars[variableName(KeyEvent)] != "" {
+		return oneLine(message)
+	}
 	out := message + s.tail
 	if s.failure != "" && !strings.Contains(message, s.failure) {
 		out += ": " + oneLine(s.failure)

@@ -45,14 +45,14 @@ func TestJournalEntry(t *testing.T) {
 		{
 			name: "drift",
 			log: func(l *zap.Logger) {
-				l.Warn("drift repaired",
+				l.Warn("max was 65536, wanted 1048576: repaired",
 					zap.String(KeyEvent, string(EventDrift)), zap.String(KeySetting, "max"),
 					zap.String(KeyFound, "65536"), zap.String(KeyWant, "1048576"),
 					zap.String(KeyResult, "repaired"), zap.String(KeyCause, "module-load"),
 					zap.Duration(KeyDuration, 1234567*time.Nanosecond))
 			},
 			want: sent{
-				"drift repaired setting=max found=65536 want=1048576 result=repaired cause=module-load duration=1.234567ms",
+				"max was 65536, wanted 1048576: repaired",
 				journal.PriWarning,
 				map[string]string{
 					"MESSAGE_ID":     EventDrift.MessageID(),
