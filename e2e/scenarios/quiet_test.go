@@ -12,10 +12,13 @@ import (
 // sync. Over a minute with a look every second not one file is written and not
 // one journal entry comes.
 func TestQuiet(t *testing.T) {
-	keep(t, "settings:\n  hashsize: 10000\n  max: 20000\nenforcement:\n  resync: 1s\n")
+	begin := keep(t, "settings:\n  hashsize: 10000\n  max: 20000\nenforcement:\n  resync: 1s\n")
 	run(t, "modprobe", "nf_conntrack")
 	want := map[string]string{"buckets": "10240", "max": "20000"}
 	inForce(t, prompt, want)
+	// The new hash size shows while the write that brings it still moves entries:
+	// once the daemon has said it, the write is over.
+	begin.wait(t, "drift", "hashsize")
 
 	writes := logWrites(t)
 	write(t, sysctl("max"), "30000")
@@ -48,9 +51,10 @@ func TestQuiet(t *testing.T) {
 // before it.
 func TestOrder(t *testing.T) {
 	config := "settings:\n  max: %d\n  hashsize: %d\n"
-	keep(t, fmt.Sprintf(config, 20000, 10240))
+	since := keep(t, fmt.Sprintf(config, 20000, 10240))
 	run(t, "modprobe", "nf_conntrack")
 	inForce(t, prompt, map[string]string{"buckets": "10240", "max": "20000"})
+	since.wait(t, "drift", "hashsize")
 	writes := logWrites(t)
 	for _, c := range []struct {
 		max, hashsize int
@@ -63,6 +67,7 @@ func TestOrder(t *testing.T) {
 		put(t, mainFile, fmt.Sprintf(config, c.max, c.hashsize))
 		run(t, "systemctl", "reload", unit)
 		inForce(t, prompt, map[string]string{"buckets": fmt.Sprint(c.hashsize), "max": fmt.Sprint(c.max)})
+		eventually(t, prompt, "both writes are over", func() bool { return len(writes.seen()) >= len(c.order) })
 		if seen := writes.seen(); fmt.Sprint(seen) != fmt.Sprint(c.order) {
 			t.Errorf("to max %d, hashsize %d: wrote %v, want %v", c.max, c.hashsize, seen, c.order)
 		}
