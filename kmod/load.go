@@ -17,6 +17,10 @@ import (
 // anything.
 const loadTimeout = 30 * time.Second
 
+// waitDelay is how long what an install line started may hold modprobe's output
+// open once modprobe itself has ended.
+const waitDelay = time.Second
+
 // ErrNotLoaded says that modprobe(8) was content and the module is absent all
 // the same: it is blacklisted, or an install line put something in its place.
 var ErrNotLoaded = errors.New("modprobe reported no error, but the module is not there (blacklisted in modprobe.d?)")
@@ -29,7 +33,12 @@ func Load(ctx context.Context, root, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "modprobe", "--use-blacklist", "--verbose", name).CombinedOutput()
+	modprobe := exec.CommandContext(ctx, "modprobe", "--use-blacklist", "--verbose", name)
+	modprobe.WaitDelay = waitDelay
+	out, err := modprobe.CombinedOutput()
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w (%w)", ctx.Err(), err)
+	}
 	said := strings.Join(strings.FieldsFunc(string(bytes.TrimSpace(out)), func(r rune) bool { return r == '\n' }), "; ")
 	switch {
 	case err != nil && said != "":

@@ -33,9 +33,9 @@ type Module struct {
 }
 
 // Look tells the state of a module below root from /sys/module (the kernel's
-// Documentation/ABI/testing/sysfs-module). A module in the kernel image has a
-// directory without initstate; one that is coming or going counts as absent
-// until it is live. Where /sys/module cannot be seen at all, nf_conntrack counts
+// Documentation/ABI/testing/sysfs-module). A module in the kernel image has its
+// parameters there and no initstate; one that is coming or going counts as
+// absent until it is live. Where /sys/module cannot be seen at all, nf_conntrack counts
 // as built in when its sysctl is there.
 func Look(root, name string) Module {
 	if root == "" {
@@ -57,13 +57,23 @@ func Look(root, name string) Module {
 	}
 	initstate, err := os.ReadFile(filepath.Join(dir, "initstate"))
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, os.ErrNotExist) && inImage(dir):
 		return Module{State: BuiltIn, Instance: instance}
-	case err != nil: // ENODEV: it went while we looked
-		return Module{State: Absent, Settling: true}
-	case strings.TrimSpace(string(initstate)) == "live":
+	case err == nil && strings.TrimSpace(string(initstate)) == "live":
 		return Module{State: Loaded, Instance: instance}
-	default:
+	default: // coming, going, or gone while we looked (ENOENT, ENODEV)
 		return Module{State: Absent, Settling: true}
 	}
+}
+
+// inImage reports whether a module without initstate is part of the kernel
+// image. One that is coming or going has no initstate for a moment too, at the
+// time of its remove uevent for one: but then its holders are made before its
+// parameters, and go after them (mod_sysfs_setup, mod_sysfs_teardown).
+func inImage(dir string) bool {
+	there := func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err == nil
+	}
+	return !there("holders") && there("parameters") && !there("holders")
 }

@@ -32,5 +32,8 @@ func ParseUevent(message []byte) (Uevent, bool) {
 		}
 		delete(want, key)
 	}
-	return Uevent{Action: action, Module: name}, len(want) == 0
+	if len(want) > 0 {
+		return Uevent{}, false
+	}
+	return Uevent{Action: action, Module: name}, true
 }

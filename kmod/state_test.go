@@ -1,0 +1,90 @@
+package kmod
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+)
+
+const moduleDir = "sys/module/nf_conntrack"
+
+func TestLook(t *testing.T) {
+	initstate := func(text string) func(*testing.T, string) {
+		return func(t *testing.T, root string) { kerneltree.Put(t, root, moduleDir+"/initstate", text) }
+	}
+	remove := func(names ...string) func(*testing.T, string) {
+		return func(t *testing.T, root string) {
+			for _, name := range names {
+				if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	tests := []struct {
+		name  string
+		alter func(*testing.T, string)
+		want  Module
+	}{
+		{"loaded", initstate("live\n"), Module{State: Loaded}},
+		{"coming", initstate("coming\n"), Module{State: Absent, Settling: true}},
+		{"going", initstate("going\n"), Module{State: Absent, Settling: true}},
+		{"a state of kernels to come", initstate("thinking\n"), Module{State: Absent, Settling: true}},
+		{"empty initstate", initstate(""), Module{State: Absent, Settling: true}},
+		{"built in", func(t *testing.T, root string) { kerneltree.BuiltIn(t, root) }, Module{State: BuiltIn}},
+		// What mod_sysfs_setup and mod_sysfs_teardown show on their way.
+		{"bare directory", remove(moduleDir+"/initstate", moduleDir+"/holders", moduleDir+"/parameters"), Module{State: Absent, Settling: true}},
+		{"holders alone", remove(moduleDir+"/initstate", moduleDir+"/parameters"), Module{State: Absent, Settling: true}},
+		{"holders and parameters", remove(moduleDir + "/initstate"), Module{State: Absent, Settling: true}},
+		{"absent", func(t *testing.T, root string) { kerneltree.Unload(t, root) }, Module{State: Absent}},
+		{"no sysfs, with the sysctl", remove("sys"), Module{State: BuiltIn}},
+		{"no sysfs, without the sysctl", remove("sys", "proc"), Module{State: Absent}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			root := kerneltree.New(t)
+			test.alter(t, root)
+			got := Look(root, Conntrack)
+			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(Module{}, "Instance")); diff != "" {
+				t.Errorf("module (-want +got):\n%s", diff)
+			}
+			inSysfs := got.State != Absent && test.name != "no sysfs, with the sysctl"
+			if (got.Instance != 0) != inSysfs {
+				t.Errorf("%s with instance %d", got.State, got.Instance)
+			}
+		})
+	}
+}
+
+func TestLookTellsOneLoadFromTheNext(t *testing.T) {
+	root := kerneltree.New(t)
+	first := Look(root, Conntrack)
+	if again := Look(root, Conntrack); again != first {
+		t.Errorf("one load looks like two: %+v, %+v", first, again)
+	}
+	// The old directory is kept, so that the new one cannot get its number.
+	if err := os.Rename(filepath.Join(root, moduleDir), filepath.Join(root, "old")); err != nil {
+		t.Fatal(err)
+	}
+	kerneltree.Load(t, root)
+	if second := Look(root, Conntrack); second.Instance == first.Instance || second.State != Loaded {
+		t.Errorf("after a reload %+v, before it %+v", second, first)
+	}
+}
+
+func TestLookAtThisMachine(t *testing.T) {
+	if _, err := os.Stat("/sys/module/kernel/parameters"); err != nil {
+		t.Skipf("no sysfs here: %v", err)
+	}
+	if got := Look("", "kernel").State; got != BuiltIn {
+		t.Errorf("the kernel's own parameters are %s", got)
+	}
+	if got := Look("/", "ctkeeper_no_such_module").State; got != Absent {
+		t.Errorf("a module that nobody wrote is %s", got)
+	}
+}
