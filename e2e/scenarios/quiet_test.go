@@ -21,10 +21,12 @@ func TestQuiet(t *testing.T) {
 	begin.wait(t, "drift", "hashsize")
 
 	writes := logWrites(t)
-	write(t, sysctl("max"), "30000")
+	// A write through another procfs is not in the log, so what is there must be
+	// the daemon's: the proof that its writes are seen.
+	run(t, "unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", "echo 30000 > "+sysctl("max"))
 	inForce(t, prompt, want)
-	if seen := writes.seen(); len(seen) != 2 || seen[0] != sysctl("max") || seen[1] != sysctl("max") {
-		t.Fatalf("a foreign write and its repair are two writes to max; the log has %v", seen)
+	if seen := writes.seen(); len(seen) != 1 || seen[0] != sysctl("max") {
+		t.Fatalf("one repair is one write to max; the log has %v", seen)
 	}
 	writes.reset()
 	// The drift is in the journal by now; what comes after it is counted.

@@ -15,7 +15,8 @@ import (
 )
 
 // A writeLog notes, in order, every write to conntrack's files that goes through
-// this machine's /proc and /sys: the daemon's own writes as well as ours.
+// this machine's /proc and /sys: the daemon's own writes as well as ours. Writes to
+// one file in quick succession may be one entry, as inotify merges them.
 type writeLog struct {
 	fd   int
 	dirs map[int32]string
