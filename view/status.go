@@ -24,35 +24,43 @@ func (p Printer) Status(s daemon.Status) error {
 
 func (p Printer) head(w io.Writer, s daemon.Status) {
 	say := func(what, format string, args ...any) {
-		_, _ = fmt.Fprintf(w, "%-8s "+format+"\n", append([]any{what + ":"}, args...)...) // a buffer takes everything
+		_, _ = fmt.Fprintf(w, "%-8s "+format+"\n", append([]any{what}, args...)...) // a buffer takes everything
 	}
 	if s.Daemon.Running {
-		say("daemon", "running since %s, pid %d, mode %s", s.Daemon.Since.Local().Format(time.DateTime), s.Daemon.PID, s.Daemon.Mode)
+		say("daemon:", "running since %s, pid %d, mode %s", p.at(s.Daemon.Since, time.DateTime), s.Daemon.PID, s.Daemon.Mode)
 	} else {
-		say("daemon", "not running; this is what the kernel says")
+		say("daemon:", "not running; this is what the kernel says")
 	}
 	files := "embedded default"
 	if len(s.Daemon.Config.Files) > 0 {
 		files = strings.Join(s.Daemon.Config.Files, ", ")
 	}
-	say("config", "%s", files)
+	say("config:", "%s", files)
 	if !s.Daemon.Config.OK {
 		say("", "REFUSED, the last good one is in force:")
 		for line := range strings.SplitSeq(s.Daemon.Config.Error, "\n") {
 			say("", "  %s", line)
 		}
 	}
-	loads := ""
-	if s.Daemon.Running {
-		loads = fmt.Sprintf(", loaded %d times since", s.Module.Loads)
-	}
-	say("module", "%s %s%s", s.Module.Name, s.Module.State, loads)
+	say("module:", "%s %s%s", s.Module.Name, s.Module.State, loads(s.Module.Loads))
 	if s.Table.Entries != nil {
-		say("table", "%s of %s connections in %s buckets, %s of %s expectations",
+		say("table:", "%s of %s connections in %s buckets, %s of %s expectations",
 			figure(s.Table.Entries), figure(s.Table.Max), figure(s.Table.Buckets),
 			figure(s.Table.Expectations), figure(s.Table.ExpectMax))
 	}
 	_, _ = fmt.Fprintln(w)
+}
+
+// loads says how often the daemon saw the module loaded, if it did.
+func loads(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return ", loaded once since"
+	default:
+		return fmt.Sprintf(", loaded %d times since", n)
+	}
 }
 
 func figure(n *int64) string {
@@ -69,7 +77,7 @@ func (p Printer) settings(w io.Writer, settings []reconcile.Setting) {
 	}
 	var rows []string
 	for _, s := range settings {
-		rows = append(rows, row(s.Name, want(s), orDash(s.Now), string(s.State), strconv.Itoa(s.Drifts), lastDrift(s), s.Origin))
+		rows = append(rows, row(s.Name, want(s), orDash(s.Now), string(s.State), strconv.Itoa(s.Drifts), p.lastDrift(s), s.Origin))
 	}
 	var buf bytes.Buffer
 	columns(&buf, row("SETTING", "WANT", "NOW", "STATE", "DRIFTS", "LAST DRIFT", "FROM"), rows)
@@ -77,9 +85,14 @@ func (p Printer) settings(w io.Writer, settings []reconcile.Setting) {
 		string(reconcile.InSync): green, string(reconcile.Pending): yellow, string(reconcile.Unsupported): yellow,
 		string(reconcile.Drifted): red, string(reconcile.Contested): red, string(reconcile.Forbidden): red, string(reconcile.Failed): red,
 	}))
+	complaints(w, settings)
+}
+
+// complaints are the errors of settings, one a line.
+func complaints(w io.Writer, settings []reconcile.Setting) {
 	for _, s := range settings {
 		if s.Error != "" {
-			_, _ = fmt.Fprintf(w, "%s: %s\n", s.Name, s.Error)
+			_, _ = fmt.Fprintf(w, "%s: %s\n", s.Name, strings.ReplaceAll(s.Error, "\n", "; "))
 		}
 	}
 }
@@ -88,12 +101,12 @@ func want(s reconcile.Setting) string {
 	return sysfs.Want{Policy: s.Policy, Value: s.Want}.String()
 }
 
-func lastDrift(s reconcile.Setting) string {
+func (p Printer) lastDrift(s reconcile.Setting) string {
 	d := s.LastDrift
 	if d == nil {
 		return "-"
 	}
-	text := fmt.Sprintf("%s at %s (%s)", d.Found, d.At.Local().Format(time.DateTime), d.Cause)
+	text := fmt.Sprintf("%s at %s (%s)", d.Found, p.at(d.At, time.DateTime), d.Cause)
 	if d.RepairedIn > 0 {
 		text += ", repaired in " + d.RepairedIn.String()
 	}
@@ -126,16 +139,17 @@ func (p Printer) Diff(s daemon.Status) error {
 		var buf bytes.Buffer
 		columns(&buf, row("SETTING", "NOW", "WANT", "MEMORY", "STATE", "FROM"), rows)
 		_, _ = w.Write(buf.Bytes())
+		complaints(w, s.Settings)
 	})
 }
 
 // Event writes one event.
 func (p Printer) Event(e reconcile.Event) error {
-	return p.Line(e, e.At.Local().Format("2006-01-02 15:04:05.000")+" "+e.Message)
+	return p.Line(e, p.at(e.At, "2006-01-02 15:04:05.000")+" "+e.Message)
 }
 
 func cost(s reconcile.Setting) string {
-	bytes, ok := config.Memory(sysfs.Want{Setting: sysfs.Lookup(s.Name), Value: s.Want})
+	bytes, ok := config.Memory(sysfs.Want{Setting: &sysfs.Setting{Name: s.Name}, Value: s.Want})
 	if !ok {
 		return "-"
 	}

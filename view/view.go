@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
+	"unicode"
 
 	"gopkg.in/yaml.v3"
 )
@@ -25,6 +27,17 @@ type Printer struct {
 	Format string
 	// Colour says that Out is a terminal which takes it.
 	Colour bool
+	// Zone is the time zone of the times that people read; nil is the local one.
+	Zone *time.Location
+}
+
+// at is a time in the printer's zone.
+func (p Printer) at(t time.Time, layout string) string {
+	zone := p.Zone
+	if zone == nil {
+		zone = time.Local
+	}
+	return t.In(zone).Format(layout)
 }
 
 // Document writes doc as JSON or YAML, or calls table for people.
@@ -46,7 +59,9 @@ func (p Printer) Line(doc any, text string) error {
 	var err error
 	switch p.Format {
 	case "json":
-		err = json.NewEncoder(p.Out).Encode(doc)
+		encoder := json.NewEncoder(p.Out)
+		encoder.SetEscapeHTML(false)
+		err = encoder.Encode(doc)
 	case "yaml":
 		if _, err = io.WriteString(p.Out, "---\n"); err == nil {
 			err = p.yaml(doc)
@@ -59,6 +74,7 @@ func (p Printer) Line(doc any, text string) error {
 
 func (p Printer) json(doc any) error {
 	encoder := json.NewEncoder(p.Out)
+	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(doc)
 }
@@ -70,7 +86,7 @@ func (p Printer) yaml(doc any) error {
 		return fmt.Errorf("cannot write the document: %w", err)
 	}
 	var node yaml.Node
-	if err := yaml.Unmarshal(text, &node); err != nil {
+	if err := yaml.Unmarshal(printable(text), &node); err != nil {
 		return fmt.Errorf("cannot write the document: %w", err)
 	}
 	block(&node)
@@ -80,6 +96,19 @@ func (p Printer) yaml(doc any) error {
 		return err
 	}
 	return encoder.Close()
+}
+
+// printable escapes what JSON may hold as it is and YAML may not.
+func printable(text []byte) []byte {
+	var out bytes.Buffer
+	for _, r := range string(text) {
+		if unicode.IsControl(r) || r == 0xfeff || r == 0xfffe || r == 0xffff {
+			_, _ = fmt.Fprintf(&out, `\u%04x`, r) // a buffer takes everything
+		} else {
+			out.WriteRune(r)
+		}
+	}
+	return out.Bytes()
 }
 
 // block takes the braces and quotes of JSON off.
@@ -101,7 +130,14 @@ func columns(w io.Writer, header string, rows []string) {
 	_ = tw.Flush()
 }
 
-func row(cells ...string) string { return strings.Join(cells, "\t") }
+// row joins cells. White space in them, as in the values of some sysctls, is a
+// space: tabs and ends of lines are what sets the cells apart.
+func row(cells ...string) string {
+	for i, cell := range cells {
+		cells[i] = strings.Join(strings.Fields(cell), " ")
+	}
+	return strings.Join(cells, "\t")
+}
 
 const (
 	reset  = "\x1b[0m"

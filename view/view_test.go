@@ -1,0 +1,252 @@
+package view_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/table"
+	"github.com/ctkeeper/ctkeeper/view"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// golden holds got against testdata/name.golden.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+// print gives what do writes in a format, in UTC.
+func print(t *testing.T, format string, do func(view.Printer) error) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := do(view.Printer{Out: &out, Format: format, Zone: time.UTC}); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+var noon = time.Date(2026, time.March, 1, 12, 0, 0, 5e6, time.FixedZone("", 3600))
+
+func number(n int64) *int64 { return &n }
+
+// running is a daemon's status with a setting in each state.
+func running() daemon.Status {
+	drift := &reconcile.Drift{At: noon, Found: "65536", Cause: reconcile.CauseModuleLoad, RepairedIn: reconcile.Duration(1234567)}
+	return daemon.Status{
+		Daemon: daemon.DaemonStatus{
+			Running: true, PID: 4711, Version: "0.1.0", Since: noon.Add(-time.Hour), Mode: reconcile.Enforce,
+			Config: daemon.ConfigStatus{OK: true, Files: []string{"/etc/ctkeeper/ctkeeper.yaml", "/etc/ctkeeper/conf.d/10-nat.yaml"}},
+		},
+		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "loaded", Loads: 3},
+		Table:  table.Figures{Entries: number(1234), Max: number(1048576), Buckets: number(262144), ExpectMax: number(8192)},
+		Settings: []reconcile.Setting{
+			{Name: "hashsize", Want: "10000", Policy: sysfs.AtLeast, Now: "10240", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:2"},
+			{Name: "max", Want: "1048576", Policy: sysfs.Exactly, Now: "1048576", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:3", Drifts: 2, LastDrift: drift},
+			{
+				Name: "expect_max", Want: "8192", Policy: sysfs.Exactly, Now: "4096", State: reconcile.Forbidden, Origin: "/etc/ctkeeper/ctkeeper.yaml:4",
+				Error: "permission denied\noperation not supported",
+			},
+			{
+				Name: "udp_timeout", Want: "60", Policy: sysfs.AtMost, Now: "120", State: reconcile.Contested, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:2", Drifts: 11,
+				LastDrift: &reconcile.Drift{At: noon, Found: "120", Cause: reconcile.CauseWrite},
+			},
+			{Name: "acct", Want: "1", Policy: sysfs.Exactly, Now: "0", State: reconcile.Drifted, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:3", Drifts: 1},
+			{Name: "helper", Want: "0", Policy: sysfs.Exactly, State: reconcile.Unsupported, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:4"},
+			{
+				Name: "log_invalid", Want: "255", Policy: sysfs.Exactly, Now: "0", State: reconcile.Failed, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:5",
+				Error: "cannot write 255: write /proc/sys/net/netfilter/nf_conntrack_log_invalid: invalid argument",
+			},
+			{Name: "net.netfilter.nf_new", Want: "1 2", Policy: sysfs.Exactly, Now: "1\t2", State: reconcile.InSync, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:6"},
+		},
+	}
+}
+
+// waiting is the status of a host without the module and without a daemon.
+func waiting() daemon.Status {
+	return daemon.Status{
+		Daemon: daemon.DaemonStatus{Mode: reconcile.Enforce, Config: daemon.ConfigStatus{OK: true, Files: []string{}}},
+		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "absent"},
+		Settings: []reconcile.Setting{
+			{Name: "max", Want: "170880", Policy: sysfs.AtLeast, State: reconcile.Pending, Origin: "(default)"},
+		},
+	}
+}
+
+func refused() daemon.Status {
+	s := running()
+	s.Settings, s.Module.Loads = nil, 1
+	s.Daemon.Config.OK = false
+	s.Daemon.Config.Error = "/etc/ctkeeper/ctkeeper.yaml:2:3: settings.hashsiez: unknown key (did you mean hashsize?)\n" +
+		"/etc/ctkeeper/ctkeeper.yaml:3:8: settings.max: \"lots\" is not a number (0 to 2147483647, or auto)"
+	return s
+}
+
+func inForce() daemon.Status {
+	s := running()
+	s.Settings = s.Settings[:2]
+	return s
+}
+
+func TestGolden(t *testing.T) {
+	status := func(s daemon.Status) func(view.Printer) error {
+		return func(p view.Printer) error { return p.Status(s) }
+	}
+	diff := func(s daemon.Status) func(view.Printer) error {
+		return func(p view.Printer) error { return p.Diff(s) }
+	}
+	tests := []struct {
+		name    string
+		formats []string
+		do      func(view.Printer) error
+	}{
+		{"status", view.Formats(), status(running())},
+		{"status-without-daemon", view.Formats(), status(waiting())},
+		{"status-refused-config", []string{"table"}, status(refused())},
+		{"diff", view.Formats(), diff(running())},
+		{"diff-none", []string{"table"}, diff(inForce())},
+		{"events", view.Formats(), printEvents},
+		{"config", []string{"json", "yaml"}, printConfig(t)},
+	}
+	for _, test := range tests {
+		for _, format := range test.formats {
+			t.Run(test.name+"."+format, func(t *testing.T) {
+				golden(t, test.name+"."+format, print(t, format, test.do))
+			})
+		}
+	}
+}
+
+func printEvents(p view.Printer) error {
+	for _, e := range []reconcile.Event{
+		{At: noon, Kind: reconcile.KindModuleLoad, Message: "nf_conntrack was loaded"},
+		{
+			At: noon.Add(time.Second), Kind: reconcile.KindDrift, Setting: "max", Want: "1048576", Found: "65536",
+			Result: reconcile.Repaired, Cause: reconcile.CauseModuleLoad, Duration: reconcile.Duration(1234567),
+			Message: "max was 65536, wanted 1048576: repaired in 1.23ms (cause: module-load)",
+		},
+	} {
+		if err := p.Event(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printConfig(t *testing.T) func(view.Printer) error {
+	t.Helper()
+	root := kerneltree.New(t)
+	kerneltree.Put(t, root, config.DefaultMain, "settings:\n  hashsize: 10000\n  tcp_timeout_established: 24h\n")
+	cfg, err := config.Source{Root: root}.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(p view.Printer) error { return p.Config(cfg) }
+}
+
+func TestColourOnlyWhenAsked(t *testing.T) {
+	plain := print(t, "table", func(p view.Printer) error { return p.Status(running()) })
+	coloured := print(t, "table", func(p view.Printer) error {
+		p.Colour = true
+		return p.Status(running())
+	})
+	if bytes.ContainsRune(plain, '\x1b') {
+		t.Error("colours that nobody asked for")
+	}
+	for _, want := range []string{
+		"\x1b[32min-sync\x1b[0m", "\x1b[33munsupported\x1b[0m",
+		"\x1b[31mdrifted\x1b[0m", "\x1b[31mcontested\x1b[0m", "\x1b[31mforbidden\x1b[0m", "\x1b[31mfailed\x1b[0m",
+	} {
+		if !bytes.Contains(coloured, []byte(want)) {
+			t.Errorf("no %q", want)
+		}
+	}
+	uncoloured := strings.NewReplacer("\x1b[0m", "", "\x1b[31m", "", "\x1b[32m", "", "\x1b[33m", "").Replace(string(coloured))
+	if diff := cmp.Diff(string(plain), uncoloured); diff != "" {
+		t.Errorf("colours change more than colours (-plain +coloured):\n%s", diff)
+	}
+	for _, format := range []string{"json", "yaml"} {
+		out := print(t, format, func(p view.Printer) error {
+			p.Colour = true
+			return p.Status(running())
+		})
+		if bytes.ContainsRune(out, '\x1b') {
+			t.Errorf("colours in %s", format)
+		}
+	}
+}
+
+// Whatever stands in a value, YAML and JSON give it back as the same string.
+func TestFormatsKeepValues(t *testing.T) {
+	texts := []string{
+		"", " ", "~", "null", "true", "no", "10", "010", "0x1f", "1e3", ".5", "-", "- a", "a: b", "# a", "&a", "*a", "!a", "@a", "%a", "`a",
+		"a\nb", "a\tb", "a\n", "'", `"`, `\`, "<a> & b", "ä", "\u2028", "😀", "\x7f", "\u0085", "\u009f", "\ufeff", "\uffff", "\x1b[31m", "\x00",
+		"{a}", "[a]", "2026-03-01", "2026-03-01T12:00:00Z", "12:30:45", "=", "<<", strings.Repeat("long ", 2000),
+	}
+	for _, text := range texts {
+		for format, unmarshal := range map[string]func([]byte, any) error{"json": json.Unmarshal, "yaml": yaml.Unmarshal} {
+			var back map[string]any
+			out := print(t, format, func(p view.Printer) error { return p.Document(map[string]string{"value": text}, nil) })
+			if err := unmarshal(out, &back); err != nil {
+				t.Errorf("%s of %q cannot be read: %v\n%s", format, text, err, out)
+				continue
+			}
+			if diff := cmp.Diff(map[string]any{"value": text}, back); diff != "" {
+				t.Errorf("%s of %q (-want +got):\n%s", format, text, diff)
+			}
+		}
+	}
+}
+
+func TestKnown(t *testing.T) {
+	for format, want := range map[string]bool{"table": true, "json": true, "yaml": true, "": false, "JSON": false, "xml": false} {
+		if got := view.Known(format); got != want {
+			t.Errorf("Known(%q) is %t, want %t", format, got, want)
+		}
+	}
+}
+
+func TestErrorOfOutput(t *testing.T) {
+	for _, format := range view.Formats() {
+		file, err := os.Open(os.DevNull) // opened for reading
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := view.Printer{Out: file, Format: format}
+		if err := p.Status(running()); err == nil {
+			t.Errorf("%s: an output that takes nothing is no error", format)
+		}
+		if err := printEvents(p); err == nil {
+			t.Errorf("%s: an output that takes no event is no error", format)
+		}
+		if err := file.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
