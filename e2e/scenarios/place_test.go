@@ -206,8 +206,8 @@ func TestObserve(t *testing.T) {
 	writes := logWrites(t)
 	write(t, sysctl("max"), "70000")
 	time.Sleep(2 * time.Second)
-	if seen := writes.seen(); len(seen) != 1 {
-		t.Errorf("writes beside our own one: %v", seen)
+	if seen, got := writes.seen(), read("max"); len(seen) != 1 || got != "70000" {
+		t.Errorf("max is %s, and beside our own write there are: %v", got, seen)
 	}
 	s, code := ask(t, "status")
 	if state := s.setting("max").State; state != "drifted" || code != 1 || s.Daemon.Mode != "observe" {
