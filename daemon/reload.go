@@ -41,17 +41,20 @@ func (d *Daemon) reload(asked bool) {
 func (d *Daemon) event(e reconcile.Event) { d.recorder.Record(e) }
 
 func (d *Daemon) sayLoaded(cfg *config.Config) {
-	from := "the embedded default"
-	if len(cfg.Files) > 0 {
-		from = strings.Join(cfg.Files, ", ")
+	from := strings.Join(cfg.Files, ", ")
+	switch {
+	case from != "":
+	case len(cfg.Wants) == 0:
+		from = "nothing: every file is empty or masked"
+	default:
+		from = "the embedded default, because there is no file"
 	}
-	d.event(reconcile.Event{
-		At: now(), Kind: reconcile.Kind(systemd.EventConfigLoaded),
-		Message: "configuration loaded from " + from,
-	})
-	for _, warning := range cfg.Warnings {
-		d.opts.Log.Warn("configuration: " + warning)
+	note := strings.Join(cfg.Warnings, "; ")
+	message := "configuration loaded from " + from
+	if note != "" {
+		message += "; " + note
 	}
+	d.event(reconcile.Event{At: now(), Kind: reconcile.Kind(systemd.EventConfigLoaded), Note: note, Message: message})
 }
 
 func (d *Daemon) sayRefused(err error, instead string) {
