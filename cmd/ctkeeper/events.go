@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,8 +25,12 @@ func (a *app) events() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			client := daemon.NewClient(daemon.SocketPath(a.root))
-			if err := client.Events(cmd.Context(), after, follow, a.printer().Event); err != nil {
+			socket := daemon.SocketPath(a.root)
+			err = daemon.NewClient(socket).Events(cmd.Context(), after, follow, a.printer().Event)
+			switch {
+			case noDaemon(err):
+				return failure{exitNo, fmt.Errorf("no daemon is running: nothing answers on %s", socket)}
+			case err != nil:
 				return failure{exitNo, err}
 			}
 			return nil
@@ -32,6 +39,12 @@ func (a *app) events() *cobra.Command {
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "wait for more, until interrupted")
 	cmd.Flags().StringVar(&since, "since", "", "only after this `TIME`: 2006-01-02 15:04:05, RFC 3339, or how long ago, as 10m")
 	return cmd
+}
+
+// noDaemon reports whether err, of asking the daemon, says that there is none:
+// no socket, or one that a daemon left behind.
+func noDaemon(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // moment reads a point in time, or how long it is before now.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -62,8 +63,6 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	a := &app{stdout: stdout, stderr: stderr}
 	root := a.command()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
@@ -106,8 +105,37 @@ func (a *app) command() *cobra.Command {
 	flags.StringVar(&a.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn, error")
 	flags.StringVar(&a.logFormat, "log-format", "auto", "log in this `FORMAT`: "+strings.Join(daemon.LogFormats(), ", "))
 	a.configSet = func() bool { return flags.Changed("config") }
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.config(), a.version())
+	root.SetHelpCommand(help(root))
+	// cobra's own completion command takes anything, and shows its help.
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.RunE = func(*cobra.Command, []string) error {
+			return errors.New("a shell is missing: bash, fish, powershell or zsh")
+		}
+	}
 	return root
+}
+
+// help is cobra's help command, but for a command that does not exist.
+func help(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show what a command does",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil {
+				return err
+			}
+			if len(rest) > 0 {
+				return fmt.Errorf("unknown command %q for %q", rest[0], cmd.CommandPath())
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
+	}
 }
 
 // rooted makes --root absolute; the empty one is the running system.
@@ -143,7 +171,14 @@ func (a *app) logger() (*zap.Logger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("invalid argument %q for --log-level (debug, info, warn, error)", a.logLevel)
 	}
+	if !slices.Contains(daemon.LogFormats(), a.logFormat) {
+		return nil, fmt.Errorf("invalid argument %q for --log-format (%s)", a.logFormat, strings.Join(daemon.LogFormats(), ", "))
+	}
 	file, ok := a.stderr.(*os.File)
 	colour := ok && os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(file.Fd()))
-	return daemon.NewLogger(a.logFormat, level, a.stderr, colour)
+	log, err := daemon.NewLogger(a.logFormat, level, a.stderr, colour)
+	if err != nil {
+		return nil, failure{exitNo, err}
+	}
+	return log, nil
 }

@@ -20,8 +20,11 @@ func (a *app) status() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			status, err := daemon.NewClient(daemon.SocketPath(a.root)).Status(cmd.Context())
 			if err != nil {
-				if errors.Is(err, fs.ErrPermission) {
+				switch {
+				case errors.Is(err, fs.ErrPermission):
 					_, _ = fmt.Fprintf(a.stderr, "ctkeeper: %v\nctkeeper: root and the group ctkeeper may ask the daemon; asking the kernel\n", err)
+				case !noDaemon(err):
+					_, _ = fmt.Fprintf(a.stderr, "ctkeeper: %v\nctkeeper: asking the kernel\n", err)
 				}
 				cfg, err := a.source().Load()
 				if err != nil {

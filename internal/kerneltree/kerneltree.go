@@ -45,22 +45,24 @@ func New(t testing.TB) string {
 	return root
 }
 
-// Load does what loading nf_conntrack does: its files appear, with defaults.
+// Load does what loading nf_conntrack does, in the kernel's order: the module is
+// coming, its files appear with their defaults, the module is live.
 func Load(t testing.TB, root string) {
 	t.Helper()
-	for _, s := range sysfs.Catalogue() {
-		Put(t, root, s.File(), fallback(s)+"\n")
-	}
-	Put(t, root, countFile, "0\n")
-	Put(t, root, "proc/net/nf_conntrack_expect", "")
-	Put(t, root, moduleDir+"/initstate", "live\n")
 	if err := os.MkdirAll(filepath.Join(root, moduleDir, "holders"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	Put(t, root, moduleDir+"/initstate", "coming\n")
 	Put(t, root, moduleDir+"/parameters/expect_hashsize", "256\n")
+	Put(t, root, countFile, "0\n")
+	Put(t, root, "proc/net/nf_conntrack_expect", "")
+	for _, s := range sysfs.Catalogue() {
+		Put(t, root, s.File(), fallback(s)+"\n")
+	}
 	// One variable, two files.
 	link(t, root, path(t, "hashsize"), moduleDir+"/parameters/hashsize")
 	link(t, root, path(t, "max"), aliasFile)
+	Put(t, root, moduleDir+"/initstate", "live\n")
 }
 
 // Unload takes away what Load brought.

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+)
+
+const (
+	drifting = "settings:\n  hashsize: 131072\n  max: 1048576\n  tcp_timeout_established: 24h\n"
+	standing = "settings:\n  max: 65536\n  hashsize: {at_least: 512}\n"
+	broken   = "settings:\n  hashsiez: 5\n  max: lots\n"
+	alien    = "settings:\n  max: 65536\n  net.netfilter.nf_of_kernels_to_come: 7\n"
+)
+
+func TestExitStatuses(t *testing.T) {
+	unload := func(t *testing.T, root string) { kerneltree.Unload(t, root) }
+	refused := []string{"ctkeeper.yaml:2:3: ", "ctkeeper.yaml:3:8: "}
+	tests := []struct {
+		name, config, args string
+		alter              func(*testing.T, string)
+		status             int
+		stdout, stderr     []string // see result.wants
+	}{
+		{"diff, nothing", standing, "diff", nil, 0, []string{"Nothing differs: 2 settings are as wanted."}, nil},
+		{"diff, something", drifting, "diff", nil, 1, []string{"max", "65536", "1048576", "384 MiB", "drifted", "/etc/ctkeeper/ctkeeper.yaml:3"}, nil},
+		{"diff, module absent", drifting, "diff", unload, 2, []string{"pending"}, nil},
+		{"diff, of another kernel", alien, "diff", nil, 0, []string{"unsupported"}, nil},
+		{"diff, refused", broken, "diff", nil, 2, nil, refused},
+		{"diff, embedded default", "", "diff", nil, 1, []string{"at_least 174080"}, nil},
+		{"apply, something", drifting, "apply --log-format console", nil, 0, []string{"in-sync"}, []string{"max was 65536, wanted 1048576: repaired in "}},
+		{"apply, nothing", standing, "apply --log-format console", nil, 0, []string{"in-sync"}, nil},
+		{"apply, module absent", drifting, "apply --log-format console", unload, 1, []string{"pending"}, nil},
+		{"apply, observing", drifting + "enforcement: {mode: observe}\n", "apply --log-format console", nil, 1, []string{"drifted"}, []string{"left alone, mode is observe"}},
+		{"apply, refused", broken, "apply", nil, 1, nil, refused},
+		{"apply, module only", drifting, "apply --module-only", nil, 0, nil, nil},
+		{
+			"apply, module of an image", drifting + "module: {load: true}\n", "apply --module-only --log-format console", unload, 1,
+			nil, []string{"cannot load the module", "is not the running system"},
+		},
+		{"status without a daemon", standing, "status", nil, 0, []string{"not running; this is what the kernel says", "nf_conntrack loaded", "0 of 65536 connections"}, nil},
+		{"status without a daemon, drifted", drifting, "status", nil, 1, []string{"drifted"}, nil},
+		{"status without a daemon, module absent", drifting, "status", unload, 2, []string{"nf_conntrack absent", "pending"}, nil},
+		{"status without a daemon, built in", standing, "status", func(t *testing.T, root string) { kerneltree.BuiltIn(t, root) }, 0, []string{"nf_conntrack built-in"}, nil},
+		{"status, refused", broken, "status", nil, 2, nil, refused},
+		{"events without a daemon", standing, "events", nil, 1, nil, []string{"ctkeeper: no daemon is running: nothing answers on "}},
+		{"events -f without a daemon", standing, "events -f", nil, 1, nil, []string{"ctkeeper: no daemon is running: nothing answers on "}},
+		{"config check", drifting, "config check", nil, 0, nil, nil},
+		{"config check, refused", broken, "config check", nil, 78, nil, refused},
+		{"config check of one file", broken, "config check /etc/other.yaml", putOther, 0, nil, nil},
+		{"config check of a missing file", standing, "config check /etc/nosuch.yaml", nil, 78, nil, []string{"/etc/nosuch.yaml: cannot read: no such file"}},
+		{"config check of a missing main file", standing, "config check --config /etc/nosuch.yaml", nil, 78, nil, []string{"/etc/nosuch.yaml: cannot read: no such file"}},
+		{"config show", drifting, "config show", nil, 0, []string{"max: 1048576  # /etc/ctkeeper/ctkeeper.yaml:3, up to 384 MiB of memory"}, nil},
+		{"config show, refused", broken, "config show", nil, 78, nil, refused},
+		{"config show of another file", broken, "config show --config /etc/other.yaml", putOther, 0, []string{"acct: true  # /etc/other.yaml:1"}, nil},
+		{"run, refused", broken, "run --log-format console", nil, 78, nil, append(refused, "configuration refused")},
+		{"a journal that is not there", standing, "diff --log-format journal", nil, 1, nil, []string{"ctkeeper: cannot log to the journal"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if strings.Contains(test.args, "journal") {
+				needNoJournal(t)
+			}
+			root := host(t, test.config)
+			if test.alter != nil {
+				test.alter(t, root)
+			}
+			ctkeeper(t.Context(), append(strings.Fields(test.args), "--root", root)...).wants(t, test.status, test.stdout, test.stderr)
+		})
+	}
+}
+
+func putOther(t *testing.T, root string) {
+	kerneltree.Put(t, root, "etc/other.yaml", "settings: {acct: true}\n")
+}
+
+func needNoJournal(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("/run/systemd/journal/socket"); err == nil {
+		t.Skip("this host has a journal")
+	}
+}
+
+// Nothing but apply and run writes, and a second apply finds nothing to do.
+func TestOnlyApplyWrites(t *testing.T) {
+	root := host(t, drifting)
+	values := func() []string {
+		var out []string
+		for _, setting := range []string{"hashsize", "max", "tcp_timeout_established", "udp_timeout"} {
+			out = append(out, kerneltree.Get(t, root, setting))
+		}
+		return out
+	}
+	before := values()
+	for _, args := range []string{"diff", "status", "config show", "config check", "apply --module-only"} {
+		ctkeeper(t.Context(), append(strings.Fields(args), "--root", root)...)
+		if diff := cmp.Diff(before, values()); diff != "" {
+			t.Errorf("%s writes (-before +after):\n%s", args, diff)
+		}
+	}
+	want := []string{"131072", "1048576", "86400", before[3]}
+	for _, said := range [][]string{{"max was 65536"}, nil} {
+		ctkeeper(t.Context(), "apply", "--root", root, "--log-format", "console").wants(t, 0, []string{"in-sync"}, said)
+		if diff := cmp.Diff(want, values()); diff != "" {
+			t.Errorf("after apply (-want +got):\n%s", diff)
+		}
+	}
+	ctkeeper(t.Context(), "diff", "--root", root).wants(t, 0, []string{"Nothing differs: 3 settings are as wanted."}, nil)
+}
+
+func TestDocuments(t *testing.T) {
+	root := host(t, drifting)
+	for _, command := range []string{"status", "diff"} {
+		got := ctkeeper(t.Context(), command, "--root", root, "-o", "json")
+		var doc struct {
+			Settings []struct{ Name, Want, Policy, Now, State, Origin string }
+		}
+		if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil {
+			t.Fatalf("%s -o json: %v\n%s", command, err, got.stdout)
+		}
+		want := []string{"hashsize", "131072", "exactly", "65536", "drifted", "/etc/ctkeeper/ctkeeper.yaml:2"}
+		s := doc.Settings[0]
+		if diff := cmp.Diff(want, []string{s.Name, s.Want, s.Policy, s.Now, s.State, s.Origin}); diff != "" {
+			t.Errorf("%s -o json (-want +got):\n%s", command, diff)
+		}
+	}
+	ctkeeper(t.Context(), "config", "show", "-o", "yaml", "--root", root).wants(t, 0, []string{"value: \"131072\"\n"}, nil)
+}
+
+// A relative --root and --config mean what they mean to other programs.
+func TestRelativePaths(t *testing.T) {
+	root := host(t, standing)
+	t.Chdir(filepath.Dir(root))
+	ctkeeper(t.Context(), "diff", "--root", filepath.Base(root)).wants(t, 0, []string{"Nothing differs"}, nil)
+	t.Chdir(filepath.Join(root, filepath.Dir(config.DefaultMain)))
+	ctkeeper(t.Context(), "config", "check", filepath.Base(config.DefaultMain)).wants(t, 0, nil, nil)
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/internal/netns"
+)
+
+// start runs the daemon below root until stop is called, which gives how it
+// ended.
+func start(t *testing.T, root string, args ...string) (stop func() result) {
+	t.Helper()
+	t.Setenv("NOTIFY_SOCKET", "")
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan result, 1)
+	args = append([]string{"run", "--root", root, "--log-format", "console"}, args...)
+	go func() { ended <- ctkeeper(ctx, args...) }()
+	stopped := false
+	stop = func() result {
+		stopped = true
+		cancel()
+		return <-ended
+	}
+	t.Cleanup(func() {
+		if !stopped {
+			stop()
+		}
+	})
+	return stop
+}
+
+func TestRun(t *testing.T) {
+	root := host(t, drifting)
+	stop := start(t, root)
+	eventually(t, "the first pass is done", func() bool {
+		return ctkeeper(t.Context(), "status", "--root", root, "-o", "json").status == 0
+	})
+	for setting, want := range map[string]string{"hashsize": "131072", "max": "1048576", "tcp_timeout_established": "86400"} {
+		if got := kerneltree.Get(t, root, setting); got != want {
+			t.Errorf("%s is %s, want %s", setting, got, want)
+		}
+	}
+	ctkeeper(t.Context(), "status", "--root", root).wants(t, 0, []string{"running since", "3", "in-sync"}, nil)
+
+	kerneltree.Set(t, root, "max", "1000")
+	eventually(t, "max is repaired", func() bool { return kerneltree.Get(t, root, "max") == "1048576" })
+	eventually(t, "the drift is in the history", func() bool {
+		return strings.Contains(ctkeeper(t.Context(), "events", "--root", root).stdout, "max was 1000, wanted 1048576: repaired in ")
+	})
+	ctkeeper(t.Context(), "events", "--root", root, "-o", "json", "--since", "1h").wants(t, 0, []string{`"event":"drift"`, `"found":"1000"`}, nil)
+	ctkeeper(t.Context(), "run", "--root", root).wants(t, 1, nil, []string{"another ctkeeper is running"})
+
+	stop().wants(t, 0, nil, []string{"max was 65536, wanted 1048576", "max was 1000, wanted 1048576"})
+	if _, err := os.Lstat(daemon.SocketPath(root)); !os.IsNotExist(err) {
+		t.Errorf("the socket is still there (%v)", err)
+	}
+	if got := kerneltree.Get(t, root, "max"); got != "1048576" {
+		t.Errorf("stopping changed max to %s", got)
+	}
+}
+
+func TestEventsFollow(t *testing.T) {
+	root := host(t, drifting)
+	start(t, root)
+	eventually(t, "the daemon answers", func() bool { return ctkeeper(t.Context(), "events", "--root", root).status == 0 })
+	ctx, cancel := context.WithCancel(t.Context())
+	var stdout, stderr bytes.Buffer
+	// The first event that follows ends the following.
+	status := execute(ctx, []string{"events", "-f", "-o", "json", "--root", root}, writer(func(text []byte) {
+		stdout.Write(text)
+		cancel()
+	}), &stderr)
+	result{status, stdout.String(), stderr.String()}.wants(t, 0, []string{`"event":"config-loaded"`}, nil)
+}
+
+// writer is a function as an io.Writer.
+type writer func([]byte)
+
+func (w writer) Write(text []byte) (int, error) {
+	w(text)
+	return len(text), nil
+}
+
+func TestRunShowsItsStatus(t *testing.T) {
+	root := host(t, standing)
+	stop := start(t, root, "--show")
+	eventually(t, "the daemon is up", func() bool {
+		got := ctkeeper(t.Context(), "status", "--root", root, "-o", "json")
+		var s daemon.Status
+		return json.Unmarshal([]byte(got.stdout), &s) == nil && s.Daemon.Running && !s.Differs() && len(s.Settings) == 2
+	})
+	got := stop()
+	if got.status != 0 || !strings.Contains(got.stdout, "running since") {
+		t.Errorf("status %d, standard output:\n%s", got.status, got.stdout)
+	}
+}
+
+func TestRunWaitsForTheModule(t *testing.T) {
+	root := host(t, drifting)
+	kerneltree.Unload(t, root)
+	stop := start(t, root)
+	eventually(t, "the daemon waits", func() bool {
+		got := ctkeeper(t.Context(), "status", "--root", root)
+		return got.status == 2 && strings.Contains(got.stdout, "running since") && strings.Contains(got.stdout, "pending")
+	})
+	kerneltree.Load(t, root)
+	eventually(t, "the values are in force", func() bool { return kerneltree.Get(t, root, "max") == "1048576" })
+	eventually(t, "the load is in the history", func() bool {
+		return strings.Contains(ctkeeper(t.Context(), "events", "--root", root).stdout, "nf_conntrack was loaded")
+	})
+	stop().wants(t, 0, nil, []string{"nf_conntrack was loaded"})
+}
+
+// On the real kernel: nothing but Global settings is asked for, in a namespace
+// that may not set them.
+func TestRunStrict(t *testing.T) {
+	if !netns.Enter(t) {
+		return
+	}
+	if _, err := os.Stat("/proc/sys/net/netfilter/nf_conntrack_max"); err != nil {
+		t.Skipf("this kernel has no nf_conntrack, or it is not loaded: %v", err)
+	}
+	dir := t.TempDir()
+	t.Setenv("RUNTIME_DIRECTORY", dir)
+	t.Setenv("NOTIFY_SOCKET", "")
+	file := filepath.Join(dir, "ctkeeper.yaml")
+	if err := os.WriteFile(file, []byte("settings: {max: 12345}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctkeeper(t.Context(), "run", "--strict", "--config", file, "--log-format", "console").
+		wants(t, 77, nil, []string{"cannot enforce max: permission denied", "first network namespace", "ctkeeper: nothing can be enforced here for want of rights"})
+	// A timeout of its own it may set.
+	if err := os.WriteFile(file, []byte("settings: {udp_timeout: 45s}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctkeeper(t.Context(), "apply", "--config", file, "--log-format", "console").
+		wants(t, 0, []string{"in-sync"}, []string{"udp_timeout was 30, wanted 45: repaired"})
+	ctkeeper(t.Context(), "diff", "--config", file).wants(t, 0, []string{"Nothing differs"}, nil)
+}

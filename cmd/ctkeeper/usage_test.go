@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWrongUsage(t *testing.T) {
+	tests := []struct {
+		args string // separated by spaces
+		want string // on standard error, before the usage
+	}{
+		{"", "a command is missing"},
+		{"nosuch", `unknown command "nosuch" for "ctkeeper"`},
+		{"--nosuch", "unknown flag: --nosuch"},
+		{"--version", "unknown flag: --version"},
+		{"diff extra", `unknown command "extra" for "ctkeeper diff"`},
+		{"diff --nosuch", "unknown flag: --nosuch"},
+		{"diff --config", "flag needs an argument: --config"},
+		{"diff -o", "flag needs an argument: 'o' in -o"},
+		{"diff -o xml", `invalid argument "xml" for --output (table, json, yaml)`},
+		{"diff --log-level loud", `invalid argument "loud" for --log-level (debug, info, warn, error)`},
+		{"diff --log-format xml", `invalid argument "xml" for --log-format (auto, journal, console, json)`},
+		{"diff --root /no/such/directory", `invalid argument "/no/such/directory" for --root (an existing directory)`},
+		{"run extra", `unknown command "extra" for "ctkeeper run"`},
+		{"apply --module-only=maybe", `invalid argument "maybe" for "--module-only" flag`},
+		{"events --since yesterday", `invalid argument "yesterday" for --since`},
+		{"config", "a command is missing: show or check"},
+		{"config nosuch", `unknown command "nosuch" for "ctkeeper config"`},
+		{"config show extra", `unknown command "extra" for "ctkeeper config show"`},
+		{"version extra", `unknown command "extra" for "ctkeeper version"`},
+		{"completion", "a shell is missing: bash, fish, powershell or zsh"},
+		{"completion tcsh", `unknown command "tcsh" for "ctkeeper completion"`},
+		{"help nosuch", `unknown command "nosuch" for "ctkeeper"`},
+		{"help config nosuch", `unknown command "nosuch" for "ctkeeper config"`},
+	}
+	for _, test := range tests {
+		t.Run(test.args, func(t *testing.T) {
+			got := ctkeeper(t.Context(), strings.Fields(test.args)...)
+			got.wants(t, 2, nil, []string{"ctkeeper: " + test.want, "\n\nUsage:\n"})
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	tests := map[string]string{ // arguments → a text of the help
+		"help":             "Available Commands:",
+		"--help":           "Available Commands:",
+		"help diff":        "2 could not tell",
+		"diff -h":          "2 could not tell",
+		"help config show": "78 the configuration is refused",
+		"run --help":       "--strict",
+	}
+	for args, want := range tests {
+		t.Run(args, func(t *testing.T) {
+			ctkeeper(t.Context(), strings.Fields(args)...).wants(t, 0, []string{want}, nil)
+		})
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "fish", "powershell", "zsh"} {
+		ctkeeper(t.Context(), "completion", shell).wants(t, 0, []string{"ctkeeper"}, nil)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	ctkeeper(t.Context(), "version").wants(t, 0, []string{"ctkeeper " + version + " (" + runtime.Version() + ", " + runtime.GOARCH + ")\n"}, nil)
+	got := ctkeeper(t.Context(), "version", "-o", "json")
+	var doc map[string]string
+	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil || doc["version"] != version {
+		t.Errorf("version -o json gives %q (%v)", got.stdout, err)
+	}
+}
+
+func TestMoment(t *testing.T) {
+	zone := time.FixedZone("", 3600)
+	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, zone)
+	tests := map[string]string{
+		"10m":                       "2026-03-01T11:50:00+01:00",
+		"-10m":                      "2026-03-01T11:50:00+01:00",
+		"1h30m":                     "2026-03-01T10:30:00+01:00",
+		"2026-02-28 23:59:58":       "2026-02-28T23:59:58+01:00",
+		"2026-02-28 23:59":          "2026-02-28T23:59:00+01:00",
+		"2026-02-28":                "2026-02-28T00:00:00+01:00",
+		"2026-02-28T23:59:58Z":      "2026-02-28T23:59:58Z",
+		"2026-02-28T23:59:58-05:00": "2026-02-28T23:59:58-05:00",
+		"":                          "0001-01-01T00:00:00Z",
+	}
+	for text, want := range tests {
+		got, err := moment(text, now)
+		if err != nil || got.Format(time.RFC3339Nano) != want {
+			t.Errorf("moment(%q) is %s (%v), want %s", text, got.Format(time.RFC3339Nano), err, want)
+		}
+	}
+	for _, text := range []string{"yesterday", "10", "12:00", "2026-13-01"} {
+		if got, err := moment(text, now); err == nil {
+			t.Errorf("moment(%q) is %s, want an error", text, got)
+		}
+	}
+}
