@@ -40,8 +40,11 @@ func run() error {
 	flag.IntVar(&b.starts, "starts", 30, "starts of the daemon")
 	flag.DurationVar(&b.quiet, "quiet", 10*time.Minute, "quiet time")
 	flag.BoolVar(&b.module, "module", false, "unload and load nf_conntrack, and set what is the first network namespace's")
+	// Not /tmp: the daemon watches the directories above its configuration, and
+	// would wake for whatever happens there.
+	parent := flag.String("dir", "/var/lib", "where to keep the configuration, below directories that are quiet")
 	flag.Parse()
-	dir, err := os.MkdirTemp("", "bench-")
+	dir, err := os.MkdirTemp(*parent, "bench-")
 	if err != nil {
 		return err
 	}
@@ -112,6 +115,11 @@ func (b *bench) configure(wants map[string]string, rest string) (string, error) 
 	for name, value := range wants {
 		fmt.Fprintf(&text, "  %s: %s\n", name, value)
 	}
-	path := filepath.Join(b.dir, "ctkeeper.yaml")
+	// A directory of its own: the daemon watches it, and would wake for the log
+	// and the socket.
+	path := filepath.Join(b.dir, "etc", "ctkeeper.yaml")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
 	return path, os.WriteFile(path, []byte(text.String()+rest), 0o644)
 }
