@@ -43,14 +43,20 @@ func (s Source) plan() *plan {
 	return p
 }
 
-// walk notes every look-up on the way to path, and the file at the end of it: a
-// file that is bind-mounted changes without a word to the directory it is in. It
-// returns the end within the tree.
+// walk notes the look-ups on the way to path that may come to another end, and the
+// file at the end of it: a file that is bind-mounted changes without a word to the
+// directory it is in. Directories that are only passed through, / and /etc among
+// them, are not watched, for they have a life of their own: a directory that is
+// watched tells itself when it goes. It returns the end within the tree.
 func (p *plan) walk(t tree, path string) string {
 	end, steps, _ := t.resolve(path) // a loop of links may be cut anywhere on it
-	for _, step := range steps {
+	for i, step := range steps {
 		if step.dir == filepath.Dir(devNull) {
 			continue // whoever writes to /dev/null is no concern of ours
+		}
+		info, err := os.Lstat(filepath.Join(t.real(step.dir), step.name))
+		if err == nil && info.IsDir() && i < len(steps)-1 {
+			continue
 		}
 		dir := t.real(step.dir)
 		p.watch(dir)

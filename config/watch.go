@@ -27,8 +27,8 @@ const (
 // Watcher notices that the files of a Source may have changed. It watches from
 // NewWatcher on, so make it before the first Load. It runs once.
 //
-// It watches every directory on the way to the files, and on the way to what
-// symbolic links lead to, so it sees files and directories that are created
+// It watches the files' directories, those that symbolic links on the way are in,
+// and the nearest one above what does not exist yet, so it sees files and directories that are created
 // later, editors' renames and the swap of a ConfigMap's ..data; what else is
 // going on in those directories it does not report. Every burst of changes is
 // followed by a new set of watches, made before it is reported: what was in force

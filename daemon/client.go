@@ -15,6 +15,10 @@ import (
 	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
+// answerTime is what the daemon has to tell its status: a resize of the hash table
+// holds it up for some tens of milliseconds.
+const answerTime = 5 * time.Second
+
 // Client asks a running daemon over its status socket.
 type Client struct{ http http.Client }
 
@@ -27,8 +31,11 @@ func NewClient(socket string) *Client {
 	return &Client{http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
-// Status asks for the daemon's status.
+// Status asks for the daemon's status. A daemon that does not answer within
+// answerTime is an error.
 func (c *Client) Status(ctx context.Context) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	var s Status
 	body, err := c.get(ctx, "/v1/status", nil)
 	if err != nil {

@@ -3,7 +3,6 @@ package daemon
 import (
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"go.uber.org/zap"
@@ -72,10 +71,4 @@ func (c consoleCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 // With implements zapcore.Core.
 func (c consoleCore) With(fields []zapcore.Field) zapcore.Core {
 	return consoleCore{c.Core.With(fields)}
-}
-
-// Stderr is where logs go, and whether colours are welcome there: on a terminal,
-// unless NO_COLOR is set (no-color.org).
-func Stderr(isTerminal func(fd int) bool) (io.Writer, bool) {
-	return os.Stderr, os.Getenv("NO_COLOR") == "" && isTerminal(int(os.Stderr.Fd()))
 }

@@ -134,7 +134,7 @@ func (k *kernel) options() Options {
 	return Options{
 		Kernel: k, Recorder: k, Module: k.look, ModuleName: "nf_conntrack",
 		ModuleMoved: func() { k.moves++ },
-		WayOut:      func(error) string { return "the way out" },
+		WayOut:      func(*sysfs.Setting, error) string { return "the way out" },
 	}
 }
 

@@ -28,7 +28,7 @@ type Options struct {
 	// is lowered under it.
 	Count func() (int64, error)
 	// WayOut turns a refusal of rights into advice.
-	WayOut func(error) string
+	WayOut func(*sysfs.Setting, error) string
 	// ModuleMoved is called before settings are read when the module came or
 	// went: the place to set watches anew.
 	ModuleMoved func()

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -33,9 +34,8 @@ type pass struct {
 
 // denial is a want of rights, and the settings it keeps from being set.
 type denial struct {
-	err   error
-	why   string
-	names []string
+	why, wayOut string
+	names       []string
 }
 
 // Pass makes one pass: it looks at everything, writes what differs, reads it
@@ -76,7 +76,7 @@ func (p *pass) run() {
 		p.handle(p.keepings[change.Index], change)
 	}
 	for _, d := range p.denials {
-		p.record(forbidden(p.now, d.names, d.why, p.wayOut(d.err)))
+		p.record(forbidden(p.now, d.names, d.why, d.wayOut))
 	}
 	for _, kp := range p.keepings {
 		kp.fresh = false
@@ -272,21 +272,15 @@ func (p *pass) forbid(kp *keeping, err error) {
 	if !kp.refuse(Forbidden, why, p.now) {
 		return
 	}
-	name := kp.want.Setting.Name
-	for i := range p.denials {
-		if p.denials[i].why == why {
-			p.denials[i].names = append(p.denials[i].names, name)
-			return
-		}
+	d := denial{why: why, wayOut: "no rights"}
+	if p.opts.WayOut != nil {
+		d.wayOut = p.opts.WayOut(kp.want.Setting, err)
 	}
-	p.denials = append(p.denials, denial{err: err, why: why, names: []string{name}})
-}
-
-func (p *pass) wayOut(err error) string {
-	if p.opts.WayOut == nil {
-		return "no right to"
+	i := slices.IndexFunc(p.denials, func(other denial) bool { return other.why == d.why && other.wayOut == d.wayOut })
+	if i < 0 {
+		i, p.denials = len(p.denials), append(p.denials, d)
 	}
-	return p.opts.WayOut(err)
+	p.denials[i].names = append(p.denials[i].names, kp.want.Setting.Name)
 }
 
 // overfull warns when a new max is below the present number of connections.

@@ -54,17 +54,23 @@ type Drift struct {
 	RepairedIn Duration  `json:"repaired_in,omitzero"`
 }
 
-// Setting is where one wanted setting stands; its JSON is contract 1.3.
+// Standing is how one wanted setting stands; its JSON is contract 1.3, without
+// the history.
+type Standing struct {
+	Name   string       `json:"name"`
+	Want   string       `json:"want"`
+	Policy sysfs.Policy `json:"policy"`
+	Now    string       `json:"now"`
+	State  State        `json:"state"`
+	Error  string       `json:"error"`
+	Origin string       `json:"origin"`
+}
+
+// Setting is how one wanted setting stands, and its history.
 type Setting struct {
-	Name      string       `json:"name"`
-	Want      string       `json:"want"`
-	Policy    sysfs.Policy `json:"policy"`
-	Now       string       `json:"now"`
-	State     State        `json:"state"`
-	Error     string       `json:"error"`
-	Origin    string       `json:"origin"`
-	Drifts    int          `json:"drifts"`
-	LastDrift *Drift       `json:"last_drift,omitempty"`
+	Standing
+	Drifts    int    `json:"drifts"`
+	LastDrift *Drift `json:"last_drift,omitempty"`
 }
 
 // Report is where everything stood at the end of the last pass.

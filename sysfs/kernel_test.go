@@ -69,8 +69,8 @@ func TestKernelRefusesGlobalsInAChildNamespace(t *testing.T) {
 		if s.Name == "hashsize" && !errors.Is(err, syscall.EOPNOTSUPP) {
 			t.Errorf("%s: %v, want also the module parameter's %v", s.Name, err, syscall.EOPNOTSUPP)
 		}
-		if s.Global && !strings.Contains(files.WayOut(err), "first network namespace") {
-			t.Errorf("%s: the way out is %q", s.Name, files.WayOut(err))
+		if s.Global && !strings.Contains(files.WayOut(s, err), "first network namespace") {
+			t.Errorf("%s: the way out is %q", s.Name, files.WayOut(s, err))
 		}
 	}
 }
@@ -90,7 +90,7 @@ func TestKernelWithReadOnlyProcSys(t *testing.T) {
 	if !sysfs.Forbidden(err) || !errors.Is(err, syscall.EROFS) {
 		t.Errorf("Write: %v, want %v", err, syscall.EROFS)
 	}
-	if got := files.WayOut(err); !strings.Contains(got, "read-only") {
+	if got := files.WayOut(sysfs.Lookup("udp_timeout"), err); !strings.Contains(got, "read-only") {
 		t.Errorf("the way out is %q", got)
 	}
 	if got := read(t, files, "udp_timeout"); got != before {
@@ -116,7 +116,7 @@ func TestWayOutWithoutRights(t *testing.T) {
 	if _, err := os.Stat("/proc/sys/net/nf_conntrack_max"); err != nil {
 		t.Skip("this is not the first network namespace, or nf_conntrack is not loaded")
 	}
-	if got := opened(t, "").WayOut(syscall.EACCES); !strings.Contains(got, "CAP_NET_ADMIN") {
+	if got := opened(t, "").WayOut(sysfs.Lookup("max"), syscall.EACCES); !strings.Contains(got, "CAP_NET_ADMIN") {
 		t.Errorf("the way out is %q", got)
 	}
 }

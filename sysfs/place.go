@@ -7,13 +7,13 @@ import (
 	"syscall"
 )
 
-// WayOut says what keeps this process from writing settings where Forbidden
+// WayOut says what keeps this process from writing a setting where Forbidden
 // holds for err, and what a person can do about it.
-func (f *Files) WayOut(err error) string {
+func (f *Files) WayOut(s *Setting, err error) string {
 	switch {
 	case errors.Is(err, syscall.EROFS):
 		return "/proc/sys is read-only here, as in most containers: run ctkeeper on the host, or give it a writable /proc/sys"
-	case f.childNamespace():
+	case s.Global && f.childNamespace():
 		return "hashsize, max and expect_max belong to the host's first network namespace: run ctkeeper there (on the host, or with the host's network)"
 	default:
 		return "writing needs CAP_NET_ADMIN over this network namespace: run ctkeeper as root or as its systemd service"

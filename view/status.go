@@ -123,8 +123,11 @@ func orDash(text string) string {
 // Diff writes what differs, and nothing else for people.
 func (p Printer) Diff(s daemon.Status) error {
 	doc := struct {
-		Settings []reconcile.Setting `json:"settings"`
-	}{s.Settings}
+		Settings []reconcile.Standing `json:"settings"`
+	}{Settings: make([]reconcile.Standing, len(s.Settings))}
+	for i, setting := range s.Settings {
+		doc.Settings[i] = setting.Standing
+	}
 	return p.Document(doc, func(w io.Writer) {
 		var rows []string
 		for _, setting := range s.Settings {

@@ -67,23 +67,28 @@ func running() daemon.Status {
 		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "loaded", Loads: 3},
 		Table:  table.Figures{Entries: number(1234), Max: number(1048576), Buckets: number(262144), ExpectMax: number(8192)},
 		Settings: []reconcile.Setting{
-			{Name: "hashsize", Want: "10000", Policy: sysfs.AtLeast, Now: "10240", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:2"},
-			{Name: "max", Want: "1048576", Policy: sysfs.Exactly, Now: "1048576", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:3", Drifts: 2, LastDrift: drift},
+			{Standing: reconcile.Standing{Name: "hashsize", Want: "10000", Policy: sysfs.AtLeast, Now: "10240", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:2"}},
+			{Standing: reconcile.Standing{Name: "max", Want: "1048576", Policy: sysfs.Exactly, Now: "1048576", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:3"}, Drifts: 2, LastDrift: drift},
 			{
-				Name: "expect_max", Want: "8192", Policy: sysfs.Exactly, Now: "4096", State: reconcile.Forbidden, Origin: "/etc/ctkeeper/ctkeeper.yaml:4",
-				Error: "permission denied\noperation not supported",
+				Standing: reconcile.Standing{
+					Name: "expect_max", Want: "8192", Policy: sysfs.Exactly, Now: "4096", State: reconcile.Forbidden, Origin: "/etc/ctkeeper/ctkeeper.yaml:4",
+					Error: "permission denied\noperation not supported",
+				},
 			},
 			{
-				Name: "udp_timeout", Want: "60", Policy: sysfs.AtMost, Now: "120", State: reconcile.Contested, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:2", Drifts: 11,
+				Standing:  reconcile.Standing{Name: "udp_timeout", Want: "60", Policy: sysfs.AtMost, Now: "120", State: reconcile.Contested, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:2"},
+				Drifts:    11,
 				LastDrift: &reconcile.Drift{At: noon, Found: "120", Cause: reconcile.CauseWrite},
 			},
-			{Name: "acct", Want: "1", Policy: sysfs.Exactly, Now: "0", State: reconcile.Drifted, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:3", Drifts: 1},
-			{Name: "helper", Want: "0", Policy: sysfs.Exactly, State: reconcile.Unsupported, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:4"},
+			{Standing: reconcile.Standing{Name: "acct", Want: "1", Policy: sysfs.Exactly, Now: "0", State: reconcile.Drifted, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:3"}, Drifts: 1},
+			{Standing: reconcile.Standing{Name: "helper", Want: "0", Policy: sysfs.Exactly, State: reconcile.Unsupported, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:4"}},
 			{
-				Name: "log_invalid", Want: "255", Policy: sysfs.Exactly, Now: "0", State: reconcile.Failed, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:5",
-				Error: "cannot write 255: write /proc/sys/net/netfilter/nf_conntrack_log_invalid: invalid argument",
+				Standing: reconcile.Standing{
+					Name: "log_invalid", Want: "255", Policy: sysfs.Exactly, Now: "0", State: reconcile.Failed, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:5",
+					Error: "cannot write 255: write /proc/sys/net/netfilter/nf_conntrack_log_invalid: invalid argument",
+				},
 			},
-			{Name: "net.netfilter.nf_new", Want: "1 2", Policy: sysfs.Exactly, Now: "1\t2", State: reconcile.InSync, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:6"},
+			{Standing: reconcile.Standing{Name: "net.netfilter.nf_new", Want: "1 2", Policy: sysfs.Exactly, Now: "1\t2", State: reconcile.InSync, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:6"}},
 		},
 	}
 }
@@ -94,7 +99,7 @@ func waiting() daemon.Status {
 		Daemon: daemon.DaemonStatus{Mode: reconcile.Enforce, Config: daemon.ConfigStatus{OK: true, Files: []string{}}},
 		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "absent"},
 		Settings: []reconcile.Setting{
-			{Name: "max", Want: "170880", Policy: sysfs.AtLeast, State: reconcile.Pending, Origin: "(default)"},
+			{Standing: reconcile.Standing{Name: "max", Want: "170880", Policy: sysfs.AtLeast, State: reconcile.Pending, Origin: "(default)"}},
 		},
 	}
 }

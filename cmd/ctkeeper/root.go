@@ -161,9 +161,14 @@ func (a *app) source() config.Source {
 }
 
 func (a *app) printer() view.Printer {
-	file, ok := a.stdout.(*os.File)
-	colour := ok && os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(file.Fd()))
-	return view.Printer{Out: a.stdout, Format: a.output, Colour: colour}
+	return view.Printer{Out: a.stdout, Format: a.output, Colour: colourful(a.stdout)}
+}
+
+// colourful reports whether colours are welcome on w: on a terminal that has
+// them, unless NO_COLOR is set (no-color.org).
+func colourful(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
 }
 
 func (a *app) logger() (*zap.Logger, error) {
@@ -174,9 +179,7 @@ func (a *app) logger() (*zap.Logger, error) {
 	if !slices.Contains(daemon.LogFormats(), a.logFormat) {
 		return nil, fmt.Errorf("invalid argument %q for --log-format (%s)", a.logFormat, strings.Join(daemon.LogFormats(), ", "))
 	}
-	file, ok := a.stderr.(*os.File)
-	colour := ok && os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(file.Fd()))
-	log, err := daemon.NewLogger(a.logFormat, level, a.stderr, colour)
+	log, err := daemon.NewLogger(a.logFormat, level, a.stderr, colourful(a.stderr))
 	if err != nil {
 		return nil, failure{exitNo, err}
 	}
