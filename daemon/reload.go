@@ -11,8 +11,8 @@ import (
 )
 
 // reload reads the configuration again. A broken one is refused whole and the
-// last good one stays; one that says the same as before is taken over silently,
-// unless a person asked.
+// last good one stays; what was said before is not said again. A person who asks
+// also has tried again what was refused or forbidden.
 func (d *Daemon) reload(asked bool) {
 	cfg, err := d.opts.Source.Load()
 	d.mu.Lock()
@@ -24,11 +24,13 @@ func (d *Daemon) reload(asked bool) {
 	d.mu.Unlock()
 	switch {
 	case err != nil:
-		if asked || refused == nil || refused.Error() != err.Error() {
+		if refused == nil || refused.Error() != err.Error() {
 			d.sayRefused(err, "the last good one stays in force")
 		}
-	case asked || refused != nil || cfg.Fingerprint() != before.Fingerprint():
+	case refused != nil || cfg.Fingerprint() != before.Fingerprint():
 		d.sayLoaded(cfg)
+		d.keeper.SetDesired(Desired(cfg), reconcile.Config)
+	case asked:
 		d.keeper.SetDesired(Desired(cfg), reconcile.Config)
 	default: // only lines moved, which status shows
 		d.keeper.SetDesired(Desired(cfg), reconcile.Resync)

@@ -65,10 +65,11 @@ func Desired(cfg *config.Config) *reconcile.Desired {
 
 // KeeperOptions are those of a keeper of the system below root.
 func KeeperOptions(root string, files *sysfs.Files, recorder reconcile.Recorder) reconcile.Options {
+	looker := kmod.NewLooker(root, kmod.Conntrack)
 	return reconcile.Options{
 		Kernel: files, Recorder: recorder, WayOut: files.WayOut, ModuleName: kmod.Conntrack,
 		Module: func() reconcile.Module {
-			m := kmod.Look(root, kmod.Conntrack)
+			m := looker.Look()
 			return reconcile.Module{State: string(m.State), Present: m.State != kmod.Absent, Instance: m.Instance, Settling: m.Settling}
 		},
 		Count: files.Count,

@@ -95,7 +95,7 @@ func contested(e Event) Event {
 
 func settled(e Event, drifts int, lasted time.Duration) Event {
 	e.Kind = KindSettled
-	e.Message = fmt.Sprintf("%s has settled at %s: %d more foreign changes in %s, none in the last %s",
+	e.Message = fmt.Sprintf("%s has settled at %s: %d more foreign changes seen in %s, none in the last %s",
 		e.Setting, e.Found, drifts, lasted.Round(time.Second), settleAfter)
 	return e
 }

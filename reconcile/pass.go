@@ -200,7 +200,7 @@ func (p *pass) handle(kp *keeping, change Change) {
 		p.calm(kp, change.Found)
 		return
 	}
-	act, began := kp.pace.drift(p.now)
+	act, began := p.mayAct(kp, news)
 	e := p.event(kp, change.Found)
 	switch {
 	case began:
@@ -215,6 +215,16 @@ func (p *pass) handle(kp *keeping, change Change) {
 		e.Quiet = true
 		p.record(drifted(e))
 	}
+}
+
+// mayAct asks the setting's pace. What came with a load, a configuration or the
+// start has no writer to fight with: it is repaired at once and counts for no
+// contest, however often the module is loaded.
+func (p *pass) mayAct(kp *keeping, news bool) (act, began bool) {
+	if news && kp.cause != CauseWrite && kp.cause != CauseResync {
+		return true, false
+	}
+	return kp.pace.drift(p.now)
 }
 
 // repair writes the wanted value and reads it back.

@@ -178,6 +178,24 @@ func TestPass(t *testing.T) {
 	}
 }
 
+// A firewall that is restarted a hundred times in a second is no contest.
+func TestLoadsAreNoContest(t *testing.T) {
+	k := newKernel(map[string]string{"max": "100"})
+	keep := New(k.options(), desire(t, "max=100"))
+	keep.Pass(Start, time.Now())
+	for i := range 100 {
+		k.setModule(Module{State: "loaded", Present: true, Instance: uint64(i + 2)})
+		k.set("max", "65536")
+		keep.Pass(ModuleMoved, time.Now())
+		if got := k.get("max"); got != "100" {
+			t.Fatalf("max is %s after load %d", got, i+1)
+		}
+	}
+	if s := keep.Report(); s.Loads != 100 || s.Settings[0].State != InSync {
+		t.Errorf("%d loads, max is %s, want 100 loads, in-sync", s.Loads, s.Settings[0].State)
+	}
+}
+
 // A file that goes with its module while we read is not taken for one that the
 // kernel never had.
 func TestModuleGoesUnderTheReading(t *testing.T) {
@@ -224,7 +242,7 @@ func TestMessages(t *testing.T) {
 		{drifted(with(NotRepaired, "why", "")).Message, "max was 7, wanted 100: not repaired (cause: write): why"},
 		{failed(with("", "invalid argument", "")).Message, "max was 7, wanted 100: the kernel refused it: invalid argument"},
 		{forbidden(time.Time{}, []string{"max", "hashsize"}, "permission denied", "do this").Message, "cannot enforce max, hashsize: permission denied; do this"},
-		{settled(at, 5, 12*time.Second).Message, "max has settled at 7: 5 more foreign changes in 12s, none in the last 10s"},
+		{settled(at, 5, 12*time.Second).Message, "max has settled at 7: 5 more foreign changes seen in 12s, none in the last 10s"},
 	}
 	for _, tt := range tests {
 		if diff := cmp.Diff(tt.want, tt.got); diff != "" {
