@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,9 @@ func (a *app) run() *cobra.Command {
 			if show {
 				opts.Started = func(s daemon.Status) { _ = a.printer().Status(s) } // for eyes alone
 			}
+			// One pass at a time is all there is to do: a second processor would only
+			// be woken to look for work, and cost the repair what that takes.
+			runtime.GOMAXPROCS(1)
 			err = daemon.Run(cmd.Context(), opts)
 			switch {
 			case errors.Is(err, daemon.ErrRefused):
