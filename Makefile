@@ -6,6 +6,7 @@ SHELL := /bin/bash
 DESTDIR ?=
 PREFIX  ?= /usr
 KERNEL  ?= 6.1
+BENCH   ?=
 FUZZTIME ?= 30s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
@@ -25,7 +26,11 @@ test: ## everything that needs no virtual machine, with the race detector
 	$(GO) test -race ./...
 
 e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
-	CTKEEPER_E2E=1 KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -timeout 50m -v ./e2e
+	KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -timeout 50m -v ./e2e
+
+bench: ## beside what people would run instead, here and in QEMU: make bench BENCH="-quiet 1m"
+	$(GO) test -run '^$$' -bench . ./daemon ./reconcile
+	KERNEL=$(KERNEL) BENCH="$(BENCH)" $(GO) test -tags e2e -count=1 -timeout 90m -v ./e2e/bench
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -34,6 +39,8 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet -tags e2e ./e2e/...
 	$(GO) vet -tags guest ./e2e/...
 	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(STATICCHECK) -tags e2e ./e2e/...
+	$(GO) run $(STATICCHECK) -tags guest ./e2e/...
 	$(GO) mod verify
 
 fuzz: ## every fuzz test for FUZZTIME
