@@ -1,6 +1,11 @@
 package reconcile
 
-import "github.com/ctkeeper/ctkeeper/sysfs"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
 
 // Reading is what one look at one setting gave.
 type Reading struct {
@@ -59,8 +64,13 @@ func judge(want sysfs.Want, r Reading, module Module) State {
 
 // order puts a setting behind the one that bounds it when the bound rises, and
 // before it when the bound falls: at no moment is max above what the hash table
-// was sized for, and the kernel refuses a low threshold above the high one.
+// was sized for, and the kernel refuses a low threshold above the high one. What
+// has nothing to do with the hash size goes first, because a resize keeps its
+// writer for an RCU grace period (nf_conntrack_hash_resize).
 func order(changes []Change) {
+	slices.SortStableFunc(changes, func(a, b Change) int {
+		return cmp.Compare(afterResize(a), afterResize(b))
+	})
 	for i := range changes {
 		for j := range changes {
 			bounded, ceiling := changes[i].Want, changes[j].Want
@@ -74,4 +84,12 @@ func order(changes []Change) {
 			break
 		}
 	}
+}
+
+// afterResize is 1 for the hash size and what it bounds, else 0.
+func afterResize(c Change) int {
+	if s := c.Want.Setting; s.Name == sysfs.Hashsize || s.Ceiling == sysfs.Hashsize {
+		return 1
+	}
+	return 0
 }

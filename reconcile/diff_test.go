@@ -27,7 +27,7 @@ func TestDiffOrders(t *testing.T) {
 		{
 			"pairs among others", []string{"hashsize=512", "udp_timeout=1", "max=1", "acct=1", "frag6_high_thresh=2", "frag6_low_thresh=1"},
 			[]string{"1024", "9", "9", "0", "9", "8"},
-			[]string{"max", "udp_timeout", "hashsize", "acct", "frag6_low_thresh", "frag6_high_thresh"},
+			[]string{"udp_timeout", "acct", "frag6_low_thresh", "frag6_high_thresh", "max", "hashsize"},
 		},
 	}
 	for _, tt := range tests {

@@ -65,8 +65,8 @@ func TestPass(t *testing.T) {
 			[]step{
 				{
 					do: func(k *kernel, _ *Keeper) { k.writeErr["hashsize"] = enomem }, why: Start,
-					written: []string{"hashsize=1024", "max=100", "acct=1"},
-					said:    []string{"failed hashsize failed start", "drift max repaired start", "drift acct repaired start"},
+					written: []string{"acct=1", "hashsize=1024", "max=100"},
+					said:    []string{"drift acct repaired start", "failed hashsize failed start", "drift max repaired start"},
 					states:  []State{Failed, InSync, InSync},
 				},
 				with(again, Failed, InSync, InSync),
@@ -84,7 +84,7 @@ func TestPass(t *testing.T) {
 				{
 					do: func(k *kernel, _ *Keeper) {
 						k.writeErr["hashsize"], k.writeErr["max"] = syscall.EACCES, syscall.EACCES
-					}, why: Start, written: []string{"hashsize=1024", "max=100", "udp_timeout=30"},
+					}, why: Start, written: []string{"udp_timeout=30", "hashsize=1024", "max=100"},
 					said:   []string{"drift udp_timeout repaired start", "forbidden hashsize,max failed"},
 					states: []State{Forbidden, Forbidden, InSync},
 				},

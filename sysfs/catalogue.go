@@ -2,17 +2,20 @@ package sysfs
 
 import "math"
 
+// Hashsize is the name of the setting that sizes the hash table.
+const Hashsize = "hashsize"
+
 // catalogue is the one list of settings. Ranges are those of the kernels'
 // ctl_table entries; where kernels differ the widest is taken and the kernel has
 // the last word.
 var catalogue = []*Setting{
 	{
-		Name: "hashsize", Alias: "buckets", Kind: Count, Min: 1, Max: maxInt, Global: true, step: true,
+		Name: Hashsize, Alias: "buckets", Kind: Count, Min: 1, Max: maxInt, Global: true, step: true,
 		file: sysctlDir + "/nf_conntrack_buckets", param: paramsDir + "/hashsize",
 		Doc: "Number of hash buckets of the connection table. The kernel rounds it up to whole pages (a page holds page size / 8 buckets); 8 bytes each.",
 	},
 	{
-		Name: "max", Kind: Count, Max: maxInt, Ceiling: "hashsize", Global: true, ZeroIsNoLimit: true,
+		Name: "max", Kind: Count, Max: maxInt, Ceiling: Hashsize, Global: true, ZeroIsNoLimit: true,
 		file: sysctlFile("max"),
 		Doc:  "Most connections the table may hold, counted per network namespace; about 384 bytes each. 0 is no limit, and refused by 7.2.",
 	},
