@@ -15,7 +15,7 @@ import (
 
 // loadTimeout bounds one modprobe: an install line in modprobe.d can run
 // anything.
-const loadTimeout = 30 * time.Second
+const loadTimeout = 10 * time.Second
 
 // waitDelay is how long what an install line started may hold modprobe's output
 // open once modprobe itself has ended.

@@ -33,7 +33,7 @@ func (l *Looker) Look() Module {
 	if l.root != "" { // plain files do not die
 		return Look(l.root, l.name)
 	}
-	if l.last.State == BuiltIn || l.live() {
+	if l.last.State == BuiltIn && l.last.Instance != 0 || l.live() {
 		return l.last
 	}
 	l.close()

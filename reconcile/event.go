@@ -88,7 +88,7 @@ func drifted(e Event) Event {
 
 func contested(e Event) Event {
 	e.Kind = KindContested
-	e.Message = fmt.Sprintf("%s is contested: another writer keeps changing it, last to %s; wanted %s. Repairing it less often now, at least every %s",
+	e.Message = fmt.Sprintf("%s is contested: another writer keeps changing it (or the kernel does not keep it), last to %s; wanted %s. Repairing it less often now, at least every %s",
 		e.Setting, e.Found, e.Want, maxDelay)
 	return e
 }
@@ -104,6 +104,15 @@ func failed(e Event) Event {
 	e.Kind = KindFailed
 	e.Result = NotRepaired
 	e.Message = fmt.Sprintf("%s was %s, wanted %s: the kernel refused it: %s", e.Setting, e.Found, e.Want, e.Error)
+	return e
+}
+
+func unreadable(e Event, state State) Event {
+	e.Kind, e.Result = KindFailed, NotRepaired
+	if state == Forbidden {
+		e.Kind = KindForbidden
+	}
+	e.Message = fmt.Sprintf("%s cannot be read: %s", e.Setting, e.Error)
 	return e
 }
 

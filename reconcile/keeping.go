@@ -25,7 +25,8 @@ type keeping struct {
 	openFound string // the value that was found then
 	cause     Cause  // of that drift
 
-	refused refusal
+	refused    refusal
+	unreadable string // what was said of a failed reading
 }
 
 // refusal is the kernel's last no.
@@ -65,8 +66,11 @@ func (kp *keeping) follow(state State, r Reading) {
 	if state != Drifted {
 		kp.open = false
 	}
-	if state == InSync {
-		kp.refused = refusal{}
+	if state == InSync { // what was said stays said
+		kp.refused = refusal{said: kp.refused.said}
+	}
+	if r.Err == nil {
+		kp.unreadable = ""
 	}
 	if kp.pace.contested() && (state == InSync || state == Drifted) {
 		kp.status.State = Contested
@@ -107,8 +111,9 @@ func (kp *keeping) refuse(state State, why string, now time.Time) (news bool) {
 
 // due is when the setting wants to be looked at although nobody says anything.
 func (kp *keeping) due(mode Mode) time.Time {
-	if kp.open && kp.refused.state != "" {
+	due := kp.pace.due(kp.open && mode == Enforce)
+	if kp.open && kp.refused.state != "" && (kp.refused.retry.IsZero() || kp.refused.retry.After(due)) {
 		return kp.refused.retry
 	}
-	return kp.pace.due(kp.open && mode == Enforce)
+	return due
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,6 +132,18 @@ func TestNoSpin(t *testing.T) {
 		{"contested, then forbidden", Enforce, func(k *kernel, keep *Keeper) {
 			k.writeErr["max"] = errForbidden
 			contest(k, keep)
+		}, 60},
+		{"contested, then refused", Enforce, func(k *kernel, keep *Keeper) {
+			contest(k, keep)
+			k.mu.Lock()
+			k.writeErr["max"] = errors.New("no memory")
+			k.mu.Unlock()
+			time.Sleep(2 * time.Second)
+		}, 200},
+		{"a value that answers ENOENT", Enforce, func(k *kernel, keep *Keeper) {
+			k.writeErr["max"] = syscall.ENOENT
+			k.set("max", "7")
+			keep.Wake(Write)
 		}, 60},
 		{"refused by the kernel", Enforce, func(k *kernel, keep *Keeper) {
 			k.writeErr["max"] = errors.New("no memory")

@@ -118,9 +118,37 @@ func TestPass(t *testing.T) {
 			"the module goes between reading and writing",
 			map[string]string{"max": "7"}, desire(t, "max=100"),
 			[]step{{
-				do: func(k *kernel, _ *Keeper) { k.writeErr["max"] = syscall.ENOENT }, why: Start,
+				do: func(k *kernel, _ *Keeper) {
+					k.onWrite = func(_, _ string) (string, error) {
+						k.module = Module{State: "absent"}
+						return "", syscall.ENOENT
+					}
+				}, why: Start,
 				written: []string{"max=100"}, states: []State{Pending},
 			}},
+		},
+		{
+			"a file that answers ENOENT for the value", // nf_log does, for a logger that is not there
+			map[string]string{"max": "7"}, desire(t, "max=100"),
+			[]step{
+				{
+					do: func(k *kernel, _ *Keeper) { k.writeErr["max"] = syscall.ENOENT }, why: Start,
+					written: []string{"max=100"}, said: []string{"failed max failed start"}, states: []State{Failed},
+				},
+				with(again, Failed),
+			},
+		},
+		{
+			"trouble with reading is said once and holds up nothing",
+			map[string]string{"max": "100"}, desire(t, "max=100"),
+			[]step{
+				{do: func(k *kernel, _ *Keeper) { k.readErr["max"] = syscall.EMFILE }, why: Start, said: []string{"failed max failed"}, states: []State{Failed}},
+				with(again, Failed),
+				{
+					do:  func(k *kernel, _ *Keeper) { delete(k.readErr, "max"); k.set("max", "7") },
+					why: Write, written: []string{"max=100"}, said: []string{"drift max repaired write"}, states: []State{InSync},
+				},
+			},
 		},
 		{
 			"a setting that this kernel does not have",

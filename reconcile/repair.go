@@ -13,17 +13,27 @@ import (
 // follow takes over a reading, and says what is worth saying of it.
 func (p *pass) follow(kp *keeping, state State, r Reading) {
 	kp.follow(state, r)
-	if state != Drifted {
-		p.calm(kp, r.Value)
-	}
 	switch state {
-	case Forbidden:
-		p.forbid(kp, r.Err)
-	case Failed:
-		if kp.refuse(Failed, r.Err.Error(), p.now) {
-			p.record(failed(p.event(kp, "")))
-		}
+	case InSync:
+		p.calm(kp, r.Value)
+	case Pending, Unsupported:
+		kp.pace = pace{} // whoever fought over it, it is gone
+	case Forbidden, Failed:
+		p.unreadable(kp, state, r.Err)
 	}
+}
+
+// unreadable says once that a setting cannot be read. It keeps nobody from
+// repairing it when it can be again.
+func (p *pass) unreadable(kp *keeping, state State, err error) {
+	why := reasonOf(err)
+	if kp.unreadable == why {
+		return
+	}
+	kp.unreadable = why
+	e := p.event(kp, "")
+	e.Cause, e.Error = "", why
+	p.record(unreadable(e, state))
 }
 
 // calm ends a contest that has been over for long enough.
@@ -46,6 +56,11 @@ func (p *pass) handle(kp *keeping, change Change) {
 	news := kp.newDrift(change.Found, p.causeOf(kp), p.now)
 	if kp.held(p.now) {
 		kp.status.State, kp.status.Error = kp.refused.state, kp.refused.said
+		if news {
+			e := p.event(kp, change.Found)
+			e.Result, e.Error, e.Quiet = NotRepaired, kp.refused.said, true
+			p.record(drifted(e))
+		}
 		return
 	}
 	if p.adopted.Mode == Observe && !news {
@@ -69,11 +84,11 @@ func (p *pass) handle(kp *keeping, change Change) {
 	}
 }
 
-// mayAct asks the setting's pace. What came with a load, a configuration or the
-// start has no writer to fight with: it is repaired at once and counts for no
-// contest, however often the module is loaded.
+// mayAct asks the setting's pace. What came with the start, a configuration or a
+// load has no writer to fight with: it is repaired at once and
+// counts for no contest, however often the module is loaded.
 func (p *pass) mayAct(kp *keeping, news bool) (act, began bool) {
-	if news && kp.cause != CauseWrite && kp.cause != CauseResync {
+	if news && (p.first || kp.fresh || p.moved || kp.absent) {
 		return true, false
 	}
 	return kp.pace.drift(p.now)
@@ -118,7 +133,7 @@ func (p *pass) couldNot(kp *keeping, e Event, err error) {
 	switch {
 	case sysfs.Forbidden(err):
 		p.forbid(kp, err)
-	case sysfs.Gone(err):
+	case sysfs.Gone(err) && p.gone(kp):
 		kp.status.Now, kp.status.State, kp.open = "", Pending, false
 		p.Wake(ModuleMoved)
 	case kp.refuse(Failed, err.Error(), p.now):
@@ -127,16 +142,22 @@ func (p *pass) couldNot(kp *keeping, e Event, err error) {
 	}
 }
 
+// gone reports whether a setting's file is not there: a write may answer ENOENT
+// for its value as well.
+func (p *pass) gone(kp *keeping) bool {
+	_, err := p.opts.Kernel.Read(kp.want.Setting)
+	return sysfs.Gone(err)
+}
+
 // forbid notes a want of rights; settings that lack them for the same reason
 // are said in one event.
 func (p *pass) forbid(kp *keeping, err error) {
-	why := reasonOf(err)
-	if !kp.refuse(Forbidden, why, p.now) {
-		return
-	}
-	d := denial{why: why, wayOut: "no rights"}
+	d := denial{why: reasonOf(err)}
 	if p.opts.WayOut != nil {
 		d.wayOut = p.opts.WayOut(kp.want.Setting, err)
+	}
+	if !kp.refuse(Forbidden, d.why+"; "+d.wayOut, p.now) {
+		return
 	}
 	i := slices.IndexFunc(p.denials, func(other denial) bool { return other.why == d.why && other.wayOut == d.wayOut })
 	if i < 0 {

@@ -55,7 +55,8 @@ func run() error {
 	}
 	for _, measure := range []func() error{b.repairs, b.loading, b.starting, b.resting} {
 		if err := measure(); err != nil {
-			return err
+			said, _ := os.ReadFile(filepath.Join(b.dir, "log"))
+			return fmt.Errorf("%w; the daemon said:\n%s", err, said[max(0, len(said)-4000):])
 		}
 	}
 	fmt.Print(b.out.String())
