@@ -14,7 +14,7 @@ GO      ?= go
 LDFLAGS := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: build run test e2e bench lint fuzz generate install uninstall clean
+.PHONY: build run test e2e bench lint fuzz generate install uninstall help clean
 
 build: ## bin/ctkeeper, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ctkeeper ./cmd/ctkeeper
@@ -22,7 +22,9 @@ build: ## bin/ctkeeper, static
 run: build ## keep this machine's settings, in the foreground
 	./bin/ctkeeper run --show
 
+CC ?= cc
 test: ## everything that needs no virtual machine, with the race detector
+	@command -v $(CC) >/dev/null || { echo "make test needs a C compiler for the race detector: apt-get install gcc"; exit 1; }
 	$(GO) test -race ./...
 
 e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
@@ -73,6 +75,17 @@ install: build ## into DESTDIR, below PREFIX
 		echo "  systemd-sysusers && systemd-tmpfiles --create ctkeeper.conf && journalctl --update-catalog"; \
 		echo "  systemctl daemon-reload && systemctl enable --now ctkeeper"; \
 	fi
+
+uninstall: ## take back what install put there; configuration stays
+	rm -f $(DESTDIR)$(PREFIX)/bin/ctkeeper $(DESTDIR)$(PREFIX)/lib/systemd/system/ctkeeper.service \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/ctkeeper.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ctkeeper.conf \
+		$(DESTDIR)$(PREFIX)/lib/systemd/catalog/ctkeeper.catalog \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctkeeper \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ctkeeper $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ctkeeper.fish
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/ctkeeper
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 clean:
 	rm -rf bin dist

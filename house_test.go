@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"table":        {"kmod", "sysfs"},
 	"daemon":       {"config", "kmod", "reconcile", "sysfs", "systemd", "table"},
 	"view":         {"config", "daemon", "kmod", "reconcile", "sysfs", "table"},
-	"cmd/ctkeeper": {"config", "daemon", "systemd", "view"},
+	"cmd/ctkeeper": {"config", "daemon", "systemd", "table", "view"},
 }
 
 type goPackage struct {

@@ -17,7 +17,7 @@ func TestErrors(t *testing.T) {
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			got := "(nothing)"
-			if err := (Source{}).Check(file); err != nil {
+			if _, err := (Source{}).Check(file); err != nil {
 				got = err.Error()
 			}
 			golden(t, strings.TrimSuffix(file, ".yaml")+".txt", got+"\n")

@@ -9,16 +9,18 @@ import (
 type Error struct {
 	// File is the path to open to repair it: below the root directory, the root
 	// directory included.
-	File string
+	File string `json:"file"`
 	// Line and Column begin at 1; 0 where the trouble is with the whole file.
-	Line, Column int
+	Line   int `json:"line"`
+	Column int `json:"column"`
 	// Key is the dotted key, as settings.max; empty where there is none.
-	Key string
+	Key string `json:"key"`
 	// Problem says what is wrong, Allowed what would be right; Allowed may be
 	// empty.
-	Problem, Allowed string
+	Problem string `json:"problem"`
+	Allowed string `json:"allowed"`
 	// Err is the cause where the system gave one.
-	Err error
+	Err error `json:"-"`
 }
 
 // Error is "file:line:column: key: what is wrong (what is allowed)".

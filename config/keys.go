@@ -115,7 +115,7 @@ func shortDuration(d time.Duration) string {
 // nearest is the one of known that a misspelt name is most like; empty where
 // none is near.
 func nearest(name string, known []string) string {
-	best, least := "", 1+min(3, len(name)/3)
+	best, least := "", 1+max(1, min(3, len(name)/3))
 	if len(name) > 64 {
 		return ""
 	}

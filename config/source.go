@@ -50,22 +50,28 @@ func (s Source) Load() (*Config, error) {
 
 // Check validates each of the files as if it were the only one; without files,
 // what Load would read. Files are below Root too. The error is Errors.
-func (s Source) Check(files ...string) error {
+func (s Source) Check(files ...string) (warnings []string, err error) {
 	if len(files) == 0 {
-		_, err := s.Load()
-		return err
+		return checked(s.Load())
 	}
 	var errs Errors
 	for _, file := range files {
 		l := loader{tree: newTree(s.Root)}
 		l.main(file, true)
-		if _, err := l.config(); err != nil {
-			var found Errors
-			errors.As(err, &found)
-			errs = append(errs, found...)
-		}
+		found, err := checked(l.config())
+		warnings = append(warnings, found...)
+		var wrong Errors
+		errors.As(err, &wrong)
+		errs = append(errs, wrong...)
 	}
-	return errs.orNil()
+	return warnings, errs.orNil()
+}
+
+func checked(c *Config, err error) ([]string, error) {
+	if err != nil {
+		return nil, err
+	}
+	return c.Warnings, nil
 }
 
 func (s Source) main() string {

@@ -171,15 +171,15 @@ func TestCheckTakesEachFileAlone(t *testing.T) {
 		DefaultMain: "broken", "/a.yaml": "settings: {max: 1}", "/b.yaml": "settings: {max: 2}", "/c.yaml": "guard: lock\n",
 	})
 	src := Source{Root: root}
-	if err := src.Check("/a.yaml", "/b.yaml"); err != nil {
+	if _, err := src.Check("/a.yaml", "/b.yaml"); err != nil {
 		t.Errorf("two valid files: %v", err)
 	}
-	err := src.Check("/a.yaml", "/c.yaml", "/missing.yaml")
+	_, err := src.Check("/a.yaml", "/c.yaml", "/missing.yaml")
 	var errs Errors
 	if !errors.As(err, &errs) || len(errs) != 2 {
 		t.Errorf("want the errors of c.yaml and missing.yaml, have: %v", err)
 	}
-	if err := src.Check(); err == nil {
+	if _, err := src.Check(); err == nil {
 		t.Error("the broken main file passes")
 	}
 }

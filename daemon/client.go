@@ -28,7 +28,9 @@ func NewClient(socket string) *Client {
 		d := net.Dialer{Timeout: dialTime}
 		return d.DialContext(ctx, "unix", socket)
 	}
-	return &Client{http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	return &Client{http: http.Client{Transport: &http.Transport{
+		DialContext: dial, DisableKeepAlives: true, ResponseHeaderTimeout: answerTime,
+	}}}
 }
 
 // Status asks for the daemon's status. A daemon that does not answer within
@@ -51,14 +53,21 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 // Events calls each for every event after since and, when follow is true, for
 // those to come until ctx ends or the daemon does.
 func (c *Client) Events(ctx context.Context, since time.Time, follow bool, each func(reconcile.Event) error) error {
-	query := url.Values{}
+	query, asked := url.Values{}, ctx
 	if !since.IsZero() {
 		query.Set("since", since.Format(time.RFC3339Nano))
 	}
 	if follow {
 		query.Set("follow", "true")
+	} else {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, answerTime)
+		defer cancel()
 	}
 	body, err := c.get(ctx, "/v1/events", query)
+	if asked.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -68,8 +77,10 @@ func (c *Client) Events(ctx context.Context, since time.Time, follow bool, each 
 		var e reconcile.Event
 		err := in.Decode(&e)
 		switch {
-		case errors.Is(err, io.EOF), ctx.Err() != nil:
+		case errors.Is(err, io.EOF), asked.Err() != nil:
 			return nil
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return errors.New("the daemon went away")
 		case err != nil:
 			return fmt.Errorf("cannot read the daemon's events: %w", err)
 		}
@@ -85,6 +96,9 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (io.Rea
 		return nil, fmt.Errorf("cannot ask the daemon: %w", err)
 	}
 	response, err := c.http.Do(request)
+	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+		err = wrapped.Err // without the URL, which is nobody's business
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask the daemon: %w", err)
 	}

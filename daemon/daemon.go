@@ -48,11 +48,13 @@ type Options struct {
 // Daemon is the running ctkeeper.
 type Daemon struct {
 	opts     Options
+	log      *logQueue
 	since    time.Time
-	recorder *recorder
+	recorder recorder
 	keeper   *reconcile.Keeper
 	watch    atomic.Pointer[sysfs.Watcher]
 
+	reloading   sync.Mutex // one at a time, or an older reading could win
 	mu          sync.Mutex
 	cfg         *config.Config
 	refused     error  // why the newest configuration was, or nil
@@ -62,11 +64,18 @@ type Daemon struct {
 // Run is the daemon, until ctx ends (nil) or something that cannot be mended
 // happens: ErrRefused, ErrForbidden, or another daemon on the socket.
 func Run(ctx context.Context, opts Options) error {
-	d := &Daemon{opts: opts, since: time.Now(), recorder: newRecorder(opts.Log)}
+	d := &Daemon{opts: opts, log: newLogQueue(), since: time.Now()}
+	d.opts.Log = d.log.wrap(opts.Log)
+	d.recorder = recorder{logged{d.opts.Log}, newHistory()}
+	defer d.log.drain()
+	// From here on: before, a SIGHUP would end the process.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+
 	cfg, err := opts.Source.Load()
 	if err != nil {
 		d.sayRefused(err, "ctkeeper does not start")
-		d.recorder.drain()
 		return fmt.Errorf("%w:\n%w", ErrRefused, err)
 	}
 	server, err := d.listen()
@@ -84,21 +93,20 @@ func Run(ctx context.Context, opts Options) error {
 	for source, run := range map[string]func(context.Context) error{
 		"uevent": d.watchModule, "inotify": d.watchSettings, "config": d.watchConfig,
 	} {
-		tasks.Go(func() error { return restarting(ctx, opts.Log, source, run) })
+		tasks.Go(func() error { return restarting(ctx, d.opts.Log, source, run) })
 	}
-	tasks.Go(func() error { return d.recorder.run(ctx) })
+	tasks.Go(func() error { return d.log.run(ctx) })
 	tasks.Go(func() error { return d.keeper.Run(ctx) })
 	tasks.Go(func() error { return d.announce(ctx) })
-	tasks.Go(func() error { return d.hangups(ctx) })
+	tasks.Go(func() error { return d.hangups(ctx, hup) })
 	if server != nil {
-		tasks.Go(func() error { return server.run(ctx) })
+		tasks.Go(func() error { return d.serve(ctx, server) })
 	}
-	err = tasks.Wait()
-	d.recorder.drain()
-	if errors.Is(err, context.Canceled) {
-		return nil
+	if err := tasks.Wait(); !errors.Is(err, context.Canceled) {
+		return err
 	}
-	return err
+	d.opts.Log.Info("stopped, every value is left as it is")
+	return nil
 }
 
 func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {
@@ -152,9 +160,9 @@ func (d *Daemon) announce(ctx context.Context) error {
 
 // changed follows the keeper's summary.
 func (d *Daemon) changed() {
-	report := d.keeper.Report()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	report := d.keeper.Report() // within the lock, or an older one could be told last
 	d.notified(d.opts.Notify.Status(statusLine(report.Summary(), d.refused)))
 	d.sayUnsupported(report)
 }
@@ -176,10 +184,7 @@ func (d *Daemon) loadModule(ctx context.Context) {
 }
 
 // hangups reloads the configuration at each SIGHUP.
-func (d *Daemon) hangups(ctx context.Context) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func (d *Daemon) hangups(ctx context.Context, hup <-chan os.Signal) error {
 	for {
 		select {
 		case <-ctx.Done():

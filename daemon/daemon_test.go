@@ -138,7 +138,7 @@ func TestStatusAndEvents(t *testing.T) {
 	if !errors.Is(err, errEnough) {
 		t.Errorf("Events = %v, want it to follow until it is told to stop", err)
 	}
-	if diff := cmp.Diff([]string{"config-loaded ", "drift 65536", "drift 0", "drift 5", "drift 6"}, seen); diff != "" {
+	if diff := cmp.Diff([]string{"config-loaded ", "drift 0", "drift 65536", "drift 5", "drift 6"}, seen); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	none := 0

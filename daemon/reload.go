@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -14,6 +15,8 @@ import (
 // last good one stays; what was said before is not said again. A person who asks
 // also has tried again what was refused or forbidden.
 func (d *Daemon) reload(asked bool) {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
 	cfg, err := d.opts.Source.Load()
 	d.mu.Lock()
 	before, refused := d.cfg, d.refused
@@ -38,10 +41,6 @@ func (d *Daemon) reload(asked bool) {
 	d.changed()
 }
 
-// event writes a log entry of a kind that the keeper does not record itself, and
-// remembers it.
-func (d *Daemon) event(e reconcile.Event) { d.recorder.Record(e) }
-
 func (d *Daemon) sayLoaded(cfg *config.Config) {
 	from := strings.Join(cfg.Files, ", ")
 	switch {
@@ -56,12 +55,12 @@ func (d *Daemon) sayLoaded(cfg *config.Config) {
 	if note != "" {
 		message += "; " + note
 	}
-	d.event(reconcile.Event{At: now(), Kind: reconcile.Kind(systemd.EventConfigLoaded), Note: note, Message: message})
+	d.recorder.Record(reconcile.Event{At: time.Now(), Kind: reconcile.Kind(systemd.EventConfigLoaded), Note: note, Message: message})
 }
 
 func (d *Daemon) sayRefused(err error, instead string) {
-	d.event(reconcile.Event{
-		At: now(), Kind: reconcile.Kind(systemd.EventConfigRefused), Error: err.Error(), Result: reconcile.NotRepaired,
+	d.recorder.Record(reconcile.Event{
+		At: time.Now(), Kind: reconcile.Kind(systemd.EventConfigRefused), Error: err.Error(), Result: reconcile.NotRepaired,
 		Message: "configuration refused, " + instead + ": " + strings.ReplaceAll(err.Error(), "\n", "; "),
 	})
 }
@@ -74,7 +73,7 @@ func (d *Daemon) sayUnsupported(report reconcile.Report) {
 			names = append(names, s.Name)
 		}
 	}
-	list := strings.Join(names, ", ")
+	list := strings.Join(names, ",")
 	if list != d.unsupported && list != "" {
 		d.opts.Log.Warn("this kernel does not have some of the settings asked for; the others are kept",
 			zap.String(systemd.KeySetting, list))

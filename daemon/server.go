@@ -10,9 +10,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/net/netutil"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -22,14 +25,22 @@ const (
 	// shutdownTime is what open requests get at the end.
 	shutdownTime = 500 * time.Millisecond
 	dialTime     = time.Second
+	// maxClients may be connected at one time; more wait.
+	maxClients = 32
+	// writeTime is what a client gets to read a piece of its answer.
+	writeTime = 5 * time.Second
 )
 
 // SocketPath is where the status socket is: in the runtime directory that
-// systemd gives (RUNTIME_DIRECTORY, systemd.exec(5)), else in /run/ctkeeper
-// below root.
+// systemd gives (RUNTIME_DIRECTORY, systemd.exec(5)) where that is called
+// ctkeeper, else in /run/ctkeeper below root.
 func SocketPath(root string) string {
-	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" && root == "" {
-		return filepath.Join(dir, socketName)
+	if root == "" {
+		for dir := range strings.SplitSeq(os.Getenv("RUNTIME_DIRECTORY"), ":") {
+			if filepath.Base(dir) == "ctkeeper" { // not that of another unit, which asks us
+				return filepath.Join(dir, socketName)
+			}
+		}
 	}
 	return filepath.Join(root, "/run/ctkeeper", socketName)
 }
@@ -44,9 +55,12 @@ type server struct {
 // error. Where the socket cannot be had the daemon works without it.
 func (d *Daemon) listen() (*server, error) {
 	path := d.opts.Socket
-	if conn, err := net.DialTimeout("unix", path, dialTime); err == nil {
+	switch conn, err := net.DialTimeout("unix", path, dialTime); {
+	case err == nil:
 		_ = conn.Close()
 		return nil, fmt.Errorf("another ctkeeper is running: it answers on %s", path)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("another ctkeeper may be running, and this one may not ask it: %w", err)
 	}
 	listener, err := openSocket(path)
 	if err != nil {
@@ -56,7 +70,11 @@ func (d *Daemon) listen() (*server, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", d.serveStatus)
 	mux.HandleFunc("GET /v1/events", d.serveEvents)
-	return &server{listener: listener, http: http.Server{Handler: mux, ReadHeaderTimeout: dialTime}}, nil
+	// Whoever asks shares the descriptors with the settings: few, and none for ever.
+	return &server{
+		listener: netutil.LimitListener(listener, maxClients),
+		http:     http.Server{Handler: mux, ReadHeaderTimeout: dialTime, IdleTimeout: dialTime},
+	}, nil
 }
 
 func openSocket(path string) (net.Listener, error) {
@@ -66,14 +84,23 @@ func openSocket(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make the status socket's directory: %w", err)
 	}
+	// Not by chmod(2) afterwards, which would follow a link that was put there.
+	defer unix.Umask(unix.Umask(0o777 &^ socketMode))
 	listener, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the status socket: %w", err)
 	}
-	if err := os.Chmod(path, socketMode); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot open the status socket to its group: %w", err), listener.Close())
-	}
 	return listener, nil
+}
+
+// serve answers until ctx ends. A server that fails takes nothing along but
+// itself.
+func (d *Daemon) serve(ctx context.Context, s *server) error {
+	if err := s.run(ctx); ctx.Err() == nil {
+		d.opts.Log.Warn("working without a status socket", zap.Error(err))
+		return nil
+	}
+	return ctx.Err()
 }
 
 // run serves until ctx ends, and takes the socket away.
@@ -120,14 +147,12 @@ func (d *Daemon) serveEvents(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	flush := func() { _ = http.NewResponseController(w).Flush() }
+	control := http.NewResponseController(w)
+	flush := func() { _ = control.Flush() }
 	out := json.NewEncoder(w)
 	for e := range d.recorder.history.since(r.Context(), since, r.FormValue("follow") == "true", flush) {
-		if out.Encode(e) != nil {
+		if control.SetWriteDeadline(time.Now().Add(writeTime)) != nil || out.Encode(e) != nil {
 			return
 		}
 	}
 }
-
-// now is the time of an event.
-func now() time.Time { return time.Now() }

@@ -22,7 +22,9 @@ type Status struct {
 
 // DaemonStatus tells of the daemon itself.
 type DaemonStatus struct {
-	Running bool           `json:"running"`
+	Running bool `json:"running"`
+	// Error is why a daemon that may be running did not answer.
+	Error   string         `json:"error,omitempty"`
 	PID     int            `json:"pid,omitzero"`
 	Version string         `json:"version,omitempty"`
 	Since   time.Time      `json:"since,omitzero"`
@@ -51,8 +53,9 @@ type ModuleStatus struct {
 // whether any could not be told.
 func (s Status) Differs() bool { return s.summary().Differs() }
 
-// Unsure reports whether the state of any setting could not be told.
-func (s Status) Unsure() bool { return s.summary().Pending > 0 }
+// Unsure reports whether the state of any setting, or what is wanted of it, could
+// not be told.
+func (s Status) Unsure() bool { return s.summary().Pending > 0 || !s.Daemon.Config.OK }
 
 func (s Status) summary() reconcile.Summary {
 	return reconcile.Report{Settings: s.Settings}.Summary()
@@ -110,8 +113,12 @@ func (discard) Record(reconcile.Event) {}
 // statusLine is the one line that systemctl status shows.
 func statusLine(s reconcile.Summary, refused error) string {
 	parts := []string{fmt.Sprintf("%d of %d settings in force", s.InSync, s.Settings)}
-	if !s.Module.Present && s.InSync == 0 {
+	switch {
+	case s.Module.Present:
+	case s.InSync == 0:
 		parts = []string{"waiting for " + kmod.Conntrack}
+	default: // some files are another module's
+		parts = append(parts, fmt.Sprintf("%d waiting for %s", s.Pending, kmod.Conntrack))
 	}
 	for _, p := range []struct {
 		n    int

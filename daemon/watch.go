@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 
+	"go.uber.org/zap"
+
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
 // Each of these listens first and then has the keeper look at everything: what
@@ -55,11 +58,18 @@ func (d *Daemon) watchConfig(ctx context.Context) error {
 	return w.Run(ctx, func() { d.reload(false) })
 }
 
-func (d *Daemon) waker(r reconcile.Reason) func(overflow bool) {
+// waker wakes the keeper for a reason. A queue that overran has lost events: that
+// is counted, and said at the first, second, fourth, eighth time and so on.
+func (d *Daemon) waker(why reconcile.Reason) func(overflow bool) {
+	overruns := 0
 	return func(overflow bool) {
-		if overflow {
-			r |= reconcile.Overflow
+		if !overflow {
+			d.keeper.Wake(why)
+			return
 		}
-		d.keeper.Wake(r)
+		d.keeper.Wake(why | reconcile.Overflow)
+		if overruns++; overruns&(overruns-1) == 0 {
+			d.opts.Log.Warn("events were lost, so everything was looked at", zap.Stringer(systemd.KeySource, why), zap.Int(systemd.KeyCount, overruns))
+		}
 	}
 }

@@ -31,7 +31,7 @@ func (p *pass) unreadable(kp *keeping, state State, err error) {
 		return
 	}
 	kp.unreadable = why
-	e := p.event(kp, "")
+	e := p.event(kp, "?")
 	e.Cause, e.Error = "", why
 	p.record(unreadable(e, state))
 }

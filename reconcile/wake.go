@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -27,6 +29,20 @@ const (
 
 // Has reports whether r contains any reason of other.
 func (r Reason) Has(other Reason) bool { return r&other != 0 }
+
+// String names the reasons: "write+overflow".
+func (r Reason) String() string {
+	var names []string
+	for bit, name := range map[Reason]string{
+		Start: "start", Config: "config", ModuleMoved: "module", Write: "write", Resync: "resync", Overflow: "overflow",
+	} {
+		if r.Has(bit) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, "+")
+}
 
 // waker is the one slot between everything that hears events and the loop.
 type waker struct {

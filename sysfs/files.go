@@ -174,11 +174,11 @@ func (f *Files) openFile(path string) (handle, error) {
 	if f.readOnly {
 		err = &fs.PathError{Op: "open", Path: full, Err: fs.ErrPermission}
 	} else {
-		h.File, err = os.OpenFile(full, os.O_RDWR, 0)
+		h.File, err = f.openAs(path, os.O_RDWR)
 	}
 	if Forbidden(err) {
 		h.denied = err
-		h.File, err = os.OpenFile(full, os.O_RDONLY, 0)
+		h.File, err = f.openAs(path, os.O_RDONLY)
 	}
 	if err != nil {
 		return handle{}, err
@@ -186,6 +186,24 @@ func (f *Files) openFile(path string) (handle, error) {
 	h.fd = int(h.Fd())
 	f.open[path] = h
 	return h, nil
+}
+
+// openAs opens a file below the root. In a tree no symbolic link leads out of it:
+// an image that somebody hands us must not have us write to this host.
+func (f *Files) openAs(path string, flag int) (*os.File, error) {
+	if f.root == "/" {
+		return os.OpenFile(filepath.Join(f.root, path), flag, 0)
+	}
+	root, err := os.OpenRoot(f.root)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }() // it was only a place to begin
+	file, err := root.OpenFile(path, flag, 0)
+	if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
+		err = &fs.PathError{Op: "open", Path: filepath.Join(f.root, path), Err: inner.Err}
+	}
+	return file, err
 }
 
 // release closes a file that is not kept open.

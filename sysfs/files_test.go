@@ -239,3 +239,26 @@ func TestForbiddenAndGone(t *testing.T) {
 		}
 	}
 }
+
+// An image that somebody hands us must not have us write to this host.
+func TestTreeIsNotLeft(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "victim")
+	if err := os.WriteFile(outside, []byte("precious\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	root := kerneltree.New(t)
+	kerneltree.Remove(t, root, "max")
+	if err := os.Symlink(outside, filepath.Join(root, sysfs.Lookup("max").File())); err != nil {
+		t.Fatal(err)
+	}
+	files := opened(t, root)
+	if value, err := files.Read(sysfs.Lookup("max")); err == nil {
+		t.Errorf("read %q from outside", value)
+	}
+	if err := files.Write(sysfs.Lookup("max"), "1234"); err == nil {
+		t.Error("wrote outside")
+	}
+	if text, err := os.ReadFile(outside); err != nil || string(text) != "precious\n" {
+		t.Errorf("outside there is %q (%v)", text, err)
+	}
+}

@@ -15,7 +15,7 @@ const (
 	// KeySetting, KeyWant and KeyFound.
 	EventContested Event = "contested"
 	// EventSettled is a contested setting that has been left alone for a while.
-	// It carries KeySetting and KeyWant.
+	// It carries KeySetting, KeyWant and KeyFound.
 	EventSettled Event = "settled"
 	// EventModuleLoad is nf_conntrack seen loaded. It carries no field.
 	EventModuleLoad Event = "module-load"

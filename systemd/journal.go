@@ -6,9 +6,11 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/sys/unix"
 )
 
 // identifier is what journalctl -t finds ctkeeper's entries by.
@@ -16,6 +18,9 @@ const identifier = "ctkeeper"
 
 // fieldPrefix keeps ctkeeper's fields apart from the journal's own.
 const fieldPrefix = "CTKEEPER_"
+
+// journalSocket is where journald takes native entries.
+const journalSocket = "/run/systemd/journal/socket"
 
 // A sender hands one entry to the journal. It is journal.Send, except in tests.
 type sender func(message string, p journal.Priority, vars map[string]string) error
@@ -38,11 +43,47 @@ func NewJournalCore(enab zapcore.LevelEnabler) (zapcore.Core, error) {
 	if !journal.Enabled() {
 		return nil, errors.New("cannot log to the journal: its socket does not answer")
 	}
-	return newJournalCore(enab, journal.Send), nil
+	return newJournalCore(enab, send), nil
 }
 
 func newJournalCore(enab zapcore.LevelEnabler, send sender) *journalCore {
 	return &journalCore{LevelEnabler: enab, send: send}
+}
+
+// patience is how long the journal may take to have room for an entry.
+const patience = 100 * time.Millisecond
+
+// send is journal.Send where the journal takes entries. Where its queue is full
+// and stays so, journal.Send would not return, and would burn a processor: its
+// socket is not connected, so the poller calls it writable.
+func send(message string, p journal.Priority, vars map[string]string) error {
+	if err := hasRoom(journalSocket, patience); err != nil {
+		return err
+	}
+	return journal.Send(message, p, vars)
+}
+
+// hasRoom waits for room in a datagram socket's queue. Only a connected socket
+// can tell (unix_dgram_poll); a new one each time finds a journal that was
+// restarted.
+func hasRoom(path string, patience time.Duration) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("cannot ask for room: %w", err)
+	}
+	defer func() { _ = unix.Close(fd) }() // nothing was written to it
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return fmt.Errorf("cannot ask for room: %w", err)
+	}
+	polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(polled, int(patience.Milliseconds()))
+	if errors.Is(err, unix.EINTR) {
+		return nil // rather try than lose it
+	}
+	if err == nil && n == 0 {
+		err = errors.New("its queue is full")
+	}
+	return err
 }
 
 // OnJournal tells whether standard error is connected to the journal, by

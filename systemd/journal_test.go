@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -100,9 +103,9 @@ func TestJournalEntry(t *testing.T) {
 		{
 			name: "fields of the logger",
 			log: func(l *zap.Logger) {
-				base := l.Named("keeper").With(zap.String(KeyMode, "enforce"))
+				base := l.Named("keeper").With(zap.String("mode", "enforce"))
 				base.With(zap.String(KeySource, "lost")).Debug("not this one")
-				base.With(zap.String(KeySource, "timer")).Debug("pass", zap.String(KeyMode, "observe"))
+				base.With(zap.String(KeySource, "timer")).Debug("pass", zap.String("mode", "observe"))
 			},
 			want: sent{"pass mode=enforce source=timer mode=observe", journal.PriDebug, map[string]string{
 				"CTKEEPER_LOGGER": "keeper", "CTKEEPER_MODE": "observe", "CTKEEPER_SOURCE": "timer",
@@ -237,5 +240,45 @@ func BenchmarkJournalEntry(b *testing.B) {
 			zap.String(KeyEvent, string(EventDrift)), zap.String(KeySetting, "max"),
 			zap.String(KeyFound, "65536"), zap.String(KeyWant, "1048576"),
 			zap.String(KeyResult, "repaired"), zap.Duration(KeyDuration, time.Millisecond))
+	}
+}
+
+// A journal that does not read must not keep us for longer than our patience.
+func TestHasRoom(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	peer, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	if err := hasRoom(path, time.Second); err != nil {
+		t.Fatalf("an empty queue has no room: %v", err)
+	}
+	writer, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	for full := false; !full; {
+		if err := writer.SetWriteDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := writer.Write([]byte("x"))
+		full = errors.Is(err, os.ErrDeadlineExceeded)
+		if err != nil && !full {
+			t.Fatal(err)
+		}
+	}
+	if err := hasRoom(path, 10*time.Millisecond); err == nil {
+		t.Error("a full queue has room")
+	}
+	if _, err := peer.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := hasRoom(path, time.Second); err != nil {
+		t.Errorf("after a read: %v", err)
+	}
+	if err := hasRoom(path+"-not", time.Second); err == nil {
+		t.Error("a socket that is not there has room")
 	}
 }

@@ -21,24 +21,12 @@ const (
 	KeyDuration = "duration"
 	// KeyError holds an error.
 	KeyError = "error"
-	// KeyFile holds the path of a file, with its line where that is known.
-	KeyFile = "file"
-	// KeyFiles holds the paths of several files.
-	KeyFiles = "files"
-	// KeyPath holds the path of the kernel's file for a setting.
-	KeyPath = "path"
 	// KeyModule holds the name of a kernel module.
 	KeyModule = "module"
-	// KeyState holds the state of a setting or of the module.
-	KeyState = "state"
 	// KeyCount holds how often something happened.
 	KeyCount = "count"
 	// KeySource holds the name of what woke a pass, or of a watcher.
 	KeySource = "source"
-	// KeyMode holds enforce or observe.
-	KeyMode = "mode"
-	// KeyVersion holds ctkeeper's version.
-	KeyVersion = "version"
 	// KeyHint holds the way out of a failure, for people.
 	KeyHint = "hint"
 	// KeyEntries holds how many connections the table has.

@@ -203,7 +203,7 @@ func carries(event Event) []string {
 	case EventContested:
 		return []string{KeySetting, KeyWant, KeyFound}
 	case EventSettled:
-		return []string{KeySetting, KeyWant}
+		return []string{KeySetting, KeyWant, KeyFound}
 	case EventConfigRefused:
 		return []string{KeyError}
 	case EventFailed:

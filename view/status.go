@@ -26,14 +26,22 @@ func (p Printer) head(w io.Writer, s daemon.Status) {
 	say := func(what, format string, args ...any) {
 		_, _ = fmt.Fprintf(w, "%-8s "+format+"\n", append([]any{what}, args...)...) // a buffer takes everything
 	}
-	if s.Daemon.Running {
+	switch {
+	case s.Daemon.Error != "":
+		say("daemon:", "%s", s.Daemon.Error)
+		say("", "this is what the kernel says")
+	case s.Daemon.Running:
 		say("daemon:", "running since %s, pid %d, mode %s", p.at(s.Daemon.Since, time.DateTime), s.Daemon.PID, s.Daemon.Mode)
-	} else {
+	default:
 		say("daemon:", "not running; this is what the kernel says")
 	}
-	files := "embedded default"
-	if len(s.Daemon.Config.Files) > 0 {
-		files = strings.Join(s.Daemon.Config.Files, ", ")
+	files := strings.Join(s.Daemon.Config.Files, ", ")
+	switch {
+	case files != "":
+	case len(s.Settings) == 0:
+		files = "nothing: every file is empty or masked"
+	default:
+		files = "embedded default"
 	}
 	say("config:", "%s", files)
 	if !s.Daemon.Config.OK {
@@ -77,7 +85,7 @@ func (p Printer) settings(w io.Writer, settings []reconcile.Setting) {
 	}
 	var rows []string
 	for _, s := range settings {
-		rows = append(rows, row(s.Name, want(s), orDash(s.Now), string(s.State), strconv.Itoa(s.Drifts), p.lastDrift(s), s.Origin))
+		rows = append(rows, row(s.Name, want(s), orDash(s.Now), string(s.State), strconv.Itoa(s.Drifts), p.lastDrift(s), short(s.Origin)))
 	}
 	var buf bytes.Buffer
 	columns(&buf, row("SETTING", "WANT", "NOW", "STATE", "DRIFTS", "LAST DRIFT", "FROM"), rows)
@@ -88,12 +96,25 @@ func (p Printer) settings(w io.Writer, settings []reconcile.Setting) {
 	complaints(w, settings)
 }
 
-// complaints are the errors of settings, one a line.
+// short is an origin below the usual directory: "ctkeeper.yaml:3".
+func short(origin string) string { return strings.TrimPrefix(origin, "/etc/ctkeeper/") }
+
+// complaints are the errors of settings, one a line; settings with the same error
+// share it.
 func complaints(w io.Writer, settings []reconcile.Setting) {
+	names := map[string][]string{}
+	var order []string
 	for _, s := range settings {
-		if s.Error != "" {
-			_, _ = fmt.Fprintf(w, "%s: %s\n", s.Name, strings.ReplaceAll(s.Error, "\n", "; "))
+		if s.Error == "" {
+			continue
 		}
+		if names[s.Error] == nil {
+			order = append(order, s.Error)
+		}
+		names[s.Error] = append(names[s.Error], s.Name)
+	}
+	for _, e := range order {
+		_, _ = fmt.Fprintf(w, "%s: %s\n", strings.Join(names[e], ", "), strings.ReplaceAll(e, "\n", "; "))
 	}
 }
 
@@ -106,9 +127,9 @@ func (p Printer) lastDrift(s reconcile.Setting) string {
 	if d == nil {
 		return "-"
 	}
-	text := fmt.Sprintf("%s at %s (%s)", d.Found, p.at(d.At, time.DateTime), d.Cause)
+	text := fmt.Sprintf("%s at %s, %s", d.Found, p.at(d.At, "01-02 15:04:05"), d.Cause)
 	if d.RepairedIn > 0 {
-		text += ", repaired in " + d.RepairedIn.String()
+		text += ", " + d.RepairedIn.String()
 	}
 	return text
 }
@@ -118,6 +139,15 @@ func orDash(text string) string {
 		return "-"
 	}
 	return text
+}
+
+// Applied writes where one pass left the settings.
+func (p Printer) Applied(s daemon.Status) error {
+	doc := struct {
+		Module   daemon.ModuleStatus `json:"module"`
+		Settings []reconcile.Setting `json:"settings"`
+	}{s.Module, s.Settings}
+	return p.Document(doc, func(w io.Writer) { p.settings(w, s.Settings) })
 }
 
 // Diff writes what differs, and nothing else for people.
@@ -132,7 +162,7 @@ func (p Printer) Diff(s daemon.Status) error {
 		var rows []string
 		for _, setting := range s.Settings {
 			if setting.State != reconcile.InSync {
-				rows = append(rows, row(setting.Name, orDash(setting.Now), want(setting), cost(setting), string(setting.State), setting.Origin))
+				rows = append(rows, row(setting.Name, orDash(setting.Now), want(setting), cost(setting), string(setting.State), short(setting.Origin)))
 			}
 		}
 		if len(rows) == 0 {

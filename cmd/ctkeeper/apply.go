@@ -12,7 +12,7 @@ func (a *app) apply() *cobra.Command {
 		Use:   "apply",
 		Short: "Make one pass now, then end",
 		Long: "For boot scripts and init containers. Loads nf_conntrack first where module.load asks for it.\n\n" +
-			"Exit status: 0 all in force; 1 something is not, and it says what.",
+			"Exit status: 0 all that this kernel has is in force; 1 something is not, and it says what.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := a.logger()
@@ -30,7 +30,7 @@ func (a *app) apply() *cobra.Command {
 			if moduleOnly {
 				return nil
 			}
-			if err := a.printer().Status(status); err != nil {
+			if err := a.printer().Applied(status); err != nil {
 				return failure{exitNo, err}
 			}
 			if status.Differs() || status.Unsure() {

@@ -30,7 +30,7 @@ func TestExitStatuses(t *testing.T) {
 		stdout, stderr     []string // see result.wants
 	}{
 		{"diff, nothing", standing, "diff", nil, 0, []string{"Nothing differs: 2 settings are as wanted."}, nil},
-		{"diff, something", drifting, "diff", nil, 1, []string{"max", "65536", "1048576", "384 MiB", "drifted", "/etc/ctkeeper/ctkeeper.yaml:3"}, nil},
+		{"diff, something", drifting, "diff", nil, 1, []string{"max", "65536", "1048576", "384 MiB", "drifted", "ctkeeper.yaml:3"}, nil},
 		{"diff, module absent", drifting, "diff", unload, 2, []string{"pending"}, nil},
 		{"diff, of another kernel", alien, "diff", nil, 0, []string{"unsupported"}, nil},
 		{"diff, refused", broken, "diff", nil, 2, nil, refused},

@@ -45,8 +45,18 @@ func (a *app) configCheck() *cobra.Command {
 		Long: "Without FILE it checks what the daemon would read. Each FILE is checked alone.\n\n" +
 			"Exit status: 0; 78 something is wrong.",
 		RunE: func(_ *cobra.Command, files []string) error {
-			if err := a.source().Check(files...); err != nil {
+			warnings, err := a.source().Check(files...)
+			for _, warning := range warnings {
+				_, _ = fmt.Fprintln(a.stderr, "warning:", warning)
+			}
+			if a.output != "table" {
+				if perr := a.printer().Problems(warnings, err); perr != nil {
+					return failure{exitNo, perr}
+				}
+			} else if err != nil {
 				_, _ = fmt.Fprintln(a.stderr, err)
+			}
+			if err != nil {
 				return failure{status: exitConfig}
 			}
 			return nil

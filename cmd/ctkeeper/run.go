@@ -37,7 +37,7 @@ func (a *app) run() *cobra.Command {
 			err = daemon.Run(cmd.Context(), opts)
 			switch {
 			case errors.Is(err, daemon.ErrRefused):
-				return failure{exitConfig, err}
+				return failure{status: exitConfig} // the log has said it
 			case errors.Is(err, daemon.ErrForbidden):
 				return failure{exitNoPerm, err}
 			case err != nil:

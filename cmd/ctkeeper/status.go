@@ -2,12 +2,12 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/table"
 )
 
 func (a *app) status() *cobra.Command {
@@ -20,17 +20,20 @@ func (a *app) status() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			status, err := daemon.NewClient(daemon.SocketPath(a.root)).Status(cmd.Context())
 			if err != nil {
-				switch {
-				case errors.Is(err, fs.ErrPermission):
-					_, _ = fmt.Fprintf(a.stderr, "ctkeeper: %v\nctkeeper: root and the group ctkeeper may ask the daemon; asking the kernel\n", err)
-				case !noDaemon(err):
-					_, _ = fmt.Fprintf(a.stderr, "ctkeeper: %v\nctkeeper: asking the kernel\n", err)
-				}
-				cfg, err := a.source().Load()
-				if err != nil {
-					return failure{exitUnknown, err}
+				cfg, lerr := a.source().Load()
+				if lerr != nil {
+					return failure{exitUnknown, lerr}
 				}
 				status = daemon.Look(a.root, cfg)
+				if !noDaemon(err) {
+					status.Daemon.Error = err.Error()
+				}
+				if errors.Is(err, fs.ErrPermission) {
+					status.Daemon.Error += "; root and the group ctkeeper may ask it"
+				}
+			}
+			if status.Table.Expectations == nil { // the daemon may not read them, root may
+				status.Table.Expectations = table.Read(a.root).Expectations
 			}
 			if err := a.printer().Status(status); err != nil {
 				return failure{exitUnknown, err}

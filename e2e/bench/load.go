@@ -128,9 +128,19 @@ func oneLoad(wants map[string]string) (time.Duration, error) {
 	return took, <-done
 }
 
+// holds reports whether all values are right. The hash size is read from the
+// module parameter: to read nf_conntrack_buckets while somebody writes it can undo
+// that write (nf_conntrack_hash_sysctl keeps both in one variable).
 func holds(wants map[string]string) bool {
 	for name, value := range wants {
-		if read(name) != value {
+		now := ""
+		if name == "buckets" {
+			content, _ := os.ReadFile("/sys/module/nf_conntrack/parameters/hashsize")
+			now = strings.TrimSpace(string(content))
+		} else {
+			now = read(name)
+		}
+		if now != value {
 			return false
 		}
 	}
