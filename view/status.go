@@ -147,7 +147,10 @@ func (p Printer) Applied(s daemon.Status) error {
 		Module   daemon.ModuleStatus `json:"module"`
 		Settings []reconcile.Setting `json:"settings"`
 	}{s.Module, s.Settings}
-	return p.Document(doc, func(w io.Writer) { p.settings(w, s.Settings) })
+	return p.Document(doc, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "%-8s %s %s\n\n", "module:", s.Module.Name, s.Module.State) // a buffer takes everything
+		p.settings(w, s.Settings)
+	})
 }
 
 // Diff writes what differs, and nothing else for people.
