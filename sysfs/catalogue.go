@@ -6,8 +6,7 @@ import "math"
 const Hashsize = "hashsize"
 
 // catalogue is the one list of settings. Ranges are those of the kernels'
-// ctl_table entries; where kernels differ the widest is taken and the kernel has
-// the last word.
+// ctl_table entries; where kernels differ, the kernel at hand has the last word.
 var catalogue = []*Setting{
 	{
 		Name: Hashsize, Alias: "buckets", Kind: Count, Min: 1, Max: maxInt, Global: true, step: true,
