@@ -32,7 +32,7 @@ func (b *bench) keeper(config string) (*process, error) {
 	}
 	defer socket.Close()
 	cmd := exec.Command(b.ctkeeper, "run", "--config", config)
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+path, "RUNTIME_DIRECTORY="+b.dir)
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+path, "RUNTIME_DIRECTORY="+filepath.Join(b.dir, "ctkeeper"))
 	log, err := os.Create(filepath.Join(b.dir, "log"))
 	if err != nil {
 		return nil, err
