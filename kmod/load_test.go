@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
 const (
@@ -30,7 +32,7 @@ func fakeModprobe(t *testing.T, script string) {
 
 func TestLoad(t *testing.T) {
 	if _, err := os.Stat("/sys/module/kernel"); err != nil {
-		t.Skipf("no sysfs here: %v", err)
+		netns.Cannot(t, "no sysfs here: %v", err)
 	}
 	tests := []struct {
 		name, script, module string

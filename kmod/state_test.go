@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
 const moduleDir = "sys/module/nf_conntrack"
@@ -79,7 +80,7 @@ func TestLookTellsOneLoadFromTheNext(t *testing.T) {
 
 func TestLookAtThisMachine(t *testing.T) {
 	if _, err := os.Stat("/sys/module/kernel/parameters"); err != nil {
-		t.Skipf("no sysfs here: %v", err)
+		netns.Cannot(t, "no sysfs here: %v", err)
 	}
 	if got := Look("", "kernel").State; got != BuiltIn {
 		t.Errorf("the kernel's own parameters are %s", got)

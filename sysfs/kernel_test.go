@@ -18,7 +18,7 @@ import (
 func needConntrack(t *testing.T) {
 	t.Helper()
 	if _, err := os.Stat("/proc/sys/net/netfilter/nf_conntrack_max"); err != nil {
-		t.Skipf("this kernel has no nf_conntrack, or it is not loaded: %v", err)
+		netns.Cannot(t, "this kernel has no nf_conntrack, or it is not loaded: %v", err)
 	}
 }
 
@@ -175,7 +175,7 @@ func bridge(t *testing.T, request uintptr, name string) {
 	}
 	switch err := ioctl(socket, request, text); {
 	case errors.Is(err, unix.ENOPKG), errors.Is(err, unix.ENOTTY), errors.Is(err, unix.EINVAL):
-		t.Skipf("this kernel has no bridges: %v", err)
+		netns.Cannot(t, "this kernel has no bridges: %v", err)
 	case err != nil:
 		t.Fatal(err)
 	}

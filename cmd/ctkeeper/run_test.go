@@ -126,7 +126,7 @@ func TestRunStrict(t *testing.T) {
 		return
 	}
 	if _, err := os.Stat("/proc/sys/net/netfilter/nf_conntrack_max"); err != nil {
-		t.Skipf("this kernel has no nf_conntrack, or it is not loaded: %v", err)
+		netns.Cannot(t, "this kernel has no nf_conntrack, or it is not loaded: %v", err)
 	}
 	dir := t.TempDir()
 	t.Setenv("RUNTIME_DIRECTORY", dir)

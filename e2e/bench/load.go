@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -110,8 +112,8 @@ func oneLoad(wants map[string]string) (time.Duration, error) {
 		return 0, err
 	}
 	time.Sleep(200 * time.Millisecond)
-	done := make(chan error, 1)
-	go func() { done <- exec.Command("modprobe", "nf_conntrack").Run() }()
+	var loading errgroup.Group
+	loading.Go(exec.Command("modprobe", "nf_conntrack").Run)
 	begun := time.Now()
 	for read("max") == "" {
 		if time.Since(begun) > giveUp {
@@ -125,7 +127,7 @@ func oneLoad(wants map[string]string) (time.Duration, error) {
 		}
 	}
 	took := time.Since(there)
-	return took, <-done
+	return took, loading.Wait()
 }
 
 // holds reports whether all values are right. The hash size is read from the

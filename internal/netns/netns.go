@@ -1,5 +1,3 @@
-// Package netns runs tests on the real kernel without touching the host's
-// settings: in a process with network and mount namespaces of its own.
 package netns
 
 import (
@@ -55,11 +53,17 @@ func Enter(t *testing.T) bool {
 // everything runs as root, and nothing may be left out unseen.
 func RequireRoot(t testing.TB) {
 	t.Helper()
-	switch {
-	case os.Geteuid() == 0:
-	case os.Getenv("CI") == "true":
-		t.Fatal("needs root, and CI has to run it as root")
-	default:
-		t.Skip("needs root, to make namespaces of its own")
+	if os.Geteuid() != 0 {
+		Cannot(t, "needs root, to make namespaces of its own")
 	}
+}
+
+// Cannot ends a test that was meant to run and cannot, for the reason given. It
+// skips it; with CI=true it fails it.
+func Cannot(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
 }
