@@ -129,7 +129,7 @@ func TestRunStrict(t *testing.T) {
 		netns.Cannot(t, "this kernel has no nf_conntrack, or it is not loaded: %v", err)
 	}
 	dir := t.TempDir()
-	t.Setenv("RUNTIME_DIRECTORY", dir)
+	t.Setenv("RUNTIME_DIRECTORY", filepath.Join(dir, "ctkeeper")) // not the host's
 	t.Setenv("NOTIFY_SOCKET", "")
 	file := filepath.Join(dir, "ctkeeper.yaml")
 	if err := os.WriteFile(file, []byte("settings: {max: 12345}\n"), 0o644); err != nil {
