@@ -14,8 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxValue is more than any sysctl prints: one page.
-const maxValue = 4096
+// The kernel makes and clears a buffer of the size that is asked for
+// (proc_sys_call_handler), so numbers ask for little.
+const (
+	maxNumber = 64
+	maxText   = 4096 // one page, more than any sysctl prints
+)
 
 // Files reads and writes the kernel's setting files below a root directory.
 // It keeps the running system's open between reads: a look then costs one
@@ -31,7 +35,7 @@ type Files struct {
 
 	mu   sync.Mutex
 	open map[string]handle
-	buf  [maxValue]byte
+	buf  [maxText]byte
 }
 
 type handle struct {
@@ -79,9 +83,13 @@ func (f *Files) Close() error {
 func (f *Files) Read(s *Setting) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	text, err := f.read(s.file)
+	size := maxNumber
+	if s.Kind == Text {
+		size = maxText
+	}
+	text, err := f.read(s.file, size)
 	if err != nil && s.param != "" {
-		if fromParam, perr := f.read(s.param); perr == nil {
+		if fromParam, perr := f.read(s.param, size); perr == nil {
 			return fromParam, nil
 		}
 	}
@@ -93,7 +101,7 @@ func (f *Files) Read(s *Setting) (string, error) {
 func (f *Files) Figure(name string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.read(sysctlFile(name))
+	return f.read(sysctlFile(name), maxNumber)
 }
 
 // Write gives value to the kernel in one write(2). The hash size goes through
@@ -116,7 +124,7 @@ func (f *Files) Write(s *Setting, value string) error {
 	}
 }
 
-func (f *Files) read(path string) (string, error) {
+func (f *Files) read(path string, size int) (string, error) {
 	defer f.release(path)
 	h, cached := f.open[path]
 	if !cached {
@@ -126,12 +134,12 @@ func (f *Files) read(path string) (string, error) {
 		}
 	}
 	// Not ReadAt: that reads until EOF, twice the system calls.
-	n, err := unix.Pread(h.fd, f.buf[:], 0)
+	n, err := unix.Pread(h.fd, f.buf[:size], 0)
 	if err != nil {
 		err = &fs.PathError{Op: "read", Path: filepath.Join(f.root, path), Err: err}
 		f.forget(path)
 		if cached {
-			return f.read(path)
+			return f.read(path, size)
 		}
 		return "", fmt.Errorf("cannot read setting: %w", err)
 	}
