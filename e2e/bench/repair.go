@@ -61,7 +61,7 @@ func (b *bench) repairs() error {
 			*turn.times = append(*turn.times, took)
 		}
 	}
-	b.out.title(fmt.Sprintf("foreign write to repair, n=%d each, interleaved", b.writes), "ctkeeper", "bare C")
+	b.out.title(fmt.Sprintf("foreign write to repair, %d settings kept, n=%d each, interleaved", len(wants), b.writes), "ctkeeper", "bare C")
 	b.out.quantiles(ourTimes, bareTimes)
 	return nil
 }
