@@ -20,10 +20,11 @@ const module = "github.com/ctkeeper/ctkeeper/"
 
 // mayImport lists, for each room, the rooms whose doors open to it.
 var mayImport = map[string][]string{
+	"tree":         {},
 	"sysfs":        {},
-	"kmod":         {},
 	"systemd":      {},
-	"config":       {"sysfs"},
+	"kmod":         {"tree"},
+	"config":       {"sysfs", "tree"},
 	"reconcile":    {"sysfs"},
 	"table":        {"kmod", "sysfs"},
 	"daemon":       {"config", "kmod", "reconcile", "sysfs", "systemd", "table"},

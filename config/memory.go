@@ -1,13 +1,12 @@
 package config
 
 import (
-	"bufio"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 const (
@@ -60,26 +59,25 @@ type memory struct {
 	err   error
 }
 
-// readMemory reads MemTotal of proc/meminfo below the root.
-func readMemory(t tree) memory {
-	file, err := os.Open(t.real("/proc/meminfo"))
+// readMemory reads MemTotal of /proc/meminfo in the tree.
+func readMemory(t tree.Tree) memory {
+	const meminfo = "/proc/meminfo"
+	text, err := t.Read(meminfo, maxFileSize)
 	if err != nil {
 		return memory{err: fmt.Errorf("cannot read the host's memory: %w", err)}
 	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		rest, found := strings.CutPrefix(lines.Text(), "MemTotal:")
+	for line := range strings.Lines(string(text)) {
+		rest, found := strings.CutPrefix(line, "MemTotal:")
 		if !found {
 			continue
 		}
-		kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(rest, "kB")), 10, 48)
+		kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 48)
 		if err != nil || kib <= 0 {
 			break
 		}
 		return memory{total: kib * 1024}
 	}
-	return memory{err: fmt.Errorf("cannot read the host's memory: no MemTotal in %s", t.real("/proc/meminfo"))}
+	return memory{err: fmt.Errorf("cannot read the host's memory: no MemTotal in %s", t.Real(meminfo))}
 }
 
 // autoMax is what "max: auto" comes to.

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 // plan is what to watch for a Source, as its tree is at the moment. All paths
@@ -24,16 +26,16 @@ type plan struct {
 // plan walks to every candidate file of s.
 func (s Source) plan() *plan {
 	p := &plan{names: map[string]bool{}, dropins: map[string]bool{}, watched: map[string]bool{}}
-	t := newTree(s.Root)
+	t := tree.At(s.Root)
 	p.walk(t, s.main())
 	if !s.dropins() {
 		return p
 	}
 	for _, dir := range dropinDirs() {
-		real := t.real(p.walk(t, dir))
+		real := t.Real(p.walk(t, dir))
 		p.dropins[real] = true
 		p.watch(real)
-		names, _ := t.list(dir) // what cannot be listed is Load's to report
+		names, _ := list(t, dir) // what cannot be listed is Load's to report
 		for _, name := range names {
 			if isDropin(name) {
 				p.walk(t, filepath.Join(dir, name))
@@ -48,22 +50,22 @@ func (s Source) plan() *plan {
 // directory it is in. Directories that are only passed through, / and /etc among
 // them, are not watched, for they have a life of their own: a directory that is
 // watched tells itself when it goes. It returns the end within the tree.
-func (p *plan) walk(t tree, path string) string {
-	end, steps, _ := t.resolve(path) // a loop of links may be cut anywhere on it
+func (p *plan) walk(t tree.Tree, path string) string {
+	end, steps, _ := t.Resolve(path) // a loop of links may be cut anywhere on it
 	for i, step := range steps {
-		if step.dir == filepath.Dir(devNull) {
+		if step.Dir == filepath.Dir(devNull) {
 			continue // whoever writes to /dev/null is no concern of ours
 		}
-		info, err := os.Lstat(filepath.Join(t.real(step.dir), step.name))
+		info, err := os.Lstat(filepath.Join(t.Real(step.Dir), step.Name))
 		if err == nil && info.IsDir() && i < len(steps)-1 {
 			continue
 		}
-		dir := t.real(step.dir)
+		dir := t.Real(step.Dir)
 		p.watch(dir)
-		p.names[filepath.Join(dir, step.name)] = true
+		p.names[filepath.Join(dir, step.Name)] = true
 	}
-	if info, err := os.Lstat(t.real(end)); err == nil && info.Mode().IsRegular() && end != devNull {
-		p.watch(t.real(end))
+	if info, err := os.Lstat(t.Real(end)); err == nil && info.Mode().IsRegular() && end != devNull {
+		p.watch(t.Real(end))
 	}
 	return end
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 // DefaultMain is the main file where no other is named.
@@ -13,6 +15,8 @@ const DefaultMain = "/etc/ctkeeper/ctkeeper.yaml"
 
 // dropinExt ends the name of a drop-in.
 const dropinExt = ".yaml"
+
+const devNull = "/dev/null"
 
 // dropinDirs returns the drop-ins' directories, the one that hides the others
 // first.
@@ -56,7 +60,7 @@ func (s Source) Check(files ...string) (warnings []string, err error) {
 	}
 	var errs Errors
 	for _, file := range files {
-		l := loader{tree: newTree(s.Root)}
+		l := loader{tree: tree.At(s.Root)}
 		l.main(file, true)
 		found, err := checked(l.config())
 		warnings = append(warnings, found...)
@@ -85,7 +89,7 @@ func (s Source) main() string {
 func (s Source) dropins() bool { return filepath.Clean(s.main()) == DefaultMain }
 
 func (s Source) load() *loader {
-	l := &loader{tree: newTree(s.Root)}
+	l := &loader{tree: tree.At(s.Root)}
 	l.main(s.main(), s.MainRequired)
 	if s.dropins() {
 		l.mistaken(filepath.Dir(DefaultMain), "ctkeeper")
@@ -96,7 +100,7 @@ func (s Source) load() *loader {
 
 // loader gathers the layers of one configuration and all that is wrong.
 type loader struct {
-	tree     tree
+	tree     tree.Tree
 	layers   []layer
 	found    bool // a file says something: the embedded default does not hold
 	files    []string
@@ -113,16 +117,16 @@ func (l *loader) main(path string, required bool) {
 
 // file reads one file, if it is there.
 func (l *loader) file(path string, required bool) {
-	got, wrong := l.tree.read(path)
+	got, wrong := readFile(l.tree, path)
 	switch {
-	case wrong != nil && !required && errors.Is(wrong.err, fs.ErrNotExist) && l.tree.gone(path):
+	case wrong != nil && !required && errors.Is(wrong.err, fs.ErrNotExist) && l.tree.Gone(path):
 		return
-	case wrong != nil && errors.Is(wrong.err, fs.ErrNotExist) && !l.tree.gone(path):
+	case wrong != nil && errors.Is(wrong.err, fs.ErrNotExist) && !l.tree.Gone(path):
 		wrong.problem, wrong.allowed = "is a link to a file that does not exist", "a file, or a link to "+devNull
 		fallthrough
 	case wrong != nil:
 		l.found = true
-		l.errs = append(l.errs, wrong.at(position{open: l.tree.real(path)}, ""))
+		l.errs = append(l.errs, wrong.at(position{open: l.tree.Real(path)}, ""))
 		return
 	case got.masked != "":
 		l.hidden = append(l.hidden, Hidden{File: path, Why: got.masked})
@@ -130,7 +134,7 @@ func (l *loader) file(path string, required bool) {
 	}
 	l.found = true
 	l.files = append(l.files, path)
-	decoded, warnings, errs := decode(path, l.tree.real(path), got.data)
+	decoded, warnings, errs := decode(path, l.tree.Real(path), got.data)
 	l.layers = append(l.layers, decoded)
 	l.warnings = append(l.warnings, warnings...)
 	l.errs = append(l.errs, errs...)
@@ -140,9 +144,9 @@ func (l *loader) file(path string, required bool) {
 func (l *loader) dropins() {
 	first := map[string]string{} // file name → the path that hides the others
 	for _, dir := range dropinDirs() {
-		names, wrong := l.tree.list(dir)
+		names, wrong := list(l.tree, dir)
 		if wrong != nil {
-			l.errs = append(l.errs, wrong.at(position{open: l.tree.real(dir)}, ""))
+			l.errs = append(l.errs, wrong.at(position{open: l.tree.Real(dir)}, ""))
 		}
 		for _, name := range names {
 			path := filepath.Join(dir, name)
@@ -174,7 +178,7 @@ func isDropin(name string) bool {
 // mistaken warns of files that look as if somebody meant them to be read: those
 // called stem with another extension, or any where stem is empty.
 func (l *loader) mistaken(dir, stem string) {
-	names, _ := l.tree.list(dir)
+	names, _ := list(l.tree, dir)
 	for _, name := range names {
 		ext := filepath.Ext(name)
 		base := strings.TrimSuffix(name, ext)

@@ -1,0 +1,242 @@
+package tree
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+const (
+	// maxLinks is the kernel's own limit (MAXSYMLINKS).
+	maxLinks = 40
+
+	devNull = "/dev/null"
+)
+
+// What Read answers besides the errors of open(2) and read(2), EISDIR and ELOOP
+// among them.
+var (
+	// ErrTooLarge is a file that is longer than the limit of the read.
+	ErrTooLarge = errors.New("file too large")
+	// ErrNotRegular is a FIFO, a socket or a device, which a reader could wait for.
+	ErrNotRegular = errors.New("not a regular file")
+)
+
+// Tree is a file system below a root directory. The zero value is the running
+// system. All paths are absolute and as the host in the tree sees them.
+type Tree struct{ root string }
+
+// At gives the tree below root; empty and "/" are the running system.
+func At(root string) Tree {
+	if root = filepath.Clean(root); root == "/" || root == "." {
+		root = ""
+	}
+	return Tree{root}
+}
+
+// Live reports whether the tree is the running system.
+func (t Tree) Live() bool { return t.root == "" }
+
+// Root is the directory below which the tree is; empty for the running system.
+func (t Tree) Root() string { return t.root }
+
+// Real is where the host that ctkeeper runs on has the tree's path, its links not
+// resolved: for messages.
+func (t Tree) Real(path string) string {
+	if t.root == "" {
+		return path
+	}
+	return filepath.Join(t.root, path)
+}
+
+// Step is one look-up on the way to a file: the name in the directory.
+type Step struct{ Dir, Name string }
+
+// Resolve follows every symbolic link on the way to path. It returns the path
+// within the tree that remains, and each look-up on the way: a change of any of
+// them may lead elsewhere. What does not exist is taken as it is written. A loop
+// of links is ELOOP.
+func (t Tree) Resolve(path string) (string, []Step, error) {
+	if t.root == "" && !filepath.IsAbs(path) {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return "", nil, err
+		}
+		path = abs
+	}
+	var steps []Step
+	links, at, rest := 0, "/", strings.Split(path, "/")
+	for len(rest) > 0 {
+		name := rest[0]
+		rest = rest[1:]
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			at = filepath.Dir(at)
+			continue
+		}
+		steps = append(steps, Step{at, name})
+		next := filepath.Join(at, name)
+		target, err := os.Readlink(t.Real(next))
+		if err != nil { // not a link, or not there
+			at = next
+			continue
+		}
+		if links++; links > maxLinks {
+			return "", steps, syscall.ELOOP
+		}
+		if filepath.IsAbs(target) {
+			at = "/"
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	return at, steps, nil
+}
+
+// locate is the real place of path with all links resolved within the tree. On
+// the running system the kernel resolves them itself, magic links of /proc and
+// all.
+func (t Tree) locate(op, path string) (string, error) {
+	if t.root == "" {
+		return path, nil
+	}
+	end, _, err := t.Resolve(path)
+	if err != nil {
+		return "", &fs.PathError{Op: op, Path: path, Err: err}
+	}
+	return t.Real(end), nil
+}
+
+// IsNull reports whether path leads to /dev/null: systemd's and kmod's way to
+// mask a file.
+func (t Tree) IsNull(path string) bool {
+	end, _, err := t.Resolve(path)
+	return err == nil && end == devNull
+}
+
+// Read reads a file whole, at most limit bytes: a longer one is ErrTooLarge and
+// gives no data, a directory EISDIR, what is neither ErrNotRegular. Errors are
+// *fs.PathError with the tree's path.
+func (t Tree) Read(path string, limit int64) ([]byte, error) {
+	file, err := t.open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+	switch {
+	case err != nil:
+		return nil, within("read", path, err)
+	case int64(len(data)) > limit:
+		return nil, &fs.PathError{Op: "read", Path: path, Err: ErrTooLarge}
+	}
+	return data, nil
+}
+
+// Tail reads the last bytes of a file, at most limit: of a log. It begins after an
+// end of line where the file is longer. Errors are as Read's.
+func (t Tree) Tail(path string, limit int64) ([]byte, error) {
+	file, err := t.open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	info, err := file.Stat()
+	if err != nil {
+		return nil, within("stat", path, err)
+	}
+	skip := max(0, info.Size()-limit)
+	data, err := io.ReadAll(io.NewSectionReader(file, skip, limit))
+	if err != nil {
+		return nil, within("read", path, err)
+	}
+	if skip > 0 {
+		_, rest, _ := strings.Cut(string(data), "\n")
+		return []byte(rest), nil
+	}
+	return data, nil
+}
+
+func (t Tree) open(path string) (*os.File, error) {
+	real, err := t.locate("open", path)
+	if err != nil {
+		return nil, err
+	}
+	// Asked before it is opened: the opening of some devices does something.
+	info, err := os.Stat(real)
+	switch {
+	case err != nil:
+		return nil, within("open", path, err)
+	case info.IsDir():
+		return nil, &fs.PathError{Op: "read", Path: path, Err: syscall.EISDIR}
+	case !info.Mode().IsRegular():
+		return nil, &fs.PathError{Op: "read", Path: path, Err: ErrNotRegular}
+	}
+	file, err := os.OpenFile(real, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, within("open", path, err)
+	}
+	return file, nil
+}
+
+// List names what is in a directory, sorted. Errors are *fs.PathError with the
+// tree's path.
+func (t Tree) List(dir string) ([]string, error) {
+	real, err := t.locate("open", dir)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(real)
+	if err != nil {
+		return nil, within("open", dir, err)
+	}
+	names := make([]string, len(entries))
+	for i, entry := range entries {
+		names[i] = entry.Name()
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Stat is stat(2) within the tree.
+func (t Tree) Stat(path string) (fs.FileInfo, error) {
+	real, err := t.locate("stat", path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(real)
+	if err != nil {
+		return nil, within("stat", path, err)
+	}
+	return info, nil
+}
+
+// Exists reports whether path leads to something.
+func (t Tree) Exists(path string) bool {
+	_, err := t.Stat(path)
+	return err == nil
+}
+
+// Gone reports whether there is not even a link of that name.
+func (t Tree) Gone(path string) bool {
+	dir, err := t.locate("lstat", filepath.Dir(path))
+	if err != nil {
+		return false
+	}
+	_, err = os.Lstat(filepath.Join(dir, filepath.Base(path)))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// within gives an error the tree's path in place of the real one.
+func within(op, path string, err error) error {
+	if wrapped := (*fs.PathError)(nil); errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	return &fs.PathError{Op: op, Path: path, Err: err}
+}

@@ -1,0 +1,55 @@
+package tree
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Replace writes a file whole and atomically (rename(2)), with the mode whatever
+// the umask is, and makes the directories above it (0755). What was at path is
+// replaced, a symbolic link included; links in the directories above it resolve
+// within the tree. Errors are *fs.PathError with the tree's path.
+func (t Tree) Replace(path string, data []byte, mode fs.FileMode) (err error) {
+	dir, err := t.locate("open", filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return within("mkdir", filepath.Dir(path), err)
+	}
+	// A dot file, so that no reader of the directory takes it for a finished one.
+	file, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	if err != nil {
+		return within("create", path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = within("write", path, err)
+			_ = os.Remove(file.Name()) // the first error is the one to tell
+		}
+	}()
+	_, err = file.Write(data)
+	if err := errors.Join(err, file.Chmod(mode), file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), filepath.Join(dir, filepath.Base(path)))
+}
+
+// Remove removes a file, or a symbolic link and not what it leads to. It reports
+// whether there was one.
+func (t Tree) Remove(path string) (bool, error) {
+	dir, err := t.locate("remove", filepath.Dir(path))
+	if err != nil {
+		return false, err
+	}
+	err = os.Remove(filepath.Join(dir, filepath.Base(path)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, within("remove", path, err)
+	}
+	return true, nil
+}
