@@ -24,12 +24,19 @@ var mayImport = map[string][]string{
 	"sysfs":        {},
 	"systemd":      {},
 	"kmod":         {"tree"},
+	"distro":       {"tree"},
+	"klog":         {"tree"},
+	"firewall":     {"kmod", "tree"},
 	"config":       {"sysfs", "tree"},
 	"reconcile":    {"sysfs"},
-	"table":        {"kmod", "sysfs"},
-	"daemon":       {"config", "kmod", "reconcile", "sysfs", "systemd", "table"},
-	"view":         {"config", "daemon", "kmod", "reconcile", "sysfs", "table"},
-	"cmd/ctkeeper": {"config", "daemon", "systemd", "table", "view"},
+	"table":        {"kmod", "sysfs", "tree"},
+	"inventory":    {"kmod", "sysfs", "tree"},
+	"importer":     {"config", "inventory", "kmod", "sysfs", "tree"},
+	"persist":      {"config", "distro", "kmod", "sysfs", "tree"},
+	"doctor":       {"config", "distro", "firewall", "inventory", "klog", "kmod", "persist", "sysfs", "table", "tree"},
+	"daemon":       {"config", "kmod", "reconcile", "sysfs", "systemd", "table", "tree"},
+	"view":         {"config", "daemon", "doctor", "importer", "kmod", "persist", "reconcile", "sysfs", "table", "tree"},
+	"cmd/ctkeeper": {"config", "daemon", "doctor", "importer", "inventory", "kmod", "persist", "systemd", "table", "tree", "view"},
 }
 
 type goPackage struct {

@@ -1,0 +1,3 @@
+package doctor
+
+func moduleChecks() []check { return nil }

@@ -1,0 +1,3 @@
+package doctor
+
+func sizingChecks() []check { return nil }

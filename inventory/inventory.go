@@ -1,0 +1,88 @@
+package inventory
+
+import (
+	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/tree"
+)
+
+// Phase is when an assignment is made, in the order of a boot: within one phase
+// the order of Inventory.Assignments decides.
+type Phase int
+
+// The phases.
+const (
+	// AtLoad is when the module is loaded: modprobe.d and the kernel command line.
+	AtLoad Phase = iota
+	// AtBoot is systemd-sysctl.service, or the sysctl script of an older init.
+	AtBoot
+	// OnLoad is a udev rule for the module's add event, or a script that loads it.
+	OnLoad
+	// AtFirewall is whenever a firewall starts: ufw, iptables-config's
+	// IPTABLES_SYSCTL_LOAD_LIST, Shorewall.
+	AtFirewall
+	// AtProfile is whenever TuneD applies its profile.
+	AtProfile
+	// AtService is whenever a service starts: kube-proxy, k3s.
+	AtService
+)
+
+// String says when, for people: "when the module is loaded".
+func (p Phase) String() string { return "" }
+
+// Assignment is one place that gives a setting a value.
+type Assignment struct {
+	tree.Place
+	// Name is a setting's name in the catalogue or, where Parameter, that of a
+	// parameter of the module nf_conntrack.
+	Name      string
+	Parameter bool
+	// Key is the name as it stands there: "net.nf_conntrack_max".
+	Key string
+	// Value is as the kernel takes it; for kube-proxy what its rule comes to here.
+	Value string
+	// AtLeast is true where the tool only raises: kube-proxy.
+	AtLeast bool
+	// By is the tool that makes it so: systemd-sysctl, sysctl, modprobe, kernel, udev,
+	// sysconfig, tuned, ufw, iptables, shorewall, kube-proxy, k3s, rc.local.
+	By    string
+	Phase Phase
+	// Lost says why it has no effect, or is empty: "/etc/sysctl.d/99-x.conf:3 comes
+	// later", "hidden by /etc/sysctl.d/10-x.conf", "not the active profile".
+	Lost string
+	// Ours is true for files that ctkeeper's persist wrote.
+	Ours bool
+}
+
+// Switch is a setting of another tool that decides about the module or its values:
+// IPTABLES_MODULES_UNLOAD, CleanupModulesOnExit, AUTOHELPERS.
+type Switch struct {
+	tree.Place
+	// Tool is iptables, ip6tables, firewalld, shorewall, …
+	Tool string
+	Name string
+	// Value is as written; where Default, the tool's default, because no line
+	// gives one (Place is then the file that would).
+	Value   string
+	Default bool
+}
+
+// Inventory is what the host's files say.
+type Inventory struct {
+	// Assignments are sorted by phase, and within it by who comes first.
+	Assignments []Assignment
+	Switches    []Switch
+	// Modprobe is modprobe.d, which others ask about too.
+	Modprobe kmod.Modprobe
+	Troubles []tree.Trouble
+}
+
+// Read reads every place.
+func Read(t tree.Tree) Inventory { return Inventory{} }
+
+// Winner gives the assignment that a setting is left with at the end of a boot where the
+// module is there in time, and whether there is one. Parameters of the same name count
+// where nothing else gives a value.
+func (i Inventory) Winner(name string) (Assignment, bool) { return Assignment{}, false }
+
+// Switch finds a switch.
+func (i Inventory) Switch(tool, name string) (Switch, bool) { return Switch{}, false }

@@ -1,0 +1,7 @@
+// Package klog reads the kernel's log: /dev/kmsg where it may be read, else the
+// journal, else the log files of a disk or a collected tree. It reads and never
+// takes anything away.
+//
+// It stands beside event → observe → diff → apply → record: the log proves why
+// something did not work.
+package klog
