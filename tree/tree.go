@@ -235,7 +235,9 @@ func (t Tree) Gone(path string) bool {
 
 // within gives an error the tree's path in place of the real one.
 func within(op, path string, err error) error {
-	if wrapped := (*fs.PathError)(nil); errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
+		err = wrapped.Err
+	} else if wrapped, ok := errors.AsType[*os.LinkError](err); ok {
 		err = wrapped.Err
 	}
 	return &fs.PathError{Op: op, Path: path, Err: err}
