@@ -43,6 +43,14 @@ type Host struct {
 	Rules       firewall.Rules
 	Log         klog.Log
 	Figures     table.Figures
+	// Settings are the live values of the settings that this kernel has, by their
+	// names in the catalogue: lookAtSettings.
+	Settings map[string]string
+	// HelperModules are the conntrack helpers in the kernel: lookAtHelpers.
+	HelperModules []HelperModule
+	// ExpectationsBy counts the expectations of each helper; nil where they cannot be
+	// read.
+	ExpectationsBy map[string]int64
 	// Counters are /proc/net/stat/nf_conntrack, all processors added up, by column.
 	Counters map[string]uint64
 	// MemTotal is the host's RAM in bytes; 0 where it is not known.
