@@ -40,8 +40,9 @@ type Assignment struct {
 	Key string
 	// Value is as the kernel takes it; for kube-proxy what its rule comes to here.
 	Value string
-	// AtLeast is true where the tool only raises: kube-proxy.
-	AtLeast bool
+	// AtLeast is true where the tool only raises: kube-proxy, TuneD's ">". AtMost where
+	// it only lowers: TuneD's "<".
+	AtLeast, AtMost bool
 	// By is the tool that makes it so: systemd-sysctl, sysctl, modprobe, kernel, udev,
 	// sysconfig, tuned, ufw, iptables, shorewall, kube-proxy, k3s, rc.local.
 	By    string
@@ -49,6 +50,9 @@ type Assignment struct {
 	// Lost says why it has no effect, or is empty: "/etc/sysctl.d/99-x.conf:3 comes
 	// later", "hidden by /etc/sysctl.d/10-x.conf", "not the active profile".
 	Lost string
+	// TooEarly is true for a sysctl that is written at boot before anything loads the
+	// module, and not again when something does: systemd-sysctl finds no such key.
+	TooEarly bool
 	// Ours is true for files that ctkeeper's persist wrote.
 	Ours bool
 }
@@ -71,6 +75,11 @@ type Inventory struct {
 	// Assignments are sorted by phase, and within it by who comes first.
 	Assignments []Assignment
 	Switches    []Switch
+	// LoadedAtBoot are the lines that load the module, or one that needs it, before the
+	// sysctl settings are applied.
+	LoadedAtBoot []tree.Place
+	// Systemd is true where the host boots with systemd.
+	Systemd bool
 	// Modprobe is modprobe.d, which others ask about too.
 	Modprobe kmod.Modprobe
 	Troubles []tree.Trouble
