@@ -1,6 +1,10 @@
 package doctor
 
-import "github.com/ctkeeper/ctkeeper/tree"
+import (
+	"slices"
+
+	"github.com/ctkeeper/ctkeeper/tree"
+)
 
 // Severity says what a finding means for the host.
 type Severity string
@@ -23,6 +27,11 @@ type Evidence struct {
 	tree.Place
 	// Text is the line, the value read, or the kernel's message.
 	Text string `json:"text"`
+}
+
+// seen makes evidence of what a place says.
+func seen(file string, line int, text string) Evidence {
+	return Evidence{tree.Place{File: file, Line: line}, text}
 }
 
 // Finding is one thing that is wrong or worth knowing.
@@ -52,3 +61,6 @@ type Report struct {
 	// NotLooked says what could not be looked at, and why.
 	NotLooked []Evidence `json:"not_looked"`
 }
+
+// rank orders severities, the worst first.
+func rank(s Severity) int { return slices.Index([]Severity{Error, Warning, Info}, s) }

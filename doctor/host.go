@@ -10,6 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/inventory"
 	"github.com/ctkeeper/ctkeeper/klog"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 	"github.com/ctkeeper/ctkeeper/tree"
 )
@@ -28,13 +29,18 @@ type Options struct {
 
 // Host is one picture of a host: all that the checks know.
 type Host struct {
-	Tree    tree.Tree
-	Distro  distro.Distribution
+	Tree   tree.Tree
+	Distro distro.Distribution
+	// Release is the running kernel's, or "".
 	Release string
+	// Offline is true for a disk: nothing runs on it, /proc is empty.
+	Offline bool
 	// Installed are the kernel releases with modules on the disk.
 	Installed []string
-	Module    kmod.Module
-	// Index is that of the running release; IndexErr why there is none.
+	// Module has no State where Offline.
+	Module kmod.Module
+	// Index is that of the running release, or of the newest one where none runs;
+	// IndexErr why there is none.
 	Index       kmod.Index
 	IndexErr    error
 	CommandLine kmod.CommandLine
@@ -43,15 +49,8 @@ type Host struct {
 	Rules       firewall.Rules
 	Log         klog.Log
 	Figures     table.Figures
-	// Settings are the live values of the settings that this kernel has, by their
-	// names in the catalogue: lookAtSettings.
-	Settings map[string]string
-	// HelperModules are the conntrack helpers in the kernel: lookAtHelpers.
-	HelperModules []HelperModule
-	// ExpectationsBy counts the expectations of each helper; nil where they cannot be
-	// read.
-	ExpectationsBy map[string]int64
-	// Counters are /proc/net/stat/nf_conntrack, all processors added up, by column.
+	// Counters are /proc/net/stat/nf_conntrack, all processors added up, by column;
+	// entries, which the line of each processor repeats, counts once.
 	Counters map[string]uint64
 	// MemTotal is the host's RAM in bytes; 0 where it is not known.
 	MemTotal int64
@@ -59,6 +58,13 @@ type Host struct {
 	Config    *config.Config
 	ConfigErr error
 	Place     Place
+	// Kernels are the releases that the module is judged for: the running one, or
+	// each that is installed where none runs.
+	Kernels []Kernel
+	// Guards decide which module files the kernel takes.
+	Guards Guards
+	// NotLooked says what could not be looked at, and why.
+	NotLooked []Evidence
 }
 
 // Place is where ctkeeper itself stands on this host.
@@ -90,5 +96,49 @@ func checks() []check {
 	return all
 }
 
-// Examine looks at a host once. The error is ErrNothing where there is nothing to look at.
-func Examine(ctx context.Context, opts Options) (Report, error) { return Report{}, nil }
+// want finds what the configuration asks of a setting; false where it was refused.
+func (h *Host) want(name string) (sysfs.Want, bool) {
+	if h.Config == nil {
+		return sysfs.Want{}, false
+	}
+	return h.Config.Want(name)
+}
+
+// parameter finds what the configuration asks of the module at load.
+func (h *Host) parameter(name string) (config.Parameter, bool) {
+	if h.Config != nil {
+		for _, p := range h.Config.Module.Parameters {
+			if p.Name == name {
+				return p, true
+			}
+		}
+	}
+	return config.Parameter{}, false
+}
+
+// loaded reports whether a module's code is in the kernel, by /proc/modules or as
+// part of the image. nf_conntrack itself goes by h.Module.
+func (h *Host) loaded(name string) bool {
+	if name == kmod.Conntrack {
+		return h.Module.State == kmod.Loaded || h.Module.State == kmod.BuiltIn
+	}
+	for _, m := range h.Modules {
+		if m.Name == name {
+			return true
+		}
+	}
+	return h.Index.BuiltIn[name]
+}
+
+// logged gives the kernel's messages that the function takes, the last few of them,
+// as evidence.
+func (h *Host) logged(match func(text string) bool) []Evidence {
+	const most = 3 // proof enough: a full table logs without end
+	var found []Evidence
+	for _, m := range h.Log.Messages {
+		if match(m.Text) {
+			found = append(found, Evidence{m.Source, m.Text})
+		}
+	}
+	return found[max(0, len(found)-most):]
+}
