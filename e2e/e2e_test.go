@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -36,10 +37,7 @@ const reserve = 20 * time.Second
 // TestE2E boots one machine and reports every scenario as a subtest. A scenario
 // that was to run and did not report has failed; so has one that skipped.
 func TestE2E(t *testing.T) {
-	kernel := os.Getenv("KERNEL")
-	if kernel == "" {
-		kernel = "6.1"
-	}
+	kernel := kernelName()
 	machine, err := rig.Prepare(kernel)
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +45,22 @@ func TestE2E(t *testing.T) {
 	t.Logf("kernel %s: Debian %s", kernel, machine.Kernel.Version)
 	dir := t.TempDir()
 	guest, expected := guestWithScenarios(t, dir)
+	guest.Trees[machine.Kernel.Archive] = rig.ArchiveDir
 	run(t, machine, guest, expected)
+}
+
+// kernelName is the kernel that was asked for.
+func kernelName() string {
+	if kernel := os.Getenv("KERNEL"); kernel != "" {
+		return kernel
+	}
+	return "6.1"
+}
+
+// skipped reports whether CTKEEPER_E2E_RUN leaves a scenario out.
+func skipped(name string) bool {
+	matches, err := regexp.MatchString(os.Getenv("CTKEEPER_E2E_RUN"), name)
+	return err == nil && !matches
 }
 
 func run(t *testing.T, machine *rig.Machine, guest rig.Guest, expected []string) {
@@ -133,6 +146,7 @@ func guestWithScenarios(t *testing.T, dir string) (rig.Guest, []string) {
 		Files: map[string]string{
 			"/etc/ctkeeper/ctkeeper.yaml":     bootConfig,
 			"/etc/sysctl.d/70-conntrack.conf": bootSysctl,
+			"/etc/apt/sources.list":           rig.AptSource,
 		},
 		Program: program,
 		Args:    arguments(pattern),

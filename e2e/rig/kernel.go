@@ -26,7 +26,7 @@ var moduleFolders = []string{
 	"kernel/drivers/net/dummy", "kernel/drivers/net/veth", "kernel/drivers/net/ifb", "kernel/drivers/net/net_failover",
 }
 
-const kernelRecipe = "2 newc uncompressed depmod-of-root"
+const kernelRecipe = "3 newc uncompressed depmod-of-root package"
 
 // A Kernel is a bootable image and its modules as an archive.
 type Kernel struct {
@@ -34,6 +34,9 @@ type Kernel struct {
 	Version string // of the package
 	Image   string
 	Modules string
+	// Archive is a directory with the package that the conntrack modules come from,
+	// for ArchiveDir.
+	Archive string
 }
 
 // PrepareKernel fetches and unpacks a kernel, or takes it from the cache.
@@ -50,11 +53,11 @@ func PrepareKernel(c Cache, name string, root Root) (Kernel, error) {
 	if err != nil {
 		return Kernel{}, err
 	}
-	recipe := kernelRecipe + strings.Join(moduleFolders, " ")
+	recipe := kernelRecipe + strings.Join(moduleFolders, " ") + strings.Join(packaged, " ") + depmodScript
 	dir, err := c.Entry("kernel-"+name, meta["Version"], recipe, func(dir string) error {
 		return buildKernel(s, meta, dir, root)
 	})
-	return Kernel{name, meta["Version"], filepath.Join(dir, "vmlinuz"), filepath.Join(dir, "modules.cpio")}, err
+	return Kernel{name, meta["Version"], filepath.Join(dir, "vmlinuz"), filepath.Join(dir, "modules.cpio"), filepath.Join(dir, "archive")}, err
 }
 
 func buildKernel(s *suite, meta map[string]string, dir string, root Root) error {
@@ -76,6 +79,9 @@ func buildKernel(s *suite, meta map[string]string, dir string, root Root) error 
 		if _, err := output("dpkg-deb", "-x", deb, tree); err != nil {
 			return err
 		}
+	}
+	if err := repack(debs, filepath.Join(dir, "archive")); err != nil {
+		return err
 	}
 	if err := kernelImage(tree, filepath.Join(dir, "vmlinuz")); err != nil {
 		return err

@@ -1,0 +1,146 @@
+//go:build guest
+
+package scenarios
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// persisted asks for values that have to be there before the daemon is.
+const persisted = usual + `module:
+  load: true
+  parameters:
+    expect_hashsize: 2048
+`
+
+// bootFiles are what persist owns.
+func bootFiles(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, pattern := range []string{"/etc/modprobe.d/ctkeeper.conf", "/etc/modules-load.d/ctkeeper.conf", "/etc/udev/rules.d/*ctkeeper*", "/etc/sysctl.d/*ctkeeper*"} {
+		paths, _ := filepath.Glob(pattern)
+		for _, path := range paths {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[path] = string(content)
+		}
+	}
+	return found
+}
+
+// TestPersistedBoot: what the unit wrote has the next boot come up right before
+// the daemon runs.
+func TestPersistedBoot(t *testing.T) {
+	keep(t, persisted)
+	inForce(t, prompt, usualValues)
+	if len(bootFiles(t)) != 2 {
+		t.Fatalf("the unit's start wrote %v", bootFiles(t))
+	}
+	run(t, "systemctl", "stop", unit)
+	unload(t)
+	run(t, "systemctl", "restart", "systemd-modules-load.service")
+	for name, want := range map[string]string{"hashsize": "100352", "expect_hashsize": "2048"} {
+		if got := parameter(t, name); got != want {
+			t.Errorf("%s is %s without the daemon, want %s", name, got, want)
+		}
+	}
+	if got := read("expect_max"); got != "8192" {
+		t.Errorf("expect_max is %s without the daemon, want 8192", got)
+	}
+	run(t, "ctkeeper", "persist", "--remove")
+	if left := bootFiles(t); len(left) != 0 {
+		t.Errorf("persist --remove left %v", left)
+	}
+}
+
+// TestPersistUdev: the net for a host where the daemon does not run.
+func TestPersistUdev(t *testing.T) {
+	fresh(t)
+	put(t, mainFile, usual)
+	run(t, "ctkeeper", "persist", "--udev")
+	run(t, "udevadm", "control", "--reload")
+	run(t, "modprobe", "nf_conntrack")
+	inForce(t, prompt*2, usualValues)
+}
+
+// TestPersistReload: a changed configuration reaches the boot files with a reload,
+// a broken one does not.
+func TestPersistReload(t *testing.T) {
+	keep(t, persisted)
+	put(t, mainFile, strings.Replace(persisted, "expect_hashsize: 2048", "expect_hashsize: 4096", 1))
+	run(t, "systemctl", "reload", unit)
+	before := bootFiles(t)
+	if !strings.Contains(before["/etc/modprobe.d/ctkeeper.conf"], "expect_hashsize=4096") {
+		t.Errorf("after the reload: %v", before)
+	}
+	put(t, mainFile, "settings: {max: nonsense}\n")
+	if _, code := try(t, "systemctl", "reload", unit); code == 0 {
+		t.Error("a reload of a broken configuration succeeds")
+	}
+	if after := bootFiles(t); after["/etc/modprobe.d/ctkeeper.conf"] != before["/etc/modprobe.d/ctkeeper.conf"] {
+		t.Errorf("a broken configuration changed the boot files: %v", after)
+	}
+}
+
+// TestNeedsReload: expect_hashsize can only be had by loading the module anew,
+// which is said, with what holds it, and not done.
+func TestNeedsReload(t *testing.T) {
+	keepLoaded(t)
+	run(t, "iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT")
+	put(t, mainFile, persisted)
+	run(t, "systemctl", "reload", unit)
+	before := parameter(t, "expect_hashsize")
+	for _, command := range []string{"status", "diff"} {
+		out, code := stdout(t, "ctkeeper", command, "-o", "json")
+		var doc struct {
+			Module struct {
+				Parameters []struct {
+					Name, Want, Now, State string
+					HeldBy                 []string `json:"held_by"`
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(out), &doc); err != nil {
+			t.Fatal(err)
+		}
+		held := ""
+		for _, p := range doc.Module.Parameters {
+			if p.Name == "expect_hashsize" && p.Want == "2048" && p.Now == before && p.State == "reload" {
+				held = strings.Join(p.HeldBy, " ")
+			}
+		}
+		if code != 1 || !strings.Contains(held, "xt_conntrack") {
+			t.Errorf("%s: exit status %d, held by %q\n%s", command, code, held, out)
+		}
+	}
+	if got := parameter(t, "expect_hashsize"); got != before {
+		t.Errorf("expect_hashsize went from %s to %s: somebody reloaded the module", before, got)
+	}
+}
+
+// TestImport: what the host's own files brought about is taken over, and nothing
+// differs then.
+func TestImport(t *testing.T) {
+	fresh(t)
+	put(t, modprobeD, "options nf_conntrack hashsize=10000 expect_hashsize=2000\n")
+	put(t, "/etc/sysctl.d/60-conntrack.conf", "net.netfilter.nf_conntrack_max = 120000\nnet.netfilter.nf_conntrack_tcp_timeout_established = 7200\n")
+	put(t, "/etc/sysctl.d/90-conntrack.conf", "net.nf_conntrack_max = 150000\n")
+	run(t, "modprobe", "nf_conntrack")
+	run(t, "systemctl", "restart", "systemd-sysctl.service")
+	out := run(t, "ctkeeper", "import", "--write")
+	t.Logf("%s", out)
+	for _, says := range []string{"max: 150000", "/etc/sysctl.d/90-conntrack.conf:1", "/etc/sysctl.d/60-conntrack.conf:1", "hashsize: 10000", "expect_hashsize: 2000", "tcp_timeout_established: 7200"} {
+		if !strings.Contains(out, says) {
+			t.Errorf("import does not say %q", says)
+		}
+	}
+	if out, code := try(t, "ctkeeper", "diff"); code != 0 {
+		t.Errorf("diff after import: exit status %d\n%s", code, out)
+	}
+}
