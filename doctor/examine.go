@@ -69,7 +69,7 @@ func look(ctx context.Context, t tree.Tree, opts Options) *Host {
 		h.blind("/proc", errors.New("empty: nothing runs here, so that the state of the module, the command line and the values in force are not known"))
 	} else {
 		h.Module = kmod.Look(t.Root(), kmod.Conntrack)
-		h.Figures = table.Read(t.Root())
+		h.Figures, h.Settings, h.HelperModules = table.Read(t.Root()), lookAtSettings(t), lookAtHelpers(t)
 		h.lookAtRunning()
 	}
 	h.Inventory = inventory.Read(t)

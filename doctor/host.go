@@ -49,6 +49,14 @@ type Host struct {
 	Rules       firewall.Rules
 	Log         klog.Log
 	Figures     table.Figures
+	// Settings are the live values of the settings that this kernel has, by their
+	// names in the catalogue: lookAtSettings.
+	Settings map[string]string
+	// HelperModules are the conntrack helpers in the kernel: lookAtHelpers.
+	HelperModules []HelperModule
+	// ExpectationsBy counts the expectations of each helper; nil where they cannot be
+	// read.
+	ExpectationsBy map[string]int64
 	// Counters are /proc/net/stat/nf_conntrack, all processors added up, by column;
 	// entries, which the line of each processor repeats, counts once.
 	Counters map[string]uint64
