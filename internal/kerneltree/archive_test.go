@@ -1,0 +1,70 @@
+package kerneltree
+
+import (
+	"debug/elf"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestUnpack(t *testing.T) {
+	root := t.TempDir()
+	archive := filepath.Join(t.TempDir(), "host.txtar")
+	text := "What is wrong here.\n" +
+		"-- etc/one.conf --\na\nb\n" +
+		"-- LINKS --\netc/link.conf -> one.conf\n" +
+		"-- DIRS --\nvar/empty\n" +
+		"-- MODES --\n0600 etc/one.conf\n" +
+		"-- SYSCTLS --\nnet.netfilter.nf_conntrack_max = 65536\n" +
+		"-- proc/net/nf_conntrack_expect.times-3 --\n{n} sip\n" +
+		"-- lib/modules/6.1/a.ko.modinfo --\nlicense=GPL\n\nparm=b:What b is.\n"
+	if err := os.WriteFile(archive, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	Unpack(t, root, archive)
+	got := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		name, _ := filepath.Rel(root, path)
+		info, _ := os.Lstat(path)
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir():
+			got[name] = "directory"
+		case info.Mode()&fs.ModeSymlink != 0:
+			got[name], err = os.Readlink(path)
+		case filepath.Ext(name) == ".ko":
+			var file *elf.File
+			if file, err = elf.Open(path); err == nil {
+				var data []byte
+				data, err = file.Section(".modinfo").Data()
+				got[name] = string(data)
+				_ = file.Close()
+			}
+		default:
+			var data []byte
+			data, err = os.ReadFile(path)
+			got[name] = info.Mode().String() + " " + string(data)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		".": "directory", "etc": "directory", "var": "directory", "var/empty": "directory",
+		"lib": "directory", "lib/modules": "directory", "lib/modules/6.1": "directory",
+		"proc": "directory", "proc/net": "directory", "proc/sys": "directory", "proc/sys/net": "directory", "proc/sys/net/netfilter": "directory",
+		"etc/one.conf":  "-rw------- a\nb\n",
+		"etc/link.conf": "one.conf",
+		"proc/sys/net/netfilter/nf_conntrack_max": "-rw-r--r-- 65536\n",
+		"proc/net/nf_conntrack_expect":            "-rw-r--r-- 1 sip\n2 sip\n3 sip\n",
+		"lib/modules/6.1/a.ko":                    "license=GPL\x00parm=b:What b is.\x00",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("tree (-want +got):\n%s", diff)
+	}
+}
