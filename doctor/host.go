@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/distro"
@@ -90,6 +91,14 @@ type Place struct {
 	Running            *bool
 	// Overrides are the drop-ins and copies that change the unit.
 	Overrides []Evidence
+	// Masked is true for a unit that is a link to /dev/null.
+	Masked bool
+	// Container is how a container was told ("/run/systemd/container: docker"); no
+	// text where there is none.
+	Container Evidence
+	// Configured is when a file of the configuration was last written; the zero time
+	// where there is none.
+	Configured time.Time
 }
 
 // check is one question to the picture.
