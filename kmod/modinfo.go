@@ -1,12 +1,39 @@
 package kmod
 
-import "github.com/ctkeeper/ctkeeper/tree"
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
 
-// Info is the .modinfo section of a module's file (MODULE_INFO of
-// include/linux/moduleparam.h).
+	"github.com/ctkeeper/ctkeeper/tree"
+)
+
+const (
+	// maxModule is the longest module's file that is read, packed and unpacked, in bytes.
+	maxModule = 64 << 20
+	// signatureMarker is MODULE_SIG_STRING of include/linux/module_signature.h.
+	signatureMarker = "~Module signature appended~\n"
+	// parameterSymbol begins the name of the symbol that every parameter has
+	// (__module_param_call of include/linux/moduleparam.h).
+	parameterSymbol = "__param_str_"
+	// maxSectionName is above the length of the names that are looked for, in bytes.
+	maxSectionName = 32
+)
+
+// ErrNotModule is a file that is no kernel module.
+var ErrNotModule = errors.New("not a kernel module")
+
+// Info is what a module's file says of itself: its .modinfo section (MODULE_INFO of
+// include/linux/moduleparam.h) and the symbols of its parameters.
 type Info struct {
-	// Parameters has each parameter's type by name, from parmtype; "" where a
-	// parm has no type.
+	// Parameters has each parameter's type by name, from parmtype; "" where it has
+	// none. Those of module_param_call, hashsize among them, are not in .modinfo: they
+	// are known by their symbols, and a module that is stripped of those hides them.
 	Parameters map[string]string
 	Depends    []string
 	Vermagic   string
@@ -15,10 +42,156 @@ type Info struct {
 }
 
 // ReadInfo reads a module's file: .ko, .ko.gz, .ko.xz or .ko.zst. Unpacked it may
-// be 64 MiB at most.
-func ReadInfo(t tree.Tree, path string) (Info, error) { return Info{}, nil }
+// be 64 MiB at most, or it is tree.ErrTooLarge; a file that is something else, or
+// damaged, is ErrNotModule.
+func ReadInfo(t tree.Tree, path string) (Info, error) {
+	packed, err := t.Read(path, maxModule)
+	if err != nil {
+		return Info{}, err
+	}
+	info, err := ParseInfo(packed)
+	if err != nil {
+		return Info{}, fmt.Errorf("cannot read module %s: %w", path, err)
+	}
+	return info, nil
+}
+
+// ParseInfo reads the contents of a module's file, which may be packed.
+func ParseInfo(packed []byte) (Info, error) {
+	file, err := unpack(packed)
+	if err != nil {
+		return Info{}, err
+	}
+	found, err := sections(file, ".modinfo", ".strtab")
+	if err != nil {
+		return Info{}, err
+	}
+	if found[".modinfo"] == nil {
+		return Info{}, fmt.Errorf("%w: no .modinfo section", ErrNotModule)
+	}
+	info := Info{Parameters: map[string]string{}, Signed: bytes.HasSuffix(file, []byte(signatureMarker))}
+	info.read(string(found[".modinfo"]))
+	for symbol := range strings.SplitSeq(string(found[".strtab"]), "\x00") {
+		if name, ok := strings.CutPrefix(symbol, parameterSymbol); ok && name != "" {
+			info.Parameters[name] = info.Parameters[name] // with its type, if it has one
+		}
+	}
+	return info, nil
+}
+
+// read takes the section's entries, each ended by NUL.
+func (info *Info) read(text string) {
+	for entry := range strings.SplitSeq(text, "\x00") {
+		key, value, _ := strings.Cut(entry, "=")
+		switch key {
+		case "parm", "parmtype":
+			name, kind, _ := strings.Cut(value, ":")
+			if key == "parm" {
+				kind = info.Parameters[name]
+			}
+			info.Parameters[name] = kind
+		case "depends":
+			for name := range strings.SplitSeq(value, ",") {
+				if name != "" {
+					info.Depends = append(info.Depends, underscores(name))
+				}
+			}
+		case "vermagic":
+			info.Vermagic = strings.TrimSpace(value)
+		}
+	}
+}
+
+// sections finds sections of an ELF file (elf(5)) by name. debug/elf itself would
+// unpack a section that calls itself packed, to any length.
+func sections(file []byte, wanted ...string) (map[string][]byte, error) {
+	if len(file) < elf.EI_NIDENT || string(file[:len(elf.ELFMAG)]) != elf.ELFMAG {
+		return nil, ErrNotModule
+	}
+	var order binary.ByteOrder = binary.LittleEndian
+	if elf.Data(file[elf.EI_DATA]) == elf.ELFDATA2MSB {
+		order = binary.BigEndian
+	}
+	wide := elf.Class(file[elf.EI_CLASS]) == elf.ELFCLASS64
+	header, ok := readHeader(file, order, wide)
+	if !ok || header.Shoff > uint64(len(file)) {
+		return nil, fmt.Errorf("%w: damaged", ErrNotModule)
+	}
+	section := func(i uint16) (s elf.Section64, data []byte) {
+		at := header.Shoff + uint64(i)*uint64(header.Shentsize)
+		if at > uint64(len(file)) {
+			return s, nil
+		}
+		s, ok := readSection(file[at:], order, wide)
+		if !ok || s.Type == uint32(elf.SHT_NOBITS) || s.Off > uint64(len(file)) || s.Size > uint64(len(file))-s.Off {
+			return s, nil
+		}
+		return s, file[s.Off : s.Off+s.Size]
+	}
+	_, names := section(header.Shstrndx)
+	found := map[string][]byte{}
+	for i := range header.Shnum {
+		s, data := section(i)
+		if uint64(s.Name) >= uint64(len(names)) {
+			continue
+		}
+		name, _, _ := bytes.Cut(names[s.Name:min(uint64(len(names)), uint64(s.Name)+maxSectionName)], []byte{0})
+		if slices.Contains(wanted, string(name)) && data != nil {
+			found[string(name)] = data
+		}
+	}
+	return found, nil
+}
+
+func readHeader(file []byte, order binary.ByteOrder, wide bool) (elf.Header64, bool) {
+	if wide {
+		var h elf.Header64
+		_, err := binary.Decode(file, order, &h)
+		return h, err == nil
+	}
+	var h elf.Header32
+	_, err := binary.Decode(file, order, &h)
+	return elf.Header64{Shoff: uint64(h.Shoff), Shentsize: h.Shentsize, Shnum: h.Shnum, Shstrndx: h.Shstrndx}, err == nil
+}
+
+func readSection(file []byte, order binary.ByteOrder, wide bool) (elf.Section64, bool) {
+	if wide {
+		var s elf.Section64
+		_, err := binary.Decode(file, order, &s)
+		return s, err == nil
+	}
+	var s elf.Section32
+	_, err := binary.Decode(file, order, &s)
+	return elf.Section64{Name: s.Name, Type: s.Type, Off: uint64(s.Off), Size: uint64(s.Size)}, err == nil
+}
 
 // Parameters names the parameters that a module of this host has: of the loaded one
 // in /sys/module, else of the file for the running kernel, and where it was read. Nil
 // where neither can be read.
-func Parameters(t tree.Tree, module string) (names map[string]bool, from string) { return nil, "" }
+func Parameters(t tree.Tree, module string) (names map[string]bool, from string) {
+	module = underscores(module)
+	names = map[string]bool{}
+	dir := path.Join(sysModule, module, "parameters")
+	if list, err := t.List(dir); err == nil {
+		for _, name := range list {
+			names[name] = true
+		}
+		return names, dir
+	}
+	release, err := Release(t)
+	if err != nil {
+		return nil, ""
+	}
+	x, err := ReadIndex(t, release)
+	if err != nil || x.Path(module) == "" {
+		return nil, ""
+	}
+	info, err := ReadInfo(t, x.Path(module))
+	if err != nil {
+		return nil, ""
+	}
+	for name := range info.Parameters {
+		names[name] = true
+	}
+	return names, x.Path(module)
+}

@@ -1,22 +1,57 @@
 package kmod
 
-import "github.com/ctkeeper/ctkeeper/tree"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/ctkeeper/ctkeeper/tree"
+)
+
+const (
+	// modprobeConf is read by module-init-tools alone.
+	modprobeConf = "/etc/modprobe.conf"
+	// maxModprobe is the longest file of modprobe.d that is read, in bytes.
+	maxModprobe = 1 << 20
+	// maxTroubles is how many lines of one file are complained of.
+	maxTroubles = 10
+)
+
+// What is wrong with a file as a whole, besides the errors of tree.Read.
+var (
+	// ErrBinary is a file with NUL bytes in it.
+	ErrBinary = errors.New("binary file")
+	// ErrCarriageReturn is a file with the line ends of another system: modprobe(8) takes
+	// the carriage return for a part of the last word, and so no module has the name.
+	ErrCarriageReturn = errors.New("line ends in a carriage return, which modprobe takes for a part of the last word")
+	// ErrNotRead is /etc/modprobe.conf on a host with kmod.
+	ErrNotRead = errors.New("kmod does not read this file: it belongs in /etc/modprobe.d")
+)
 
 // Directive is one line of modprobe.d(5), continuation lines joined.
 type Directive struct {
+	// Place has the first of the lines that were joined.
 	tree.Place
 	// Kind is alias, blacklist, install, options, remove, softdep or weakdep.
 	Kind string
 	// Module is the module's name with underscores, as the kernel has it; of an
-	// alias the module that it leads to.
+	// alias the module that it leads to. In install, remove, softdep and weakdep
+	// it may be a pattern of fnmatch(3).
 	Module string
-	// Args is the rest of the line.
+	// Args is the rest of the line; of an alias the name that it gives.
 	Args string
 }
 
 // Option is one module parameter that modprobe.d or the kernel command line gives.
 type Option struct {
 	tree.Place
+	// Name has underscores: the kernel takes "-" for the same (parameq).
 	Name string
 	// Value is empty and Bare true for a name without "=".
 	Value string
@@ -37,14 +72,186 @@ type Modprobe struct {
 // and /lib, sorted together by file name, a file in an earlier directory hiding
 // one of the same name; and /etc/modprobe.conf, which module-init-tools of old
 // systems reads.
-func ReadModprobe(t tree.Tree) Modprobe { return Modprobe{} }
+func ReadModprobe(t tree.Tree) Modprobe {
+	m := Modprobe{Hidden: map[string]string{}}
+	m.readOld(t)
+	first := map[string]string{} // by file name
+	for _, dir := range modprobeDirs(t) {
+		names, err := t.List(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			m.trouble(dir, err)
+		}
+		for _, name := range names {
+			file := path.Join(dir, name)
+			if !isModprobeFile(name) {
+				continue
+			}
+			// A directory is passed over, and hides nothing (conf_files_filter_out).
+			if info, err := t.Stat(file); err == nil && info.IsDir() {
+				m.trouble(file, &fs.PathError{Op: "read", Path: file, Err: syscall.EISDIR})
+				continue
+			}
+			if other, taken := first[name]; taken {
+				m.Hidden[file] = other
+				continue
+			}
+			first[name] = file
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(first)) {
+		if file := first[name]; !t.IsNull(file) {
+			m.read(t, file)
+		}
+	}
+	return m
+}
 
-// ParseModprobe reads the text of one file.
-func ParseModprobe(file string, text []byte) ([]Directive, []tree.Trouble) { return nil, nil }
+// modprobeDirs are the directories that libkmod reads, those left out that are
+// one with an earlier: /lib is a link to /usr/lib on most hosts.
+func modprobeDirs(t tree.Tree) []string {
+	var dirs []string
+	seen := map[string]bool{}
+	for _, dir := range []string{
+		"/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d",
+	} {
+		end, _, err := t.Resolve(dir)
+		if err == nil && seen[end] {
+			continue
+		}
+		seen[end] = true
+		dirs = append(dirs, dir)
+	}
+	return dirs
+}
 
-// Of gives the directives of one kind for a module.
-func (m Modprobe) Of(kind, module string) []Directive { return nil }
+// isModprobeFile holds a name to conf_files_filter_out of libkmod.
+func isModprobeFile(name string) bool {
+	return len(name) >= 6 && name[0] != '.' && (strings.HasSuffix(name, ".conf") || strings.HasSuffix(name, ".alias"))
+}
+
+func (m *Modprobe) readOld(t tree.Tree) {
+	switch {
+	case t.Gone(modprobeConf):
+	case t.Exists("/usr/bin/kmod") || t.Exists("/bin/kmod"):
+		m.trouble(modprobeConf, ErrNotRead)
+	default:
+		m.read(t, modprobeConf)
+	}
+}
+
+func (m *Modprobe) read(t tree.Tree, file string) {
+	text, err := t.Read(file, maxModprobe)
+	if err != nil {
+		m.trouble(file, err)
+		return
+	}
+	directives, troubles := ParseModprobe(file, text)
+	m.Files = append(m.Files, file)
+	m.Directives = append(m.Directives, directives...)
+	m.Troubles = append(m.Troubles, troubles...)
+}
+
+func (m *Modprobe) trouble(file string, err error) {
+	m.Troubles = append(m.Troubles, trouble(file, 0, err))
+}
+
+// trouble leaves the path out of an error: the place has it.
+func trouble(file string, line int, err error) tree.Trouble {
+	if wrapped := (*fs.PathError)(nil); errors.As(err, &wrapped) && wrapped.Path == file {
+		err = fmt.Errorf("cannot %s: %w", wrapped.Op, wrapped.Err)
+	}
+	return tree.Trouble{Place: tree.Place{File: file, Line: line}, Err: err}
+}
+
+// ParseModprobe reads the text of one file, as libkmod does (kmod_config_parse).
+func ParseModprobe(file string, text []byte) ([]Directive, []tree.Trouble) {
+	if bytes.IndexByte(text, 0) >= 0 {
+		return nil, []tree.Trouble{trouble(file, 0, ErrBinary)}
+	}
+	var directives []Directive
+	var troubles complaints
+	returns := false
+	for line, words := range wrapped(text) {
+		d, err := parseDirective(words)
+		switch {
+		case err != nil:
+			troubles.add(file, line, err)
+		case d.Kind != "":
+			d.Place = tree.Place{File: file, Line: line}
+			directives = append(directives, d)
+		}
+		if strings.HasSuffix(words, "\r") && !returns {
+			returns = true // one complaint is enough for all its lines
+			troubles.add(file, line, ErrCarriageReturn)
+		}
+	}
+	return directives, troubles.list(file)
+}
+
+// parseDirective reads a joined line. A comment or an empty line gives no Kind.
+func parseDirective(line string) (Directive, error) {
+	kind, rest := word(line)
+	if kind == "" || kind == "\r" || kind[0] == '#' {
+		return Directive{}, nil
+	}
+	name, rest := word(rest)
+	d := Directive{Kind: kind, Module: underscores(name), Args: strings.Trim(rest, " \t\r")}
+	switch kind {
+	case "blacklist":
+		d.Args = ""
+		if name == "" {
+			return Directive{}, errors.New("blacklist names no module")
+		}
+	case "alias":
+		d.Args = d.Module
+		module, _ := word(rest)
+		d.Module = underscores(module)
+		if module == "" {
+			return Directive{}, errors.New("alias needs a name and a module")
+		}
+	case "options", "install", "remove", "softdep", "weakdep":
+		if name == "" || d.Args == "" {
+			return Directive{}, fmt.Errorf("%s needs a module and something for it", kind)
+		}
+	case "include", "config":
+		return Directive{}, fmt.Errorf("%s is no longer read by modprobe", kind)
+	default:
+		return Directive{}, fmt.Errorf("unknown directive %.40q", kind)
+	}
+	return d, nil
+}
+
+// Of gives the directives of one kind for a module, in order. Of install, remove,
+// softdep and weakdep modprobe(8) heeds the first alone.
+func (m Modprobe) Of(kind, module string) []Directive {
+	var of []Directive
+	for _, d := range m.Directives {
+		if d.Kind == kind && d.matches(module) {
+			of = append(of, d)
+		}
+	}
+	return of
+}
+
+func (d Directive) matches(module string) bool {
+	module = underscores(module)
+	switch d.Kind {
+	case "install", "remove", "softdep", "weakdep":
+		ok, err := path.Match(strings.ReplaceAll(d.Module, "[!", "[^"), module)
+		return err == nil && ok
+	}
+	return d.Module == module
+}
 
 // Options gives the parameters for a module, in the order in which the kernel gets
 // them: the later wins.
-func (m Modprobe) Options(module string) []Option { return nil }
+func (m Modprobe) Options(module string) []Option {
+	var options []Option
+	for _, d := range m.Of("options", module) {
+		for _, o := range splitArguments(d.Args) {
+			o.Place = d.Place
+			options = append(options, o)
+		}
+	}
+	return options
+}

@@ -3,10 +3,14 @@ package kmod
 import (
 	"errors"
 	"os"
-	"path/filepath"
+	"path"
 	"strings"
 	"syscall"
+
+	"github.com/ctkeeper/ctkeeper/tree"
 )
+
+const sysModule = "/sys/module"
 
 // Conntrack is the module that ctkeeper is about.
 const Conntrack = "nf_conntrack"
@@ -38,15 +42,11 @@ type Module struct {
 // absent until it is live. Where /sys/module cannot be seen at all, nf_conntrack counts
 // as built in when its sysctl is there.
 func Look(root, name string) Module {
-	if root == "" {
-		root = "/"
-	}
-	dir := filepath.Join(root, "sys/module", name)
-	info, err := os.Stat(dir)
+	t := tree.At(root)
+	dir := path.Join(sysModule, name)
+	info, err := t.Stat(dir)
 	if err != nil {
-		_, noSysfs := os.Stat(filepath.Dir(dir))
-		_, noSysctl := os.Stat(filepath.Join(root, "proc/sys/net/netfilter", name+"_max"))
-		if noSysfs != nil && noSysctl == nil {
+		if !t.Exists(sysModule) && t.Exists(path.Join("/proc/sys/net/netfilter", name+"_max")) {
 			return Module{State: BuiltIn}
 		}
 		return Module{State: Absent}
@@ -55,9 +55,9 @@ func Look(root, name string) Module {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		instance = stat.Ino
 	}
-	initstate, err := os.ReadFile(filepath.Join(dir, "initstate"))
+	initstate, err := readInitstate(t, path.Join(dir, "initstate"))
 	switch {
-	case errors.Is(err, os.ErrNotExist) && inImage(dir):
+	case errors.Is(err, os.ErrNotExist) && inImage(t, dir):
 		return Module{State: BuiltIn, Instance: instance}
 	case err == nil && strings.TrimSpace(string(initstate)) == "live":
 		return Module{State: Loaded, Instance: instance}
@@ -66,14 +66,20 @@ func Look(root, name string) Module {
 	}
 }
 
+// readInitstate trusts the kernel's own file, and spares the running system what
+// Tree.Read asks of it.
+func readInitstate(t tree.Tree, file string) ([]byte, error) {
+	if t.Live() {
+		return os.ReadFile(file)
+	}
+	return t.Read(file, 4096)
+}
+
 // inImage reports whether a module without initstate is part of the kernel
 // image. One that is coming or going has no initstate for a moment too, at the
 // time of its remove uevent for one: but then its holders are made before its
 // parameters, and go after them (mod_sysfs_setup, mod_sysfs_teardown).
-func inImage(dir string) bool {
-	there := func(name string) bool {
-		_, err := os.Stat(filepath.Join(dir, name))
-		return err == nil
-	}
+func inImage(t tree.Tree, dir string) bool {
+	there := func(name string) bool { return t.Exists(path.Join(dir, name)) }
 	return !there("holders") && there("parameters") && !there("holders")
 }

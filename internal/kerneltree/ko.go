@@ -19,14 +19,20 @@ import (
 const SignatureMarker = "~Module signature appended~\n"
 
 // KO is the smallest module file: ELF for x86-64 with a .modinfo section that holds
-// "key=value" strings, such as "parm=hashsize:..." and "parmtype=hashsize:uint". It
-// cannot be loaded.
+// "key=value" strings, such as "parm=acct:..." and "parmtype=acct:bool". What has no
+// "=" is the name of a symbol: a parameter like hashsize is there as
+// "__param_str_hashsize" alone. The file cannot be loaded.
 func KO(modinfo ...string) []byte {
-	var info bytes.Buffer
+	var info, symbols bytes.Buffer
+	symbols.WriteByte(0)
 	for _, entry := range modinfo {
-		info.WriteString(entry + "\x00")
+		if strings.Contains(entry, "=") {
+			info.WriteString(entry + "\x00")
+		} else {
+			symbols.WriteString(entry + "\x00")
+		}
 	}
-	const names = "\x00.modinfo\x00.shstrtab\x00"
+	const names = "\x00.modinfo\x00.strtab\x00.shstrtab\x00"
 	const header, section = 64, 64 // sizes of Elf64_Ehdr and Elf64_Shdr, in bytes
 	sections := []elf.Section64{
 		{},
@@ -35,21 +41,25 @@ func KO(modinfo ...string) []byte {
 			Off: header, Size: uint64(info.Len()), Addralign: 1,
 		},
 		{
+			Name: uint32(strings.Index(names, ".strtab")), Type: uint32(elf.SHT_STRTAB),
+			Off: header + uint64(info.Len()), Size: uint64(symbols.Len()), Addralign: 1,
+		},
+		{
 			Name: uint32(strings.Index(names, ".shstrtab")), Type: uint32(elf.SHT_STRTAB),
-			Off: header + uint64(info.Len()), Size: uint64(len(names)), Addralign: 1,
+			Off: header + uint64(info.Len()+symbols.Len()), Size: uint64(len(names)), Addralign: 1,
 		},
 	}
 	var file bytes.Buffer
 	head := elf.Header64{
 		Type: uint16(elf.ET_REL), Machine: uint16(elf.EM_X86_64), Version: uint32(elf.EV_CURRENT),
-		Shoff: uint64(header + info.Len() + len(names)), Ehsize: header, Shentsize: section,
+		Shoff: uint64(header + info.Len() + symbols.Len() + len(names)), Ehsize: header, Shentsize: section,
 		Shnum: uint16(len(sections)), Shstrndx: uint16(len(sections) - 1),
 	}
 	copy(head.Ident[:], elf.ELFMAG)
 	head.Ident[elf.EI_CLASS] = byte(elf.ELFCLASS64)
 	head.Ident[elf.EI_DATA] = byte(elf.ELFDATA2LSB)
 	head.Ident[elf.EI_VERSION] = byte(elf.EV_CURRENT)
-	for _, part := range []any{head, info.Bytes(), []byte(names), sections} {
+	for _, part := range []any{head, info.Bytes(), symbols.Bytes(), []byte(names), sections} {
 		_ = binary.Write(&file, binary.LittleEndian, part) // fixed sizes and a buffer: it cannot fail
 	}
 	return file.Bytes()

@@ -12,20 +12,25 @@ import (
 )
 
 func TestKO(t *testing.T) {
-	file, err := elf.NewFile(bytes.NewReader(KO("license=GPL", "parmtype=hashsize:uint")))
+	file, err := elf.NewFile(bytes.NewReader(KO("license=GPL", "__param_str_hashsize", "parmtype=acct:bool")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	section := file.Section(".modinfo")
-	if section == nil {
-		t.Fatal("no .modinfo section")
-	}
-	text, err := section.Data()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := string(text), "license=GPL\x00parmtype=hashsize:uint\x00"; got != want {
-		t.Errorf("section %q, want %q", got, want)
+	for name, want := range map[string]string{
+		".modinfo": "license=GPL\x00parmtype=acct:bool\x00",
+		".strtab":  "\x00__param_str_hashsize\x00",
+	} {
+		section := file.Section(name)
+		if section == nil {
+			t.Fatalf("no section %s", name)
+		}
+		text, err := section.Data()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(text) != want {
+			t.Errorf("%s has %q, want %q", name, text, want)
+		}
 	}
 }
 

@@ -1,0 +1,127 @@
+package kmod
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/ctkeeper/ctkeeper/tree"
+)
+
+// wrapped gives the lines of a text by the number of the first of those that a
+// backslash joins. As in libkmod (freadline_wrapped) a backslash before anything
+// else stands for what follows it, and a comment goes on in the next line too.
+func wrapped(text []byte) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		var line strings.Builder
+		first, number := 1, 1
+		for i := 0; i < len(text); i++ {
+			switch c := text[i]; {
+			case c == '\n':
+				if !yield(first, line.String()) {
+					return
+				}
+				line.Reset()
+				number++
+				first = number
+			case c == '\\':
+				i++
+				if i < len(text) && text[i] == '\n' {
+					number++
+				} else if i < len(text) {
+					line.WriteByte(text[i])
+				}
+			default:
+				line.WriteByte(c)
+			}
+		}
+		if line.Len() > 0 {
+			yield(first, line.String())
+		}
+	}
+}
+
+// word takes the first word of a line, as strtok_r(3) does with blank and tab.
+func word(line string) (first, rest string) {
+	line = strings.TrimLeft(line, " \t")
+	if end := strings.IndexAny(line, " \t"); end >= 0 {
+		return line[:end], line[end+1:]
+	}
+	return line, ""
+}
+
+// underscores gives a module's name as the kernel has it; what stands in brackets
+// is a range of a pattern.
+func underscores(name string) string {
+	kernels, inside := []byte(name), false
+	for i, c := range kernels {
+		switch {
+		case c == '[' || c == ']':
+			inside = c == '['
+		case c == '-' && !inside:
+			kernels[i] = '_'
+		}
+	}
+	return string(kernels)
+}
+
+// splitArguments takes a line of parameters apart as the kernel does (next_arg of
+// lib/cmdline.c): quotation marks hold blanks together and cannot be escaped.
+func splitArguments(line string) []Option {
+	var options []Option
+	for line = trimSpace(line); line != ""; line = trimSpace(line) {
+		var o Option
+		o, line = nextArgument(line)
+		options = append(options, o)
+	}
+	return options
+}
+
+// trimSpace skips what isspace of the kernel skips, ASCII alone.
+func trimSpace(s string) string { return strings.TrimLeft(s, " \t\n\v\f\r") }
+
+func nextArgument(line string) (o Option, rest string) {
+	line, quoted := strings.CutPrefix(line, `"`)
+	inQuote, equals, end := quoted, 0, 0
+	for ; end < len(line) && (inQuote || trimSpace(line[end:end+1]) != ""); end++ {
+		if line[end] == '=' && equals == 0 {
+			equals = end
+		}
+		if line[end] == '"' {
+			inQuote = !inQuote
+		}
+	}
+	argument, rest := line[:end], line[end:]
+	if quoted {
+		argument = strings.TrimSuffix(argument, `"`)
+	}
+	if equals == 0 {
+		return Option{Name: underscores(argument), Bare: true}, rest
+	}
+	value := argument[equals+1:]
+	if inner, ok := strings.CutPrefix(value, `"`); ok {
+		value = strings.TrimSuffix(inner, `"`)
+	}
+	return Option{Name: underscores(argument[:equals]), Value: value}, rest
+}
+
+// complaints keeps the first troubles of a file and counts the others.
+type complaints struct {
+	kept []tree.Trouble
+	more int
+}
+
+func (c *complaints) add(file string, line int, err error) {
+	if len(c.kept) < maxTroubles {
+		c.kept = append(c.kept, trouble(file, line, err))
+	} else {
+		c.more++
+	}
+}
+
+func (c *complaints) list(file string) []tree.Trouble {
+	if c.more > 0 {
+		return append(c.kept, trouble(file, 0, fmt.Errorf("and %d more lines like these", c.more)))
+	}
+	return c.kept
+}
