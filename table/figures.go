@@ -2,12 +2,10 @@ package table
 
 import (
 	"bytes"
-	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 
 	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 // Figures are the table's sizes in connections, hash buckets and expectations.
@@ -42,26 +40,12 @@ func Read(root string) Figures {
 
 // expectations counts the lines of the expectation table.
 func expectations(root string) *int64 {
-	var lines []byte
-	file, err := open(root, "proc/net/nf_conntrack_expect")
-	if err == nil {
-		lines, err = io.ReadAll(file)
-		_ = file.Close() // it was only read
-	}
+	lines, err := tree.At(root).Read(expectFile, maxExpect)
 	if err != nil {
 		return nil
 	}
 	n := int64(bytes.Count(lines, []byte{'\n'}))
 	return &n
-}
-
-// open opens a file below root. In a tree no symbolic link leads out of it; on the
-// running system /proc/net is one that leads away.
-func open(root, path string) (*os.File, error) {
-	if root == "" || root == "/" {
-		return os.Open(filepath.Join("/", path))
-	}
-	return os.OpenInRoot(root, path)
 }
 
 func number(text string) *int64 {

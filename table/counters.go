@@ -1,0 +1,118 @@
+package table
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/ctkeeper/ctkeeper/tree"
+)
+
+const (
+	statFile   = "/proc/net/stat/nf_conntrack"
+	expectFile = "/proc/net/nf_conntrack_expect"
+
+	// maxStat is for one line a processor, of 8192; maxExpect for a million
+	// expectations.
+	maxStat   = 4 << 20
+	maxExpect = 256 << 20
+
+	// columnEntries is the one column that is not counted per processor.
+	columnEntries = "entries"
+)
+
+// errNoCounters is a file of counters without its header line or without counters.
+var errNoCounters = errors.New("it has not a header line and lines of counters")
+
+// Counters reads /proc/net/stat/nf_conntrack below root (ct_cpu_seq_show in
+// nf_conntrack_standalone.c): by the header's names, all processors added up. They
+// count connections and packets since the module was loaded, and each processor's
+// wraps at 2³²; "entries" is the connections there are now. Kernels differ in the
+// columns they have, and show 0 in those that they no longer count. The error is
+// fs.ErrNotExist where the module is absent or the kernel has no such file.
+func Counters(root string) (map[string]uint64, error) {
+	text, err := tree.At(root).Read(statFile, maxStat)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the counters: %w", err)
+	}
+	counters, err := parseCounters(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", statFile, err)
+	}
+	return counters, nil
+}
+
+func parseCounters(text string) (map[string]uint64, error) {
+	header, rest, _ := strings.Cut(text, "\n")
+	columns := strings.Fields(header)
+	counters := make(map[string]uint64, len(columns))
+	processors := 0
+	for line := range strings.Lines(rest) {
+		for i, field := range strings.Fields(line) {
+			if i >= len(columns) {
+				break
+			}
+			n, err := strconv.ParseUint(field, 16, 32)
+			if err != nil {
+				return nil, err
+			}
+			if name := columns[i]; name != columnEntries || processors == 0 {
+				counters[name] += n
+			}
+		}
+		processors++
+	}
+	if len(counters) == 0 || len(counters) < len(columns) {
+		return nil, errNoCounters
+	}
+	return counters, nil
+}
+
+// ExpectationsByHelper counts the expectations in /proc/net/nf_conntrack_expect
+// below root, which only root may read, by the helper that made them: "sip", or
+// "sip-1" for a helper on a port of its own; "" where the kernel shows none. The
+// error is fs.ErrNotExist where the module is absent or the kernel has no such
+// file.
+func ExpectationsByHelper(root string) (map[string]int64, error) {
+	text, err := tree.At(root).Read(expectFile, maxExpect)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the expectations: %w", err)
+	}
+	helpers := map[string]int64{}
+	for line := range strings.Lines(string(text)) {
+		helpers[helperOf(line)]++
+	}
+	return helpers, nil
+}
+
+// helperOf gives the helper of an expectation's line as exp_seq_show of
+// nf_conntrack_expect.c writes it: "180 l3proto = 2 proto=17 src=… dport=4000
+// PERMANENT,INACTIVE sip/audio", the flags, the helper and the name of its policy
+// each only where there is one.
+func helperOf(line string) string {
+	fields := strings.Fields(line)
+	rest := 0
+	for i, field := range fields {
+		if strings.Contains(field, "=") {
+			rest = i + 1
+		}
+	}
+	fields = fields[rest:]
+	if len(fields) > 0 && areFlags(fields[0]) {
+		fields = fields[1:]
+	}
+	name, _, _ := strings.Cut(strings.Join(fields, " "), "/")
+	return name
+}
+
+func areFlags(field string) bool {
+	for flag := range strings.SplitSeq(field, ",") {
+		switch flag {
+		case "PERMANENT", "INACTIVE", "USERSPACE":
+		default:
+			return false
+		}
+	}
+	return true
+}
