@@ -80,6 +80,12 @@ func readMemory(t tree.Tree) memory {
 	return memory{err: fmt.Errorf("cannot read the host's memory: no MemTotal in %s", t.Real(meminfo))}
 }
 
+// TotalMemory is the RAM of the host in the tree in bytes, MemTotal of /proc/meminfo.
+func TotalMemory(t tree.Tree) (int64, error) {
+	m := readMemory(t)
+	return m.total, m.err
+}
+
 // autoMax is what "max: auto" comes to.
 func (m memory) autoMax() int64 {
 	n := m.total / autoShare / entryBytes

@@ -2,7 +2,10 @@ package persist
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"path/filepath"
+	"strings"
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/tree"
@@ -17,12 +20,21 @@ const (
 	SysctlD     = "/etc/sysctl.d/90-ctkeeper.conf"
 )
 
-// Header begins every file that persist writes; a file without it is somebody
-// else's.
+// Header begins every file that persist writes, behind the #! of a script; a file
+// without it is somebody else's.
 const Header = "# Written by ctkeeper persist; changes are lost. See ctkeeper(8)."
 
-// ErrForeign is a file at one of persist's paths that it did not write.
-var ErrForeign = errors.New("not written by ctkeeper")
+// maxFileSize is far above what persist writes.
+const maxFileSize = 1 << 20
+
+// The errors of NewPlan that are told apart. None of them keeps the other files from
+// being written.
+var (
+	// ErrForeign is a file at one of persist's paths that it did not write.
+	ErrForeign = errors.New("not written by ctkeeper")
+	// ErrUnloadable is a value with which nf_conntrack would not load.
+	ErrUnloadable = errors.New("nf_conntrack would not load with it")
+)
 
 // Options choose the files.
 type Options struct {
@@ -55,12 +67,172 @@ type Plan struct {
 	Notes []string
 }
 
-// NewPlan works out the files for a configuration on the host in the tree.
-func NewPlan(t tree.Tree, cfg *config.Config, opts Options) (Plan, error) { return Plan{}, nil }
+// Paths are the files that persist owns, in the order in which it writes them.
+func Paths() []string { return []string{Modprobe, ModulesLoad, Sysconfig, SysctlD, UdevRule} }
 
-// Diff is the plan as a unified diff, empty where nothing changes.
-func (p Plan) Diff() string { return "" }
+// Ours reports whether persist wrote a file with this content.
+func Ours(content []byte) bool {
+	text := string(content)
+	if strings.HasPrefix(text, "#!") {
+		_, text, _ = strings.Cut(text, "\n")
+	}
+	first, _, _ := strings.Cut(text, "\n")
+	return first == Header
+}
 
-// Write makes it so and tells the paths that it wrote or removed. Files that are as they should be
-// are not touched.
-func (p Plan) Write(t tree.Tree) (changed []string, err error) { return nil, nil }
+// NewPlan works out the files for a configuration on the host in the tree. The
+// script, the udev rule and the sysctl.d file are made where opts ask for them, and
+// kept as they should be where persist wrote them before.
+//
+// The error joins everything that cannot be written, ErrForeign and ErrUnloadable
+// among it; the plan is good without it.
+func NewPlan(t tree.Tree, cfg *config.Config, opts Options) (Plan, error) {
+	p := planner{tree: t, cfg: cfg, opts: opts, before: map[string]present{}, texts: map[string]string{}}
+	for _, path := range Paths() {
+		p.before[path] = lookAt(t, path)
+	}
+	if !opts.Remove {
+		p.host = look(t)
+		p.write()
+	}
+	for _, path := range Paths() {
+		p.file(path)
+	}
+	return p.plan, errors.Join(p.errs...)
+}
+
+// planner holds what NewPlan has worked out so far.
+type planner struct {
+	tree   tree.Tree
+	cfg    *config.Config
+	opts   Options
+	host   host
+	before map[string]present
+	// texts has the files that should be there.
+	texts map[string]string
+	plan  Plan
+	errs  []error
+}
+
+func (p *planner) note(format string, args ...any) {
+	p.plan.Notes = append(p.plan.Notes, fmt.Sprintf(format, args...))
+}
+
+func (p *planner) fail(err error) {
+	if err != nil {
+		p.errs = append(p.errs, err)
+	}
+}
+
+// asked reports whether a file of those that not every host needs is to be there.
+func (p *planner) asked(flag bool, path string) bool { return flag || p.before[path].ours }
+
+// write works out the text of every file.
+func (p *planner) write() {
+	options := p.options()
+	if p.host.builtIn {
+		p.commandLine(options)
+	} else {
+		p.texts[Modprobe] = p.modprobe(options)
+		p.texts[p.loader()] = p.load()
+	}
+	if p.asked(p.opts.Udev, SysctlD) || p.asked(p.opts.Udev, UdevRule) {
+		p.net(options)
+	}
+}
+
+// loader is the file that loads the module at boot.
+func (p *planner) loader() string {
+	if p.asked(p.opts.Sysconfig, Sysconfig) {
+		return Sysconfig
+	}
+	return ModulesLoad
+}
+
+// net works out the udev rule and the sysctl.d file.
+func (p *planner) net(options []option) {
+	if p.asked(p.opts.Udev, SysctlD) {
+		p.texts[SysctlD] = p.sysctls(options)
+	}
+	// A built-in announces nothing, and is there before sysctl.d is read.
+	if p.host.builtIn || !p.asked(p.opts.Udev, UdevRule) || p.texts[SysctlD] == "" {
+		return
+	}
+	if p.host.systemdSysctl == "" {
+		p.fail(fmt.Errorf("cannot write %s: no systemd-sysctl in %s", UdevRule, strings.Join(systemdDirs(), " or ")))
+		delete(p.texts, SysctlD)
+		return
+	}
+	p.texts[UdevRule] = udevRule(p.host.systemdSysctl)
+}
+
+// file adds one file to the plan, unless it is somebody else's.
+func (p *planner) file(path string) {
+	text, before := p.texts[path], p.before[path]
+	switch {
+	case before.masked && text != "":
+		p.note("%s is a link to /dev/null: it is left as it is", path)
+	case before.masked:
+	case before.err != nil && text != "":
+		p.fail(fmt.Errorf("cannot write %s: %w", path, before.err))
+	case before.err != nil && p.opts.Remove:
+		p.note("%s is left as it is: %s", path, before.err)
+	case before.err != nil:
+	default:
+		file := File{Path: path, Mode: modeOf(path), Before: before.content, BeforeMode: before.mode}
+		if text != "" {
+			file.Content = []byte(text)
+		}
+		p.plan.Files = append(p.plan.Files, file)
+	}
+}
+
+func modeOf(path string) fs.FileMode {
+	if path == Sysconfig { // what cannot be executed is not run
+		return 0o755
+	}
+	return 0o644
+}
+
+// present is what is at one of persist's paths.
+type present struct {
+	content []byte
+	mode    fs.FileMode
+	ours    bool
+	masked  bool
+	// err is why it is not persist's to write.
+	err error
+}
+
+func lookAt(t tree.Tree, path string) present {
+	switch {
+	case t.Gone(path):
+		return present{}
+	case t.IsNull(path):
+		return present{masked: true}
+	case isLink(t, path):
+		return present{err: fmt.Errorf("a symbolic link: %w", ErrForeign)}
+	}
+	content, err := t.Read(path, maxFileSize)
+	if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
+		err = inner.Err // the path stands before it
+	}
+	if err != nil {
+		return present{err: err}
+	}
+	info, err := t.Stat(path)
+	if err != nil {
+		return present{err: err}
+	}
+	if !Ours(content) {
+		return present{err: ErrForeign}
+	}
+	return present{content: content, mode: info.Mode().Perm(), ours: true}
+}
+
+// isLink reports whether path itself is a symbolic link.
+func isLink(t tree.Tree, path string) bool {
+	end, _, err := t.Resolve(path)
+	dir, _, dirErr := t.Resolve(filepath.Dir(path))
+	return err != nil || dirErr != nil || end != filepath.Join(dir, filepath.Base(path))
+}

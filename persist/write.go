@@ -1,0 +1,80 @@
+package persist
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+
+	"github.com/ctkeeper/ctkeeper/tree"
+)
+
+// Change says what happens to a file.
+type Change string
+
+// The changes of files.
+const (
+	Written   Change = "written"
+	Removed   Change = "removed"
+	Unchanged Change = "unchanged"
+)
+
+// Change says what Write does to f.
+func (f File) Change() Change {
+	switch {
+	case f.Content == nil && f.Before == nil:
+		return Unchanged
+	case f.Content == nil:
+		return Removed
+	case f.Before != nil && bytes.Equal(f.Content, f.Before) && f.Mode == f.BeforeMode:
+		return Unchanged
+	}
+	return Written
+}
+
+// Diff is the plan as a unified diff, empty where nothing changes.
+func (p Plan) Diff() string {
+	var b strings.Builder
+	for _, f := range p.Files {
+		if f.Change() == Unchanged {
+			continue
+		}
+		before, after := f.Path, f.Path
+		switch {
+		case f.Before == nil:
+			before = "/dev/null"
+		case f.Content == nil:
+			after = "/dev/null"
+		case f.Mode != f.BeforeMode:
+			fmt.Fprintf(&b, "mode of %s: %04o, to be %04o\n", f.Path, f.BeforeMode, f.Mode)
+		}
+		b.WriteString(udiff.Unified(before, after, string(f.Before), string(f.Content)))
+	}
+	return b.String()
+}
+
+// Write makes it so and tells the paths that it wrote or removed. Files that are as they should be
+// are not touched. One that cannot be written keeps nothing from the others; the error
+// joins them all.
+func (p Plan) Write(t tree.Tree) (changed []string, err error) {
+	var errs []error
+	for _, f := range p.Files {
+		var err error
+		switch f.Change() {
+		case Unchanged:
+			continue
+		case Removed:
+			_, err = t.Remove(f.Path)
+		default:
+			err = t.Replace(f.Path, f.Content, f.Mode)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("cannot bring a boot file up to date: %w", err))
+			continue
+		}
+		changed = append(changed, f.Path)
+	}
+	return changed, errors.Join(errs...)
+}
