@@ -43,8 +43,8 @@ func look(t tree.Tree) host {
 	return h
 }
 
-// readTypes asks the module's file. It also names what sysfs does not show: a
-// parameter without any permission, as enable_hooks.
+// readTypes asks the module's file. It also names what sysfs does not show: a parameter
+// without any permission.
 func (h *host) readTypes(t tree.Tree, release string) {
 	index, err := kmod.ReadIndex(t, release)
 	if err != nil || index.Path(kmod.Conntrack) == "" {

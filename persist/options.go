@@ -13,6 +13,8 @@ import (
 const (
 	hashsize       = "hashsize"
 	expectHashsize = "expect_hashsize"
+	// hidden is a parameter that sysfs does not show: its permissions are 0000.
+	hidden = "enable_hooks"
 
 	// expectFactor is how many expectations the kernel allows a bucket at load
 	// (nf_conntrack_expect_init).
@@ -47,7 +49,7 @@ func (p *planner) options() []option {
 		asked[parameter.Name] = option{parameter.Name, parameter.Value, "module.parameters." + parameter.Name + ", " + parameter.Origin}
 	}
 	var out []option
-	for _, name := range []string{hashsize, expectHashsize, "acct", "tstamp", "nf_conntrack_helper", "enable_hooks"} {
+	for _, name := range []string{hashsize, expectHashsize, "acct", "tstamp", "nf_conntrack_helper", hidden} {
 		o, explicit := asked[name]
 		if !explicit {
 			o = p.derived(name, out)
@@ -68,7 +70,7 @@ func (p *planner) options() []option {
 }
 
 func (p *planner) noSuchParameter(o option) {
-	if p.host.parameters == nil {
+	if p.host.parameters == nil || o.name == hidden && len(p.host.types) == 0 {
 		p.note("%s is left out (%s): it cannot be told whether this host's nf_conntrack has it", o.name, o.from)
 		return
 	}
@@ -90,17 +92,19 @@ func (p *planner) derived(name string, before []option) option {
 		return option{}
 	}
 	own := int64(-1) // what the kernel has without being told
+	asked := want.String()
 	switch name {
 	case hashsize:
 		own = p.host.ownBuckets()
 	case expectHashsize:
 		n = (n + expectFactor - 1) / expectFactor
+		asked += ", 4 to a bucket"
 		own = p.host.ownExpectBuckets(before)
 	}
 	if want.Policy == sysfs.AtLeast && n <= own {
 		return option{}
 	}
-	return option{name, strconv.FormatInt(n, 10), "settings." + setting + " " + want.String() + ", " + want.Origin}
+	return option{name, strconv.FormatInt(n, 10), "settings." + setting + " " + asked + ", " + want.Origin}
 }
 
 // asksAtLoad reports whether a want is one for the files. What nobody asked for, the

@@ -160,7 +160,9 @@ func (p *planner) net(options []option) {
 	}
 	if p.host.systemdSysctl == "" {
 		p.fail(fmt.Errorf("cannot write %s: no systemd-sysctl in %s", UdevRule, strings.Join(systemdDirs(), " or ")))
-		delete(p.texts, SysctlD)
+		for _, path := range []string{SysctlD, UdevRule} {
+			p.texts[path] = string(p.before[path].content) // the one is nothing without the other
+		}
 		return
 	}
 	p.texts[UdevRule] = udevRule(p.host.systemdSysctl)

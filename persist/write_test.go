@@ -1,0 +1,208 @@
+package persist_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/persist"
+	"github.com/ctkeeper/ctkeeper/tree"
+)
+
+// write makes a plan so, and gives the paths that it changed.
+func write(t *testing.T, root string, opts persist.Options) []string {
+	t.Helper()
+	p, err := newPlan(t, root, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, err := p.Write(tree.At(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changed
+}
+
+func wantChanged(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s changes (-want +got):\n%s", what, diff)
+	}
+}
+
+// A file is written once, and again only where its content or its mode differs.
+func TestWriteTwice(t *testing.T) {
+	root := debian(t, usual)
+	all := []string{persist.Modprobe, persist.ModulesLoad, persist.SysctlD, persist.UdevRule}
+	wantChanged(t, "the first writing", write(t, root, persist.Options{Udev: true}), all...)
+	for _, path := range all {
+		if mode := modeOf(t, root, path); mode != 0o644 {
+			t.Errorf("%s has mode %o", path, mode)
+		}
+	}
+	before := stamp(t, root, persist.Modprobe)
+	wantChanged(t, "the second", write(t, root, persist.Options{Udev: true}))
+	wantChanged(t, "one without the flag", write(t, root, persist.Options{}))
+	if stamp(t, root, persist.Modprobe) != before {
+		t.Error("a file that is as it should be was written")
+	}
+	if err := os.Chmod(filepath.Join(root, persist.Modprobe), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantChanged(t, "a foreign mode", write(t, root, persist.Options{}), persist.Modprobe)
+	if mode := modeOf(t, root, persist.Modprobe); mode != 0o644 {
+		t.Errorf("the mode is %o again", mode)
+	}
+}
+
+// What a flag made is kept up to date without it, and no more is made.
+func TestKeptUpToDate(t *testing.T) {
+	root := debian(t, usual)
+	write(t, root, persist.Options{Udev: true, Sysconfig: true})
+	kerneltree.Put(t, root, config.DefaultMain, strings.Replace(usual, "300000", "400000", 1))
+	wantChanged(t, "a new max", write(t, root, persist.Options{}), persist.SysctlD)
+	if mode := modeOf(t, root, persist.Sysconfig); mode != 0o755 {
+		t.Errorf("the script has mode %o", mode)
+	}
+	kerneltree.Put(t, root, config.DefaultMain, "settings: {udp_timeout: {at_most: 5s}}\n")
+	wantChanged(t, "a configuration that needs no file", write(t, root, persist.Options{}),
+		persist.Modprobe, persist.Sysconfig, persist.SysctlD, persist.UdevRule)
+	for _, path := range persist.Paths() {
+		if _, err := os.Lstat(filepath.Join(root, path)); err == nil {
+			t.Errorf("%s is still there", path)
+		}
+	}
+}
+
+func TestSysconfigInPlaceOfModulesLoad(t *testing.T) {
+	root := debian(t, usual)
+	write(t, root, persist.Options{})
+	wantChanged(t, "--sysconfig", write(t, root, persist.Options{Sysconfig: true}), persist.ModulesLoad, persist.Sysconfig)
+}
+
+// Remove takes ours and leaves the others', whatever the configuration says.
+func TestRemove(t *testing.T) {
+	root := debian(t, usual)
+	write(t, root, persist.Options{Udev: true, Sysconfig: true})
+	kerneltree.Put(t, root, persist.UdevRule, "# mine now\n")
+	p, err := persist.NewPlan(tree.At(root), nil, persist.Options{Remove: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{persist.UdevRule + " is left as it is: not written by ctkeeper"}, p.Notes); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+	changed, err := p.Write(tree.At(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantChanged(t, "remove", changed, persist.Modprobe, persist.Sysconfig, persist.SysctlD)
+	if read(t, root, persist.UdevRule) != "# mine now\n" {
+		t.Error("somebody else's file was changed")
+	}
+}
+
+// What cannot be taken further is left as it is.
+func TestUdevFilesWithoutSystemd(t *testing.T) {
+	root := debian(t, usual)
+	write(t, root, persist.Options{Udev: true})
+	if err := os.RemoveAll(filepath.Join(root, "usr/lib/systemd")); err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPlan(t, root, persist.Options{})
+	const want = "cannot write /etc/udev/rules.d/90-ctkeeper.rules: no systemd-sysctl in /usr/lib/systemd or /lib/systemd"
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	if diff := p.Diff(); diff != "" {
+		t.Errorf("it would change:\n%s", diff)
+	}
+}
+
+func TestDiff(t *testing.T) {
+	root := debian(t, usual)
+	p, err := newPlan(t, root, persist.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "diff-new", p.Diff())
+	if _, err := os.Lstat(filepath.Join(root, persist.Modprobe)); err == nil {
+		t.Error("a plan writes")
+	}
+	write(t, root, persist.Options{})
+	kerneltree.Put(t, root, config.DefaultMain, "settings: {hashsize: 200000, max: 300000}\n")
+	if err := os.Chmod(filepath.Join(root, persist.Modprobe), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = newPlan(t, root, persist.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "diff-changed", p.Diff())
+	if p, err = persist.NewPlan(tree.At(root), nil, persist.Options{Remove: true}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "diff-removed", p.Diff())
+}
+
+// One file that cannot be written keeps nothing from the others.
+func TestWriteErrors(t *testing.T) {
+	root := debian(t, usual)
+	p, err := newPlan(t, root, persist.Options{Udev: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kerneltree.Put(t, root, "etc/modprobe.d", "a file\n")
+	kerneltree.Put(t, root, persist.UdevRule+"/x", "a directory\n")
+	changed, err := p.Write(tree.At(root))
+	wantChanged(t, "the writing", changed, persist.ModulesLoad, persist.SysctlD)
+	const want = "cannot bring a boot file up to date: mkdir /etc/modprobe.d: not a directory\n" +
+		"cannot bring a boot file up to date: write /etc/udev/rules.d/90-ctkeeper.rules: file exists"
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	report := p.Report(changed, false)
+	if diff := cmp.Diff([]persist.FileReport{
+		{Path: persist.Modprobe, Change: persist.Failed}, {Path: persist.ModulesLoad, Change: persist.Written},
+		{Path: persist.Sysconfig, Change: persist.Unchanged}, {Path: persist.SysctlD, Change: persist.Written},
+		{Path: persist.UdevRule, Change: persist.Failed},
+	}, report.Files); diff != "" {
+		t.Errorf("report (-want +got):\n%s", diff)
+	}
+}
+
+func TestOurs(t *testing.T) {
+	for text, want := range map[string]bool{
+		persist.Header: true, persist.Header + "\nx\n": true, "#!/bin/sh\n" + persist.Header + "\n": true,
+		"": false, "#!/bin/sh\n": false, "x\n" + persist.Header + "\n": false, persist.Header + " \n": false, "#!": false,
+	} {
+		if got := persist.Ours([]byte(text)); got != want {
+			t.Errorf("Ours(%q) is %t", text, got)
+		}
+	}
+}
+
+func modeOf(t *testing.T, root, path string) fs.FileMode {
+	t.Helper()
+	return info(t, root, path).Mode()
+}
+
+// stamp tells one writing of a file from the next.
+func stamp(t *testing.T, root, path string) int64 {
+	t.Helper()
+	return info(t, root, path).ModTime().UnixNano()
+}
+
+func info(t *testing.T, root, path string) fs.FileInfo {
+	t.Helper()
+	info, err := os.Lstat(filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
