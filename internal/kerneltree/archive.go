@@ -24,7 +24,8 @@ const (
 	// file below /proc/sys each.
 	sysctls = "SYSCTLS"
 	// modinfo ends the name of a file whose lines become the .modinfo section of a
-	// module: nf_conntrack.ko.xz.modinfo makes nf_conntrack.ko.xz.
+	// module, and those that begin with __param_str_ symbols of it, see KO:
+	// nf_conntrack.ko.xz.modinfo makes nf_conntrack.ko.xz.
 	modinfo = ".modinfo"
 )
 
