@@ -143,9 +143,7 @@ func helperModuleMissing(h *Host) []Finding {
 			f.Fix = []string{cmp.Or(h.Distro.ReinstallExtraModules(h.Release), h.Distro.ReinstallKernel(h.Release))}
 		case len(barred) > 0:
 			f.Summary = fmt.Sprintf("a firewall rule wants the helper %s, and %s is kept from loading", rule.Name, module)
-			for _, d := range barred {
-				f.Evidence = append(f.Evidence, Evidence{d.Place, d.Kind + " " + strings.TrimSpace(d.Module+" "+d.Args)})
-			}
+			f.Evidence = append(f.Evidence, barred...)
 			f.Fix = h.commentOut(barred)
 		default:
 			continue
@@ -157,21 +155,27 @@ func helperModuleMissing(h *Host) []Finding {
 
 // barred are the lines of modprobe.d that keep the kernel from loading a module for a
 // rule: a rule asks for it by an alias (nfct-helper-sip), to which blacklists apply.
-func (h *Host) barred(module string) []kmod.Directive {
+func (h *Host) barred(module string) []Evidence {
 	lines := h.Inventory.Modprobe.Of("blacklist", module)
 	for _, d := range h.Inventory.Modprobe.Of("install", module) {
-		if command := strings.TrimSpace(d.Args); strings.HasSuffix(command, "/false") || strings.HasSuffix(command, "/true") || command == "false" || command == "true" {
+		command := strings.TrimSpace(d.Args)
+		if slices.Contains([]string{"false", "true"}, command[strings.LastIndex(command, "/")+1:]) {
 			lines = append(lines, d)
 		}
 	}
-	slices.SortFunc(lines, func(a, b kmod.Directive) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
-	})
-	return lines
+	var barred []Evidence
+	for _, d := range lines {
+		barred = append(barred, Evidence{d.Place, strings.TrimSpace(d.Kind + " " + d.Module + " " + d.Args)})
+	}
+	return barred
 }
 
-// commentOut gives a command for each file that has one of the lines.
-func (h *Host) commentOut(lines []kmod.Directive) []string {
+// commentOut gives a command for each file that has one of the lines. What stands on
+// several lines of a file, a backslash at their end, is out with its first.
+func (h *Host) commentOut(lines []Evidence) []string {
+	lines = slices.SortedFunc(slices.Values(lines), func(a, b Evidence) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
 	var fix []string
 	for len(lines) > 0 {
 		file, scripts := lines[0].File, []string{}
@@ -179,7 +183,7 @@ func (h *Host) commentOut(lines []kmod.Directive) []string {
 			scripts = append(scripts, fmt.Sprintf("%ds/^/# /", lines[0].Line))
 			lines = lines[1:]
 		}
-		fix = append(fix, edit(h.Tree, file, strings.Join(scripts, ";")))
+		fix = append(fix, edit(h.Tree, file, strings.Join(slices.Compact(scripts), ";")))
 	}
 	return fix
 }
@@ -238,7 +242,7 @@ func (h *Host) expectationsByHelper() []Evidence {
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(h.ExpectationsBy[b], h.ExpectationsBy[a]) })
 	var list []Evidence
 	for _, name := range names {
-		list = append(list, Evidence{tree.Place{File: expectations}, fmt.Sprintf("%s: %d", name, h.ExpectationsBy[name])})
+		list = append(list, Evidence{tree.Place{File: expectations}, fmt.Sprintf("%s: %d", cmp.Or(name, "without a helper"), h.ExpectationsBy[name])})
 	}
 	return list
 }

@@ -11,8 +11,6 @@ import (
 const (
 	// maxParameter is more than any module parameter is long: a page at most.
 	maxParameter = 64 << 10
-	// maxExpectations is enough for some 400,000 lines.
-	maxExpectations = 64 << 20
 
 	expectations = "/proc/net/nf_conntrack_expect"
 )
@@ -95,29 +93,4 @@ func lookAtParameters(t tree.Tree, dir string) []Evidence {
 		}
 	}
 	return parameters
-}
-
-// lookAtExpectations counts the expectations of each helper, by the last word of
-// each line of /proc/net/nf_conntrack_expect: the helper's name, and behind a slash
-// the kind of expectation (exp_seq_show in nf_conntrack_expect.c). It is nil where the
-// file cannot be read: only root may.
-func lookAtExpectations(t tree.Tree) map[string]int64 {
-	text, err := t.Read(expectations, maxExpectations)
-	if err != nil {
-		return nil
-	}
-	counts := map[string]int64{}
-	for line := range strings.Lines(string(text)) {
-		words := strings.Fields(line)
-		if len(words) == 0 {
-			continue
-		}
-		last := words[len(words)-1]
-		if strings.Contains(last, "=") || last == strings.ToUpper(last) && helperModule(last) == "" {
-			last = "without a helper" // a tuple's field, or the flags
-		}
-		name, _, _ := strings.Cut(last, "/")
-		counts[name]++
-	}
-	return counts
 }
