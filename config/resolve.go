@@ -177,9 +177,6 @@ func (r *resolver) checkFragments() {
 // compareParameters warns where the module is to come up with another hash size
 // than it is to have: right, and one resize more than needed at every load.
 func (r *resolver) compareParameters() {
-	if len(r.layer.parameters) > 0 {
-		r.warnings = append(r.warnings, "module.parameters: nothing writes modprobe.d in this version of ctkeeper; say options nf_conntrack … there yourself")
-	}
 	w, ok1 := r.layer.wants[nameHashsize]
 	p, ok2 := r.layer.parameters[nameHashsize]
 	if ok1 && ok2 && w.value != "" && !w.sysfs().Satisfied(p.value) {
