@@ -26,9 +26,6 @@ const (
 	AtService
 )
 
-// String says when, for people: "when the module is loaded".
-func (p Phase) String() string { return "" }
-
 // Assignment is one place that gives a setting a value.
 type Assignment struct {
 	tree.Place
@@ -38,13 +35,15 @@ type Assignment struct {
 	Parameter bool
 	// Key is the name as it stands there: "net.nf_conntrack_max".
 	Key string
-	// Value is as the kernel takes it; for kube-proxy what its rule comes to here.
+	// Value is as the kernel takes it; for kube-proxy what its rule comes to here. What a
+	// shell or TuneD works out when it runs stays as it is written, with its $.
 	Value string
 	// AtLeast is true where the tool only raises: kube-proxy, TuneD's ">". AtMost where
 	// it only lowers: TuneD's "<".
 	AtLeast, AtMost bool
 	// By is the tool that makes it so: systemd-sysctl, sysctl, modprobe, kernel, udev,
-	// sysconfig, tuned, ufw, iptables, shorewall, kube-proxy, k3s, rc.local.
+	// sysconfig, tuned, ufw, iptables, ip6tables, firewalld, pve-firewall, kube-proxy,
+	// k3s, rc.local.
 	By    string
 	Phase Phase
 	// Lost says why it has no effect, or is empty: "/etc/sysctl.d/99-x.conf:3 comes
@@ -84,14 +83,3 @@ type Inventory struct {
 	Modprobe kmod.Modprobe
 	Troubles []tree.Trouble
 }
-
-// Read reads every place.
-func Read(t tree.Tree) Inventory { return Inventory{} }
-
-// Winner gives the assignment that a setting is left with at the end of a boot where the
-// module is there in time, and whether there is one. Parameters of the same name count
-// where nothing else gives a value.
-func (i Inventory) Winner(name string) (Assignment, bool) { return Assignment{}, false }
-
-// Switch finds a switch.
-func (i Inventory) Switch(tool, name string) (Switch, bool) { return Switch{}, false }
