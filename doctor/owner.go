@@ -21,7 +21,7 @@ const (
 func ownerChecks() []check {
 	return []check{
 		sysctlTooEarly, sysctlNotRead, otherOwners, ownersAgree, contradictions,
-		runtimeOnly, bootFilesStale, loadParameters, unreadable,
+		runtimeOnly, bootFilesStale, loadParameters, filesUnreadable,
 	}
 }
 

@@ -134,10 +134,10 @@ func bootFilesStale(h *Host) []Finding {
 	}
 	var found []Finding
 	if len(paths) > 0 {
-		f.Summary = "The boot files are not what the configuration asks for: " + strings.Join(paths, ", ")
+		f.Summary = "the boot files are not what the configuration asks for: " + strings.Join(paths, ", ")
 		if !there {
 			f.Severity = Info
-			f.Summary = "The boot files are not written: until ctkeeper runs, the module comes up with other values"
+			f.Summary = "the boot files are not written: until ctkeeper runs, the module comes up with other values"
 		}
 		found = append(found, f)
 	}
@@ -149,7 +149,7 @@ func bootFilesStale(h *Host) []Finding {
 
 // unwritable are the boot files that persist refuses to write.
 func unwritable(err error) Finding {
-	f := Finding{ID: "boot-files-refused", Severity: Warning, Summary: "The boot files cannot be written as the configuration asks"}
+	f := Finding{ID: "boot-files-refused", Severity: Warning, Summary: "the boot files cannot be written as the configuration asks"}
 	for _, line := range strings.Split(err.Error(), "\n") {
 		f.Evidence = append(f.Evidence, Evidence{Text: line})
 	}
@@ -206,7 +206,7 @@ func loadParameters(h *Host) []Finding {
 	if len(names) == 0 {
 		return nil
 	}
-	f.Summary = "The module is loaded with other parameters, which only a reload changes: " + strings.Join(names, ", ")
+	f.Summary = "the module is loaded with other parameters, which only a reload changes: " + strings.Join(names, ", ")
 	users := kmod.Users(h.Modules, kmod.Conntrack)
 	if len(users) > 0 {
 		f.Evidence = append(f.Evidence, seen("/proc/modules", 0, "nf_conntrack is used by "+strings.Join(users, ", ")))

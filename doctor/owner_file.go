@@ -4,23 +4,26 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/ctkeeper/ctkeeper/tree"
 )
 
-// unreadable are the files, and lines of files, that could not be taken into
+// filesUnreadable are the files, and lines of files, that could not be taken into
 // account.
-func unreadable(h *Host) []Finding {
+func filesUnreadable(h *Host) []Finding {
 	var found []Finding
 	seen := map[string]bool{}
-	for _, troubles := range [][]tree.Trouble{h.Inventory.Troubles, h.Inventory.Modprobe.Troubles, h.Index.Troubles, h.Rules.Troubles} {
-		for _, trouble := range troubles {
-			if key := trouble.Error(); !seen[key] {
-				seen[key] = true
-				found = append(found, h.trouble(trouble))
-			}
+	troubles := slices.Concat(h.Inventory.Troubles, h.Inventory.Modprobe.Troubles, h.Index.Troubles)
+	for _, k := range h.Kernels {
+		troubles = append(troubles, k.Index.Troubles...)
+	}
+	for _, trouble := range append(troubles, h.Rules.Troubles...) {
+		if key := trouble.Error(); !seen[key] {
+			seen[key] = true
+			found = append(found, h.trouble(trouble))
 		}
 	}
 	return found
@@ -33,7 +36,7 @@ func (h *Host) trouble(t tree.Trouble) Finding {
 		Evidence: []Evidence{{t.Place, reason(t)}},
 	}
 	if t.Line > 0 {
-		f.Summary = fmt.Sprintf("A line of %s cannot be understood", t.File)
+		f.Summary = fmt.Sprintf("a line of %s cannot be understood", t.File)
 		if text := strings.TrimSpace(h.rawLine(t.Place)); text != "" && len(text) <= maxQuoted {
 			f.Evidence[0].Text = text + " (" + reason(t) + ")"
 		}
