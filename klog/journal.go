@@ -57,7 +57,7 @@ func readJournal(ctx context.Context, match func(string) bool) ([]Message, error
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	}
-	if text := strings.TrimSpace(said.String()); text != "" {
+	if text := strings.TrimSpace(said.buffer.String()); text != "" {
 		err = fmt.Errorf("%w: %s", err, text)
 	}
 	return nil, fmt.Errorf("cannot read the journal: %w", err)
@@ -93,12 +93,13 @@ func (w *journalLines) Write(p []byte) (int, error) {
 
 // head keeps the beginning of what is written to it.
 type head struct {
-	bytes.Buffer
-	limit int
+	// It is not embedded: os/exec would find its ReadFrom and pass Write by.
+	buffer bytes.Buffer
+	limit  int
 }
 
 func (h *head) Write(p []byte) (int, error) {
-	_, _ = h.Buffer.Write(p[:min(len(p), max(0, h.limit-h.Len()))]) // a Buffer takes all
+	_, _ = h.buffer.Write(p[:min(len(p), max(0, h.limit-h.buffer.Len()))]) // a Buffer takes all
 	return len(p), nil
 }
 

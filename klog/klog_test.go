@@ -255,6 +255,8 @@ func TestReadLiveErrors(t *testing.T) {
 		{"empty", "exit 0", before + "it has no message of the kernel, or none for this user"},
 		{"refused", "echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1",
 			before + "exit status 1: No journal files were opened due to insufficient permissions."},
+		{"refused at length", "head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1",
+			before + "exit status 1: " + strings.Repeat("x", maxSaid)},
 		{"too long", "exec cat /dev/zero", before + "more than 64 MiB of messages"},
 	}
 	for _, test := range tests {

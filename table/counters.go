@@ -103,7 +103,7 @@ func helperOf(line string) string {
 		fields = fields[1:]
 	}
 	name, _, _ := strings.Cut(strings.Join(fields, " "), "/")
-	return name
+	return strings.TrimSpace(name)
 }
 
 func areFlags(field string) bool {

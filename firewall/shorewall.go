@@ -1,0 +1,139 @@
+package firewall
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/ctkeeper/ctkeeper/tree"
+)
+
+// readShorewall reads Shorewall's conntrack files where shorewall.conf does not
+// keep it from starting.
+func readShorewall(t tree.Tree, r *Rules) {
+	for _, name := range []string{"shorewall", "shorewall6"} {
+		dir := "/etc/" + name + "/"
+		conf, _ := t.Read(dir+name+".conf", maxFile) // without it everything has its default
+		options := shorewallOptions(string(conf))
+		if strings.EqualFold(options["STARTUP_ENABLED"], "no") {
+			continue
+		}
+		if text, ok := r.file(t, dir+"conntrack"); ok {
+			r.add(parseShorewall(dir+"conntrack", string(text), options))
+		}
+	}
+}
+
+// shorewallOptions reads shorewall.conf(5): NAME=value, quoted or not.
+func shorewallOptions(text string) map[string]string {
+	options := map[string]string{}
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
+		if name, value, found := strings.Cut(strings.TrimSpace(line), "="); found {
+			options[name] = strings.Trim(value, `"'`)
+		}
+	}
+	return options
+}
+
+// shorewallHelper is an entry of shorewall-conntrack(5) that attaches a helper:
+// CT:helper:NAME in the ACTION column, or as an iptables target.
+var shorewallHelper = regexp.MustCompile(`(?:^|[\s={,])(?:CT:helper:|IP6?TABLES\(CT\s[^)]*--helper[\s=]+)([-\w.]+)`)
+
+// parseShorewall reads a conntrack file. Entries that the options turn off are not
+// there.
+func parseShorewall(source, text string, options map[string]string) Rules {
+	var r Rules
+	var conditions []condition
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		line, _, _ = strings.Cut(line, "#")
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "?") {
+			conditions = directive(conditions, line, options)
+			continue
+		}
+		if slices.ContainsFunc(conditions, func(c condition) bool { return c.now == never }) {
+			continue
+		}
+		for _, found := range shorewallHelper.FindAllStringSubmatch(line, -1) {
+			place := tree.Place{File: source, Line: number}
+			r.Helpers = append(r.Helpers, Helper{Place: place, Name: found[1], Rule: line})
+			r.need("xt_CT", place)
+		}
+	}
+	return r
+}
+
+// truth is what we know of a condition: much of it depends on the kernel and on
+// variables.
+type truth int
+
+const (
+	maybe truth = iota
+	always
+	never
+)
+
+// condition is an ?if that is open: now is its branch here; spent is true when a
+// branch before it was taken for certain.
+type condition struct {
+	now   truth
+	spent bool
+}
+
+// directive applies ?if, ?elsif, ?else and ?endif.
+func directive(conditions []condition, line string, options map[string]string) []condition {
+	word := strings.Fields(line)[0]
+	rest := strings.TrimPrefix(line, word)
+	last := len(conditions) - 1
+	switch word = strings.ToLower(word); {
+	case word == "?if":
+		return append(conditions, condition{now: decide(rest, options)})
+	case last < 0:
+	case word == "?elsif" || word == "?else":
+		c := &conditions[last]
+		c.spent = c.spent || c.now == always
+		switch {
+		case c.spent:
+			c.now = never
+		case word == "?else":
+			c.now = maybe
+		default:
+			c.now = decide(rest, options)
+		}
+	case word == "?endif":
+		return conditions[:last]
+	}
+	return conditions
+}
+
+// decide tells what is known of an expression: of those in the file as it is
+// shipped, "$AUTOHELPERS && __CT_TARGET" and "__SIP_HELPER".
+func decide(expression string, options map[string]string) truth {
+	if strings.ContainsAny(expression, "!|=<>()") {
+		return maybe
+	}
+	helpers := strings.Split(strings.ToLower(options["HELPERS"]), ",")
+	for term := range strings.SplitSeq(expression, "&&") {
+		term = strings.TrimSpace(term)
+		if term == "$AUTOHELPERS" && strings.EqualFold(options["AUTOHELPERS"], "no") {
+			return never
+		}
+		name, isHelper := strings.CutSuffix(strings.TrimPrefix(term, "__"), "_HELPER")
+		name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
+		if isHelper && options["HELPERS"] != "" && !slices.Contains(trimmed(helpers), name) {
+			return never
+		}
+	}
+	return maybe
+}
+
+func trimmed(words []string) []string {
+	out := make([]string, len(words))
+	for i, word := range words {
+		out[i] = strings.TrimSpace(word)
+	}
+	return out
+}
