@@ -63,13 +63,12 @@ func something(t tree.Tree) error {
 
 // look takes the picture.
 func look(ctx context.Context, t tree.Tree, opts Options) *Host {
-	h := &Host{Tree: t, Distro: distro.Read(t), Installed: kmod.Installed(t), MemTotal: memTotal(t), Counters: counters(t)}
+	h := &Host{Tree: t, Distro: distro.Read(t), Installed: kmod.Installed(t), MemTotal: memTotal(t)}
 	h.Offline = !slices.ContainsFunc([]string{"/proc/sys", cmdline, "/proc/modules", "/sys/module"}, t.Exists)
 	if h.Offline {
 		h.blind("/proc", errors.New("empty: nothing runs here, so that the state of the module, the command line and the values in force are not known"))
 	} else {
 		h.Module = kmod.Look(t.Root(), kmod.Conntrack)
-		h.Figures, h.Settings, h.HelperModules = table.Read(t.Root()), lookAtSettings(t), lookAtHelpers(t)
 		h.lookAtRunning()
 	}
 	h.Inventory = inventory.Read(t)
@@ -88,9 +87,19 @@ func look(ctx context.Context, t tree.Tree, opts Options) *Host {
 	return h
 }
 
-// lookAtRunning reads what a running kernel says about itself.
+// lookAtRunning reads what a running kernel says about itself. Where the module is
+// absent there are no figures, and only root may read some: no file is no trouble.
 func (h *Host) lookAtRunning() {
 	var err error
+	root := h.Tree.Root()
+	h.Figures, h.Settings, h.HelperModules = table.Read(root), lookAtSettings(h.Tree), lookAtHelpers(h.Tree)
+	names, _ := h.Tree.List("/sys/module/nf_conntrack/parameters")
+	h.Parameters = map[string]bool{}
+	for _, name := range names {
+		h.Parameters[name] = true
+	}
+	h.Counters, _ = table.Counters(root)
+	h.ExpectationsBy, _ = table.ExpectationsByHelper(root)
 	if h.Release, err = kmod.Release(h.Tree); err != nil {
 		h.blind("/proc/sys/kernel/osrelease", err)
 	}
@@ -145,30 +154,6 @@ func memTotal(t tree.Tree) int64 {
 		}
 	}
 	return 0
-}
-
-// counters adds up /proc/net/stat/nf_conntrack: names, then a line of hexadecimal
-// numbers for each processor (ct_cpu_seq_show in nf_conntrack_standalone.c).
-func counters(t tree.Tree) map[string]uint64 {
-	data, err := t.Read("/proc/net/stat/nf_conntrack", 1<<22)
-	if err != nil {
-		return nil
-	}
-	lines := strings.Split(string(data), "\n")
-	names, sums := strings.Fields(lines[0]), map[string]uint64{}
-	for _, line := range lines[1:] {
-		for i, word := range strings.Fields(line) {
-			n, err := strconv.ParseUint(word, 16, 64)
-			switch {
-			case i >= len(names) || err != nil:
-			case names[i] == "entries":
-				sums[names[i]] = n
-			default:
-				sums[names[i]] += n
-			}
-		}
-	}
-	return sums
 }
 
 // relevant reports whether a message of the kernel's log says something about

@@ -43,7 +43,8 @@ type Finding struct {
 	Summary  string     `json:"summary"`
 	Evidence []Evidence `json:"evidence"`
 	// Fix are the shell commands that mend it, to be run as root on that host, in
-	// order. They are complete: nothing in them is to be filled in.
+	// order. They are complete: nothing in them is to be filled in. People see them
+	// indented, so that none has a here-document.
 	Fix []string `json:"fix"`
 	// Note says what to know before, or what to do where no command can.
 	Note string `json:"note,omitempty"`

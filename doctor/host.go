@@ -59,7 +59,7 @@ type Host struct {
 	// read.
 	ExpectationsBy map[string]int64
 	// Counters are /proc/net/stat/nf_conntrack, all processors added up, by column;
-	// entries, which the line of each processor repeats, counts once.
+	// nil where they cannot be read.
 	Counters map[string]uint64
 	// MemTotal is the host's RAM in bytes; 0 where it is not known.
 	MemTotal int64
@@ -70,6 +70,8 @@ type Host struct {
 	// Kernels are the releases that the module is judged for: the running one, or
 	// each that is installed where none runs.
 	Kernels []Kernel
+	// Parameters are those of nf_conntrack that this process sees in /sys/module.
+	Parameters map[string]bool
 	// Guards decide which module files the kernel takes.
 	Guards Guards
 	// NotLooked says what could not be looked at, and why.

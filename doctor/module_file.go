@@ -138,7 +138,7 @@ func lookAtGuards(t tree.Tree, line kmod.CommandLine) Guards {
 		}
 		return strings.TrimSpace(string(data))
 	}
-	g.Disabled = text(modulesDisabled) == "1"
+	g.Disabled = text(modulesDisabledFile) == "1"
 	const lockdown = "/sys/kernel/security/lockdown"
 	if state := text(lockdown); strings.Contains(state, "[integrity]") || strings.Contains(state, "[confidentiality]") {
 		g.Enforced = append(g.Enforced, seen(lockdown, 0, state))
@@ -162,6 +162,6 @@ func secureBoot(t tree.Tree) bool {
 }
 
 const (
-	cmdline         = "/proc/cmdline"
-	modulesDisabled = "/proc/sys/kernel/modules_disabled"
+	cmdline             = "/proc/cmdline"
+	modulesDisabledFile = "/proc/sys/kernel/modules_disabled"
 )

@@ -1,21 +1,36 @@
 package doctor
 
 import (
+	"fmt"
 	"path"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ctkeeper/ctkeeper/tree"
 )
 
-// quote makes one word of the shell (POSIX) of any text.
+// quote makes one word of the shell (POSIX) of any text. What a terminal would obey,
+// or a person not see, is written as an escape of printf(1).
 func quote(text string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%+=:,./_-", r)
 	}
-	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
+	switch {
+	case text != "" && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0:
 		return text
+	case utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' }) < 0:
+		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	var b strings.Builder
+	for _, c := range []byte(text) {
+		if c < 0x80 && (plain(rune(c)) && c != '%' || c == ' ') {
+			b.WriteByte(c)
+		} else {
+			_, _ = fmt.Fprintf(&b, `\%03o`, c) // a builder takes everything
+		}
+	}
+	return `"$(printf '` + b.String() + `')"`
 }
 
 // literal makes a basic regular expression of sed(1), within slashes, that matches
@@ -44,6 +59,16 @@ func edit(t tree.Tree, file, script string) string {
 		file = end
 	}
 	return "sed -i " + quote(script) + " " + quote(file)
+}
+
+// editJoined is edit where lines may go on behind a backslash: then they are joined
+// first, as modprobe(8) does it.
+func (h *Host) editJoined(file string, scripts []string) string {
+	script := strings.Join(scripts, ";")
+	if data, err := h.Tree.Read(file, 1<<20); err == nil && strings.Contains(string(data), "\\\n") {
+		script = ":a\n/\\\\$/{\nN\ns/\\\\\\n//\nta\n}\n" + script
+	}
+	return edit(h.Tree, file, script)
 }
 
 // hiding is the file in /etc that hides a drop-in of another directory: of

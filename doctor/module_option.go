@@ -1,0 +1,278 @@
+package doctor
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/klog"
+	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/persist"
+)
+
+// bytesPerBucket is sizeof(struct hlist_nulls_head).
+const bytesPerBucket = 8
+
+// kinds are the parameters of nf_conntrack whose values the kernel checks when it
+// loads the module (kernel_param_ops of nf_conntrack_standalone.c and its like).
+func kinds() map[string]string {
+	return map[string]string{
+		"hashsize": "uint", "expect_hashsize": "uint",
+		"acct": "bool", "tstamp": "bool", "nf_conntrack_helper": "bool", "enable_hooks": "bool",
+	}
+}
+
+// options are the parameters that the module gets when it is loaded.
+func (h *Host) options() []kmod.Option {
+	return slices.Concat(h.Inventory.Modprobe.Options(kmod.Conntrack), h.CommandLine.Options(kmod.Conntrack))
+}
+
+// badParameter asks whether a parameter has a value that the module does not load with.
+func badParameter(h *Host) []Finding {
+	if h.inImage() {
+		return nil
+	}
+	var bad []kmod.Option
+	f := Finding{ID: "bad-parameter", Severity: h.severity()}
+	for _, o := range h.options() {
+		why := h.refuses(o)
+		if why == "" {
+			continue
+		}
+		bad = append(bad, o)
+		f.Evidence = append(f.Evidence, Evidence{o.Place, written(o) + ": " + why})
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	f.Evidence = append(f.Evidence, h.logged(func(message string) bool {
+		return strings.Contains(message, "nf_conntrack: ") && strings.Contains(message, " invalid for parameter ") || shortOfMemory(message)
+	})...)
+	f.Summary = "nf_conntrack does not load with " + written(bad[0])
+	if len(bad) > 1 {
+		f.Summary += fmt.Sprintf(", nor with %d other values", len(bad)-1)
+	}
+	f.Fix = append(h.drop(bad), load)
+	if slices.ContainsFunc(bad, func(o kmod.Option) bool { return o.File == cmdline }) {
+		f.Fix[len(f.Fix)-1] = h.reboot() // the running kernel keeps its command line
+	}
+	return []Finding{f}
+}
+
+// written is an option as it stands on a line.
+func written(o kmod.Option) string {
+	if o.Bare {
+		return o.Name
+	}
+	return o.Name + "=" + o.Value
+}
+
+// refuses says why the module does not load with an option; empty where it does.
+func (h *Host) refuses(o kmod.Option) string {
+	if slices.ContainsFunc(h.Log.Messages, func(m klog.Message) bool {
+		return strings.Contains(m.Text, "nf_conntrack: ") && strings.Contains(m.Text, "`"+o.Value+"' invalid for parameter `"+o.Name+"'")
+	}) && !o.Bare && !h.loaded(kmod.Conntrack) {
+		return "the kernel's log says that it is invalid"
+	}
+	switch kinds()[o.Name] {
+	case "bool":
+		if !o.Bare && !isBool(o.Value) {
+			return "is not a bool (0 or 1, y or n)"
+		}
+	case "uint":
+		n, err := parseUint(o.Value)
+		if o.Bare || err != nil {
+			return fmt.Sprintf("is not a number from 0 to %d", uint32(math.MaxUint32))
+		}
+		return tooLarge(n, h.MemTotal)
+	}
+	return ""
+}
+
+// parseUint reads a number as the kernel's kstrtouint does in base 0: decimal, 0x and
+// hexadecimal digits, or 0 and octal ones; a plus sign may stand before it.
+func parseUint(text string) (uint64, error) {
+	text = strings.TrimSuffix(strings.TrimPrefix(text, "+"), "\n")
+	base := 10
+	switch {
+	case len(text) > 2 && (text[:2] == "0x" || text[:2] == "0X"):
+		text, base = text[2:], 16
+	case len(text) > 1 && text[0] == '0':
+		base = 8
+	}
+	return strconv.ParseUint(text, base, 32)
+}
+
+// isBool is the kernel's kstrtobool, which looks at no more than it needs; kernels
+// that do not take t and f say so in their log.
+func isBool(text string) bool {
+	text = strings.ToLower(text)
+	return text != "" && strings.ContainsRune("yn01tf", rune(text[0])) || strings.HasPrefix(text, "on") || strings.HasPrefix(text, "of")
+}
+
+// tooLarge says why a table of so many buckets cannot be allocated: kvmalloc_node
+// takes INT_MAX bytes at most, vmalloc(9) no more pages than there are. Zero
+// buckets leave the size to the kernel.
+func tooLarge(buckets uint64, memory int64) string {
+	bytes := int64(buckets) * bytesPerBucket // 35 bits at most
+	switch {
+	case memory > 0 && bytes > memory:
+		return fmt.Sprintf("takes %s of memory, and this host has %s", config.FormatBytes(bytes), config.FormatBytes(memory))
+	case bytes > math.MaxInt32:
+		return fmt.Sprintf("takes %s of memory, and the kernel allocates no more than 2 GiB at once", config.FormatBytes(bytes))
+	}
+	return ""
+}
+
+// drop gives the commands that take options away and leave the others of their lines.
+func (h *Host) drop(options []kmod.Option) []string {
+	scripts := map[string][]string{}
+	var commands []string
+	for _, o := range options {
+		switch {
+		case o.File == cmdline:
+			word := kmod.Conntrack + "." + written(o)
+			_, remove := h.Distro.RemoveKernelArgument(h.Tree, word)
+			commands = append(commands, remove...)
+		case o.File == persist.Modprobe && h.ours(o.File):
+			commands = append(commands, "ctkeeper persist")
+		default:
+			scripts[o.File] = unique(append(scripts[o.File], h.dropScripts(o)...))
+		}
+	}
+	for _, file := range sorted(scripts) {
+		commands = append(commands, h.editJoined(file, scripts[file]))
+	}
+	return unique(commands)
+}
+
+// dropScripts takes one option out of its lines. A line that is left without any
+// goes out of force: modprobe complains of it.
+func (h *Host) dropScripts(o kmod.Option) []string {
+	lines := "/^[[:space:]]*options[[:space:]][[:space:]]*" + modulePattern(kmod.Conntrack) + "[[:space:]]/"
+	word := `[[:space:]]` + modulePattern(o.Name)
+	if !o.Bare {
+		word += `=\("` + literal(o.Value) + `"\|` + literal(o.Value) + `\)`
+	}
+	return []string{
+		lines + `s/` + word + `[[:space:]]*$//`,
+		lines + `s/` + word + `\([[:space:]]\)/\` + strconv.Itoa(strings.Count(word, `\(`)+1) + `/g`,
+		`s/^[[:space:]]*options[[:space:]][[:space:]]*` + modulePattern(kmod.Conntrack) + `[[:space:]]*$/# &/`,
+	}
+}
+
+// ours reports whether persist wrote a file.
+func (h *Host) ours(file string) bool {
+	data, err := h.Tree.Read(file, 1<<20)
+	return err == nil && strings.HasPrefix(string(data), persist.Header)
+}
+
+// shortOfMemory matches what the kernel says when a module's memory cannot be had
+// (warn_alloc of mm/page_alloc.c): the name is that of the program that loads.
+func shortOfMemory(message string) bool {
+	loader := slices.ContainsFunc([]string{"modprobe: ", "systemd-modules: ", "insmod: ", "(udev-worker): ", "systemd-udevd: "}, func(name string) bool {
+		return strings.Contains(message, name)
+	})
+	return loader && slices.ContainsFunc([]string{"page allocation failure", "vmalloc error", "vmalloc: allocation failure"}, func(text string) bool {
+		return strings.Contains(message, text)
+	})
+}
+
+// noMemory asks whether the kernel had no memory for the module: with a hash size
+// that is no parameter's fault.
+func noMemory(h *Host) []Finding {
+	proof := h.logged(shortOfMemory)
+	if h.Module.State != kmod.Absent || len(proof) == 0 || len(badParameter(h)) > 0 {
+		return nil
+	}
+	f := Finding{
+		ID: "module-no-memory", Severity: h.severity(), Evidence: proof, Fix: []string{"echo 1 > /proc/sys/vm/compact_memory", load},
+		Summary: "the kernel had no memory for a module when it was to be loaded",
+		Note:    "the hash table is one piece of memory of 8 bytes a bucket: load the module early at boot, or ask for a smaller hashsize",
+	}
+	for _, o := range h.options() {
+		if kinds()[o.Name] == "uint" {
+			f.Evidence = append(f.Evidence, Evidence{o.Place, written(o)})
+		}
+	}
+	return []Finding{f}
+}
+
+// unknownParameter asks for parameters that the module does not have: the kernel
+// logs them and goes on without (unknown_module_param_cb of kernel/module/main.c).
+func unknownParameter(h *Host) []Finding {
+	known := h.parameters()
+	if len(known) == 0 || h.inImage() {
+		return nil
+	}
+	var unknown []kmod.Option
+	f := Finding{ID: "unknown-parameter", Severity: Warning}
+	for _, o := range h.options() {
+		if !known[o.Name] {
+			unknown = append(unknown, o)
+			f.Evidence = append(f.Evidence, Evidence{o.Place, written(o)})
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	f.Evidence = append(f.Evidence, h.logged(about("nf_conntrack: unknown parameter"))...)
+	f.Summary = "nf_conntrack has no parameter " + unknown[0].Name + ": the kernel ignores it"
+	f.Fix = h.drop(unknown)
+	if slices.ContainsFunc(unknown, func(o kmod.Option) bool { return strings.HasSuffix(o.Name, "max") }) {
+		f.Note = "max is no parameter of the module: settings.max in /etc/ctkeeper/ctkeeper.yaml keeps it, or settings.expect_max"
+	}
+	return []Finding{f}
+}
+
+// parameters are the names that some kernel of this host knows, and nil where nobody
+// can tell. The module's file does not tell of hashsize, nor sysfs of enable_hooks.
+func (h *Host) parameters() map[string]bool {
+	names := map[string]bool{}
+	for name := range h.Parameters {
+		names[name] = true
+	}
+	for _, k := range h.Kernels {
+		for name := range k.Files[kmod.Conntrack].Info.Parameters {
+			names[name] = true
+		}
+	}
+	if len(names) > 0 {
+		names["hashsize"], names["enable_hooks"] = true, true
+	}
+	return names
+}
+
+// builtIn says that the module is part of the kernel, which reads no modprobe.d.
+func builtIn(h *Host) []Finding {
+	if !h.inImage() {
+		return nil
+	}
+	f := Finding{
+		ID: "module-built-in", Severity: Info, Summary: "nf_conntrack is part of the kernel image: it is always there, and reads no modprobe.d",
+		Evidence: []Evidence{seen("/sys/module/nf_conntrack", 0, "has parameters, and no initstate")},
+	}
+	if h.Module.State != kmod.BuiltIn {
+		f.Evidence = []Evidence{seen(h.Index.Dir+"/modules.builtin", 0, "lists nf_conntrack")}
+	}
+	options := h.Inventory.Modprobe.Options(kmod.Conntrack)
+	if len(options) == 0 {
+		return []Finding{f}
+	}
+	f.Severity = Warning
+	f.Summary = "nf_conntrack is part of the kernel image, which reads no modprobe.d: its options there have no effect"
+	f.Fix = h.drop(options)
+	for _, o := range options {
+		f.Evidence = append(f.Evidence, Evidence{o.Place, written(o)})
+		if _, given := h.CommandLine.Value(kmod.Conntrack + "." + o.Name); !given && kinds()[o.Name] != "" && h.refuses(o) == "" {
+			_, add := h.Distro.AddKernelArgument(h.Tree, kmod.Conntrack+"."+written(o))
+			f.Fix = append(f.Fix, add...)
+		}
+	}
+	f.Fix = unique(f.Fix)
+	f.Note = "the kernel command line counts from the next boot on"
+	return []Finding{f}
+}
