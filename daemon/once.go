@@ -15,25 +15,16 @@ import (
 
 // Apply makes one pass over the system below root, without a daemon, and tells
 // where everything stands. It loads nf_conntrack first where the configuration
-// asks for it; moduleOnly leaves it at that, and then a module that does not
-// load is an error.
-func Apply(ctx context.Context, root string, cfg *config.Config, log *zap.Logger, moduleOnly bool) (Status, error) {
+// asks for it.
+func Apply(ctx context.Context, root string, cfg *config.Config, log *zap.Logger) Status {
 	if cfg.Module.Load && kmod.Look(root, kmod.Conntrack).State == kmod.Absent {
-		err := kmod.Load(ctx, root, kmod.Conntrack)
-		if err != nil && moduleOnly {
-			log.Error("cannot load the module", zap.String(systemd.KeyModule, kmod.Conntrack), zap.Error(err))
-			return Status{}, err
-		}
-		if err != nil {
+		if err := kmod.Load(ctx, root, kmod.Conntrack); err != nil {
 			log.Error("cannot load the module, its settings stay pending", zap.String(systemd.KeyModule, kmod.Conntrack), zap.Error(err))
 		}
-	}
-	if moduleOnly {
-		return Status{}, nil
 	}
 	files := sysfs.NewFiles(root)
 	defer func() { _ = files.Close() }() // every write has its own error
 	keeper := reconcile.New(KeeperOptions(root, files, logged{log}), Desired(cfg))
 	keeper.Pass(reconcile.Start, time.Now())
-	return statusOf(root, keeper.Report(), cfg), nil
+	return statusOf(root, keeper.Report(), cfg)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
+	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 // Status is the document behind ctkeeper status (contract 1.3).
@@ -47,6 +48,8 @@ type ModuleStatus struct {
 	State kmod.State `json:"state"`
 	// Loads counts the loads that the daemon saw happen.
 	Loads int `json:"loads"`
+	// Parameters are those of module.parameters that the kernel takes at load alone.
+	Parameters []Parameter `json:"parameters"`
 }
 
 // Differs reports whether any setting is known not to be as wanted, and Unsure
@@ -98,9 +101,13 @@ func Look(root string, cfg *config.Config) Status {
 }
 
 func statusOf(root string, report reconcile.Report, cfg *config.Config) Status {
+	state := kmod.State(report.Module.State)
 	return Status{
-		Daemon:   DaemonStatus{Mode: report.Mode, Config: ConfigStatus{OK: true, Files: append([]string{}, cfg.Files...)}},
-		Module:   ModuleStatus{Name: kmod.Conntrack, State: kmod.State(report.Module.State), Loads: report.Loads},
+		Daemon: DaemonStatus{Mode: report.Mode, Config: ConfigStatus{OK: true, Files: append([]string{}, cfg.Files...)}},
+		Module: ModuleStatus{
+			Name: kmod.Conntrack, State: state, Loads: report.Loads,
+			Parameters: lookAtParameters(tree.At(root), state, wantedParameters(cfg)),
+		},
 		Settings: report.Settings,
 		Table:    table.Read(root),
 	}

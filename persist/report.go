@@ -28,6 +28,9 @@ type FileReport struct {
 func (p Plan) Report(changed []string, dryRun bool) Report {
 	r := Report{DryRun: dryRun, Files: []FileReport{}, Diff: p.Diff(), Notes: append([]string{}, p.Notes...), Errors: []string{}}
 	for _, f := range p.Files {
+		if f.Content == nil && f.Before == nil {
+			continue // nothing to tell of a file that is not there and need not be
+		}
 		change := f.Change()
 		if change != Unchanged && !dryRun && !slices.Contains(changed, f.Path) {
 			change = Failed

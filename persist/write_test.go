@@ -169,8 +169,7 @@ func TestWriteErrors(t *testing.T) {
 	report := p.Report(changed, false)
 	if diff := cmp.Diff([]persist.FileReport{
 		{Path: persist.Modprobe, Change: persist.Failed}, {Path: persist.ModulesLoad, Change: persist.Written},
-		{Path: persist.Sysconfig, Change: persist.Unchanged}, {Path: persist.SysctlD, Change: persist.Written},
-		{Path: persist.UdevRule, Change: persist.Failed},
+		{Path: persist.SysctlD, Change: persist.Written}, {Path: persist.UdevRule, Change: persist.Failed},
 	}, report.Files); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}

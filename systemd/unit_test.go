@@ -123,8 +123,9 @@ func TestUnitLeavesOut(t *testing.T) {
 func TestUnitContract(t *testing.T) {
 	want := map[string][]string{
 		"Type":                     {"notify"},
-		"ExecStartPre":             {"+-/usr/bin/ctkeeper apply --module-only"},
+		"ExecStartPre":             {"+-/usr/bin/ctkeeper persist"},
 		"ExecStart":                {"/usr/bin/ctkeeper run"},
+		"ExecReload":               {"/bin/kill -HUP $MAINPID", "/usr/bin/ctkeeper config check", "+-/usr/bin/ctkeeper persist"},
 		"Restart":                  {"on-failure"},
 		"RestartPreventExitStatus": {"77 78"},
 		"StartLimitIntervalSec":    {"0"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -51,12 +52,43 @@ func (p Printer) head(w io.Writer, s daemon.Status) {
 		}
 	}
 	say("module:", "%s %s%s", s.Module.Name, s.Module.State, loads(s.Module.Loads))
+	reloads(w, s.Module)
+	untold(w, s.Module)
 	if s.Table.Entries != nil {
 		say("table:", "%s of %s connections in %s buckets, %s of %s expectations",
 			figure(s.Table.Entries), figure(s.Table.Max), figure(s.Table.Buckets),
 			figure(s.Table.Expectations), figure(s.Table.ExpectMax))
 	}
 	_, _ = fmt.Fprintln(w)
+}
+
+// reloads says which parameters need the module loaded anew, one a line.
+func reloads(w io.Writer, m daemon.ModuleStatus) {
+	for _, p := range m.Parameters {
+		if p.State == daemon.NeedsReload {
+			_, _ = fmt.Fprintf(w, "%-8s %s is %s, wanted %s (%s): %s\n", "reload:", p.Name, p.Now, p.Want, p.Origin, wayToReload(m, p))
+		}
+	}
+}
+
+// untold says of which parameters it cannot be told whether they need that.
+func untold(w io.Writer, m daemon.ModuleStatus) {
+	for _, p := range m.Parameters {
+		if p.State == daemon.Unknown && m.State != kmod.Absent {
+			_, _ = fmt.Fprintf(w, "%-8s %s, wanted %s (%s), may need it: %s\n", "reload:", p.Name, p.Want, p.Origin, p.Error)
+		}
+	}
+}
+
+// wayToReload is what a parameter needs, with what stands in the way.
+func wayToReload(m daemon.ModuleStatus, p daemon.Parameter) string {
+	switch {
+	case m.State == kmod.BuiltIn:
+		return m.Name + " is built in: needs the kernel command line and a reboot"
+	case len(p.HeldBy) == 0:
+		return "needs " + m.Name + " loaded anew"
+	}
+	return "needs " + m.Name + " loaded anew; held by " + strings.Join(p.HeldBy, ", ")
 }
 
 // loads says how often the daemon saw the module loaded, if it did.
@@ -156,12 +188,14 @@ func (p Printer) Applied(s daemon.Status) error {
 // Diff writes what differs, and nothing else for people.
 func (p Printer) Diff(s daemon.Status) error {
 	doc := struct {
+		Module   daemon.ModuleStatus  `json:"module"`
 		Settings []reconcile.Standing `json:"settings"`
-	}{Settings: make([]reconcile.Standing, len(s.Settings))}
+	}{s.Module, make([]reconcile.Standing, len(s.Settings))}
 	for i, setting := range s.Settings {
 		doc.Settings[i] = setting.Standing
 	}
 	return p.Document(doc, func(w io.Writer) {
+		reloads(w, s.Module)
 		var rows []string
 		for _, setting := range s.Settings {
 			if setting.State != reconcile.InSync {
@@ -169,7 +203,11 @@ func (p Printer) Diff(s daemon.Status) error {
 			}
 		}
 		if len(rows) == 0 {
-			_, _ = fmt.Fprintf(w, "Nothing differs: %d settings are as wanted.\n", len(s.Settings))
+			nothing := "Nothing"
+			if s.Module.NeedsReload() {
+				nothing = "Nothing else"
+			}
+			_, _ = fmt.Fprintf(w, "%s differs: %d settings are as wanted.\n", nothing, len(s.Settings))
 			return
 		}
 		var buf bytes.Buffer

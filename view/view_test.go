@@ -16,6 +16,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/persist"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
@@ -64,7 +66,7 @@ func running() daemon.Status {
 			Running: true, PID: 4711, Version: "0.1.0", Since: noon.Add(-time.Hour), Mode: reconcile.Enforce,
 			Config: daemon.ConfigStatus{OK: true, Files: []string{"/etc/ctkeeper/ctkeeper.yaml", "/etc/ctkeeper/conf.d/10-nat.yaml"}},
 		},
-		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "loaded", Loads: 3},
+		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "loaded", Loads: 3, Parameters: parameters()},
 		Table:  table.Figures{Entries: number(1234), Max: number(1048576), Buckets: number(262144), ExpectMax: number(8192)},
 		Settings: []reconcile.Setting{
 			{Standing: reconcile.Standing{Name: "hashsize", Want: "10000", Policy: sysfs.AtLeast, Now: "10240", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:2"}},
@@ -93,11 +95,43 @@ func running() daemon.Status {
 	}
 }
 
+// parameters are module parameters in each state.
+func parameters() []daemon.Parameter {
+	return []daemon.Parameter{
+		{Name: "acct", Want: "1", Now: "1", Origin: "/etc/ctkeeper/ctkeeper.yaml:8", State: daemon.ParameterInSync, HeldBy: []string{}},
+		{Name: "expect_hashsize", Want: "2048", Now: "256", Origin: "/etc/ctkeeper/ctkeeper.yaml:9", State: daemon.NeedsReload, HeldBy: []string{"xt_conntrack", "nft_ct"}},
+		{Name: "tstamp", Want: "1", Now: "0", Origin: "/etc/ctkeeper/ctkeeper.yaml:10", State: daemon.NeedsReload, HeldBy: []string{}},
+		{Name: "enable_hooks", Want: "1", Origin: "/etc/ctkeeper/ctkeeper.yaml:11", State: daemon.Unknown, Error: "the kernel shows it to nobody", HeldBy: []string{}},
+		{Name: "nf_conntrack_helper", Want: "0", Origin: "/etc/ctkeeper/ctkeeper.yaml:12", State: daemon.NoSuchParameter, HeldBy: []string{}},
+	}
+}
+
+// needsReload is a host where nothing but module parameters differs, built into the
+// kernel.
+func needsReload() daemon.Status {
+	s := inForce()
+	s.Module = daemon.ModuleStatus{Name: "nf_conntrack", State: kmod.BuiltIn, Parameters: parameters()[2:3]}
+	return s
+}
+
+// persisted is what ctkeeper persist did, with something of everything.
+func persisted(dryRun bool) persist.Report {
+	return persist.Report{
+		DryRun: dryRun,
+		Files: []persist.FileReport{
+			{Path: persist.Modprobe, Change: persist.Written}, {Path: persist.ModulesLoad, Change: persist.Removed},
+			{Path: persist.Sysconfig, Change: persist.Unchanged}, {Path: persist.UdevRule, Change: persist.Failed},
+		},
+		Diff: "--- /dev/null\n+++ " + persist.Modprobe + "\n@@ -0,0 +1 @@\n+options nf_conntrack hashsize=4096\n", Loaded: !dryRun,
+		Notes: []string{"a note"}, Errors: []string{"cannot write"},
+	}
+}
+
 // waiting is the status of a host without the module and without a daemon.
 func waiting() daemon.Status {
 	return daemon.Status{
 		Daemon: daemon.DaemonStatus{Mode: reconcile.Enforce, Config: daemon.ConfigStatus{OK: true, Files: []string{}}},
-		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "absent"},
+		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "absent", Parameters: []daemon.Parameter{}},
 		Settings: []reconcile.Setting{
 			{Standing: reconcile.Standing{Name: "max", Want: "170880", Policy: sysfs.AtLeast, State: reconcile.Pending, Origin: "(default)"}},
 		},
@@ -106,7 +140,7 @@ func waiting() daemon.Status {
 
 func refused() daemon.Status {
 	s := running()
-	s.Settings, s.Module.Loads = nil, 1
+	s.Settings, s.Module.Loads, s.Module.Parameters = nil, 1, nil
 	s.Daemon.Config.OK = false
 	s.Daemon.Config.Error = "/etc/ctkeeper/ctkeeper.yaml:2:3: settings.hashsiez: unknown key (did you mean hashsize?)\n" +
 		"/etc/ctkeeper/ctkeeper.yaml:3:8: settings.max: \"lots\" is not a number (0 to 2147483647, or auto)"
@@ -115,7 +149,7 @@ func refused() daemon.Status {
 
 func inForce() daemon.Status {
 	s := running()
-	s.Settings = s.Settings[:2]
+	s.Settings, s.Module.Parameters = s.Settings[:2], parameters()[:1]
 	return s
 }
 
@@ -136,6 +170,12 @@ func TestGolden(t *testing.T) {
 		{"status-refused-config", []string{"table"}, status(refused())},
 		{"diff", view.Formats(), diff(running())},
 		{"diff-none", []string{"table"}, diff(inForce())},
+		{"diff-reload", []string{"table"}, diff(needsReload())},
+		{"persist", view.Formats(), func(p view.Printer) error { return p.Persist(persisted(false)) }},
+		{"persist-dry-run", []string{"table"}, func(p view.Printer) error { return p.Persist(persisted(true)) }},
+		{"persist-idle", []string{"table"}, func(p view.Printer) error {
+			return p.Persist(persist.Report{Files: []persist.FileReport{{Path: persist.Modprobe, Change: persist.Unchanged}}})
+		}},
 		{"events", view.Formats(), printEvents},
 		{"config", []string{"json", "yaml"}, printConfig(t)},
 	}

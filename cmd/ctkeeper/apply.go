@@ -7,8 +7,7 @@ import (
 )
 
 func (a *app) apply() *cobra.Command {
-	var moduleOnly bool
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use:   "apply",
 		Short: "Make one pass now, then end",
 		Long: "For boot scripts and init containers. Loads nf_conntrack first where module.load asks for it.\n\n" +
@@ -23,13 +22,7 @@ func (a *app) apply() *cobra.Command {
 			if err != nil {
 				return failure{exitNo, err}
 			}
-			status, err := daemon.Apply(cmd.Context(), a.root, cfg, log, moduleOnly)
-			if err != nil { // the log has said it
-				return failure{status: exitNo}
-			}
-			if moduleOnly {
-				return nil
-			}
+			status := daemon.Apply(cmd.Context(), a.root, cfg, log)
 			if err := a.printer().Applied(status); err != nil {
 				return failure{exitNo, err}
 			}
@@ -39,6 +32,4 @@ func (a *app) apply() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&moduleOnly, "module-only", false, "load nf_conntrack where module.load asks for it, and do nothing else")
-	return cmd
 }

@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	drifting = "settings:\n  hashsize: 131072\n  max: 1048576\n  tcp_timeout_established: 24h\n"
-	standing = "settings:\n  max: 65536\n  hashsize: {at_least: 512}\n"
-	broken   = "settings:\n  hashsiez: 5\n  max: lots\n"
-	alien    = "settings:\n  max: 65536\n  net.netfilter.nf_of_kernels_to_come: 7\n"
+	reloading = "module:\n  parameters:\n    expect_hashsize: 2048\n"
+	drifting  = "settings:\n  hashsize: 131072\n  max: 1048576\n  tcp_timeout_established: 24h\n"
+	standing  = "settings:\n  max: 65536\n  hashsize: {at_least: 512}\n"
+	broken    = "settings:\n  hashsiez: 5\n  max: lots\n"
+	alien     = "settings:\n  max: 65536\n  net.netfilter.nf_of_kernels_to_come: 7\n"
 )
 
 func TestExitStatuses(t *testing.T) {
@@ -40,11 +41,17 @@ func TestExitStatuses(t *testing.T) {
 		{"apply, module absent", drifting, "apply --log-format console", unload, 1, []string{"pending"}, nil},
 		{"apply, observing", drifting + "enforcement: {mode: observe}\n", "apply --log-format console", nil, 1, []string{"drifted"}, []string{"left alone, mode is observe"}},
 		{"apply, refused", broken, "apply", nil, 1, nil, refused},
-		{"apply, module only", drifting, "apply --module-only", nil, 0, nil, nil},
 		{
-			"apply, module of an image", drifting + "module: {load: true}\n", "apply --module-only --log-format console", unload, 1,
-			nil, []string{"cannot load the module", "is not the running system"},
+			"apply, module of an image", drifting + "module: {load: true}\n", "apply --log-format console", unload, 1,
+			[]string{"pending"}, []string{"cannot load the module", "is not the running system"},
 		},
+		{
+			"diff, a reload", standing + reloading, "diff", nil, 1,
+			[]string{"reload:  expect_hashsize is 256, wanted 2048 (/etc/ctkeeper/ctkeeper.yaml:6): needs nf_conntrack loaded anew\n", "Nothing else differs"}, nil,
+		},
+		{"diff, a reload of what is absent", standing + reloading, "diff", unload, 2, []string{"pending"}, nil},
+		{"status without a daemon, a reload", standing + reloading, "status", nil, 1, []string{"\nreload:  expect_hashsize is 256, wanted 2048"}, nil},
+		{"apply, a reload", standing + reloading, "apply --log-format console", nil, 0, []string{"in-sync"}, nil},
 		{"status without a daemon", standing, "status", nil, 0, []string{"not running; this is what the kernel says", "nf_conntrack loaded", "0 of 65536 connections"}, nil},
 		{"status without a daemon, drifted", drifting, "status", nil, 1, []string{"drifted"}, nil},
 		{"status without a daemon, module absent", drifting, "status", unload, 2, []string{"nf_conntrack absent", "pending"}, nil},
@@ -99,7 +106,7 @@ func TestOnlyApplyWrites(t *testing.T) {
 		return out
 	}
 	before := values()
-	for _, args := range []string{"diff", "status", "config show", "config check", "apply --module-only"} {
+	for _, args := range []string{"diff", "status", "config show", "config check", "persist --dry-run", "persist"} {
 		ctkeeper(t.Context(), append(strings.Fields(args), "--root", root)...)
 		if diff := cmp.Diff(before, values()); diff != "" {
 			t.Errorf("%s writes (-before +after):\n%s", args, diff)

@@ -30,7 +30,7 @@ func (a *app) diff() *cobra.Command {
 // verdict is the exit status of diff and status.
 func verdict(s daemon.Status) error {
 	switch {
-	case s.Differs():
+	case s.Differs(), s.Module.NeedsReload():
 		return failure{status: exitNo}
 	case s.Unsure():
 		return failure{status: exitUnknown}

@@ -35,6 +35,7 @@ func (a *app) status() *cobra.Command {
 			if status.Table.Expectations == nil { // the daemon may not read them, root may
 				status.Table.Expectations = table.Read(a.root).Expectations
 			}
+			status.Module.LookAgain(a.root)
 			if err := a.printer().Status(status); err != nil {
 				return failure{exitUnknown, err}
 			}
