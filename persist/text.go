@@ -3,6 +3,7 @@ package persist
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -127,13 +128,20 @@ func (p *planner) commandLine(options []option) {
 	if len(words) == 0 {
 		return
 	}
-	argument := strings.Join(words, " ")
-	p.note("nf_conntrack is built into this kernel and takes its options from the kernel command line alone: %s", argument)
-	file, commands := distro.Read(p.tree).AddKernelArgument(p.tree, argument)
+	p.note("nf_conntrack is built into this kernel and takes its options from the kernel command line alone: %s", strings.Join(words, " "))
+	var file string
+	var commands []string
+	host := distro.Read(p.tree)
+	for _, word := range words {
+		var more []string
+		file, more = host.AddKernelArgument(p.tree, word)
+		// What makes the line count comes last, and once.
+		commands = append(slices.DeleteFunc(commands, func(c string) bool { return slices.Contains(more, c) }), more...)
+	}
 	if file != "" {
 		p.note("this host keeps the kernel command line in %s", file)
 	}
 	for _, command := range commands {
-		p.note("to add it: %s", command)
+		p.note("to add to it: %s", command)
 	}
 }
