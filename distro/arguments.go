@@ -53,12 +53,23 @@ func (d Distribution) RemoveKernelArgument(t tree.Tree, argument string) (file s
 	if file == grubFile {
 		file = grubFileWith(t, argument)
 	}
-	// A loop, because neighbours share the blank between them.
-	script := "-e " + quote(":a") + " -e " + quote(`s/(^|[ "'=])`+escape(argument)+`($|[ "'])/\1\2/`) + " -e " + quote("ta")
+	argument = escape(argument)
+	var script []string
+	before, behind := "^| ", " |$"
 	if s.variable != "" {
-		script = "-e " + quote("/^[[:space:]]*(export )?"+s.variable+"/!b") + " " + script
+		script = []string{
+			`/^` + s.variable + `="\$` + s.variable + ` ` + argument + `"$/d`, // a line that AddKernelArgument added
+			`/^[[:space:]]*(export )?` + s.variable + `/!b`,
+		}
+		before, behind = s.variable+`[A-Z_]*=|[ "']`, `$|[ "']`
 	}
-	return file, append([]string{"sed -i -E " + script + " " + file}, s.then...)
+	// A loop, because neighbours share the blank between them.
+	script = append(script, ":a", "s/("+before+")"+argument+"("+behind+`)/\1\2/`, "ta")
+	command := "sed -i -E"
+	for _, line := range script {
+		command += " -e " + quote(line)
+	}
+	return file, append([]string{command + " " + file}, s.then...)
 }
 
 // store is where a host keeps its kernel command line.
