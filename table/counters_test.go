@@ -169,6 +169,7 @@ func FuzzParseCounters(f *testing.F) {
 
 func FuzzHelperOf(f *testing.F) {
 	f.Add("- l3proto = 2 proto=17 src=192.0.2.1 dst=198.51.100.2 sport=0 dport=4000 PERMANENT,INACTIVE sip/audio\n")
+	f.Add("mine /policy\n")
 	f.Fuzz(func(t *testing.T, line string) {
 		if helper := helperOf(line); strings.Contains(helper, "/") || strings.TrimSpace(helper) != helper {
 			t.Errorf("helper %q", helper)
