@@ -11,36 +11,63 @@ import (
 	"github.com/ctkeeper/ctkeeper/tree"
 )
 
-// filesUnreadable are the files, and lines of files, that could not be taken into
-// account.
+// maxLines is how many bad lines of one file are shown.
+const maxLines = 3
+
+// filesUnreadable are the files that could not be taken into account, as a whole or
+// in some lines.
 func filesUnreadable(h *Host) []Finding {
-	var found []Finding
-	seen := map[string]bool{}
+	var files []string
+	byFile := map[string][]tree.Trouble{}
+	told := map[string]bool{}
 	troubles := slices.Concat(h.Inventory.Troubles, h.Inventory.Modprobe.Troubles, h.Index.Troubles)
 	for _, k := range h.Kernels {
 		troubles = append(troubles, k.Index.Troubles...)
 	}
 	for _, trouble := range append(troubles, h.Rules.Troubles...) {
-		if key := trouble.Error(); !seen[key] {
-			seen[key] = true
-			found = append(found, h.trouble(trouble))
+		if told[trouble.Error()] {
+			continue
 		}
+		told[trouble.Error()] = true
+		if !slices.Contains(files, trouble.File) {
+			files = append(files, trouble.File)
+		}
+		byFile[trouble.File] = append(byFile[trouble.File], trouble)
+	}
+	var found []Finding
+	for _, file := range files {
+		found = append(found, h.troubles(file, byFile[file]))
 	}
 	return found
 }
 
-func (h *Host) trouble(t tree.Trouble) Finding {
+// troubles judges what is wrong with one file.
+func (h *Host) troubles(file string, all []tree.Trouble) Finding {
+	for _, t := range all {
+		if t.Line == 0 {
+			return wholeFile(t)
+		}
+	}
+	f := Finding{ID: "file-unreadable", Severity: Warning, Summary: "a line of " + file + " cannot be understood"}
+	if len(all) > 1 {
+		f.Summary = fmt.Sprintf("%d lines of %s cannot be understood", len(all), file)
+	}
+	for _, t := range all[:min(len(all), maxLines)] {
+		text := reason(t)
+		if line := strings.TrimSpace(h.rawLine(t.Place)); line != "" && len(line) <= maxQuoted {
+			text = line + " (" + text + ")"
+		}
+		f.Evidence = append(f.Evidence, Evidence{t.Place, text})
+	}
+	return f
+}
+
+// wholeFile judges a file of which nothing could be read.
+func wholeFile(t tree.Trouble) Finding {
 	f := Finding{
 		ID: "file-unreadable", Severity: Warning,
 		Summary:  fmt.Sprintf("%s cannot be read, and may say something", t.File),
 		Evidence: []Evidence{{t.Place, reason(t)}},
-	}
-	if t.Line > 0 {
-		f.Summary = fmt.Sprintf("a line of %s cannot be understood", t.File)
-		if text := strings.TrimSpace(h.rawLine(t.Place)); text != "" && len(text) <= maxQuoted {
-			f.Evidence[0].Text = text + " (" + reason(t) + ")"
-		}
-		return f
 	}
 	switch file := quote(t.File); {
 	case errors.Is(t, fs.ErrPermission):

@@ -69,7 +69,7 @@ func (h *Host) silence(a inventory.Assignment, with func(inventory.Assignment) b
 	}
 	var scripts []string
 	for _, b := range h.Inventory.Assignments {
-		if b.File != a.File || b.Place != a.Place && !with(b) {
+		if b.File != a.File || b != a && !with(b) {
 			continue
 		}
 		if script := h.without(b, with); script != "" && !slices.Contains(scripts, script) {
