@@ -58,7 +58,11 @@ func onReadOnly(h *Host) []Finding {
 		ID: "read-only", Severity: Info, Summary: "/sys is read-only: ctkeeper sets hashsize through /proc/sys where the kernel lets it",
 		Evidence: append(slices.Clone(h.Place.ReadOnly), h.inContainer()...),
 	}
-	if slices.ContainsFunc(h.Place.ReadOnly, func(e Evidence) bool { return !strings.Contains(e.Text, " /sys ") }) {
+	proc := func(e Evidence) bool {
+		fields := strings.Fields(e.Text) // proc_pid_mountinfo(5): the fifth is the mount point
+		return len(fields) > 4 && !strings.HasPrefix(fields[4], "/sys")
+	}
+	if slices.ContainsFunc(h.Place.ReadOnly, proc) {
 		f.Severity, f.Summary = Warning, "/proc/sys is read-only here: ctkeeper can set nothing"
 		f.Note = "Run ctkeeper on the host, or give its container a writable /proc/sys (docker run --privileged)."
 	}
