@@ -45,6 +45,9 @@ type Source struct {
 	Main string
 	// MainRequired makes a missing main file an error: somebody named it.
 	MainRequired bool
+	// Draft has drop-ins as they would be, by path: Load then tells what they would come
+	// to. A nil content is a drop-in that is not there.
+	Draft map[string][]byte
 }
 
 // Load reads, merges and validates. The error is Errors, all of them at once.
@@ -89,7 +92,7 @@ func (s Source) main() string {
 func (s Source) dropins() bool { return filepath.Clean(s.main()) == DefaultMain }
 
 func (s Source) load() *loader {
-	l := &loader{tree: tree.At(s.Root)}
+	l := &loader{tree: tree.At(s.Root), draft: s.Draft}
 	l.main(s.main(), s.MainRequired)
 	if s.dropins() {
 		l.mistaken(filepath.Dir(DefaultMain), "ctkeeper")
@@ -101,6 +104,7 @@ func (s Source) load() *loader {
 // loader gathers the layers of one configuration and all that is wrong.
 type loader struct {
 	tree     tree.Tree
+	draft    map[string][]byte
 	layers   []layer
 	found    bool // a file says something: the embedded default does not hold
 	files    []string
@@ -117,7 +121,7 @@ func (l *loader) main(path string, required bool) {
 
 // file reads one file, if it is there.
 func (l *loader) file(path string, required bool) {
-	got, wrong := readFile(l.tree, path)
+	got, wrong := l.read(path)
 	switch {
 	case wrong != nil && !required && errors.Is(wrong.err, fs.ErrNotExist) && l.tree.Gone(path):
 		return
@@ -144,7 +148,7 @@ func (l *loader) file(path string, required bool) {
 func (l *loader) dropins() {
 	first := map[string]string{} // file name → the path that hides the others
 	for _, dir := range dropinDirs() {
-		names, wrong := list(l.tree, dir)
+		names, wrong := l.list(dir)
 		if wrong != nil {
 			l.errs = append(l.errs, wrong.at(position{open: l.tree.Real(dir)}, ""))
 		}

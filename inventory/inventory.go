@@ -77,6 +77,8 @@ type Inventory struct {
 	// LoadedAtBoot are the lines that load the module, or one that needs it, before the
 	// sysctl settings are applied.
 	LoadedAtBoot []tree.Place
+	// OurFiles are those that ctkeeper's persist wrote, as far as they were read.
+	OurFiles []string
 	// Systemd is true where the host boots with systemd.
 	Systemd bool
 	// Modprobe is modprobe.d, which others ask about too.

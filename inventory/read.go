@@ -93,6 +93,9 @@ func (r *reader) read(path string) (string, bool) {
 	first, rest, _ := strings.Cut(text, "\n")
 	second, _, _ := strings.Cut(rest, "\n") // behind the #! of a script
 	r.ours[path] = strings.HasPrefix(first, ourHeader) || strings.HasPrefix(second, ourHeader)
+	if r.ours[path] && !slices.Contains(r.inv.OurFiles, path) {
+		r.inv.OurFiles = append(r.inv.OurFiles, path)
+	}
 	return text, true
 }
 
