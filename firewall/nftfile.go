@@ -269,10 +269,10 @@ func (f nftFile) objects(objects nftObjects) {
 // those of a map.
 func (f nftFile) assigned(i int, objects nftObjects) []string {
 	end := f.end(i)
-	if i >= end {
+	if i >= end || f.word(i) == "" {
 		return nil
 	}
-	names := []string{}
+	var names []string
 	for j := i; j < end; j++ {
 		if !f.is(j, "map") {
 			continue
@@ -281,7 +281,7 @@ func (f nftFile) assigned(i int, objects nftObjects) []string {
 			names = append(names, f.word(k))
 			names = append(names, objects.maps[strings.TrimPrefix(f.word(k), "@")]...)
 		}
-		return objects.known(names)
+		return unique(objects.known(names))
 	}
 	if kind := objects.types[f.word(i)]; kind != "" {
 		return []string{kind}

@@ -116,10 +116,10 @@ func (r *nftRuleset) assign(rule nftObject, reference any) {
 		text, _ := json.Marshal(reference) // it came from JSON
 		written = string(text)
 	}
-	for _, name := range names {
+	for _, name := range unique(names) {
 		kind, known := r.helpers[nftName{rule.Family, rule.Table, name}]
 		switch {
-		case !known && !single:
+		case !known && (!single || name == ""):
 			continue // a key of the map
 		case kind == "":
 			kind = name
@@ -164,6 +164,17 @@ func words(value any) []string {
 		return all
 	}
 	return nil
+}
+
+// unique leaves out what was there before.
+func unique(words []string) []string {
+	var once []string
+	for _, word := range words {
+		if !slices.Contains(once, word) {
+			once = append(once, word)
+		}
+	}
+	return once
 }
 
 // walk visits each property of a JSON value, those within others too.

@@ -54,7 +54,7 @@ func parseShorewall(source, text string, options map[string]string) Rules {
 			conditions = directive(conditions, line, options)
 			continue
 		}
-		if slices.ContainsFunc(conditions, func(c condition) bool { return c.now == never }) {
+		if slices.ContainsFunc(conditions, func(c condition) bool { return c.never }) {
 			continue
 		}
 		for _, found := range shorewallHelper.FindAllStringSubmatch(line, -1) {
@@ -66,22 +66,9 @@ func parseShorewall(source, text string, options map[string]string) Rules {
 	return r
 }
 
-// truth is what we know of a condition: much of it depends on the kernel and on
-// variables.
-type truth int
-
-const (
-	maybe truth = iota
-	always
-	never
-)
-
-// condition is an ?if that is open: now is its branch here; spent is true when a
-// branch before it was taken for certain.
-type condition struct {
-	now   truth
-	spent bool
-}
+// condition is an ?if that is open: never is true where its present branch is not
+// taken. Much depends on the kernel and on variables: what we do not know may be.
+type condition struct{ never bool }
 
 // directive applies ?if, ?elsif, ?else and ?endif.
 func directive(conditions []condition, line string, options map[string]string) []condition {
@@ -90,44 +77,37 @@ func directive(conditions []condition, line string, options map[string]string) [
 	last := len(conditions) - 1
 	switch word = strings.ToLower(word); {
 	case word == "?if":
-		return append(conditions, condition{now: decide(rest, options)})
+		return append(conditions, condition{isNever(rest, options)})
 	case last < 0:
-	case word == "?elsif" || word == "?else":
-		c := &conditions[last]
-		c.spent = c.spent || c.now == always
-		switch {
-		case c.spent:
-			c.now = never
-		case word == "?else":
-			c.now = maybe
-		default:
-			c.now = decide(rest, options)
-		}
+	case word == "?elsif":
+		conditions[last].never = isNever(rest, options)
+	case word == "?else":
+		conditions[last].never = false
 	case word == "?endif":
 		return conditions[:last]
 	}
 	return conditions
 }
 
-// decide tells what is known of an expression: of those in the file as it is
-// shipped, "$AUTOHELPERS && __CT_TARGET" and "__SIP_HELPER".
-func decide(expression string, options map[string]string) truth {
+// isNever reports whether the options make an expression false: one of those in the
+// file as it is shipped, "$AUTOHELPERS && __CT_TARGET" and "__SIP_HELPER".
+func isNever(expression string, options map[string]string) bool {
 	if strings.ContainsAny(expression, "!|=<>()") {
-		return maybe
+		return false
 	}
 	helpers := strings.Split(strings.ToLower(options["HELPERS"]), ",")
 	for term := range strings.SplitSeq(expression, "&&") {
 		term = strings.TrimSpace(term)
 		if term == "$AUTOHELPERS" && strings.EqualFold(options["AUTOHELPERS"], "no") {
-			return never
+			return true
 		}
 		name, isHelper := strings.CutSuffix(strings.TrimPrefix(term, "__"), "_HELPER")
 		name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
 		if isHelper && options["HELPERS"] != "" && !slices.Contains(trimmed(helpers), name) {
-			return never
+			return true
 		}
 	}
-	return maybe
+	return false
 }
 
 func trimmed(words []string) []string {
