@@ -97,13 +97,14 @@ var (
 	// stamp is what printk.time and dmesg(1) put before a message: seconds since
 	// boot, dmesg's facility and level, or its date.
 	stamp = regexp.MustCompile(`^(?:<\d+>|kern *:[a-z]+ *: )?\[(?: *\d+\.\d+|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4})\] ?`)
-	// syslogged is a line of syslog: time, host, and the kernel as its program. The
-	// time is that of RFC 3164 (no year) or RFC 3339.
-	syslogged = regexp.MustCompile(`^(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|(\d{4}-\d\d-\d\dT\S+)) \S+ kernel: `)
+	// syslogged is a line of syslog: time, host, BusyBox's facility and priority, and
+	// the kernel or systemd-sysctl as its program. The time is that of RFC 3164 (no year) or
+	// RFC 3339.
+	syslogged = regexp.MustCompile(`^(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|(\d{4}-\d\d-\d\dT\S+)) \S+ (?:[a-z0-9]+\.[a-z]+ )?(?:kernel|systemd-sysctl(?:\[\d+\])?): `)
 )
 
-// parseLine reads one line of a log file. It is not ok for a line that is not the
-// kernel's.
+// parseLine reads one line of a log file. It is not ok for a line that is neither
+// the kernel's nor systemd-sysctl's.
 func parseLine(line string) (Message, bool) {
 	if found := syslogged.FindStringSubmatch(line); found != nil {
 		text := line[len(found[0]):]

@@ -24,6 +24,12 @@ const (
 	maxEntries     = 40000
 	// maxSaid is how much of an error message is repeated.
 	maxSaid = 1 << 10
+
+	sysctlUnit = "systemd-sysctl.service"
+	// fromKernel and fromSysctl are matches of journalctl(1), by fields that only the
+	// journal itself can write.
+	fromKernel = "_TRANSPORT=kernel"
+	fromSysctl = "_SYSTEMD_UNIT=" + sysctlUnit
 )
 
 var (
@@ -33,13 +39,20 @@ var (
 	errNothing = errors.New("it has no message of the kernel, or none for this user")
 )
 
-// readJournal asks journalctl(1) for the kernel's messages of this boot.
-func readJournal(ctx context.Context, match func(string) bool) ([]Message, error) {
+// readJournal asks journalctl(1) for the messages of this boot that one of the
+// sources wrote.
+func readJournal(ctx context.Context, match func(string) bool, sources ...string) ([]Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, journalTimeout)
 	defer cancel()
 	said := &head{limit: maxSaid}
-	journalctl := exec.CommandContext(ctx, "journalctl", "--dmesg", "--boot", "--output=json",
-		"--lines="+strconv.Itoa(maxEntries), "--no-pager", "--quiet")
+	args := []string{"--boot", "--output=json", "--lines=" + strconv.Itoa(maxEntries), "--no-pager", "--quiet"}
+	for i, source := range sources {
+		if i > 0 {
+			args = append(args, "+") // or
+		}
+		args = append(args, source)
+	}
+	journalctl := exec.CommandContext(ctx, "journalctl", args...)
 	journalctl.Env = append(os.Environ(), "LC_ALL=C")
 	journalctl.Stderr = said
 	kept := &ring{match: match}
@@ -104,7 +117,7 @@ func (h *head) Write(p []byte) (int, error) {
 }
 
 // parseEntry reads one entry of journalctl's JSON (systemd.journal-fields(7)). It
-// is not ok for what is no entry of the kernel's own.
+// is not ok for what is no entry of the kernel's own, nor of systemd-sysctl.
 func parseEntry(line []byte) (Message, bool) {
 	var entry struct {
 		Message   json.RawMessage `json:"MESSAGE"`
@@ -112,8 +125,12 @@ func parseEntry(line []byte) (Message, bool) {
 		Realtime  string          `json:"__REALTIME_TIMESTAMP"`
 		Monotonic string          `json:"__MONOTONIC_TIMESTAMP"`
 		Source    string          `json:"_SOURCE_MONOTONIC_TIMESTAMP"`
+		Unit      string          `json:"_SYSTEMD_UNIT"`
 	}
-	if err := json.Unmarshal(line, &entry); err != nil || entry.Facility != "" && entry.Facility != "0" {
+	if err := json.Unmarshal(line, &entry); err != nil {
+		return Message{}, false
+	}
+	if entry.Unit != sysctlUnit && entry.Facility != "" && entry.Facility != "0" {
 		return Message{}, false
 	}
 	text, ok := entryText(entry.Message)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/tree"
@@ -12,7 +13,7 @@ import (
 // maxMessages is how many messages that match are kept, the last ones.
 const maxMessages = 10000
 
-// Message is one line of the kernel's log.
+// Message is one line of the kernel's log, or of systemd-sysctl(8).
 type Message struct {
 	// Source is /dev/kmsg, "journal", or the log file with its line. The line is 0
 	// in a file of which only the end was read.
@@ -37,7 +38,8 @@ type Log struct {
 // On the running system from /dev/kmsg, else through journalctl(1); in a tree from
 // the last 4 MiB of each of /var/log/kern.log, /var/log/messages, /var/log/syslog,
 // /var/log/dmesg, /dmesg and the dmesg of an sos report, one file after the other.
-// Only what the kernel itself said counts: not what programs wrote to /dev/kmsg.
+// Only what the kernel itself said counts, not what programs wrote to /dev/kmsg; and
+// what systemd-sysctl(8) said of settings, in the journal and in log files.
 func Read(ctx context.Context, t tree.Tree, match func(text string) bool) Log {
 	if t.Live() {
 		return readLive(ctx, kmsgDevice, match)
@@ -49,9 +51,15 @@ func Read(ctx context.Context, t tree.Tree, match func(text string) bool) Log {
 func readLive(ctx context.Context, device string, match func(string) bool) Log {
 	messages, err := readDevice(ctx, device, match)
 	if err == nil {
-		return Log{Messages: messages, Sources: []string{device}}
+		log := Log{Messages: messages, Sources: []string{device}}
+		// Where the journal cannot be read, what matters most is there all the same.
+		if said, err := readJournal(ctx, match, fromSysctl); err == nil && len(said) > 0 {
+			log.Messages, log.Sources = append(log.Messages, said...), append(log.Sources, journalSource)
+			slices.SortStableFunc(log.Messages, func(a, b Message) int { return a.At.Compare(b.At) })
+		}
+		return log
 	}
-	messages, journalErr := readJournal(ctx, match)
+	messages, journalErr := readJournal(ctx, match, fromKernel, fromSysctl)
 	if journalErr == nil {
 		return Log{Messages: messages, Sources: []string{journalSource}}
 	}

@@ -21,6 +21,7 @@ import (
 const (
 	tableFull = "nf_conntrack: nf_conntrack: table full, dropping packet"
 	allInUse  = "nf_ct_sip: dropping packet: all ports in use for SDP media"
+	refused   = "Couldn't write '8192' to 'net/netfilter/nf_conntrack_expect_max', ignoring: No such file or directory"
 )
 
 func all(string) bool { return true }
@@ -82,6 +83,11 @@ func TestParseEntry(t *testing.T) {
 		{"left out for its length", `{"MESSAGE":null}`, Message{}, false},
 		{"no message", `{}`, Message{}, false},
 		{"of a program", `{"MESSAGE":"a","SYSLOG_FACILITY":"3"}`, Message{}, false},
+		{
+			"of systemd-sysctl", `{"MESSAGE":"a","SYSLOG_FACILITY":"3","_SYSTEMD_UNIT":"systemd-sysctl.service"}`,
+			Message{Source: tree.Place{File: "journal"}, Text: "a"}, true,
+		},
+		{"of a program that says so", `{"MESSAGE":"a","SYSLOG_FACILITY":"3","SYSLOG_IDENTIFIER":"systemd-sysctl"}`, Message{}, false},
 		{"no JSON", `-- No entries --`, Message{}, false},
 	}
 	for _, test := range tests {
@@ -115,6 +121,9 @@ func TestParseLine(t *testing.T) {
 			Message{At: time.Date(2026, 2, 3, 9, 0, 1, 500_000_000, time.UTC), Text: tableFull}, true,
 		},
 		{"a strange time", "2026-02-03Tx gw1 kernel: [ 1.2] a", Message{Text: "a"}, true},
+		{"BusyBox's syslog", "Feb  3 10:00:01 gw1 kern.warn kernel: [   12.345678] " + tableFull, Message{Text: tableFull}, true},
+		{"systemd-sysctl", "Feb  3 10:00:01 gw1 systemd-sysctl[312]: " + refused, Message{Text: refused}, true},
+		{"another's sysctl", "Feb  3 10:00:01 gw1 my-systemd-sysctl[312]: " + refused, Message{}, false},
 		{"a program", "Feb  3 10:00:01 gw1 sshd[12]: kernel: " + tableFull, Message{}, false},
 		{"a program that quotes", "Feb  3 10:00:01 gw1 app: x gw1 kernel: " + tableFull, Message{}, false},
 		{"neither", tableFull, Message{}, false},
@@ -245,6 +254,31 @@ func TestReadLiveThroughTheJournal(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateErrors()); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
+	}
+}
+
+// TestReadLiveWithSysctl reads what systemd-sysctl said, which is in the journal alone,
+// beside the kernel's own log.
+func TestReadLiveWithSysctl(t *testing.T) {
+	device := filepath.Join(t.TempDir(), "kmsg")
+	if err := os.WriteFile(device, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	fakeJournalctl(t, `test "$*" = "--boot --output=json --lines=40000 --no-pager --quiet _SYSTEMD_UNIT=systemd-sysctl.service" && cat <<'END'
+{"MESSAGE":"`+refused+`","SYSLOG_FACILITY":"3","_SYSTEMD_UNIT":"systemd-sysctl.service"}
+END
+`)
+	got := readLive(t.Context(), device, all)
+	want := Log{
+		Messages: []Message{{Source: tree.Place{File: "journal"}, Text: refused}},
+		Sources:  []string{device, "journal"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+	fakeJournalctl(t, "exit 1")
+	if diff := cmp.Diff(Log{Sources: []string{device}}, readLive(t.Context(), device, all)); diff != "" {
+		t.Errorf("log where the journal cannot be read (-want +got):\n%s", diff)
 	}
 }
 
