@@ -78,6 +78,23 @@ func TestLookTellsOneLoadFromTheNext(t *testing.T) {
 	}
 }
 
+// Links do not lead out of the tree, to the machine that looks at it.
+func TestLookStaysInTheTree(t *testing.T) {
+	root, outside := t.TempDir(), kerneltree.New(t)
+	link(t, filepath.Join(outside, "sys"), filepath.Join(root, "sys"))
+	if got := Look(root, Conntrack); got.State != Absent {
+		t.Errorf("through a link out of the tree: %+v", got)
+	}
+	root = kerneltree.New(t)
+	if err := os.Rename(filepath.Join(root, "sys"), filepath.Join(root, "real")); err != nil {
+		t.Fatal(err)
+	}
+	link(t, "/real", filepath.Join(root, "sys"))
+	if got := Look(root, Conntrack); got.State != Loaded {
+		t.Errorf("through a link within the tree: %+v", got)
+	}
+}
+
 func TestLookAtThisMachine(t *testing.T) {
 	if _, err := os.Stat("/sys/module/kernel/parameters"); err != nil {
 		netns.Cannot(t, "no sysfs here: %v", err)

@@ -1,0 +1,276 @@
+package kmod
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/internal/netns"
+	"github.com/ctkeeper/ctkeeper/tree"
+)
+
+// conntrackKO says of itself what nf_conntrack of 5.10 says.
+func conntrackKO() []byte {
+	return kerneltree.KO(
+		"parm=acct:Enable connection tracking flow accounting.", "parmtype=acct:bool", "parmtype=expect_hashsize:uint",
+		"parm=untyped:text", "__param_str_hashsize", "__param_str_acct", "__param_str_", "nf_conntrack_in",
+		"depends=nf_defrag_ipv6,libcrc32c,nf-defrag-ipv4", "vermagic=5.10.0-32-cloud-amd64 SMP mod_unload modversions ", "license=GPL")
+}
+
+var conntrackInfo = Info{
+	Parameters: map[string]string{"acct": "bool", "expect_hashsize": "uint", "untyped": "", "hashsize": ""},
+	Depends:    []string{"nf_defrag_ipv6", "libcrc32c", "nf_defrag_ipv4"},
+	Vermagic:   "5.10.0-32-cloud-amd64 SMP mod_unload modversions",
+}
+
+func TestReadInfo(t *testing.T) {
+	for _, ext := range []string{".ko", ".ko.gz", ".ko.xz", ".ko.zst"} {
+		for _, signed := range []bool{false, true} {
+			root, file, want := t.TempDir(), conntrackKO(), conntrackInfo
+			if want.Signed = signed; signed {
+				file = kerneltree.Sign(file)
+			}
+			kerneltree.Put(t, root, "x"+ext, string(kerneltree.Pack(t, file, ext)))
+			got, err := ReadInfo(tree.At(root), "/x"+ext)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s, signed %t (-want +got):\n%s", ext, signed, diff)
+			}
+		}
+	}
+}
+
+// xz(1) itself makes more kinds of files than the package that tests pack with.
+func TestParseInfoOfXZ(t *testing.T) {
+	if _, err := exec.LookPath("xz"); err != nil {
+		netns.Cannot(t, "no xz here: %v", err)
+	}
+	file := kerneltree.Sign(append(conntrackKO(), bytes.Repeat([]byte("some text that packs well\n"), 10000)...))
+	for _, args := range [][]string{
+		{"--check=crc32", "--lzma2=dict=1MiB"}, {"--check=none"}, {"--check=crc64", "-0"}, {"--check=sha256"}, {"--block-size=65536", "-T2"},
+	} {
+		command := exec.Command("xz", append(args, "-c")...)
+		command.Stdin = bytes.NewReader(file)
+		packed, err := command.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := unpack(packed)
+		if err != nil || !bytes.Equal(got, file) {
+			t.Errorf("%q: %d bytes of %d, %v", args, len(got), len(file), err)
+		}
+		if args[0] == "--check=crc32" || args[0] == "--check=crc64" {
+			// The checksum stands before the index, the one part that begins with 0.
+			damaged := bytes.Clone(packed)
+			index := 4 * (int(binary.LittleEndian.Uint32(damaged[len(damaged)-8:])) + 1)
+			damaged[len(damaged)-12-index-1] ^= 1
+			if _, err := unpack(damaged); !errors.Is(err, ErrNotModule) {
+				t.Errorf("%q, damaged: %v", args, err)
+			}
+		}
+	}
+	command := exec.Command("xz", "--x86", "--lzma2", "-c")
+	command.Stdin = bytes.NewReader(file)
+	packed, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "not a kernel module: damaged xz data: a filter besides LZMA2"
+	if _, err := ParseInfo(packed); text(err) != want {
+		t.Errorf("error %q, want %q", text(err), want)
+	}
+}
+
+func TestParseInfoOfSomethingElse(t *testing.T) {
+	ko := conntrackKO()
+	packed := func(ext string, cut int) []byte {
+		data := kerneltree.Pack(t, ko, ext)
+		return data[:len(data)-cut]
+	}
+	tests := []struct {
+		name, want string
+		file       []byte
+	}{
+		{"empty", "not a kernel module", nil},
+		{"text", "not a kernel module", []byte("#!/bin/sh\nexit 0\n")},
+		{"ELF cut short", "not a kernel module: damaged", ko[:40]},
+		{"ELF without its sections", "not a kernel module: damaged", ko[:70]},
+		{"no .modinfo", "not a kernel module: no .modinfo section", bytes.ReplaceAll(ko, []byte(".modinfo"), []byte(".nothing"))},
+		{"gzip cut short", "not a kernel module: unexpected EOF", packed(".gz", 9)},
+		{"gzip's first bytes", "not a kernel module: unexpected EOF", []byte("\x1f\x8b\x08")},
+		{"xz cut short", "not a kernel module: unexpected EOF", packed(".xz", 120)},
+		{"xz's first bytes", "not a kernel module: damaged xz data", []byte("\xfd7zXZ\x00\x00")},
+		{"zstd cut short", "not a kernel module: unexpected EOF", packed(".zst", 9)},
+	}
+	for _, test := range tests {
+		got, err := ParseInfo(test.file)
+		if text(err) != test.want || !errors.Is(err, ErrNotModule) {
+			t.Errorf("%s: error %q, want %q", test.name, text(err), test.want)
+		}
+		if diff := cmp.Diff(Info{}, got); diff != "" {
+			t.Errorf("%s: an error and information too (-want +got):\n%s", test.name, diff)
+		}
+	}
+	root := t.TempDir()
+	kerneltree.Put(t, root, "x.ko", "x")
+	if _, err := ReadInfo(tree.At(root), "/x.ko"); text(err) != "cannot read module /x.ko: not a kernel module" {
+		t.Errorf("error %q", text(err))
+	}
+	if _, err := ReadInfo(tree.At(root), "/y.ko"); text(err) != "open /y.ko: no such file or directory" {
+		t.Errorf("error %q", text(err))
+	}
+}
+
+// pack packs zeros without holding them.
+func packZeros(t *testing.T, size int64, open func(io.Writer) (io.WriteCloser, error)) []byte {
+	t.Helper()
+	var packed bytes.Buffer
+	w, err := open(&packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeros := make([]byte, 1<<20)
+	for range size >> 20 {
+		if _, err := w.Write(zeros); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return packed.Bytes()
+}
+
+// A small file that unpacks to more than any module has is refused.
+func TestUnpackIsBounded(t *testing.T) {
+	const size = maxModule + 1<<20
+	bombs := map[string][]byte{
+		"gz":  packZeros(t, size, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil }),
+		"zst": packZeros(t, size, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) }),
+		"xz":  packZeros(t, size, func(w io.Writer) (io.WriteCloser, error) { return xz.NewWriter(w) }),
+	}
+	// A dictionary of 4 GiB, which the file says it needs.
+	greedy := bytes.Clone(bombs["xz"])
+	at := bytes.Index(greedy, []byte("\x21\x01"))
+	greedy[at+2] = 40
+	bombs["xz dictionary"] = greedy
+	for name, bomb := range bombs {
+		if _, err := ParseInfo(bomb); !errors.Is(err, tree.ErrTooLarge) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// Blocks without end.
+	block := kerneltree.Pack(t, []byte("x"), ".xz")[12:]
+	block = block[:bytes.Index(block, []byte("\x00\x01"))&^3]
+	many := append(bytes.Clone(bombs["xz"][:12]), bytes.Repeat(block, 1000)...)
+	const want = "not a kernel module: damaged xz data: more than 64 blocks"
+	if _, err := ParseInfo(many); text(err) != want {
+		t.Errorf("error %q, want %q", text(err), want)
+	}
+}
+
+func TestParameters(t *testing.T) {
+	root := kerneltree.New(t)
+	kerneltree.Put(t, root, "proc/sys/kernel/osrelease", "6.1\n")
+	kerneltree.Put(t, root, "lib/modules/6.1/modules.dep", "kernel/nf_conntrack.ko.xz:\n")
+	const file = "lib/modules/6.1/kernel/nf_conntrack.ko.xz"
+	kerneltree.Put(t, root, file, string(kerneltree.Pack(t, conntrackKO(), ".xz")))
+	check := func(name, wantFrom string, want ...string) {
+		t.Helper()
+		got, from := Parameters(tree.At(root), "nf-conntrack")
+		if from != wantFrom {
+			t.Errorf("%s: from %q, want %q", name, from, wantFrom)
+		}
+		var all map[string]bool
+		for _, parameter := range want {
+			if all == nil {
+				all = map[string]bool{}
+			}
+			all[parameter] = true
+		}
+		if diff := cmp.Diff(all, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	check("loaded", "/sys/module/nf_conntrack/parameters", "expect_hashsize", "hashsize")
+	kerneltree.Unload(t, root)
+	check("on disk", "/"+file, "acct", "expect_hashsize", "hashsize", "untyped")
+	kerneltree.Put(t, root, file, "damaged")
+	check("damaged", "")
+	if err := os.RemoveAll(filepath.Join(root, "lib")); err != nil {
+		t.Fatal(err)
+	}
+	check("no modules", "")
+	if err := os.RemoveAll(filepath.Join(root, "proc")); err != nil {
+		t.Fatal(err)
+	}
+	check("nothing", "")
+}
+
+// Both classes and both orders of bytes that the kernel has.
+func TestSections(t *testing.T) {
+	build := func(order binary.AppendByteOrder, data byte) []byte {
+		// Elf32: a header of 52 bytes, one section's text, names, three section headers.
+		names := "\x00.modinfo\x00.shstrtab\x00"
+		info := "parmtype=a:bool\x00"
+		file := append([]byte("\x7fELF\x01"), data, 1)
+		file = append(file, make([]byte, 9)...)
+		half := func(v ...uint16) {
+			for _, v := range v {
+				file = order.AppendUint16(file, v)
+			}
+		}
+		word := func(v ...uint32) {
+			for _, v := range v {
+				file = order.AppendUint32(file, v)
+			}
+		}
+		half(1, 8)
+		word(1, 0, 0, uint32(52+len(info)+len(names)), 0)
+		half(52, 0, 0, 40, 3, 2)
+		file = append(file, info+names...)
+		word(make([]uint32, 10)...)
+		word(1, 1, 2, 0, 52, uint32(len(info)), 0, 0, 1, 0)
+		word(uint32(strings.Index(names, ".shstrtab")), 3, 0, 0, uint32(52+len(info)), uint32(len(names)), 0, 0, 1, 0)
+		return file
+	}
+	for _, file := range [][]byte{build(binary.LittleEndian, 1), build(binary.BigEndian, 2)} {
+		got, err := ParseInfo(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]string{"a": "bool"}, got.Parameters); diff != "" {
+			t.Errorf("parameters (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func FuzzParseInfo(f *testing.F) {
+	for _, ext := range []string{"", ".gz", ".xz", ".zst"} {
+		f.Add(kerneltree.Pack(f, conntrackKO(), ext))
+	}
+	f.Add(kerneltree.Sign(conntrackKO()))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		info, err := ParseInfo(file)
+		if err != nil && !errors.Is(err, ErrNotModule) && !errors.Is(err, tree.ErrTooLarge) {
+			t.Errorf("error %v", err)
+		}
+		if err != nil && info.Parameters != nil {
+			t.Errorf("an error and information too: %+v", info)
+		}
+	})
+}
