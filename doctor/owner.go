@@ -38,6 +38,12 @@ func (h *Host) holds(name string) bool {
 	return asked && h.repairs()
 }
 
+// configured reports whether somebody said what the settings should be, or a daemon
+// enforces the embedded default: else that is no more than an offer.
+func (h *Host) configured() bool {
+	return h.Config != nil && (len(h.Config.Files) > 0 || h.repairs())
+}
+
 // stance is how the configuration stands to an assignment.
 type stance int
 
@@ -50,6 +56,9 @@ const (
 // stance compares an assignment with the configuration, and gives what that asks:
 // of the parameter at load, of the setting else.
 func (h *Host) stance(a inventory.Assignment) (asked string, s stance) {
+	if !h.configured() {
+		return "", unasked
+	}
 	if p, found := h.parameter(a.Name); a.Parameter && found {
 		if sameParameter(a.Name, a.Value, p.Value) {
 			return p.Value, agreed
@@ -128,14 +137,22 @@ func (h *Host) acts(a inventory.Assignment) bool {
 // otherOwners are the assignments by others that contradict the configuration.
 func otherOwners(h *Host) []Finding {
 	var found []Finding
+	opposes := func(a inventory.Assignment) bool {
+		_, s := h.stance(a)
+		return !a.Ours && s == opposed
+	}
+	var opponents []inventory.Assignment
 	for _, a := range h.Inventory.Assignments {
-		asked, s := h.stance(a)
-		if a.Ours || s != opposed || !h.acts(a) || a.TooEarly && !h.holds(a.Name) {
-			continue
+		if opposes(a) && h.acts(a) && (!a.TooEarly || h.holds(a.Name)) {
+			opponents = append(opponents, a)
 		}
+	}
+	for _, times := range byLine(opponents) {
+		a := times[0]
+		asked, _ := h.stance(a)
 		f := Finding{
 			ID: "other-owner", Severity: Warning,
-			Summary:  fmt.Sprintf("%s, ctkeeper wants %s; %s", says(a), asked, h.outcome(a)),
+			Summary:  fmt.Sprintf("%s, ctkeeper wants %s; %s", says(times), asked, h.outcome(a)),
 			Evidence: []Evidence{h.line(a)},
 		}
 		if len(h.Config.Files) == 0 { // nobody has said yet which of the two is right
@@ -143,19 +160,33 @@ func otherOwners(h *Host) []Finding {
 			f.Note = "Nothing is configured for ctkeeper: import takes over the values that the host's files have."
 		} else {
 			f.Evidence = append(f.Evidence, h.askedBy(a)...)
-			f.Fix, f.Note = h.silence(a, func(b inventory.Assignment) bool {
-				_, s := h.stance(b)
-				return !b.Ours && s == opposed
-			})
+			f.Fix, f.Note = h.silence(a, opposes)
 		}
 		found = append(found, f)
 	}
 	return found
 }
 
-// says is an assignment as a sentence: "systemd-sysctl sets nf_conntrack_max to
+// byLine puts the assignments together that one line makes at several times.
+func byLine(all []inventory.Assignment) [][]inventory.Assignment {
+	var groups [][]inventory.Assignment
+	for _, a := range all {
+		i := slices.IndexFunc(groups, func(g []inventory.Assignment) bool {
+			return g[0].Place == a.Place && g[0].Name == a.Name && g[0].Value == a.Value
+		})
+		if i < 0 {
+			groups = append(groups, nil)
+			i = len(groups) - 1
+		}
+		groups[i] = append(groups[i], a)
+	}
+	return groups
+}
+
+// says is a line's assignment as a sentence: "systemd-sysctl sets nf_conntrack_max to
 // 65536 at boot".
-func says(a inventory.Assignment) string {
+func says(times []inventory.Assignment) string {
+	a := times[0]
 	verb := "sets %s to"
 	switch {
 	case a.AtLeast:
@@ -163,11 +194,32 @@ func says(a inventory.Assignment) string {
 	case a.AtMost:
 		verb = "lowers %s to at most"
 	}
-	when := a.Phase.String()
-	if a.TooEarly {
-		when = "whenever it is started again" // at boot it comes too early
+	var whom, when []string
+	for _, b := range times {
+		phase := b.Phase.String()
+		if b.TooEarly {
+			phase = "whenever it is started again" // at boot it comes too early
+		}
+		if !slices.Contains(whom, b.By) {
+			whom = append(whom, b.By)
+		}
+		if !slices.Contains(when, phase) {
+			when = append(when, phase)
+		}
 	}
-	return fmt.Sprintf("%s "+verb+" %s %s", a.By, kernelName(a), a.Value, when)
+	if len(whom) > 1 {
+		verb = strings.Replace(verb, "s ", " ", 1)
+	}
+	return fmt.Sprintf("%s "+verb+" %s %s", list(whom), kernelName(a), a.Value, list(when))
+}
+
+// list is "a", "a and b", "a, b and c".
+func list(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
 // outcome says which of the two stands, and when.

@@ -10,6 +10,9 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
+// oldMax is the second name of nf_conntrack_max.
+const oldMax = "net.nf_conntrack_max"
+
 // contradictions are the settings that several lines of the host's files give
 // different values, or give under two names.
 func contradictions(h *Host) []Finding {
@@ -49,15 +52,19 @@ func (h *Host) contradiction(name string, all []inventory.Assignment) (Finding, 
 	if len(values) < 2 || h.holds(all[0].Name) {
 		f.Severity = Info
 	}
-	winners := h.winners(all)
-	f.Summary = fmt.Sprintf("%s has %d different values: %s", name, len(values), strings.Join(winners, ", then "))
+	winners := strings.Join(h.winners(all), ", then ")
+	f.Summary = fmt.Sprintf("%s has %d different values: %s", name, len(values), winners)
 	if len(keys) > 1 {
 		f.ID = "two-names"
-		f.Summary = fmt.Sprintf("%s are one setting, and the files use both names: %s", strings.Join(keys, " and "), strings.Join(winners, ", then "))
+		f.Summary = fmt.Sprintf("%s are one setting, and the files use both names: %s", list(keys), winners)
 	}
-	for _, a := range all {
-		e := h.line(a)
-		e.Text += " (" + h.fate(a) + ")"
+	for _, times := range byLine(all) {
+		var fates []string
+		for _, a := range times {
+			fates = append(fates, fate(a))
+		}
+		e := h.line(times[0])
+		e.Text += " (" + strings.Join(fates, "; ") + ")"
 		f.Evidence = append(f.Evidence, e)
 	}
 	if f.Severity == Warning {
@@ -67,7 +74,7 @@ func (h *Host) contradiction(name string, all []inventory.Assignment) (Finding, 
 }
 
 // fate is who makes an assignment, when, and what becomes of it.
-func (h *Host) fate(a inventory.Assignment) string {
+func fate(a inventory.Assignment) string {
 	text := a.By + ", " + a.Phase.String()
 	switch {
 	case a.TooEarly:
@@ -78,16 +85,27 @@ func (h *Host) fate(a inventory.Assignment) string {
 	return text + ": wins"
 }
 
-// winners are the values in their order in time: one for each phase.
+// winners are the values in their order in time: the last one of each phase.
 func (h *Host) winners(all []inventory.Assignment) []string {
-	var list []string
+	var winning []inventory.Assignment
 	for i, a := range all {
 		last := i+1 == len(all) || all[i+1].Phase != a.Phase
-		if h.acts(a) && (last || a.Lost == "") {
-			list = append(list, fmt.Sprintf("%s of %s %s", a.Value, a.Place, a.Phase))
+		if h.acts(a) && !a.TooEarly && (last || a.Lost == "") {
+			winning = append(winning, a)
 		}
 	}
-	return list
+	var lines []string
+	for _, times := range byLine(winning) {
+		var when []string
+		for _, a := range times {
+			when = append(when, a.Phase.String())
+		}
+		lines = append(lines, fmt.Sprintf("%s of %s %s", times[0].Value, times[0].Place, list(when)))
+	}
+	if len(lines) == 0 {
+		return []string{"none of them is in time"}
+	}
+	return lines
 }
 
 // silenceLosers takes out the lines that do not decide what a setting is in the
@@ -114,12 +132,18 @@ func (h *Host) silenceLosers(all []inventory.Assignment) (fix []string, note str
 	return fix, note
 }
 
-// keysOf are the names that assignments use, with dots.
+// keysOf are the names of the kernel that assignments use: a setting may have two.
 func keysOf(all []inventory.Assignment) []string {
 	var keys []string
 	for _, a := range all {
-		key := strings.TrimPrefix(strings.ReplaceAll(a.Key, "/", "."), ".proc.sys.")
-		if key = strings.TrimPrefix(key, "proc.sys."); strings.HasSuffix(key, hashsize) && a.Name == hashsize {
+		key := a.Name
+		if s := sysfs.Lookup(a.Name); !a.Parameter && s != nil {
+			key = s.Sysctl()
+		}
+		switch {
+		case strings.HasSuffix(strings.ReplaceAll(a.Key, "/", "."), oldMax):
+			key = oldMax
+		case a.Name == hashsize && strings.HasSuffix(a.Key, hashsize):
 			key = hashsize
 		}
 		if !slices.Contains(keys, key) {

@@ -64,6 +64,8 @@ func (h *Host) adopt(names []string) (fix []string, note string) {
 	}
 	switch {
 	case !h.Place.Systemd:
+		return h.loadEarly()
+	case !h.Place.Installed:
 		return []string{both(command, "ctkeeper persist --udev")}, "udev then applies them whenever the module is loaded."
 	case !h.Place.Enabled:
 		command = both(command, "systemctl enable --now ctkeeper")
@@ -71,6 +73,16 @@ func (h *Host) adopt(names []string) (fix []string, note string) {
 		command = "systemctl restart ctkeeper"
 	}
 	return []string{command}, "ctkeeper then sets them whenever the module is loaded."
+}
+
+// loadEarly gives the command that loads the module before an init without systemd
+// applies sysctl settings: rc.sysinit runs its scripts, OpenRC reads /etc/modules.
+func (h *Host) loadEarly() (fix []string, note string) {
+	const inTime = "The module is then loaded before the settings are applied at the next boot."
+	if script := "/etc/sysconfig/modules/nf_conntrack.modules"; h.Tree.Exists("/etc/sysconfig/modules") {
+		return []string{`printf '#!/bin/sh\nexec /sbin/modprobe nf_conntrack\n' > ` + script + " && chmod 755 " + script}, inTime
+	}
+	return []string{"echo nf_conntrack >> /etc/modules"}, inTime
 }
 
 func both(first, second string) string {
@@ -113,8 +125,8 @@ func (h *Host) notRead(file string, lines []inventory.Assignment, n int) Finding
 		}
 		if !h.given(a.Name) {
 			f.Severity = Warning
-			if e, ok := asEntry(a); ok && !slices.ContainsFunc(wanted, func(other entry) bool { return other.key == e.key }) {
-				wanted = append(wanted, e)
+			if e, ok := asEntry(a); ok { // the later line would win
+				wanted = append(slices.DeleteFunc(wanted, func(other entry) bool { return other.key == e.key }), e)
 			}
 		}
 	}
@@ -131,7 +143,7 @@ func (h *Host) notRead(file string, lines []inventory.Assignment, n int) Finding
 // configuration asks for it.
 func (h *Host) given(name string) bool {
 	_, asked := h.want(name)
-	return asked || slices.ContainsFunc(h.Inventory.Assignments, func(a inventory.Assignment) bool { return a.Name == name && h.acts(a) })
+	return asked && h.configured() || slices.ContainsFunc(h.Inventory.Assignments, func(a inventory.Assignment) bool { return a.Name == name && h.acts(a) })
 }
 
 // asEntry is an assignment as a key of the configuration, if it can be one.

@@ -43,6 +43,12 @@ func stopped(h *Host) *Host {
 	return h
 }
 
+// uninstalled is a host without the unit.
+func uninstalled(h *Host) *Host {
+	h.Place.Installed = false
+	return h
+}
+
 // bare is a host that nobody has configured: the embedded default holds.
 func bare(h *Host) *Host {
 	h.Config = &config.Config{Mode: config.Enforce, Wants: []sysfs.Want{
@@ -70,7 +76,6 @@ const (
 	siteConf   = "/etc/sysctl.d/50-site.conf"
 	vendorConf = "/usr/lib/sysctl.d/50-vendor.conf"
 	netMax     = "net.netfilter.nf_conntrack_max"
-	oldMax     = "net.nf_conntrack_max"
 	buckets    = "net.netfilter.nf_conntrack_buckets"
 )
 
@@ -93,6 +98,11 @@ func TestOtherOwnerSummaries(t *testing.T) {
 		Place: tree.Place{File: "/var/lib/kube-proxy/config.conf", Line: 12}, Name: "max", Key: "maxPerCore", Value: "2097152",
 		AtLeast: true, By: "kube-proxy", Phase: inventory.AtService,
 	}
+	again := func(by string, phase inventory.Phase) inventory.Assignment {
+		a := sysctl(siteConf, 2, netMax, "65536")
+		a.By, a.Phase = by, phase
+		return a
+	}
 	for name, test := range map[string]struct {
 		host *Host
 		want string
@@ -101,6 +111,10 @@ func TestOtherOwnerSummaries(t *testing.T) {
 		"nobody enforces": {
 			stopped(owned(t, sysctl(siteConf, 2, netMax, "65536"))),
 			"systemd-sysctl sets nf_conntrack_max to 65536 at boot, ctkeeper wants 1048576; nothing writes it back: no daemon enforces the configuration here", nil,
+		},
+		"applied three times": {
+			owned(t, sysctl(siteConf, 2, netMax, "65536"), again("modprobe", inventory.OnLoad), again("tuned", inventory.AtProfile)),
+			"systemd-sysctl, modprobe and tuned set nf_conntrack_max to 65536 at boot, after the module is loaded and when TuneD applies its profile, ctkeeper wants 1048576; ctkeeper writes it back each time", nil,
 		},
 		"nothing is configured": {
 			bare(owned(t, sysctl(siteConf, 2, netMax, "65536"))),
@@ -140,6 +154,7 @@ func TestNoOtherOwner(t *testing.T) {
 	proxy.AtLeast, proxy.By, proxy.Phase = true, "kube-proxy", inventory.AtService
 	hidden := sysctl(vendorConf, 1, netMax, "4096")
 	hidden.Lost = "hidden by /etc/sysctl.d/50-vendor.conf"
+	wants(t, otherOwners(stopped(bare(owned(t, sysctl(siteConf, 1, netMax, "65536"))))), nil) // the default is an offer
 	for name, all := range map[string][]inventory.Assignment{
 		"our own file":             {ours},
 		"a line that another wins": {lost, sysctl("/etc/sysctl.d/99-last.conf", 1, netMax, "1048576")},
@@ -252,7 +267,7 @@ func TestSysctlTooEarly(t *testing.T) {
 
 	h.Place.Systemd = false
 	f := find(t, sysctlTooEarly(h), "sysctl-too-early")
-	if diff := cmp.Diff([]string{"ctkeeper import --write && ctkeeper persist --udev"}, f.Fix); diff != "" {
+	if diff := cmp.Diff([]string{"echo nf_conntrack >> /etc/modules"}, f.Fix); diff != "" {
 		t.Errorf("without systemd (-want +got):\n%s", diff)
 	}
 
@@ -264,6 +279,7 @@ func TestSysctlTooEarly(t *testing.T) {
 	}{
 		"asked for, not enabled":     {stopped(owned(t, asked)), []string{"systemctl enable --now ctkeeper"}},
 		"enabled, not asked for":     {owned(t, early), []string{importWrite}},
+		"no unit to enable":          {uninstalled(stopped(owned(t, early))), []string{"ctkeeper import --write && ctkeeper persist --udev"}},
 		"asked for by default alone": {stopped(bare(owned(t, asked))), []string{"ctkeeper import --write && systemctl enable --now ctkeeper"}},
 	} {
 		f := find(t, sysctlTooEarly(test.host), "sysctl-too-early")
