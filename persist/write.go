@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -71,10 +72,22 @@ func (p Plan) Write(t tree.Tree) (changed []string, err error) {
 			err = t.Replace(f.Path, f.Content, f.Mode)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("cannot bring a boot file up to date: %w", err))
+			errs = append(errs, f.failed(err))
 			continue
 		}
 		changed = append(changed, f.Path)
 	}
 	return changed, errors.Join(errs...)
+}
+
+// failed words an error with the file's path, and that once.
+func (f File) failed(err error) error {
+	if inner := (*fs.PathError)(nil); errors.As(err, &inner) && inner.Path == f.Path {
+		err = inner.Err
+	}
+	verb := "write"
+	if f.Change() == Removed {
+		verb = "remove"
+	}
+	return fmt.Errorf("cannot %s %s: %w", verb, f.Path, err)
 }

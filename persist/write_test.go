@@ -1,6 +1,7 @@
 package persist_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -8,9 +9,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/internal/netns"
 	"github.com/ctkeeper/ctkeeper/persist"
 	"github.com/ctkeeper/ctkeeper/tree"
 )
@@ -161,8 +164,8 @@ func TestWriteErrors(t *testing.T) {
 	kerneltree.Put(t, root, persist.UdevRule+"/x", "a directory\n")
 	changed, err := p.Write(tree.At(root))
 	wantChanged(t, "the writing", changed, persist.ModulesLoad, persist.SysctlD)
-	const want = "cannot bring a boot file up to date: mkdir /etc/modprobe.d: not a directory\n" +
-		"cannot bring a boot file up to date: write /etc/udev/rules.d/90-ctkeeper.rules: file exists"
+	const want = "cannot write /etc/modprobe.d/ctkeeper.conf: mkdir /etc/modprobe.d: not a directory\n" +
+		"cannot write /etc/udev/rules.d/90-ctkeeper.rules: file exists"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
@@ -204,4 +207,40 @@ func info(t *testing.T, root, path string) fs.FileInfo {
 		t.Fatal(err)
 	}
 	return info
+}
+
+// On a read-only file system nothing is written, and each file is named.
+func TestReadOnly(t *testing.T) {
+	if !netns.Enter(t) {
+		return
+	}
+	root := debian(t, usual)
+	for _, step := range []struct {
+		source string
+		flags  uintptr
+	}{
+		{"none", unix.MS_REC | unix.MS_PRIVATE}, // so that it stays in here
+		{root, unix.MS_BIND},
+		{root, unix.MS_BIND | unix.MS_REMOUNT | unix.MS_RDONLY},
+	} {
+		target := root
+		if step.source == "none" {
+			target = "/"
+		}
+		if err := unix.Mount(step.source, target, "", step.flags, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer func() { _ = unix.Unmount(root, unix.MNT_DETACH) }() // or nothing could take the directory away
+	p, err := newPlan(t, root, persist.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, err := p.Write(tree.At(root))
+	const want = "cannot write /etc/modprobe.d/ctkeeper.conf: mkdir /etc/modprobe.d: read-only file system\n" +
+		"cannot write /etc/modules-load.d/ctkeeper.conf: mkdir /etc/modules-load.d: read-only file system"
+	if !errors.Is(err, unix.EROFS) || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	wantChanged(t, "the writing", changed)
 }
