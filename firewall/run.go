@@ -105,12 +105,12 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// find looks for a program, also where administrators' programs are and a user's
-// PATH does not lead.
+// find looks for a program in PATH, and where administrators' programs are if PATH
+// is a user's, which does not lead there.
 func find(name string) (string, error) {
 	path, err := exec.LookPath(name)
-	if err == nil {
-		return path, nil
+	if err == nil || strings.Contains(os.Getenv("PATH"), "sbin") {
+		return path, err
 	}
 	for _, dir := range []string{"/usr/sbin", "/sbin"} {
 		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
