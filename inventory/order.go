@@ -109,12 +109,19 @@ func early(all []Assignment) {
 
 // Winner gives the assignment that a setting is left with at the end of a boot where the
 // module is there in time, and whether there is one. Parameters of the same name count
-// where nothing else gives a value.
+// where nothing else gives a value. Of a line that is applied several times it is the
+// first.
 func (i Inventory) Winner(name string) (Assignment, bool) {
-	for _, a := range slices.Backward(i.Assignments) {
-		if a.Name == name && a.Lost == "" {
-			return a, true
+	for _, last := range slices.Backward(i.Assignments) {
+		if last.Name != name || last.Lost != "" {
+			continue
 		}
+		for _, a := range i.Assignments {
+			if a.Name == name && a.same(last) {
+				return a, true
+			}
+		}
+		return last, true
 	}
 	return Assignment{}, false
 }

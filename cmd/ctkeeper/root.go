@@ -107,7 +107,7 @@ func (a *app) command() *cobra.Command {
 	a.configSet = func() bool { return flags.Changed("config") }
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.persist(), a.doctor(), a.config(), a.version())
+	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.persist(), a.doctor(), a.importer(), a.config(), a.version())
 	root.SetHelpCommand(help(root))
 	// cobra's own completion command takes anything, and shows its help.
 	root.InitDefaultCompletionCmd()

@@ -30,6 +30,8 @@ func TestWrongUsage(t *testing.T) {
 		{"persist --remove --udev", "if any flags in the group [remove udev] are set none of the others can be; [remove udev] were all set"},
 		{"persist --remove --sysconfig", "if any flags in the group [remove sysconfig] are set none of the others can be; [remove sysconfig] were all set"},
 		{"persist x", `unknown command "x" for "ctkeeper persist"`},
+		{"import x", `unknown command "x" for "ctkeeper import"`},
+		{"import --write=maybe", `invalid argument "maybe" for "--write" flag`},
 		{"events --since yesterday", `invalid argument "yesterday" for --since`},
 		{"config", "a command is missing: show or check"},
 		{"config nosuch", `unknown command "nosuch" for "ctkeeper config"`},

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ctkeeper/ctkeeper/importer"
+	"github.com/ctkeeper/ctkeeper/inventory"
+	"github.com/ctkeeper/ctkeeper/tree"
+)
+
+func (a *app) importer() *cobra.Command {
+	var write bool
+	cmd := &cobra.Command{
+		Use:   "import",
+		Short: "Print the configuration that says what this host's files say",
+		Long: "Reads every place that sets nf_conntrack's values (sysctl.d, modprobe.d, udev rules, TuneD, kube-proxy, …),\n" +
+			"and prints a drop-in that says the same, with the file and line that each value comes from.\n" +
+			"It names the lines that the drop-in takes the place of, and deletes nothing.\n\n" +
+			"Exit status: 0; 1 the configuration would be refused with it, or it could not be written.",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return a.imported(write) },
+	}
+	cmd.Flags().BoolVar(&write, "write", false, "after printing it, put it in "+importer.Target)
+	return cmd
+}
+
+// imported prints the drop-in, and writes it where that is asked for.
+func (a *app) imported(write bool) error {
+	host := tree.At(a.root)
+	found := inventory.Read(host)
+	made, refused := importer.New(host, found)
+	for _, trouble := range found.Troubles {
+		made.Notes = append(made.Notes, trouble.Error())
+	}
+	if err := a.printer().Import(made); err != nil {
+		return failure{exitNo, err}
+	}
+	for _, note := range made.Notes {
+		_, _ = fmt.Fprintln(a.stderr, "note:", note)
+	}
+	if refused != nil {
+		return failure{exitNo, fmt.Errorf("the configuration would be refused with this drop-in: %w", refused)}
+	}
+	if write && !made.Empty {
+		if err := a.writeImport(host, made); err != nil {
+			return failure{exitNo, err}
+		}
+	}
+	if len(made.Obsolete) > 0 {
+		when := "With this in " + importer.Target + " these"
+		if write {
+			when = "These"
+		}
+		_, _ = fmt.Fprintln(a.stderr, when+" lines can be deleted:")
+		for _, place := range made.Obsolete {
+			_, _ = fmt.Fprintln(a.stderr, "  "+place.String())
+		}
+	}
+	return nil
+}
+
+func (a *app) writeImport(host tree.Tree, made importer.Import) error {
+	// Directories that are made here are for the daemon too, whatever the umask is.
+	defer syscall.Umask(syscall.Umask(0o022))
+	changed, err := made.Write(host)
+	switch {
+	case err != nil:
+		return err
+	case changed:
+		_, _ = fmt.Fprintln(a.stderr, "wrote", importer.Target)
+	default:
+		_, _ = fmt.Fprintln(a.stderr, importer.Target, "says so already")
+	}
+	return nil
+}

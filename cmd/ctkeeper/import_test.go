@@ -1,0 +1,149 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/importer"
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/inventory"
+	"github.com/ctkeeper/ctkeeper/persist"
+	"github.com/ctkeeper/ctkeeper/tree"
+)
+
+// settled is a host whose files are in force.
+func settled(t *testing.T) string {
+	t.Helper()
+	root := host(t, "")
+	for path, text := range map[string]string{
+		"etc/sysctl.d/90-x.conf":       "net.netfilter.nf_conntrack_max = 262144\nnet.nf_conntrack_tcp = 1\nnet.netfilter.nf_conntrack_tcp_timeout_established = 3600\n",
+		"etc/sysctl.d/10-x.conf":       "net.nf_conntrack_max = 65536\n",
+		"etc/modprobe.d/ct.conf":       "options nf_conntrack hashsize=32768 expect_hashsize=256\n",
+		"etc/modules-load.d/ct.conf":   "nf_conntrack\n",
+		"etc/tuned/active_profile":     "mine\n",
+		"etc/tuned/mine/tuned.conf":    "[sysctl]\nnet.netfilter.nf_conntrack_udp_timeout=>20\n",
+		"etc/udev/rules.d/50-ct.rules": "SUBSYSTEM==\"module\", KERNEL==\"nf_conntrack\", SYSCTL{net/netfilter/nf_conntrack_acct}=\"1\"\n",
+	} {
+		kerneltree.Put(t, root, path, text)
+	}
+	for name, value := range map[string]string{"max": "262144", "hashsize": "32768", "tcp_timeout_established": "3600", "acct": "1"} {
+		kerneltree.Set(t, root, name, value)
+	}
+	return root
+}
+
+func dropin(t *testing.T, root string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, importer.Target))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// After import, diff on a host whose files are in force is empty.
+func TestImportRoundTrip(t *testing.T) {
+	root := settled(t)
+	got := ctkeeper(t.Context(), "import", "--root", root)
+	got.wants(t, 0, []string{
+		"  max: 262144  # /etc/sysctl.d/90-x.conf:1 (systemd-sysctl); over 65536 of /etc/sysctl.d/10-x.conf:1\n",
+		"  udp_timeout: {at_least: 20}  # /etc/tuned/mine/tuned.conf:2 (tuned)\n",
+		"    expect_hashsize: 256  # /etc/modprobe.d/ct.conf:1 (modprobe)\n",
+	}, []string{
+		"With this in /etc/ctkeeper/conf.d/50-imported.yaml these lines can be deleted:\n" +
+			"  /etc/modprobe.d/ct.conf:1\n  /etc/sysctl.d/10-x.conf:1\n  /etc/sysctl.d/90-x.conf:1\n  /etc/sysctl.d/90-x.conf:3\n  /etc/tuned/mine/tuned.conf:2\n",
+	})
+	if text := dropin(t, root); text != "" {
+		t.Fatalf("import alone wrote:\n%s", text)
+	}
+	for _, said := range []string{"wrote /etc/ctkeeper/conf.d/50-imported.yaml\nThese lines can be deleted:\n", "/etc/ctkeeper/conf.d/50-imported.yaml says so already\n"} {
+		written := ctkeeper(t.Context(), "import", "--write", "--root", root)
+		written.wants(t, 0, []string{got.stdout}, []string{said})
+		if text := dropin(t, root); text != got.stdout {
+			t.Errorf("import --write wrote:\n%s", text)
+		}
+	}
+	ctkeeper(t.Context(), "diff", "--root", root).wants(t, 0, []string{"Nothing differs: 5 settings are as wanted."}, nil)
+	ctkeeper(t.Context(), "config", "check", "--root", root).wants(t, 0, nil, nil)
+}
+
+func TestImportWritesOnlyWhatIsSafe(t *testing.T) {
+	tests := []struct {
+		name   string
+		alter  func(*testing.T, string)
+		status int
+		keeps  string // of Target
+		stdout []string
+		stderr []string
+	}{
+		{
+			"somebody else's file", func(t *testing.T, root string) { kerneltree.Put(t, root, importer.Target, "settings: {acct: 1}\n") }, 1, "settings: {acct: 1}\n",
+			[]string{"max: 262144"}, []string{"ctkeeper: cannot write /etc/ctkeeper/conf.d/50-imported.yaml: not written by ctkeeper import"},
+		},
+		{
+			"a refused configuration", func(t *testing.T, root string) { kerneltree.Put(t, root, config.DefaultMain, broken) }, 1, "",
+			[]string{"max: 262144"}, []string{"ctkeeper: the configuration would be refused with this drop-in: ", "ctkeeper.yaml:2:3: "},
+		},
+		{
+			"nothing found", func(t *testing.T, root string) {
+				for _, dir := range []string{"sysctl.d", "modprobe.d", "modules-load.d", "tuned", "udev"} {
+					if err := os.RemoveAll(filepath.Join(root, "etc", dir)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}, 0, "", []string{"# Nothing sets values here"}, nil,
+		},
+		{
+			"a file that cannot be read", func(t *testing.T, root string) {
+				if err := os.MkdirAll(filepath.Join(root, "etc/sysctl.d/a.conf"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				kerneltree.Put(t, root, importer.Target, importer.Header+"\n")
+			}, 0, importer.Header + "\nsettings:\n", []string{"max: 262144"}, []string{"note: /etc/sysctl.d/a.conf: is a directory\n", "wrote "},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			root := settled(t)
+			test.alter(t, root)
+			ctkeeper(t.Context(), "import", "--write", "--root", root).wants(t, test.status, test.stdout, test.stderr)
+			if got := dropin(t, root); !strings.HasPrefix(got, test.keeps) || test.keeps == "" && got != "" {
+				t.Errorf("the drop-in is now:\n%s", got)
+			}
+		})
+	}
+}
+
+func TestImportDocument(t *testing.T) {
+	root := settled(t)
+	got := ctkeeper(t.Context(), "import", "-o", "json", "--root", root)
+	var doc struct {
+		YAML     string
+		Obsolete []tree.Place
+		Notes    []string
+	}
+	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(doc.YAML, importer.Header) || len(doc.Obsolete) != 5 || doc.Notes == nil {
+		t.Errorf("import -o json gives %+v", doc)
+	}
+}
+
+// inventory, which is below persist, knows persist's files by their header.
+func TestInventoryKnowsOurFiles(t *testing.T) {
+	root := host(t, "")
+	kerneltree.Put(t, root, persist.SysctlD, persist.Header+"\nnet.netfilter.nf_conntrack_acct = 1\n")
+	kerneltree.Put(t, root, persist.Sysconfig, "#!/bin/sh\n"+persist.Header+"\necho 1 > /proc/sys/net/netfilter/nf_conntrack_checksum\n")
+	kerneltree.Put(t, root, persist.Modprobe, persist.Header+"\noptions nf_conntrack hashsize=4096\n")
+	for _, a := range inventory.Read(tree.At(root)).Assignments {
+		if !a.Ours {
+			t.Errorf("%s is not ours", a.Place)
+		}
+	}
+	ctkeeper(t.Context(), "import", "--root", root).wants(t, 0, []string{"# Nothing sets values here"}, nil)
+}
