@@ -255,11 +255,15 @@ func ownersAgree(h *Host) []Finding {
 	}
 	var found []Finding
 	for _, s := range []stance{agreed, unasked} {
-		files, names, lines := []string{}, map[string][]string{}, map[string][]Evidence{}
+		var these []inventory.Assignment
 		for _, a := range h.Inventory.Assignments {
-			if _, is := h.stance(a); a.Ours || is != s || !h.acts(a) || a.TooEarly && !h.holds(a.Name) {
-				continue
+			if _, is := h.stance(a); !a.Ours && is == s && h.acts(a) && (!a.TooEarly || h.holds(a.Name)) {
+				these = append(these, a)
 			}
+		}
+		files, names, lines := []string{}, map[string][]string{}, map[string][]Evidence{}
+		for _, times := range byLine(these) {
+			a := times[0]
 			if !slices.Contains(files, a.File) {
 				files = append(files, a.File)
 			}

@@ -57,22 +57,37 @@ func (h *Host) lostAtBoot(s *sysfs.Setting, live string) (Finding, bool) {
 	}
 	f.Summary = fmt.Sprintf("%s is %s now, and the next boot makes it %s", name, live, next)
 	f.Evidence = append(f.Evidence, h.line(from))
-	if e, ok := asEntry(inventory.Assignment{Name: s.Name, Value: live}); ok {
-		f.Fix, f.Note = h.keep(e)
+	f.Fix = h.keep(s.Name, live, from)
+	f.Note = "To keep the value that is in force now it has to be written down."
+	if len(f.Fix) > 0 {
+		f.Note = "This keeps the value that is in force now. If the file is right, have it applied instead."
 	}
 	return f, true
 }
 
-// keep gives the commands that have a live value come back after a boot.
-func (h *Host) keep(e entry) (fix []string, note string) {
-	fix = h.configure("live-"+strings.ReplaceAll(e.key, "_", "-"), []entry{e}, nil)
+// keep gives the commands that have a live value come back after a boot: in
+// ctkeeper's configuration where a unit can enforce it, else in the line that
+// decides today.
+func (h *Host) keep(name, live string, from inventory.Assignment) []string {
+	e, ok := asEntry(inventory.Assignment{Name: name, Value: live})
+	text, line := h.rawLine(from.Place), strconv.Itoa(from.Line)
 	switch {
-	case !h.Place.Systemd:
-		fix[len(fix)-1] = "ctkeeper persist --udev"
-	case !h.Place.Enabled:
-		fix[len(fix)-1] = "systemctl enable --now ctkeeper"
+	case !ok:
+		return nil
+	case h.Place.Systemd && h.Place.Installed:
+		fix := h.configure("live-"+strings.ReplaceAll(e.key, "_", "-"), []entry{e}, nil)
+		if !h.Place.Enabled {
+			fix[len(fix)-1] = "systemctl enable --now ctkeeper"
+		}
+		return fix
+	case from.Name != name || !lineBased(from.File):
+		return nil
+	case from.Parameter && strings.Contains(text, from.Key+"="+from.Value):
+		return []string{edit(h.Tree, from.File, line+"s/"+literal(from.Key+"="+from.Value)+"/"+from.Key+"="+live+"/")}
+	case strings.Contains(from.File, "sysctl") && strings.Contains(text, from.Key):
+		return []string{edit(h.Tree, from.File, line+"s/=.*/= "+live+"/")}
 	}
-	return fix, "This keeps the value that is in force now. If the other one is right, nothing needs to be done."
+	return nil
 }
 
 // nextBoot is the value that the files give a setting at the next boot, as far as

@@ -35,7 +35,7 @@ func TestContradictions(t *testing.T) {
 	put(t, h.Tree.Root(), map[string]string{"etc/sysctl.d/50-site.conf": netMax + "=65536\n"})
 	want := Finding{
 		ID: "contradiction", Severity: Warning,
-		Summary: "nf_conntrack_max has 2 different values: 131072 of /etc/sysctl.d/99-last.conf:3 at boot",
+		Summary: "nf_conntrack_max is given 2 different values; in force: 131072 of /etc/sysctl.d/99-last.conf:3 at boot",
 		Evidence: []Evidence{
 			seen(siteConf, 1, netMax+"=65536 (systemd-sysctl, at boot: lost, /etc/sysctl.d/99-last.conf:3 comes later)"),
 			seen("/etc/sysctl.d/99-last.conf", 3, netMax+" = 131072 (systemd-sysctl, at boot: wins)"),
@@ -54,7 +54,7 @@ func TestContradictionOfPhases(t *testing.T) {
 	load, boot := option("/etc/modprobe.d/x.conf", 1, hashsize, "8192"), sysctl(siteConf, 1, buckets, "65536")
 	load.Lost = "/etc/sysctl.d/50-site.conf:1 comes later: systemd-sysctl, at boot"
 	f := find(t, contradictions(stopped(owned(t, load, boot))), "two-names")
-	want := "hashsize and net.netfilter.nf_conntrack_buckets are one setting, and the files use both names: " +
+	want := "hashsize and net.netfilter.nf_conntrack_buckets are one setting, and the files use both names; in force: " +
 		"8192 of /etc/modprobe.d/x.conf:1 when the module is loaded, then 65536 of /etc/sysctl.d/50-site.conf:1 at boot"
 	if f.Summary != want || f.Severity != Warning {
 		t.Errorf("%s: got %s\nwant %s", f.Severity, f.Summary, want)
@@ -65,7 +65,7 @@ func TestTwoNames(t *testing.T) {
 	first, last := sysctl(siteConf, 1, oldMax, "65536"), sysctl("/etc/sysctl.d/99-last.conf", 3, netMax, "65536")
 	first.Lost = "/etc/sysctl.d/99-last.conf:3 comes later"
 	f := find(t, contradictions(stopped(owned(t, first, last))), "two-names")
-	want := "net.nf_conntrack_max and net.netfilter.nf_conntrack_max are one setting, and the files use both names: 65536 of /etc/sysctl.d/99-last.conf:3 at boot"
+	want := "net.nf_conntrack_max and net.netfilter.nf_conntrack_max are one setting, and the files use both names; in force: 65536 of /etc/sysctl.d/99-last.conf:3 at boot"
 	if f.Summary != want || f.Severity != Info {
 		t.Errorf("%s: got %s\nwant %s", f.Severity, f.Summary, want)
 	}
@@ -111,8 +111,31 @@ func TestRuntimeOnly(t *testing.T) {
 			"mkdir -p /etc/ctkeeper/conf.d && printf '%s\\n' 'settings:' '  max: 1048576' > /etc/ctkeeper/conf.d/60-live-max.yaml",
 			"systemctl enable --now ctkeeper",
 		},
-		Note: "This keeps the value that is in force now. If the other one is right, nothing needs to be done.",
+		Note: "This keeps the value that is in force now. If the file is right, have it applied instead.",
 	}})
+
+	for name, test := range map[string]struct {
+		files map[string]string
+		from  inventory.Assignment
+		want  []string
+	}{
+		"a sysctl line": {
+			map[string]string{"etc/sysctl.d/50-site.conf": netMax + "=65536\n"}, sysctl(siteConf, 1, netMax, "65536"),
+			[]string{"sed -i '1s/=.*/= 1048576/' /etc/sysctl.d/50-site.conf"},
+		},
+		"what another setting makes of it": {
+			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack hashsize=65536\n"}, option("/etc/modprobe.d/x.conf", 1, hashsize, "65536"), nil,
+		},
+		"a script": {
+			nil, inventory.Assignment{Place: tree.Place{File: "/etc/rc.local", Line: 2}, Name: "max", Key: netMax, Value: "65536", By: "rc.local", Phase: inventory.AtService}, nil,
+		},
+	} {
+		h := live(uninstalled(stopped(bare(owned(t, test.from)))), 65536, 1048576, 1024)
+		put(t, h.Tree.Root(), test.files)
+		if diff := cmp.Diff(test.want, find(t, runtimeOnly(h), "runtime-only").Fix); diff != "" {
+			t.Errorf("no unit, %s (-want +got):\n%s", name, diff)
+		}
+	}
 
 	// Enabled and not running: the next boot makes what the configuration asks.
 	h, no := live(owned(t), 65536, 65536, 1024), false

@@ -20,7 +20,7 @@ func contradictions(h *Host) []Finding {
 	groups := map[string][]inventory.Assignment{}
 	for _, a := range h.Inventory.Assignments {
 		over, overtaken := h.overtaker(a)
-		if a.Ours || a.Lost != "" && (!overtaken || over.Ours) {
+		if a.Ours || a.Lost != "" && (!overtaken || over.Ours || a.AtLeast || a.AtMost) {
 			continue
 		}
 		name := kernelName(a)
@@ -53,10 +53,10 @@ func (h *Host) contradiction(name string, all []inventory.Assignment) (Finding, 
 		f.Severity = Info
 	}
 	winners := strings.Join(h.winners(all), ", then ")
-	f.Summary = fmt.Sprintf("%s has %d different values: %s", name, len(values), winners)
+	f.Summary = fmt.Sprintf("%s is given %d different values; in force: %s", name, len(values), winners)
 	if len(keys) > 1 {
 		f.ID = "two-names"
-		f.Summary = fmt.Sprintf("%s are one setting, and the files use both names: %s", list(keys), winners)
+		f.Summary = fmt.Sprintf("%s are one setting, and the files use both names; in force: %s", list(keys), winners)
 	}
 	for _, times := range byLine(all) {
 		var fates []string
@@ -136,6 +136,9 @@ func (h *Host) silenceLosers(all []inventory.Assignment) (fix []string, note str
 func keysOf(all []inventory.Assignment) []string {
 	var keys []string
 	for _, a := range all {
+		if a.By == "kube-proxy" || a.By == "k3s" { // they have words of their own, which name no key
+			continue
+		}
 		key := a.Name
 		if s := sysfs.Lookup(a.Name); !a.Parameter && s != nil {
 			key = s.Sysctl()
