@@ -31,29 +31,50 @@ func (h *Host) helpersUsed() []Evidence {
 			}
 		}
 	}
-	for _, s := range h.Inventory.Switches {
-		if attaches(s) {
-			used = append(used, ofSwitch(s))
-		}
+	for _, s := range h.attaching() {
+		used = append(used, ofSwitch(s))
 	}
-	if h.Settings["helper"] == "1" {
-		used = append(used, seen(helperFile, 0, "1"))
+	if on, text := h.automatic(); on {
+		used = append(used, seen(helperFile, 0, text))
 	}
 	return used
 }
 
-// attaches reports whether a switch of another tool attaches helpers. Of Shorewall:
-// AUTOHELPERS (its default is Yes) makes a rule for each helper of HELPERS, its
-// conntrack file has rules written by hand; of firewalld before 1.0: AutomaticHelpers.
-func attaches(s inventory.Switch) bool {
-	name, value := strings.ToLower(s.Name), strings.ToLower(strings.Trim(s.Value, `"'`))
-	switch {
-	case strings.HasPrefix(s.Tool, "shorewall") && name == "autohelpers", s.Tool == "firewalld" && name == "automatichelpers":
-		return value == "yes"
-	case strings.HasPrefix(s.Tool, "shorewall") && (name == "helpers" || strings.Contains(name, "conntrack")):
-		return value != "" && value != "none"
+// attaching are the switches of other tools that attach helpers. Of Shorewall:
+// AUTOHELPERS (its default is Yes) makes a rule for each helper of HELPERS, or for all
+// that there are; of firewalld before 1.0: AutomaticHelpers, which a running kernel
+// shows itself.
+func (h *Host) attaching() []inventory.Switch {
+	says := func(tool, name, want string) bool {
+		s, there := h.Inventory.Switch(tool, name)
+		return there && strings.EqualFold(s.Value, want)
 	}
-	return false
+	var found []inventory.Switch
+	for _, s := range h.Inventory.Switches {
+		rules := strings.HasPrefix(s.Tool, "shorewall") && says(s.Tool, "STARTUP_ENABLED", "yes") && says(s.Tool, "AUTOHELPERS", "yes") &&
+			(s.Name == "AUTOHELPERS" || s.Name == "HELPERS" && s.Value != "")
+		kernel := s.Tool == "firewalld" && s.Name == "AutomaticHelpers" && strings.EqualFold(s.Value, "yes") && len(h.Settings) == 0
+		if rules || kernel {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+// automatic reports whether the kernel attaches helpers by port number alone, and what
+// it says about it. Kernels before 3.5 have no key for it and always do, kernels since
+// 6.0 have none and never do: those are told by a key of 5.14.
+func (h *Host) automatic() (on bool, says string) {
+	value, there := h.Settings["helper"]
+	_, live := h.Settings["max"]
+	_, late := h.Settings["tcp_ignore_invalid_rst"]
+	switch {
+	case there:
+		return value == "1", value
+	case live && !late:
+		return true, "no such key: this kernel always attaches helpers by port"
+	}
+	return false, ""
 }
 
 func ofSwitch(s inventory.Switch) Evidence {
@@ -73,17 +94,38 @@ func (h *Host) usesHelper(name string) bool {
 		}
 	}
 	inKernel := h.helperInKernel(helperModule(name))
-	if h.Settings["helper"] == "1" && inKernel {
+	if on, _ := h.automatic(); on && inKernel {
 		return true
 	}
-	return slices.ContainsFunc(h.Inventory.Switches, func(s inventory.Switch) bool {
-		named := strings.Contains(s.Value, name)
-		return attaches(s) && (named || inKernel && !strings.EqualFold(s.Name, "helpers"))
+	return slices.ContainsFunc(h.attaching(), func(s inventory.Switch) bool {
+		if s.Name == "HELPERS" {
+			return slices.Contains(strings.FieldsFunc(s.Value, func(r rune) bool { return r == ',' || r == ' ' }), name)
+		}
+		list, _ := h.Inventory.Switch(s.Tool, "HELPERS")
+		return inKernel && list.Value == ""
 	})
 }
 
 func (h *Host) helperInKernel(module string) bool {
-	return slices.ContainsFunc(h.HelperModules, func(m HelperModule) bool { return m.Name == module }) || h.loaded(module)
+	return slices.ContainsFunc(h.helpers(), func(m HelperModule) bool { return m.Name == module })
+}
+
+// helpers are the helpers' modules in the kernel, those too that only /proc/modules
+// tells of.
+func (h *Host) helpers() []HelperModule {
+	all := slices.Clone(h.HelperModules)
+	for _, name := range sorted(helperModules()) {
+		seen := slices.ContainsFunc(all, func(m HelperModule) bool { return m.Name == name })
+		listed := slices.ContainsFunc(h.Modules, func(m kmod.Listed) bool { return m.Name == name })
+		switch {
+		case seen:
+		case listed:
+			all = append(all, HelperModule{Name: name, State: kmod.Loaded})
+		case h.Index.BuiltIn[name]:
+			all = append(all, HelperModule{Name: name, State: kmod.BuiltIn})
+		}
+	}
+	return all
 }
 
 // helperAutomatic finds helpers that the kernel attaches by port number alone: on
@@ -108,8 +150,8 @@ func helperAutomatic(h *Host) []Finding {
 			f.Evidence = append(f.Evidence, Evidence{a.Place, a.Key + "=" + a.Value})
 		}
 	}
-	for _, s := range h.Inventory.Switches {
-		if s.Tool == "firewalld" && attaches(s) {
+	for _, s := range h.attaching() {
+		if s.Tool == "firewalld" {
 			f.Evidence = append(f.Evidence, ofSwitch(s))
 		}
 	}
@@ -199,7 +241,7 @@ func helperWithoutRule(h *Host) []Finding {
 		Summary: "helper modules are loaded, and no rule attaches them to a connection",
 		Note:    "A helper does nothing until a rule attaches it (-j CT --helper in iptables' raw table, a ct helper object in nft): the kernel no longer does by itself since 4.7.",
 	}
-	for _, m := range h.HelperModules {
+	for _, m := range h.helpers() {
 		if m.State != kmod.Loaded {
 			continue
 		}
@@ -222,7 +264,7 @@ func helperWithoutRule(h *Host) []Finding {
 // helpers that are merely part of the kernel are left out.
 func helpersListed(h *Host) []Finding {
 	f := Finding{ID: "helpers", Severity: Info, Summary: "conntrack helpers are in use or loaded: they are what fills the expectation table", Evidence: h.helpersUsed()}
-	for _, m := range h.HelperModules {
+	for _, m := range h.helpers() {
 		if m.State != kmod.Loaded && !slices.ContainsFunc(helperModules()[m.Name], h.usesHelper) {
 			continue
 		}
@@ -238,6 +280,9 @@ func helpersListed(h *Host) []Finding {
 
 // expectationsByHelper is how many expectations each helper has, most first.
 func (h *Host) expectationsByHelper() []Evidence {
+	if h.ExpectationsBy[""] > 0 && len(h.ExpectationsBy) == 1 {
+		return nil // a kernel that does not tell the helper
+	}
 	names := sorted(h.ExpectationsBy)
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(h.ExpectationsBy[b], h.ExpectationsBy[a]) })
 	var list []Evidence

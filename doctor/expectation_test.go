@@ -176,6 +176,14 @@ func TestHelperFindings(t *testing.T) {
 		"a kernel that has it no longer": {&Host{Inventory: option, Settings: map[string]string{"max": "65536"}}, helperAutomatic, nil},
 		"off":                            {&Host{Settings: map[string]string{"helper": "0"}}, helperAutomatic, nil},
 		"off by the configuration":       {&Host{Inventory: option, Config: asks(t, "helper", "0")}, helperAutomatic, nil},
+		"automatic by firewalld, on a disk": {
+			&Host{Place: service(), Inventory: inventory.Inventory{Switches: []inventory.Switch{
+				{Place: tree.Place{File: "/etc/firewalld/firewalld.conf", Line: 6}, Tool: "firewalld", Name: "AutomaticHelpers", Value: "yes"},
+			}}}, helperAutomatic, []Finding{{
+				ID: "helper-automatic", Severity: Warning, Summary: "helpers are attached to every connection by its port number alone",
+				Evidence: []Evidence{seen("/etc/firewalld/firewalld.conf", 6, "AutomaticHelpers=yes")}, Fix: off, Note: securityNote,
+			}},
+		},
 		"a module without a file": {
 			&Host{Rules: inFile, Index: kmod.Index{Dir: "/lib/modules/" + release}, Release: release, Distro: distro.Distribution{ID: "debian"}}, helperModuleMissing, []Finding{{
 				ID: "helper-module-missing", Severity: Error, Summary: "a firewall rule wants the helper sip, and nf_conntrack_sip has no file for this kernel",
@@ -218,6 +226,7 @@ func TestHelperFindings(t *testing.T) {
 		},
 		"listed": {
 			&Host{Rules: sipRules(), HelperModules: sipModule(), ExpectationsBy: map[string]int64{"sip": 2}, Inventory: inventory.Inventory{Switches: []inventory.Switch{
+				{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 3}, Tool: "shorewall", Name: "STARTUP_ENABLED", Value: "Yes"},
 				{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 5}, Tool: "shorewall", Name: "AUTOHELPERS", Value: "Yes", Default: true},
 				{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 6}, Tool: "shorewall", Name: "HELPERS", Value: "sip,ftp"},
 				{Place: tree.Place{File: "/etc/firewalld/firewalld.conf", Line: 6}, Tool: "firewalld", Name: "AutomaticHelpers", Value: "system"},
@@ -236,6 +245,44 @@ func TestHelperFindings(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { wants(t, test.ask(test.host), test.want) })
+	}
+}
+
+// TestUsesHelper: who attaches the SIP helper.
+func TestUsesHelper(t *testing.T) {
+	shorewall := func(startup, auto, helpers string) inventory.Inventory {
+		return inventory.Inventory{Switches: []inventory.Switch{
+			{Tool: "shorewall", Name: "STARTUP_ENABLED", Value: startup}, {Tool: "shorewall", Name: "AUTOHELPERS", Value: auto},
+			{Tool: "shorewall", Name: "HELPERS", Value: helpers},
+		}}
+	}
+	listed := []kmod.Listed{{Name: "nf_conntrack_sip", State: "Live"}}
+	tests := map[string]struct {
+		host *Host
+		want bool
+	}{
+		"nobody":                               {&Host{}, false},
+		"the module alone":                     {&Host{HelperModules: sipModule()}, false},
+		"a rule":                               {&Host{Rules: sipRules()}, true},
+		"a rule of another helper":             {&Host{Rules: firewall.Rules{Helpers: []firewall.Helper{{Name: "ftp"}}}}, false},
+		"the kernel":                           {&Host{HelperModules: sipModule(), Settings: map[string]string{"helper": "1"}}, true},
+		"the kernel, without the module":       {&Host{Settings: map[string]string{"helper": "1"}}, false},
+		"the kernel may not":                   {&Host{HelperModules: sipModule(), Settings: map[string]string{"helper": "0"}}, false},
+		"a kernel that knows no other way":     {&Host{Modules: listed, Settings: map[string]string{"max": "65536"}}, true},
+		"a kernel that no longer does":         {&Host{Modules: listed, Settings: map[string]string{"max": "65536", "tcp_ignore_invalid_rst": "0"}}, false},
+		"Shorewall":                            {&Host{HelperModules: sipModule(), Inventory: shorewall("Yes", "Yes", "")}, true},
+		"Shorewall, without the module":        {&Host{Inventory: shorewall("Yes", "Yes", "")}, false},
+		"Shorewall, by name":                   {&Host{Inventory: shorewall("Yes", "Yes", "ftp,sip")}, true},
+		"Shorewall, others by name":            {&Host{HelperModules: sipModule(), Inventory: shorewall("Yes", "Yes", "ftp,sipx")}, false},
+		"Shorewall that does not start":        {&Host{HelperModules: sipModule(), Inventory: shorewall("No", "Yes", "")}, false},
+		"Shorewall with rules written by hand": {&Host{HelperModules: sipModule(), Inventory: shorewall("Yes", "No", "sip")}, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := test.host.usesHelper("sip"); got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
 	}
 }
 

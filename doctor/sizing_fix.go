@@ -10,6 +10,8 @@ const (
 	configDropIns = "/etc/ctkeeper/conf.d"
 	// firstRank comes after what a package or a person wrote, most of the time.
 	firstRank = "60-"
+	// defaultDropIn comes before all others.
+	defaultDropIn = "00-default.yaml"
 )
 
 // entry is one key of a drop-in with its value, in YAML.
@@ -19,16 +21,31 @@ type entry struct{ key, value string }
 // drop-in of the configuration, and then into the kernel. What the file held before
 // is replaced: a topic always writes the same keys.
 func (h *Host) configure(topic string, settings, parameters []entry) []string {
-	// Any file takes the place of the embedded default: what it asks for must not
-	// be lost with it.
+	write := []string{"mkdir -p " + configDropIns}
+	// Any file takes the place of the embedded default. What that asks for must not be
+	// lost, nor come after what another finding's drop-in says.
 	if h.Config != nil && len(h.Config.Files) == 0 {
+		var defaults []entry
 		for _, w := range h.Config.Wants {
 			given := slices.ContainsFunc(settings, func(e entry) bool { return e.key == w.Setting.Name })
-			if !given && w.Auto {
-				settings = append(settings, entry{w.Setting.Name, "{" + string(w.Policy) + ": auto}"})
+			if w.Auto && !given {
+				defaults = append(defaults, entry{w.Setting.Name, "{" + string(w.Policy) + ": auto}"})
 			}
 		}
+		if len(defaults) > 0 {
+			write = append(write, dropIn(defaultDropIn, defaults, nil))
+		}
 	}
+	write = append(write, dropIn(h.dropInName(topic, settings), settings, parameters))
+	commands := []string{strings.Join(write, " && ")}
+	if len(parameters) > 0 {
+		commands = append(commands, "ctkeeper persist")
+	}
+	return append(commands, h.enforce())
+}
+
+// dropIn is the command that writes a drop-in.
+func dropIn(name string, settings, parameters []entry) string {
 	lines := []string{"settings:"}
 	for _, e := range settings {
 		lines = append(lines, "  "+e.key+": "+e.value)
@@ -42,12 +59,7 @@ func (h *Host) configure(topic string, settings, parameters []entry) []string {
 	for i, line := range lines {
 		lines[i] = "'" + line + "'"
 	}
-	file := path.Join(configDropIns, h.dropInName(topic, settings))
-	commands := []string{"mkdir -p " + configDropIns + " && printf '%s\\n' " + strings.Join(lines, " ") + " > " + quote(file)}
-	if len(parameters) > 0 {
-		commands = append(commands, "ctkeeper persist")
-	}
-	return append(commands, h.enforce())
+	return "printf '%s\\n' " + strings.Join(lines, " ") + " > " + quote(path.Join(configDropIns, name))
 }
 
 // dropInName names the drop-in of a topic so that it comes after every drop-in

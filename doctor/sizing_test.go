@@ -256,6 +256,24 @@ func TestDropInNames(t *testing.T) {
 	}
 }
 
+// TestDefaultsStayFirst: what the embedded default asks for comes before the drop-ins
+// of all findings, whatever their names.
+func TestDefaultsStayFirst(t *testing.T) {
+	c := asks(t, "hashsize", "32768", "max", "32768")
+	c.Files = nil
+	for i := range c.Wants {
+		c.Wants[i].Auto, c.Wants[i].Policy = true, sysfs.AtLeast
+	}
+	h := &Host{Config: c}
+	want := []string{
+		"mkdir -p /etc/ctkeeper/conf.d && printf '%s\\n' 'settings:' '  hashsize: {at_least: auto}' > /etc/ctkeeper/conf.d/00-default.yaml" +
+			" && printf '%s\\n' 'settings:' '  max: 70000' > /etc/ctkeeper/conf.d/60-max.yaml", "ctkeeper apply",
+	}
+	if diff := cmp.Diff(want, h.configure("max", []entry{{"max", "70000"}}, nil)); diff != "" {
+		t.Errorf("commands (-want +got):\n%s", diff)
+	}
+}
+
 // TestConfigureWorks runs the commands, in a tree: the configuration that they make is
 // valid, wins, and keeps what the embedded default asks for.
 func TestConfigureWorks(t *testing.T) {
