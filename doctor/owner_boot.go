@@ -95,7 +95,7 @@ func (h *Host) keep(name, live string, from inventory.Assignment) []string {
 func (h *Host) nextBoot(name string) (value string, from inventory.Assignment, known bool) {
 	for _, a := range h.Inventory.Assignments {
 		_, overtaken := h.overtaker(a)
-		happens := a.Lost == "" || overtaken || a.AtLeast || a.AtMost
+		happens := a.Lost == "" || overtaken
 		at, ok := atLoad(name, a)
 		switch {
 		case !happens || a.TooEarly:

@@ -165,6 +165,8 @@ func TestNextBoot(t *testing.T) {
 	overtaken.Lost = siteConf + ":1 comes later: systemd-sysctl, at boot"
 	atLeast := sysctl("/x.yaml", 12, netMax, "131072")
 	atLeast.AtLeast, atLeast.Phase = true, inventory.AtService
+	inactive := sysctl("/etc/tuned/x/tuned.conf", 2, netMax, "131072")
+	inactive.AtLeast, inactive.Phase, inactive.Lost = true, inventory.AtProfile, "not the active profile"
 	for name, test := range map[string]struct {
 		setting string
 		all     []inventory.Assignment
@@ -180,6 +182,7 @@ func TestNextBoot(t *testing.T) {
 		"only raised":                    {"max", []inventory.Assignment{sysctl(siteConf, 1, netMax, "262144"), atLeast}, "262144"},
 		"raised":                         {"max", []inventory.Assignment{sysctl(siteConf, 1, netMax, "7"), atLeast}, "131072"},
 		"raised from nobody knows what":  {"max", []inventory.Assignment{atLeast}, ""},
+		"not the active profile":         {"max", []inventory.Assignment{sysctl(siteConf, 1, netMax, "7"), inactive}, "7"},
 		"nobody":                         {"max", nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

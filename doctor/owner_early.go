@@ -100,7 +100,7 @@ func sysctlNotRead(h *Host) []Finding {
 	for _, a := range h.Inventory.Assignments {
 		_, overtaken := h.overtaker(a)
 		hidden := strings.HasPrefix(a.Lost, "hidden by ") // as somebody wanted it
-		if !a.Ours && a.Lost != "" && a.Phase == inventory.AtBoot && !overtaken && !hidden && !a.AtLeast && !a.AtMost {
+		if !a.Ours && a.Lost != "" && a.Phase == inventory.AtBoot && !overtaken && !hidden {
 			byFile[a.File] = append(byFile[a.File], a)
 		}
 	}
