@@ -80,6 +80,9 @@ func look(ctx context.Context, t tree.Tree, opts Options) *Host {
 	if h.Log.Err != nil {
 		h.blind("kernel log", h.Log.Err)
 	}
+	for _, trouble := range h.Log.Troubles {
+		h.blind(trouble.File, trouble.Err)
+	}
 	h.lookAtKernels()
 	h.Guards = lookAtGuards(t, h.CommandLine)
 	h.Config, h.ConfigErr = opts.Source.Load()
@@ -162,7 +165,7 @@ func relevant(text string) bool {
 	text = strings.ToLower(text)
 	return slices.ContainsFunc([]string{
 		"conntrack", "nf_ct_", "nf_nat", "nf_defrag", "xt_ct", "nft_ct", "expectation",
-		"modprobe", "module verification", "unsigned module", "key was rejected", "lockdown", "version magic",
+		"modprobe", "module verification", "unsigned module", "loading of module with", "key was rejected", "lockdown", "version magic",
 		"unknown symbol", "disagrees about version", "invalid for parameter", "unknown parameter", "vmalloc error", "module_blacklist",
 	}, func(sign string) bool { return strings.Contains(text, sign) })
 }

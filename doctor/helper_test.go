@@ -72,3 +72,50 @@ func wants(t *testing.T, got, want []Finding) {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 }
+
+// moduleTree is a Debian host whose configuration asks for nf_conntrack, whose files are
+// all in order, and on which the module is absent all the same.
+func moduleTree(t *testing.T) string {
+	t.Helper()
+	root := kerneltree.New(t)
+	kerneltree.Unload(t, root)
+	put(t, root, map[string]string{
+		"etc/os-release":              "ID=debian\nVERSION_ID=12\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n",
+		"etc/ctkeeper/ctkeeper.yaml":  "settings: {max: 65536}\nmodule: {load: true}\n",
+		"proc/sys/kernel/osrelease":   release + "\n",
+		"proc/cmdline":                "BOOT_IMAGE=/boot/vmlinuz root=/dev/vda1 quiet\n",
+		"proc/modules":                "",
+		"run/systemd/system/.keep":    "",
+		"var/log/kern.log":            "",
+		"usr/bin/kmod":                "",
+		"usr/sbin/update-initramfs":   "",
+		"etc/default/grub":            "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n",
+		"etc/modprobe.d/dummies.conf": "options dummy numdummies=1\n",
+	})
+	putKernel(t, root, release)
+	return root
+}
+
+// putKernel installs the modules of a kernel release.
+func putKernel(t *testing.T, root, release string) {
+	t.Helper()
+	dir := "lib/modules/" + release + "/"
+	const defrag4, defrag6, crc = "kernel/net/ipv4/netfilter/nf_defrag_ipv4.ko", "kernel/net/ipv6/netfilter/nf_defrag_ipv6.ko", "kernel/lib/libcrc32c.ko"
+	const needs, ct = defrag6 + " " + defrag4 + " " + crc, "kernel/net/netfilter/nf_conntrack.ko"
+	magic := "vermagic=" + release + " SMP preempt mod_unload "
+	dep := ct + ": " + needs + "\n"
+	for _, file := range []string{defrag4, defrag6, crc, "kernel/net/netfilter/x_tables.ko", "kernel/net/netfilter/nf_tables.ko"} {
+		kerneltree.Put(t, root, dir+file, string(kerneltree.Sign(kerneltree.KO(magic))))
+		dep += file + ":\n"
+	}
+	kerneltree.Put(t, root, dir+ct, string(kerneltree.Sign(kerneltree.KO(
+		magic, "depends=nf_defrag_ipv6,libcrc32c,nf_defrag_ipv4",
+		"parmtype=acct:bool", "parmtype=tstamp:bool", "parmtype=expect_hashsize:uint", "parmtype=enable_hooks:bool",
+	))))
+	for user, family := range map[string]string{"xt_conntrack": "x_tables", "xt_state": "x_tables", "nft_ct": "nf_tables"} {
+		file := "kernel/net/netfilter/" + user + ".ko"
+		kerneltree.Put(t, root, dir+file, string(kerneltree.Sign(kerneltree.KO(magic, "depends=nf_conntrack,"+family))))
+		dep += file + ": kernel/net/netfilter/" + family + ".ko " + ct + " " + needs + "\n"
+	}
+	put(t, root, map[string]string{dir + "modules.dep": dep, dir + "modules.builtin": "kernel/fs/ext4/ext4.ko\n", dir + "modules.softdep": ""})
+}

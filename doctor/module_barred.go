@@ -11,42 +11,54 @@ import (
 // modulesDisabled asks whether the kernel takes any module at all: once
 // kernel.modules_disabled is 1, only a boot makes it 0 again (kernel/sysctl.c).
 func modulesDisabled(h *Host) []Finding {
-	f := Finding{ID: "modules-disabled", Severity: h.severity()}
+	if !h.Guards.Disabled {
+		return nil
+	}
+	f := Finding{
+		ID: "modules-disabled", Severity: h.severity(), Summary: "the kernel takes no modules until the next boot",
+		Evidence: []Evidence{seen(modulesDisabledFile, 0, "1")},
+	}
+	if h.loaded(kmod.Conntrack) {
+		f.Severity = Info
+		f.Summary += "; nf_conntrack is in it already"
+		return []Finding{f}
+	}
+	evidence, fix := h.whoDisables()
+	if len(fix) == 0 {
+		f.Note = "no sysctl file of this host says so: a program wrote it, and may again"
+	}
+	f.Evidence, f.Fix = append(f.Evidence, evidence...), append(fix, h.reboot())
+	return []Finding{f}
+}
+
+// modulesDisabledNext asks whether the next boot closes the kernel before anything
+// has loaded the module.
+func modulesDisabledNext(h *Host) []Finding {
+	evidence, fix := h.whoDisables()
+	if h.Guards.Disabled || len(evidence) == 0 || h.inImage() || len(h.Inventory.LoadedAtBoot) > 0 {
+		return nil
+	}
+	return []Finding{{
+		ID: "modules-disabled", Severity: Warning, Evidence: evidence, Fix: fix,
+		Summary: "from the next boot on the kernel takes no modules, and no line loads nf_conntrack before that",
+	}}
+}
+
+// whoDisables finds what closes the kernel to modules at boot, and what ends it.
+func (h *Host) whoDisables() (evidence []Evidence, fix []string) {
 	for _, s := range h.Inventory.Switches {
 		if s.Name == "kernel.modules_disabled" && s.Value == "1" && !s.Default {
-			f.Evidence = append(f.Evidence, Evidence{s.Place, s.Name + " = " + s.Value})
-			f.Fix = append(f.Fix, edit(h.Tree, s.File, `s/^[[:space:]]*-\{0,1\}[[:space:]]*kernel[./]modules_disabled[[:space:]]*=/# &/`))
+			evidence = append(evidence, Evidence{s.Place, s.Name + " = " + s.Value})
+			fix = append(fix, edit(h.Tree, s.File, `s/^[[:space:]]*-*[[:space:]]*kernel[./]modules_disabled[[:space:]]*=/# &/`))
 		}
 	}
 	const argument = "sysctl.kernel.modules_disabled"
 	if value, given := h.CommandLine.Value(argument); given && value == "1" {
-		f.Evidence = append(f.Evidence, seen(cmdline, 0, argument+"=1"))
+		evidence = append(evidence, seen(cmdline, 0, argument+"=1"))
 		_, commands := h.Distro.RemoveKernelArgument(h.Tree, argument+"=1")
-		f.Fix = append(f.Fix, commands...)
+		fix = append(fix, commands...)
 	}
-	switch {
-	case h.Guards.Disabled:
-		f.Summary = "the kernel takes no modules until the next boot"
-		f.Evidence = append([]Evidence{seen(modulesDisabledFile, 0, "1")}, f.Evidence...)
-		if h.loaded(kmod.Conntrack) {
-			f.Severity = Info
-			f.Summary += "; nf_conntrack is in it already"
-			f.Fix = nil
-			return []Finding{f}
-		}
-		if len(f.Fix) == 0 {
-			f.Note = "no sysctl file of this host says so: a program wrote it, and will again"
-		}
-	case len(f.Fix) == 0 || h.loaded(kmod.Conntrack) || len(h.Inventory.LoadedAtBoot) > 0:
-		return nil
-	default:
-		f.Severity = Warning
-		f.Summary = "from the next boot on the kernel takes no modules, and nothing loads nf_conntrack before that"
-		f.Fix = unique(f.Fix)
-		return []Finding{f}
-	}
-	f.Fix = append(unique(f.Fix), h.reboot())
-	return []Finding{f}
+	return evidence, unique(fix)
 }
 
 // blacklisted asks what keeps nf_conntrack itself out.
@@ -70,6 +82,9 @@ func blacklisted(h *Host) []Finding {
 		if h.Config == nil || !h.Config.Module.Load && len(h.Inventory.LoadedAtBoot) == 0 {
 			f.Severity = Warning
 		}
+	}
+	if len(b.passed) > 0 {
+		f.Note = "the running kernel keeps its command line until the next boot"
 	}
 	if command := h.Distro.RebuildInitramfs(h.Release); command != "" && h.Release != "" && len(b.installs)+len(b.blacklists) > 0 {
 		f.Note = "an initramfs may have a copy of the file; if it is still kept out after a boot: " + command
@@ -171,7 +186,7 @@ func (b bars) evidence() []Evidence {
 func (b bars) fix(h *Host, module, load string) []string {
 	scripts := map[string][]string{}
 	for _, d := range slices.Concat(b.installs, b.blacklists) {
-		script := "s/^[[:space:]]*" + d.Kind + "[[:space:]][[:space:]]*" + modulePattern(d.Module) + ends(d.Kind) + "/# &/"
+		script := "s/^[[:space:]]*" + d.Kind + "[[:space:]]*" + modulePattern(d.Module) + ends(d.Kind) + "/# &/"
 		scripts[d.File] = unique(append(scripts[d.File], script))
 	}
 	var commands []string
@@ -195,7 +210,7 @@ func (b bars) fix(h *Host, module, load string) []string {
 // ends is what may follow the module's name in a line.
 func ends(kind string) string {
 	if kind == "blacklist" {
-		return `\([[:space:]].*\)\{0,1\}$`
+		return `\([[:space:]].*\)*$`
 	}
 	return "[[:space:]]"
 }

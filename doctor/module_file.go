@@ -69,10 +69,7 @@ func lookAtKernel(t tree.Tree, release string, needed []string) Kernel {
 		dir = moduleDir(t, release)
 	}
 	names := map[string]bool{}
-	for name := range of() {
-		names[name] = true
-	}
-	for _, name := range append(needed, kmod.Conntrack) {
+	for _, name := range append(sorted(of()), needed...) {
 		names[name] = true
 		for _, dep := range k.Index.Depends[name] {
 			names[dep] = true

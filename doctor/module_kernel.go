@@ -38,6 +38,7 @@ func kernelNotInstalled(h *Host) []Finding {
 	}
 	f.Summary = "the running kernel's modules are not on the disk, and no newer kernel is installed: install them again"
 	f.Fix = h.reinstall(h.Release)
+	f.Note = "where the package of this release is not to be had any more, install the current kernel and reboot"
 	return []Finding{f}
 }
 
@@ -90,7 +91,7 @@ func fileMissing(h *Host) []Finding {
 			continue
 		case file.Found:
 			f.Summary = "the file of nf_conntrack for kernel " + k.Release + " is damaged"
-			f.Evidence = []Evidence{seen(file.Path, 0, file.Err.Error())}
+			f.Evidence = []Evidence{seen(file.Path, 0, strings.TrimPrefix(file.Err.Error(), "cannot read module "+file.Path+": "))}
 		case file.Listed:
 			f.Summary = "the file of nf_conntrack for kernel " + k.Release + " is gone"
 			f.Evidence = []Evidence{seen(file.Path, 0, "not there"), seen(k.Index.Dir+"/modules.dep", 0, "lists it")}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/klog"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
 )
@@ -62,21 +61,21 @@ func badParameter(h *Host) []Finding {
 	return []Finding{f}
 }
 
-// written is an option as it stands on a line.
+// written is an option as it stands on a line of modprobe.d, or as a word of the
+// kernel command line.
 func written(o kmod.Option) string {
-	if o.Bare {
-		return o.Name
+	text := o.Name
+	if !o.Bare {
+		text += "=" + o.Value
 	}
-	return o.Name + "=" + o.Value
+	if o.File == cmdline {
+		return kmod.Conntrack + "." + text
+	}
+	return text
 }
 
 // refuses says why the module does not load with an option; empty where it does.
 func (h *Host) refuses(o kmod.Option) string {
-	if slices.ContainsFunc(h.Log.Messages, func(m klog.Message) bool {
-		return strings.Contains(m.Text, "nf_conntrack: ") && strings.Contains(m.Text, "`"+o.Value+"' invalid for parameter `"+o.Name+"'")
-	}) && !o.Bare && !h.loaded(kmod.Conntrack) {
-		return "the kernel's log says that it is invalid"
-	}
 	switch kinds()[o.Name] {
 	case "bool":
 		if !o.Bare && !isBool(o.Value) {
@@ -87,7 +86,13 @@ func (h *Host) refuses(o kmod.Option) string {
 		if o.Bare || err != nil {
 			return fmt.Sprintf("is not a number from 0 to %d", uint32(math.MaxUint32))
 		}
-		return tooLarge(n, h.MemTotal)
+		if why := tooLarge(n, h.MemTotal); why != "" {
+			return why
+		}
+	}
+	invalid := about("`" + o.Value + "' invalid for parameter `" + o.Name + "'")
+	if !h.loaded(kmod.Conntrack) && len(h.logged(func(m string) bool { return strings.Contains(m, "nf_conntrack: ") && invalid(m) })) > 0 {
+		return "the kernel's log says that it is invalid"
 	}
 	return ""
 }
@@ -134,13 +139,12 @@ func (h *Host) drop(options []kmod.Option) []string {
 	for _, o := range options {
 		switch {
 		case o.File == cmdline:
-			word := kmod.Conntrack + "." + written(o)
-			_, remove := h.Distro.RemoveKernelArgument(h.Tree, word)
+			_, remove := h.Distro.RemoveKernelArgument(h.Tree, written(o))
 			commands = append(commands, remove...)
 		case o.File == persist.Modprobe && h.ours(o.File):
 			commands = append(commands, "ctkeeper persist")
 		default:
-			scripts[o.File] = unique(append(scripts[o.File], h.dropScripts(o)...))
+			scripts[o.File] = unique(append(scripts[o.File], dropScript(o)))
 		}
 	}
 	for _, file := range sorted(scripts) {
@@ -149,19 +153,16 @@ func (h *Host) drop(options []kmod.Option) []string {
 	return unique(commands)
 }
 
-// dropScripts takes one option out of its lines. A line that is left without any
+// dropScript takes one option out of its lines. A line that is left without any
 // goes out of force: modprobe complains of it.
-func (h *Host) dropScripts(o kmod.Option) []string {
-	lines := "/^[[:space:]]*options[[:space:]][[:space:]]*" + modulePattern(kmod.Conntrack) + "[[:space:]]/"
-	word := `[[:space:]]` + modulePattern(o.Name)
+func dropScript(o kmod.Option) string {
+	line := "^[[:space:]]*options[[:space:]]*" + modulePattern(kmod.Conntrack)
+	word := "[[:space:]]" + modulePattern(o.Name)
 	if !o.Bare {
-		word += `=\("` + literal(o.Value) + `"\|` + literal(o.Value) + `\)`
+		word += `="*` + literal(o.Value) + `"*`
 	}
-	return []string{
-		lines + `s/` + word + `[[:space:]]*$//`,
-		lines + `s/` + word + `\([[:space:]]\)/\` + strconv.Itoa(strings.Count(word, `\(`)+1) + `/g`,
-		`s/^[[:space:]]*options[[:space:]][[:space:]]*` + modulePattern(kmod.Conntrack) + `[[:space:]]*$/# &/`,
-	}
+	return "/" + line + "[[:space:]]/{" +
+		"s/" + word + `[[:space:]]*$//;s/` + word + `\([[:space:]]\)/\1/g;s/` + line + "[[:space:]]*$/# &/;}"
 }
 
 // ours reports whether persist wrote a file.

@@ -10,8 +10,8 @@ import (
 )
 
 // ruleModules asks for the modules that rules about connections need: xt_conntrack and
-// xt_state of iptables, nft_ct of nftables, and whatever else this host's rules name. Without them a rule fails, and mostly
-// the whole rule set with it.
+// xt_state of iptables, nft_ct of nftables, and whatever else this host's rules
+// name. Without one a rule fails, and mostly the whole rule set with it.
 func ruleModules(h *Host) []Finding {
 	names := []string{"nft_ct", "xt_conntrack", "xt_state"}
 	for name := range h.Rules.Needs {

@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -24,6 +25,9 @@ func (p Printer) Doctor(r doctor.Report) error {
 			_, _ = fmt.Fprintln(w, "Could not be looked at:")
 			evidence(w, r.NotLooked)
 			_, _ = fmt.Fprintln(w)
+		}
+		if r.Root != "/" && slices.ContainsFunc(r.Findings, func(f doctor.Finding) bool { return len(f.Fix) > 0 }) {
+			_, _ = fmt.Fprint(w, "The commands are for that host, not for this one.\n\n")
 		}
 		_, _ = fmt.Fprintln(w, p.tally(r))
 	})

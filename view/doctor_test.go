@@ -43,7 +43,9 @@ func well() doctor.Report {
 }
 
 func TestDoctor(t *testing.T) {
-	for name, report := range map[string]doctor.Report{"doctor": ill(), "doctor-healthy": well()} {
+	elsewhere := ill()
+	elsewhere.Root, elsewhere.Kernel, elsewhere.Findings = "/mnt/disk", "", elsewhere.Findings[2:3]
+	for name, report := range map[string]doctor.Report{"doctor": ill(), "doctor-healthy": well(), "doctor-elsewhere": elsewhere} {
 		for _, format := range view.Formats() {
 			t.Run(name+"."+format, func(t *testing.T) {
 				golden(t, name+"."+format, print(t, format, func(p view.Printer) error { return p.Doctor(report) }))
