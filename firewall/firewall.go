@@ -9,8 +9,10 @@ import (
 )
 
 const (
-	// maxFile is how long a file of rules may be, in bytes.
-	maxFile = 16 << 20
+	// maxRules is how long a file of rules may be, in bytes, maxConf a file of
+	// settings.
+	maxRules = 16 << 20
+	maxConf  = 1 << 20
 	// maxTroubles is how many bad lines of one source are told: a file that is no
 	// file of rules has nothing else.
 	maxTroubles = 10
@@ -99,8 +101,8 @@ func (r *Rules) add(other Rules) {
 
 // file reads a file of rules. It is not ok for one that is not there, or cannot be
 // read: that is a trouble.
-func (r *Rules) file(t tree.Tree, path string) (text []byte, ok bool) {
-	text, err := t.Read(path, maxFile)
+func (r *Rules) file(t tree.Tree, path string, limit int64) (text []byte, ok bool) {
+	text, err := t.Read(path, limit)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			r.trouble(tree.Place{File: path}, err)

@@ -32,7 +32,7 @@ func readFirewalld(t tree.Tree, r *Rules) {
 			}
 		}
 	}
-	text, ok := r.file(t, firewalldDir+"direct.xml")
+	text, ok := r.file(t, firewalldDir+"direct.xml", maxConf)
 	if !ok {
 		return
 	}
@@ -55,7 +55,7 @@ func readFirewalld(t tree.Tree, r *Rules) {
 // readZone notes the helpers of the services that a zone or a policy allows, its
 // rich rules' among them.
 func readZone(t tree.Tree, r *Rules, path string) {
-	text, ok := r.file(t, path)
+	text, ok := r.file(t, path, maxConf)
 	if !ok {
 		return
 	}
@@ -127,10 +127,10 @@ func moduleHelper(module string) string {
 // distribution's. One that is not there has nothing.
 func readEither(t tree.Tree, r *Rules, name string) []element {
 	path := firewalldDir + name
-	text, err := t.Read(path, maxFile)
+	text, err := t.Read(path, maxConf)
 	if errors.Is(err, fs.ErrNotExist) {
 		path = firewalldDist + name
-		text, err = t.Read(path, maxFile)
+		text, err = t.Read(path, maxConf)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -40,11 +40,11 @@ var ufwEnabled = regexp.MustCompile(`(?mi)^\s*ENABLED\s*=\s*["']?yes\b`)
 
 func readIptablesFiles(t tree.Tree, r *Rules) {
 	paths := iptablesFiles()
-	if conf, err := t.Read("/etc/ufw/ufw.conf", maxFile); err == nil && ufwEnabled.Match(conf) {
+	if conf, err := t.Read("/etc/ufw/ufw.conf", maxConf); err == nil && ufwEnabled.Match(conf) {
 		paths = append(paths, ufwFiles()...)
 	}
 	for _, path := range paths {
-		if text, ok := r.file(t, path); ok {
+		if text, ok := r.file(t, path, maxRules); ok {
 			r.add(ParseIptablesSave(path, text))
 		}
 	}

@@ -42,7 +42,7 @@ func readLive(ctx context.Context, t tree.Tree, r *Rules) {
 // empty or absent where nobody uses them.
 func readLegacy(ctx context.Context, t tree.Tree, r *Rules, tool, names string) {
 	source := tool + "-legacy-save"
-	tables, err := t.Read(names, maxFile)
+	tables, err := t.Read(names, maxConf)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(strings.Fields(string(tables))) == 0 {
 		return
 	}

@@ -1,7 +1,9 @@
 package firewall
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -131,7 +133,7 @@ table inet f {
 		# ct helper set "unused"
 		ct helper "ftp" log prefix "ct helper set unused" accept
 		udp dport $port ct helper set "sip-5060"
-		udp dport 69 \
+		udp dport 69\
 			ct helper set "my-tftp" counter; ct state new accept
 		ct helper set tcp dport map @m
 		ct helper set tcp dport map { 69 : "my-tftp", 6667 : "my-irc" } accept
@@ -184,6 +186,21 @@ func TestReadManyNftFiles(t *testing.T) {
 	got := Read(t.Context(), tree.At(root))
 	if len(got.Troubles) != 1 || got.Troubles[0].Error() != "/etc/nft/js: more than 256 files are included" {
 		t.Errorf("%d files read, %v", len(got.Read), got.Troubles)
+	}
+}
+
+// TestNftFilesThatNobodyWrote would not end in time if anything in them were looked
+// at for each of its like.
+func TestNftFilesThatNobodyWrote(t *testing.T) {
+	for _, text := range []string{
+		"a", "map m {", "ct helper x {", "ct helper set x map {",
+	} {
+		text = strings.Repeat(text, 4<<20/len(text))
+		begin := time.Now()
+		parseNftFiles([]nftFile{tokenizeNft("x", []byte(text))})
+		if took := time.Since(begin); took > 30*time.Second {
+			t.Errorf("%.20s… took %v", text, took)
+		}
 	}
 }
 

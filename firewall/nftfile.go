@@ -43,7 +43,7 @@ func readNftFiles(t tree.Tree, r *Rules) {
 			r.trouble(tree.Place{File: path}, errIncludes)
 			break
 		}
-		text, ok := r.file(t, path)
+		text, ok := r.file(t, path, maxRules)
 		if !ok {
 			continue
 		}
@@ -112,40 +112,34 @@ func tokenizeNft(path string, text []byte) nftFile {
 
 // line splits one line, and reports whether it goes on in the next.
 func (f *nftFile) line(line string, number int) (continued bool) {
-	word := ""
-	end := func() {
-		if word != "" {
-			f.tokens = append(f.tokens, nftToken{text: word, line: number})
-			word = ""
+	line, continued = strings.CutSuffix(strings.TrimRight(line, " \t\r"), `\`)
+	begin := 0 // of the word at hand
+	end := func(i int) {
+		if i > begin {
+			f.tokens = append(f.tokens, nftToken{text: line[begin:i], line: number})
 		}
+		begin = i + 1
 	}
 	for i := 0; i < len(line); i++ {
 		switch c := line[i]; c {
 		case '#':
-			end()
+			end(i)
 			return false
-		case '\\':
-			if strings.TrimSpace(line[i+1:]) == "" {
-				end()
-				return true
-			}
-			word += string(c)
-		case ' ', '\t', '\r':
-			end()
+		case ' ', '\t':
+			end(i)
 		case '{', '}', ';', ',', '=':
-			end()
+			end(i)
 			f.tokens = append(f.tokens, nftToken{text: string(c), line: number})
 		case '"':
-			end()
+			end(i)
 			quoted, _, _ := strings.Cut(line[i+1:], `"`)
 			f.tokens = append(f.tokens, nftToken{text: quoted, line: number, quoted: true})
 			i += len(quoted) + 1
-		default:
-			word += string(c)
+			begin = i + 1
 		}
 	}
-	end()
-	return false
+	end(len(line))
+	return continued
 }
 
 // is reports whether the token at i is this word or sign, not in quotes.
@@ -213,24 +207,33 @@ func (f nftFile) block(i int) (from, to int) {
 	return i + 1, max(to, i+1)
 }
 
-// nftObjects are the ct helpers' types and the maps' words by their names. Names are
-// taken for the same in all tables, as few rulesets use one twice.
+// nftObjects are the types of the ct helpers by their names, and those in each map.
+// Names are taken for the same in all tables, as few rulesets use one twice.
 type nftObjects struct {
 	types map[string]string
 	maps  map[string][]string
 }
 
-// parseNftFiles reads files of nft(8) that are one ruleset together.
+// parseNftFiles reads files of nft(8) that are one ruleset together. No token is
+// looked at more than a few times, however the braces stand.
 func parseNftFiles(files []nftFile) Rules {
 	var r Rules
 	objects := nftObjects{types: map[string]string{}, maps: map[string][]string{}}
 	for _, file := range files {
-		file.objects(objects)
+		file.helpers(objects)
+	}
+	for _, file := range files {
+		file.maps(objects)
 	}
 	for _, file := range files {
 		file.needs(&r)
+		done := 0
 		for _, at := range file.find("ct", "helper", "set") {
-			for _, name := range file.assigned(at+3, objects) {
+			if at < done {
+				continue
+			}
+			done = file.end(at + 3)
+			for _, name := range file.assigned(at+3, done, objects) {
 				r.Helpers = append(r.Helpers, Helper{
 					Place: file.place(at), Name: name, Rule: strings.TrimSpace(file.lines[file.tokens[at].line-1]),
 				})
@@ -240,48 +243,53 @@ func parseNftFiles(files []nftFile) Rules {
 	return r
 }
 
-// objects notes the ct helpers and the maps that a file defines.
-func (f nftFile) objects(objects nftObjects) {
+// helpers notes the ct helpers that a file defines: "ct helper NAME {", or "add ct
+// helper FAMILY TABLE NAME {".
+func (f nftFile) helpers(objects nftObjects) {
+	done := 0
 	for _, at := range f.find("ct", "helper") {
-		// "ct helper NAME {", or "add ct helper FAMILY TABLE NAME {".
-		brace := slices.IndexFunc(f.tokens[at+2:min(at+6, len(f.tokens))], func(t nftToken) bool { return t.text == "{" && !t.quoted })
-		if brace < 1 {
+		brace := at + 2
+		for brace < at+6 && !f.is(brace, "{") {
+			brace++
+		}
+		if at < done || brace == at+2 || !f.is(brace, "{") {
 			continue
 		}
-		from, to := f.block(at + 2 + brace)
+		from, to := f.block(brace)
+		done = to
 		for i := from; i < to; i++ {
 			if f.is(i, "type") {
-				objects.types[f.word(at+1+brace)] = f.word(i + 1)
-			}
-		}
-	}
-	for _, at := range f.find("map") {
-		if f.is(at+2, "{") {
-			from, to := f.block(at + 2)
-			for i := from; i < to; i++ {
-				objects.maps[f.word(at+1)] = append(objects.maps[f.word(at+1)], f.word(i))
+				objects.types[f.word(brace-1)] = f.word(i + 1)
 			}
 		}
 	}
 }
 
-// assigned gives the types of the helpers that the reference at i names: one, or
-// those of a map.
-func (f nftFile) assigned(i int, objects nftObjects) []string {
-	end := f.end(i)
+// maps notes the maps that a file defines, with the ct helpers in them.
+func (f nftFile) maps(objects nftObjects) {
+	done := 0
+	for _, at := range f.find("map") {
+		if at >= done && f.is(at+2, "{") {
+			from, to := f.block(at + 2)
+			done = to
+			objects.maps[f.word(at+1)] = f.known(from, to, objects)
+		}
+	}
+}
+
+// assigned gives the types of the helpers that the reference from i to end names:
+// one, or those of a map.
+func (f nftFile) assigned(i, end int, objects nftObjects) []string {
 	if i >= end || f.word(i) == "" {
 		return nil
 	}
-	var names []string
 	for j := i; j < end; j++ {
-		if !f.is(j, "map") {
-			continue
+		if f.is(j, "map") {
+			if name, named := strings.CutPrefix(f.word(j+1), "@"); named {
+				return objects.maps[name]
+			}
+			return f.known(j+1, end, objects)
 		}
-		for k := j + 1; k < end; k++ {
-			names = append(names, f.word(k))
-			names = append(names, objects.maps[strings.TrimPrefix(f.word(k), "@")]...)
-		}
-		return unique(objects.known(names))
 	}
 	if kind := objects.types[f.word(i)]; kind != "" {
 		return []string{kind}
@@ -289,15 +297,16 @@ func (f nftFile) assigned(i int, objects nftObjects) []string {
 	return []string{f.word(i)}
 }
 
-// known gives the types of those names that are helper objects.
-func (o nftObjects) known(names []string) []string {
+// known gives the types of the helper objects that are named from one token to
+// another.
+func (f nftFile) known(from, to int, objects nftObjects) []string {
 	var kinds []string
-	for _, name := range names {
-		if kind := o.types[name]; kind != "" {
+	for i := from; i < to; i++ {
+		if kind := objects.types[f.word(i)]; kind != "" {
 			kinds = append(kinds, kind)
 		}
 	}
-	return kinds
+	return unique(kinds)
 }
 
 // needs notes the modules that a file's words ask for.

@@ -168,13 +168,12 @@ func words(value any) []string {
 
 // unique leaves out what was there before.
 func unique(words []string) []string {
-	var once []string
-	for _, word := range words {
-		if !slices.Contains(once, word) {
-			once = append(once, word)
-		}
-	}
-	return once
+	seen := map[string]bool{}
+	return slices.DeleteFunc(words, func(word string) bool {
+		before := seen[word]
+		seen[word] = true
+		return before
+	})
 }
 
 // walk visits each property of a JSON value, those within others too.

@@ -13,12 +13,12 @@ import (
 func readShorewall(t tree.Tree, r *Rules) {
 	for _, name := range []string{"shorewall", "shorewall6"} {
 		dir := "/etc/" + name + "/"
-		conf, _ := t.Read(dir+name+".conf", maxFile) // without it everything has its default
+		conf, _ := t.Read(dir+name+".conf", maxConf) // without it everything has its default
 		options := shorewallOptions(string(conf))
 		if strings.EqualFold(options["STARTUP_ENABLED"], "no") {
 			continue
 		}
-		if text, ok := r.file(t, dir+"conntrack"); ok {
+		if text, ok := r.file(t, dir+"conntrack", maxConf); ok {
 			r.add(parseShorewall(dir+"conntrack", string(text), options))
 		}
 	}
@@ -44,17 +44,17 @@ var shorewallHelper = regexp.MustCompile(`(?:^|[\s={,])(?:CT:helper:|IP6?TABLES\
 // there.
 func parseShorewall(source, text string, options map[string]string) Rules {
 	var r Rules
-	var conditions []condition
+	var open conditions
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
 		line, _, _ = strings.Cut(line, "#")
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "?") {
-			conditions = directive(conditions, line, options)
+			open.directive(line, options)
 			continue
 		}
-		if slices.ContainsFunc(conditions, func(c condition) bool { return c.never }) {
+		if open.off > 0 {
 			continue
 		}
 		for _, found := range shorewallHelper.FindAllStringSubmatch(line, -1) {
@@ -66,27 +66,52 @@ func parseShorewall(source, text string, options map[string]string) Rules {
 	return r
 }
 
-// condition is an ?if that is open: never is true where its present branch is not
+// conditions are the ?if that are open: true where the present branch is never
 // taken. Much depends on the kernel and on variables: what we do not know may be.
-type condition struct{ never bool }
+type conditions struct {
+	never []bool
+	// off counts those that are true.
+	off int
+}
 
 // directive applies ?if, ?elsif, ?else and ?endif.
-func directive(conditions []condition, line string, options map[string]string) []condition {
+func (c *conditions) directive(line string, options map[string]string) {
 	word := strings.Fields(line)[0]
 	rest := strings.TrimPrefix(line, word)
-	last := len(conditions) - 1
-	switch word = strings.ToLower(word); {
-	case word == "?if":
-		return append(conditions, condition{isNever(rest, options)})
-	case last < 0:
-	case word == "?elsif":
-		conditions[last].never = isNever(rest, options)
-	case word == "?else":
-		conditions[last].never = false
-	case word == "?endif":
-		return conditions[:last]
+	switch word = strings.ToLower(word); word {
+	case "?if":
+		c.push(isNever(rest, options))
+	case "?elsif":
+		if c.pop() {
+			c.push(isNever(rest, options))
+		}
+	case "?else":
+		if c.pop() {
+			c.push(false)
+		}
+	case "?endif":
+		c.pop()
 	}
-	return conditions
+}
+
+func (c *conditions) push(never bool) {
+	c.never = append(c.never, never)
+	if never {
+		c.off++
+	}
+}
+
+// pop closes the last, and reports whether one was open.
+func (c *conditions) pop() bool {
+	last := len(c.never) - 1
+	if last < 0 {
+		return false
+	}
+	if c.never[last] {
+		c.off--
+	}
+	c.never = c.never[:last]
+	return true
 }
 
 // isNever reports whether the options make an expression false: one of those in the
