@@ -58,7 +58,7 @@ func ReadInfo(t tree.Tree, path string) (Info, error) {
 
 // ParseInfo reads the contents of a module's file, which may be packed.
 func ParseInfo(packed []byte) (Info, error) {
-	file, err := unpack(packed)
+	file, err := unpack(packed, maxModule)
 	if err != nil {
 		return Info{}, err
 	}
@@ -72,8 +72,9 @@ func ParseInfo(packed []byte) (Info, error) {
 	info := Info{Parameters: map[string]string{}, Signed: bytes.HasSuffix(file, []byte(signatureMarker))}
 	info.read(string(found[".modinfo"]))
 	for symbol := range strings.SplitSeq(string(found[".strtab"]), "\x00") {
-		if name, ok := strings.CutPrefix(symbol, parameterSymbol); ok && name != "" {
-			info.Parameters[name] = info.Parameters[name] // with its type, if it has one
+		name, ok := strings.CutPrefix(symbol, parameterSymbol)
+		if _, known := info.Parameters[name]; ok && !known && name != "" {
+			info.Parameters[name] = ""
 		}
 	}
 	return info, nil

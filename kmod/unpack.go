@@ -19,20 +19,20 @@ import (
 var errDamaged = errors.New("damaged xz data")
 
 // unpack unpacks a module by its first bytes, as libkmod does; what is not packed
-// is given as it is.
-func unpack(data []byte) ([]byte, error) {
+// is given as it is. What would be longer than limit, in bytes, is tree.ErrTooLarge.
+func unpack(data []byte, limit int) ([]byte, error) {
 	var file []byte
 	var err error
 	switch {
 	case bytes.HasPrefix(data, []byte("\x1f\x8b")):
 		var in *gzip.Reader
 		if in, err = gzip.NewReader(bytes.NewReader(data)); err == nil {
-			file, err = readBounded(in)
+			file, err = readBounded(in, limit)
 		}
 	case bytes.HasPrefix(data, []byte("\xfd7zXZ\x00")):
-		file, err = unxz(data)
+		file, err = unxz(data, limit)
 	case bytes.HasPrefix(data, []byte("\x28\xb5\x2f\xfd")):
-		file, err = unzstd(data)
+		file, err = unzstd(data, limit)
 	default:
 		return data, nil
 	}
@@ -42,23 +42,22 @@ func unpack(data []byte) ([]byte, error) {
 	return file, err
 }
 
-// readBounded refuses what would be longer than a module can be.
-func readBounded(in io.Reader) ([]byte, error) {
-	file, err := io.ReadAll(io.LimitReader(in, maxModule+1))
-	if err == nil && len(file) > maxModule {
+func readBounded(in io.Reader, limit int) ([]byte, error) {
+	file, err := io.ReadAll(io.LimitReader(in, int64(limit)+1))
+	if err == nil && len(file) > limit {
 		return nil, tree.ErrTooLarge
 	}
 	return file, err
 }
 
-func unzstd(data []byte) ([]byte, error) {
+func unzstd(data []byte, limit int) ([]byte, error) {
 	in, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(1),
-		zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxModule), zstd.WithDecoderMaxWindow(maxModule))
+		zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(uint64(limit)), zstd.WithDecoderMaxWindow(maxModule))
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	file, err := readBounded(in)
+	file, err := readBounded(in, limit)
 	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
 		return nil, tree.ErrTooLarge
 	}
@@ -67,7 +66,7 @@ func unzstd(data []byte) ([]byte, error) {
 
 // unxz unpacks the .xz format (version 1.2.1 of its specification) with LZMA2 alone.
 // The package xz would take as much memory as the file says it needs.
-func unxz(data []byte) ([]byte, error) {
+func unxz(data []byte, limit int) ([]byte, error) {
 	// More blocks than xz(1) makes of the longest module could keep us busy for hours.
 	const streamHeader, maxBlocks = 12, 64
 	if len(data) < streamHeader {
@@ -93,7 +92,7 @@ func unxz(data []byte) ([]byte, error) {
 			return nil, err
 		}
 		in := bytes.NewReader(data[at+size:])
-		block, err := unxzBlock(in, dictionary, maxModule-len(out))
+		block, err := unxzBlock(in, dictionary, limit-len(out))
 		if err != nil {
 			return nil, err
 		}
@@ -112,11 +111,7 @@ func unxzBlock(in *bytes.Reader, dictionary, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := io.ReadAll(io.LimitReader(block, int64(limit)+1))
-	if err == nil && len(out) > limit {
-		return nil, tree.ErrTooLarge
-	}
-	return out, err
+	return readBounded(block, limit)
 }
 
 // xzDictionary reads what follows the size in a block's header: flags, sizes that
