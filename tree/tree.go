@@ -33,10 +33,10 @@ type Tree struct{ root string }
 
 // At gives the tree below root; empty and "/" are the running system.
 func At(root string) Tree {
-	if root = filepath.Clean(root); root == "/" || root == "." {
-		root = ""
+	if root == "" || filepath.Clean(root) == "/" {
+		return Tree{}
 	}
-	return Tree{root}
+	return Tree{filepath.Clean(root)}
 }
 
 // Live reports whether the tree is the running system.
