@@ -25,6 +25,7 @@ func TestWrongUsage(t *testing.T) {
 		{"diff --log-level loud", `invalid argument "loud" for --log-level (debug, info, warn, error)`},
 		{"diff --log-format xml", `invalid argument "xml" for --log-format (auto, journal, console, json)`},
 		{"diff --root /no/such/directory", `invalid argument "/no/such/directory" for --root (an existing directory)`},
+		{"doctor extra", `unknown command "extra" for "ctkeeper doctor"`},
 		{"run extra", `unknown command "extra" for "ctkeeper run"`},
 		{"persist --dry-run=maybe", `invalid argument "maybe" for "--dry-run" flag`},
 		{"persist --remove --udev", "if any flags in the group [remove udev] are set none of the others can be; [remove udev] were all set"},
@@ -56,6 +57,7 @@ func TestHelp(t *testing.T) {
 		"--help":           "Available Commands:",
 		"help diff":        "2 could not tell",
 		"diff -h":          "2 could not tell",
+		"help doctor":      "2 could not look",
 		"help config show": "78 the configuration is refused",
 		"run --help":       "--strict",
 	}
