@@ -39,7 +39,8 @@ func readLive(ctx context.Context, t tree.Tree, r *Rules) {
 }
 
 // readLegacy reads the legacy tables of one family, those that names lists: it is
-// empty or absent where nobody uses them.
+// empty or absent where nobody uses them. Asking for another table makes it, even
+// where its code is in the kernel already.
 func readLegacy(ctx context.Context, t tree.Tree, r *Rules, tool, names string) {
 	source := tool + "-legacy-save"
 	tables, err := t.Read(names, maxConf)

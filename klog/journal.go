@@ -90,17 +90,17 @@ func (w *journalLines) Write(p []byte) (int, error) {
 		w.over = true
 		return 0, errTooLong
 	}
-	w.rest = append(w.rest, p...)
-	for {
-		line, rest, found := bytes.Cut(w.rest, []byte{'\n'})
+	for rest := p; ; {
+		line, behind, found := bytes.Cut(rest, []byte{'\n'})
+		w.rest = append(w.rest, line...)
 		if !found {
 			return len(p), nil
 		}
-		if m, ok := parseEntry(line); ok {
+		if m, ok := parseEntry(w.rest); ok {
 			w.entries++
 			w.kept.add(m)
 		}
-		w.rest = rest
+		w.rest, rest = w.rest[:0], behind
 	}
 }
 
