@@ -8,6 +8,9 @@ import (
 	"github.com/ctkeeper/ctkeeper/tree"
 )
 
+// maxWords is how many words of IPTABLES_SYSCTL_LOAD_LIST are looked at.
+const maxWords = 100
+
 // iptables reads the configuration of Red Hat's init scripts for iptables and
 // ip6tables, where they are installed.
 func (r *reader) iptables(files []sysctlFile) {
@@ -29,7 +32,8 @@ func (r *reader) iptables(files []sysctlFile) {
 		// The script hands the lines of /etc/sysctl.conf that hold a word to sysctl.
 		text, _ := r.read(sysctlConf)
 		lines := strings.Split(text, "\n")
-		for word := range strings.FieldsSeq(list.value) {
+		words := strings.Fields(list.value)
+		for _, word := range words[:min(len(words), maxWords)] {
 			matching := slices.DeleteFunc(slices.Clone(r.conf(files)), func(l sysctlLine) bool {
 				return l.Line > len(lines) || !strings.Contains(lines[l.Line-1], word)
 			})

@@ -64,6 +64,7 @@ func (r *reader) option(o kmod.Option, by, lost string) {
 		o.Value = "1" // parse_args: a bool without a value is true
 	}
 	if _, known := r.ours[o.File]; !known {
+		r.ours[o.File] = false
 		r.read(o.File) // is it ours?
 	}
 	again := slices.ContainsFunc(r.inv.Assignments, func(a Assignment) bool {

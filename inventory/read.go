@@ -15,8 +15,10 @@ import (
 const (
 	// maxFile is far above any configuration file that people write.
 	maxFile = 1 << 20
-	// maxTroubles is how many bad lines of one file are worth telling.
-	maxTroubles = 10
+	// maxTroubles is how many bad lines of one file are worth telling, and
+	// maxAssignments how many good ones: far more than there are settings.
+	maxTroubles    = 10
+	maxAssignments = 1000
 
 	// ourHeader begins what persist writes. It is persist.Header as far as it
 	// names the writer: persist is above this room.
@@ -27,6 +29,7 @@ const (
 var (
 	errBinary        = errors.New("is not text")
 	errNotAssignment = errors.New("is not an assignment")
+	errTooLong       = errors.New("has more assignments than anybody writes: the rest is not looked at")
 	errTooMany       = errors.New("has more lines that cannot be understood")
 	errYAML          = errors.New("is not YAML")
 	errDuration      = errors.New("is not a duration")
@@ -42,11 +45,14 @@ type reader struct {
 	builtIn bool
 	ours    map[string]bool // by file
 	wrong   map[string]int  // troubles by file
+	right   map[string]int  // assignments by file
+	old     *bool           // whether this kernel has the keys of ip_conntrack
+	present []string        // what matching chooses from
 }
 
 // Read reads every place.
 func Read(t tree.Tree) Inventory {
-	r := &reader{tree: t, ours: map[string]bool{}, wrong: map[string]int{}}
+	r := &reader{tree: t, ours: map[string]bool{}, wrong: map[string]int{}, right: map[string]int{}}
 	r.builtIn = kmod.Look(t.Root(), kmod.Conntrack).State == kmod.BuiltIn
 	init := r.initSystem()
 	r.inv.Systemd = init == initSystemd
@@ -128,6 +134,14 @@ func (r *reader) trouble(at tree.Place, err error) {
 }
 
 func (r *reader) add(a Assignment) {
+	r.right[a.File]++
+	switch n := r.right[a.File]; {
+	case n == maxAssignments:
+		r.trouble(tree.Place{File: a.File}, errTooLong)
+		return
+	case n > maxAssignments:
+		return
+	}
 	a.Ours = r.ours[a.File]
 	r.inv.Assignments = append(r.inv.Assignments, a)
 }

@@ -9,7 +9,12 @@ import (
 	"github.com/ctkeeper/ctkeeper/tree"
 )
 
-const hashsizeFile = "/sys/module/nf_conntrack/parameters/hashsize"
+const (
+	hashsizeFile = "/sys/module/nf_conntrack/parameters/hashsize"
+
+	// maxExpansion is how far the end of a ${…} may be.
+	maxExpansion = 4096
+)
 
 // command is one simple command of a shell script.
 type command struct {
@@ -41,7 +46,8 @@ type shellScan struct {
 	inWord   bool
 	begun    int // the line in which the word begins
 	quote    byte
-	redirect bool // the next word is where output goes
+	redirect bool // the next word is where output goes,
+	errors   bool // or where errors go, which is nobody's business
 }
 
 // step takes the first byte of text, and tells how many more it took.
@@ -71,10 +77,16 @@ func (s *shellScan) step(text string) int {
 		s.quote = c
 		s.add()
 	case c == '#' && !s.inWord:
-		return max(0, strings.IndexByte(text+"\n", '\n')-1)
+		if end := strings.IndexByte(text, '\n'); end >= 0 {
+			return end - 1
+		}
+		return len(text) - 1
 	case c == ' ' || c == '\t' || c == '\r':
 		s.endWord()
-	case c == '|' && !strings.HasPrefix(text, "||"):
+	case strings.HasPrefix(text, "||"):
+		s.end(false)
+		return 1
+	case c == '|':
 		s.end(true)
 	case strings.IndexByte("\n;|(){}", c) >= 0:
 		s.end(false)
@@ -98,7 +110,8 @@ func expansion(text string) int {
 	if shut == "" {
 		return 1
 	}
-	return 1 + max(0, strings.Index(text[1:], shut)+1)
+	near := text[1:min(len(text), maxExpansion)]
+	return 1 + max(0, strings.Index(near, shut)+1)
 }
 
 func (s *shellScan) add(text ...byte) {
@@ -110,7 +123,7 @@ func (s *shellScan) add(text ...byte) {
 
 // ampersand ends a command, but for the one of 2>&1.
 func (s *shellScan) ampersand() {
-	if s.redirect {
+	if s.redirect || s.errors {
 		s.add('&')
 		return
 	}
@@ -121,16 +134,11 @@ func (s *shellScan) ampersand() {
 // which output: only the standard one counts.
 func (s *shellScan) output() {
 	fd := string(s.word)
-	if fd == "2" {
-		s.word, s.inWord = nil, false
-		s.now.words = append(s.now.words, "2>")
-		return
-	}
-	if fd == "1" || fd == "&" || fd == "" {
+	if fd == "1" || fd == "2" || fd == "&" {
 		s.word, s.inWord = nil, false
 	}
 	s.endWord()
-	s.redirect = true
+	s.redirect, s.errors = fd != "2", fd == "2"
 }
 
 func (s *shellScan) endWord() {
@@ -139,14 +147,14 @@ func (s *shellScan) endWord() {
 	}
 	word := string(s.word)
 	s.word, s.inWord = nil, false
-	switch last := len(s.now.words) - 1; {
+	switch {
+	case s.errors:
+		s.errors = false
+		return
 	case s.redirect:
 		s.now.file, s.redirect = word, false
 		return
-	case last >= 0 && s.now.words[last] == "2>": // where errors go is nobody's business
-		s.now.words = s.now.words[:last]
-		return
-	case last < 0:
+	case len(s.now.words) == 0:
 		s.now.line = s.begun
 	}
 	s.now.words = append(s.now.words, word)
@@ -159,7 +167,7 @@ func (s *shellScan) end(pipe bool) {
 	} else {
 		pipe = pipe || s.now.piped // a line may end behind its pipe
 	}
-	s.now, s.redirect = command{line: s.line, piped: pipe}, false
+	s.now, s.redirect, s.errors = command{line: s.line, piped: pipe}, false, false
 }
 
 // name is the program of a command, and its arguments: words before it that are

@@ -116,7 +116,7 @@ func (r *reader) named(path string) string {
 func (r *reader) setting(name string) (setting, lost string, ok bool) {
 	old, isOld := oldName(name)
 	if isOld {
-		if !r.hasOldKeys(name) {
+		if !r.hasOldKeys() {
 			lost = "kernels since 4.9 have no key of this name"
 		}
 		name = old
@@ -146,10 +146,17 @@ func oldName(name string) (string, bool) {
 
 // hasOldKeys reports whether this kernel has the keys of ip_conntrack
 // (CONFIG_NF_CONNTRACK_PROC_COMPAT, which Linux 4.9 dropped).
-func (r *reader) hasOldKeys(name string) bool {
-	if r.tree.Exists("/proc/sys/" + name) {
-		return true
+func (r *reader) hasOldKeys() bool {
+	if r.old == nil {
+		old := r.tree.Exists("/proc/sys/net/ipv4/netfilter/ip_conntrack_max") || r.hadOldKeys()
+		r.old = &old
 	}
+	return *r.old
+}
+
+// hadOldKeys tells the same from the kernel's build configuration, for when the
+// module is not there.
+func (r *reader) hadOldKeys() bool {
 	release, err := r.tree.Read("/proc/sys/kernel/osrelease", 256)
 	if err != nil {
 		return false
@@ -161,15 +168,18 @@ func (r *reader) hasOldKeys(name string) bool {
 // matching gives the settings' paths that a pattern matches: those that this kernel
 // has, or all where the module is not there to show them.
 func (r *reader) matching(pattern string) []string {
-	var names []string
-	loaded := r.tree.Exists("/proc/sys/net/netfilter/nf_conntrack_max")
-	for _, s := range sysfs.Catalogue() {
-		name := strings.TrimPrefix(s.File(), "proc/sys/")
-		if ok, _ := path.Match(pattern, name); ok && (!loaded || r.tree.Exists("/"+s.File())) {
-			names = append(names, name)
+	if r.present == nil {
+		loaded := r.tree.Exists("/proc/sys/net/netfilter/nf_conntrack_max")
+		for _, s := range sysfs.Catalogue() {
+			if !loaded || r.tree.Exists("/"+s.File()) {
+				r.present = append(r.present, strings.TrimPrefix(s.File(), "proc/sys/"))
+			}
 		}
 	}
-	return names
+	return slices.DeleteFunc(slices.Clone(r.present), func(name string) bool {
+		ok, _ := path.Match(pattern, name)
+		return !ok
+	})
 }
 
 func isGlob(name string) bool { return strings.ContainsAny(name, "*?[") }

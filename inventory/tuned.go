@@ -9,7 +9,11 @@ import (
 	"github.com/ctkeeper/ctkeeper/tree"
 )
 
-const maxIncludes = 40
+const (
+	maxIncludes  = 40
+	maxVariables = 100
+	maxValue     = 4096
+)
 
 // tunedDirs are where profiles are, the one that counts first.
 func tunedDirs() []string {
@@ -88,7 +92,7 @@ func (p *tunedProfile) file(file string) {
 	p.seen[file] = true
 	pairs := p.ini(file, "=")
 	for _, pair := range pairs {
-		if pair.section == "variables" {
+		if pair.section == "variables" && len(p.variables) < maxVariables && len(pair.value) < maxValue {
 			p.variables[pair.name] = pair.value
 		}
 	}
@@ -106,7 +110,9 @@ func (p *tunedProfile) file(file string) {
 // they are written: what they come to TuneD alone knows.
 func (p *tunedProfile) expand(value string) string {
 	for _, name := range slices.Sorted(maps.Keys(p.variables)) {
-		value = strings.ReplaceAll(value, "${"+name+"}", p.variables[name])
+		if len(value) < maxValue {
+			value = strings.ReplaceAll(value, "${"+name+"}", p.variables[name])
+		}
 	}
 	return value
 }

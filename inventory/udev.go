@@ -7,6 +7,9 @@ import (
 	"github.com/ctkeeper/ctkeeper/tree"
 )
 
+// maxRule is how long a rule may be for udevd to read it (UDEV_LINE_SIZE).
+const maxRule = 16384
+
 // udevTerm is one KEY{attribute}OPERATOR"value" of a rule.
 type udevTerm struct{ key, attribute, operator, value string }
 
@@ -30,7 +33,7 @@ func parseUdev(rule string) (terms []udevTerm, ok bool) {
 			term.key, rest = strings.TrimSpace(rest[:at]), rest[at:]
 		}
 		quote := strings.IndexByte(rest, '"')
-		if quote < 0 {
+		if quote < 0 || term.key == "" {
 			return terms, false
 		}
 		term.operator = strings.Trim(rest[:quote], " \tei") // e"…" and i"…" are kinds of string
@@ -68,26 +71,31 @@ func (r *reader) udev(files []sysctlFile) {
 		if !ok || !strings.Contains(text, "conntrack") {
 			continue
 		}
-		rule, first := "", 0
+		var rule strings.Builder
+		first := 0
 		for number, line := range numbered(text) {
 			line = strings.TrimSpace(line)
-			if rule == "" {
+			if rule.Len() == 0 {
 				first = number
 			}
 			if strings.HasPrefix(line, "#") {
 				continue
 			}
 			joined, more := strings.CutSuffix(line, "\\")
-			rule += joined
-			if !more && rule != "" {
-				r.udevRule(tree.Place{File: f.path, Line: first}, rule, f.hidden, files)
-				rule = ""
+			rule.WriteString(joined)
+			if !more && rule.Len() > 0 {
+				r.udevRule(tree.Place{File: f.path, Line: first}, rule.String(), f.hidden, files)
+				rule.Reset()
 			}
 		}
 	}
 }
 
 func (r *reader) udevRule(at tree.Place, rule, lost string, files []sysctlFile) {
+	if len(rule) > maxRule {
+		r.trouble(at, errRule)
+		return
+	}
 	terms, ok := parseUdev(rule)
 	if !strings.Contains(rule, "conntrack") || !aboutConntrack(terms) {
 		return

@@ -1,0 +1,98 @@
+package inventory
+
+import (
+	"strings"
+	"testing"
+)
+
+func FuzzSysctl(f *testing.F) {
+	for _, seed := range []string{
+		"", "a.b/c=1", "-net.netfilter.nf_conntrack_*", "# c\n; c\n\n net/x = a = b \r\nwords\n=\n-=", "a.b = \xff\n", "/net/x=1\n//=", "[", ".=..",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		lines, troubles := parseSysctl("f", text)
+		last := 0
+		for _, line := range lines {
+			if line.Line <= last || line.Line > 1+strings.Count(text, "\n") {
+				t.Fatalf("line %d behind line %d of %q", line.Line, last, text)
+			}
+			last = line.Line
+			if line.key == "" || line.bare && (line.value != "" || !line.dash) || !strings.Contains(text, line.key) {
+				t.Errorf("line %d of %q is %+v", line.Line, text, line)
+			}
+		}
+		said := 0
+		for line := range strings.SplitSeq(text, "\n") {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' && line[0] != ';' {
+				said++
+			}
+		}
+		if said != len(lines)+len(troubles) {
+			t.Errorf("%d lines and %d troubles of %d lines in %q", len(lines), len(troubles), said, text)
+		}
+	})
+}
+
+func FuzzShell(f *testing.F) {
+	for _, seed := range []string{
+		"", "a b;c|d&&e||f&g", "echo 1 >/proc/x 2>&1 # c", "a 'b c' \"d \\\" $e\" f\\\ng", "x=${A:-1} y=$(b c) z=`d`", "if a; then b; fi", "a >", "a 2>", "'", "\\", "${", "a>b>c", "&>x", "$(", "`",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		last, length := 1, 0
+		for _, c := range scanShell(text) {
+			if len(c.words) == 0 || c.line < last || c.line > 1+strings.Count(text, "\n") {
+				t.Fatalf("command %+v behind line %d of %q", c, last, text)
+			}
+			last = c.line
+			for _, word := range append(c.words, c.file) {
+				length += len(word)
+			}
+			c.name()
+		}
+		if length > len(text) {
+			t.Errorf("words of %d bytes in %d bytes", length, len(text))
+		}
+	})
+}
+
+func FuzzINI(f *testing.F) {
+	for _, seed := range []string{"", "[a]\nb=c # d\n;e\nf", "[", "[]", "]=[", "a = ${b} #", "=\n", "[a] b=c"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		pairs, troubles := parseINI("f", text, "=")
+		if len(pairs)+len(troubles) > 1+strings.Count(text, "\n") {
+			t.Errorf("%d pairs and %d troubles in %q", len(pairs), len(troubles), text)
+		}
+		for _, p := range pairs {
+			if p.name == "" || !strings.Contains(text, p.value) {
+				t.Errorf("pair %+v in %q", p, text)
+			}
+		}
+	})
+}
+
+func FuzzUdev(f *testing.F) {
+	for _, seed := range []string{
+		"", `ACTION=="add", KERNEL=="nf_conntrack", RUN+="/bin/sh -c 'x > y'"`, `SYSCTL{a/b}="1"`, `A{`, `A}{="`, `A="\"`, `A=e"x" B=i"y"`, `=`, `RUN{program}+="a",,`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		terms, ok := parseUdev(text)
+		for _, term := range terms {
+			if term.key == "" {
+				t.Errorf("a term without a key in %q: %+v", text, term)
+			}
+			shellOf(term.value)
+		}
+		if again, still := parseUdev(text + " "); still != ok || len(again) != len(terms) {
+			t.Errorf("%q reads differently with a space behind it", text)
+		}
+		aboutConntrack(terms)
+	})
+}
