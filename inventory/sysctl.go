@@ -215,6 +215,9 @@ func (r *reader) apply(run sysctlRun, lines []sysctlLine) {
 			r.assign(run, line, line.name, lost)
 			continue
 		}
+		if r.right[line.File] > maxAssignments {
+			continue
+		}
 		for _, name := range r.matching(line.name) {
 			if !explicit[name] {
 				r.assign(run, line, name, "")
@@ -225,6 +228,9 @@ func (r *reader) apply(run sysctlRun, lines []sysctlLine) {
 
 // assign adds one line's assignment to the setting at name, if it is one of ours.
 func (r *reader) assign(run sysctlRun, line sysctlLine, name, lost string) {
+	if r.right[line.File] > maxAssignments {
+		return
+	}
 	setting, never, ok := r.setting(name)
 	if !ok {
 		return

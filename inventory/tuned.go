@@ -29,7 +29,8 @@ func (r *reader) tuned(files []sysctlFile) {
 		lost = "tuned.service is not enabled"
 	}
 	p := tunedProfile{reader: r, seen: map[string]bool{}, variables: map[string]string{}}
-	for name := range strings.FieldsSeq(text) {
+	names := strings.Fields(text)
+	for _, name := range names[:min(len(names), maxIncludes)] {
 		p.load(name)
 	}
 	if p.assign(lost) && lost == "" {
