@@ -197,7 +197,8 @@ func (f *Files) openFile(path string) (handle, error) {
 }
 
 // openAs opens a file below the root. In a tree no symbolic link leads out of it:
-// an image that somebody hands us must not have us write to this host.
+// an image that somebody hands us must not have us write to this host. Nor does a pipe
+// in the place of a file have us wait for its other end.
 func (f *Files) openAs(path string, flag int) (*os.File, error) {
 	if f.root == "/" {
 		return os.OpenFile(filepath.Join(f.root, path), flag, 0)
@@ -207,7 +208,7 @@ func (f *Files) openAs(path string, flag int) (*os.File, error) {
 		return nil, err
 	}
 	defer func() { _ = root.Close() }() // it was only a place to begin
-	file, err := root.OpenFile(path, flag, 0)
+	file, err := root.OpenFile(path, flag|syscall.O_NONBLOCK, 0)
 	if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
 		err = &fs.PathError{Op: "open", Path: filepath.Join(f.root, path), Err: inner.Err}
 	}

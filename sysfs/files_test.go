@@ -262,3 +262,23 @@ func TestTreeIsNotLeft(t *testing.T) {
 		t.Errorf("outside there is %q (%v)", text, err)
 	}
 }
+
+// A pipe in the place of a setting is an error, and nobody waits for its other end.
+func TestPipeInTheTree(t *testing.T) {
+	root := kerneltree.New(t)
+	setting := sysfs.Lookup("acct")
+	kerneltree.Remove(t, root, "acct")
+	if err := syscall.Mkfifo(filepath.Join(root, setting.File()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sysfs.NewReader(root).Read(setting); !errors.Is(err, syscall.ESPIPE) {
+		t.Errorf("reading gives %v, want %v", err, syscall.ESPIPE)
+	}
+	files := sysfs.NewFiles(root)
+	if err := files.Write(setting, "1"); !errors.Is(err, syscall.ESPIPE) {
+		t.Errorf("writing gives %v, want %v", err, syscall.ESPIPE)
+	}
+	if err := files.Close(); err != nil {
+		t.Error(err)
+	}
+}
