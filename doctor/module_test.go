@@ -370,3 +370,29 @@ func TestModuleState(t *testing.T) {
 		t.Errorf("a module that is on its way is missed: %v", got)
 	}
 }
+
+// A table that the kernel has already is not too large for it.
+func TestTooLarge(t *testing.T) {
+	const gib = 1 << 30
+	tests := []struct {
+		buckets uint64
+		memory  int64
+		refused bool
+	}{
+		{0, gib, false}, {1 << 20, gib, false}, {gib / 8, gib, false}, {gib/8 + 1, gib, true}, {1<<28 - 1, 64 * gib, false},
+		{1 << 28, 64 * gib, true}, {1<<32 - 1, 64 * gib, true}, {1 << 27, 0, false}, {1 << 28, 0, true},
+	}
+	for _, test := range tests {
+		if why := tooLarge(test.buckets, test.memory); (why != "") != test.refused {
+			t.Errorf("%d buckets on %d bytes: %q, want refused %t", test.buckets, test.memory, why, test.refused)
+		}
+	}
+	buckets := int64(1 << 28)
+	h := &Host{MemTotal: 64 * gib, Module: kmod.Module{State: kmod.Loaded}}
+	o := kmod.Option{Name: "hashsize", Value: "268435456"}
+	before := h.refuses(o)
+	h.Figures.Buckets = &buckets
+	if after := h.refuses(o); before == "" || after != "" {
+		t.Errorf("refused for %q; with such a table in place for %q", before, after)
+	}
+}

@@ -23,8 +23,9 @@ func quote(text string) string {
 		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 	}
 	var b strings.Builder
-	for _, c := range []byte(text) {
-		if c < 0x80 && (plain(rune(c)) && c != '%' || c == ' ') {
+	for i, c := range []byte(text) {
+		option := i == 0 && c == '-' // printf would take it for one
+		if c < 0x80 && !option && (plain(rune(c)) && c != '%' || c == ' ') {
 			b.WriteByte(c)
 		} else {
 			_, _ = fmt.Fprintf(&b, `\%03o`, c) // a builder takes everything

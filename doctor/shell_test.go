@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -15,7 +16,7 @@ import (
 // hostile is text as no file should be called, and may be.
 func hostile() []string {
 	return []string{
-		"/etc/plain-1.2_3.conf", "", "a b", "it's", `"`, `\`, "$(reboot)", "`reboot`", "a;b|c&d>e<f", "*?[a]{b,c}~!#", "-n", "%s%%", "ä", "a\nb", "\t",
+		"/etc/plain-1.2_3.conf", "", "a b", "it's", `"`, `\`, "$(reboot)", "`reboot`", "a;b|c&d>e<f", "*?[a]{b,c}~!#", "-n", "-\x01", "%s%%", "ä", "a\nb", "\t",
 		"\x1b[2J", "\x7f", "\xff\xfe", "\u202e", "\u00a0", "'\x01'", "'''", `'\''`,
 	}
 }
@@ -28,7 +29,7 @@ func TestQuote(t *testing.T) {
 		if diff := cmp.Diff(text, string(out)); err != nil || diff != "" {
 			t.Errorf("%q as %s: %v (-want +got):\n%s", text, quoted, err, diff)
 		}
-		if strings.ContainsAny(quoted, "\x1b\x7f\t\x01\xff") {
+		if strings.ContainsFunc(quoted, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
 			t.Errorf("%q has control characters", quoted)
 		}
 	}
