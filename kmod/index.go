@@ -16,7 +16,7 @@ const (
 	osrelease = "/proc/sys/kernel/osrelease"
 	// maxIndex is the longest file of depmod(8) that is read, in bytes; that of a
 	// distribution's whole kernel is below 1 MiB.
-	maxIndex = 16 << 20
+	maxIndex = 4 << 20
 )
 
 // moduleDirs are where a release has its directory; the second is where the first
@@ -55,6 +55,15 @@ func Installed(t tree.Tree) []string {
 	}
 	slices.Sort(releases)
 	return slices.Compact(releases)
+}
+
+// Releases gives the release of the running kernel, or on a disk, where none runs,
+// every installed one.
+func Releases(t tree.Tree) []string {
+	if release, err := Release(t); err == nil {
+		return []string{release}
+	}
+	return Installed(t)
 }
 
 // Index is what depmod(8) wrote for one kernel release.

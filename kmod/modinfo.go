@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -14,8 +15,12 @@ import (
 )
 
 const (
-	// maxModule is the longest module's file that is read, packed and unpacked, in bytes.
-	maxModule = 64 << 20
+	// maxModule is the longest module's file that is read, packed and unpacked, in
+	// bytes: far above nf_conntrack with its debugging symbols, and far below the memory
+	// that the unit gives to persist (MemoryMax=).
+	maxModule = 16 << 20
+	// maxParameters is above what any module has.
+	maxParameters = 4096
 	// signatureMarker is MODULE_SIG_STRING of include/linux/module_signature.h.
 	signatureMarker = "~Module signature appended~\n"
 	// parameterSymbol begins the name of the symbol that every parameter has
@@ -42,7 +47,7 @@ type Info struct {
 }
 
 // ReadInfo reads a module's file: .ko, .ko.gz, .ko.xz or .ko.zst. Unpacked it may
-// be 64 MiB at most, or it is tree.ErrTooLarge; a file that is something else, or
+// be 16 MiB at most, or it is tree.ErrTooLarge; a file that is something else, or
 // damaged, is ErrNotModule.
 func ReadInfo(t tree.Tree, path string) (Info, error) {
 	packed, err := t.Read(path, maxModule)
@@ -72,9 +77,8 @@ func ParseInfo(packed []byte) (Info, error) {
 	info := Info{Parameters: map[string]string{}, Signed: bytes.HasSuffix(file, []byte(signatureMarker))}
 	info.read(string(found[".modinfo"]))
 	for symbol := range strings.SplitSeq(string(found[".strtab"]), "\x00") {
-		name, ok := strings.CutPrefix(symbol, parameterSymbol)
-		if _, known := info.Parameters[name]; ok && !known && name != "" {
-			info.Parameters[name] = ""
+		if name, ok := strings.CutPrefix(symbol, parameterSymbol); ok && name != "" {
+			info.parameter(name, "")
 		}
 	}
 	return info, nil
@@ -88,9 +92,9 @@ func (info *Info) read(text string) {
 		case "parm", "parmtype":
 			name, kind, _ := strings.Cut(value, ":")
 			if key == "parm" {
-				kind = info.Parameters[name]
+				kind = ""
 			}
-			info.Parameters[name] = kind
+			info.parameter(name, kind)
 		case "depends":
 			for name := range strings.SplitSeq(value, ",") {
 				if name != "" {
@@ -100,6 +104,17 @@ func (info *Info) read(text string) {
 		case "vermagic":
 			info.Vermagic = strings.TrimSpace(value)
 		}
+	}
+}
+
+// parameter notes a parameter, and its type where that is told.
+func (info *Info) parameter(name, kind string) {
+	before, known := info.Parameters[name]
+	if known && kind == "" {
+		kind = before
+	}
+	if known || len(info.Parameters) < maxParameters {
+		info.Parameters[name] = kind
 	}
 }
 
@@ -167,8 +182,9 @@ func readSection(file []byte, order binary.ByteOrder, wide bool) (elf.Section64,
 }
 
 // Parameters names the parameters that a module of this host has: of the loaded one
-// in /sys/module, else of the file for the running kernel, and where it was read. Nil
-// where neither can be read.
+// in /sys/module, else of the file for the running kernel, else, on a disk, those that
+// the files of all its kernels have; and where it was read. Nil where a file cannot be
+// read.
 func Parameters(t tree.Tree, module string) (names map[string]bool, from string) {
 	module = underscores(module)
 	names = map[string]bool{}
@@ -179,20 +195,27 @@ func Parameters(t tree.Tree, module string) (names map[string]bool, from string)
 		}
 		return names, dir
 	}
-	release, err := Release(t)
-	if err != nil {
+	var files []string
+	for _, release := range Releases(t) {
+		x, err := ReadIndex(t, release)
+		if err != nil || x.Path(module) == "" {
+			return nil, ""
+		}
+		info, err := ReadInfo(t, x.Path(module))
+		if err != nil {
+			return nil, ""
+		}
+		for name := range info.Parameters {
+			names[name] = names[name] || len(files) == 0
+		}
+		maps.DeleteFunc(names, func(name string, _ bool) bool {
+			_, has := info.Parameters[name]
+			return !has || !names[name]
+		})
+		files = append(files, x.Path(module))
+	}
+	if files == nil {
 		return nil, ""
 	}
-	x, err := ReadIndex(t, release)
-	if err != nil || x.Path(module) == "" {
-		return nil, ""
-	}
-	info, err := ReadInfo(t, x.Path(module))
-	if err != nil {
-		return nil, ""
-	}
-	for name := range info.Parameters {
-		names[name] = true
-	}
-	return names, x.Path(module)
+	return names, strings.Join(files, ", ")
 }

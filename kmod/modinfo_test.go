@@ -5,10 +5,12 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -173,6 +175,15 @@ func TestUnpackIsBounded(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	// As large a one for a small file costs no memory.
+	small := kerneltree.Pack(t, []byte("x"), ".xz")
+	small[bytes.Index(small, []byte("\x21\x01"))+2] = 40
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got, err := unpack(small, limit)
+	if runtime.ReadMemStats(&after); string(got) != "x" || err != nil || after.TotalAlloc-before.TotalAlloc > 4*limit {
+		t.Errorf("a small file with a large dictionary: %q, %v, %d bytes allocated", got, err, after.TotalAlloc-before.TotalAlloc)
+	}
 	// Blocks without end.
 	block := kerneltree.Pack(t, []byte("x"), ".xz")[12:]
 	block = block[:bytes.Index(block, []byte("\x00\x01"))&^3]
@@ -180,6 +191,18 @@ func TestUnpackIsBounded(t *testing.T) {
 	const want = "not a kernel module: damaged xz data: more than 64 blocks"
 	if _, err := unpack(many, limit); text(err) != want {
 		t.Errorf("error %q, want %q", text(err), want)
+	}
+}
+
+// A file with more parameters than any module has fills no memory with them.
+func TestParametersAreBounded(t *testing.T) {
+	var modinfo []string
+	for i := range maxParameters {
+		modinfo = append(modinfo, fmt.Sprintf("parm=a%d:", i), fmt.Sprintf("__param_str_b%d", i))
+	}
+	info, err := ParseInfo(kerneltree.KO(append(modinfo, "parmtype=a0:bool")...))
+	if err != nil || len(info.Parameters) != maxParameters || info.Parameters["a0"] != "bool" {
+		t.Errorf("%d parameters, %v", len(info.Parameters), err)
 	}
 }
 
@@ -215,6 +238,21 @@ func TestParameters(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("no modules", "")
+	for _, file := range []string{"lib/modules/6.1/modules.dep", "lib/modules/5.10/modules.dep"} {
+		kerneltree.Put(t, root, file, "kernel/nf_conntrack.ko:\n")
+	}
+	kerneltree.Put(t, root, "lib/modules/6.1/kernel/nf_conntrack.ko", string(conntrackKO()))
+	kerneltree.Put(t, root, "lib/modules/5.10/kernel/nf_conntrack.ko", string(kerneltree.KO("parmtype=acct:bool", "parmtype=old:bool")))
+	check("on disk, the kernel running", "/lib/modules/6.1/kernel/nf_conntrack.ko", "acct", "expect_hashsize", "hashsize", "untyped")
+	if err := os.RemoveAll(filepath.Join(root, "proc")); err != nil {
+		t.Fatal(err)
+	}
+	check("what all kernels of a disk have", "/lib/modules/5.10/kernel/nf_conntrack.ko, /lib/modules/6.1/kernel/nf_conntrack.ko", "acct")
+	kerneltree.Put(t, root, "lib/modules/5.10/kernel/nf_conntrack.ko", "damaged")
+	check("one of them damaged", "")
+	if err := os.RemoveAll(filepath.Join(root, "lib")); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.RemoveAll(filepath.Join(root, "proc")); err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,7 @@ func unxz(data []byte, limit int) ([]byte, error) {
 		if at+size > len(data) {
 			return nil, errDamaged
 		}
-		dictionary, err := xzDictionary(data[at+1 : at+size])
+		dictionary, err := xzDictionary(data[at+1:at+size], limit)
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +116,8 @@ func unxzBlock(in *bytes.Reader, dictionary, limit int) ([]byte, error) {
 
 // xzDictionary reads what follows the size in a block's header: flags, sizes that
 // may be there, and the one filter, which is LZMA2 with the size of its dictionary.
-func xzDictionary(header []byte) (int, error) {
+// It gives as much of that as the limit needs, in bytes.
+func xzDictionary(header []byte, limit int) (int, error) {
 	const lzma2 = "\x21\x01" // its number, and that it has one byte of properties
 	flags, rest := header[0], header[1:]
 	for _, size := range []byte{0x40, 0x80} {
@@ -134,10 +135,8 @@ func xzDictionary(header []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if dictionary > maxModule {
-		return 0, tree.ErrTooLarge
-	}
-	return int(dictionary), nil
+	// What is unpacked is no longer than the limit, and refers to nothing before it.
+	return int(min(dictionary, int64(limit))), nil
 }
 
 // checks holds a block to its CRC32 or CRC64; other kinds nobody uses for modules.

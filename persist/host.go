@@ -71,12 +71,8 @@ func builtIn(t tree.Tree) bool {
 	case kmod.Loaded:
 		return false
 	}
-	releases := kmod.Installed(t)
-	if release, err := kmod.Release(t); err == nil && release != "" {
-		releases = []string{release}
-	}
 	found := false
-	for _, release := range releases {
+	for _, release := range kmod.Releases(t) {
 		index, err := kmod.ReadIndex(t, release)
 		if err != nil {
 			continue
