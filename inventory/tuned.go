@@ -78,7 +78,7 @@ type tunedProfile struct {
 func (p *tunedProfile) load(name string) {
 	for _, dir := range tunedDirs() {
 		file := path.Join(dir, path.Base(name), "tuned.conf")
-		if p.tree.Exists(file) {
+		if !p.tree.Gone(file) {
 			p.file(file)
 			return
 		}
