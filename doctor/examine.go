@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/distro"
 	"github.com/ctkeeper/ctkeeper/firewall"
 	"github.com/ctkeeper/ctkeeper/inventory"
@@ -86,8 +87,21 @@ func look(ctx context.Context, t tree.Tree, opts Options) *Host {
 	h.lookAtKernels()
 	h.Guards = lookAtGuards(t, h.CommandLine)
 	h.Config, h.ConfigErr = opts.Source.Load()
+	if h.Offline && onlyUnsized(h.ConfigErr) {
+		h.blind("configuration", errors.New("has sizes that are auto: they come from the memory of the host, which is not known here"))
+		h.ConfigErr = nil
+	}
 	h.Place = lookAtPlace(ctx, t, opts)
 	return h
+}
+
+// onlyUnsized reports whether nothing is wrong with a configuration but that there is
+// no memory to size its settings for.
+func onlyUnsized(err error) bool {
+	errs := config.Errors{}
+	return errors.As(err, &errs) && !slices.ContainsFunc(errs, func(e config.Error) bool {
+		return !errors.Is(e.Err, fs.ErrNotExist) || !strings.HasPrefix(e.Key, "settings.")
+	})
 }
 
 // lookAtRunning reads what a running kernel says about itself. Where the module is

@@ -225,3 +225,22 @@ func TestWantsOfConfiguration(t *testing.T) {
 		t.Errorf("a refused configuration wants something: %t %t %v", max, hashsize, h.ConfigErr)
 	}
 }
+
+// On a disk nobody knows the memory that "auto" is sized for: that is no fault of the
+// configuration, and hides no fault of it.
+func TestConfigurationOfADisk(t *testing.T) {
+	for text, want := range map[string]struct{ known, refused, told bool }{
+		"settings: {max: 70000, hashsize: 70000}\n": {known: true},
+		"settings: {max: auto}\n":                   {told: true},
+		"settings: {max: lots}\n":                   {refused: true},
+		"settings: {max: auto, acct: lots}\n":       {refused: true},
+	} {
+		root := t.TempDir()
+		put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": text})
+		h := picture(t, root)
+		told := slices.ContainsFunc(h.NotLooked, func(e Evidence) bool { return e.File == "configuration" })
+		if known, refused := h.Config != nil, h.ConfigErr != nil; known != want.known || refused != want.refused || told != want.told {
+			t.Errorf("%s: known %t, refused %t, told %t; want %+v", text, known, refused, told, want)
+		}
+	}
+}

@@ -63,7 +63,8 @@ type Host struct {
 	Counters map[string]uint64
 	// MemTotal is the host's RAM in bytes; 0 where it is not known.
 	MemTotal int64
-	// Config is the configuration, nil where it was refused: ConfigErr says why.
+	// Config is the configuration, nil where it was refused: ConfigErr says why. On a
+	// disk it is nil as well where it has to be sized for a memory that nobody knows.
 	Config    *config.Config
 	ConfigErr error
 	Place     Place
