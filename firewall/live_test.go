@@ -246,6 +246,27 @@ func TestNoModuleIsLoaded(t *testing.T) {
 	}
 }
 
+// TestWithoutTheRightToDropRights is root in a container that has neither
+// CAP_SYS_MODULE nor CAP_SETPCAP.
+func TestWithoutTheRightToDropRights(t *testing.T) {
+	netns.RequireRoot(t)
+	err := withoutModules(func() error { // on a thread that ends with it
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var data [2]unix.CapUserData
+		if err := unix.Capget(&header, &data[0]); err != nil {
+			return err
+		}
+		data[0].Effective &^= 1 << unix.CAP_SETPCAP
+		if err := unix.Capset(&header, &data[0]); err != nil {
+			return err
+		}
+		return dropModuleRight()
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func bounding(t *testing.T, path string) uint64 {
 	t.Helper()
 	status, err := os.ReadFile(path)

@@ -76,6 +76,12 @@ func dropModuleRight() error {
 	if err != nil && !errors.Is(err, unix.EINVAL) {
 		return err
 	}
+	// It cannot be given up twice, and the right to give it up may be gone as well: that
+	// is a container's lot.
+	has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_MODULE, 0, 0, 0)
+	if err != nil || has == 0 {
+		return err
+	}
 	err = unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_MODULE, 0, 0, 0)
 	if errors.Is(err, unix.EPERM) && os.Geteuid() != 0 {
 		return nil // without CAP_SETPCAP: only root's children get back what is in the set
