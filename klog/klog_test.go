@@ -345,9 +345,27 @@ func TestReadDevice(t *testing.T) {
 func TestReadDeviceIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	messages, err := readDevice(ctx, "/dev/zero", all)
+	device := filepath.Join(t.TempDir(), "kmsg")
+	if err := os.WriteFile(device, []byte("6,1,1,-;x\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	messages, err := readDevice(ctx, device, all)
 	if !errors.Is(err, context.Canceled) || messages != nil {
 		t.Errorf("want %v, got %d messages, %v", context.Canceled, len(messages), err)
+	}
+}
+
+// What is in the place of the log is not read, and is no empty log.
+func TestReadDeviceThatIsNone(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, device := range []string{fifo, "/dev/null", "/dev/zero"} {
+		messages, err := readDevice(t.Context(), device, all)
+		if !errors.Is(err, errNoLog) || messages != nil {
+			t.Errorf("%s: want %v, got %d messages, %v", device, errNoLog, len(messages), err)
+		}
 	}
 }
 

@@ -29,11 +29,14 @@ const (
 // readDevice reads the records that the kernel still has (the kernel's
 // Documentation/ABI/testing/dev-kmsg).
 func readDevice(ctx context.Context, device string, match func(string) bool) ([]Message, error) {
-	fd, err := unix.Open(device, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(device, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: device, Err: err}
 	}
 	defer func() { _ = unix.Close(fd) }() // it was only read
+	if err := isKmsg(fd); err != nil {
+		return nil, &fs.PathError{Op: "read", Path: device, Err: err}
+	}
 	boot := bootTime()
 	kept := ring{match: match}
 	buffer := make([]byte, maxRecord)
@@ -59,6 +62,24 @@ func readDevice(ctx context.Context, device string, match func(string) bool) ([]
 		}
 	}
 	return kept.last(), nil
+}
+
+// errNoLog is another device in the log's place: containers have a link to /dev/null
+// there, or to the console, which to read would take what is typed.
+var errNoLog = errors.New("not the kernel's log")
+
+// isKmsg holds what is no ordinary file to the number of /dev/kmsg (the kernel's
+// Documentation/admin-guide/devices.txt).
+func isKmsg(fd int) error {
+	var stat unix.Stat_t
+	switch err := unix.Fstat(fd, &stat); {
+	case err != nil:
+		return err
+	case stat.Mode&unix.S_IFMT == unix.S_IFREG:
+	case stat.Mode&unix.S_IFMT != unix.S_IFCHR || stat.Rdev != unix.Mkdev(1, 11):
+		return errNoLog
+	}
+	return nil
 }
 
 // bootTime is when the clock of the kernel's log was 0. That clock stops while
