@@ -156,7 +156,7 @@ func (h host) check(o option) error {
 	case n == 0:
 		return refused("it has to be above 0")
 	case size > math.MaxInt32:
-		return refused("a table of " + config.FormatBytes(size) + " is more than the kernel allocates, 2 GiB")
+		return refused("a table of " + config.FormatBytes(size) + " is too large: the kernel allocates less than 2 GiB")
 	case h.memory > 0 && size > h.memory/tableShare:
 		return refused("a table of " + config.FormatBytes(size) + " is over 1/4 of the " + config.FormatBytes(h.memory) + " of RAM")
 	}

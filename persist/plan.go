@@ -175,6 +175,8 @@ func (p *planner) file(path string) {
 	case before.masked && text != "":
 		p.note("%s is a link to /dev/null: it is left as it is", path)
 	case before.masked:
+	case errors.Is(before.err, ErrForeign) && text != "":
+		p.fail(fmt.Errorf("cannot write %s: %w: move it away first", path, before.err))
 	case before.err != nil && text != "":
 		p.fail(fmt.Errorf("cannot write %s: %w", path, before.err))
 	case before.err != nil && p.opts.Remove:
