@@ -214,7 +214,10 @@ func lookAt(t tree.Tree, path string) present {
 		return present{}
 	case t.IsNull(path):
 		return present{masked: true}
-	case isLink(t, path):
+	}
+	if link, err := isLink(t, path); err != nil {
+		return present{err: err}
+	} else if link {
 		return present{err: fmt.Errorf("a symbolic link: %w", ErrForeign)}
 	}
 	content, err := t.Read(path, maxFileSize)
@@ -234,9 +237,13 @@ func lookAt(t tree.Tree, path string) present {
 	return present{content: content, mode: info.Mode().Perm(), ours: true}
 }
 
-// isLink reports whether path itself is a symbolic link.
-func isLink(t tree.Tree, path string) bool {
+// isLink reports whether path itself is a symbolic link. A loop on the way to it is an
+// error.
+func isLink(t tree.Tree, path string) (bool, error) {
+	dir, _, err := t.Resolve(filepath.Dir(path))
+	if err != nil {
+		return false, err
+	}
 	end, _, err := t.Resolve(path)
-	dir, _, dirErr := t.Resolve(filepath.Dir(path))
-	return err != nil || dirErr != nil || end != filepath.Join(dir, filepath.Base(path))
+	return err != nil || end != filepath.Join(dir, filepath.Base(path)), nil
 }

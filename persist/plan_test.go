@@ -165,6 +165,10 @@ func TestPlan(t *testing.T) {
 			link(t, root, "../elsewhere", persist.ModulesLoad)
 			link(t, root, "/dev/null", persist.Modprobe)
 		}},
+		{"a-loop", usual, persist.Options{}, func(t *testing.T, root string) {
+			link(t, root, "modules-load.d", "etc/modules-load.d")
+			link(t, root, "ctkeeper.conf", persist.Modprobe)
+		}},
 		{"no-place", usual, persist.Options{}, func(t *testing.T, root string) { kerneltree.Put(t, root, "etc/modules-load.d", "a file\n") }},
 	}
 	for _, test := range tests {
