@@ -5,9 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -154,6 +156,37 @@ func TestReplace(t *testing.T) {
 			if strings.HasPrefix(name, ".") {
 				t.Errorf("%s is left in %s", name, dir)
 			}
+		}
+	}
+}
+
+// What a writer left that was killed goes with the next writing or removal, and nothing
+// else does.
+func TestReplaceSweeps(t *testing.T) {
+	for what, change := range map[string]func(tree.Tree) error{
+		"Replace": func(host tree.Tree) error { return host.Replace("/etc/x.conf", nil, 0o644) },
+		"Remove":  func(host tree.Tree) error { _, err := host.Remove("/etc/x.conf"); return err },
+	} {
+		root := t.TempDir()
+		old := time.Now().Add(-time.Hour)
+		for _, name := range []string{".x.conf.12", ".x.conf.3456789", ".x.conf.old", ".x.conf.1.conf", ".y.conf.12", "x.conf.12"} {
+			put(t, root, "etc/"+name, "")
+			if err := os.Chtimes(filepath.Join(root, "etc", name), old, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(t, root, "etc/.x.conf.34", "somebody is at it")
+		put(t, root, "etc/x.conf", "")
+		if err := change(tree.At(root)); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{".x.conf.1.conf", ".x.conf.34", ".x.conf.old", ".y.conf.12", "x.conf", "x.conf.12"}
+		if what == "Remove" {
+			want = slices.DeleteFunc(want, func(name string) bool { return name == "x.conf" })
+		}
+		got, err := tree.At(root).List("/etc")
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s leaves %v (-want +got):\n%s", what, err, diff)
 		}
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
 )
 
 // Replace writes a file whole and atomically (rename(2)), with the mode whatever
@@ -19,6 +22,7 @@ func (t Tree) Replace(path string, data []byte, mode fs.FileMode) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return within("mkdir", filepath.Dir(path), err)
 	}
+	sweep(dir, filepath.Base(path))
 	// A dot file, so that no reader of the directory takes it for a finished one.
 	file, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {
@@ -37,6 +41,24 @@ func (t Tree) Replace(path string, data []byte, mode fs.FileMode) (err error) {
 	return os.Rename(file.Name(), filepath.Join(dir, filepath.Base(path)))
 }
 
+// leftAfter is how old an unfinished file is whose writer cannot be at it any more.
+const leftAfter = time.Minute
+
+// sweep takes away what writers of a file left that were killed. What it cannot take
+// away stays: no reader of the directory looks at it.
+func sweep(dir, base string) {
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		number, ours := strings.CutPrefix(entry.Name(), "."+base+".")
+		if _, err := strconv.ParseUint(number, 10, 32); !ours || err != nil || !entry.Type().IsRegular() {
+			continue
+		}
+		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > leftAfter {
+			_ = os.Remove(filepath.Join(dir, entry.Name()))
+		}
+	}
+}
+
 // Remove removes a file, or a symbolic link and not what it leads to. It reports
 // whether there was one.
 func (t Tree) Remove(path string) (bool, error) {
@@ -44,6 +66,7 @@ func (t Tree) Remove(path string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	sweep(dir, filepath.Base(path))
 	err = os.Remove(filepath.Join(dir, filepath.Base(path)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
