@@ -196,6 +196,7 @@ func (p Printer) Diff(s daemon.Status) error {
 	}
 	return p.Document(doc, func(w io.Writer) {
 		reloads(w, s.Module)
+		untold(w, s.Module)
 		var rows []string
 		for _, setting := range s.Settings {
 			if setting.State != reconcile.InSync {
