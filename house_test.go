@@ -34,9 +34,12 @@ var mayImport = map[string][]string{
 	"importer":     {"config", "inventory", "kmod", "sysfs", "tree"},
 	"persist":      {"config", "distro", "kmod", "sysfs", "tree"},
 	"doctor":       {"config", "distro", "firewall", "inventory", "klog", "kmod", "persist", "sysfs", "table", "tree"},
-	"daemon":       {"config", "kmod", "reconcile", "sysfs", "systemd", "table", "tree"},
+	"metrics":      {"reconcile", "table", "tree"},
+	"web":          {"reconcile", "table"},
+	"daemon":       {"config", "klog", "kmod", "metrics", "reconcile", "sysfs", "systemd", "table", "tree", "web"},
+	"tui":          {"daemon", "reconcile", "sysfs", "table"},
 	"view":         {"config", "daemon", "doctor", "importer", "kmod", "persist", "reconcile", "sysfs", "table", "tree"},
-	"cmd/ctkeeper": {"config", "daemon", "doctor", "importer", "inventory", "kmod", "persist", "systemd", "table", "tree", "view"},
+	"cmd/ctkeeper": {"config", "daemon", "doctor", "importer", "inventory", "kmod", "persist", "systemd", "table", "tree", "tui", "view"},
 }
 
 type goPackage struct {
