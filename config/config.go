@@ -79,13 +79,6 @@ type Parameter struct {
 	Origin string
 }
 
-// Metrics is the section of the same name.
-type Metrics struct {
-	// Listen is the address to serve on; empty is off, the one value of this
-	// version.
-	Listen string
-}
-
 // Hidden is a file that was found and not read.
 type Hidden struct {
 	File string `json:"file" yaml:"file"`
@@ -95,11 +88,13 @@ type Hidden struct {
 
 // Keys of Origins, which are the dotted keys in the files.
 const (
-	keyModuleLoad    = "module.load"
-	keyMode          = "enforcement.mode"
-	keyResync        = "enforcement.resync"
-	keyGuard         = "guard"
-	keyMetricsListen = "metrics.listen"
+	keyModuleLoad       = "module.load"
+	keyMode             = "enforcement.mode"
+	keyResync           = "enforcement.resync"
+	keyGuard            = "guard"
+	keyMetricsListen    = "metrics.listen"
+	keyMetricsWebConfig = "metrics.web_config"
+	keyMetricsTextfile  = "metrics.textfile"
 )
 
 // Want finds what is asked of the setting of this catalogue name.

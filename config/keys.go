@@ -28,7 +28,7 @@ func misplaced(key string) string {
 		return "module"
 	case "mode", "resync":
 		return "enforcement"
-	case "listen":
+	case "listen", "web_config", "textfile":
 		return "metrics"
 	}
 	if s := sysfs.Lookup(key); s != nil {
@@ -47,16 +47,6 @@ func (d *decoder) enforcement(n *yaml.Node) {
 		default:
 			d.unknown(k, "enforcement", []string{"mode", "resync"})
 		}
-	})
-}
-
-func (d *decoder) metrics(n *yaml.Node) {
-	d.section(n, "metrics", func(k, v *yaml.Node) {
-		if k.Value != "listen" {
-			d.unknown(k, "metrics", []string{"listen"})
-			return
-		}
-		d.layer.listen = read(d, v, keyMetricsListen, listen)
 	})
 }
 
@@ -88,13 +78,6 @@ func guard(s scalar) (string, *fault) {
 		return "", &fault{problem: s.text + " is not in this version of ctkeeper", allowed: "allowed: off"}
 	}
 	return "", &fault{problem: quote(s.text) + " is not a guard", allowed: "allowed: off"}
-}
-
-func listen(s scalar) (string, *fault) {
-	if s.text != "" {
-		return "", &fault{problem: "serving metrics is not in this version of ctkeeper", allowed: `allowed: ""`}
-	}
-	return "", nil
 }
 
 // shortDuration writes a duration as a person would: 1h, not 1h0m0s.

@@ -73,6 +73,8 @@ type layer struct {
 	resync     given[time.Duration]
 	guard      given[string]
 	listen     given[string]
+	webConfig  given[string]
+	textfile   given[string]
 }
 
 func newLayer() layer {
@@ -91,6 +93,8 @@ func merge(layers []layer) layer {
 		all.resync = next.resync.over(all.resync)
 		all.guard = next.guard.over(all.guard)
 		all.listen = next.listen.over(all.listen)
+		all.webConfig = next.webConfig.over(all.webConfig)
+		all.textfile = next.textfile.over(all.textfile)
 	}
 	return all
 }

@@ -63,6 +63,7 @@ func (r *resolver) config() *Config {
 	r.checkTables()
 	r.checkFragments()
 	r.compareParameters()
+	r.checkMetrics()
 	c := &Config{Origins: map[string]string{}}
 	for _, w := range r.layer.wants {
 		c.Wants = append(c.Wants, w.sysfs())
@@ -77,6 +78,8 @@ func (r *resolver) config() *Config {
 	c.Resync = settle(c, keyResync, r.layer.resync, DefaultResync)
 	c.Guard = settle(c, keyGuard, r.layer.guard, GuardOff)
 	c.Metrics.Listen = settle(c, keyMetricsListen, r.layer.listen, "")
+	c.Metrics.WebConfig = settle(c, keyMetricsWebConfig, r.layer.webConfig, "")
+	c.Metrics.Textfile = settle(c, keyMetricsTextfile, r.layer.textfile, "")
 	return c
 }
 

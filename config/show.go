@@ -34,6 +34,8 @@ func (c *Config) Show(w io.Writer) error {
 	p.line("guard: "+c.Guard, c.Origins[keyGuard])
 	p.line("metrics:", "")
 	p.line("  listen: "+strconv.Quote(c.Metrics.Listen), c.Origins[keyMetricsListen])
+	p.line("  web_config: "+strconv.Quote(c.Metrics.WebConfig), c.Origins[keyMetricsWebConfig])
+	p.line("  textfile: "+strconv.Quote(c.Metrics.Textfile), c.Origins[keyMetricsTextfile])
 	if _, err := w.Write(p.Bytes()); err != nil {
 		return fmt.Errorf("cannot write the configuration: %w", err)
 	}
@@ -144,6 +146,6 @@ func (c *Config) Fingerprint() string {
 	for _, p := range c.Module.Parameters {
 		fmt.Fprintf(sum, "parameter %s %q\n", p.Name, p.Value)
 	}
-	fmt.Fprintf(sum, "%t %s %s %s %q\n", c.Module.Load, c.Mode, c.Resync, c.Guard, c.Metrics.Listen)
+	fmt.Fprintf(sum, "%t %s %s %s %q\n", c.Module.Load, c.Mode, c.Resync, c.Guard, c.Metrics)
 	return hex.EncodeToString(sum.Sum(nil))
 }

@@ -112,7 +112,7 @@ func TestOtherKeysMerge(t *testing.T) {
 	diff(t, "mode", Observe, c.Mode)
 	diff(t, "origins", map[string]string{
 		"module.load": DefaultMain + ":1", "enforcement.mode": DefaultMain + ":2", "enforcement.resync": etcDir + "a.yaml:5",
-		"guard": "(default)", "metrics.listen": "(default)",
+		"guard": "(default)", "metrics.listen": "(default)", "metrics.web_config": "(default)", "metrics.textfile": "(default)",
 	}, c.Origins)
 }
 

@@ -48,7 +48,9 @@ type EnforcementView struct {
 
 // MetricsView is the section metrics.
 type MetricsView struct {
-	Listen Value[string] `json:"listen" yaml:"listen"`
+	Listen    Value[string] `json:"listen" yaml:"listen"`
+	WebConfig Value[string] `json:"web_config" yaml:"web_config"`
+	Textfile  Value[string] `json:"textfile" yaml:"textfile"`
 }
 
 // View gives the form for programs. Its lists are never nil, so that a program
@@ -67,8 +69,12 @@ func (c *Config) View() View {
 			Mode:   Value[Mode]{c.Mode, c.Origins[keyMode]},
 			Resync: Value[string]{shortDuration(c.Resync), c.Origins[keyResync]},
 		},
-		Guard:   Value[string]{c.Guard, c.Origins[keyGuard]},
-		Metrics: MetricsView{Listen: Value[string]{c.Metrics.Listen, c.Origins[keyMetricsListen]}},
+		Guard: Value[string]{c.Guard, c.Origins[keyGuard]},
+		Metrics: MetricsView{
+			Listen:    Value[string]{c.Metrics.Listen, c.Origins[keyMetricsListen]},
+			WebConfig: Value[string]{c.Metrics.WebConfig, c.Origins[keyMetricsWebConfig]},
+			Textfile:  Value[string]{c.Metrics.Textfile, c.Origins[keyMetricsTextfile]},
+		},
 	}
 	for _, w := range c.Wants {
 		cost, _ := Memory(w)
