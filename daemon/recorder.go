@@ -8,6 +8,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/systemd"
+	"github.com/ctkeeper/ctkeeper/table"
 )
 
 // logged is a reconcile.Recorder that writes each event to a log.
@@ -42,6 +43,8 @@ func level(e reconcile.Event) zapcore.Level {
 		return zapcore.ErrorLevel
 	case e.Kind == reconcile.KindContested, e.Note != "":
 		return zapcore.WarnLevel
+	case e.Kind == reconcile.KindTablePressure && (e.Dropping || e.Level != string(table.Calm)):
+		return zapcore.WarnLevel
 	case e.Kind == reconcile.KindDrift && e.Cause != reconcile.CauseStart && e.Cause != reconcile.CauseConfig:
 		return zapcore.WarnLevel
 	default:
@@ -53,11 +56,14 @@ func fields(e reconcile.Event) []zap.Field {
 	out := []zap.Field{zap.String(systemd.KeyEvent, string(e.Kind))}
 	for key, value := range map[string]string{
 		systemd.KeySetting: e.Setting, systemd.KeyWant: e.Want, systemd.KeyFound: e.Found,
-		systemd.KeyResult: string(e.Result), systemd.KeyCause: string(e.Cause), systemd.KeyError: e.Error,
+		systemd.KeyResult: string(e.Result), systemd.KeyCause: string(e.Cause), systemd.KeyError: e.Error, systemd.KeyTable: e.Table,
 	} {
 		if value != "" {
 			out = append(out, zap.String(key, value))
 		}
+	}
+	if e.Table != "" {
+		out = append(out, zap.Int64(systemd.KeyEntries, e.Entries), zap.Int64(systemd.KeyLimit, e.Limit))
 	}
 	if e.Duration != 0 {
 		out = append(out, zap.Duration(systemd.KeyDuration, time.Duration(e.Duration)))

@@ -9,7 +9,7 @@ import (
 // Kind is what an Event tells (contract 1.4, CTKEEPER_EVENT).
 type Kind string
 
-// The kinds of event that passes record.
+// The kinds of event that passes record, and of one that the table's figures make.
 const (
 	KindDrift        Kind = "drift"
 	KindContested    Kind = "contested"
@@ -18,6 +18,8 @@ const (
 	KindModuleUnload Kind = "module-unload"
 	KindFailed       Kind = "failed"
 	KindForbidden    Kind = "forbidden"
+	// KindTablePressure is a table that fills, overflows, or has room again.
+	KindTablePressure Kind = "table-pressure"
 )
 
 // Cause is what made a setting drift, as far as ctkeeper can tell.
@@ -54,6 +56,13 @@ type Event struct {
 	Cause    Cause     `json:"cause,omitempty"`
 	Duration Duration  `json:"duration,omitzero"` // from the wake to the value read back
 	Error    string    `json:"error,omitempty"`
+	// Table is "connections" or "expectations" and Level how full it is, in table's words;
+	// Dropping says that packets are dropped for want of room. Entries of Limit are in it.
+	Table    string `json:"table,omitempty"`
+	Level    string `json:"level,omitempty"`
+	Dropping bool   `json:"dropping,omitzero"`
+	Entries  int64  `json:"entries,omitzero"`
+	Limit    int64  `json:"limit,omitzero"`
 	// Note is a warning that belongs to the change.
 	Note string `json:"note,omitempty"`
 	// Message says it all in one sentence.

@@ -34,6 +34,9 @@ type Options struct {
 	ModuleMoved func()
 	// Changed is called after each pass that changed the summary.
 	Changed func()
+	// Passed is called after each pass with all that woke it and the time that looking,
+	// writing and reading back took. It must be quick.
+	Passed func(Reason, time.Duration)
 	// Beat is called after each pass, and at least every Heartbeat (0: no bound).
 	Beat      func()
 	Heartbeat time.Duration

@@ -36,6 +36,7 @@ func (k *Keeper) Pass(reasons Reason, since time.Time) {
 	k.mu.Lock()
 	p := &pass{Keeper: k, reasons: reasons, since: since, now: time.Now(), first: !k.looked}
 	p.run()
+	took := time.Since(p.now)
 	summary := k.summary()
 	changed := p.first || summary != k.last
 	k.last = summary
@@ -43,6 +44,9 @@ func (k *Keeper) Pass(reasons Reason, since time.Time) {
 
 	for _, e := range p.events {
 		k.opts.Recorder.Record(e)
+	}
+	if k.opts.Passed != nil {
+		k.opts.Passed(reasons, took)
 	}
 	if changed && k.opts.Changed != nil {
 		k.opts.Changed()

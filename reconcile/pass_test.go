@@ -278,3 +278,23 @@ func TestMessages(t *testing.T) {
 		}
 	}
 }
+
+func TestPassed(t *testing.T) {
+	k := newKernel(map[string]string{"max": "1"})
+	opts := k.options()
+	var woke []Reason
+	opts.Passed = func(why Reason, took time.Duration) {
+		if woke = append(woke, why); took < 0 || took > time.Minute {
+			t.Errorf("the pass took %s", took)
+		}
+		if k.get("max") != "500" {
+			t.Errorf("max is %s when the pass is said to be over", k.get("max"))
+		}
+	}
+	keep := New(opts, desire(t, "max=500"))
+	keep.Pass(Start, time.Now())
+	keep.Pass(Write|Overflow, time.Now())
+	if diff := cmp.Diff([]Reason{Start, Write | Overflow}, woke); diff != "" {
+		t.Errorf("passes (-want +got):\n%s", diff)
+	}
+}

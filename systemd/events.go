@@ -33,8 +33,9 @@ const (
 	// EventForbidden is a setting that ctkeeper may not write where it runs. It
 	// carries KeySetting and KeyError.
 	EventForbidden Event = "forbidden"
-	// EventTablePressure is a connection table that is about to be full. It
-	// carries KeyEntries and KeyLimit.
+	// EventTablePressure is a table of the connection tracker that fills, drops
+	// packets for want of room, or has room again. It carries KeyTable, KeyEntries
+	// and KeyLimit.
 	EventTablePressure Event = "table-pressure"
 	// EventRefusedWrite is a foreign write that the guard refused. It carries
 	// KeySetting.

@@ -29,9 +29,11 @@ const (
 	KeySource = "source"
 	// KeyHint holds the way out of a failure, for people.
 	KeyHint = "hint"
-	// KeyEntries holds how many connections the table has.
+	// KeyTable holds connections or expectations.
+	KeyTable = "table"
+	// KeyEntries holds how many entries that table has.
 	KeyEntries = "entries"
-	// KeyLimit holds how many connections the table may have.
+	// KeyLimit holds how many entries that table may have.
 	KeyLimit = "limit"
 	// KeyByPID holds the process id of a foreign writer.
 	KeyByPID = "by_pid"

@@ -210,7 +210,7 @@ func carries(event Event) []string {
 	case EventForbidden:
 		return []string{KeySetting, KeyError}
 	case EventTablePressure:
-		return []string{KeyEntries, KeyLimit}
+		return []string{KeyTable, KeyEntries, KeyLimit}
 	case EventRefusedWrite:
 		return []string{KeySetting}
 	}
