@@ -41,6 +41,8 @@ type Options struct {
 	Strict bool
 	// Socket is the path of the status socket.
 	Socket string
+	// History is the path of the file that keeps the history over restarts; empty is none.
+	History string
 	// Started, where not nil, is called once the first pass is done.
 	Started func(Status)
 }
@@ -99,6 +101,9 @@ func Run(ctx context.Context, opts Options) error {
 	tasks.Go(func() error { return d.keeper.Run(ctx) })
 	tasks.Go(func() error { return d.announce(ctx) })
 	tasks.Go(func() error { return d.hangups(ctx, hup) })
+	if opts.History != "" {
+		tasks.Go(func() error { return d.storeHistory(ctx) })
+	}
 	if server != nil {
 		tasks.Go(func() error { return d.serve(ctx, server) })
 	}

@@ -3,26 +3,37 @@ package daemon
 import (
 	"context"
 	"iter"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
-// historySize is how many events the daemon remembers.
-const historySize = 1024
+const (
+	// historySize is how many events the daemon remembers.
+	historySize = 1024
+	// maxText is how much of a text is remembered, in bytes: a refused configuration may
+	// have thousands of errors. The log has it whole.
+	maxText = 8 << 10
+	// oldest is a number before that of any event.
+	oldest = -historySize
+)
 
-// history remembers the last events and lets readers wait for the next.
+// history remembers the last events and lets readers wait for the next. Those of this
+// daemon are numbered from 0, those of the daemons before it below.
 type history struct {
 	mu     sync.Mutex
 	events []reconcile.Event
-	next   int           // number of the event that comes next, counted from the start
+	next   int           // number of the event that comes next
 	more   chan struct{} // closed when it has come
 }
 
 func newHistory() *history { return &history{more: make(chan struct{})} }
 
 func (h *history) add(e reconcile.Event) {
+	e.Error, e.Note, e.Message = clip(e.Error), clip(e.Note), clip(e.Message)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.events) == historySize {
@@ -32,6 +43,28 @@ func (h *history) add(e reconcile.Event) {
 	h.next++
 	close(h.more)
 	h.more = make(chan struct{})
+}
+
+func clip(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
+}
+
+// recall puts the events of former daemons before those of this one, as far as there is
+// room.
+func (h *history) recall(events []reconcile.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	events = events[max(0, len(events)+len(h.events)-historySize):]
+	h.events = slices.Concat(events, h.events)
+}
+
+// remembered gives all events, oldest first.
+func (h *history) remembered() []reconcile.Event {
+	events, _, _ := h.from(oldest)
+	return events
 }
 
 // from returns the events that are numbered n or later and still remembered, the
@@ -50,7 +83,7 @@ func (h *history) from(n int) ([]reconcile.Event, int, <-chan struct{}) {
 // those to come until ctx ends. flush is called whenever it has to wait.
 func (h *history) since(ctx context.Context, after time.Time, follow bool, flush func()) iter.Seq[reconcile.Event] {
 	return func(yield func(reconcile.Event) bool) {
-		for n := 0; ; {
+		for n := oldest; ; {
 			events, next, more := h.from(n)
 			n = next
 			for _, e := range events {

@@ -57,8 +57,10 @@ func TestExitStatuses(t *testing.T) {
 		{"status without a daemon, module absent", drifting, "status", unload, 2, []string{"nf_conntrack absent", "pending"}, nil},
 		{"status without a daemon, built in", standing, "status", func(t *testing.T, root string) { kerneltree.BuiltIn(t, root) }, 0, []string{"nf_conntrack built-in"}, nil},
 		{"status, refused", broken, "status", nil, 2, nil, refused},
-		{"events without a daemon", standing, "events", nil, 1, nil, []string{"ctkeeper: no daemon is running: nothing answers on "}},
-		{"events -f without a daemon", standing, "events -f", nil, 1, nil, []string{"ctkeeper: no daemon is running: nothing answers on "}},
+		{"events without a daemon", standing, "events", nil, 0, nil, []string{"ctkeeper: no daemon is running, and none has left a history\n"}},
+		{"events -f without a daemon", standing, "events -f", nil, 1, nil, []string{"ctkeeper: no daemon is running, so there is nothing to follow: nothing answers on "}},
+		{"events of the last daemon", standing, "events", leaveHistory, 0, []string{"max was 5"}, []string{"what the last one left in ", "events.jsonl\nctkeeper: 1 lines of it are no events"}},
+		{"events of the last daemon, since", standing, "events --since 2026-02-02", leaveHistory, 0, nil, []string{"what the last one left in "}},
 		{"config check", drifting, "config check", nil, 0, nil, nil},
 		{"config check, refused", broken, "config check", nil, 78, nil, refused},
 		{"config check of one file", broken, "config check /etc/other.yaml", putOther, 0, nil, nil},
@@ -82,6 +84,10 @@ func TestExitStatuses(t *testing.T) {
 			ctkeeper(t.Context(), append(strings.Fields(test.args), "--root", root)...).wants(t, test.status, test.stdout, test.stderr)
 		})
 	}
+}
+
+func leaveHistory(t *testing.T, root string) {
+	kerneltree.Put(t, root, "var/lib/ctkeeper/events.jsonl", `{"at":"2026-02-01T00:00:00Z","event":"drift","message":"max was 5"}`+"\n{\"at\"")
 }
 
 func putOther(t *testing.T, root string) {

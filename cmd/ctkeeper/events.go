@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,52 +18,68 @@ func (a *app) events() *cobra.Command {
 	var since string
 	cmd := &cobra.Command{
 		Use:   "events",
-		Short: "Show what happened since the daemon started",
-		Long:  "Asks the daemon for its history: drifts, repairs, module loads, reloads of the configuration.",
-		Args:  cobra.NoArgs,
+		Short: "Show what happened: drifts, repairs, pressure on the table",
+		Long: "Asks the daemon for its history: drifts, repairs, module loads, reloads of the configuration, pressure on the table.\n" +
+			"Without a daemon it reads what the last one left, and says so.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			after, err := moment(since, time.Now())
 			if err != nil {
 				return err
 			}
-			socket := daemon.SocketPath(a.root)
-			err = daemon.NewClient(socket).Events(cmd.Context(), after, follow, a.printer().Event)
-			switch {
-			case noDaemon(err):
-				return failure{exitNo, fmt.Errorf("no daemon is running: nothing answers on %s", socket)}
-			case err != nil:
-				return failure{exitNo, err}
-			}
-			return nil
+			return a.showEvents(cmd.Context(), after, follow)
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "wait for more, until interrupted")
-	cmd.Flags().StringVar(&since, "since", "", "only after this `TIME`: 2006-01-02 15:04:05, RFC 3339, or how long ago, as 10m")
+	cmd.Flags().StringVar(&since, "since", "", "only after this `TIME`: "+momentForms)
 	return cmd
+}
+
+func (a *app) showEvents(ctx context.Context, after time.Time, follow bool) error {
+	socket := daemon.SocketPath(a.root)
+	err := daemon.NewClient(socket).Events(ctx, after, follow, a.printer().Event)
+	switch {
+	case err == nil:
+		return nil
+	case !noDaemon(err):
+		return failure{exitNo, err}
+	}
+	if err := a.showHistory(daemon.HistoryPath(a.root), after); err != nil {
+		return failure{exitNo, err}
+	}
+	if follow {
+		return failure{exitNo, fmt.Errorf("no daemon is running, so there is nothing to follow: nothing answers on %s", socket)}
+	}
+	return nil
+}
+
+// showHistory shows what the last daemon left.
+func (a *app) showHistory(path string, after time.Time) error {
+	events, foreign, err := daemon.ReadHistory(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, _ = fmt.Fprintln(a.stderr, "ctkeeper: no daemon is running, and none has left a history")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("no daemon is running, and what the last one left cannot be read: %w", err)
+	}
+	_, _ = fmt.Fprintf(a.stderr, "ctkeeper: no daemon is running; this is what the last one left in %s\n", path)
+	if foreign > 0 {
+		_, _ = fmt.Fprintf(a.stderr, "ctkeeper: %d lines of it are no events\n", foreign)
+	}
+	for _, e := range events {
+		if !e.At.After(after) {
+			continue
+		}
+		if err := a.printer().Event(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // noDaemon reports whether err, of asking the daemon, says that there is none:
 // no socket, or one that a daemon left behind.
 func noDaemon(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
-}
-
-// moment reads a point in time, or how long it is before now.
-func moment(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if ago, err := time.ParseDuration(text); err == nil {
-		return now.Add(-ago.Abs()), nil
-	}
-	for _, layout := range []string{time.DateTime, "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
-			return t, nil
-		}
-	}
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return t, fmt.Errorf("invalid argument %q for --since (a time as 2006-01-02 15:04:05, RFC 3339, or how long ago, as 10m)", text)
-	}
-	return t, nil
 }

@@ -62,6 +62,7 @@ func TestRun(t *testing.T) {
 	if _, err := os.Lstat(daemon.SocketPath(root)); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there (%v)", err)
 	}
+	ctkeeper(t.Context(), "events", "--root", root).wants(t, 0, []string{"max was 1000, wanted 1048576"}, []string{"no daemon is running; this is what the last one left"})
 	if got := kerneltree.Get(t, root, "max"); got != "1048576" {
 		t.Errorf("stopping changed max to %s", got)
 	}
@@ -70,7 +71,9 @@ func TestRun(t *testing.T) {
 func TestEventsFollow(t *testing.T) {
 	root := host(t, drifting)
 	start(t, root)
-	eventually(t, "the daemon answers", func() bool { return ctkeeper(t.Context(), "events", "--root", root).status == 0 })
+	eventually(t, "the daemon answers", func() bool {
+		return strings.Contains(ctkeeper(t.Context(), "status", "--root", root).stdout, "running since")
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	var stdout, stderr bytes.Buffer
 	// The first event that follows ends the following.
@@ -130,6 +133,7 @@ func TestRunStrict(t *testing.T) {
 	}
 	dir := t.TempDir()
 	t.Setenv("RUNTIME_DIRECTORY", filepath.Join(dir, "ctkeeper")) // not the host's
+	t.Setenv("STATE_DIRECTORY", filepath.Join(dir, "ctkeeper"))
 	t.Setenv("NOTIFY_SOCKET", "")
 	file := filepath.Join(dir, "ctkeeper.yaml")
 	if err := os.WriteFile(file, []byte("settings: {max: 12345}\n"), 0o644); err != nil {

@@ -33,7 +33,7 @@ func TestWrongUsage(t *testing.T) {
 		{"persist x", `unknown command "x" for "ctkeeper persist"`},
 		{"import x", `unknown command "x" for "ctkeeper import"`},
 		{"import --write=maybe", `invalid argument "maybe" for "--write" flag`},
-		{"events --since yesterday", `invalid argument "yesterday" for --since`},
+		{"events --since tomorrow", `invalid argument "tomorrow" for --since (2006-01-02 15:04, RFC 3339, today, yesterday, or how long ago, as 10m, 2h30m or 1d)`},
 		{"config", "a command is missing: show or check"},
 		{"config nosuch", `unknown command "nosuch" for "ctkeeper config"`},
 		{"config show extra", `unknown command "extra" for "ctkeeper config show"`},
@@ -95,6 +95,13 @@ func TestMoment(t *testing.T) {
 		"2026-02-28":                "2026-02-28T00:00:00+01:00",
 		"2026-02-28T23:59:58Z":      "2026-02-28T23:59:58Z",
 		"2026-02-28T23:59:58-05:00": "2026-02-28T23:59:58-05:00",
+		"2026-02-28T23:59":          "2026-02-28T23:59:00+01:00",
+		"1d":                        "2026-02-28T12:00:00+01:00",
+		"1d12h":                     "2026-02-28T00:00:00+01:00",
+		"-2d":                       "2026-02-27T12:00:00+01:00",
+		"now":                       "2026-03-01T12:00:00+01:00",
+		"today":                     "2026-03-01T00:00:00+01:00",
+		"yesterday":                 "2026-02-28T00:00:00+01:00",
 		"":                          "0001-01-01T00:00:00Z",
 	}
 	for text, want := range tests {
@@ -103,7 +110,7 @@ func TestMoment(t *testing.T) {
 			t.Errorf("moment(%q) is %s (%v), want %s", text, got.Format(time.RFC3339Nano), err, want)
 		}
 	}
-	for _, text := range []string{"yesterday", "10", "12:00", "2026-13-01"} {
+	for _, text := range []string{"tomorrow", "10", "12:00", "2026-13-01", "d", "1.5d", "99999d", "1d-2h", "--1h", "1dd"} {
 		if got, err := moment(text, now); err == nil {
 			t.Errorf("moment(%q) is %s, want an error", text, got)
 		}
