@@ -1,0 +1,316 @@
+// Asks the daemon every two seconds for what is new, and shows it. Nothing that the
+// daemon says is ever taken as markup: all of it goes through say.
+
+import { badge, byId, cell, count, digits, element, facts, moment, percent, row, say, show, span, sync } from "./parts.js";
+import { drawPlots, watchPlots } from "./hours.js";
+
+const interval = 2000; // ms from an answer to the next question
+const patience = 5000; // ms that an answer may take
+const overlap = 30000; // ms asked for again: events are told when their pass is over
+const keepSeconds = 6 * 3600;
+const keepEvents = 1024;
+const maxRows = 200;
+
+const seen = { at: 0, daemon: "", points: new Map(), events: new Map(), answered: null };
+const view = { status: null, said: null };
+
+// ---- asking ----
+
+async function ask() {
+  const query = seen.at > 0 ? `?since=${encodeURIComponent(new Date(seen.at - overlap).toISOString())}` : "";
+  const answer = await fetch(`v1/page${query}`, { cache: "no-store", signal: AbortSignal.timeout(patience) });
+  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  return answer.json();
+}
+
+async function run() {
+  for (;;) {
+    let answer = null;
+    try {
+      answer = await ask();
+    } catch {
+      away();
+    }
+    if (answer !== null) {
+      take(answer);
+      render();
+    }
+    await new Promise((wake) => setTimeout(wake, interval));
+  }
+}
+
+// take adds an answer to what was seen. A daemon that started anew, or whose clock went
+// back, is asked for everything the next time; what was seen already is known by its key.
+function take(answer) {
+  const at = Date.parse(answer.at);
+  const daemon = `${answer.status.daemon.pid} ${answer.status.daemon.since}`;
+  const anew = seen.at > 0 && (daemon !== seen.daemon || at < seen.at - 1000);
+  for (const point of answer.points) seen.points.set(point.at, point);
+  for (const event of answer.events) seen.events.set(keyOf(event), event);
+  seen.at = anew ? 0 : at;
+  seen.daemon = daemon;
+  seen.answered = new Date();
+  prune(at / 1000);
+  view.status = answer.status;
+  view.now = at / 1000;
+}
+
+function prune(now) {
+  for (const at of seen.points.keys()) {
+    if (at < now - keepSeconds || at > now + 2) seen.points.delete(at);
+  }
+  seen.points = new Map([...seen.points].sort((a, b) => a[0] - b[0]));
+  const newest = [...seen.events].sort((a, b) => timeOf(b[1]) - timeOf(a[1]));
+  seen.events = new Map(newest.slice(0, keepEvents));
+}
+
+const timeOf = (event) => Date.parse(event.at);
+
+// A restart may write the same time in another zone.
+const keyOf = (e) => [timeOf(e), /\.\d+/.exec(e.at)?.[0], e.event, e.setting, e.message].join("\n");
+
+// ---- showing ----
+
+function away() {
+  document.body.className = seen.answered === null ? "waiting" : "away";
+  const said = seen.answered === null ? "ctkeeper does not answer" : `No answer since ${seen.answered.toLocaleTimeString(undefined, { hourCycle: "h23" })}; what is below is old`;
+  stateLine("bad", said);
+}
+
+function render() {
+  const { status } = view;
+  document.body.className = "";
+  say(byId("host"), location.host);
+  const answered = byId("answered");
+  moment(answered, seen.answered.toISOString());
+  stateLine(...stateOf(status));
+  renderRefusal(status.daemon.config);
+  renderSettings(status.settings ?? []);
+  renderFill("connections", status.table.entries, status.table.max, status.table);
+  renderFill("expectations", status.table.expectations, status.table.expect_max, status.table);
+  renderTableFacts(status.table);
+  renderCounters(status.table);
+  renderHistory();
+  renderDaemon(status);
+  drawPlots([...seen.points.values()], view.now);
+}
+
+const colours = {
+  "in-sync": "good", drifted: "bad", pending: "warn", contested: "bad", unsupported: "dim", forbidden: "bad", failed: "bad",
+  reload: "warn", unknown: "dim",
+};
+
+// stateOf says in one sentence how everything stands, and with which colour.
+function stateOf({ settings, daemon, module, table }) {
+  const states = new Map();
+  for (const s of settings ?? []) states.set(s.state, (states.get(s.state) ?? 0) + 1);
+  const all = settings?.length ?? 0;
+  const inForce = states.get("in-sync") ?? 0;
+  const parts = [];
+  if (module.state === "absent" && inForce === 0 && all > 0) parts.push(`Waiting for ${module.name}`);
+  else if (all === 0) parts.push("No setting is asked for");
+  else parts.push(inForce === all ? `All ${all} settings are in force` : `${inForce} of ${all} settings are in force`);
+  const found = [...states.keys()].map((state) => colours[state] ?? "bad");
+  for (const [state, n] of states) {
+    if (state !== "in-sync") parts.push(`${n} ${state}`);
+  }
+  if (daemon.mode === "observe") parts.push("mode observe: nothing is repaired");
+  if (!daemon.config.ok) {
+    found.push("warn");
+    parts.push("the newest configuration was refused");
+  }
+  for (const [name, level] of Object.entries(table.levels ?? {})) {
+    if (level === "calm") continue;
+    found.push(level === "high" ? "warn" : "bad");
+    parts.push(`${name} ${level}`);
+  }
+  for (const [name, dropping] of Object.entries(table.dropping ?? {})) {
+    if (!dropping) continue;
+    found.push("bad");
+    parts.push(name === "connections" ? "packets are being dropped" : "expectations are being refused");
+  }
+  return [["bad", "warn"].find((c) => found.includes(c)) ?? "good", parts.join(", ")];
+}
+
+function stateLine(colour, sentence) {
+  const said = `${colour} ${sentence}`;
+  if (view.said === said) return;
+  view.said = said;
+  const line = byId("state");
+  line.className = `state ${colour}`;
+  say(line, `${sentence}.`);
+  document.title = `${sentence} – ctkeeper`;
+  byId("icon").href = dot(getComputedStyle(line).getPropertyValue("--colour"));
+}
+
+// dot is the icon of the tab.
+function dot(colour) {
+  const canvas = element("canvas");
+  canvas.width = canvas.height = 32;
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = colour;
+  pen.arc(16, 16, 13, 0, 2 * Math.PI);
+  pen.fill();
+  return canvas.toDataURL();
+}
+
+function renderRefusal(config) {
+  show(byId("refused"), !config.ok);
+  const text = config.error.slice(0, 20000);
+  if (byId("refusal").textContent !== text) byId("refusal").textContent = text; // whole: it is what has to be mended
+}
+
+const settingColumns = [
+  { label: "Setting", className: "name" }, { label: "State" }, { label: "Live", className: "number" },
+  { label: "Wanted", className: "number" }, { label: "Drifts", className: "number" }, { label: "Last drift" },
+  { label: "From", className: "path" },
+];
+const policies = { at_least: "at least ", at_most: "at most " };
+
+function renderSettings(settings) {
+  show(byId("settings"), settings.length > 0);
+  show(byId("no-settings"), settings.length === 0);
+  sync(byId("settings").tBodies[0], settings, (s) => s.name, () => row(settingColumns), (tr, s) => {
+    say(cell(tr, 0), s.name);
+    withNote(cell(tr, 1), (node) => badge(node, colours[s.state] ?? "bad", s.state), s.error);
+    say(cell(tr, 2), s.now === "" ? "–" : s.now);
+    say(cell(tr, 3), (policies[s.policy] ?? "") + s.want);
+    say(cell(tr, 4), count(s.drifts));
+    const drift = s.last_drift;
+    const note = drift ? [`found ${drift.found}`, drift.cause, drift.repaired_in ? `repaired in ${drift.repaired_in}` : "not repaired"].join(", ") : "";
+    withNote(cell(tr, 5), (node) => (drift ? moment(node, drift.at) : say(node, "–")), note);
+    say(cell(tr, 6), s.origin);
+  });
+}
+
+// withNote fills a cell with a value and a note below it.
+function withNote(node, fill, note) {
+  if (node.children.length === 0 || !node.lastElementChild.classList.contains("note")) node.replaceChildren(element("span"), element("span", "note"));
+  fill(node.firstElementChild);
+  say(node.lastElementChild, note);
+}
+
+// renderFill shows how full a table is.
+function renderFill(name, used, limit, table) {
+  const box = byId(name);
+  if (box.children.length === 0) {
+    const bar = element("div", "bar");
+    bar.setAttribute("role", "meter");
+    bar.setAttribute("aria-labelledby", `${name}-title`);
+    bar.setAttribute("aria-valuemin", "0");
+    bar.setAttribute("aria-valuemax", "100");
+    bar.append(element("div"));
+    box.append(element("p", "sum"), bar, element("p", "note"));
+  }
+  const [sum, bar, note] = box.children;
+  const part = limit > 0 && typeof used === "number" ? (100 * used) / limit : 0;
+  const text = limit === 0 ? `${count(used)}, no limit` : `${count(used)} of ${count(limit)}`;
+  const share = percent(used, limit);
+  if (sum.children.length === 0) sum.append(element("strong"), element("span"));
+  say(sum.firstElementChild, share === "" ? text : share);
+  say(sum.lastElementChild, share === "" ? "" : text);
+  const level = table.levels?.[name] ?? (part >= 95 ? "critical" : part >= 80 ? "high" : "calm");
+  bar.className = `bar ${{ calm: "good", high: "warn" }[level] ?? "bad"}`;
+  bar.firstElementChild.style.width = `${Math.min(100, part)}%`; // through the CSSOM, which the policy allows
+  bar.setAttribute("aria-valuenow", Math.round(Math.min(100, part)));
+  bar.setAttribute("aria-valuetext", `${share} ${text}`);
+  const full = table.full_in_seconds?.[name];
+  const notes = [level === "calm" ? "" : level];
+  if (table.dropping?.[name]) notes.push(name === "connections" ? "packets are being dropped" : "new ones are being refused");
+  if (full !== undefined) notes.push(`full in about ${span(full)} at this rate`);
+  say(note, notes.filter((n) => n !== "").join(", "));
+}
+
+function renderTableFacts(table) {
+  const rate = table.rates?.entries;
+  facts(byId("connection-facts"), [
+    ["Buckets", count(table.buckets)],
+    ["Connections a bucket", typeof table.load_factor === "number" ? digits(table.load_factor) : ""],
+    ["Change", typeof rate === "number" ? `${rate > 0 ? "+" : ""}${digits(rate)} a second` : ""],
+  ]);
+  const helpers = Object.entries(table.expectations_by_helper ?? {}).sort((a, b) => b[1] - a[1]);
+  facts(byId("expectation-facts"), helpers.slice(0, 20).map(([helper, n]) => [helper === "" ? "(no helper)" : helper, count(n)]));
+}
+
+const meanings = {
+  drop: "packets dropped: the table was full, memory was short, or a helper asked for it",
+  early_drop: "connections thrown out to make room for new ones",
+  insert_failed: "connections not inserted: another packet's was there first",
+  clash_resolve: "of such, put right without a loss",
+  chaintoolong: "connections refused: the chain of their bucket was too long",
+  search_restart: "lookups begun again because the table moved meanwhile",
+  invalid: "packets that fit no connection",
+  expect_new: "packets that began an expected connection",
+  expect_create: "expectations made",
+  expect_delete: "expectations taken away",
+};
+const counterColumns = [
+  { label: "Counter", className: "name" }, { label: "Count", className: "number" },
+  { label: "A second", className: "number" }, { label: "What it counts", className: "quiet" },
+];
+
+function renderCounters({ counters, rates }) {
+  const order = Object.keys(meanings);
+  const place = (name) => (order.includes(name) ? order.indexOf(name) : order.length);
+  const known = Object.entries(counters ?? {});
+  const list = known.filter(([name, n]) => n > 0 && name !== "entries").sort((a, b) => place(a[0]) - place(b[0]) || (a[0] < b[0] ? -1 : 1));
+  show(byId("counters"), list.length > 0);
+  show(byId("no-counters"), list.length === 0);
+  say(byId("no-counters"), known.length > 0 ? "Every counter is zero." : "The counters cannot be read.");
+  sync(byId("counters").tBodies[0], list, ([name]) => name, () => row(counterColumns), (tr, [name, n]) => {
+    say(cell(tr, 0), name);
+    say(cell(tr, 1), count(n));
+    say(cell(tr, 2), typeof rates?.[name] === "number" ? digits(rates[name]) : "–");
+    say(cell(tr, 3), meanings[name] ?? "");
+  });
+}
+
+const eventColumns = [{ label: "Time", className: "time" }, { label: "Event" }, { label: "Setting", className: "name" }, { label: "What happened" }];
+const results = { repaired: "good", observed: "warn", failed: "bad" };
+const kinds = { contested: "bad", failed: "bad", forbidden: "bad", "config-refused": "warn", "table-pressure": "warn", settled: "good" };
+const settingsOf = (event) => (event.setting ? event.setting.split(",") : []);
+
+function renderHistory() {
+  const filter = byId("filter");
+  const names = new Set((view.status.settings ?? []).map((s) => s.name));
+  for (const event of seen.events.values()) settingsOf(event).forEach((name) => names.add(name));
+  if (filter.value !== "") names.add(filter.value); // what is chosen stays
+  const option = (name) => {
+    const node = element("option", "", name === "" ? "all" : name);
+    node.value = name;
+    return node;
+  };
+  if (filter.firstElementChild.itemKey === undefined) filter.firstElementChild.itemKey = "";
+  sync(filter, ["", ...[...names].sort()], (name) => name, option, () => {});
+
+  const events = [...seen.events].filter(([, e]) => filter.value === "" || settingsOf(e).includes(filter.value)).slice(0, maxRows);
+  show(byId("history"), events.length > 0);
+  show(byId("no-history"), events.length === 0);
+  sync(byId("history").tBodies[0], events, ([key]) => key, () => row(eventColumns), (tr, [, e]) => {
+    moment(cell(tr, 0), e.at);
+    badge(cell(tr, 1), results[e.result] ?? kinds[e.event] ?? "dim", e.result && e.event === "drift" ? `${e.event}, ${e.result}` : e.event);
+    say(cell(tr, 2), settingsOf(e).join(", "));
+    say(cell(tr, 3), e.message);
+  });
+}
+
+function renderDaemon({ daemon, module }) {
+  const parameters = (module.parameters ?? []).map((p) => {
+    const now = p.now === "" ? "" : `, now ${p.now}`;
+    return [`Parameter ${p.name}`, `wanted ${p.want}${now}: ${p.state}${p.error ? `, ${p.error}` : ""} (${p.origin})`];
+  });
+  facts(byId("daemon"), [
+    ["Module", `${module.name} ${module.state}`],
+    ["Loads seen", count(module.loads)],
+    ...parameters,
+    ["Mode", daemon.mode],
+    ["Version", daemon.version ?? ""],
+    ["Process", daemon.pid ? String(daemon.pid) : ""],
+    ["Running since", daemon.since ? (node) => moment(node, daemon.since) : ""],
+    ["Configuration", (daemon.config.files ?? []).join(", ") || "embedded default"],
+  ]);
+}
+
+byId("filter").addEventListener("change", () => view.status && renderHistory());
+watchPlots();
+run();
