@@ -54,7 +54,7 @@ fuzz: ## every fuzz test for FUZZTIME
 	done
 
 generate: ## files that come from the code
-	$(GO) test ./config -run TestReferenceIsCurrent -update
+	$(GO) test ./config ./metrics -run TestReferenceIsCurrent -update
 
 install: build ## into DESTDIR, below PREFIX
 	install -D -m 0755 bin/ctkeeper $(DESTDIR)$(PREFIX)/bin/ctkeeper

@@ -1,0 +1,200 @@
+package metrics
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"runtime"
+	"slices"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/table"
+)
+
+const (
+	// maxHelpers and maxEvents bound the series whose names are the kernel's.
+	maxHelpers = 32
+	maxEvents  = 64
+
+	noHelper = "none"
+	// columnEntries of the statistics is no counter.
+	columnEntries = "entries"
+)
+
+// scrape is the collector of all that is read at a scrape. It is a type of its own so
+// that Metrics does not show Prometheus's methods.
+type scrape struct {
+	metrics *Metrics
+	version string
+	descs   map[string]*prometheus.Desc
+}
+
+func newScrape(m *Metrics, version string) *scrape {
+	descs := map[string]*prometheus.Desc{}
+	for _, f := range families() {
+		switch f.name {
+		case driftTotal, repairsTotal, repairDuration, passDuration, eventsTotal, eventOverflowsTotal, kernelMessagesTotal:
+		default:
+			descs[f.name] = f.desc()
+		}
+	}
+	return &scrape{m, clean(version), descs}
+}
+
+// Describe implements prometheus.Collector.
+func (s *scrape) Describe(out chan<- *prometheus.Desc) {
+	for _, desc := range s.descs {
+		out <- desc
+	}
+	s.metrics.drifts.Describe(out)
+	s.metrics.repairs.Describe(out)
+	s.metrics.messages.Describe(out)
+}
+
+// Collect implements prometheus.Collector.
+func (s *scrape) Collect(out chan<- prometheus.Metric) {
+	now := s.metrics.now()
+	s.gauge(out, buildInfo, 1, s.version, clean(runtime.Version()))
+	s.settings(out, now.Settings)
+	s.gauge(out, moduleLoaded, truth(now.Loaded))
+	s.count(out, moduleLoadsTotal, float64(now.Loads))
+	s.gauge(out, configSuccessful, truth(now.ConfigOK))
+	if !now.ConfigAt.IsZero() {
+		s.gauge(out, configSuccessTime, float64(now.ConfigAt.UnixMilli())/1000)
+	}
+	s.table(out, now.Table)
+	for helper, n := range boundHelpers(now.ByHelper) {
+		s.gauge(out, expectationsByHelper, float64(n), helper)
+	}
+	for _, name := range []string{table.Connections, table.Expectations} {
+		if n, known := rank(now.Levels[name]); known {
+			s.gauge(out, tablePressure, n, name)
+		}
+	}
+	if now.KernelLog {
+		s.metrics.logIsRead()
+	}
+	s.metrics.messages.Collect(out)
+}
+
+func (s *scrape) gauge(out chan<- prometheus.Metric, name string, value float64, labels ...string) {
+	out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.GaugeValue, value, labels...)
+}
+
+func (s *scrape) count(out chan<- prometheus.Metric, name string, value float64, labels ...string) {
+	out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.CounterValue, value, labels...)
+}
+
+// settings gives how each setting stands, and the counters of those in force.
+func (s *scrape) settings(out chan<- prometheus.Metric, settings []reconcile.Setting) {
+	inForce := make(map[string]bool, len(settings))
+	contested := 0
+	for _, setting := range settings {
+		name := clean(setting.Name)
+		if setting.State == reconcile.Contested {
+			contested++
+		}
+		if inForce[name] {
+			continue
+		}
+		inForce[name] = true
+		if n, ok := number(setting.Want); ok {
+			s.gauge(out, settingDesired, n, name)
+			if n, ok := number(setting.Now); ok {
+				s.gauge(out, settingActual, n, name)
+			}
+		}
+		if setting.State != reconcile.Pending && setting.State != reconcile.Unsupported {
+			s.gauge(out, settingInSync, truth(setting.State == reconcile.InSync), name)
+		}
+	}
+	s.gauge(out, contestedSettings, float64(contested))
+	s.metrics.keep(inForce)
+	s.metrics.drifts.Collect(out)
+	s.metrics.repairs.Collect(out)
+}
+
+// table gives the table's figures, those that could be read.
+func (s *scrape) table(out chan<- prometheus.Metric, sample table.Sample) {
+	for _, figure := range []struct {
+		name string
+		n    *int64
+	}{
+		{conntrackEntries, sample.Entries}, {conntrackBuckets, sample.Buckets}, {expectations, sample.Expectations},
+	} {
+		if figure.n != nil {
+			s.gauge(out, figure.name, float64(*figure.n))
+		}
+	}
+	if sample.Max != nil {
+		s.gauge(out, conntrackLimit, limit(*sample.Max, true))
+	}
+	if sample.ExpectMax != nil {
+		s.gauge(out, expectationsLimit, limit(*sample.ExpectMax, false))
+	}
+	events := map[string]uint64{}
+	for name, n := range sample.Counters {
+		if name != columnEntries {
+			events[clean(name)] += n
+		}
+	}
+	names := slices.Sorted(maps.Keys(events))
+	for _, name := range names[:min(len(names), maxEvents)] {
+		s.count(out, conntrackStatTotal, float64(events[name]), name)
+	}
+}
+
+// limit is a limit as a ratio needs it: __nf_conntrack_alloc takes 0 for none, and
+// kernels of 5.10 show what they take for a number beyond all others as -1.
+func limit(n int64, zeroIsNone bool) float64 {
+	if n < 0 || n == 0 && zeroIsNone {
+		return math.Inf(1)
+	}
+	return float64(n)
+}
+
+// boundHelpers gives the helpers with the most expectations, and the rest as other.
+func boundHelpers(byHelper map[string]int64) map[string]int64 {
+	names := slices.SortedFunc(maps.Keys(byHelper), func(a, b string) int {
+		return cmp.Or(cmp.Compare(byHelper[b], byHelper[a]), cmp.Compare(a, b))
+	})
+	bound := map[string]int64{}
+	for i, name := range names {
+		label := clean(name)
+		switch {
+		case i >= maxHelpers:
+			label = other
+		case name == "":
+			label = noHelper
+		}
+		bound[label] += byHelper[name]
+	}
+	return bound
+}
+
+func rank(level table.Level) (float64, bool) {
+	switch level {
+	case table.Calm:
+		return 0, true
+	case table.High:
+		return 1, true
+	case table.Critical:
+		return 2, true
+	}
+	return 0, false
+}
+
+func number(text string) (float64, bool) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	return float64(n), err == nil
+}
+
+func truth(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}

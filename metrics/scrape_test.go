@@ -1,0 +1,199 @@
+package metrics
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/table"
+)
+
+func TestGauges(t *testing.T) {
+	many := map[string]int64{"ftp": 100, "other": 7, "none": 9, "": 5, "sip\xff": 60}
+	for i := range 40 {
+		many[fmt.Sprintf("h%02d", i)] = 50
+	}
+	columns := map[string]uint64{"a\xfe": 1, "a\xff": 2}
+	for i := range 100 {
+		columns[fmt.Sprintf("c%03d", i)] = 3
+	}
+	tests := []struct {
+		name   string
+		now    Now
+		series []string
+		count  int
+		want   []string
+	}{
+		{"no limit", Now{Table: table.Sample{Figures: table.Figures{Max: ptr(0), ExpectMax: ptr(-1)}}}, []string{conntrackLimit, expectationsLimit}, 2,
+			[]string{`ctkeeper_conntrack_limit +Inf`, `ctkeeper_expectations_limit +Inf`}},
+		{"no limit of 5.10, and a limit of none", Now{Table: table.Sample{Figures: table.Figures{Max: ptr(-1), ExpectMax: ptr(0)}}}, []string{conntrackLimit, expectationsLimit}, 2,
+			[]string{`ctkeeper_conntrack_limit +Inf`, `ctkeeper_expectations_limit 0`}},
+		{"helpers are bounded, the largest shown", Now{ByHelper: many}, []string{expectationsByHelper}, 33, []string{
+			`ctkeeper_expectations_by_helper{helper="ftp"} 100`, `ctkeeper_expectations_by_helper{helper="other"} 521`, "ctkeeper_expectations_by_helper{helper=\"sip\uFFFD\"} 60",
+		}},
+		{"helpers by the names of ours", Now{ByHelper: map[string]int64{"": 5, "none": 9}}, []string{expectationsByHelper}, 1,
+			[]string{`ctkeeper_expectations_by_helper{helper="none"} 14`}},
+		{"columns are bounded", Now{Table: table.Sample{Counters: columns}}, []string{conntrackStatTotal}, 64,
+			[]string{"ctkeeper_conntrack_stat_total{event=\"a\uFFFD\"} 3"}},
+		{"levels", Now{Levels: map[string]table.Level{table.Connections: table.Critical, table.Expectations: "odd", "odd": table.High}}, []string{tablePressure}, 1,
+			[]string{`ctkeeper_table_pressure{table="connections"} 2`}},
+		{"one name twice", Now{Settings: []reconcile.Setting{
+			setting("a\xff", "1", sysfs.Exactly, "2", reconcile.Drifted), setting("a\xfe", "3", sysfs.Exactly, "3", reconcile.InSync),
+		}}, []string{settingActual}, 1, []string{"ctkeeper_setting_actual{setting=\"a\uFFFD\"} 2"}},
+		{"a kernel log that is not read", Now{}, []string{kernelMessagesTotal}, 0, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := series(exposition(t, New("1", func() Now { return test.now })), test.series...)
+			if len(got) != test.count {
+				t.Errorf("%d series, want %d", len(got), test.count)
+			}
+			for _, line := range test.want {
+				if !slices.Contains(got, line) {
+					t.Errorf("no %s in\n%s", line, strings.Join(got, "\n"))
+				}
+			}
+		})
+	}
+}
+
+// Sources and kinds come from elsewhere in the daemon, and are bounded here.
+func TestSourcesAreBounded(t *testing.T) {
+	m := New("1", busy)
+	for i := range 1000 {
+		m.Passed(fmt.Sprintf("p%d+write\xff", i), time.Millisecond)
+		m.Overflowed(fmt.Sprintf("o%d", i))
+		m.KernelMessage(fmt.Sprintf("k%d", i))
+	}
+	text := exposition(t, m)
+	for _, name := range []string{eventsTotal, eventOverflowsTotal, kernelMessagesTotal} {
+		if n := len(series(text, name)); n > maxValues+3 {
+			t.Errorf("%d series of %s", n, name)
+		}
+		if len(nonzero(series(text, name))) == 0 {
+			t.Errorf("nothing counted in %s", name)
+		}
+	}
+}
+
+func TestHandler(t *testing.T) {
+	tests := []struct{ name, header, value, contentType, encoding, contains, ends string }{
+		{"text", "Accept", "text/plain", "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", "", "\nctkeeper_conntrack_entries 60000\n", "\n"},
+		{"OpenMetrics", "Accept", "application/openmetrics-text; version=1.0.0", "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores", "", "\nctkeeper_conntrack_entries 60000.0\n", "# EOF\n"},
+		{"packed", "Accept-Encoding", "gzip", "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", "gzip", "\nprocess_resident_memory_bytes ", "\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			request := httptest.NewRequest("GET", "/metrics", nil)
+			request.Header.Set(test.header, test.value)
+			answer := httptest.NewRecorder()
+			filled().Handler().ServeHTTP(answer, request)
+			if diff := cmp.Diff([]any{200, test.contentType, test.encoding}, []any{answer.Code, answer.Header().Get("Content-Type"), answer.Header().Get("Content-Encoding")}); diff != "" {
+				t.Errorf("header (-want +got):\n%s", diff)
+			}
+			var body io.Reader = answer.Body
+			if test.encoding != "" {
+				var err error
+				if body, err = gzip.NewReader(answer.Body); err != nil {
+					t.Fatal(err)
+				}
+			}
+			text, err := io.ReadAll(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Contains(text, []byte(test.contains)) || !bytes.HasSuffix(text, []byte(test.ends)) {
+				t.Errorf("neither %q in it nor %q at its end:\n%s", test.contains, test.ends, text)
+			}
+		})
+	}
+}
+
+func TestWriteTextfile(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "ctkeeper.prom"), []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := filled().WriteTextfile(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 || entries[0].Name() != "ctkeeper.prom" {
+		t.Errorf("left in the directory: %v", entries)
+	}
+	if info, err := entries[0].Info(); err != nil || info.Mode() != 0o644 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "ctkeeper.prom"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, foreign := range []string{"\nprocess_", "\ngo_"} {
+		if bytes.Contains(text, []byte(foreign)) {
+			t.Errorf("%q in the textfile, which is node_exporter's own", foreign)
+		}
+	}
+}
+
+func TestWriteTextfileErrors(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "taken/ctkeeper.prom"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"missing": "cannot write " + dir + "/missing/ctkeeper.prom: no such file or directory",
+		"taken":   "cannot write " + dir + "/taken/ctkeeper.prom: file exists",
+	} {
+		err := filled().WriteTextfile(filepath.Join(dir, name))
+		if err == nil {
+			t.Fatalf("%s: no error", name)
+		}
+		if diff := cmp.Diff(want, err.Error()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "taken/ctkeeper.prom?*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// BenchmarkScrape is a scrape of 50 settings. Its time does not grow with what the
+// table holds: figures are figures, and helpers are bounded.
+func BenchmarkScrape(b *testing.B) {
+	for _, size := range []int64{0, 10_000, 1_000_000} {
+		b.Run(fmt.Sprintf("entries=%d", size), func(b *testing.B) {
+			now := busy()
+			now.Settings = nil
+			for i := range 50 {
+				now.Settings = append(now.Settings, setting(fmt.Sprintf("setting_%02d", i), "600", sysfs.Exactly, "600", reconcile.InSync))
+			}
+			now.Table.Entries, now.Table.Expectations = &size, &size
+			now.ByHelper = map[string]int64{"sip": size, "ftp": size}
+			handler := New("1", func() Now { return now }).Handler()
+			request := httptest.NewRequest("GET", "/metrics", nil)
+			request.Header.Set("Accept-Encoding", "gzip")
+			for b.Loop() {
+				answer := httptest.NewRecorder()
+				handler.ServeHTTP(answer, request)
+				b.ReportMetric(float64(answer.Body.Len()), "bytes")
+			}
+		})
+	}
+}
