@@ -1,0 +1,432 @@
+package table
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// step is one sample of a script: what is -1 cannot be read.
+type step struct {
+	after                 time.Duration // since the step before; 5 s when 0
+	entries, limit        int64
+	drop, early           uint64 // as the counters stand
+	expectations, expects int64
+	noCounters            bool
+}
+
+func script(t *testing.T, m *Monitor, steps []step) []string {
+	t.Helper()
+	var said []string
+	at := time.Unix(1_700_000_000, 0)
+	for i, s := range steps {
+		if s.after == 0 {
+			s.after = 5 * time.Second
+		}
+		at = at.Add(s.after)
+		for _, p := range m.Add(s.sample(at)) {
+			dropping := ""
+			if p.Dropping {
+				dropping = " dropping"
+			}
+			if !p.At.Equal(at) || p.FullIn > 0 != strings.Contains(p.Message, "full in about") {
+				t.Errorf("pressure %+v at step %d", p, i)
+			}
+			said = append(said, fmt.Sprintf("%d %s%s: %s", i, p.Level, dropping, p.Message))
+		}
+	}
+	return said
+}
+
+func (s step) sample(at time.Time) Sample {
+	figure := func(n int64) *int64 {
+		if n == -1 {
+			return nil
+		}
+		return &n
+	}
+	sample := Sample{At: at, Figures: Figures{
+		Entries: figure(s.entries), Max: figure(s.limit), Expectations: figure(s.expectations), ExpectMax: figure(s.expects),
+	}}
+	if !s.noCounters {
+		sample.Counters = map[string]uint64{"entries": uint64(max(0, s.entries)), "drop": s.drop, "early_drop": s.early, "insert_failed": s.drop}
+	}
+	return sample
+}
+
+// of is a connection table with room for a thousand, and no expectation.
+func of(entries int64, drop, early uint64) step {
+	return step{entries: entries, limit: 1000, drop: drop, early: early, expects: 100}
+}
+
+func expecting(n int64) step { return step{limit: 1000, expectations: n, expects: 1000} }
+
+func gone() step {
+	return step{entries: -1, limit: -1, expectations: -1, expects: -1, noCounters: true}
+}
+
+func TestMonitor(t *testing.T) {
+	tests := []struct {
+		name  string
+		steps []step
+		want  []string
+	}{
+		{"calm", []step{of(0, 0, 0), of(799, 0, 0), of(0, 0, 0)}, nil},
+		{
+			"each level once, left 5 points below", []step{
+				of(790, 0, 0), of(800, 0, 0), of(790, 0, 0), of(810, 0, 0), of(751, 0, 0), of(950, 0, 0), of(940, 0, 0), of(960, 0, 0),
+				of(901, 0, 0), of(900, 0, 0), of(950, 0, 0), of(750, 0, 0), of(790, 0, 0),
+			},
+			[]string{
+				"1 high: the connection table is 80 % full: 800 of 1000 entries",
+				"5 critical: the connection table is 95 % full: 950 of 1000 entries",
+				"9 high: the connection table is down to 90 % full: 900 of 1000 entries",
+				"10 critical: the connection table is 95 % full: 950 of 1000 entries",
+				"11 calm: the connection table has room again: 750 of 1000 entries",
+			},
+		},
+		{
+			"high from the beginning", []step{of(833, 7, 7)},
+			[]string{"0 high: the connection table is 83 % full: 833 of 1000 entries"},
+		},
+		{
+			"full, with drops, and over", []step{
+				of(500, 0, 0), of(1000, 0, 0), of(1000, 120, 0), of(1000, 5000, 0), of(1000, 5000, 1), of(312, 5120, 1),
+				{after: 29 * time.Second, entries: 312, limit: 1000, drop: 5120, early: 1, expects: 100},
+				{after: time.Second, entries: 312, limit: 1000, drop: 5120, early: 1, expects: 100}, of(312, 5120, 1),
+			},
+			[]string{
+				"1 critical: the connection table is full: 1000 of 1000 entries",
+				"2 critical dropping: the kernel is dropping new connections: 120 packets in the last 5 s, the connection table is full: 1000 of 1000 entries",
+				"7 calm: the connection table has room again: 312 of 1000 entries; meanwhile 5120 packets of new connections dropped, 1 connection evicted",
+			},
+		},
+		{
+			"eviction, then drops, then neither", []step{
+				of(1000, 0, 0), of(999, 0, 12), of(999, 0, 14), of(999, 1, 14), of(999, 1, 14),
+				{after: time.Minute, entries: 980, limit: 1000, drop: 1, early: 14, expects: 100}, of(500, 1, 14), of(1000, 1, 14), of(10, 1, 14),
+			},
+			[]string{
+				"0 critical: the connection table is full: 1000 of 1000 entries",
+				"1 critical dropping: the kernel is evicting connections to make room for new ones: 12 in the last 5 s, the connection table is 99 % full: 999 of 1000 entries",
+				"3 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the connection table is 99 % full: 999 of 1000 entries",
+				"5 critical: the kernel has dropped nothing for 30 s, and the connection table is 98 % full: 980 of 1000 entries; meanwhile 1 packet of new connections dropped, 14 connections evicted",
+				"6 calm: the connection table has room again: 500 of 1000 entries; meanwhile 1 packet of new connections dropped, 14 connections evicted",
+				"7 critical: the connection table is full: 1000 of 1000 entries",
+				"8 calm: the connection table has room again: 10 of 1000 entries",
+			},
+		},
+		{
+			"everything at once", []step{of(0, 0, 0), of(1000, 9, 0)},
+			[]string{"1 critical dropping: the kernel is dropping new connections: 9 packets in the last 5 s, the connection table is full: 1000 of 1000 entries"},
+		},
+		{
+			"levels pass while it drops: only the worse is told", []step{
+				of(810, 0, 0), of(810, 5, 0), of(960, 6, 0), of(810, 7, 0), of(960, 8, 0), of(960, 8, 0),
+				{after: 30 * time.Second, entries: 810, limit: 1000, drop: 8, expects: 100},
+			},
+			[]string{
+				"0 high: the connection table is 81 % full: 810 of 1000 entries",
+				"1 high dropping: the kernel is dropping new connections: 5 packets in the last 5 s, the connection table is 81 % full: 810 of 1000 entries",
+				"2 critical dropping: the connection table is 96 % full: 960 of 1000 entries",
+				"6 high: the kernel has dropped nothing for 30 s, and the connection table is 81 % full: 810 of 1000 entries; meanwhile 8 packets of new connections dropped",
+			},
+		},
+		{"lost races of a table with room", []step{of(100, 0, 0), of(100, 50, 0), of(799, 90, 0)}, nil},
+		{
+			"drops between two looks of a table that was near full", []step{of(801, 0, 0), of(300, 90, 0)},
+			[]string{
+				"0 high: the connection table is 80 % full: 801 of 1000 entries",
+				"1 calm dropping: the kernel is dropping new connections: 90 packets in the last 5 s, the connection table is 30 % full: 300 of 1000 entries",
+			},
+		},
+		{
+			"the counters start anew", []step{of(990, 500, 500), of(990, 3, 3), of(990, 4, 3)},
+			[]string{
+				"0 critical: the connection table is 99 % full: 990 of 1000 entries",
+				"2 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the connection table is 99 % full: 990 of 1000 entries",
+			},
+		},
+		{
+			"the module goes and comes", []step{of(990, 5, 5), gone(), gone(), of(990, 9, 9)},
+			[]string{
+				"0 critical: the connection table is 99 % full: 990 of 1000 entries",
+				"1 calm: the connection table is gone with nf_conntrack, and its pressure is over",
+				"3 critical: the connection table is 99 % full: 990 of 1000 entries",
+			},
+		},
+		{"the module is absent", []step{gone(), gone(), of(0, 9, 9), gone()}, nil},
+		{
+			"counters missed once", []step{of(990, 5, 5), {entries: 990, limit: 1000, noCounters: true}, of(990, 6, 5)},
+			[]string{
+				"0 critical: the connection table is 99 % full: 990 of 1000 entries",
+				"2 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the connection table is 99 % full: 990 of 1000 entries",
+			},
+		},
+		{
+			"the limit is raised, lowered, and taken away", []step{
+				of(833, 0, 0), {entries: 833, limit: 4000}, {entries: 833, limit: 500}, {entries: 833, limit: 0}, {entries: 833, limit: -1},
+			},
+			[]string{
+				"0 high: the connection table is 83 % full: 833 of 1000 entries",
+				"1 calm: the connection table has room again: 833 of 4000 entries",
+				"2 critical: the connection table is full: 833 of 500 entries",
+				"3 calm: the connection table has room again: 833 entries, and no limit",
+			},
+		},
+		{
+			"expectations", []step{
+				expecting(0), expecting(850), expecting(1000), expecting(999), expecting(1000), expecting(960),
+				{after: 30 * time.Second, limit: 1000, expectations: 960, expects: 1000}, expecting(1000), expecting(0),
+				{after: 30 * time.Second, limit: 1000, expectations: 0, expects: 1000},
+			},
+			[]string{
+				"1 high: the expectation table is 85 % full: 850 of 1000 entries",
+				"2 critical dropping: the expectation table is full: 1000 of 1000 entries; the kernel refuses what helpers expect, and their calls and transfers fail",
+				"6 critical: the expectation table has not been full for 30 s: 960 of 1000 entries",
+				"7 critical dropping: the expectation table is full: 1000 of 1000 entries; the kernel refuses what helpers expect, and their calls and transfers fail",
+				"9 calm: the expectation table has room again: 0 of 1000 entries",
+			},
+		},
+		{
+			"expectations that are read now and then, and no longer", []step{
+				expecting(850), expecting(-1), expecting(-1), expecting(860), expecting(-1),
+				{after: time.Minute, limit: 1000, expectations: -1, expects: 1000}, expecting(-1),
+			},
+			[]string{
+				"0 high: the expectation table is 85 % full: 850 of 1000 entries",
+				"5 calm: the expectation table cannot be read any longer",
+			},
+		},
+		{
+			"the clock is set back", []step{
+				of(1000, 0, 0), of(1000, 5, 0), {after: -time.Hour, entries: 1000, limit: 1000, drop: 6}, of(10, 6, 0),
+				{after: 30 * time.Second, entries: 10, limit: 1000, drop: 6},
+			},
+			[]string{
+				"0 critical: the connection table is full: 1000 of 1000 entries",
+				"1 critical dropping: the kernel is dropping new connections: 5 packets in the last 5 s, the connection table is full: 1000 of 1000 entries",
+				"4 calm: the connection table has room again: 10 of 1000 entries; meanwhile 6 packets of new connections dropped",
+			},
+		},
+		{
+			"figures that no kernel has", []step{{entries: math.MaxInt64, limit: math.MaxInt64}, {entries: math.MinInt64, limit: 1}},
+			[]string{
+				"0 critical: the connection table is full: 9223372036854775807 of 9223372036854775807 entries",
+				"1 calm: the connection table has room again: -9223372036854775808 of 1 entries",
+			},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, script(t, NewMonitor(10), test.steps)); diff != "" {
+				t.Errorf("said (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// ramp is a table that fills by so many entries each 5 s.
+func ramp(from, by int64, steps int) []step {
+	all := make([]step, steps)
+	for i := range all {
+		all[i] = of(from+int64(i)*by, 0, 0)
+	}
+	return all
+}
+
+func TestForecast(t *testing.T) {
+	jitter := func(steps []step) []step {
+		for i := range steps {
+			steps[i].entries += int64(i%3) * 2
+		}
+		return steps
+	}
+	tests := []struct {
+		name  string
+		steps []step
+		want  time.Duration
+		said  []string
+	}{
+		{"a line", ramp(500, 10, 11), 200 * time.Second, nil},
+		{
+			"a line past 80 %", ramp(700, 2, 52), 495 * time.Second,
+			[]string{"50 high: the connection table is 80 % full: 800 of 1000 entries; full in about 8 min at this rate"},
+		},
+		{
+			"a steep one", ramp(500, 50, 9), 10 * time.Second,
+			[]string{"6 high: the connection table is 80 % full: 800 of 1000 entries; full in about 20 s at this rate"},
+		},
+		{"with noise", jitter(ramp(500, 10, 11)), 199 * time.Second, nil},
+		{"too few points", ramp(500, 10, 5), 0, nil},
+		{"too short a time", ramp(500, 10, 6), 0, nil},
+		{"too empty a table", ramp(100, 10, 20), 0, nil},
+		{"more than an hour", append(ramp(500, 0, 8), of(501, 0, 0)), 0, nil},
+		{"a fall", ramp(700, -10, 11), 0, nil},
+		{"level", ramp(700, 0, 11), 0, nil},
+		{"a rise that is over", append(ramp(500, 10, 13), ramp(625, 0, 12)...), 0, nil},
+		{"up and down", append(append(ramp(500, 20, 8), ramp(660, -20, 8)...), ramp(500, 20, 8)...), 0, nil},
+		{"full", append(ramp(900, 0, 1), of(1000, 0, 0)), 0, []string{
+			"0 high: the connection table is 90 % full: 900 of 1000 entries", "1 critical: the connection table is full: 1000 of 1000 entries",
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			m := NewMonitor(1)
+			if diff := cmp.Diff(test.said, script(t, m, test.steps)); diff != "" {
+				t.Errorf("said (-want +got):\n%s", diff)
+			}
+			got, there := m.State().FullInSeconds[Connections]
+			if there != (test.want > 0) || math.Abs(got-test.want.Seconds()) > 1 {
+				t.Errorf("full in: want %v, got %v s", test.want, got)
+			}
+		})
+	}
+}
+
+func TestAbout(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		1: "10 s", 44 * time.Second: "40 s", 94 * time.Second: "90 s", 95 * time.Second: "2 min", 6*time.Minute + 10*time.Second: "6 min", time.Hour: "60 min",
+	} {
+		if got := about(d); got != want {
+			t.Errorf("%v: want %s, got %s", d, want, got)
+		}
+	}
+}
+
+func TestState(t *testing.T) {
+	m := NewMonitor(3)
+	if diff := cmp.Diff(State{Levels: map[string]Level{}, Dropping: map[string]bool{}, Rates: map[string]float64{}, FullInSeconds: map[string]float64{}}, m.State()); diff != "" {
+		t.Errorf("without a sample (-want +got):\n%s", diff)
+	}
+	script(t, m, []step{of(900, 0, 0), of(1000, 50, 10), {after: 5 * time.Second, entries: 700, limit: 1000, drop: 60, early: 30, expectations: -1, expects: 1000}})
+	want := State{
+		Levels: map[string]Level{Connections: Calm, Expectations: Calm}, Dropping: map[string]bool{Connections: true, Expectations: false},
+		Rates: map[string]float64{"entries": -20, "drop": 6, "early_drop": 3, "insert_failed": 6}, FullInSeconds: map[string]float64{},
+	}
+	if diff := cmp.Diff(want, m.State()); diff != "" {
+		t.Errorf("at work (-want +got):\n%s", diff)
+	}
+	// Rates are of the last 15 s, or of the last two samples.
+	script(t, m, []step{{after: 75 * time.Second, entries: 700, limit: 1000, drop: 120, early: 30, expects: 1000}})
+	if diff := cmp.Diff(map[string]float64{"entries": 0, "drop": 1, "early_drop": 0, "insert_failed": 1}, m.State().Rates); diff != "" {
+		t.Errorf("rates of a slow look (-want +got):\n%s", diff)
+	}
+	script(t, m, []step{{after: 2 * time.Minute, entries: 700, limit: 1000, drop: 1, expects: 1000}})
+	if diff := cmp.Diff(map[string]float64{}, m.State().Rates); diff != "" {
+		t.Errorf("rates after a reload (-want +got):\n%s", diff)
+	}
+	script(t, m, []step{gone()})
+	if s := m.State(); len(s.Levels)+len(s.Dropping)+len(s.Rates) > 0 {
+		t.Errorf("without the module: %+v", s)
+	}
+}
+
+func TestPoints(t *testing.T) {
+	m := NewMonitor(3)
+	if got := m.Points(time.Time{}); got == nil || len(got) > 0 {
+		t.Errorf("points of nothing: %v", got)
+	}
+	script(t, m, []step{of(1, 0, 0), of(2, 1, 0), gone(), of(4, 3, 0), {entries: 5, limit: -2, drop: 3, early: 4, expectations: 6, expects: 7}})
+	const start = 1_700_000_000
+	want := []Point{{At: start + 15}, {At: start + 20, Entries: 4, Max: 1000, ExpectMax: 100}, {At: start + 25, Entries: 5, Expectations: 6, ExpectMax: 7, Drops: 4}}
+	if diff := cmp.Diff(want, m.Points(time.Time{})); diff != "" {
+		t.Errorf("points (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want[2:], m.Points(time.Unix(start+20, 999))); diff != "" {
+		t.Errorf("points after a moment (-want +got):\n%s", diff)
+	}
+	none := NewMonitor(-1)
+	script(t, none, []step{of(1, 0, 0), of(2, 0, 0)})
+	if got := none.Points(time.Time{}); len(got) != 1 || got[0].Entries != 2 {
+		t.Errorf("the smallest ring has %v", got)
+	}
+}
+
+func TestMonitorIsBounded(t *testing.T) {
+	m := NewMonitor(2)
+	for i := range 10_000 {
+		m.Add(of(int64(i%1000), 0, 0).sample(time.Unix(1_700_000_000, int64(i)*1e6)))
+	}
+	if len(m.points) != 2 || len(m.connections.trend.points) != trendPoints || len(m.counters.samples) != ratePoints {
+		t.Errorf("%d points, %d of a trend, %d samples", len(m.points), len(m.connections.trend.points), len(m.counters.samples))
+	}
+}
+
+func TestMonitorOfSeveral(t *testing.T) {
+	m := NewMonitor(10)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for i := range 100 {
+				m.Add(of(int64(i*10), uint64(i), 0).sample(time.Unix(1_700_000_000+int64(i), 0)))
+				m.State()
+				m.Points(time.Time{})
+			}
+		})
+	}
+	all.Wait()
+	if len(m.Points(time.Time{})) != 10 {
+		t.Errorf("points %v", m.Points(time.Time{}))
+	}
+}
+
+// FuzzMonitor: whatever happens, nothing is said twice in a row, what is said is what the
+// state shows, and an empty table ends calm.
+func FuzzMonitor(f *testing.F) {
+	f.Add([]byte("\x00\xff\x80\x90\xf0\xff\xff\x10\x20\x00"))
+	f.Add([]byte{200, 1, 250, 2, 255, 255, 0, 255, 250, 9})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m := NewMonitor(5)
+		at := time.Unix(1_700_000_000, 0)
+		last := map[string]string{}
+		stands := map[string]Pressure{}
+		digits := regexp.MustCompile(`[\d]+( s| min)?`)
+		take := func(s step) {
+			at = at.Add(5 * time.Second)
+			for _, p := range m.Add(s.sample(at)) {
+				bare := string(p.Level) + digits.ReplaceAllString(p.Message, "")
+				if last[p.Table] == bare {
+					t.Errorf("said twice: %q", p.Message)
+				}
+				last[p.Table], stands[p.Table] = bare, p
+				state := m.State()
+				if state.Dropping[p.Table] != p.Dropping || state.Levels[p.Table] != p.Level && state.Levels[p.Table] != "" {
+					t.Errorf("said %+v, and the state is %+v", p, state)
+				}
+			}
+		}
+		var drop, early uint64
+		for i := 0; i+1 < len(data); i += 2 {
+			n := int64(data[i])
+			drop += uint64(data[i+1] & 1)
+			early += uint64(data[i+1] >> 1 & 1)
+			s := step{entries: n, limit: 255, drop: drop, early: early, expectations: 255 - n, expects: 255}
+			switch data[i+1] >> 2 {
+			case 1:
+				s = gone()
+			case 2:
+				drop = 0
+			case 3:
+				s.limit = 0
+			case 4:
+				s.expectations = -1
+			}
+			take(s)
+		}
+		for range 8 {
+			take(step{limit: 255, drop: drop, early: early, expects: 255})
+		}
+		for table, p := range stands {
+			if p.Level != Calm || p.Dropping {
+				t.Errorf("the last of the %s: %+v", table, p)
+			}
+		}
+	})
+}
