@@ -66,6 +66,9 @@ install: build ## into DESTDIR, below PREFIX
 	install -D -m 0644 systemd/ctkeeper.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/ctkeeper.catalog
 	install -D -m 0644 config/reference.yaml $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/ctkeeper.yaml
 	install -D -m 0644 docs/configuration.md $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/configuration.md
+	install -D -m 0644 docs/metrics.md $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/metrics.md
+	install -D -m 0644 packaging/prometheus/ctkeeper.rules.yml $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/prometheus/ctkeeper.rules.yml
+	install -D -m 0644 packaging/grafana/ctkeeper.json $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/grafana/ctkeeper.json
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	./bin/ctkeeper completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctkeeper
 	./bin/ctkeeper completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ctkeeper
