@@ -12,7 +12,7 @@ const keepEvents = 1024;
 const maxRows = 200;
 
 const seen = { at: 0, daemon: "", points: new Map(), events: new Map(), answered: null };
-const view = { status: null, said: null };
+const view = { status: null, now: 0, said: "" };
 
 // ---- asking ----
 
@@ -32,8 +32,12 @@ async function run() {
       away();
     }
     if (answer !== null) {
-      take(answer);
-      render();
+      try {
+        take(answer);
+        render();
+      } catch (error) { // a daemon of another version, perhaps: this page is older than its answers
+        stateLine("bad", `This page cannot show what ctkeeper answers, load it again (${error.message})`);
+      }
     }
     await new Promise((wake) => setTimeout(wake, interval));
   }
@@ -45,8 +49,8 @@ function take(answer) {
   const at = Date.parse(answer.at);
   const daemon = `${answer.status.daemon.pid} ${answer.status.daemon.since}`;
   const anew = seen.at > 0 && (daemon !== seen.daemon || at < seen.at - 1000);
-  for (const point of answer.points) seen.points.set(point.at, point);
-  for (const event of answer.events) seen.events.set(keyOf(event), event);
+  for (const point of answer.points ?? []) seen.points.set(point.at, point);
+  for (const event of answer.events ?? []) seen.events.set(keyOf(event), event);
   seen.at = anew ? 0 : at;
   seen.daemon = daemon;
   seen.answered = new Date();
@@ -95,8 +99,9 @@ function render() {
   drawPlots([...seen.points.values()], view.now);
 }
 
+// Without a prototype: what the daemon says may be called "constructor".
 const colours = {
-  "in-sync": "good", drifted: "bad", pending: "warn", contested: "bad", unsupported: "dim", forbidden: "bad", failed: "bad",
+  __proto__: null, "in-sync": "good", drifted: "bad", pending: "warn", contested: "bad", unsupported: "dim", forbidden: "bad", failed: "bad",
   reload: "warn", unknown: "dim",
 };
 
@@ -122,7 +127,7 @@ function stateOf({ settings, daemon, module, table }) {
   for (const [name, level] of Object.entries(table.levels ?? {})) {
     if (level === "calm") continue;
     found.push(level === "high" ? "warn" : "bad");
-    parts.push(`${name} ${level}`);
+    parts.push(`${name} over ${level === "high" ? 80 : 95} % of the limit`);
   }
   for (const [name, dropping] of Object.entries(table.dropping ?? {})) {
     if (!dropping) continue;
@@ -139,7 +144,7 @@ function stateLine(colour, sentence) {
   const line = byId("state");
   line.className = `state ${colour}`;
   say(line, `${sentence}.`);
-  document.title = `${sentence} – ctkeeper`;
+  document.title = `${sentence.slice(0, 200)} – ctkeeper`;
   byId("icon").href = dot(getComputedStyle(line).getPropertyValue("--colour"));
 }
 
@@ -165,7 +170,7 @@ const settingColumns = [
   { label: "Wanted", className: "number" }, { label: "Drifts", className: "number" }, { label: "Last drift" },
   { label: "From", className: "path" },
 ];
-const policies = { at_least: "at least ", at_most: "at most " };
+const policies = { __proto__: null, at_least: "at least ", at_most: "at most " };
 
 function renderSettings(settings) {
   show(byId("settings"), settings.length > 0);
@@ -233,6 +238,7 @@ function renderTableFacts(table) {
 }
 
 const meanings = {
+  __proto__: null,
   drop: "packets dropped: the table was full, memory was short, or a helper asked for it",
   early_drop: "connections thrown out to make room for new ones",
   insert_failed: "connections not inserted: another packet's was there first",
@@ -266,8 +272,8 @@ function renderCounters({ counters, rates }) {
 }
 
 const eventColumns = [{ label: "Time", className: "time" }, { label: "Event" }, { label: "Setting", className: "name" }, { label: "What happened" }];
-const results = { repaired: "good", observed: "warn", failed: "bad" };
-const kinds = { contested: "bad", failed: "bad", forbidden: "bad", "config-refused": "warn", "table-pressure": "warn", settled: "good" };
+const results = { __proto__: null, repaired: "good", observed: "warn", failed: "bad" };
+const kinds = { __proto__: null, contested: "bad", failed: "bad", forbidden: "bad", "config-refused": "warn", "table-pressure": "warn", settled: "good" };
 const settingsOf = (event) => (event.setting ? event.setting.split(",") : []);
 
 function renderHistory() {
