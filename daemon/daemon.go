@@ -16,6 +16,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/metrics"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/systemd"
@@ -41,6 +42,8 @@ type Options struct {
 	Strict bool
 	// Socket is the path of the status socket.
 	Socket string
+	// Sockets are what systemd listens on for metrics.listen: systemd.
+	Sockets []*os.File
 	// History is the path of the file that keeps the history over restarts; empty is none.
 	History string
 	// Started, where not nil, is called once the first pass is done.
@@ -53,22 +56,26 @@ type Daemon struct {
 	log      *logQueue
 	since    time.Time
 	recorder recorder
+	metrics  *metrics.Metrics
+	table    *tableTask
 	keeper   *reconcile.Keeper
 	watch    atomic.Pointer[sysfs.Watcher]
+	// looked and configured have something at each look at the table, and at each
+	// configuration that was read.
+	looked, configured chan struct{}
 
 	reloading   sync.Mutex // one at a time, or an older reading could win
 	mu          sync.Mutex
 	cfg         *config.Config
-	refused     error  // why the newest configuration was, or nil
-	unsupported string // what the log last said this kernel does not have
+	loadedAt    time.Time // when cfg was read
+	refused     error     // why the newest configuration was, or nil
+	unsupported string    // what the log last said this kernel does not have
 }
 
 // Run is the daemon, until ctx ends (nil) or something that cannot be mended
 // happens: ErrRefused, ErrForbidden, or another daemon on the socket.
 func Run(ctx context.Context, opts Options) error {
-	d := &Daemon{opts: opts, log: newLogQueue(), since: time.Now()}
-	d.opts.Log = d.log.wrap(opts.Log)
-	d.recorder = recorder{logged{d.opts.Log}, newHistory()}
+	d := newDaemon(opts)
 	defer d.log.drain()
 	// From here on: before, a SIGHUP would end the process.
 	hup := make(chan os.Signal, 1)
@@ -84,13 +91,44 @@ func Run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	d.cfg = cfg
+	d.cfg, d.loadedAt = cfg, time.Now()
 	d.loadModule(ctx)
 	d.sayLoaded(cfg)
 	files := sysfs.NewFiles(opts.Source.Root)
 	defer func() { _ = files.Close() }() // every write has its own error
 	d.keeper = reconcile.New(d.keeperOptions(files), Desired(cfg))
 
+	err = d.runTasks(ctx, hup, server)
+	if !errors.Is(err, context.Canceled) {
+		return err
+	}
+	d.opts.Log.Info("stopped, every value is left as it is")
+	return nil
+}
+
+func newDaemon(opts Options) *Daemon {
+	d := &Daemon{
+		opts: opts, log: newLogQueue(), since: time.Now(),
+		looked: make(chan struct{}, 1), configured: make(chan struct{}, 1),
+	}
+	d.opts.Log = d.log.wrap(opts.Log)
+	d.metrics = metrics.New(opts.Version, d.measured)
+	d.recorder = recorder{logged{d.opts.Log}, newHistory(), d.metrics}
+	d.table = newTableTask(opts.Source.Root, d.recorder.Record)
+	d.table.done = func() { poke(d.looked) }
+	return d
+}
+
+// poke puts something into a channel with room for one. It never blocks.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// runTasks runs all that the daemon is, until ctx ends or a task cannot go on.
+func (d *Daemon) runTasks(ctx context.Context, hup <-chan os.Signal, server *server) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	for source, run := range map[string]func(context.Context) error{
 		"uevent": d.watchModule, "inotify": d.watchSettings, "config": d.watchConfig,
@@ -101,22 +139,25 @@ func Run(ctx context.Context, opts Options) error {
 	tasks.Go(func() error { return d.keeper.Run(ctx) })
 	tasks.Go(func() error { return d.announce(ctx) })
 	tasks.Go(func() error { return d.hangups(ctx, hup) })
-	if opts.History != "" {
+	tasks.Go(func() error { return d.watchTable(ctx) })
+	tasks.Go(func() error { return d.serveMetrics(ctx) })
+	tasks.Go(func() error { return d.writeTextfile(ctx) })
+	if d.opts.History != "" {
 		tasks.Go(func() error { return d.storeHistory(ctx) })
 	}
 	if server != nil {
 		tasks.Go(func() error { return d.serve(ctx, server) })
 	}
-	if err := tasks.Wait(); !errors.Is(err, context.Canceled) {
-		return err
-	}
-	d.opts.Log.Info("stopped, every value is left as it is")
-	return nil
+	return tasks.Wait()
 }
 
 func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {
 	opts := KeeperOptions(d.opts.Source.Root, files, d.recorder)
 	opts.Changed = d.changed
+	opts.Passed = func(why reconcile.Reason, took time.Duration) {
+		d.metrics.Passed(why.String(), took)
+		d.table.passed()
+	}
 	if interval := d.opts.Notify.WatchdogInterval(); interval > 0 {
 		opts.Heartbeat = interval / 3
 		opts.Beat = d.watchdog(opts.Heartbeat / 2)

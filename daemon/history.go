@@ -67,6 +67,11 @@ func (h *history) remembered() []reconcile.Event {
 	return events
 }
 
+// after gives the events after a moment, oldest first.
+func (h *history) after(moment time.Time) []reconcile.Event {
+	return slices.DeleteFunc(h.remembered(), func(e reconcile.Event) bool { return !e.At.After(moment) })
+}
+
 // from returns the events that are numbered n or later and still remembered, the
 // number of the one to come, and what is closed when it has come.
 func (h *history) from(n int) ([]reconcile.Event, int, <-chan struct{}) {

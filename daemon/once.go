@@ -26,5 +26,7 @@ func Apply(ctx context.Context, root string, cfg *config.Config, log *zap.Logger
 	defer func() { _ = files.Close() }() // every write has its own error
 	keeper := reconcile.New(KeeperOptions(root, files, logged{log}), Desired(cfg))
 	keeper.Pass(reconcile.Start, time.Now())
-	return statusOf(root, keeper.Report(), cfg)
+	status := statusOf(root, keeper.Report(), cfg)
+	status.Table = LookAtTable(root)
+	return status
 }

@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/ctkeeper/ctkeeper/metrics"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/systemd"
 	"github.com/ctkeeper/ctkeeper/table"
@@ -21,14 +22,17 @@ func (l logged) Record(e reconcile.Event) {
 	}
 }
 
-// recorder logs events and remembers them. It implements reconcile.Recorder.
+// recorder counts events, logs them and remembers them. It implements
+// reconcile.Recorder.
 type recorder struct {
 	logged
 	history *history
+	metrics *metrics.Metrics
 }
 
-// Record logs and remembers an event, unless it is a quiet one.
+// Record counts an event, and logs and remembers it unless it is a quiet one.
 func (r recorder) Record(e reconcile.Event) {
+	r.metrics.Record(e)
 	if !e.Quiet {
 		r.history.add(e)
 		r.logged.Record(e)

@@ -22,9 +22,10 @@ func (d *Daemon) reload(asked bool) {
 	before, refused := d.cfg, d.refused
 	d.refused = err
 	if err == nil {
-		d.cfg = cfg
+		d.cfg, d.loadedAt = cfg, time.Now()
 	}
 	d.mu.Unlock()
+	poke(d.configured)
 	switch {
 	case err != nil:
 		if refused == nil || refused.Error() != err.Error() {

@@ -16,6 +16,8 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/web"
 )
 
 const (
@@ -67,13 +69,10 @@ func (d *Daemon) listen() (*server, error) {
 		d.opts.Log.Warn("working without a status socket", zap.Error(err))
 		return nil, nil
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", d.serveStatus)
-	mux.HandleFunc("GET /v1/events", d.serveEvents)
 	// Whoever asks shares the descriptors with the settings: few, and none for ever.
 	return &server{
 		listener: netutil.LimitListener(listener, maxClients),
-		http:     http.Server{Handler: mux, ReadHeaderTimeout: dialTime, IdleTimeout: dialTime},
+		http:     http.Server{Handler: d.handler(true), ReadHeaderTimeout: dialTime, IdleTimeout: dialTime},
 	}, nil
 }
 
@@ -123,6 +122,7 @@ func (d *Daemon) status() Status {
 	cfg, refused := d.cfg, d.refused
 	d.mu.Unlock()
 	s := statusOf(d.opts.Source.Root, d.keeper.Report(), cfg)
+	s.Table = lookAtTable(d.opts.Source.Root, time.Now()).status(d.table.monitor.State())
 	s.Daemon.Running, s.Daemon.PID, s.Daemon.Since, s.Daemon.Version = true, os.Getpid(), d.since, d.opts.Version
 	if refused != nil {
 		s.Daemon.Config.OK, s.Daemon.Config.Error = false, refused.Error()
@@ -130,14 +130,30 @@ func (d *Daemon) status() Status {
 	return s
 }
 
+// handler is what is served: all of it may be read by whoever is let in, and nothing can be
+// changed by it. follow lets readers of the events wait for those to come.
+func (d *Daemon) handler(follow bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", d.serveStatus)
+	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) { d.serveEvents(w, r, follow) })
+	mux.Handle("GET /metrics", d.metrics.Handler())
+	mux.Handle("/", web.Handler(web.Source{
+		Status: func() any { return d.status() },
+		Events: d.recorder.history.after,
+		Points: d.table.monitor.Points,
+	}))
+	return mux
+}
+
 func (d *Daemon) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	_ = json.NewEncoder(w).Encode(d.status()) // the reader went away
 }
 
 // serveEvents streams events, one JSON object a line: those after since
 // (RFC 3339), and with follow=true those to come.
-func (d *Daemon) serveEvents(w http.ResponseWriter, r *http.Request) {
+func (d *Daemon) serveEvents(w http.ResponseWriter, r *http.Request, mayFollow bool) {
 	var since time.Time
 	if text := r.FormValue("since"); text != "" {
 		var err error
@@ -146,11 +162,17 @@ func (d *Daemon) serveEvents(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	follow := r.FormValue("follow") == "true"
+	if follow && !mayFollow {
+		http.Error(w, "follow is for the status socket", http.StatusBadRequest)
+		return
+	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	control := http.NewResponseController(w)
 	flush := func() { _ = control.Flush() }
 	out := json.NewEncoder(w)
-	for e := range d.recorder.history.since(r.Context(), since, r.FormValue("follow") == "true", flush) {
+	for e := range d.recorder.history.since(r.Context(), since, follow, flush) {
 		if control.SetWriteDeadline(time.Now().Add(writeTime)) != nil || out.Encode(e) != nil {
 			return
 		}

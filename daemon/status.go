@@ -9,7 +9,6 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
-	"github.com/ctkeeper/ctkeeper/table"
 	"github.com/ctkeeper/ctkeeper/tree"
 )
 
@@ -18,7 +17,7 @@ type Status struct {
 	Daemon   DaemonStatus        `json:"daemon"`
 	Module   ModuleStatus        `json:"module"`
 	Settings []reconcile.Setting `json:"settings"`
-	Table    table.Figures       `json:"table"`
+	Table    TableStatus         `json:"table"`
 }
 
 // DaemonStatus tells of the daemon itself.
@@ -96,6 +95,7 @@ func Look(root string, cfg *config.Config) Status {
 		report.Settings[i].Drifts, report.Settings[i].LastDrift = 0, nil
 	}
 	status := statusOf(root, report, cfg)
+	status.Table = LookAtTable(root)
 	status.Daemon.Mode = reconcile.Mode(cfg.Mode)
 	return status
 }
@@ -109,7 +109,6 @@ func statusOf(root string, report reconcile.Report, cfg *config.Config) Status {
 			Parameters: lookAtParameters(tree.At(root), state, wantedParameters(cfg)),
 		},
 		Settings: report.Settings,
-		Table:    table.Read(root),
 	}
 }
 

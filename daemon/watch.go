@@ -58,6 +58,17 @@ func (d *Daemon) watchConfig(ctx context.Context) error {
 	return w.Run(ctx, func() { d.reload(false) })
 }
 
+// watchTable looks at the table, from the first pass on: before, its limits may not be
+// those that are wanted.
+func (d *Daemon) watchTable(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-d.keeper.Ready():
+		return d.table.run(ctx)
+	}
+}
+
 // waker wakes the keeper for a reason. A queue that overran has lost events: that
 // is counted, and said at the first, second, fourth, eighth time and so on.
 func (d *Daemon) waker(why reconcile.Reason) func(overflow bool) {
@@ -68,6 +79,7 @@ func (d *Daemon) waker(why reconcile.Reason) func(overflow bool) {
 			return
 		}
 		d.keeper.Wake(why | reconcile.Overflow)
+		d.metrics.Overflowed(why.String())
 		if overruns++; overruns&(overruns-1) == 0 {
 			d.opts.Log.Warn("events were lost, so everything was looked at", zap.Stringer(systemd.KeySource, why), zap.Int(systemd.KeyCount, overruns))
 		}

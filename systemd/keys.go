@@ -35,6 +35,10 @@ const (
 	KeyEntries = "entries"
 	// KeyLimit holds how many entries that table may have.
 	KeyLimit = "limit"
+	// KeyAddress holds where something is served.
+	KeyAddress = "address"
+	// KeyWebConfig holds the path of a web configuration file.
+	KeyWebConfig = "web_config"
 	// KeyByPID holds the process id of a foreign writer.
 	KeyByPID = "by_pid"
 	// KeyByComm holds the command name of a foreign writer.

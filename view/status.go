@@ -54,11 +54,7 @@ func (p Printer) head(w io.Writer, s daemon.Status) {
 	say("module:", "%s %s%s", s.Module.Name, s.Module.State, loads(s.Module.Loads))
 	reloads(w, s.Module)
 	untold(w, s.Module)
-	if s.Table.Entries != nil {
-		say("table:", "%s of %s connections in %s buckets, %s of %s expectations",
-			figure(s.Table.Entries), figure(s.Table.Max), figure(s.Table.Buckets),
-			figure(s.Table.Expectations), figure(s.Table.ExpectMax))
-	}
+	p.table(w, s.Table)
 	_, _ = fmt.Fprintln(w)
 }
 
@@ -154,16 +150,22 @@ func want(s reconcile.Setting) string {
 	return sysfs.Want{Policy: s.Policy, Value: s.Want}.String()
 }
 
+// lastDrift is the value that was found, when, and what brought it; the events and the other
+// formats have the rest. Today is told by the time and another day by the date, as ls(1) does.
 func (p Printer) lastDrift(s reconcile.Setting) string {
 	d := s.LastDrift
 	if d == nil {
 		return "-"
 	}
-	text := fmt.Sprintf("%s at %s, %s", d.Found, p.at(d.At, "01-02 15:04:05"), d.Cause)
-	if d.RepairedIn > 0 {
-		text += ", " + d.RepairedIn.String()
+	now := p.Now
+	if now.IsZero() {
+		now = time.Now()
 	}
-	return text
+	at := p.at(d.At, "15:04")
+	if p.at(d.At, time.DateOnly) != p.at(now, time.DateOnly) {
+		at = p.at(d.At, "01-02")
+	}
+	return fmt.Sprintf("%s %s %s", d.Found, at, strings.TrimPrefix(string(d.Cause), "module-"))
 }
 
 func orDash(text string) string {

@@ -29,6 +29,8 @@ type Printer struct {
 	Colour bool
 	// Zone is the time zone of the times that people read; nil is the local one.
 	Zone *time.Location
+	// Now is when it is; the zero time asks the clock.
+	Now time.Time
 }
 
 // at is a time in the printer's zone.

@@ -48,7 +48,7 @@ func golden(t *testing.T, name string, got []byte) {
 func print(t *testing.T, format string, do func(view.Printer) error) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	if err := do(view.Printer{Out: &out, Format: format, Zone: time.UTC}); err != nil {
+	if err := do(view.Printer{Out: &out, Format: format, Zone: time.UTC, Now: noon.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -67,7 +67,7 @@ func running() daemon.Status {
 			Config: daemon.ConfigStatus{OK: true, Files: []string{"/etc/ctkeeper/ctkeeper.yaml", "/etc/ctkeeper/conf.d/10-nat.yaml"}},
 		},
 		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "loaded", Loads: 3, Parameters: parameters()},
-		Table:  table.Figures{Entries: number(1234), Max: number(1048576), Buckets: number(262144), ExpectMax: number(8192)},
+		Table:  pressed(),
 		Settings: []reconcile.Setting{
 			{Standing: reconcile.Standing{Name: "hashsize", Want: "10000", Policy: sysfs.AtLeast, Now: "10240", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:2"}},
 			{Standing: reconcile.Standing{Name: "max", Want: "1048576", Policy: sysfs.Exactly, Now: "1048576", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:3"}, Drifts: 2, LastDrift: drift},
@@ -92,6 +92,26 @@ func running() daemon.Status {
 			},
 			{Standing: reconcile.Standing{Name: "net.netfilter.nf_new", Want: "1 2", Policy: sysfs.Exactly, Now: "1\t2", State: reconcile.InSync, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:6"}},
 		},
+	}
+}
+
+// pressed is a table that fills, with something of everything.
+func pressed() daemon.TableStatus {
+	load := 1234.0 / 1024
+	return daemon.TableStatus{
+		Figures:    table.Figures{Entries: number(1234), Max: number(1400), Buckets: number(1024), Expectations: number(8192), ExpectMax: number(8192)},
+		LoadFactor: &load,
+		Counters: map[string]uint64{
+			"entries": 1234, "found": 99, "drop": 1291, "early_drop": 40321, "insert_failed": 0, "search_restart": 7, "icmp_error": 1, "expect_create": 30,
+		},
+		State: table.State{
+			Levels:        map[string]table.Level{table.Connections: table.High, table.Expectations: table.Critical},
+			Dropping:      map[string]bool{table.Connections: true, table.Expectations: true},
+			Rates:         map[string]float64{"entries": 0.61, "drop": 12.3, "early_drop": 0.02, "search_restart": 0},
+			FullInSeconds: map[string]float64{table.Connections: 372},
+		},
+		ByHelper:       map[string]int64{"sip": 8000, "ftp": 60, "": 60, "netbios-ns": 30, "a-helper-with-quite-a-long-name": 40, "tftp": 2},
+		KernelMessages: map[string]int64{"table-full": 3, "expectation-table-full": 0},
 	}
 }
 

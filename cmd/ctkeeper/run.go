@@ -26,7 +26,7 @@ func (a *app) run() *cobra.Command {
 			}
 			opts := daemon.Options{
 				Source: a.source(), Log: log, Notify: &systemd.Notifier{}, Version: version,
-				Strict: strict, Socket: daemon.SocketPath(a.root), History: daemon.HistoryPath(a.root),
+				Strict: strict, Socket: daemon.SocketPath(a.root), History: daemon.HistoryPath(a.root), Sockets: systemd.Sockets(),
 			}
 			if show {
 				opts.Started = func(s daemon.Status) { _ = a.printer().Status(s) } // for eyes alone
