@@ -1,0 +1,227 @@
+package packaging
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+)
+
+// patience bounds every wait; a wait that is met ends at once.
+const patience = time.Minute
+
+const (
+	statFile   = "proc/net/stat/nf_conntrack"
+	expectFile = "proc/net/nf_conntrack_expect"
+	statLine   = "entries clashres found new invalid ignore delete chainlength insert insert_failed drop early_drop " +
+		"icmp_error expect_new expect_create expect_delete search_restart\n" +
+		"%08[1]x 00000000 00000000 00000000 %08[1]x 00000000 00000000 00000000 00000000 %08[1]x %08[1]x %08[1]x 00000000 00000000 00000000 00000000 %08[1]x\n"
+	expectLine = "179 l3proto = 2 proto=17 src=192.0.2.1 dst=198.51.100.2 sport=0 dport=%d sip/audio\n"
+)
+
+// kernelLog is the one query for which a host of files has nothing to tell: it has no
+// log that grows. It has to be a query all the same.
+const kernelLog = "Kernel messages A"
+
+// Every query of the dashboard gives data where there is something to tell: it is asked
+// of a real Prometheus that scrapes a real daemon, on a host of files on which settings
+// drift, the module is loaded anew and the table drops.
+func TestDashboardAgainstPrometheus(t *testing.T) {
+	prometheus := command(t, "prometheus")
+	root := kerneltree.New(t)
+	address, api := free(t), "http://"+free(t)
+	startDaemon(t, root, address)
+	startPrometheus(t, prometheus, address, strings.TrimPrefix(api, "http://"))
+	wait(t, "a first scrape", func() bool { return len(values(t, api, `ctkeeper_build_info and on (instance) up == 1`)) == 1 })
+
+	d := readDashboard(t)
+	empty := d.queries()
+	if query := substitute(empty[kernelLog]); !strings.Contains(query, "ctkeeper_kernel_messages_total") || len(values(t, api, query)) > 0 {
+		t.Errorf("%s is no exception: %s", kernelLog, query)
+	}
+	delete(empty, kernelLog)
+	happenings := 0
+	wait(t, "data for every query", func() bool {
+		happenings++
+		happen(t, root, happenings)
+		for where, query := range empty {
+			if len(values(t, api, substitute(query))) > 0 {
+				delete(empty, where)
+			}
+		}
+		return len(empty) == 0
+	}, func() string { return fmt.Sprintf("no data for %q", empty) })
+
+	var instances []string
+	get(t, api+"/api/v1/label/instance/values?match[]=ctkeeper_build_info", &instances)
+	if diff := cmp.Diff([]string{address}, instances); diff != "" {
+		t.Errorf("hosts to choose from (-want +got):\n%s", diff)
+	}
+	var evaluated struct {
+		Groups []struct {
+			Rules []struct{ Name, Health, LastError string }
+		}
+	}
+	get(t, api+"/api/v1/rules", &evaluated)
+	if len(evaluated.Groups) == 0 {
+		t.Error("no rules are evaluated")
+	}
+	for _, group := range evaluated.Groups {
+		for _, rule := range group.Rules {
+			if rule.Health != "ok" {
+				t.Errorf("alert %s: %s %s", rule.Name, rule.Health, rule.LastError)
+			}
+		}
+	}
+}
+
+// happen makes the host's next second.
+func happen(t *testing.T, root string, n int) {
+	t.Helper()
+	kerneltree.Put(t, root, "proc/sys/net/netfilter/nf_conntrack_count", fmt.Sprintf("%d\n", 50_000+n))
+	kerneltree.Put(t, root, statFile, fmt.Sprintf(statLine, n))
+	kerneltree.Put(t, root, expectFile, strings.Repeat(fmt.Sprintf(expectLine, 4000), n))
+	kerneltree.Set(t, root, "max", fmt.Sprint(70_000+n))
+	if n%4 == 0 {
+		kerneltree.Unload(t, root)
+		time.Sleep(1500 * time.Millisecond) // the daemon looks every second
+		kerneltree.Load(t, root)
+	}
+	time.Sleep(time.Second)
+}
+
+// substitute puts values in the place of Grafana's variables.
+func substitute(query string) string {
+	return strings.NewReplacer("$instance", ".+", "$__rate_interval", "1m", "$__range", "1m").Replace(query)
+}
+
+func startDaemon(t *testing.T, root, address string) {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "ctkeeper")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/ctkeeper").CombinedOutput(); err != nil {
+		t.Fatalf("cannot build ctkeeper: %v\n%s", err, out)
+	}
+	kerneltree.Put(t, root, "etc/ctkeeper/ctkeeper.yaml", fmt.Sprintf(`
+settings: {max: 131072, hashsize: {at_least: 65536}, tcp_be_liberal: true, udp_timeout_stream: 3m}
+enforcement: {resync: 1s}
+metrics: {listen: %q}
+`, address))
+	kerneltree.Put(t, root, statFile, fmt.Sprintf(statLine, 0))
+	run(t, binary, "run", "--root", root, "--log-format", "console")
+}
+
+func startPrometheus(t *testing.T, binary, target, address string) {
+	t.Helper()
+	dir := t.TempDir()
+	rules, err := filepath.Abs(rulesFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "prometheus.yml")
+	text := fmt.Sprintf(`
+global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
+rule_files: [%q]
+scrape_configs: [{job_name: ctkeeper, static_configs: [{targets: [%q]}]}]
+`, rules, target)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run(t, binary, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+}
+
+// run keeps a program running until the test ends; what it said is shown where the test
+// failed.
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	var said bytes.Buffer
+	program := exec.CommandContext(context.Background(), name, args...)
+	program.Stdout, program.Stderr = &said, &said
+	program.Env = append(os.Environ(), "NOTIFY_SOCKET=")
+	// Also where the test binary is killed.
+	program.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := program.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = program.Process.Signal(syscall.SIGTERM)
+		_ = program.Wait()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", filepath.Base(name), said.String())
+		}
+	})
+}
+
+// free is an address that nobody listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// wait polls until cond holds.
+func wait(t *testing.T, what string, cond func() bool, found ...func() string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !cond(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			for _, f := range found {
+				what += ": " + f()
+			}
+			t.Fatalf("not within %s: %s", patience, what)
+		}
+	}
+}
+
+// values are the figures that a query gives, those that are none left out.
+func values(t *testing.T, api, query string) []string {
+	t.Helper()
+	var answer struct {
+		Result []struct{ Value []any }
+	}
+	get(t, api+"/api/v1/query?query="+url.QueryEscape(query), &answer)
+	var list []string
+	for _, series := range answer.Result {
+		if text := fmt.Sprint(series.Value[1]); text != "NaN" {
+			list = append(list, text)
+		}
+	}
+	return list
+}
+
+// get asks Prometheus's API; what it refuses fails the test, and while it does not
+// answer yet there is no data.
+func get(t *testing.T, address string, data any) {
+	t.Helper()
+	response, err := http.Get(address)
+	if err != nil {
+		return
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode == http.StatusServiceUnavailable {
+		return
+	}
+	answer := struct {
+		Status, Error string
+		Data          any
+	}{Data: data}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.Status != "success" {
+		t.Fatalf("%s: %s %s %v", address, response.Status, answer.Error, err)
+	}
+}
