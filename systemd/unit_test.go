@@ -134,6 +134,10 @@ func TestUnitContract(t *testing.T) {
 		"AmbientCapabilities":      {"CAP_NET_ADMIN"},
 		"RuntimeDirectory":         {"ctkeeper"},
 		"RuntimeDirectoryPreserve": {"yes"},
+		"StateDirectory":           {"ctkeeper"},
+		"StateDirectoryMode":       {"0750"},
+		"RestrictAddressFamilies":  {"AF_UNIX AF_NETLINK AF_INET AF_INET6"},
+		"IPAddressAllow":           {"any"}, // metrics.listen may be on any address
 		"BindPaths":                {"/proc/sys/net"},
 		"Wants":                    {"network-pre.target"},
 		"Before":                   {"network-pre.target", "shutdown.target"},
