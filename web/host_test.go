@@ -56,6 +56,7 @@ func gateway() *host {
 		"levels":                 map[string]table.Level{"connections": table.High, "expectations": table.Calm},
 		"dropping":               map[string]bool{"connections": true, "expectations": false},
 		"full_in_seconds":        map[string]float64{"connections": 372},
+		"kernel_messages":        map[string]int64{"table-full": 1291, "expectation-table-full": 0},
 		"expectations_by_helper": map[string]int64{"sip": 9, "ftp": 3},
 	}
 	now := time.Now().Unix()
@@ -71,6 +72,10 @@ func gateway() *host {
 		}
 		h.points = append(h.points, p)
 	}
+	h.events = append(h.events, reconcile.Event{
+		At: time.Now().Add(-50 * time.Minute), Kind: reconcile.KindTablePressure, Table: table.Connections, Level: string(table.High),
+		Dropping: true, Message: "the connection table is 84 % full, and packets are dropped",
+	})
 	for i := range 6 {
 		h.drift("max", "65536", time.Now().Add(-time.Duration(40-7*i)*time.Minute))
 	}

@@ -60,7 +60,7 @@ func pageShowsTheValues(b *tab) {
 	for selector, want := range map[string]string{
 		"#state":             "2 of 5 settings are in force, 1 failed, 1 contested, 1 unsupported, connections over 80 % of the limit, packets are being dropped.",
 		"#connections":       "86.7 % 56,789 of 65,536 high, packets are being dropped, full in about 6 min at this rate",
-		"#connection-facts":  "Buckets 262,144 Connections a bucket 0.22 Change +42.5 a second",
+		"#connection-facts":  "Buckets 262,144 Connections a bucket 0.22 Change +42.5 a second “Table full” in the kernel’s log 1,291",
 		"#expectations":      "1.2 % 12 of 1,024",
 		"#expectation-facts": "sip 9 ftp 3",
 		"#daemon": "Module nf_conntrack loaded Loads seen 3 Parameter expect_hashsize wanted 2048, now 256: reload (/etc/ctkeeper/ctkeeper.yaml:9) " +
@@ -79,6 +79,8 @@ func pageShowsTheValues(b *tab) {
 	rows := b.rows("history")
 	b.same("newest event", at(newest.At)+" | drift, repaired | max | "+newest.Message, rows[0])
 	b.same("number of events", len(h.events), len(rows))
+	b.same("oldest event", at(h.events[0].At)+" | table-pressure |  | the connection table is 84 % full, and packets are dropped", rows[len(rows)-1])
+	b.holds(`document.querySelector("#history tbody tr:last-child .badge").className === "badge bad"`)
 	b.same("its time", newest.At.Format(time.RFC3339Nano), value[string](b, `document.querySelector("#history tbody time").title`))
 	b.holds(`document.querySelector("#connections .bar").getAttribute("aria-valuenow") === "87"`)
 	b.holds(`Math.abs(document.querySelector("#connections .bar div").offsetWidth / document.querySelector("#connections .bar").offsetWidth - 0.867) < 0.01`)

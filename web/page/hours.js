@@ -54,8 +54,8 @@ function redraw() {
     { className: "connections", points: series(points, connections) },
   ];
   const peak = Math.max(0, ...lines.map((line) => highest(line.points)?.value ?? 0));
-  const top = peak > 50 ? Math.max(100, roundUp(peak)) : roundUp(Math.max(peak * 1.1, 0.01));
-  plot(byId("fill-plot"), { ...range, lines, top, marks: top >= 100 ? [80, 95] : [] });
+  const top = peak > 50 || peak === 0 ? Math.max(100, roundUp(Math.max(peak, 1))) : roundUp(Math.max(peak * 1.1, 0.01));
+  plot(byId("fill-plot"), { ...range, lines, top, marks: top === 100 ? [80, 95] : [] });
 
   const bars = gather(points, barWidth(byId("drops-plot"), shown.seconds));
   plot(byId("drops-plot"), { ...range, bars, top: roundUp(Math.max(4, ...bars.map((b) => b.value))) });

@@ -195,6 +195,13 @@ function withNote(node, fill, note) {
   say(node.lastElementChild, note);
 }
 
+// sumOf says how full a table is, large and small.
+function sumOf(used, limit) {
+  if (typeof used !== "number") return ["unknown", typeof limit === "number" ? `limit ${count(limit)}` : ""];
+  if (!(limit > 0)) return [count(used), limit === 0 ? "no limit" : ""];
+  return [percent(used, limit), `${count(used)} of ${count(limit)}`];
+}
+
 // renderFill shows how full a table is.
 function renderFill(name, used, limit, table) {
   const box = byId(name);
@@ -209,16 +216,16 @@ function renderFill(name, used, limit, table) {
   }
   const [sum, bar, note] = box.children;
   const part = limit > 0 && typeof used === "number" ? (100 * used) / limit : 0;
-  const text = limit === 0 ? `${count(used)}, no limit` : `${count(used)} of ${count(limit)}`;
-  const share = percent(used, limit);
+  const [large, small] = sumOf(used, limit);
   if (sum.children.length === 0) sum.append(element("strong"), element("span"));
-  say(sum.firstElementChild, share === "" ? text : share);
-  say(sum.lastElementChild, share === "" ? "" : text);
+  say(sum.firstElementChild, large);
+  say(sum.lastElementChild, small);
   const level = table.levels?.[name] ?? (part >= 95 ? "critical" : part >= 80 ? "high" : "calm");
-  bar.className = `bar ${{ calm: "good", high: "warn" }[level] ?? "bad"}`;
+  bar.className = `bar ${levels[level] ?? "bad"}`;
+  show(bar.firstElementChild, part > 0);
   bar.firstElementChild.style.width = `${Math.min(100, part)}%`; // through the CSSOM, which the policy allows
   bar.setAttribute("aria-valuenow", Math.round(Math.min(100, part)));
-  bar.setAttribute("aria-valuetext", `${share} ${text}`);
+  bar.setAttribute("aria-valuetext", `${large} ${small}`);
   const full = table.full_in_seconds?.[name];
   const notes = [level === "calm" ? "" : level];
   if (table.dropping?.[name]) notes.push(name === "connections" ? "packets are being dropped" : "new ones are being refused");
@@ -228,13 +235,18 @@ function renderFill(name, used, limit, table) {
 
 function renderTableFacts(table) {
   const rate = table.rates?.entries;
+  const said = (message) => (table.kernel_messages?.[message] > 0 ? count(table.kernel_messages[message]) : "");
   facts(byId("connection-facts"), [
     ["Buckets", count(table.buckets)],
     ["Connections a bucket", typeof table.load_factor === "number" ? digits(table.load_factor) : ""],
     ["Change", typeof rate === "number" ? `${rate > 0 ? "+" : ""}${digits(rate)} a second` : ""],
+    ["“Table full” in the kernel’s log", said("table-full")],
   ]);
   const helpers = Object.entries(table.expectations_by_helper ?? {}).sort((a, b) => b[1] - a[1]);
-  facts(byId("expectation-facts"), helpers.slice(0, 20).map(([helper, n]) => [helper === "" ? "(no helper)" : helper, count(n)]));
+  facts(byId("expectation-facts"), [
+    ...helpers.slice(0, 20).map(([helper, n]) => [helper === "" ? "(no helper)" : helper, count(n)]),
+    ["“Expectation table full” in the kernel’s log", said("expectation-table-full")],
+  ]);
 }
 
 const meanings = {
@@ -273,7 +285,9 @@ function renderCounters({ counters, rates }) {
 
 const eventColumns = [{ label: "Time", className: "time" }, { label: "Event" }, { label: "Setting", className: "name" }, { label: "What happened" }];
 const results = { __proto__: null, repaired: "good", observed: "warn", failed: "bad" };
-const kinds = { __proto__: null, contested: "bad", failed: "bad", forbidden: "bad", "config-refused": "warn", "table-pressure": "warn", settled: "good" };
+const kinds = { __proto__: null, contested: "bad", failed: "bad", forbidden: "bad", "config-refused": "warn", settled: "good" };
+const levels = { __proto__: null, calm: "good", high: "warn", critical: "bad" };
+const colourOf = (e) => (e.dropping ? "bad" : results[e.result] ?? levels[e.level] ?? kinds[e.event] ?? "dim");
 const settingsOf = (event) => (event.setting ? event.setting.split(",") : []);
 
 function renderHistory() {
@@ -294,7 +308,7 @@ function renderHistory() {
   show(byId("no-history"), events.length === 0);
   sync(byId("history").tBodies[0], events, ([key]) => key, () => row(eventColumns), (tr, [, e]) => {
     moment(cell(tr, 0), e.at);
-    badge(cell(tr, 1), results[e.result] ?? kinds[e.event] ?? "dim", e.result && e.event === "drift" ? `${e.event}, ${e.result}` : e.event);
+    badge(cell(tr, 1), colourOf(e), e.result && e.event === "drift" ? `${e.event}, ${e.result}` : e.event);
     say(cell(tr, 2), settingsOf(e).join(", "));
     say(cell(tr, 3), e.message);
   });

@@ -46,10 +46,10 @@ export function cross(svg, at, from, to) {
   svg.append(draw(svg, "line", "cross", { x1: x, x2: x, y1: margin.top, y2: height - margin.bottom }));
 }
 
-// roundUp gives the next of 1, 2, 5, 10, 20, … that holds a value.
+// roundUp gives the next of 1, 2, 4, 6, 8, 10, 20, … that holds a value: halves are round too.
 export function roundUp(value) {
   const size = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((n) => n * size).find((n) => n >= value * (1 - 1e-9));
+  return [1, 2, 4, 6, 8, 10].map((n) => n * size).find((n) => n >= value * (1 - 1e-9));
 }
 
 // width of a bar in seconds, such that bars are some pixels wide.
