@@ -29,7 +29,9 @@ var errNoCounters = errors.New("it has not a header line and lines of counters")
 // nf_conntrack_standalone.c): by the header's names, all processors added up. They
 // count connections and packets since the module was loaded, and each processor's
 // wraps at 2³²; "entries" is the connections there are now. Kernels differ in the
-// columns they have, and show 0 in those that they no longer count. The error is
+// columns they have, and show 0 in those that they no longer count. "chainlength" (5.15)
+// is not the longest chain but the connections refused because theirs had grown too long
+// (nf_conntrack_hash_check_insert); no kernel shows the chains themselves. The error is
 // fs.ErrNotExist where the module is absent or the kernel has no such file.
 func Counters(root string) (map[string]uint64, error) {
 	text, err := tree.At(root).Read(statFile, maxStat)
@@ -69,12 +71,9 @@ func parseCounters(text string) (map[string]uint64, error) {
 	return counters, nil
 }
 
-// ExpectationsByHelper counts the expectations in /proc/net/nf_conntrack_expect
-// below root, which only root may read, by the helper that made them: "sip", or
-// "sip-1" for a helper on a port of its own; "" where the kernel shows none. The
-// error is fs.ErrNotExist where the module is absent or the kernel has no such
-// file.
-func ExpectationsByHelper(root string) (map[string]int64, error) {
+// listedExpectations counts the expectations by helper in /proc/net/nf_conntrack_expect
+// below root.
+func listedExpectations(root string) (map[string]int64, error) {
 	text, err := tree.At(root).Read(expectFile, maxExpect)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the expectations: %w", err)

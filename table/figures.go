@@ -1,11 +1,9 @@
 package table
 
 import (
-	"bytes"
 	"strconv"
 
 	"github.com/ctkeeper/ctkeeper/sysfs"
-	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 // Figures are the table's sizes in connections, hash buckets and expectations.
@@ -19,10 +17,18 @@ type Figures struct {
 	ExpectMax    *int64 `json:"expect_max"`
 }
 
-// Read takes the figures of the system below root from the nf_conntrack sysctls
-// and, for the expectations, from /proc/net/nf_conntrack_expect, which only root
-// may read.
+// Read takes the figures of the system below root from the nf_conntrack sysctls and, for
+// the expectations, from where ExpectationsByHelper finds them.
 func Read(root string) Figures {
+	f := sizes(root)
+	if helpers, err := ExpectationsByHelper(root); err == nil {
+		f.Expectations = inAll(helpers)
+	}
+	return f
+}
+
+// sizes are the figures without the expectations, which take longer.
+func sizes(root string) Figures {
 	files := sysfs.NewReader(root)
 	defer func() { _ = files.Close() }() // opened for reading alone
 	figure := func(name string) *int64 {
@@ -32,20 +38,26 @@ func Read(root string) Figures {
 		}
 		return number(text)
 	}
-	return Figures{
-		Entries: figure("count"), Max: figure("max"), Buckets: figure("buckets"),
-		ExpectMax: figure("expect_max"), Expectations: expectations(root),
-	}
+	return Figures{Entries: figure("count"), Max: figure("max"), Buckets: figure("buckets"), ExpectMax: figure("expect_max")}
 }
 
-// expectations counts the lines of the expectation table.
-func expectations(root string) *int64 {
-	lines, err := tree.At(root).Read(expectFile, maxExpect)
-	if err != nil {
+func inAll(helpers map[string]int64) *int64 {
+	n := int64(0)
+	for _, expectations := range helpers {
+		n += expectations
+	}
+	return &n
+}
+
+// LoadFactor is the connections for each hash bucket, nil where one of them cannot be
+// read: the average length of a chain is twice that, because each connection stands in
+// two, one for each direction (__nf_conntrack_hash_insert).
+func (f Figures) LoadFactor() *float64 {
+	if f.Entries == nil || f.Buckets == nil || *f.Buckets <= 0 {
 		return nil
 	}
-	n := int64(bytes.Count(lines, []byte{'\n'}))
-	return &n
+	factor := float64(*f.Entries) / float64(*f.Buckets)
+	return &factor
 }
 
 func number(text string) *int64 {

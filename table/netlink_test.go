@@ -1,0 +1,282 @@
+package table
+
+import (
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/ti-mo/conntrack"
+	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/internal/netns"
+)
+
+// message is one netlink message of a type, padded to 4 bytes.
+func message(kind uint16, body ...byte) []byte {
+	m := binary.NativeEndian.AppendUint32(nil, uint32(unix.NLMSG_HDRLEN+len(body)))
+	m = binary.NativeEndian.AppendUint16(m, kind)
+	m = append(m, make([]byte, unix.NLMSG_HDRLEN-len(m))...)
+	return pad(append(m, body...))
+}
+
+func attribute(kind uint16, text string) []byte {
+	a := binary.NativeEndian.AppendUint16(nil, uint16(unix.SizeofNlAttr+len(text)))
+	return pad(append(binary.NativeEndian.AppendUint16(a, kind), text...))
+}
+
+func pad(b []byte) []byte { return append(b, make([]byte, -len(b)&3)...) }
+
+func expectation(attributes ...[]byte) []byte {
+	body := []byte{unix.AF_INET, 0, 0, 0}
+	for _, a := range attributes {
+		body = append(body, a...)
+	}
+	return message(newExpectation, body...)
+}
+
+func join(parts ...[]byte) (all []byte) {
+	for _, part := range parts {
+		all = append(all, part...)
+	}
+	return all
+}
+
+func errno(code int32) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(code)) }
+
+func TestCountExpectations(t *testing.T) {
+	sip := expectation(attribute(1|unix.NLA_F_NESTED, "master"), attribute(5, "1234"), attribute(attrHelpName, "sip\x00"), attribute(11, "nat-follow-master\x00"))
+	tests := []struct {
+		name string
+		part []byte
+		want map[string]int64
+		done bool
+		err  error
+	}{
+		{"two, and more to come", join(sip, sip), map[string]int64{"sip": 2}, false, nil},
+		{"the last part", join(sip, message(unix.NLMSG_DONE, errno(0)...)), map[string]int64{"sip": 1}, true, nil},
+		{"none", message(unix.NLMSG_DONE, errno(0)...), map[string]int64{}, true, nil},
+		{"without a helper", expectation(attribute(5, "1234")), map[string]int64{"": 1}, false, nil},
+		{"without attributes", expectation(), map[string]int64{"": 1}, false, nil},
+		{"another message", message(newExpectation+2, 0, 0, 0, 0), map[string]int64{}, false, nil},
+		{"refused", message(unix.NLMSG_ERROR, errno(-int32(unix.EPERM))...), map[string]int64{}, true, unix.EPERM},
+		{"ended early", message(unix.NLMSG_DONE, errno(-int32(unix.ENOMEM))...), map[string]int64{}, true, unix.ENOMEM},
+		{"an answer cut off", message(unix.NLMSG_DONE), map[string]int64{}, true, errMalformed},
+		{"a header cut off", sip[:10], map[string]int64{}, false, errMalformed},
+		{"a message cut off", sip[:20], map[string]int64{}, false, errMalformed},
+		{"a length of nothing", make([]byte, unix.NLMSG_HDRLEN), map[string]int64{}, false, errMalformed},
+		{"an attribute cut off", expectation([]byte{12, 0, 6, 0}), map[string]int64{}, false, errMalformed},
+		{"an attribute without length", expectation([]byte{0, 0, 6, 0}), map[string]int64{}, false, errMalformed},
+		{"half an attribute", message(newExpectation, 2, 0, 0, 0, 4, 0), map[string]int64{}, false, errMalformed},
+		{"no nfgenmsg", message(newExpectation), map[string]int64{}, false, errMalformed},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			helpers := map[string]int64{}
+			done, err := countExpectations(test.part, helpers)
+			if done != test.done || !errors.Is(err, test.err) {
+				t.Errorf("done %v with %v, want %v with %v", done, err, test.done, test.err)
+			}
+			if diff := cmp.Diff(test.want, helpers); diff != "" {
+				t.Errorf("helpers (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func FuzzCountExpectations(f *testing.F) {
+	f.Add(join(expectation(attribute(attrHelpName, "sip\x00")), message(unix.NLMSG_DONE, errno(0)...)))
+	f.Add(expectation([]byte{5, 0, 6, 0, 'a'}))
+	f.Fuzz(func(t *testing.T, part []byte) {
+		helpers := map[string]int64{}
+		_, err := countExpectations(part, helpers)
+		if n := *inAll(helpers); n > int64(len(part)/unix.NLMSG_HDRLEN) || n == 0 && len(part) == 0 && err != nil {
+			t.Errorf("%d expectations in %d bytes, and %v", n, len(part), err)
+		}
+	})
+}
+
+func TestDumpLoadsNothing(t *testing.T) {
+	if _, err := dumpExpectations(func() bool { return false }); !errors.Is(err, errNotLoaded) {
+		t.Errorf("not ready: %v", err)
+	}
+	asked := 0
+	_, err := dumpExpectations(func() bool { asked++; return asked == 1 })
+	if !errors.Is(err, errNotLoaded) || asked != 2 {
+		t.Errorf("unloaded meanwhile: %v after %d questions", err, asked)
+	}
+}
+
+func TestCtnetlinkReady(t *testing.T) {
+	root := kerneltree.New(t)
+	put(t, root, "sys/module/nf_conntrack_netlink/initstate", "live\n")
+	if ctnetlinkReady(root) {
+		t.Error("a tree's ctnetlink is not the running kernel's")
+	}
+	_, err := os.Stat("/proc/modules")
+	_, loaded := os.Stat("/sys/module/nf_conntrack_netlink/initstate")
+	if err == nil && loaded != nil && ctnetlinkReady("") {
+		t.Error("ready without its module")
+	}
+}
+
+// fillExpectations makes so many expectations of ftp in this network namespace, each with
+// the connection that it belongs to: the helper takes one for each.
+func fillExpectations(t *testing.T, n int) *conntrack.Conn {
+	t.Helper()
+	if !ctnetlinkReady("") {
+		netns.Cannot(t, "nf_conntrack_netlink is not loaded")
+	}
+	conn, err := conntrack.Dial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	server, all := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("255.255.255.255")
+	tuple := func(from, to netip.Addr, port uint16) conntrack.Tuple {
+		return conntrack.Tuple{
+			IP:    conntrack.IPTuple{SourceAddress: from, DestinationAddress: to},
+			Proto: conntrack.ProtoTuple{Protocol: unix.IPPROTO_TCP, DestinationPort: port},
+		}
+	}
+	for i := range n {
+		client := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		flow := conntrack.NewFlow(unix.IPPROTO_TCP, 0, client, server, 40000, 21, 120, 0)
+		flow.Helper.Name = "ftp\x00" // the kernel wants its end
+		if err := conn.Create(flow); err != nil {
+			netns.Cannot(t, "no connection with the ftp helper can be made: %v", err)
+		}
+		expect := conntrack.Expect{Timeout: 300, TupleMaster: flow.TupleOrig, Tuple: tuple(client, server, 30000), Mask: tuple(all, all, 65535)}
+		if err := conn.CreateExpect(expect); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return conn
+}
+
+func TestExpectationsOnTheKernel(t *testing.T) {
+	if !netns.Enter(t) {
+		return
+	}
+	const n = 700 // several parts
+	conn := fillExpectations(t, n)
+	want := map[string]int64{"ftp": n}
+	start := time.Now()
+	got, err := dumpExpectations(func() bool { return ctnetlinkReady("") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d expectations in %v", n, time.Since(start))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("by ctnetlink (-want +got):\n%s", diff)
+	}
+	listed, err := listedExpectations("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, listed); diff != "" {
+		t.Errorf("in /proc (-want +got):\n%s", diff)
+	}
+	if all, err := conn.DumpExpect(); err != nil || len(all) != n || all[0].HelpName != "ftp" {
+		t.Errorf("another reader: %d, %v", len(all), err)
+	}
+	if sample := Take("", time.Now()); sample.Expectations == nil || *sample.Expectations != n || sample.Entries == nil || *sample.Entries != n {
+		t.Errorf("a sample: %+v", sample)
+	}
+}
+
+// TestExpectationsWithoutRoot has the daemon's rights: CAP_NET_ADMIN and no more.
+func TestExpectationsWithoutRoot(t *testing.T) {
+	const asNobody, nobody, n = "CTKEEPER_TEST_AS_NOBODY", 65534, 3
+	if rights := os.Getenv(asNobody); rights != "" {
+		if _, err := listedExpectations(""); !errors.Is(err, fs.ErrPermission) {
+			t.Fatalf("this user may read /proc: %v", err)
+		}
+		got, err := ExpectationsByHelper("")
+		if rights == "none" {
+			if want := "cannot read the expectations: open /proc/net/nf_conntrack_expect: permission denied; nor by ctnetlink: operation not permitted"; err == nil || err.Error() != want {
+				t.Errorf("want %s, got %v", want, err)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]int64{"ftp": n}, got); diff != "" {
+			t.Errorf("helpers (-want +got):\n%s", diff)
+		}
+		return
+	}
+	if !netns.Enter(t) {
+		return
+	}
+	fillExpectations(t, n)
+	for rights, caps := range map[string][]uintptr{"CAP_NET_ADMIN": {unix.CAP_NET_ADMIN}, "none": nil} {
+		child := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestExpectationsWithoutRoot$", "-test.v", "-test.count=1")
+		child.Env = append(os.Environ(), asNobody+"="+rights)
+		child.Dir = "/"
+		child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, AmbientCaps: caps}
+		if out, err := child.CombinedOutput(); err != nil {
+			t.Errorf("rights: %s: %v\n%s", rights, err, out)
+		}
+	}
+}
+
+func TestSampler(t *testing.T) {
+	root := kerneltree.New(t)
+	const line = "- l3proto = 2 proto=17 src=192.0.2.1 dst=198.51.100.2 sport=0 dport=4000 sip/audio\n"
+	s := NewSampler(root)
+	at := time.Unix(1_700_000_000, 0)
+	steps := []struct {
+		name  string
+		after time.Duration
+		do    func()
+		want  int64 // -1: not known
+	}{
+		{"the first", 0, func() { put(t, root, expectFile, line) }, 1},
+		{"grown, and not looked at yet", 14 * time.Second, func() { put(t, root, expectFile, line+line) }, 1},
+		{"looked at", time.Second, func() {}, 2},
+		{"the clock was set back", -time.Hour, func() { put(t, root, expectFile, line) }, 1},
+		{"the module is gone", time.Second, func() { kerneltree.Unload(t, root) }, -1},
+		{"and there again", time.Second, func() { kerneltree.Load(t, root); put(t, root, expectFile, "") }, 0},
+	}
+	for _, step := range steps {
+		step.do()
+		at = at.Add(step.after)
+		sample := s.Take(at)
+		switch {
+		case step.want == -1:
+			if sample.Expectations != nil || sample.ByHelper != nil {
+				t.Errorf("%s: %v, %v", step.name, *sample.Expectations, sample.ByHelper)
+			}
+		case sample.Expectations == nil || *sample.Expectations != step.want || sample.ByHelper["sip"] != step.want:
+			t.Errorf("%s: want %d, got %+v", step.name, step.want, sample.ByHelper)
+		}
+	}
+}
+
+func TestLoadFactor(t *testing.T) {
+	figure := func(n int64) *int64 { return &n }
+	half := 0.5
+	tests := []struct {
+		figures Figures
+		want    *float64
+	}{
+		{Figures{Entries: figure(512), Buckets: figure(1024)}, &half},
+		{Figures{Entries: figure(512), Buckets: figure(0)}, nil},
+		{Figures{Buckets: figure(1024)}, nil},
+		{Figures{Entries: figure(512)}, nil},
+	}
+	for _, test := range tests {
+		if diff := cmp.Diff(test.want, test.figures.LoadFactor()); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", test.figures, diff)
+		}
+	}
+}
