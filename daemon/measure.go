@@ -66,10 +66,9 @@ func (d *Daemon) writeTextfile(ctx context.Context) error {
 			continue
 		}
 		err := d.metrics.WriteTextfile(dir)
-		written = time.Now()
 		switch {
 		case err == nil:
-			said = ""
+			written, said = time.Now(), ""
 		case err.Error() != said:
 			said = err.Error()
 			d.opts.Log.Warn("the metrics are not in the textfile collector's directory, trying again", zap.Error(err))

@@ -1,0 +1,126 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/metrics"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/table"
+)
+
+func TestTableTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var looks []time.Duration
+		began := time.Now()
+		entries, limit := int64(5), int64(100)
+		var said []reconcile.Event
+		task := newTableTask("", func(e reconcile.Event) { said = append(said, e) })
+		task.look = func(at time.Time) tableLook {
+			looks = append(looks, at.Sub(began))
+			n := entries
+			return tableLook{Sample: table.Sample{At: at, Figures: table.Figures{Entries: &n, Max: &limit}}}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- task.run(ctx) }()
+		time.Sleep(4 * time.Second)
+		task.passed() // too early to look along
+		synctest.Wait()
+		if len(looks) != 1 {
+			t.Fatalf("%d looks after 4 s, want 1", len(looks))
+		}
+		time.Sleep(900 * time.Millisecond)
+		entries = 83
+		task.passed()
+		synctest.Wait()
+		if len(looks) != 2 || looks[1] != 4900*time.Millisecond {
+			t.Fatalf("looks at %v, want one with the pass", looks)
+		}
+		time.Sleep(time.Minute) // without any pass
+		synctest.Wait()
+		if n := len(looks) - 2; n < 10 || n > 12 {
+			t.Errorf("%d looks in a minute without passes, want about 11", n)
+		}
+		if got := task.recent(); *got.Entries != 83 {
+			t.Errorf("recent gives %d entries", *got.Entries)
+		}
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("run = %v", err)
+		}
+		if len(said) != 1 || said[0].Kind != reconcile.KindTablePressure || said[0].Table != table.Connections ||
+			said[0].Level != "high" || said[0].Entries != 83 || said[0].Limit != 100 || said[0].Message == "" || !said[0].At.Equal(began.Add(looks[1])) {
+			t.Errorf("events %+v, want one of pressure", said)
+		}
+	})
+}
+
+// Whoever asks in a loop costs one look a second.
+func TestRecent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		looks := 0
+		task := newTableTask("", nil)
+		task.look = func(at time.Time) tableLook {
+			looks++
+			return tableLook{Sample: table.Sample{At: at}}
+		}
+		for range 100 {
+			task.recent()
+			time.Sleep(50 * time.Millisecond)
+		}
+		if looks < 4 || looks > 6 {
+			t.Errorf("%d looks in 5 s, want 5", looks)
+		}
+	})
+}
+
+func TestPressureIsLogged(t *testing.T) {
+	core, logs := observer.New(zapcore.DebugLevel)
+	r := recorder{logged{zap.New(core)}, newHistory(), metrics.New("", func() metrics.Now { return metrics.Now{} })}
+	for _, e := range []reconcile.Event{
+		{Table: table.Connections, Level: "high", Entries: 83, Limit: 100},
+		{Table: table.Connections, Level: "calm", Dropping: true, Limit: 100},
+		{Table: table.Expectations, Level: "calm", Limit: 100},
+	} {
+		e.Kind = reconcile.KindTablePressure
+		r.Record(e)
+	}
+	var levels []zapcore.Level
+	for _, e := range logs.All() {
+		levels = append(levels, e.Level)
+	}
+	if diff := cmp.Diff([]zapcore.Level{zapcore.WarnLevel, zapcore.WarnLevel, zapcore.InfoLevel}, levels); diff != "" {
+		t.Errorf("levels (-want +got):\n%s", diff)
+	}
+	want := map[string]any{"event": "table-pressure", "table": "expectations", "entries": int64(0), "limit": int64(100)}
+	if diff := cmp.Diff(want, logs.All()[2].ContextMap()); diff != "" {
+		t.Errorf("fields (-want +got):\n%s", diff)
+	}
+	if got := len(r.history.remembered()); got != 3 {
+		t.Errorf("%d events remembered, want 3", got)
+	}
+}
+
+func TestTableStatus(t *testing.T) {
+	root := kerneltree.New(t)
+	kerneltree.Put(t, root, "proc/sys/net/netfilter/nf_conntrack_count", "60000\n")
+	kerneltree.Put(t, root, "proc/net/stat/nf_conntrack", "entries drop\n0000ea60 00000007\n0000ea60 00000001\n")
+	s := LookAtTable(root)
+	if s.LoadFactor == nil || *s.LoadFactor != 60000.0/65536 || s.Counters["drop"] != 8 || s.Levels[table.Connections] != table.High || len(s.Rates) != 0 {
+		t.Errorf("status %+v, load factor %v", s, s.LoadFactor)
+	}
+	kerneltree.Unload(t, root)
+	if s = LookAtTable(root); s.Entries != nil || s.LoadFactor != nil || s.Counters == nil || len(s.Levels) != 0 {
+		t.Errorf("status without the module: %+v", s)
+	}
+}
