@@ -65,10 +65,10 @@ func gateway() *host {
 			continue // it did not run then
 		}
 		grown := float64(at-now+6*3600) / (6 * 3600)
-		p := table.Point{At: at, Max: 65536, ExpectMax: 1024, Entries: int64(20000 + 36000*grown*grown + 2500*math.Sin(float64(at)/700))}
-		p.Expectations = int64(60 + 50*math.Sin(float64(at)/900))
+		p := table.Point{At: at, Max: 65536, ExpectMax: 1024, Entries: int64(20000 + 36000*grown*grown + 2500*math.Sin(float64(at-now)/700))}
+		p.Expectations = int64(60 + 50*math.Sin(float64(at-now)/900))
 		if p.Entries > 54000 {
-			p.Drops = at % 7
+			p.Drops = (now - at) / 10 % 7
 		}
 		h.points = append(h.points, p)
 	}

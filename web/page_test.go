@@ -21,7 +21,7 @@ func TestPageInTheBrowser(t *testing.T) {
 	browser := chromium(t)
 	for name, test := range map[string]func(*tab){
 		"values": pageShowsTheValues, "updates": pageUpdatesByItself, "away": pageSurvivesTheServer, "clock": pageFollowsTheClock,
-		"hostile": hostileValuesAreText, "phone": pageFitsAPhone, "contrast": pageCanBeRead, "empty": pageOfAnEmptyHost, "answers": pageSurvivesAnswers,
+		"hostile": hostileValuesAreText, "phone": pageFitsAPhone, "contrast": pageCanBeRead, "empty": pageOfAnEmptyHost, "answers": pageSurvivesAnswers, "password": pageBehindAPassword,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

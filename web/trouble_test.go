@@ -223,3 +223,20 @@ func pageOfAnEmptyHost(b *tab) {
 	b.picture("empty")
 	b.quiet()
 }
+
+// pageBehindAPassword is one that a proxy serves below a path of its own, to who knows the
+// password, which a person put into the address.
+func pageBehindAPassword(b *tab) {
+	page := http.StripPrefix("/hosts/one", Handler(gateway().source()))
+	address, _ := serveAt(b.T, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "me" || password != "secret" {
+			w.Header().Set("WWW-Authenticate", "Basic")
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		page.ServeHTTP(w, r)
+	}))
+	b.open("http://me:secret@" + address + "/hosts/one/")
+	b.same("settings", 5, len(b.rows("settings")))
+	b.quiet()
+}

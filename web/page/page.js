@@ -18,7 +18,9 @@ const view = { status: null, now: 0, said: "" };
 
 async function ask() {
   const query = seen.at > 0 ? `?since=${encodeURIComponent(new Date(seen.at - overlap).toISOString())}` : "";
-  const answer = await fetch(`v1/page${query}`, { cache: "no-store", signal: AbortSignal.timeout(patience) });
+  // Without the password that the page's own address may have: fetch refuses such.
+  const address = new URL(`v1/page${query}`, location.origin + location.pathname);
+  const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(patience) });
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   return answer.json();
 }
