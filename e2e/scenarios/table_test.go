@@ -1,0 +1,273 @@
+//go:build guest
+
+package scenarios
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/daemon"
+)
+
+const (
+	leftAddress  = "10.81.0.2"
+	rightAddress = "10.82.0.2"
+	// noticed bounds what the daemon says of the table, which it looks at every
+	// few seconds.
+	noticed = 20 * time.Second
+)
+
+// small is a host with a small table whose entries stay for the scenario.
+const small = `settings:
+  max: 1000
+  expect_max: 20
+  udp_timeout: 600s
+  tcp_timeout_established: 1h
+`
+
+// router makes the guest the router between two namespaces, left and right, whose
+// flows it tracks.
+func router(t *testing.T) {
+	t.Helper()
+	for i, side := range []string{"left", "right"} {
+		net := "10." + strconv.Itoa(81+i) + ".0."
+		run(t, "ip", "netns", "add", side)
+		t.Cleanup(func() { run(t, "ip", "netns", "delete", side) })
+		run(t, "ip", "link", "add", "to-"+side, "type", "veth", "peer", "name", "eth0", "netns", side)
+		run(t, "ip", "address", "add", net+"1/24", "dev", "to-"+side)
+		run(t, "ip", "link", "set", "to-"+side, "up")
+		run(t, "ip", "-n", side, "address", "add", net+"2/24", "dev", "eth0")
+		run(t, "ip", "-n", side, "link", "set", "eth0", "up")
+		run(t, "ip", "-n", side, "route", "add", "default", "via", net+"1")
+	}
+	run(t, "sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
+	run(t, "iptables", "-A", "FORWARD", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
+}
+
+// flows starts the program of that name in a namespace, and gives its first line
+// once it has one; it is killed when the scenario ends.
+func flows(t *testing.T, side string, args ...string) string {
+	t.Helper()
+	program := filepath.Join(os.Getenv("CTKEEPER_E2E_DIR"), "flows")
+	cmd := exec.Command("ip", append([]string{"netns", "exec", side, program}, args...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil && err != io.EOF {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(line)
+}
+
+// open makes so many TCP connections through the host and gives how many came
+// about.
+func open(t *testing.T, count int) int {
+	t.Helper()
+	return number(t, flows(t, "left", "tcp", rightAddress, "7", strconv.Itoa(count)))
+}
+
+// metric gives a figure of /metrics, asked over the daemon's socket.
+func metric(t *testing.T, name string) float64 {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", "/run/ctkeeper/ctkeeper.sock")
+	}}, Timeout: 10 * time.Second}
+	response, err := client.Get("http://ctkeeper/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, found := strings.CutPrefix(strings.TrimSpace(line), name+" "); found {
+			value, err := strconv.ParseFloat(rest, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return value
+		}
+	}
+	t.Fatalf("no %s in\n%s", name, text)
+	return 0
+}
+
+// tableStatus asks the daemon for the table.
+func tableStatus(t *testing.T) daemon.TableStatus {
+	t.Helper()
+	out, _ := stdout(t, "ctkeeper", "status", "-o", "json")
+	var s daemon.Status
+	if err := json.Unmarshal([]byte(out), &s); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return s.Table
+}
+
+// pressure waits until the journal says a word of the table, and gives that entry.
+func (c cursor) pressure(t *testing.T, words ...string) entry {
+	t.Helper()
+	var found entry
+	eventually(t, noticed, "table-pressure: "+strings.Join(words, ", "), func() bool {
+		for _, e := range c.events(t, "table-pressure") {
+			all := true
+			for _, word := range words {
+				all = all && strings.Contains(e.get("MESSAGE"), word)
+			}
+			if all {
+				found = e
+				return true
+			}
+		}
+		return false
+	})
+	t.Logf("%s (CTKEEPER_ENTRIES=%s CTKEEPER_LIMIT=%s)", found.get("MESSAGE"), found.get("CTKEEPER_ENTRIES"), found.get("CTKEEPER_LIMIT"))
+	return found
+}
+
+// agrees holds the daemon's figures against conntrack(8)'s and the kernel's.
+func agrees(t *testing.T) {
+	t.Helper()
+	count := number(t, run(t, "conntrack", "-C"))
+	if file := number(t, read("count")); file != count {
+		t.Fatalf("the table is not quiet: %d, %d", count, file)
+	}
+	s := tableStatus(t)
+	if s.Entries == nil || int(*s.Entries) != count || int(metric(t, "ctkeeper_conntrack_entries")) != count {
+		t.Errorf("entries: status %v, metrics %g, conntrack -C %d", s.Entries, metric(t, "ctkeeper_conntrack_entries"), count)
+	}
+	sums := map[string]uint64{}
+	for line := range strings.Lines(run(t, "conntrack", "-S")) {
+		for _, word := range strings.Fields(line) {
+			if name, value, found := strings.Cut(word, "="); found && name != "cpu" {
+				n, err := strconv.ParseUint(value, 10, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sums[name] += n
+			}
+		}
+	}
+	for _, name := range []string{"drop", "early_drop", "insert_failed", "invalid", "search_restart"} {
+		series := fmt.Sprintf("ctkeeper_conntrack_stat_total{event=%q}", name)
+		if s.Counters[name] != sums[name] || uint64(metric(t, series)) != sums[name] {
+			t.Errorf("%s: status %d, metrics %g, conntrack -S %d", name, s.Counters[name], metric(t, series), sums[name])
+		}
+	}
+}
+
+// TestTablePressure fills a real table: each mark is said once, drops are counted,
+// and the end is said too.
+func TestTablePressure(t *testing.T) {
+	since := keep(t, small)
+	router(t)
+	run(t, "modprobe", "nf_conntrack")
+	inForce(t, prompt, map[string]string{"max": "1000"})
+	flows(t, "right", "listen", "7")
+	if made := open(t, 850); made != 850 {
+		t.Fatalf("%d connections of 850", made)
+	}
+	if e := since.pressure(t, "85 %"); e.get("CTKEEPER_LIMIT") != "1000" || e.get("PRIORITY") != "4" {
+		t.Errorf("limit %s, priority %s", e.get("CTKEEPER_LIMIT"), e.get("PRIORITY"))
+	}
+	agrees(t)
+	if made := open(t, 110); made != 110 {
+		t.Fatalf("%d connections of 110", made)
+	}
+	since.pressure(t, "96 %")
+	agrees(t)
+	if made := open(t, 60); made >= 60 {
+		t.Fatalf("%d connections of 60 in a table with room for 40", made)
+	}
+	since.pressure(t, "drop")
+	agrees(t)
+	if got := tableStatus(t).Counters["drop"]; got == 0 {
+		t.Error("no drops are counted")
+	}
+	before := len(since.events(t, "table-pressure"))
+	run(t, "conntrack", "-F")
+	since.pressure(t, "room again")
+	time.Sleep(noticed)
+	for _, e := range since.events(t, "table-pressure") {
+		t.Log(e.get("MESSAGE"))
+	}
+	if after := len(since.events(t, "table-pressure")); before > 4 || after > before+2 {
+		t.Errorf("%d entries on the way up, %d in all: something is said twice", before, after)
+	}
+	agrees(t)
+}
+
+// TestExpectationPressure fills a real expectation table: each TFTP request
+// announces one connection.
+func TestExpectationPressure(t *testing.T) {
+	since := keep(t, small)
+	router(t)
+	run(t, "modprobe", "nf_conntrack_tftp")
+	t.Cleanup(func() { _, _ = try(t, "iptables", "-t", "raw", "-F") })
+	run(t, "iptables", "-t", "raw", "-A", "PREROUTING", "-p", "udp", "--dport", "69", "-j", "CT", "--helper", "tftp")
+	inForce(t, prompt, map[string]string{"expect_max": "20"})
+	flows(t, "left", "tftp", rightAddress, "69", "17")
+	lines := func() int {
+		content, err := os.ReadFile("/proc/net/nf_conntrack_expect")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(content), "\n")
+	}
+	if got := lines(); got != 17 {
+		t.Fatalf("%d expectations, want 17", got)
+	}
+	s := tableStatus(t)
+	if s.Expectations == nil || *s.Expectations != 17 || s.ByHelper["tftp"] != 17 {
+		t.Errorf("expectations %v, by helper %v; want 17 of tftp", s.Expectations, s.ByHelper)
+	}
+	run(t, "conntrack", "-L", "expect") // loads nf_conntrack_netlink, by which the daemon can see them too
+	since.pressure(t, "expectation", "85 %")
+	flows(t, "left", "tftp", rightAddress, "69", "30")
+	since.pressure(t, "expectation", "100 %")
+	if got := int(metric(t, `ctkeeper_expectations_by_helper{helper="tftp"}`)); got != 20 {
+		t.Errorf("metrics: %d expectations of tftp, want 20", got)
+	}
+	run(t, "conntrack", "-F", "expect")
+	since.pressure(t, "expectation", "room again")
+}
+
+// TestHistorySurvives: what happened is known after a restart, and by whoever asks
+// while no daemon runs.
+func TestHistorySurvives(t *testing.T) {
+	keepLoaded(t)
+	write(t, sysctl("max"), "65536")
+	inForce(t, prompt, usualValues)
+	told := func() bool {
+		out, code := stdout(t, "ctkeeper", "events", "-o", "json")
+		return code == 0 && strings.Contains(out, `"found":"65536"`) && strings.Contains(out, `"cause":"write"`)
+	}
+	eventually(t, prompt, "the drift is in the history", told)
+	time.Sleep(time.Second) // the file is written behind the event
+	run(t, "systemctl", "kill", "-s", "KILL", unit)
+	eventually(t, prompt*3, "active again", func() bool { return active(t) && told() })
+	run(t, "systemctl", "stop", unit)
+	if !told() {
+		t.Error("without a daemon the history is gone")
+	}
+}
