@@ -16,7 +16,7 @@ const unit = "ctkeeper.service"
 
 // leftovers is what scenarios put on the host, as patterns.
 var leftovers = []string{
-	"/etc/ctkeeper/*", "/run/ctkeeper/conf.d/*", "/usr/lib/ctkeeper/conf.d/*",
+	"/var/lib/ctkeeper/*", "/etc/ctkeeper/*", "/run/ctkeeper/conf.d/*", "/usr/lib/ctkeeper/conf.d/*",
 	modprobeD, "/etc/modprobe.d/ctkeeper.conf", "/etc/modules-load.d/ctkeeper.conf", "/etc/udev/rules.d/*ctkeeper*",
 	"/etc/sysctl.d/*conntrack*.conf", "/etc/sysctl.d/*ctkeeper*.conf", "/etc/systemd/system/" + unit + ".d/*",
 }
