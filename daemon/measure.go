@@ -27,11 +27,11 @@ func (d *Daemon) measured() metrics.Now {
 	d.mu.Lock()
 	refused, loadedAt := d.refused, d.loadedAt
 	d.mu.Unlock()
-	report, look := d.keeper.Report(), d.table.recent()
+	report, sample := d.keeper.Report(), d.table.recent()
 	return metrics.Now{
 		Settings: report.Settings, Loaded: report.Module.Present, Loads: report.Loads,
 		ConfigOK: refused == nil, ConfigAt: loadedAt,
-		Table: look.Sample, ByHelper: look.helpers, Levels: d.table.monitor.State().Levels,
+		Table: sample, ByHelper: sample.ByHelper, Levels: d.table.monitor.State().Levels,
 	}
 }
 

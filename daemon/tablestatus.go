@@ -23,48 +23,29 @@ type TableStatus struct {
 	KernelMessages map[string]int64 `json:"kernel_messages,omitzero"`
 }
 
-// tableLook is one look at all that the tables' files tell.
-type tableLook struct {
-	table.Sample
-	helpers map[string]int64
-}
-
-func lookAtTable(root string, at time.Time) tableLook {
-	helpers, _ := table.ExpectationsByHelper(root) // nil says that they cannot be read
-	return tableLook{table.Take(root, at), helpers}
-}
-
-// status tells of the look, in the light of what was seen before it.
-func (l tableLook) status(state table.State) TableStatus {
-	s := TableStatus{Figures: l.Figures, Counters: map[string]uint64{}, State: state, ByHelper: l.helpers}
-	if l.Counters != nil {
-		s.Counters = l.Counters
+// tableStatus tells of a sample, in the light of what was seen before it.
+func tableStatus(s table.Sample, state table.State) TableStatus {
+	status := TableStatus{Figures: s.Figures, LoadFactor: s.LoadFactor(), Counters: s.Counters, State: state, ByHelper: s.ByHelper}
+	if status.Counters == nil {
+		status.Counters = map[string]uint64{}
 	}
-	if l.Entries != nil && l.Buckets != nil && *l.Buckets > 0 {
-		load := float64(*l.Entries) / float64(*l.Buckets)
-		s.LoadFactor = &load
-	}
-	return s
+	return status
 }
 
 // LookAtTable tells how the tables below root stand, without a daemon's memory.
 func LookAtTable(root string) TableStatus {
-	look, monitor := lookAtTable(root, time.Now()), table.NewMonitor(1)
-	monitor.Add(look.Sample)
-	return look.status(monitor.State())
+	sample, monitor := table.Take(root, time.Now()), table.NewMonitor(1)
+	monitor.Add(sample)
+	return tableStatus(sample, monitor.State())
 }
 
 // LookAgain looks at the expectations where they are not known, of the system below
 // root: they are for root's eyes, and the daemon is not root.
 func (s *TableStatus) LookAgain(root string) {
-	if s.Expectations != nil && s.ByHelper != nil {
+	if s.ByHelper != nil {
 		return
 	}
-	look := lookAtTable(root, time.Now())
-	if s.Expectations == nil {
-		s.Expectations = look.Expectations
-	}
-	if s.ByHelper == nil {
-		s.ByHelper = look.helpers
+	if sample := table.Take(root, time.Now()); sample.ByHelper != nil {
+		s.Expectations, s.ByHelper = sample.Expectations, sample.ByHelper
 	}
 }

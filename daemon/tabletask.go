@@ -24,7 +24,7 @@ const (
 
 // tableTask looks at the table every so often and tells of pressure.
 type tableTask struct {
-	look    func(time.Time) tableLook
+	look    func(time.Time) table.Sample
 	record  func(reconcile.Event)
 	monitor *table.Monitor
 	// done is called after each look.
@@ -33,14 +33,13 @@ type tableTask struct {
 
 	asking sync.Mutex // held by who asks, never by the keeper or the task
 	mu     sync.Mutex // held for a moment
-	last   tableLook
-	asked  tableLook
+	last   table.Sample
+	asked  table.Sample
 }
 
 func newTableTask(root string, record func(reconcile.Event)) *tableTask {
 	return &tableTask{
-		look:   func(at time.Time) tableLook { return lookAtTable(root, at) },
-		record: record, monitor: table.NewMonitor(int(pointHours / lookInterval)),
+		look: table.NewSampler(root).Take, record: record, monitor: table.NewMonitor(int(pointHours / lookInterval)),
 		done: func() {}, nudge: make(chan struct{}, 1),
 	}
 }
@@ -63,11 +62,11 @@ func (t *tableTask) run(ctx context.Context) error {
 }
 
 func (t *tableTask) once(at time.Time) {
-	look := t.look(at)
+	sample := t.look(at)
 	t.mu.Lock()
-	t.last = look
+	t.last = sample
 	t.mu.Unlock()
-	for _, p := range t.monitor.Add(look.Sample) {
+	for _, p := range t.monitor.Add(sample) {
 		t.record(reconcile.Event{
 			At: p.At, Kind: reconcile.KindTablePressure, Message: p.Message,
 			Table: p.Table, Level: string(p.Level), Dropping: p.Dropping, Entries: p.Entries, Limit: p.Limit,
@@ -88,7 +87,7 @@ func (t *tableTask) passed() {
 
 // recent is the last look, or a new one where that is older than fresh: whoever asks in a
 // loop costs one look a second.
-func (t *tableTask) recent() tableLook {
+func (t *tableTask) recent() table.Sample {
 	t.asking.Lock()
 	defer t.asking.Unlock()
 	t.mu.Lock()

@@ -25,10 +25,10 @@ func TestTableTask(t *testing.T) {
 		entries, limit := int64(5), int64(100)
 		var said []reconcile.Event
 		task := newTableTask("", func(e reconcile.Event) { said = append(said, e) })
-		task.look = func(at time.Time) tableLook {
+		task.look = func(at time.Time) table.Sample {
 			looks = append(looks, at.Sub(began))
 			n := entries
-			return tableLook{Sample: table.Sample{At: at, Figures: table.Figures{Entries: &n, Max: &limit}}}
+			return table.Sample{At: at, Figures: table.Figures{Entries: &n, Max: &limit}}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -70,9 +70,9 @@ func TestRecent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		looks := 0
 		task := newTableTask("", nil)
-		task.look = func(at time.Time) tableLook {
+		task.look = func(at time.Time) table.Sample {
 			looks++
-			return tableLook{Sample: table.Sample{At: at}}
+			return table.Sample{At: at}
 		}
 		for range 100 {
 			task.recent()
