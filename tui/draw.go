@@ -79,6 +79,8 @@ func (k look) clean(text string) string {
 			out.WriteByte(' ')
 		case !unicode.IsPrint(r):
 			out.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		case k.ascii && r == 'µ': // of time.Duration
+			out.WriteByte('u')
 		case k.ascii && r >= utf8.RuneSelf:
 			out.WriteByte('?')
 		default:

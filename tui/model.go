@@ -71,8 +71,6 @@ func (m model) key(key string) (int, tea.Cmd) {
 	switch key {
 	case "q", "Q", "esc", "ctrl+c":
 		return m.top, tea.Quit
-	case "ctrl+z":
-		return m.top, tea.Suspend
 	case "up", "k":
 		return m.top - 1, nil
 	case "down", "j":

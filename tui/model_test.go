@@ -176,6 +176,26 @@ func TestSparks(t *testing.T) {
 	}
 }
 
+func TestClean(t *testing.T) {
+	tests := []struct{ text, want, ascii string }{
+		{"plain text", "plain text", "plain text"},
+		{"1\t2\n3", "1 2 3", "1 2 3"},
+		{"\x1b[31mred\x07", `\x1b[31mred\a`, `\x1b[31mred\a`},
+		{"a\u202eb\u2028", `a\u202eb `, `a\u202eb `},
+		{"\xff\x80", `\xff\x80`, `\xff\x80`},
+		{"12.3µs 接続", "12.3µs 接続", "12.3us ??"},
+		{`it's "so"`, `it's "so"`, `it's "so"`},
+	}
+	for _, test := range tests {
+		if got := (look{}).clean(test.text); got != test.want {
+			t.Errorf("%q: %q, want %q", test.text, got, test.want)
+		}
+		if got := (look{ascii: true}).clean(test.text); got != test.ascii {
+			t.Errorf("%q in ASCII: %q, want %q", test.text, got, test.ascii)
+		}
+	}
+}
+
 func FuzzFit(f *testing.F) {
 	f.Add(evil, 10)
 	f.Add("接続追跡", 3)

@@ -10,25 +10,11 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/ctkeeper/ctkeeper/daemon"
-	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
 // frames is how often a second a change may be drawn: scrolling is smooth to the
 // eye, and a slow line is not flooded.
 const frames = 20
-
-// Source is what the view shows.
-type Source interface {
-	// Status tells how things stand: as the daemon says or, where none runs, as the
-	// kernel does. An error leaves what was shown before, and is shown.
-	Status(ctx context.Context) (daemon.Status, error)
-	// Events calls each for the events that the daemon remembers and then for those
-	// to come, until ctx ends or the daemon does. Called again it goes on where it
-	// was.
-	Events(ctx context.Context, each func(reconcile.Event) error) error
-}
 
 // Options say where to draw, and how.
 type Options struct {

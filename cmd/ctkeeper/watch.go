@@ -5,14 +5,12 @@ import (
 	"errors"
 	"io"
 	"os"
-	"time"
 
 	"golang.org/x/term"
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/kmod"
-	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/tui"
 )
 
@@ -33,7 +31,8 @@ func (a *app) watch(ctx context.Context) error {
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		opts.In = os.Stdin
 	}
-	if err := tui.Run(ctx, &watched{app: a}, opts); err != nil {
+	source := &tui.Host{Look: a.look, Daemon: daemon.NewClient(daemon.SocketPath(a.root))}
+	if err := tui.Run(ctx, source, opts); err != nil {
 		return failure{exitNo, err}
 	}
 	return nil
@@ -44,31 +43,15 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// watched is what status --watch shows.
-type watched struct {
-	app *app
-	// seen is when the last event was.
-	seen time.Time
-}
-
-// Status is that of ctkeeper status. A configuration that is refused is part of it.
-func (w *watched) Status(ctx context.Context) (daemon.Status, error) {
-	status, err := w.app.current(ctx)
+// look is how things stand. A configuration that is refused is part of it.
+func (a *app) look(ctx context.Context) (daemon.Status, error) {
+	status, err := a.current(ctx)
 	if refused := config.Errors(nil); errors.As(err, &refused) {
 		return daemon.Status{
 			Daemon: daemon.DaemonStatus{Config: daemon.ConfigStatus{Error: err.Error()}},
-			Module: daemon.ModuleStatus{Name: kmod.Conntrack, State: kmod.Look(w.app.root, kmod.Conntrack).State},
-			Table:  daemon.LookAtTable(w.app.root),
+			Module: daemon.ModuleStatus{Name: kmod.Conntrack, State: kmod.Look(a.root, kmod.Conntrack).State},
+			Table:  daemon.LookAtTable(a.root),
 		}, nil
 	}
 	return status, err
-}
-
-// Events are those after the last one that was seen.
-func (w *watched) Events(ctx context.Context, each func(reconcile.Event) error) error {
-	client := daemon.NewClient(daemon.SocketPath(w.app.root))
-	return client.Events(ctx, w.seen, true, func(e reconcile.Event) error {
-		w.seen = e.At
-		return each(e)
-	})
 }
