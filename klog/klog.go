@@ -21,6 +21,9 @@ type Message struct {
 	// At is when, the zero time where the log does not tell.
 	At   time.Time
 	Text string
+	// Lost is how many records before this one were overwritten unread, of programs or of
+	// the kernel, in a log that is followed.
+	Lost int64
 }
 
 // Log is what could be read.
