@@ -98,5 +98,8 @@ func sequenceOf(record string) (uint64, bool) {
 	_, rest, _ := strings.Cut(record, ",")
 	number, _, found := strings.Cut(rest, ",")
 	n, err := strconv.ParseUint(number, 10, 63)
-	return n, found && err == nil
+	if !found || err != nil {
+		return 0, false
+	}
+	return n, true
 }
