@@ -103,6 +103,7 @@ func kernel(t *testing.T, name string) string {
 // shows is the kernel's, a foreign write is seen, and so is what happens while the daemon
 // is away.
 func TestPageOnTheKernel(t *testing.T) {
+	t.Parallel()
 	if !netns.Enter(t) {
 		return
 	}

@@ -18,6 +18,7 @@ import (
 const unreachable = "net::ERR_CONNECTION_REFUSED"
 
 func TestPageInTheBrowser(t *testing.T) {
+	t.Parallel()
 	browser := chromium(t)
 	for name, test := range map[string]func(*tab){
 		"values": pageShowsTheValues, "updates": pageUpdatesByItself, "away": pageSurvivesTheServer, "clock": pageFollowsTheClock,
