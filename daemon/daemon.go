@@ -58,6 +58,7 @@ type Daemon struct {
 	recorder recorder
 	metrics  *metrics.Metrics
 	table    *tableTask
+	messages kernelMessages
 	keeper   *reconcile.Keeper
 	watch    atomic.Pointer[sysfs.Watcher]
 	// looked and configured have something at each look at the table, and at each
@@ -140,6 +141,7 @@ func (d *Daemon) runTasks(ctx context.Context, hup <-chan os.Signal, server *ser
 	tasks.Go(func() error { return d.announce(ctx) })
 	tasks.Go(func() error { return d.hangups(ctx, hup) })
 	tasks.Go(func() error { return d.watchTable(ctx) })
+	tasks.Go(func() error { return d.followKernelLog(ctx) })
 	tasks.Go(func() error { return d.serveMetrics(ctx) })
 	tasks.Go(func() error { return d.writeTextfile(ctx) })
 	if d.opts.History != "" {

@@ -1,0 +1,78 @@
+package daemon
+
+import (
+	"context"
+	"maps"
+	"strings"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/ctkeeper/ctkeeper/klog"
+	"github.com/ctkeeper/ctkeeper/metrics"
+	"github.com/ctkeeper/ctkeeper/tree"
+)
+
+// kernelMessages counts what the kernel's log says of full tables.
+type kernelMessages struct {
+	mu     sync.Mutex
+	counts map[string]int64 // nil while the log is not read
+}
+
+// reading begins to count, or ends it for want of a log.
+func (k *kernelMessages) reading(on bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.counts = nil
+	if on {
+		k.counts = map[string]int64{metrics.TableFull: 0, metrics.ExpectationsFull: 0}
+	}
+}
+
+func (k *kernelMessages) add(kind string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.counts != nil {
+		k.counts[kind]++
+	}
+}
+
+// counted are the messages by their kind; nil where the log is not read.
+func (k *kernelMessages) counted() map[string]int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return maps.Clone(k.counts)
+}
+
+// fullTable tells which table a message of the kernel calls full, as a kind of metrics; ""
+// for any other message. The kernel limits their rate, so that they say that something is
+// lost, and not how much (net_warn_ratelimited in nf_conntrack_core.c and
+// nf_conntrack_expect.c).
+func fullTable(text string) string {
+	switch {
+	case !strings.Contains(text, "nf_conntrack"):
+		return ""
+	case strings.Contains(text, "expectation table full"):
+		return metrics.ExpectationsFull
+	case strings.Contains(text, "table full, dropping packet"):
+		return metrics.TableFull
+	}
+	return ""
+}
+
+// followKernelLog counts the kernel's messages of full tables where its log may be read.
+// Where it may not, as in the service, nothing is missing but these counts.
+func (d *Daemon) followKernelLog(ctx context.Context) error {
+	d.messages.reading(true)
+	err := klog.Follow(ctx, tree.At(d.opts.Source.Root), func(m klog.Message) {
+		if kind := fullTable(m.Text); kind != "" {
+			d.messages.add(kind)
+			d.metrics.KernelMessage(kind)
+		}
+	})
+	if ctx.Err() == nil {
+		d.messages.reading(false)
+		d.opts.Log.Debug("the kernel's messages of full tables are not counted", zap.Error(err))
+	}
+	return nil // the others go on
+}
