@@ -67,7 +67,7 @@ func (p *planner) options() []option {
 		}
 	}
 	for _, name := range []string{hashsize, expectHashsize} {
-		if n := number(out, name); n > 0 && p.host.memory == 0 {
+		if n := number(out, name); p.host.memory == 0 && n > p.host.ownBuckets() {
 			p.note("%s=%d is a table of %s: this host's memory is not known, and has to be at least %d times as large",
 				name, n, config.FormatBytes(sysfs.RoundHashsize(n)*bucketBytes), tableShare)
 		}
