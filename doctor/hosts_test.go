@@ -158,20 +158,7 @@ func snapshot(t *testing.T, root string) map[string]string {
 // read. Each is a finding, nothing hangs, and the rest of the report is as before.
 func TestBadInput(t *testing.T) {
 	const limit = 20 * time.Second // generous: the machine may be busy
-	kinds := []struct {
-		name string
-		make func(t *testing.T, path string)
-	}{
-		{"a directory", func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o755)) }},
-		{"10 MB long", func(t *testing.T, path string) {
-			must(t, os.WriteFile(path, bytes.Repeat([]byte("options nf_conntrack hashsize=1\n"), 10<<20/32), 0o644))
-		}},
-		{"binary", func(t *testing.T, path string) {
-			must(t, os.WriteFile(path, bytes.Repeat([]byte{0x7f, 'E', 'L', 'F', 0, 1, 0xff, '\n', 0xfe}, 200), 0o644))
-		}},
-		{"a loop of links", func(t *testing.T, path string) { must(t, os.Symlink(filepath.Base(path), path)) }},
-		{"a pipe", func(t *testing.T, path string) { must(t, syscall.Mkfifo(path, 0o644)) }},
-	}
+	kinds := badKinds()
 	places := []string{"/etc/modprobe.d/00-bad.conf", "/etc/sysctl.d/00-bad.conf"}
 	root := t.TempDir()
 	kerneltree.Unpack(t, root, "testdata/hosts/debian12.txtar")
@@ -208,6 +195,58 @@ func TestBadInput(t *testing.T) {
 					t.Errorf("the other findings (-want +got):\n%s", diff)
 				}
 			})
+		}
+	}
+}
+
+// badKind is a way for a file to be bad.
+type badKind struct {
+	name string
+	make func(t *testing.T, path string)
+}
+
+func badKinds() []badKind {
+	return []badKind{
+		{"a directory", func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o755)) }},
+		{"10 MB long", func(t *testing.T, path string) {
+			must(t, os.WriteFile(path, bytes.Repeat([]byte("options nf_conntrack hashsize=1\n"), 10<<20/32), 0o644))
+		}},
+		{"binary", func(t *testing.T, path string) {
+			must(t, os.WriteFile(path, bytes.Repeat([]byte{0x7f, 'E', 'L', 'F', 0, 1, 0xff, '\n', 0xfe}, 200), 0o644))
+		}},
+		{"a loop of links", func(t *testing.T, path string) { must(t, os.Symlink(filepath.Base(path), path)) }},
+		{"a pipe", func(t *testing.T, path string) { must(t, syscall.Mkfifo(path, 0o644)) }},
+	}
+}
+
+// TestAnyFileBad makes every file of the hosts bad, one after the other, and another way
+// each: a report comes all the same, and soon.
+func TestAnyFileBad(t *testing.T) {
+	const limit = 20 * time.Second
+	kinds := badKinds()
+	for _, name := range []string{"centos6", "centos7", "kubernetes-node"} {
+		root := t.TempDir()
+		kerneltree.Unpack(t, root, filepath.Join("testdata/hosts", name+".txtar"))
+		var files []string
+		must(t, filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+			if err == nil && entry.Type().IsRegular() {
+				files = append(files, path)
+			}
+			return err
+		}))
+		for i, file := range files {
+			kind := kinds[i%len(kinds)]
+			must(t, os.Rename(file, file+".saved"))
+			kind.make(t, file)
+			began := time.Now()
+			if _, err := examine(t, root); err != nil {
+				t.Errorf("%s is %s: %v", file, kind.name, err)
+			}
+			if took := time.Since(began); took > limit {
+				t.Errorf("%s is %s: it took %s", file, kind.name, took)
+			}
+			must(t, os.RemoveAll(file))
+			must(t, os.Rename(file+".saved", file))
 		}
 	}
 }
