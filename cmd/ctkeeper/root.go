@@ -56,6 +56,7 @@ type app struct {
 	stdout     io.Writer
 	stderr     io.Writer
 	configSet  func() bool
+	rootSet    func() bool
 }
 
 // execute runs one command line and returns its exit status.
@@ -105,6 +106,7 @@ func (a *app) command() *cobra.Command {
 	flags.StringVar(&a.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn, error")
 	flags.StringVar(&a.logFormat, "log-format", "auto", "log in this `FORMAT`: "+strings.Join(daemon.LogFormats(), ", "))
 	a.configSet = func() bool { return flags.Changed("config") }
+	a.rootSet = func() bool { return flags.Changed("root") }
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.persist(), a.doctor(), a.importer(), a.config(), a.version())
@@ -138,16 +140,18 @@ func help(root *cobra.Command) *cobra.Command {
 	}
 }
 
-// rooted makes --root absolute; the empty one is the running system.
+// rooted makes --root absolute; without it the running system is meant. An empty
+// DIR is refused: it is a variable that a script forgot to set, and the running
+// system is not what such a script is about.
 func (a *app) rooted() error {
-	if a.root == "" {
+	if a.root == "" && !a.rootSet() {
 		return nil
 	}
 	root, err := filepath.Abs(a.root)
 	if err != nil {
 		return err
 	}
-	if info, err := os.Stat(root); err != nil || !info.IsDir() {
+	if info, err := os.Stat(root); a.root == "" || err != nil || !info.IsDir() {
 		return fmt.Errorf("invalid argument %q for --root (an existing directory)", a.root)
 	}
 	if a.root = root; root == "/" {

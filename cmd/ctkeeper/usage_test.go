@@ -25,6 +25,7 @@ func TestWrongUsage(t *testing.T) {
 		{"diff --log-level loud", `invalid argument "loud" for --log-level (debug, info, warn, error)`},
 		{"diff --log-format xml", `invalid argument "xml" for --log-format (auto, journal, console, json)`},
 		{"diff --root /no/such/directory", `invalid argument "/no/such/directory" for --root (an existing directory)`},
+		{"diff --root=", `invalid argument "" for --root (an existing directory)`},
 		{"doctor extra", `unknown command "extra" for "ctkeeper doctor"`},
 		{"run extra", `unknown command "extra" for "ctkeeper run"`},
 		{"persist --dry-run=maybe", `invalid argument "maybe" for "--dry-run" flag`},
