@@ -12,6 +12,9 @@ import (
 	"github.com/ctkeeper/ctkeeper/tree"
 )
 
+// moduleLoad is the key of config.Config.Origins.
+const moduleLoad = "module.load"
+
 // implied is how many times hashsize= the kernel makes max when the module is
 // loaded (nf_conntrack_init_start).
 const implied = 8
@@ -63,11 +66,7 @@ func (b *builder) setting(name string) {
 	case ordered && a.AtMost:
 		want.Policy = sysfs.AtMost
 	}
-	value := scalar(want)
-	if want.Policy != sysfs.Exactly {
-		value = fmt.Sprintf("{%s: %s}", want.Policy, value)
-	}
-	b.items = append(b.items, item{section: "settings", key: name, name: name, value: value, comment: b.origin(a) + b.now(want)})
+	b.items = append(b.items, item{section: "settings", key: name, name: name, value: policy(want), comment: b.origin(a) + b.now(want)})
 }
 
 // impliedMax is the max that hashsize= makes where nothing sets max, if that is what
@@ -90,9 +89,8 @@ func (b *builder) impliedMax() (inventory.Assignment, bool) {
 
 // module gathers module.load and the load-time parameters.
 func (b *builder) module() {
-	const load = "module.load"
 	loads := slices.IndexFunc(b.from.LoadedAtBoot, func(at tree.Place) bool { return !b.ours(at) })
-	switch given := b.had.Origins[load]; {
+	switch given := b.had.Origins[moduleLoad]; {
 	case loads < 0:
 	case given != "" && given != config.DefaultOrigin:
 		b.note("module.load is left out: %s gives %t already", given, b.had.Module.Load)
