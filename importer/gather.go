@@ -15,9 +15,15 @@ import (
 // moduleLoad is the key of config.Config.Origins.
 const moduleLoad = "module.load"
 
-// implied is how many times hashsize= the kernel makes max when the module is
-// loaded (nf_conntrack_init_start).
-const implied = 8
+// brought says which load-time parameter brings a setting with it, and how many
+// times its value (nf_conntrack_init_start, nf_conntrack_expect_init).
+var brought = map[string]struct {
+	parameter string
+	times     int64
+}{
+	"max":        {sysfs.Hashsize, 8},
+	"expect_max": {"expect_hashsize", 4},
+}
 
 // settings gathers the run-time settings, in catalogue order, then what the
 // catalogue does not know by name.
@@ -44,8 +50,8 @@ func (b *builder) setting(name string) {
 	if found && a.Parameter && name != sysfs.Hashsize {
 		found = false // it is taken as a parameter
 	}
-	if !found && name == "max" {
-		a, found = b.impliedMax()
+	if !found {
+		a, found = b.implied(name)
 	}
 	has, given := b.had.Want(name)
 	given = given && has.Origin != config.DefaultOrigin
@@ -69,21 +75,28 @@ func (b *builder) setting(name string) {
 	b.items = append(b.items, item{section: "settings", key: name, name: name, value: policy(want), comment: b.origin(a) + b.now(want)})
 }
 
-// impliedMax is the max that hashsize= makes where nothing sets max, if that is what
-// the kernel has.
-func (b *builder) impliedMax() (inventory.Assignment, bool) {
-	a, found := b.from.Winner(sysfs.Hashsize)
-	buckets, err := strconv.ParseInt(a.Value, 0, 32)
+// implied is what a load-time parameter makes of a setting that nothing sets, if
+// that is what the kernel has.
+func (b *builder) implied(name string) (inventory.Assignment, bool) {
+	by, known := brought[name]
+	if !known {
+		return inventory.Assignment{}, false
+	}
+	a, found := b.from.Winner(by.parameter)
+	n, err := strconv.ParseInt(a.Value, 0, 32)
 	if !found || !a.Parameter || err != nil {
 		return a, false
 	}
-	want := strconv.FormatInt(implied*sysfs.RoundHashsize(buckets), 10)
+	if by.parameter == sysfs.Hashsize {
+		n = sysfs.RoundHashsize(n)
+	}
+	want := strconv.FormatInt(by.times*n, 10)
 	files := sysfs.NewReader(b.tree.Root())
 	defer func() { _ = files.Close() }() // they were only read
-	if now, err := files.Read(sysfs.Lookup("max")); err != nil || now != want {
+	if now, err := files.Read(sysfs.Lookup(name)); err != nil || now != want {
 		return a, false
 	}
-	a.Value, a.Name, a.Key = want, "max", "hashsize="+a.Value
+	a.Name, a.Value, a.Key = name, want, by.parameter+"="+a.Value
 	return a, true
 }
 
@@ -136,8 +149,8 @@ func (b *builder) ours(at tree.Place) bool {
 // origin says where a value comes from, and what it won over.
 func (b *builder) origin(a inventory.Assignment) string {
 	text := fmt.Sprintf("%s (%s)", printable(a.Place.String()), a.By)
-	if a.Name == "max" && a.Parameter {
-		return text + ": " + printable(a.Key) + " makes it " + strconv.Itoa(implied) + " times as many at load"
+	if by, known := brought[a.Name]; known && a.Parameter {
+		return text + ": " + printable(a.Key) + " makes it " + strconv.FormatInt(by.times, 10) + " times as many at load"
 	}
 	var lost []string
 	for _, other := range b.from.Assignments {

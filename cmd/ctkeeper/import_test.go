@@ -69,7 +69,7 @@ func TestImportRoundTrip(t *testing.T) {
 			t.Errorf("import --write wrote:\n%s", text)
 		}
 	}
-	ctkeeper(t.Context(), "diff", "--root", root).wants(t, 0, []string{"Nothing differs: 5 settings are as wanted."}, nil)
+	ctkeeper(t.Context(), "diff", "--root", root).wants(t, 0, []string{"Nothing differs: 6 settings are as wanted."}, nil)
 	ctkeeper(t.Context(), "config", "check", "--root", root).wants(t, 0, nil, nil)
 }
 
