@@ -72,13 +72,13 @@ func TestHostsVerdicts(t *testing.T) {
 		healthy bool
 		must    []string
 	}{
-		"alpine":          {false, []string{"expectation-drops", "expectation-table-filling", "contradiction", "helpers", "no-systemd"}},
+		"alpine":          {false, []string{"expectation-drops", "contradiction", "helpers", "no-systemd"}},
 		"centos6":         {false, []string{"expectation-drops", "two-names", "contradiction", "firewall-restart-resets", "reset-since-boot", "helpers", "no-systemd"}},
 		"centos7":         {false, []string{"module-not-loaded", "kernel-not-installed", "contradiction", "firewall-restart-resets"}},
 		"container":       {false, []string{"child-netns", "read-only"}},
 		"debian12":        {false, []string{"module-not-loaded", "module-blacklisted", "sysctl-too-early"}},
 		"debian13":        {true, nil},
-		"kubernetes-node": {false, []string{"table-drops", "table-filling", "load-factor", "established-timeout-long", "other-owner"}},
+		"kubernetes-node": {false, []string{"table-drops", "load-factor", "established-timeout-long", "other-owner"}},
 		"ubuntu2404":      {false, []string{"module-not-loaded", "dependency-missing", "bad-parameter", "sysctl-too-early", "contradiction"}},
 	}
 	for name, test := range tests {
