@@ -54,6 +54,9 @@ func notLoaded(h *Host) []Finding {
 		f.Summary = "nf_conntrack is not loaded, although it is asked for and nothing keeps it out"
 		f.Fix = []string{load}
 	}
+	if again := h.startAgain(); len(again) > 0 {
+		f.Note = "a firewall that failed without the module stays down until it is started again: " + strings.Join(again, " && ")
+	}
 	return []Finding{f}
 }
 
