@@ -10,7 +10,7 @@ import (
 const load = "modprobe " + kmod.Conntrack
 
 func moduleChecks() []check {
-	return append(append([]check{notLoaded}, barriers()...), modulesDisabledNext, unknownParameter, builtIn, ruleModules)
+	return append(append([]check{notLoaded}, barriers()...), modulesDisabledNext, unknownParameter, softDependencies, builtIn, ruleModules)
 }
 
 // barriers are the checks for what keeps the module out.

@@ -66,6 +66,8 @@ func ills() map[string]ill {
 		"dependency-install":   {files: with(oneConf, "install nf_defrag_ipv6 /bin/false\n"), ids: []string{"dependency-blacklisted"}},
 		"dependency-refused":   {files: with("proc/cmdline", "module_blacklist=libcrc32c\n"), ids: []string{"dependency-blacklisted"}},
 		"dependency-blacklist": {files: with(oneConf, "blacklist nf_defrag_ipv4\n"), ids: []string{"dependency-blacklisted"}},
+		"softdep-blacklist":    {files: map[string]string{oneConf: "blacklist crc32c\nblacklist nf_conntrack_sip\n", kernelDir + "modules.softdep": "softdep libcrc32c pre: crc32c crc32c-alias\n"}, loaded: true, ids: []string{"softdep-missing"}},
+		"softdep-missing":      {files: with(oneConf, "softdep nf_conntrack pre: nf_nothing post: libcrc32c\n"), loaded: true, ids: []string{"softdep-missing"}},
 		// Closed to modules.
 		"modules-disabled": {
 			files: map[string]string{"proc/sys/kernel/modules_disabled": "1\n", "etc/sysctl.d/99-hard.conf": "kernel.kptr_restrict = 2\nkernel.modules_disabled = 1\n"},
