@@ -18,8 +18,9 @@ func (a *app) events() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Show what happened since the daemon started",
-		Long:  "Asks the daemon for its history: drifts, repairs, module loads, reloads of the configuration.",
-		Args:  cobra.NoArgs,
+		Long: "Asks the daemon for its history: drifts, repairs, module loads, reloads of the configuration.\n\n" +
+			"Exit status: 0; 1 no daemon is running.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			after, err := moment(since, time.Now())
 			if err != nil {

@@ -101,10 +101,16 @@ func (a *app) command() *cobra.Command {
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", config.DefaultMain, "read this configuration `FILE`")
-	flags.StringVar(&a.root, "root", "", "work on the system below `DIR`: /etc, /proc, /sys, /run, /usr/lib")
+	flags.StringVar(&a.root, "root", "", "work on the system below `DIR`: its /etc, /proc, /sys, /lib/modules and all others")
 	flags.StringVarP(&a.output, "output", "o", "table", "print as `FORMAT`: "+strings.Join(view.Formats(), ", "))
 	flags.StringVar(&a.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn, error")
 	flags.StringVar(&a.logFormat, "log-format", "auto", "log in this `FORMAT`: "+strings.Join(daemon.LogFormats(), ", "))
+	for flag, values := range map[string][]string{
+		"output": view.Formats(), "log-level": {"debug", "info", "warn", "error"}, "log-format": daemon.LogFormats(),
+	} {
+		// It fails for an unknown flag alone.
+		_ = root.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
 	a.configSet = func() bool { return flags.Changed("config") }
 	a.rootSet = func() bool { return flags.Changed("root") }
 	root.SetOut(a.stdout)

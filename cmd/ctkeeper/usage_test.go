@@ -61,6 +61,8 @@ func TestHelp(t *testing.T) {
 		"help doctor":      "2 could not look",
 		"help config show": "78 the configuration is refused",
 		"run --help":       "--strict",
+		"help events":      "1 no daemon is running",
+		"help status":      "refused the newest configuration",
 	}
 	for args, want := range tests {
 		t.Run(args, func(t *testing.T) {
@@ -72,6 +74,9 @@ func TestHelp(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	for _, shell := range []string{"bash", "fish", "powershell", "zsh"} {
 		ctkeeper(t.Context(), "completion", shell).wants(t, 0, []string{"ctkeeper"}, nil)
+	}
+	for flag, want := range map[string]string{"--output": "table\njson\nyaml\n", "--log-level": "debug\n", "--log-format": "journal\n"} {
+		ctkeeper(t.Context(), "__complete", "doctor", flag, "").wants(t, 0, []string{want}, []string{"NoFileComp"})
 	}
 }
 
