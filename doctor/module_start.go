@@ -6,11 +6,16 @@ import (
 )
 
 // startAgain gives the commands that start the firewalls whose files have rules
-// about connections.
+// about connections, and Docker, which makes its own.
 func (h *Host) startAgain() []string {
-	var commands []string
+	var services, commands []string
 	for _, name := range sorted(h.Rules.Needs) {
-		service := firewallService(h.Rules.Needs[name].File)
+		services = append(services, firewallService(h.Rules.Needs[name].File))
+	}
+	if _, on := h.dockersRules(); on {
+		services = append(services, "docker")
+	}
+	for _, service := range unique(services) {
 		switch {
 		case service == "":
 		case h.Place.Systemd:
@@ -21,7 +26,7 @@ func (h *Host) startAgain() []string {
 			commands = append(commands, "service "+service+" restart")
 		}
 	}
-	return unique(commands)
+	return commands
 }
 
 // firewallService names the service that reads a file of rules; "" where that is
