@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/persist"
 )
 
 func selfChecks() []check {
@@ -114,6 +115,10 @@ func serviceState(h *Host) []Finding {
 		f.Note = "journalctl -u ctkeeper tells why it stopped."
 	default:
 		return nil
+	}
+	if net := persist.UdevRule; f.Severity == Warning && !p.Masked && slices.Contains(h.Inventory.OurFiles, net) {
+		f.Severity = Info // as somebody wanted it
+		found(net, "sets the values whenever the module is loaded")
 	}
 	return []Finding{f}
 }

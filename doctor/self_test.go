@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/inventory"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/tree"
 )
@@ -94,6 +95,16 @@ func TestSelf(t *testing.T) {
 			Evidence: []Evidence{seen("/usr/lib/systemd/system/ctkeeper.service", 0, "not there, nor anywhere else that systemd looks")},
 			Note:     "Install the package, or run make install in the source.",
 		}}},
+		"not installed, with the udev rule of persist": {
+			&Host{Place: Place{Systemd: true}, Inventory: inventory.Inventory{OurFiles: []string{"/etc/udev/rules.d/90-ctkeeper.rules"}}}, serviceState, []Finding{{
+				ID: "not-installed", Severity: Info, Summary: "ctkeeper's unit is not installed: nothing runs it after the next boot",
+				Evidence: []Evidence{
+					seen("/usr/lib/systemd/system/ctkeeper.service", 0, "not there, nor anywhere else that systemd looks"),
+					seen("/etc/udev/rules.d/90-ctkeeper.rules", 0, "sets the values whenever the module is loaded"),
+				},
+				Note: "Install the package, or run make install in the source.",
+			}},
+		},
 		"no systemd": {&Host{Place: Place{Running: &no}}, serviceState, []Finding{{
 			ID: "no-systemd", Severity: Info, Summary: "no systemd runs here that would run ctkeeper",
 			Evidence: []Evidence{seen("/run/systemd/system", 0, "not there")},
