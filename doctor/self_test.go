@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/inventory"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/inventory"
 	"github.com/ctkeeper/ctkeeper/tree"
 )
 

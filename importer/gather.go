@@ -12,6 +12,9 @@ import (
 	"github.com/ctkeeper/ctkeeper/tree"
 )
 
+// maxLines is more than any file of modules-load.d is long.
+const maxLines = 1 << 20
+
 // moduleLoad is the key of config.Config.Origins.
 const moduleLoad = "module.load"
 
@@ -185,12 +188,34 @@ func (b *builder) obsolete() []tree.Place {
 			places = append(places, a.Place)
 		}
 	}
+	places = append(places, b.loadLines()...)
 	slices.SortFunc(places, func(x, y tree.Place) int {
 		if x.File != y.File {
 			return strings.Compare(x.File, y.File)
 		}
 		return x.Line - y.Line
 	})
+	return places
+}
+
+// loadLines are the lines of modules-load.d that module.load takes the place of: those
+// that name nf_conntrack itself, and not a module that needs it.
+func (b *builder) loadLines() []tree.Place {
+	loads := b.had.Module.Load || slices.ContainsFunc(b.taken(), func(i item) bool { return i.section == "module" && i.key == "load" })
+	if !loads {
+		return nil
+	}
+	var places []tree.Place
+	for _, at := range b.from.LoadedAtBoot {
+		if b.ours(at) || !strings.HasPrefix(at.File, "/etc/modules-load.d/") {
+			continue
+		}
+		text, err := b.tree.Read(at.File, maxLines)
+		lines := strings.Split(string(text), "\n")
+		if err == nil && at.Line <= len(lines) && slices.Contains([]string{"nf_conntrack", "nf-conntrack"}, strings.TrimSpace(lines[at.Line-1])) {
+			places = append(places, at)
+		}
+	}
 	return places
 }
 

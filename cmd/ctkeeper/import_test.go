@@ -25,7 +25,7 @@ func settled(t *testing.T) string {
 		"etc/sysctl.d/90-x.conf":       "net.netfilter.nf_conntrack_max = 262144\nnet.nf_conntrack_tcp = 1\nnet.netfilter.nf_conntrack_tcp_timeout_established = 3600\n",
 		"etc/sysctl.d/10-x.conf":       "net.nf_conntrack_max = 65536\n",
 		"etc/modprobe.d/ct.conf":       "options nf_conntrack hashsize=32768 expect_hashsize=256\n",
-		"etc/modules-load.d/ct.conf":   "nf_conntrack\n",
+		"etc/modules-load.d/ct.conf":   "nf_conntrack\nnf_conntrack_ftp\n",
 		"etc/tuned/active_profile":     "mine\n",
 		"etc/tuned/mine/tuned.conf":    "[sysctl]\nnet.netfilter.nf_conntrack_udp_timeout=>20\n",
 		"etc/udev/rules.d/50-ct.rules": "SUBSYSTEM==\"module\", KERNEL==\"nf_conntrack\", SYSCTL{net/netfilter/nf_conntrack_acct}=\"1\"\n",
@@ -57,7 +57,7 @@ func TestImportRoundTrip(t *testing.T) {
 		"    expect_hashsize: 256  # /etc/modprobe.d/ct.conf:1 (modprobe)\n",
 	}, []string{
 		"With this in /etc/ctkeeper/conf.d/50-imported.yaml these lines can be deleted:\n" +
-			"  /etc/modprobe.d/ct.conf:1\n  /etc/sysctl.d/10-x.conf:1\n  /etc/sysctl.d/90-x.conf:1\n  /etc/sysctl.d/90-x.conf:3\n  /etc/tuned/mine/tuned.conf:2\n",
+			"  /etc/modprobe.d/ct.conf:1\n  /etc/modules-load.d/ct.conf:1\n  /etc/sysctl.d/10-x.conf:1\n  /etc/sysctl.d/90-x.conf:1\n  /etc/sysctl.d/90-x.conf:3\n  /etc/tuned/mine/tuned.conf:2\n",
 	})
 	if text := dropin(t, root); text != "" {
 		t.Fatalf("import alone wrote:\n%s", text)
@@ -168,7 +168,7 @@ func TestImportDocument(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(doc.YAML, importer.Header) || len(doc.Obsolete) != 5 || doc.Notes == nil {
+	if !strings.HasPrefix(doc.YAML, importer.Header) || len(doc.Obsolete) != 6 || doc.Notes == nil {
 		t.Errorf("import -o json gives %+v", doc)
 	}
 }
