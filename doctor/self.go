@@ -214,6 +214,7 @@ func configWarned(h *Host) []Finding {
 	for _, text := range h.Config.Warnings {
 		f.Evidence = append(f.Evidence, seen(config.DefaultMain, 0, text))
 	}
+	f.Note = "ctkeeper config show has them beside the values that are in force."
 	return []Finding{f}
 }
 

@@ -120,6 +120,7 @@ func TestSelf(t *testing.T) {
 		"warned": {&Host{Config: &config.Config{Warnings: []string{"/etc/ctkeeper/conf.d/10-web.yml is not read"}}}, configWarned, []Finding{{
 			ID: "config-warnings", Severity: Warning, Summary: "the configuration has parts that are not what they look like",
 			Evidence: []Evidence{seen("/etc/ctkeeper/ctkeeper.yaml", 0, "/etc/ctkeeper/conf.d/10-web.yml is not read")},
+			Note:     "ctkeeper config show has them beside the values that are in force.",
 		}}},
 		"refused by something else": {&Host{ConfigErr: errors.New("no such thing")}, configRefused, []Finding{{
 			ID: "config-refused", Severity: Error, Summary: "the configuration is refused: ctkeeper does not start with it, or keeps the last good one",
