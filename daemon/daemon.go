@@ -223,7 +223,7 @@ func (d *Daemon) loadModule(ctx context.Context) {
 	}
 	if !kmod.MayLoad() {
 		d.opts.Log.Warn("module.load is on, but nf_conntrack is absent and this process may not load modules: waiting for it",
-			zap.String(systemd.KeyModule, kmod.Conntrack), zap.String(systemd.KeyHint, "ctkeeper persist, as root, tells why"))
+			zap.String(systemd.KeyModule, kmod.Conntrack), zap.String(systemd.KeyHint, "ctkeeper doctor, as root, tells why"))
 		return
 	}
 	if err := kmod.Load(ctx, d.opts.Source.Root, kmod.Conntrack); err != nil {

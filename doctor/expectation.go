@@ -30,7 +30,7 @@ const (
 )
 
 func expectationChecks() []check {
-	return []check{expectationTable, expectationDrops, expectMaxSmall, helperAutomatic, helperModuleMissing, helperWithoutRule, helpersListed}
+	return []check{together(expectationTable, expectationDrops, expectMaxSmall), helperAutomatic, helperModuleMissing, helperWithoutRule, helpersListed}
 }
 
 // expectationTable holds the number of expectations against its limit.

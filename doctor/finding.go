@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/ctkeeper/ctkeeper/tree"
 )
@@ -61,6 +62,45 @@ type Report struct {
 	Findings []Finding `json:"findings"`
 	// NotLooked says what could not be looked at, and why.
 	NotLooked []Evidence `json:"not_looked"`
+}
+
+// together asks checks that see one thing from several sides: problems of which the
+// same commands rid are one finding, by the name of the worst, with all evidence. Of
+// equally bad ones the first check's is it.
+func together(checks ...check) check {
+	return func(h *Host) []Finding {
+		var found []Finding
+		for _, ask := range checks {
+			for _, f := range ask(h) {
+				i := slices.IndexFunc(found, func(g Finding) bool {
+					return g.Severity != Info && f.Severity != Info && slices.Equal(g.Fix, f.Fix)
+				})
+				if i < 0 {
+					found = append(found, f)
+					continue
+				}
+				found[i] = join(found[i], f)
+			}
+		}
+		return found
+	}
+}
+
+// join makes one finding of two. A note that says all of the other's, and more, stays.
+func join(a, b Finding) Finding {
+	if rank(b.Severity) < rank(a.Severity) {
+		a, b = b, a
+	}
+	a.Evidence = slices.Clone(a.Evidence)
+	for _, e := range b.Evidence {
+		if !slices.Contains(a.Evidence, e) {
+			a.Evidence = append(a.Evidence, e)
+		}
+	}
+	if strings.Contains(b.Note, a.Note) {
+		a.Note = b.Note
+	}
+	return a
 }
 
 // rank orders severities, the worst first.

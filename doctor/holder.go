@@ -20,7 +20,8 @@ func holderChecks() []check { return []check{firewallRestart} }
 // whether nf_conntrack goes and comes back with the kernel's values: why this host
 // resets and its neighbour does not.
 func firewallRestart(h *Host) []Finding {
-	if !h.Offline && h.Module.State != kmod.Loaded { // nothing to reset, or part of the kernel
+	absent := !h.Offline && h.Module.State == kmod.Absent
+	if h.Module.State == kmod.BuiltIn || absent && len(h.asks()) == 0 { // nothing to reset
 		return nil
 	}
 	var found []Finding
@@ -29,9 +30,13 @@ func firewallRestart(h *Host) []Finding {
 		if !unloads || !h.serviceThere(s.Tool) {
 			continue
 		}
-		if len(h.Modules) == 0 {
+		if len(h.Modules) == 0 || absent {
 			f := h.resets(s, nil)
-			f.Note = joinNotes(f.Note, "What else would hold the module cannot be seen here.")
+			hint := "What else would hold the module cannot be seen here."
+			if absent {
+				hint = "What else would hold the module shows only while it is loaded."
+			}
+			f.Note = joinNotes(f.Note, hint)
 			found = append(found, f)
 			continue
 		}
@@ -103,31 +108,48 @@ func (h *Host) resets(s inventory.Switch, falls []string) Finding {
 		ID: "firewall-restart-resets", Severity: Warning,
 		Summary:  fmt.Sprintf("a restart of %s unloads nf_conntrack and loads it again: its values fall back to the kernel's", s.Tool),
 		Evidence: []Evidence{ofSwitch(s)},
-		Fix:      keepModules(s),
+		Fix:      keepModules(h.unloadSwitch(s)),
 		Note:     "Another host keeps its values only where something else holds the module, such as rules of the other IP version.",
 	}
 	if s.Tool == "firewalld" {
 		f.Note = joinNotes(f.Note, "firewalld reads this when it starts.")
 	}
+	if decides := h.unloadSwitch(s); decides != s {
+		f.Evidence = []Evidence{ofSwitch(decides)}
+		f.Note = joinNotes(f.Note, "This version, before 1.0, unloads the modules with its rules: with CleanupOnExit=no both stay when it stops.")
+	}
 	if len(falls) > 0 {
 		f.Evidence = append(f.Evidence, seen("/proc/modules", 0, "would be unloaded: "+strings.Join(falls, ", ")))
 	}
-	var back []string
-	for _, a := range h.Inventory.Assignments {
-		if a.Phase == inventory.AtFirewall && a.By == s.Tool && h.acts(a) {
-			back = append(back, kernelName(a))
-			f.Evidence = append(f.Evidence, h.line(a))
-		}
-	}
-	if len(back) > 0 {
-		f.Note = joinNotes(f.Note, fmt.Sprintf("%s then sets %s again, and nothing else.", s.Tool, strings.Join(back, ", ")))
-	}
+	f.Note = joinNotes(f.Note, h.setAgain(s, &f))
 	if h.repairs() {
 		f.Severity = Info
 		f.Summary += "; ctkeeper puts them back at once"
 		f.Fix = nil
 	}
 	return f
+}
+
+// setAgain says what sets values again after such a restart, with the lines as
+// evidence: the firewall itself, and what is done whenever the module is loaded.
+func (h *Host) setAgain(s inventory.Switch, f *Finding) string {
+	var by, back []string
+	for _, a := range h.Inventory.Assignments {
+		if a.Phase != inventory.OnLoad && (a.Phase != inventory.AtFirewall || a.By != s.Tool) || !h.acts(a) {
+			continue
+		}
+		by, back = append(by, a.By), append(back, kernelName(a))
+		f.Evidence = append(f.Evidence, h.line(a))
+	}
+	switch {
+	case len(back) == 1 || len(unique(by)) == 1 && len(by) > 0:
+		return fmt.Sprintf("%s then sets %s again, and nothing else.", by[0], strings.Join(unique(back), ", "))
+	case len(back) > 0:
+		return fmt.Sprintf("%s then set %s again, and nothing else.", strings.Join(unique(by), " and "), strings.Join(unique(back), ", "))
+	case s.Tool == "iptables" || s.Tool == "ip6tables":
+		return fmt.Sprintf("Nothing sets them again. Where the modules have to be unloaded, %s_SYSCTL_LOAD_LIST=\".nf_conntrack\" in the same file has the script apply those lines of the sysctl files.", strings.ToUpper(s.Tool))
+	}
+	return "Nothing sets them again."
 }
 
 // held is the finding of a host where something keeps the module.
@@ -141,6 +163,15 @@ func (h *Host) held(s inventory.Switch, holds []hold) Finding {
 		f.Evidence = append(f.Evidence, seen("/proc/modules", 0, hold.String()))
 	}
 	return f
+}
+
+// unloadSwitch is the switch that decides where one is not known to the tool:
+// firewalld unloads by default only in versions before 1.0, which go by CleanupOnExit.
+func (h *Host) unloadSwitch(s inventory.Switch) inventory.Switch {
+	if onExit, there := h.Inventory.Switch("firewalld", "CleanupOnExit"); there && s.Tool == "firewalld" && s.Default {
+		return onExit
+	}
+	return s
 }
 
 // keepModules gives the command that has a firewall leave the modules alone.

@@ -214,6 +214,9 @@ func unloadYes(tool string) inventory.Switch {
 
 var neighbour = "xt_state 1492 2 - Live 0x0\nnf_conntrack_ipv4 9154 2 - Live 0x0\nnf_conntrack 79206 2 nf_conntrack_ipv4,xt_state, Live 0x0\niptable_filter 2793 1 - Live 0x0\nip_tables 17831 1 iptable_filter, Live 0x0\n"
 
+// nothing is what is added where nobody sets the values again.
+const nothing = ` Nothing sets them again. Where the modules have to be unloaded, IPTABLES_SYSCTL_LOAD_LIST=".nf_conntrack" in the same file has the script apply those lines of the sysctl files.`
+
 const neighbours = "Another host keeps its values only where something else holds the module, such as rules of the other IP version."
 
 func TestFirewallRestart(t *testing.T) {
@@ -226,7 +229,7 @@ func TestFirewallRestart(t *testing.T) {
 			seen("/proc/modules", 0, "would be unloaded: "+strings.Join(append(kmod.Users(h.Modules, kmod.Conntrack), kmod.Conntrack), ", ")),
 		},
 		Fix:  []string{`sed -i 's/^[[:blank:]]*IPTABLES_MODULES_UNLOAD[[:blank:]]*=.*/IPTABLES_MODULES_UNLOAD="no"/' /etc/sysconfig/iptables-config`},
-		Note: neighbours,
+		Note: neighbours + nothing,
 	}})
 	wants(t, firewallRestart(withSwitch(t, centos6, unloadYes("iptables"))), []Finding{{
 		ID: "module-held", Severity: Info,
@@ -283,6 +286,51 @@ func TestFirewallRestartLoadList(t *testing.T) {
 	}
 }
 
+// What is done at each load of the module comes back too: firewalld's hook in
+// modprobe.d, a udev rule.
+func TestFirewallRestartWithHook(t *testing.T) {
+	h := withSwitch(t, neighbour, unloadYes("iptables"))
+	h.Inventory.Assignments = []inventory.Assignment{
+		{Place: tree.Place{File: "/etc/sysctl.conf", Line: 3}, Name: "max", Key: "net.nf_conntrack_max", Value: "131072", By: "modprobe", Phase: inventory.OnLoad},
+		{Place: tree.Place{File: "/etc/udev/rules.d/x.rules", Line: 1}, Name: "acct", Key: "net/netfilter/nf_conntrack_acct", Value: "1", By: "udev", Phase: inventory.OnLoad},
+	}
+	f := find(t, firewallRestart(h), "firewall-restart-resets")
+	if want := neighbours + " modprobe and udev then set nf_conntrack_max, nf_conntrack_acct again, and nothing else."; f.Note != want {
+		t.Errorf("note %q, want %q", f.Note, want)
+	}
+}
+
+// A module that is away and asked for was there, or will be.
+func TestFirewallRestartAbsent(t *testing.T) {
+	h := withSwitch(t, "ip_tables 17831 0 - Live 0x0\n", unloadYes("iptables"))
+	h.Module.State = kmod.Absent
+	h.Inventory.LoadedAtBoot = []tree.Place{{File: "/etc/modules-load.d/x.conf", Line: 1}}
+	f := find(t, firewallRestart(h), "firewall-restart-resets")
+	if want := neighbours + nothing + " What else would hold the module shows only while it is loaded."; f.Note != want {
+		t.Errorf("note %q, want %q", f.Note, want)
+	}
+}
+
+// firewalld before 1.0 has no switch of its own for the modules.
+func TestFirewallRestartOldFirewalld(t *testing.T) {
+	const file = "/etc/firewalld/firewalld.conf"
+	h := withSwitch(t, neighbour,
+		inventory.Switch{Place: tree.Place{File: file, Line: 7}, Tool: "firewalld", Name: "CleanupOnExit", Value: "yes"},
+		inventory.Switch{Place: tree.Place{File: file}, Tool: "firewalld", Name: "CleanupModulesOnExit", Value: "yes", Default: true},
+	)
+	f := find(t, firewallRestart(h), "firewall-restart-resets")
+	if diff := cmp.Diff([]string{"sed -i 's/^[[:blank:]]*CleanupOnExit[[:blank:]]*=.*/CleanupOnExit=no/' " + file}, f.Fix); diff != "" {
+		t.Errorf("fix (-want +got):\n%s", diff)
+	}
+	if f.Evidence[0] != seen(file, 7, "CleanupOnExit=yes") {
+		t.Errorf("evidence %v", f.Evidence)
+	}
+	want := neighbours + " firewalld reads this when it starts. This version, before 1.0, unloads the modules with its rules: with CleanupOnExit=no both stay when it stops. Nothing sets them again."
+	if f.Note != want {
+		t.Errorf("note %q, want %q", f.Note, want)
+	}
+}
+
 func TestFirewallRestartSilent(t *testing.T) {
 	no := unloadYes("iptables")
 	no.Value = "no"
@@ -315,7 +363,7 @@ func TestFirewallRestartOffline(t *testing.T) {
 	h := withSwitch(t, "", unloadYes("iptables"))
 	h.Offline, h.Module = true, kmod.Module{}
 	f := find(t, firewallRestart(h), "firewall-restart-resets")
-	if want := neighbours + " What else would hold the module cannot be seen here."; f.Note != want {
+	if want := neighbours + nothing + " What else would hold the module cannot be seen here."; f.Note != want {
 		t.Errorf("note %q, want %q", f.Note, want)
 	}
 }

@@ -10,7 +10,7 @@ import (
 const load = "modprobe " + kmod.Conntrack
 
 func moduleChecks() []check {
-	return append(append([]check{notLoaded}, barriers()...), modulesDisabledNext, unknownParameter, builtIn, ruleModules)
+	return append(append([]check{notLoaded}, barriers()...), modulesDisabledNext, unknownParameter, softDependencies, builtIn, ruleModules)
 }
 
 // barriers are the checks for what keeps the module out.
@@ -53,6 +53,9 @@ func notLoaded(h *Host) []Finding {
 	default:
 		f.Summary = "nf_conntrack is not loaded, although it is asked for and nothing keeps it out"
 		f.Fix = []string{load}
+	}
+	if again := h.startAgain(); len(again) > 0 {
+		f.Note = "a firewall that failed without the module stays down until it is started again: " + strings.Join(again, " && ")
 	}
 	return []Finding{f}
 }

@@ -66,6 +66,8 @@ func ills() map[string]ill {
 		"dependency-install":   {files: with(oneConf, "install nf_defrag_ipv6 /bin/false\n"), ids: []string{"dependency-blacklisted"}},
 		"dependency-refused":   {files: with("proc/cmdline", "module_blacklist=libcrc32c\n"), ids: []string{"dependency-blacklisted"}},
 		"dependency-blacklist": {files: with(oneConf, "blacklist nf_defrag_ipv4\n"), ids: []string{"dependency-blacklisted"}},
+		"softdep-blacklist":    {files: map[string]string{oneConf: "blacklist crc32c\nblacklist nf_conntrack_sip\n", kernelDir + "modules.softdep": "softdep libcrc32c pre: crc32c crc32c-alias\n"}, loaded: true, ids: []string{"softdep-missing"}},
+		"softdep-missing":      {files: with(oneConf, "softdep nf_conntrack pre: nf_nothing post: libcrc32c\n"), loaded: true, ids: []string{"softdep-missing"}},
 		// Closed to modules.
 		"modules-disabled": {
 			files: map[string]string{"proc/sys/kernel/modules_disabled": "1\n", "etc/sysctl.d/99-hard.conf": "kernel.kptr_restrict = 2\nkernel.modules_disabled = 1\n"},
@@ -127,7 +129,7 @@ func ills() map[string]ill {
 		"parameter-memory":  {files: map[string]string{oneConf: "options nf_conntrack hashsize=1073741824\n", kernLog: logLine("modprobe: vmalloc error: size 8589934592, exceeds total pages, mode:0xdc0(GFP_KERNEL|__GFP_ZERO)")}, ids: []string{"bad-parameter"}},
 		"parameter-2g":      {files: with(oneConf, "options nf_conntrack hashsize=268435456\n"), ids: []string{"bad-parameter"}},
 		"parameter-cmdline": {files: with("proc/cmdline", "quiet nf_conntrack.hashsize=lots\n"), ids: []string{"bad-parameter"}},
-		"parameter-ours":    {files: with("etc/modprobe.d/ctkeeper.conf", "# Written by ctkeeper persist; changes are lost. See ctkeeper(8).\noptions nf_conntrack hashsize=1e6\n"), ids: []string{"bad-parameter"}},
+		"parameter-ours":    {files: with("etc/modprobe.d/ctkeeper.conf", "# Written by ctkeeper persist; changes are lost. See ctkeeper persist --help.\noptions nf_conntrack hashsize=1e6\n"), ids: []string{"bad-parameter"}},
 		"parameter-good":    {files: with(oneConf, "options nf_conntrack hashsize=+16384 expect_hashsize=0 acct=yes tstamp=on enable_hooks\n")},
 		"parameter-unknown": {files: map[string]string{oneConf: "options nf_conntrack nf_conntrack_max=65536 hashsize=4096\n", kernLog: logLine("nf_conntrack: unknown parameter 'nf_conntrack_max' ignored")}, ids: []string{"unknown-parameter"}, kept: []string{"hashsize=4096"}},
 		"no-memory":         {files: map[string]string{oneConf: "options nf_conntrack hashsize=1048576\n", kernLog: logLine("modprobe: page allocation failure: order:0, mode:0xdc0(GFP_KERNEL|__GFP_ZERO)")}, ids: []string{"module-no-memory"}},

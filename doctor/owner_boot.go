@@ -55,14 +55,56 @@ func (h *Host) lostAtBoot(s *sysfs.Setting, live string) (Finding, bool) {
 	if !known || (sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: next}).Satisfied(live) {
 		return Finding{}, false
 	}
-	f.Summary = fmt.Sprintf("%s is %s now, and the next boot makes it %s", name, live, next)
 	f.Evidence = append(f.Evidence, h.line(from))
+	if h.loadsWith(s.Name, live) {
+		return resetSince(f, s, live, next, from), true
+	}
+	f.Summary = fmt.Sprintf("%s is %s now, and the next boot makes it %s", name, live, next)
 	f.Fix = h.keep(s.Name, live, from)
-	f.Note = "To keep the value that is in force now it has to be written down."
-	if len(f.Fix) > 0 {
+	switch {
+	case len(f.Fix) > 0:
 		f.Note = "This keeps the value that is in force now. If the file is right, have it applied instead."
+	case from.By == "kube-proxy" || from.By == "k3s":
+		_, f.Note = h.silence(from, nil)
+	default:
+		f.Note = "To keep the value that is in force now it has to be written down."
 	}
 	return f, true
+}
+
+// loadsWith reports whether a value is what a setting has as the module is loaded,
+// before anybody sets it: what the parameters make of it or, for max where there are
+// none, the kernel's own 1 connection a bucket, 4 before 5.15.
+func (h *Host) loadsWith(name, live string) bool {
+	own, known := "", false
+	for _, a := range h.Inventory.Assignments {
+		_, overtaken := h.overtaker(a)
+		if value, ok := atLoad(name, a); ok && (a.Lost == "" || overtaken) {
+			own, known = value, true
+		}
+	}
+	if known {
+		return own == live
+	}
+	if name != "max" || h.Figures.Buckets == nil {
+		return false
+	}
+	n, err := strconv.ParseInt(live, 10, 64)
+	return err == nil && (n == *h.Figures.Buckets || n == 4**h.Figures.Buckets)
+}
+
+// resetSince is the finding of a value that the host's files give, and that is
+// not in force any more.
+func resetSince(f Finding, s *sysfs.Setting, live, next string, from inventory.Assignment) Finding {
+	f.ID, f.Severity = "reset-since-boot", Error
+	f.Summary = fmt.Sprintf("%s is %s, which the module comes up with, and not %s of %s: the module was loaded anew since then, or the line was never applied",
+		kernelName(inventory.Assignment{Name: s.Name}), live, next, from.Place)
+	f.Fix = []string{"sysctl -w " + s.Sysctl() + "=" + next}
+	if s.Name == hashsize { // the sysctl is read-only before 4.7
+		f.Fix = []string{"echo " + next + " > /sys/module/nf_conntrack/parameters/hashsize"}
+	}
+	f.Note = "The next load of the module throws it away again. " + importWrite + " takes the value over, and the daemon keeps it through every load."
+	return f
 }
 
 // keep gives the commands that have a live value come back after a boot: in

@@ -158,6 +158,60 @@ func TestRuntimeOnly(t *testing.T) {
 	wants(t, runtimeOnly(child), nil)
 }
 
+// A value that the module comes up with, against what the files say, was reset: the
+// files are right, not the kernel.
+func TestResetSinceBoot(t *testing.T) {
+	host := func(buckets, limit int64, all ...inventory.Assignment) *Host {
+		h := stopped(bare(owned(t, all...)))
+		expect := int64(256)
+		h.Figures.Buckets, h.Figures.Max, h.Figures.ExpectMax = &buckets, &limit, &expect
+		return h
+	}
+	option := option("/etc/modprobe.d/x.conf", 1, hashsize, "16384")
+	lost := option
+	lost.Lost = "/etc/sysconfig/modules/x.modules:3 comes later"
+	script := inventory.Assignment{Place: tree.Place{File: "/etc/sysconfig/modules/x.modules", Line: 3}, Name: hashsize, Key: hashsize, Value: "65536", By: "sysconfig"}
+	limit := sysctl(siteConf, 1, netMax, "262144")
+	for name, test := range map[string]struct {
+		h    *Host
+		want []string
+	}{
+		"by hashsize=": {host(16384, 131072, option, limit), []string{
+			"nf_conntrack_max is 131072, which the module comes up with, and not 262144 of /etc/sysctl.d/50-site.conf:1: the module was loaded anew since then, or the line was never applied",
+			"sysctl -w net.netfilter.nf_conntrack_max=262144",
+		}},
+		"the hash table": {host(16384, 131072, lost, script), []string{
+			"hashsize is 16384, which the module comes up with, and not 65536 of /etc/sysconfig/modules/x.modules:3: the module was loaded anew since then, or the line was never applied",
+			"echo 65536 > /sys/module/nf_conntrack/parameters/hashsize",
+		}},
+		"the kernel's own, since 5.15": {host(65536, 65536, limit), []string{
+			"nf_conntrack_max is 65536, which the module comes up with, and not 262144 of /etc/sysctl.d/50-site.conf:1: the module was loaded anew since then, or the line was never applied",
+			"sysctl -w net.netfilter.nf_conntrack_max=262144",
+		}},
+		"the kernel's own, before": {host(16384, 65536, limit), []string{
+			"nf_conntrack_max is 65536, which the module comes up with, and not 262144 of /etc/sysctl.d/50-site.conf:1: the module was loaded anew since then, or the line was never applied",
+			"sysctl -w net.netfilter.nf_conntrack_max=262144",
+		}},
+		"set by somebody":  {host(65536, 100000, limit), nil},
+		"as the file says": {host(65536, 262144, limit), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, f := range runtimeOnly(test.h) {
+				if f.ID == "reset-since-boot" {
+					if f.Severity != Error {
+						t.Errorf("severity %s", f.Severity)
+					}
+					got = append(append(got, f.Summary), f.Fix...)
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("summary and fix (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestNextBoot(t *testing.T) {
 	early := sysctl(siteConf, 1, netMax, "1")
 	early.TooEarly = true

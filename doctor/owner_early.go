@@ -32,8 +32,20 @@ func sysctlTooEarly(h *Host) []Finding {
 		f.Severity = Error // it is so, and not only to be feared
 		f.Evidence = append(f.Evidence, proof...)
 	}
+	if docker, on := h.dockersRules(); on {
+		e := ofSwitch(docker)
+		e.Text += ": Docker's rules load the module, after that"
+		f.Evidence = append(f.Evidence, e)
+	}
 	f.Fix, f.Note = h.adopt(names)
 	return []Finding{f}
+}
+
+// dockersRules is the switch with which Docker makes rules when it starts; they need
+// the module and load it.
+func (h *Host) dockersRules() (s inventory.Switch, on bool) {
+	s, there := h.Inventory.Switch("docker", "iptables")
+	return s, there && s.Value == "true"
 }
 
 func areOrIs(n int) string {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"syscall"
@@ -59,6 +60,10 @@ func (h *Host) troubles(file string, all []tree.Trouble) Finding {
 		}
 		f.Evidence = append(f.Evidence, Evidence{t.Place, text})
 	}
+	f.Note = "Correct them, or take them out; the rest of the file counts."
+	if len(all) == 1 {
+		f.Note = "Correct it, or take it out; the rest of the file counts."
+	}
 	return f
 }
 
@@ -69,10 +74,13 @@ func wholeFile(t tree.Trouble) Finding {
 		Summary:  fmt.Sprintf("%s cannot be read, and may say something", t.File),
 		Evidence: []Evidence{{t.Place, reason(t)}},
 	}
+	dir, name := path.Split(t.File)
 	switch file := quote(t.File); {
 	case errors.Is(t, fs.ErrPermission):
 		f.Severity = Info // of this process, not of the host
 		f.Note = "Run ctkeeper doctor as root."
+	case slices.Contains([]string{"modules.dep", "modules.softdep"}, name): // depmod(8) writes them
+		f.Fix = []string{"depmod -a " + quote(path.Base(dir))}
 	case errors.Is(t, syscall.ELOOP):
 		f.Summary = fmt.Sprintf("%s is a loop of symbolic links: nobody can read it", t.File)
 		f.Fix = []string{"rm " + file}
@@ -82,6 +90,8 @@ func wholeFile(t tree.Trouble) Finding {
 	case errors.Is(t, tree.ErrTooLarge):
 		f.Summary = fmt.Sprintf("%s is too large for a configuration file, and was not read", t.File)
 		f.Note = "Find out what wrote it, and put a short file in its place."
+	default:
+		f.Note = "Find out what wrote it, and put a right file in its place, or take it away."
 	}
 	return f
 }

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"io/fs"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -360,6 +361,33 @@ func TestFilesUnreadable(t *testing.T) {
 			ID: "file-unreadable", Severity: Warning,
 			Summary:  "a line of /etc/sysctl.d/line.conf cannot be understood",
 			Evidence: []Evidence{seen("/etc/sysctl.d/line.conf", 1, "no assignment (is not an assignment)")},
+			Note:     "Correct it, or take it out; the rest of the file counts.",
+		},
+	})
+}
+
+// TestFilesThatAreNoText: each has the command that mends it, or says what to do.
+func TestFilesThatAreNoText(t *testing.T) {
+	binary := errTest("binary file")
+	h := owned(t)
+	h.Inventory.Troubles = []tree.Trouble{
+		{Place: tree.Place{File: "/etc/sysctl.d/x.conf"}, Err: binary},
+		{Place: tree.Place{File: "/lib/modules/6.1.0/modules.dep"}, Err: binary},
+		{Place: tree.Place{File: "/etc/modprobe.d/x.conf"}, Err: &fs.PathError{Op: "open", Path: "/etc/modprobe.d/x.conf", Err: fs.ErrPermission}},
+	}
+	wants(t, filesUnreadable(h), []Finding{
+		{
+			ID: "file-unreadable", Severity: Warning, Summary: "/etc/sysctl.d/x.conf cannot be read, and may say something",
+			Evidence: []Evidence{seen("/etc/sysctl.d/x.conf", 0, "binary file")},
+			Note:     "Find out what wrote it, and put a right file in its place, or take it away.",
+		},
+		{
+			ID: "file-unreadable", Severity: Warning, Summary: "/lib/modules/6.1.0/modules.dep cannot be read, and may say something",
+			Evidence: []Evidence{seen("/lib/modules/6.1.0/modules.dep", 0, "binary file")}, Fix: []string{"depmod -a 6.1.0"},
+		},
+		{
+			ID: "file-unreadable", Severity: Info, Summary: "/etc/modprobe.d/x.conf cannot be read, and may say something",
+			Evidence: []Evidence{seen("/etc/modprobe.d/x.conf", 0, "permission denied")}, Note: "Run ctkeeper doctor as root.",
 		},
 	})
 }

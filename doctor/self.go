@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/persist"
 )
 
 func selfChecks() []check {
@@ -25,7 +26,7 @@ func noCapability(h *Host) []Finding {
 		f.Severity, f.Summary = Warning, "root has no CAP_NET_ADMIN here: ctkeeper can set nothing"
 		f.Note = "The container or service that this runs in took it away: give it back (docker run --cap-add NET_ADMIN), or run ctkeeper on the host."
 	}
-	f.Evidence = h.inContainer()
+	f.Evidence = append([]Evidence{seen("/proc/self/status", 0, "CapEff: without CAP_NET_ADMIN")}, h.inContainer()...)
 	return []Finding{f}
 }
 
@@ -69,38 +70,55 @@ func onReadOnly(h *Host) []Finding {
 	return []Finding{f}
 }
 
+const (
+	socket = "/run/ctkeeper/ctkeeper.sock"
+	silent = "no daemon answers"
+)
+
 // serviceState finds that nobody keeps the settings, now or after the next boot.
 func serviceState(h *Host) []Finding {
 	p := h.Place
 	runs, known := p.Running != nil && *p.Running, p.Running != nil
 	f := Finding{Severity: Warning, Evidence: h.inContainer()}
+	found := func(file, text string) { f.Evidence = append(f.Evidence, seen(file, 0, text)) }
 	switch {
 	case !p.Systemd || p.Container.Text != "" && !p.Installed:
 		if runs {
 			return nil
 		}
 		f.ID, f.Severity, f.Summary = "no-systemd", Info, "no systemd runs here that would run ctkeeper"
+		if !p.Systemd {
+			found("/run/systemd/system", "not there")
+		}
 		f.Note = "Have the init system run \"ctkeeper run\", which stays in the foreground, or call \"ctkeeper apply\" once at boot and after each load of the module."
 	case !p.Installed:
 		f.ID, f.Summary = "not-installed", "ctkeeper's unit is not installed: nothing runs it after the next boot"
+		found("/usr/lib/systemd/system/"+unitName, "not there, nor anywhere else that systemd looks")
 		f.Note = "Install the package, or run make install in the source."
 	case p.Masked:
 		f.ID, f.Summary = "unit-masked", "ctkeeper's unit is masked: it cannot be started"
-		f.Evidence = append(f.Evidence, seen(ownUnitDir+"/"+unitName, 0, "a link to /dev/null"))
+		found(ownUnitDir+"/"+unitName, "a link to /dev/null")
 		f.Fix = []string{"systemctl unmask ctkeeper", "systemctl enable --now ctkeeper"}
 	case !p.Enabled:
 		f.ID, f.Summary = "not-enabled", "ctkeeper is not enabled: it does not start at boot"
+		found(ownUnitDir, "no target has a link to "+unitName)
 		f.Fix = []string{"systemctl enable ctkeeper"}
 		if known && !runs {
 			f.Summary = "ctkeeper is not enabled and does not run: nobody keeps the settings"
+			found(socket, silent)
 			f.Fix = []string{"systemctl enable --now ctkeeper"}
 		}
 	case known && !runs:
 		f.ID, f.Severity, f.Summary = "not-running", Error, "ctkeeper is enabled and does not run: nobody keeps the settings"
+		found(socket, silent)
 		f.Fix = []string{"systemctl start ctkeeper"}
 		f.Note = "journalctl -u ctkeeper tells why it stopped."
 	default:
 		return nil
+	}
+	if net := persist.UdevRule; f.Severity == Warning && !p.Masked && slices.Contains(h.Inventory.OurFiles, net) {
+		f.Severity = Info // as somebody wanted it
+		found(net, "sets the values whenever the module is loaded")
 	}
 	return []Finding{f}
 }
@@ -196,6 +214,7 @@ func configWarned(h *Host) []Finding {
 	for _, text := range h.Config.Warnings {
 		f.Evidence = append(f.Evidence, seen(config.DefaultMain, 0, text))
 	}
+	f.Note = "ctkeeper config show has them beside the values that are in force."
 	return []Finding{f}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/inventory"
 	"github.com/ctkeeper/ctkeeper/tree"
 )
 
@@ -46,10 +47,12 @@ func TestSelf(t *testing.T) {
 		"a disk":             {&Host{Tree: disk}, noCapability, nil},
 		"not root": {&Host{}, noCapability, []Finding{{
 			ID: "no-capability", Severity: Info, Summary: "doctor runs without CAP_NET_ADMIN, and some things cannot be seen: run it as root",
+			Evidence: []Evidence{seen("/proc/self/status", 0, "CapEff: without CAP_NET_ADMIN")},
 		}}},
 		"root of a container": {&Host{Place: Place{Root: true, Container: docker}}, noCapability, []Finding{{
-			ID: "no-capability", Severity: Warning, Summary: "root has no CAP_NET_ADMIN here: ctkeeper can set nothing", Evidence: []Evidence{docker},
-			Note: "The container or service that this runs in took it away: give it back (docker run --cap-add NET_ADMIN), or run ctkeeper on the host.",
+			ID: "no-capability", Severity: Warning, Summary: "root has no CAP_NET_ADMIN here: ctkeeper can set nothing",
+			Evidence: []Evidence{seen("/proc/self/status", 0, "CapEff: without CAP_NET_ADMIN"), docker},
+			Note:     "The container or service that this runs in took it away: give it back (docker run --cap-add NET_ADMIN), or run ctkeeper on the host.",
 		}}},
 		"the first namespace": {&Host{}, inChildNetns, nil},
 		"another namespace": {&Host{Place: Place{ChildNetns: true}}, inChildNetns, []Finding{{
@@ -71,13 +74,16 @@ func TestSelf(t *testing.T) {
 		"a disk, all right": {&Host{Tree: disk, Place: service()}, serviceState, nil},
 		"does not run": {&Host{Place: Place{Systemd: true, Installed: true, Enabled: true, Running: &no}}, serviceState, []Finding{{
 			ID: "not-running", Severity: Error, Summary: "ctkeeper is enabled and does not run: nobody keeps the settings",
-			Fix: []string{"systemctl start ctkeeper"}, Note: "journalctl -u ctkeeper tells why it stopped.",
+			Evidence: []Evidence{seen("/run/ctkeeper/ctkeeper.sock", 0, "no daemon answers")},
+			Fix:      []string{"systemctl start ctkeeper"}, Note: "journalctl -u ctkeeper tells why it stopped.",
 		}}},
 		"not enabled": {&Host{Place: Place{Systemd: true, Installed: true, Running: &no}}, serviceState, []Finding{{
 			ID: "not-enabled", Severity: Warning, Summary: "ctkeeper is not enabled and does not run: nobody keeps the settings", Fix: []string{"systemctl enable --now ctkeeper"},
+			Evidence: []Evidence{seen("/etc/systemd/system", 0, "no target has a link to ctkeeper.service"), seen("/run/ctkeeper/ctkeeper.sock", 0, "no daemon answers")},
 		}}},
 		"not enabled, runs": {&Host{Place: Place{Systemd: true, Installed: true, Running: &yes}}, serviceState, []Finding{{
 			ID: "not-enabled", Severity: Warning, Summary: "ctkeeper is not enabled: it does not start at boot", Fix: []string{"systemctl enable ctkeeper"},
+			Evidence: []Evidence{seen("/etc/systemd/system", 0, "no target has a link to ctkeeper.service")},
 		}}},
 		"masked": {&Host{Place: Place{Systemd: true, Installed: true, Masked: true}}, serviceState, []Finding{{
 			ID: "unit-masked", Severity: Warning, Summary: "ctkeeper's unit is masked: it cannot be started",
@@ -86,11 +92,23 @@ func TestSelf(t *testing.T) {
 		}}},
 		"not installed": {&Host{Place: Place{Systemd: true}}, serviceState, []Finding{{
 			ID: "not-installed", Severity: Warning, Summary: "ctkeeper's unit is not installed: nothing runs it after the next boot",
-			Note: "Install the package, or run make install in the source.",
+			Evidence: []Evidence{seen("/usr/lib/systemd/system/ctkeeper.service", 0, "not there, nor anywhere else that systemd looks")},
+			Note:     "Install the package, or run make install in the source.",
 		}}},
+		"not installed, with the udev rule of persist": {
+			&Host{Place: Place{Systemd: true}, Inventory: inventory.Inventory{OurFiles: []string{"/etc/udev/rules.d/90-ctkeeper.rules"}}}, serviceState, []Finding{{
+				ID: "not-installed", Severity: Info, Summary: "ctkeeper's unit is not installed: nothing runs it after the next boot",
+				Evidence: []Evidence{
+					seen("/usr/lib/systemd/system/ctkeeper.service", 0, "not there, nor anywhere else that systemd looks"),
+					seen("/etc/udev/rules.d/90-ctkeeper.rules", 0, "sets the values whenever the module is loaded"),
+				},
+				Note: "Install the package, or run make install in the source.",
+			}},
+		},
 		"no systemd": {&Host{Place: Place{Running: &no}}, serviceState, []Finding{{
 			ID: "no-systemd", Severity: Info, Summary: "no systemd runs here that would run ctkeeper",
-			Note: "Have the init system run \"ctkeeper run\", which stays in the foreground, or call \"ctkeeper apply\" once at boot and after each load of the module.",
+			Evidence: []Evidence{seen("/run/systemd/system", 0, "not there")},
+			Note:     "Have the init system run \"ctkeeper run\", which stays in the foreground, or call \"ctkeeper apply\" once at boot and after each load of the module.",
 		}}},
 		"no systemd, runs all the same": {&Host{Place: Place{Running: &yes}}, serviceState, nil},
 		"no configuration": {&Host{Config: &config.Config{Wants: asks(t, "max", "65536").Wants}}, configAbsent, []Finding{{
@@ -102,6 +120,7 @@ func TestSelf(t *testing.T) {
 		"warned": {&Host{Config: &config.Config{Warnings: []string{"/etc/ctkeeper/conf.d/10-web.yml is not read"}}}, configWarned, []Finding{{
 			ID: "config-warnings", Severity: Warning, Summary: "the configuration has parts that are not what they look like",
 			Evidence: []Evidence{seen("/etc/ctkeeper/ctkeeper.yaml", 0, "/etc/ctkeeper/conf.d/10-web.yml is not read")},
+			Note:     "ctkeeper config show has them beside the values that are in force.",
 		}}},
 		"refused by something else": {&Host{ConfigErr: errors.New("no such thing")}, configRefused, []Finding{{
 			ID: "config-refused", Severity: Error, Summary: "the configuration is refused: ctkeeper does not start with it, or keeps the last good one",

@@ -33,7 +33,7 @@ const (
 )
 
 func sizingChecks() []check {
-	return []check{tableUse, tableDrops, maxUnlimited, loadFactor, chainsTooLong, maxOverMemory, hashsizeOverMemory, establishedTimeout, otherTimeouts, tableCounters}
+	return []check{together(tableUse, tableDrops), maxUnlimited, loadFactor, chainsTooLong, maxOverMemory, hashsizeOverMemory, establishedTimeout, otherTimeouts, tableCounters}
 }
 
 // tableUse holds the number of connections against max.

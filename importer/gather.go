@@ -12,9 +12,21 @@ import (
 	"github.com/ctkeeper/ctkeeper/tree"
 )
 
-// implied is how many times hashsize= the kernel makes max when the module is
-// loaded (nf_conntrack_init_start).
-const implied = 8
+// maxLines is more than any file of modules-load.d is long.
+const maxLines = 1 << 20
+
+// moduleLoad is the key of config.Config.Origins.
+const moduleLoad = "module.load"
+
+// brought says which load-time parameter brings a setting with it, and how many
+// times its value (nf_conntrack_init_start, nf_conntrack_expect_init).
+var brought = map[string]struct {
+	parameter string
+	times     int64
+}{
+	"max":        {sysfs.Hashsize, 8},
+	"expect_max": {"expect_hashsize", 4},
+}
 
 // settings gathers the run-time settings, in catalogue order, then what the
 // catalogue does not know by name.
@@ -41,8 +53,8 @@ func (b *builder) setting(name string) {
 	if found && a.Parameter && name != sysfs.Hashsize {
 		found = false // it is taken as a parameter
 	}
-	if !found && name == "max" {
-		a, found = b.impliedMax()
+	if !found {
+		a, found = b.implied(name)
 	}
 	has, given := b.had.Want(name)
 	given = given && has.Origin != config.DefaultOrigin
@@ -63,36 +75,38 @@ func (b *builder) setting(name string) {
 	case ordered && a.AtMost:
 		want.Policy = sysfs.AtMost
 	}
-	value := scalar(want)
-	if want.Policy != sysfs.Exactly {
-		value = fmt.Sprintf("{%s: %s}", want.Policy, value)
-	}
-	b.items = append(b.items, item{section: "settings", key: name, name: name, value: value, comment: b.origin(a) + b.now(want)})
+	b.items = append(b.items, item{section: "settings", key: name, name: name, value: policy(want), comment: b.origin(a) + b.now(want)})
 }
 
-// impliedMax is the max that hashsize= makes where nothing sets max, if that is what
-// the kernel has.
-func (b *builder) impliedMax() (inventory.Assignment, bool) {
-	a, found := b.from.Winner(sysfs.Hashsize)
-	buckets, err := strconv.ParseInt(a.Value, 0, 32)
+// implied is what a load-time parameter makes of a setting that nothing sets, if
+// that is what the kernel has.
+func (b *builder) implied(name string) (inventory.Assignment, bool) {
+	by, known := brought[name]
+	if !known {
+		return inventory.Assignment{}, false
+	}
+	a, found := b.from.Winner(by.parameter)
+	n, err := strconv.ParseInt(a.Value, 0, 32)
 	if !found || !a.Parameter || err != nil {
 		return a, false
 	}
-	want := strconv.FormatInt(implied*sysfs.RoundHashsize(buckets), 10)
+	if by.parameter == sysfs.Hashsize {
+		n = sysfs.RoundHashsize(n)
+	}
+	want := strconv.FormatInt(by.times*n, 10)
 	files := sysfs.NewReader(b.tree.Root())
 	defer func() { _ = files.Close() }() // they were only read
-	if now, err := files.Read(sysfs.Lookup("max")); err != nil || now != want {
+	if now, err := files.Read(sysfs.Lookup(name)); err != nil || now != want {
 		return a, false
 	}
-	a.Value, a.Name, a.Key = want, "max", "hashsize="+a.Value
+	a.Name, a.Value, a.Key = name, want, by.parameter+"="+a.Value
 	return a, true
 }
 
 // module gathers module.load and the load-time parameters.
 func (b *builder) module() {
-	const load = "module.load"
 	loads := slices.IndexFunc(b.from.LoadedAtBoot, func(at tree.Place) bool { return !b.ours(at) })
-	switch given := b.had.Origins[load]; {
+	switch given := b.had.Origins[moduleLoad]; {
 	case loads < 0:
 	case given != "" && given != config.DefaultOrigin:
 		b.note("module.load is left out: %s gives %t already", given, b.had.Module.Load)
@@ -138,8 +152,8 @@ func (b *builder) ours(at tree.Place) bool {
 // origin says where a value comes from, and what it won over.
 func (b *builder) origin(a inventory.Assignment) string {
 	text := fmt.Sprintf("%s (%s)", printable(a.Place.String()), a.By)
-	if a.Name == "max" && a.Parameter {
-		return text + ": " + printable(a.Key) + " makes it " + strconv.Itoa(implied) + " times as many at load"
+	if by, known := brought[a.Name]; known && a.Parameter {
+		return text + ": " + printable(a.Key) + " makes it " + strconv.FormatInt(by.times, 10) + " times as many at load"
 	}
 	var lost []string
 	for _, other := range b.from.Assignments {
@@ -174,12 +188,34 @@ func (b *builder) obsolete() []tree.Place {
 			places = append(places, a.Place)
 		}
 	}
+	places = append(places, b.loadLines()...)
 	slices.SortFunc(places, func(x, y tree.Place) int {
 		if x.File != y.File {
 			return strings.Compare(x.File, y.File)
 		}
 		return x.Line - y.Line
 	})
+	return places
+}
+
+// loadLines are the lines of modules-load.d that module.load takes the place of: those
+// that name nf_conntrack itself, and not a module that needs it.
+func (b *builder) loadLines() []tree.Place {
+	loads := b.had.Module.Load || slices.ContainsFunc(b.taken(), func(i item) bool { return i.section == "module" && i.key == "load" })
+	if !loads {
+		return nil
+	}
+	var places []tree.Place
+	for _, at := range b.from.LoadedAtBoot {
+		if b.ours(at) || !strings.HasPrefix(at.File, "/etc/modules-load.d/") {
+			continue
+		}
+		text, err := b.tree.Read(at.File, maxLines)
+		lines := strings.Split(string(text), "\n")
+		if err == nil && at.Line <= len(lines) && slices.Contains([]string{"nf_conntrack", "nf-conntrack"}, strings.TrimSpace(lines[at.Line-1])) {
+			places = append(places, at)
+		}
+	}
 	return places
 }
 

@@ -32,19 +32,27 @@ type Import struct {
 	Notes []string
 }
 
-// New works out the drop-in. The error is that of the configuration which the host
-// would have with it, a config.Errors: the drop-in is then not to be written.
+// ErrNothing is a tree with nothing in it to import from.
+var ErrNothing = errors.New("nothing to read")
+
+// New works out the drop-in. The error wraps that of the configuration as it is, or as
+// the host would have it with the drop-in, a config.Errors: the drop-in is then not to
+// be written. ErrNothing comes without a drop-in.
 func New(t tree.Tree, from inventory.Inventory) (Import, error) {
-	b := builder{tree: t, from: from}
-	had, err := config.Source{Root: t.Root(), Draft: map[string][]byte{Target: nil}}.Load()
-	if err != nil {
-		b.note("the configuration is refused, so nobody can tell what it gives already")
-		had = &config.Config{}
+	if places := []string{"/etc", "/run", "/usr/lib", "/lib"}; !slices.ContainsFunc(places, t.Exists) {
+		return Import{}, fmt.Errorf("cannot import from %s: %w: no %s", t.Real("/"), ErrNothing, strings.Join(places, ", no "))
 	}
-	b.had = had
+	b := builder{tree: t, from: from}
+	before := b.before()
 	b.settings()
 	b.module()
-	err = b.check()
+	b.keep()
+	err := b.check()
+	if before != nil {
+		err = fmt.Errorf("the configuration is refused as it is: %w", before)
+	} else if err != nil {
+		err = fmt.Errorf("the configuration would be refused with this drop-in: %w", err)
+	}
 	result := Import{YAML: b.yaml(), Empty: len(b.taken()) == 0, Notes: b.notes}
 	if err == nil {
 		result.Obsolete = b.obsolete()
@@ -67,7 +75,8 @@ type item struct {
 type builder struct {
 	tree  tree.Tree
 	from  inventory.Inventory
-	had   *config.Config // without Target
+	had   *config.Config // without what Target says
+	old   *config.Config // with Target, where an import before wrote it; or nil
 	items []item
 	gone  map[string]bool // names whose lines elsewhere have no more use
 	notes []string

@@ -32,6 +32,14 @@ func truth(text string) string {
 	return text
 }
 
+// policy is a want as YAML has it.
+func policy(want sysfs.Want) string {
+	if want.Policy == sysfs.Exactly {
+		return scalar(want)
+	}
+	return "{" + string(want.Policy) + ": " + scalar(want) + "}"
+}
+
 // scalar is a want's value as YAML has it: text in quotes, and whatever else could
 // be taken for something that it is not.
 func scalar(want sysfs.Want) string {

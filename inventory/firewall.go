@@ -16,7 +16,7 @@ const maxWords = 100
 func (r *reader) iptables(files []sysctlFile) {
 	for _, tool := range []string{"iptables", "ip6tables"} {
 		config := "/etc/sysconfig/" + tool + "-config"
-		installed := slices.ContainsFunc([]string{config, "/etc/rc.d/init.d/" + tool, "/usr/libexec/iptables/" + tool + ".init"}, r.tree.Exists)
+		installed := slices.ContainsFunc(append(iptablesScripts(tool), config), r.tree.Exists)
 		if !installed {
 			continue
 		}
@@ -29,18 +29,60 @@ func (r *reader) iptables(files []sysctlFile) {
 		if !there || !r.enabled(tool) {
 			continue
 		}
-		// The script hands the lines of /etc/sysctl.conf that hold a word to sysctl.
-		text, _ := r.read(sysctlConf)
-		lines := strings.Split(text, "\n")
+		lines := r.iptablesLines(tool, files)
 		words := strings.Fields(list.value)
 		for _, word := range words[:min(len(words), maxWords)] {
-			matching := slices.DeleteFunc(slices.Clone(r.conf(files)), func(l sysctlLine) bool {
-				return l.Line > len(lines) || !strings.Contains(lines[l.Line-1], word)
-			})
+			var matching []sysctlLine
+			for _, l := range lines {
+				if strings.Contains(l.text, word) {
+					matching = append(matching, l.sysctlLine)
+				}
+			}
 			r.apply(sysctlRun{by: tool, phase: AtFirewall}, matching)
 		}
 	}
 	slices.SortStableFunc(r.inv.Switches, func(a, b Switch) int { return strings.Compare(a.Tool+" "+a.Name, b.Tool+" "+b.Name) })
+}
+
+// textLine is a line of a sysctl file, and its text as fgrep sees it.
+type textLine struct {
+	sysctlLine
+	text string
+}
+
+// iptablesLines are the lines that the script picks from for *_SYSCTL_LOAD_LIST, and
+// hands to sysctl: of /etc/sysctl.conf, or of /etc/sysctl.d/*.conf where it is those
+// that the script names.
+func (r *reader) iptablesLines(tool string, files []sysctlFile) []textLine {
+	paths := []string{sysctlConf}
+	for _, script := range iptablesScripts(tool) {
+		if text, ok := r.read(script); ok {
+			if strings.Contains(text, "/etc/sysctl.d/") && !strings.Contains(text, sysctlConf) {
+				paths = nil
+				for _, f := range files { // in the order of their names, as the shell has them
+					if path.Dir(f.path) == "/etc/sysctl.d" {
+						paths = append(paths, f.path)
+					}
+				}
+			}
+			break
+		}
+	}
+	var found []textLine
+	for _, file := range paths {
+		text, _ := r.read(file)
+		texts := strings.Split(text, "\n")
+		for _, l := range r.linesIn(file, files) {
+			if l.Line <= len(texts) {
+				found = append(found, textLine{l, texts[l.Line-1]})
+			}
+		}
+	}
+	return found
+}
+
+func iptablesScripts(tool string) []string {
+	return []string{"/etc/rc.d/init.d/" + tool, "/usr/libexec/iptables/" + tool + ".init"}
 }
 
 // fromPairs adds a switch of a file of assignments, or the tool's default.

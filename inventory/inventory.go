@@ -38,8 +38,8 @@ type Assignment struct {
 	// Value is as the kernel takes it; for kube-proxy what its rule comes to here. What a
 	// shell or TuneD works out when it runs stays as it is written, with its $.
 	Value string
-	// AtLeast is true where the tool only raises: kube-proxy, TuneD's ">". AtMost where
-	// it only lowers: TuneD's "<".
+	// AtLeast is true where the tool only raises: kube-proxy with hashsize (its other
+	// values it sets exactly), TuneD's ">". AtMost where it only lowers: TuneD's "<".
 	AtLeast, AtMost bool
 	// By is the tool that makes it so: systemd-sysctl, sysctl, modprobe, kernel, udev,
 	// sysconfig, tuned, ufw, iptables, ip6tables, firewalld, pve-firewall, kube-proxy,

@@ -10,6 +10,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/tree"
 )
 
@@ -170,12 +171,13 @@ func cutFlag(word, flag string) (string, bool) {
 	return "", found && rest == ""
 }
 
-// proxy adds what a kube-proxy with these options sets. It only raises, and raises
-// hashsize to a quarter of max; k3s sets exactly, and leaves hashsize alone.
+// proxy adds what a kube-proxy with these options sets: each value exactly, whatever
+// was there (setIntSysCtl), but hashsize, which it raises to a quarter of max where it is
+// less (SetMax). k3s leaves hashsize alone.
 func (r *reader) proxy(p proxy) {
 	add := func(at tree.Place, setting, key, value string) {
 		if n, err := strconv.ParseInt(value, 10, 64); err == nil && n > 0 {
-			raises := p.by != "k3s" && setting != "tcp_be_liberal"
+			raises := setting == sysfs.Hashsize
 			r.add(Assignment{Place: at, Name: setting, Key: key, Value: value, AtLeast: raises, By: p.by, Phase: AtService})
 		}
 	}
@@ -189,7 +191,7 @@ func (r *reader) proxy(p proxy) {
 		}
 		add(at, "max", key, strconv.FormatInt(limit, 10))
 		if p.by != "k3s" {
-			add(at, "hashsize", key, strconv.FormatInt(limit/4, 10))
+			add(at, sysfs.Hashsize, key, strconv.FormatInt(limit/4, 10))
 		}
 	}
 	for _, o := range proxyOptions()[2:] {

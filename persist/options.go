@@ -66,6 +66,12 @@ func (p *planner) options() []option {
 			out = append(out, o)
 		}
 	}
+	for _, name := range []string{hashsize, expectHashsize} {
+		if n := number(out, name); p.host.memory == 0 && n > p.host.ownBuckets() {
+			p.note("%s=%d is a table of %s: this host's memory is not known, and has to be at least %d times as large",
+				name, n, config.FormatBytes(sysfs.RoundHashsize(n)*bucketBytes), tableShare)
+		}
+	}
 	return out
 }
 

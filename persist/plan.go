@@ -22,7 +22,7 @@ const (
 
 // Header begins every file that persist writes, behind the #! of a script; a file
 // without it is somebody else's.
-const Header = "# Written by ctkeeper persist; changes are lost. See ctkeeper(8)."
+const Header = "# Written by ctkeeper persist; changes are lost. See ctkeeper persist --help."
 
 // maxFileSize is far above what persist writes.
 const maxFileSize = 1 << 20

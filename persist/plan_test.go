@@ -165,6 +165,13 @@ func TestPlan(t *testing.T) {
 			link(t, root, "../elsewhere", persist.ModulesLoad)
 			link(t, root, "/dev/null", persist.Modprobe)
 		}},
+		{"a-disk", strings.Replace(usual, "hashsize: 100000", "hashsize: 10000000", 1), persist.Options{}, func(t *testing.T, root string) {
+			for _, dir := range []string{"proc", "sys"} {
+				if err := os.RemoveAll(filepath.Join(root, dir)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}},
 		{"a-loop", usual, persist.Options{}, func(t *testing.T, root string) {
 			link(t, root, "modules-load.d", "etc/modules-load.d")
 			link(t, root, "ctkeeper.conf", persist.Modprobe)

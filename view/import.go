@@ -1,6 +1,7 @@
 package view
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/ctkeeper/ctkeeper/importer"
@@ -20,4 +21,28 @@ func (p Printer) Import(i importer.Import) error {
 	return p.Document(doc, func(w io.Writer) {
 		_, _ = w.Write(i.YAML) // a buffer takes everything
 	})
+}
+
+// ImportNotes writes an import's notes for people, each on a line of its own whatever
+// names the host's files have.
+func ImportNotes(w io.Writer, notes []string) {
+	for _, note := range notes {
+		_, _ = fmt.Fprintln(w, "note:", visible(note))
+	}
+}
+
+// ImportObsolete names the lines that the drop-in takes the place of, where it is
+// written, or would take.
+func ImportObsolete(w io.Writer, places []tree.Place, written bool) {
+	if len(places) == 0 {
+		return
+	}
+	when := "With this in " + importer.Target + " these"
+	if written {
+		when = "These"
+	}
+	_, _ = fmt.Fprintln(w, when+" lines can be deleted:")
+	for _, place := range places {
+		_, _ = fmt.Fprintln(w, "  "+visible(place.String()))
+	}
 }

@@ -20,7 +20,8 @@ func (a *app) events() *cobra.Command {
 		Use:   "events",
 		Short: "Show what happened: drifts, repairs, pressure on the table",
 		Long: "Asks the daemon for its history: drifts, repairs, module loads, reloads of the configuration, pressure on the table.\n" +
-			"Without a daemon it reads what the last one left, and says so.",
+			"Without a daemon it reads what the last one left, and says so.\n\n" +
+			"Exit status: 0; 1 with --follow and no daemon.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			after, err := moment(since, time.Now())

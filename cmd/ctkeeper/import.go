@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/importer"
 	"github.com/ctkeeper/ctkeeper/inventory"
 	"github.com/ctkeeper/ctkeeper/tree"
+	"github.com/ctkeeper/ctkeeper/view"
 )
 
 func (a *app) importer() *cobra.Command {
@@ -19,7 +21,8 @@ func (a *app) importer() *cobra.Command {
 		Long: "Reads every place that sets nf_conntrack's values (sysctl.d, modprobe.d, udev rules, TuneD, kube-proxy, …),\n" +
 			"and prints a drop-in that says the same, with the file and line that each value comes from.\n" +
 			"It names the lines that the drop-in takes the place of, and deletes nothing.\n\n" +
-			"Exit status: 0; 1 the configuration would be refused with it, or it could not be written.",
+			"Exit status: 0; 1 the configuration is refused, or would be with it, or it could not be written;\n" +
+			"2 nothing is there to read.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return a.imported(write) },
 	}
@@ -32,33 +35,25 @@ func (a *app) imported(write bool) error {
 	host := tree.At(a.root)
 	found := inventory.Read(host)
 	made, refused := importer.New(host, found)
+	if errors.Is(refused, importer.ErrNothing) {
+		return failure{exitUnknown, refused}
+	}
 	for _, trouble := range found.Troubles {
 		made.Notes = append(made.Notes, trouble.Error())
 	}
 	if err := a.printer().Import(made); err != nil {
 		return failure{exitNo, err}
 	}
-	for _, note := range made.Notes {
-		_, _ = fmt.Fprintln(a.stderr, "note:", note)
-	}
+	view.ImportNotes(a.stderr, made.Notes)
 	if refused != nil {
-		return failure{exitNo, fmt.Errorf("the configuration would be refused with this drop-in: %w", refused)}
+		return failure{exitNo, refused}
 	}
 	if write && !made.Empty {
 		if err := a.writeImport(host, made); err != nil {
 			return failure{exitNo, err}
 		}
 	}
-	if len(made.Obsolete) > 0 {
-		when := "With this in " + importer.Target + " these"
-		if write {
-			when = "These"
-		}
-		_, _ = fmt.Fprintln(a.stderr, when+" lines can be deleted:")
-		for _, place := range made.Obsolete {
-			_, _ = fmt.Fprintln(a.stderr, "  "+place.String())
-		}
-	}
+	view.ImportObsolete(a.stderr, made.Obsolete, write)
 	return nil
 }
 

@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ctkeeper/ctkeeper/config"
@@ -23,7 +25,7 @@ func settled(t *testing.T) string {
 		"etc/sysctl.d/90-x.conf":       "net.netfilter.nf_conntrack_max = 262144\nnet.nf_conntrack_tcp = 1\nnet.netfilter.nf_conntrack_tcp_timeout_established = 3600\n",
 		"etc/sysctl.d/10-x.conf":       "net.nf_conntrack_max = 65536\n",
 		"etc/modprobe.d/ct.conf":       "options nf_conntrack hashsize=32768 expect_hashsize=256\n",
-		"etc/modules-load.d/ct.conf":   "nf_conntrack\n",
+		"etc/modules-load.d/ct.conf":   "nf_conntrack\nnf_conntrack_ftp\n",
 		"etc/tuned/active_profile":     "mine\n",
 		"etc/tuned/mine/tuned.conf":    "[sysctl]\nnet.netfilter.nf_conntrack_udp_timeout=>20\n",
 		"etc/udev/rules.d/50-ct.rules": "SUBSYSTEM==\"module\", KERNEL==\"nf_conntrack\", SYSCTL{net/netfilter/nf_conntrack_acct}=\"1\"\n",
@@ -39,7 +41,7 @@ func settled(t *testing.T) string {
 func dropin(t *testing.T, root string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, importer.Target))
-	if err != nil && !os.IsNotExist(err) {
+	if err != nil && !os.IsNotExist(err) && !errors.Is(err, syscall.EISDIR) && !errors.Is(err, syscall.ENOTDIR) {
 		t.Fatal(err)
 	}
 	return string(text)
@@ -55,7 +57,7 @@ func TestImportRoundTrip(t *testing.T) {
 		"    expect_hashsize: 256  # /etc/modprobe.d/ct.conf:1 (modprobe)\n",
 	}, []string{
 		"With this in /etc/ctkeeper/conf.d/50-imported.yaml these lines can be deleted:\n" +
-			"  /etc/modprobe.d/ct.conf:1\n  /etc/sysctl.d/10-x.conf:1\n  /etc/sysctl.d/90-x.conf:1\n  /etc/sysctl.d/90-x.conf:3\n  /etc/tuned/mine/tuned.conf:2\n",
+			"  /etc/modprobe.d/ct.conf:1\n  /etc/modules-load.d/ct.conf:1\n  /etc/sysctl.d/10-x.conf:1\n  /etc/sysctl.d/90-x.conf:1\n  /etc/sysctl.d/90-x.conf:3\n  /etc/tuned/mine/tuned.conf:2\n",
 	})
 	if text := dropin(t, root); text != "" {
 		t.Fatalf("import alone wrote:\n%s", text)
@@ -67,26 +69,28 @@ func TestImportRoundTrip(t *testing.T) {
 			t.Errorf("import --write wrote:\n%s", text)
 		}
 	}
-	ctkeeper(t.Context(), "diff", "--root", root).wants(t, 0, []string{"Nothing differs: 5 settings are as wanted."}, nil)
+	ctkeeper(t.Context(), "diff", "--root", root).wants(t, 0, []string{"Nothing differs: 6 settings are as wanted."}, nil)
 	ctkeeper(t.Context(), "config", "check", "--root", root).wants(t, 0, nil, nil)
 }
 
+type importCase struct {
+	name   string
+	alter  func(*testing.T, string)
+	status int
+	keeps  string // of Target
+	stdout []string
+	stderr []string
+}
+
 func TestImportWritesOnlyWhatIsSafe(t *testing.T) {
-	tests := []struct {
-		name   string
-		alter  func(*testing.T, string)
-		status int
-		keeps  string // of Target
-		stdout []string
-		stderr []string
-	}{
+	tests := []importCase{
 		{
 			"somebody else's file", func(t *testing.T, root string) { kerneltree.Put(t, root, importer.Target, "settings: {acct: 1}\n") }, 1, "settings: {acct: 1}\n",
 			[]string{"max: 262144"}, []string{"ctkeeper: cannot write /etc/ctkeeper/conf.d/50-imported.yaml: not written by ctkeeper import"},
 		},
 		{
 			"a refused configuration", func(t *testing.T, root string) { kerneltree.Put(t, root, config.DefaultMain, broken) }, 1, "",
-			[]string{"max: 262144"}, []string{"ctkeeper: the configuration would be refused with this drop-in: ", "ctkeeper.yaml:2:3: "},
+			[]string{"max: 262144"}, []string{"ctkeeper: the configuration is refused as it is: ", "ctkeeper.yaml:2:3: "},
 		},
 		{
 			"nothing found", func(t *testing.T, root string) {
@@ -106,6 +110,41 @@ func TestImportWritesOnlyWhatIsSafe(t *testing.T) {
 			}, 0, importer.Header + "\nsettings:\n", []string{"max: 262144"}, []string{"note: /etc/sysctl.d/a.conf: is a directory\n", "wrote "},
 		},
 	}
+	tests = append(tests, []importCase{
+		{
+			"sizes that nobody can tell", func(t *testing.T, root string) {
+				kerneltree.Put(t, root, config.DefaultMain, "settings: {max: auto}\n")
+				if err := os.Remove(filepath.Join(root, "proc/meminfo")); err != nil {
+					t.Fatal(err)
+				}
+			}, 1, "", []string{"max: 262144"}, []string{"ctkeeper: the configuration is refused as it is: ", "ctkeeper.yaml:1:17: settings.max: cannot be sized"},
+		},
+		{
+			"a directory that is masked", func(t *testing.T, root string) {
+				if err := os.MkdirAll(filepath.Join(root, "etc/ctkeeper"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Symlink("/dev/null", filepath.Join(root, "etc/ctkeeper/conf.d")); err != nil {
+					t.Fatal(err)
+				}
+			}, 1, "", []string{"max: 262144"}, []string{"ctkeeper: cannot write /etc/ctkeeper/conf.d/50-imported.yaml: a link to /dev/null is in the place of its directory: take it away first\n"},
+		},
+		{
+			"a directory in its place", func(t *testing.T, root string) {
+				if err := os.MkdirAll(filepath.Join(root, importer.Target, "x"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}, 1, "", []string{"max: 262144"}, []string{"cannot write /etc/ctkeeper/conf.d/50-imported.yaml: not written by ctkeeper import: move it away first: is a directory\n"},
+		},
+		{
+			"names that are lines", func(t *testing.T, root string) {
+				kerneltree.Put(t, root, "etc/sysctl.d/99-a\nsettings: {acct: 0}\n# x.conf", "net.netfilter.nf_conntrack_max = 1\nnot a line\n")
+				kerneltree.Put(t, root, "etc/sysctl.d/99-b.conf", "net.netfilter.nf_conntrack_max = 262144\n")
+			}, 0, importer.Header + "\nsettings:\n  hashsize:",
+			[]string{"max: 262144  # /etc/sysctl.d/99-b.conf:1 (systemd-sysctl); over ", `"1 of /etc/sysctl.d/99-a\nsettings: {acct: 0}\n# x.conf:1"`},
+			[]string{"note: /etc/sysctl.d/99-a?settings: {acct: 0}?# x.conf:2: is not an assignment\n", "\n  /etc/sysctl.d/99-a?settings: {acct: 0}?# x.conf:1\n"},
+		},
+	}...)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			root := settled(t)
@@ -129,7 +168,7 @@ func TestImportDocument(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(doc.YAML, importer.Header) || len(doc.Obsolete) != 5 || doc.Notes == nil {
+	if !strings.HasPrefix(doc.YAML, importer.Header) || len(doc.Obsolete) != 6 || doc.Notes == nil {
 		t.Errorf("import -o json gives %+v", doc)
 	}
 }
@@ -146,4 +185,13 @@ func TestInventoryKnowsOurFiles(t *testing.T) {
 		}
 	}
 	ctkeeper(t.Context(), "import", "--root", root).wants(t, 0, []string{"# Nothing sets values here"}, nil)
+}
+
+func TestImportFromNothing(t *testing.T) {
+	root := t.TempDir()
+	ctkeeper(t.Context(), "import", "--write", "--root", root).wants(t, 2, nil,
+		[]string{"ctkeeper: cannot import from " + root + ": nothing to read: no /etc, no /run, no /usr/lib, no /lib\n"})
+	if names, err := os.ReadDir(root); err != nil || len(names) > 0 {
+		t.Errorf("import left %v, %v", names, err)
+	}
 }

@@ -56,6 +56,7 @@ type app struct {
 	stdout     io.Writer
 	stderr     io.Writer
 	configSet  func() bool
+	rootSet    func() bool
 }
 
 // execute runs one command line and returns its exit status.
@@ -100,11 +101,18 @@ func (a *app) command() *cobra.Command {
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", config.DefaultMain, "read this configuration `FILE`")
-	flags.StringVar(&a.root, "root", "", "work on the system below `DIR`: /etc, /proc, /sys, /run, /usr/lib")
+	flags.StringVar(&a.root, "root", "", "work on the system below `DIR`: its /etc, /proc, /sys, /lib/modules and all others")
 	flags.StringVarP(&a.output, "output", "o", "table", "print as `FORMAT`: "+strings.Join(view.Formats(), ", "))
 	flags.StringVar(&a.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn, error")
 	flags.StringVar(&a.logFormat, "log-format", "auto", "log in this `FORMAT`: "+strings.Join(daemon.LogFormats(), ", "))
+	for flag, values := range map[string][]string{
+		"output": view.Formats(), "log-level": {"debug", "info", "warn", "error"}, "log-format": daemon.LogFormats(),
+	} {
+		// It fails for an unknown flag alone.
+		_ = root.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
 	a.configSet = func() bool { return flags.Changed("config") }
+	a.rootSet = func() bool { return flags.Changed("root") }
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.persist(), a.doctor(), a.importer(), a.config(), a.version())
@@ -138,16 +146,18 @@ func help(root *cobra.Command) *cobra.Command {
 	}
 }
 
-// rooted makes --root absolute; the empty one is the running system.
+// rooted makes --root absolute; without it the running system is meant. An empty
+// DIR is refused: it is a variable that a script forgot to set, and the running
+// system is not what such a script is about.
 func (a *app) rooted() error {
-	if a.root == "" {
+	if a.root == "" && !a.rootSet() {
 		return nil
 	}
 	root, err := filepath.Abs(a.root)
 	if err != nil {
 		return err
 	}
-	if info, err := os.Stat(root); err != nil || !info.IsDir() {
+	if info, err := os.Stat(root); a.root == "" || err != nil || !info.IsDir() {
 		return fmt.Errorf("invalid argument %q for --root (an existing directory)", a.root)
 	}
 	if a.root = root; root == "/" {

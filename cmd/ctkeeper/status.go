@@ -16,7 +16,8 @@ func (a *app) status() *cobra.Command {
 		Use:   "status",
 		Short: "Show settings, module, table and last drifts",
 		Long: "Asks the daemon; without one it asks the kernel, and says so.\n\n" +
-			"Exit status: 0 nothing differs; 1 something does; 2 could not tell. With --watch: 0.",
+			"Exit status: 0 nothing differs; 1 something does; 2 could not tell,\n" +
+			"or the daemon has refused the newest configuration. With --watch: 0.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if watch {

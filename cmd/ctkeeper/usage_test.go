@@ -25,6 +25,7 @@ func TestWrongUsage(t *testing.T) {
 		{"diff --log-level loud", `invalid argument "loud" for --log-level (debug, info, warn, error)`},
 		{"diff --log-format xml", `invalid argument "xml" for --log-format (auto, journal, console, json)`},
 		{"diff --root /no/such/directory", `invalid argument "/no/such/directory" for --root (an existing directory)`},
+		{"diff --root=", `invalid argument "" for --root (an existing directory)`},
 		{"doctor extra", `unknown command "extra" for "ctkeeper doctor"`},
 		{"run extra", `unknown command "extra" for "ctkeeper run"`},
 		{"persist --dry-run=maybe", `invalid argument "maybe" for "--dry-run" flag`},
@@ -60,6 +61,8 @@ func TestHelp(t *testing.T) {
 		"help doctor":      "2 could not look",
 		"help config show": "78 the configuration is refused",
 		"run --help":       "--strict",
+		"help events":      "1 no daemon is running",
+		"help status":      "refused the newest configuration",
 	}
 	for args, want := range tests {
 		t.Run(args, func(t *testing.T) {
@@ -71,6 +74,9 @@ func TestHelp(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	for _, shell := range []string{"bash", "fish", "powershell", "zsh"} {
 		ctkeeper(t.Context(), "completion", shell).wants(t, 0, []string{"ctkeeper"}, nil)
+	}
+	for flag, want := range map[string]string{"--output": "table\njson\nyaml\n", "--log-level": "debug\n", "--log-format": "journal\n"} {
+		ctkeeper(t.Context(), "__complete", "doctor", flag, "").wants(t, 0, []string{want}, []string{"NoFileComp"})
 	}
 }
 

@@ -16,8 +16,8 @@ var suiteOf = map[string]string{"5.10": "bullseye", "6.1": "bookworm", "6.12": "
 const kernelPackage = "linux-image-cloud-amd64"
 
 // kernelParts are the packages a kernel can be split into; since 7.x the image
-// package only pulls in the other two.
-var kernelParts = []string{"linux-image-", "linux-binary-", "linux-modules-"}
+// package only pulls in the others. The base has modules.builtin.
+var kernelParts = []string{"linux-image-", "linux-binary-", "linux-modules-", "linux-base-"}
 
 // moduleFolders are the modules that scenarios can need. The rest is left out:
 // every megabyte is unpacked by an emulated processor.
@@ -26,7 +26,7 @@ var moduleFolders = []string{
 	"kernel/drivers/net/dummy", "kernel/drivers/net/veth", "kernel/drivers/net/ifb", "kernel/drivers/net/net_failover",
 }
 
-const kernelRecipe = "3 newc uncompressed depmod-of-root package"
+const kernelRecipe = "4 newc uncompressed depmod-of-root package"
 
 // A Kernel is a bootable image and its modules as an archive.
 type Kernel struct {

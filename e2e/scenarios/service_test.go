@@ -18,7 +18,7 @@ import (
 func TestKill(t *testing.T) {
 	keepLoaded(t)
 	pid := mainPID(t)
-	signal(t, syscall.SIGSTOP) // it must not repair before it dies
+	freeze(t) // it must not repair before it dies
 	write(t, sysctl("max"), "65536")
 	write(t, sysctl("tcp_timeout_established"), "432000")
 	signal(t, syscall.SIGKILL)
@@ -119,7 +119,7 @@ func TestWatchdog(t *testing.T) {
 	if property(t, "WatchdogTimestampMonotonic") == first {
 		t.Error("the watchdog was not fed in 12 s")
 	}
-	signal(t, syscall.SIGSTOP)
+	freeze(t)
 	write(t, sysctl("max"), "65536")
 	t.Logf("right again %s after the daemon hung", inForce(t, 20*time.Second, usualValues))
 	if mainPID(t) == pid {

@@ -46,7 +46,7 @@ func TestStormHidesLoad(t *testing.T) {
 	withoutUdevd(t)
 	run(t, "modprobe", "x_tables")
 	since := now(t)
-	signal(t, syscall.SIGSTOP)
+	freeze(t)
 	storm(t, 20000)
 	run(t, "modprobe", "nf_conntrack")
 	signal(t, syscall.SIGCONT)

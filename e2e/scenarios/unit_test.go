@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -87,6 +88,28 @@ func property(t *testing.T, name string) string {
 func active(t *testing.T) bool { return property(t, "ActiveState") == "active" }
 
 func mainPID(t *testing.T) int { return number(t, property(t, "MainPID")) }
+
+// freeze stops the daemon, and returns when every thread of it has stopped: on a
+// slow processor that takes a while, and a repair can still slip through.
+func freeze(t *testing.T) {
+	t.Helper()
+	pid := mainPID(t)
+	signal(t, syscall.SIGSTOP)
+	eventually(t, prompt, "every thread has stopped", func() bool {
+		states, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
+		if err != nil || len(states) == 0 {
+			t.Fatalf("the daemon's threads: %v", err)
+		}
+		for _, file := range states {
+			stat, err := os.ReadFile(file)
+			_, after, _ := strings.Cut(string(stat), ") ")
+			if err == nil && !strings.HasPrefix(after, "T") {
+				return false
+			}
+		}
+		return true
+	})
+}
 
 // signal sends a signal to the daemon.
 func signal(t *testing.T, s syscall.Signal) {

@@ -1,0 +1,56 @@
+package doctor
+
+import (
+	"path"
+	"strings"
+)
+
+// startAgain gives the commands that start the firewalls whose files have rules
+// about connections, and Docker, which makes its own.
+func (h *Host) startAgain() []string {
+	var services, commands []string
+	for _, name := range sorted(h.Rules.Needs) {
+		services = append(services, firewallService(h.Rules.Needs[name].File))
+	}
+	if _, on := h.dockersRules(); on {
+		services = append(services, "docker")
+	}
+	for _, service := range unique(services) {
+		switch {
+		case service == "":
+		case h.Place.Systemd:
+			commands = append(commands, "systemctl restart "+service)
+		case h.Distro.ID == "alpine" || h.Distro.ID == "gentoo": // OpenRC
+			commands = append(commands, "rc-service "+service+" restart")
+		default:
+			commands = append(commands, "service "+service+" restart")
+		}
+	}
+	return commands
+}
+
+// firewallService names the service that reads a file of rules; "" where that is
+// not certain.
+func firewallService(file string) string {
+	dir, name := path.Split(file)
+	switch {
+	case strings.Contains(file, "/nftables"):
+		return "nftables"
+	case strings.HasPrefix(dir, "/etc/ufw/"):
+		return "ufw"
+	case strings.HasPrefix(dir, "/etc/firewalld/"):
+		return "firewalld"
+	case strings.HasPrefix(dir, "/etc/shorewall6/"):
+		return "shorewall6"
+	case strings.HasPrefix(dir, "/etc/shorewall/"):
+		return "shorewall"
+	case dir == "/etc/iptables/" && strings.HasPrefix(name, "rules.v"): // Debian's
+		return "netfilter-persistent"
+	case dir == "/etc/sysconfig/", dir == "/etc/iptables/":
+		if strings.HasPrefix(name, "ip6") || strings.HasPrefix(name, "rules6") {
+			return "ip6tables"
+		}
+		return "iptables"
+	}
+	return ""
+}
