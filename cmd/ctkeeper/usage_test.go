@@ -61,7 +61,7 @@ func TestHelp(t *testing.T) {
 		"help doctor":      "2 could not look",
 		"help config show": "78 the configuration is refused",
 		"run --help":       "--strict",
-		"help events":      "1 no daemon is running",
+		"help events":      "1 with --follow and no daemon",
 		"help status":      "refused the newest configuration",
 	}
 	for args, want := range tests {

@@ -48,6 +48,7 @@ static void tcp(const char *host, const char *port, int count) {
 		struct pollfd p = {.fd = s, .events = POLLOUT};
 		/* A connection that the table has no room for is not answered. */
 		if (poll(&p, 1, 200) == 1 && !getsockopt(s, SOL_SOCKET, SO_ERROR, &error, &size) && !error) made++;
+		else close(s); /* it would knock again and again */
 	}
 	printf("%d\n", made);
 	fflush(stdout);

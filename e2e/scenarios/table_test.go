@@ -27,6 +27,9 @@ const (
 	// noticed bounds what the daemon says of the table, which it looks at every
 	// few seconds.
 	noticed = 20 * time.Second
+	// over bounds the word that all is well again, for which it waits until nothing was
+	// dropped for a while.
+	over = time.Minute
 )
 
 // small is a host with a small table whose entries stay for the scenario.
@@ -125,10 +128,10 @@ func tableStatus(t *testing.T) daemon.TableStatus {
 }
 
 // pressure waits until the journal says a word of the table, and gives that entry.
-func (c cursor) pressure(t *testing.T, words ...string) entry {
+func (c cursor) pressure(t *testing.T, timeout time.Duration, words ...string) entry {
 	t.Helper()
 	var found entry
-	eventually(t, noticed, "table-pressure: "+strings.Join(words, ", "), func() bool {
+	eventually(t, timeout, "table-pressure: "+strings.Join(words, ", "), func() bool {
 		for _, e := range c.events(t, "table-pressure") {
 			all := true
 			for _, word := range words {
@@ -187,26 +190,26 @@ func TestTablePressure(t *testing.T) {
 	if made := open(t, 850); made != 850 {
 		t.Fatalf("%d connections of 850", made)
 	}
-	if e := since.pressure(t, "85 %"); e.get("CTKEEPER_LIMIT") != "1000" || e.get("PRIORITY") != "4" {
+	if e := since.pressure(t, noticed, "85 %"); e.get("CTKEEPER_LIMIT") != "1000" || e.get("PRIORITY") != "4" {
 		t.Errorf("limit %s, priority %s", e.get("CTKEEPER_LIMIT"), e.get("PRIORITY"))
 	}
 	agrees(t)
 	if made := open(t, 110); made != 110 {
 		t.Fatalf("%d connections of 110", made)
 	}
-	since.pressure(t, "96 %")
+	since.pressure(t, noticed, "96 %")
 	agrees(t)
 	if made := open(t, 60); made >= 60 {
 		t.Fatalf("%d connections of 60 in a table with room for 40", made)
 	}
-	since.pressure(t, "drop")
+	since.pressure(t, noticed, "drop")
 	agrees(t)
 	if got := tableStatus(t).Counters["drop"]; got == 0 {
 		t.Error("no drops are counted")
 	}
 	before := len(since.events(t, "table-pressure"))
 	run(t, "conntrack", "-F")
-	since.pressure(t, "room again")
+	since.pressure(t, over, "room again")
 	time.Sleep(noticed)
 	for _, e := range since.events(t, "table-pressure") {
 		t.Log(e.get("MESSAGE"))
@@ -242,14 +245,14 @@ func TestExpectationPressure(t *testing.T) {
 		t.Errorf("expectations %v, by helper %v; want 17 of tftp", s.Expectations, s.ByHelper)
 	}
 	run(t, "conntrack", "-L", "expect") // loads nf_conntrack_netlink, by which the daemon can see them too
-	since.pressure(t, "expectation", "85 %")
+	since.pressure(t, noticed, "expectation", "85 %")
 	flows(t, "left", "tftp", rightAddress, "69", "30")
-	since.pressure(t, "expectation", "100 %")
+	since.pressure(t, noticed, "expectation", "100 %")
 	if got := int(metric(t, `ctkeeper_expectations_by_helper{helper="tftp"}`)); got != 20 {
 		t.Errorf("metrics: %d expectations of tftp, want 20", got)
 	}
 	run(t, "conntrack", "-F", "expect")
-	since.pressure(t, "expectation", "room again")
+	since.pressure(t, over, "expectation", "room again")
 }
 
 // TestHistorySurvives: what happened is known after a restart, and by whoever asks
