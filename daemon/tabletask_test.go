@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,14 +21,16 @@ import (
 
 func TestTableTask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var looks []time.Duration
 		began := time.Now()
-		entries, limit := int64(5), int64(100)
-		var said []reconcile.Event
-		task := newTableTask("", func(e reconcile.Event) { said = append(said, e) })
+		var entries atomic.Int64
+		entries.Store(5)
+		limit := int64(100)
+		looks := make(chan time.Duration, 100)
+		said := make(chan reconcile.Event, 100)
+		task := newTableTask("", func(e reconcile.Event) { said <- e })
 		task.look = func(at time.Time) table.Sample {
-			looks = append(looks, at.Sub(began))
-			n := entries
+			looks <- at.Sub(began)
+			n := entries.Load()
 			return table.Sample{At: at, Figures: table.Figures{Entries: &n, Max: &limit}}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -40,15 +43,19 @@ func TestTableTask(t *testing.T) {
 			t.Fatalf("%d looks after 4 s, want 1", len(looks))
 		}
 		time.Sleep(900 * time.Millisecond)
-		entries = 83
+		entries.Store(83)
 		task.passed()
 		synctest.Wait()
-		if len(looks) != 2 || looks[1] != 4900*time.Millisecond {
-			t.Fatalf("looks at %v, want one with the pass", looks)
+		<-looks
+		if n := len(looks); n != 1 {
+			t.Fatalf("%d looks after the first, want one with the pass", n)
+		}
+		if second := <-looks; second != 4900*time.Millisecond {
+			t.Fatalf("looked after %s, want with the pass", second)
 		}
 		time.Sleep(time.Minute) // without any pass
 		synctest.Wait()
-		if n := len(looks) - 2; n < 10 || n > 12 {
+		if n := len(looks); n < 10 || n > 12 {
 			t.Errorf("%d looks in a minute without passes, want about 11", n)
 		}
 		if got := task.recent(); *got.Entries != 83 {
@@ -58,9 +65,12 @@ func TestTableTask(t *testing.T) {
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("run = %v", err)
 		}
-		if len(said) != 1 || said[0].Kind != reconcile.KindTablePressure || said[0].Table != table.Connections ||
-			said[0].Level != "high" || said[0].Entries != 83 || said[0].Limit != 100 || said[0].Message == "" || !said[0].At.Equal(began.Add(looks[1])) {
-			t.Errorf("events %+v, want one of pressure", said)
+		if len(said) != 1 {
+			t.Fatalf("%d events, want one of pressure", len(said))
+		}
+		if e := <-said; e.Kind != reconcile.KindTablePressure || e.Table != table.Connections || e.Level != "high" ||
+			e.Entries != 83 || e.Limit != 100 || e.Message == "" || !e.At.Equal(began.Add(4900*time.Millisecond)) {
+			t.Errorf("event %+v, want one of pressure", e)
 		}
 	})
 }
