@@ -47,7 +47,11 @@ func router(t *testing.T) {
 	for i, side := range []string{"left", "right"} {
 		net := "10." + strconv.Itoa(81+i) + ".0."
 		run(t, "ip", "netns", "add", side)
-		t.Cleanup(func() { run(t, "ip", "netns", "delete", side) })
+		t.Cleanup(func() {
+			// The kernel takes a namespace down in its own time; the link must go at once.
+			_, _ = try(t, "ip", "link", "delete", "to-"+side)
+			run(t, "ip", "netns", "delete", side)
+		})
 		run(t, "ip", "link", "add", "to-"+side, "type", "veth", "peer", "name", "eth0", "netns", side)
 		run(t, "ip", "address", "add", net+"1/24", "dev", "to-"+side)
 		run(t, "ip", "link", "set", "to-"+side, "up")
