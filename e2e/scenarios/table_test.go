@@ -278,3 +278,45 @@ func TestHistorySurvives(t *testing.T) {
 		t.Error("without a daemon the history is gone")
 	}
 }
+
+// TestMetricsOverTCP: the sandboxed service serves metrics and page where the
+// configuration says so, also when that changes, and on a socket of systemd's.
+func TestMetricsOverTCP(t *testing.T) {
+	get := func(url string) string {
+		text := ""
+		eventually(t, prompt*3, url+" answers", func() bool {
+			response, err := http.Get(url)
+			if err != nil {
+				return false
+			}
+			defer response.Body.Close()
+			body, err := io.ReadAll(response.Body)
+			text = string(body)
+			return err == nil && response.StatusCode == http.StatusOK
+		})
+		return text
+	}
+	keep(t, usual+"metrics:\n  listen: 127.0.0.1:9466\n")
+	run(t, "modprobe", "nf_conntrack")
+	inForce(t, prompt, usualValues)
+	if text := get("http://127.0.0.1:9466/metrics"); !strings.Contains(text, "ctkeeper_setting_actual{setting=\"max\"} 300000\n") {
+		t.Errorf("metrics:\n%s", text)
+	}
+	if text := get("http://127.0.0.1:9466/"); !strings.Contains(text, "<html") {
+		t.Errorf("page:\n%s", text)
+	}
+	put(t, mainFile, usual+"metrics:\n  listen: 127.0.0.1:9467\n")
+	get("http://127.0.0.1:9467/metrics")
+	const socketUnit = "/etc/systemd/system/ctkeeper.socket"
+	t.Cleanup(func() {
+		_, _ = try(t, "systemctl", "stop", "ctkeeper.socket", unit)
+		_ = os.Remove(socketUnit)
+		run(t, "systemctl", "daemon-reload")
+	})
+	put(t, socketUnit, "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=127.0.0.1:9468\n")
+	put(t, mainFile, usual+"metrics:\n  listen: systemd\n")
+	run(t, "systemctl", "daemon-reload")
+	run(t, "systemctl", "stop", unit)
+	run(t, "systemctl", "start", "ctkeeper.socket", unit)
+	get("http://127.0.0.1:9468/metrics")
+}
