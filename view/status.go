@@ -25,7 +25,7 @@ func (p Printer) Status(s daemon.Status) error {
 
 func (p Printer) head(w io.Writer, s daemon.Status) {
 	say := func(what, format string, args ...any) {
-		_, _ = fmt.Fprintf(w, "%-8s "+format+"\n", append([]any{what}, args...)...) // a buffer takes everything
+		sayLine(w, "%-8s "+format, append([]any{what}, args...)...)
 	}
 	switch {
 	case s.Daemon.Error != "":
@@ -62,7 +62,7 @@ func (p Printer) head(w io.Writer, s daemon.Status) {
 func reloads(w io.Writer, m daemon.ModuleStatus) {
 	for _, p := range m.Parameters {
 		if p.State == daemon.NeedsReload {
-			_, _ = fmt.Fprintf(w, "%-8s %s is %s, wanted %s (%s): %s\n", "reload:", p.Name, p.Now, p.Want, p.Origin, wayToReload(m, p))
+			sayLine(w, "%-8s %s is %s, wanted %s (%s): %s", "reload:", p.Name, p.Now, p.Want, p.Origin, wayToReload(m, p))
 		}
 	}
 }
@@ -71,7 +71,7 @@ func reloads(w io.Writer, m daemon.ModuleStatus) {
 func untold(w io.Writer, m daemon.ModuleStatus) {
 	for _, p := range m.Parameters {
 		if p.State == daemon.Unknown && m.State != kmod.Absent {
-			_, _ = fmt.Fprintf(w, "%-8s %s, wanted %s (%s), may need it: %s\n", "reload:", p.Name, p.Want, p.Origin, p.Error)
+			sayLine(w, "%-8s %s, wanted %s (%s), may need it: %s", "reload:", p.Name, p.Want, p.Origin, p.Error)
 		}
 	}
 }
@@ -142,7 +142,7 @@ func complaints(w io.Writer, settings []reconcile.Setting) {
 		names[s.Error] = append(names[s.Error], s.Name)
 	}
 	for _, e := range order {
-		_, _ = fmt.Fprintf(w, "%s: %s\n", strings.Join(names[e], ", "), strings.ReplaceAll(e, "\n", "; "))
+		sayLine(w, "%s: %s", strings.Join(names[e], ", "), strings.ReplaceAll(e, "\n", "; "))
 	}
 }
 
@@ -222,7 +222,7 @@ func (p Printer) Diff(s daemon.Status) error {
 
 // Event writes one event.
 func (p Printer) Event(e reconcile.Event) error {
-	return p.Line(e, p.at(e.At, "2006-01-02 15:04:05.000")+" "+e.Message)
+	return p.Line(e, p.at(e.At, "2006-01-02 15:04:05.000")+" "+visible(strings.ReplaceAll(e.Message, "\n", "; ")))
 }
 
 func cost(s reconcile.Setting) string {

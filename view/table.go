@@ -32,7 +32,7 @@ func (p Printer) table(w io.Writer, t daemon.TableStatus) {
 	var out strings.Builder
 	say := func(what, text string) {
 		for _, line := range wrap(text) {
-			fmt.Fprintf(&out, "%-8s %s\n", what, line)
+			sayLine(&out, "%-8s %s", what, line)
 			what = ""
 		}
 	}

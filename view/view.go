@@ -136,9 +136,14 @@ func columns(w io.Writer, header string, rows []string) {
 // space: tabs and ends of lines are what sets the cells apart.
 func row(cells ...string) string {
 	for i, cell := range cells {
-		cells[i] = strings.Join(strings.Fields(cell), " ")
+		cells[i] = visible(strings.Join(strings.Fields(cell), " "))
 	}
 	return strings.Join(cells, "\t")
+}
+
+// sayLine writes one line, whatever a host's text in it holds.
+func sayLine(w io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintln(w, visible(fmt.Sprintf(format, args...))) // a buffer takes everything
 }
 
 const (
