@@ -71,12 +71,16 @@ func (d *Daemon) serveOn(ctx context.Context, wanted config.Metrics) error {
 	defer stop()
 	tasks, ctx := errgroup.WithContext(ctx)
 	if wanted.Listen != "" {
+		webConfig := d.webConfig(wanted)
+		if err := exporter.Validate(webConfig); err != nil {
+			return fmt.Errorf("cannot use metrics.web_config %s: %w", webConfig, err)
+		}
 		listeners, err := d.listeners(ctx, wanted.Listen)
 		if err != nil {
 			return err
 		}
 		for _, l := range listeners {
-			tasks.Go(func() error { return d.serveTCP(ctx, l, wanted.WebConfig) })
+			tasks.Go(func() error { return d.serveTCP(ctx, l, webConfig) })
 		}
 	}
 	tasks.Go(func() error {
@@ -93,6 +97,14 @@ func (d *Daemon) serveOn(ctx context.Context, wanted config.Metrics) error {
 		}
 	})
 	return tasks.Wait()
+}
+
+// webConfig is where the file with TLS and passwords is, "" without one.
+func (d *Daemon) webConfig(wanted config.Metrics) string {
+	if wanted.WebConfig == "" {
+		return ""
+	}
+	return tree.At(d.opts.Source.Root).Real(wanted.WebConfig)
 }
 
 // listeners opens the address, or takes the sockets that systemd opened.
@@ -128,9 +140,6 @@ func (d *Daemon) listeners(ctx context.Context, address string) ([]net.Listener,
 // serveTCP serves on a listener until ctx ends. Each listener has a server of its own: the
 // toolkit changes the server that it is given.
 func (d *Daemon) serveTCP(ctx context.Context, listener net.Listener, webConfig string) error {
-	if webConfig != "" {
-		webConfig = tree.At(d.opts.Source.Root).Real(webConfig)
-	}
 	errorLog, err := zap.NewStdLogAt(d.opts.Log, zap.DebugLevel) // anybody on the network can cause them
 	if err != nil {
 		return err

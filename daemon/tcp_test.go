@@ -202,7 +202,8 @@ func TestWebConfig(t *testing.T) {
 	}
 }
 
-// A web configuration that is not there is no reason to serve without it.
+// A web configuration that is not there, or wrong, is said by its name, and is no reason to
+// serve without it.
 func TestWebConfigIsMissing(t *testing.T) {
 	root, address := kerneltree.New(t), freePort(t)
 	yaml := fmt.Sprintf("settings: {max: 100000}\nmetrics: {listen: %q, web_config: /etc/ctkeeper/web.yaml}\n", address)
@@ -211,8 +212,21 @@ func TestWebConfigIsMissing(t *testing.T) {
 	if code, _, _ := get(t, "http://"+address+"/metrics", nil); code == http.StatusOK {
 		t.Error("served without the web configuration")
 	}
-	write(t, filepath.Join(root, "etc/ctkeeper/web.yaml"), "{}\n")
+	file := filepath.Join(root, "etc/ctkeeper/web.yaml")
+	write(t, file, "tls_server_config: [\n")
+	wrong := "cannot use metrics.web_config " + file + ": yaml: line 1: did not find expected node content"
+	d.wait("complaint about the file", func() bool {
+		said := d.logs.FilterMessageSnippet("are not served over TCP").All()
+		return said[len(said)-1].ContextMap()["error"] == wrong
+	})
+	if d.said("serving metrics and status page") {
+		t.Error("it says that it serves, and does not")
+	}
+	write(t, file, "{}\n")
 	d.wait("the listener", func() bool { code, _, _ := get(t, "http://"+address+"/metrics", nil); return code == http.StatusOK })
+	if !d.said("serving metrics and status page") {
+		t.Error("it does not say that it serves")
+	}
 }
 
 // A socket of systemd's is served on, given back on reload, and taken again.
