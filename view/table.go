@@ -21,7 +21,7 @@ const width = 80
 // host has few of, as the kernel's file calls them.
 func losses() []string { return []string{"drop", "early_drop", "insert_failed"} }
 func oddities() []string {
-	return []string{"search_restart", "clashres", "chainlength", "icmp_error", "expect_create"}
+	return []string{"search_restart", "clashres", "chainlength", "icmp_error", "expect_new", "expect_create", "expect_delete"}
 }
 
 // table says how the tables stand; nothing where there are none.
