@@ -57,6 +57,28 @@ func (s *slogCore) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// serverLog takes what an http.Server complains of. Anybody on the network can cause that, so
+// it is for those who look for it; but where it comes of a file of TLS and passwords that has
+// been changed and is wrong, nobody is served, and that is said.
+type serverLog struct {
+	log       *zap.Logger
+	webConfig string
+	said      complaints
+}
+
+// Write implements io.Writer for a log.Logger: one complaint at a time.
+func (s *serverLog) Write(text []byte) (int, error) {
+	s.log.Debug("the web server complains", zap.String("error", strings.TrimSpace(string(text))))
+	err := usable(s.webConfig)
+	switch {
+	case err == nil:
+		s.said.news("") // the next is news again
+	case s.said.news(err.Error()):
+		s.log.Warn("metrics and status page are not served over TCP until a file is mended", zap.Error(err))
+	}
+	return len(text), nil
+}
+
 // WithAttrs implements slog.Handler.
 func (s *slogCore) WithAttrs(attrs []slog.Attr) slog.Handler {
 	fields := make([]zap.Field, len(attrs))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"time"
@@ -72,8 +73,8 @@ func (d *Daemon) serveOn(ctx context.Context, wanted config.Metrics) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	if wanted.Listen != "" {
 		webConfig := d.webConfig(wanted)
-		if err := exporter.Validate(webConfig); err != nil {
-			return fmt.Errorf("cannot use metrics.web_config %s: %w", webConfig, err)
+		if err := usable(webConfig); err != nil {
+			return err
 		}
 		listeners, err := d.listeners(ctx, wanted.Listen)
 		if err != nil {
@@ -105,6 +106,14 @@ func (d *Daemon) webConfig(wanted config.Metrics) string {
 		return ""
 	}
 	return tree.At(d.opts.Source.Root).Real(wanted.WebConfig)
+}
+
+// usable reports what is wrong with a file of TLS and passwords; nothing is with none.
+func usable(webConfig string) error {
+	if err := exporter.Validate(webConfig); err != nil {
+		return fmt.Errorf("cannot use metrics.web_config %s: %w", webConfig, err)
+	}
+	return nil
 }
 
 // listeners opens the address, or takes the sockets that systemd opened.
@@ -140,10 +149,7 @@ func (d *Daemon) listeners(ctx context.Context, address string) ([]net.Listener,
 // serveTCP serves on a listener until ctx ends. Each listener has a server of its own: the
 // toolkit changes the server that it is given.
 func (d *Daemon) serveTCP(ctx context.Context, listener net.Listener, webConfig string) error {
-	errorLog, err := zap.NewStdLogAt(d.opts.Log, zap.DebugLevel) // anybody on the network can cause them
-	if err != nil {
-		return err
-	}
+	errorLog := log.New(&serverLog{log: d.opts.Log, webConfig: webConfig}, "", 0)
 	server := &http.Server{
 		Handler: d.handler(false), MaxHeaderBytes: maxHeader, ErrorLog: errorLog,
 		ReadHeaderTimeout: dialTime * 5, ReadTimeout: answerLimit, WriteTimeout: answerLimit, IdleTimeout: idleTime,
@@ -159,7 +165,7 @@ func (d *Daemon) serveTCP(ctx context.Context, listener net.Listener, webConfig 
 	})
 	address := listener.Addr().String()
 	d.opts.Log.Info("serving metrics and status page", zap.String(systemd.KeyAddress, address), zap.String(systemd.KeyWebConfig, webConfig))
-	err = exporter.Serve(netutil.LimitListener(listener, maxClients), server, &exporter.FlagConfig{WebConfigFile: &webConfig}, toolkitLog(d.opts.Log))
+	err := exporter.Serve(netutil.LimitListener(listener, maxClients), server, &exporter.FlagConfig{WebConfigFile: &webConfig}, toolkitLog(d.opts.Log))
 	if stop() {
 		_ = server.Close()
 		_ = listener.Close() // where the toolkit did not come to serve

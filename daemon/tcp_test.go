@@ -200,6 +200,28 @@ func TestWebConfig(t *testing.T) {
 	if code, body, _ := get(t, "http://"+address+"/metrics", login("test")); code != http.StatusBadRequest {
 		t.Errorf("without TLS: %d %s", code, body)
 	}
+	// A file that is wrong from some moment on is said once, however many ask.
+	file := filepath.Join(dir, "key.pem")
+	key, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, "no key\n")
+	for range 3 {
+		if code, _, _ := get(t, "https://"+address+"/metrics", login("test")); code != 0 {
+			t.Errorf("with a wrong key: %d", code)
+		}
+	}
+	d.wait("complaint", func() bool { return d.said("until a file is mended") })
+	complaints := d.logs.FilterMessageSnippet("until a file is mended").All()
+	want := "cannot use metrics.web_config " + filepath.Join(dir, "web.yaml") + ": failed to load X509KeyPair: tls: failed to find any PEM data in key input"
+	if got := complaints[0].ContextMap()["error"]; len(complaints) != 1 || got != want {
+		t.Errorf("%d complaints, the first: %v", len(complaints), got)
+	}
+	write(t, file, string(key))
+	if code, _, _ := get(t, "https://"+address+"/metrics", login("test")); code != http.StatusOK {
+		t.Errorf("mended: %d", code)
+	}
 }
 
 // A web configuration that is not there, or wrong, is said by its name, and is no reason to
