@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"maps"
-	"strings"
 	"sync"
 
 	"go.uber.org/zap"
@@ -50,11 +49,9 @@ func (k *kernelMessages) counted() map[string]int64 {
 // nf_conntrack_expect.c).
 func fullTable(text string) string {
 	switch {
-	case !strings.Contains(text, "nf_conntrack"):
-		return ""
-	case strings.Contains(text, "expectation table full"):
+	case klog.ExpectationTableFull(text):
 		return metrics.ExpectationsFull
-	case strings.Contains(text, "table full, dropping packet"):
+	case klog.TableFull(text):
 		return metrics.TableFull
 	}
 	return ""

@@ -11,13 +11,14 @@ import (
 
 func TestFullTable(t *testing.T) {
 	for text, want := range map[string]string{
-		"nf_conntrack: nf_conntrack: table full, dropping packet":               metrics.TableFull,
-		"nf_conntrack: table full, dropping packet":                             metrics.TableFull,
-		"nf_conntrack: expectation table full":                                  metrics.ExpectationsFull,
-		"nf_conntrack: nf_conntrack: expectation table full":                    metrics.ExpectationsFull,
-		"neighbour: arp_cache: neighbor table overflow!":                        "",
-		"nf_conntrack: default automatic helper assignment has been turned off": "",
-		"other: table full, dropping packet":                                    "",
+		"nf_conntrack: nf_conntrack: table full, dropping packet":                     metrics.TableFull,
+		"nf_conntrack: table full, dropping packet":                                   metrics.TableFull,
+		"nf_conntrack: expectation table full":                                        metrics.ExpectationsFull,
+		"nf_conntrack: nf_conntrack: expectation table full":                          metrics.ExpectationsFull,
+		"neighbour: arp_cache: neighbor table overflow!":                              "",
+		"nf_conntrack: default automatic helper assignment has been turned off":       "",
+		"other: table full, dropping packet":                                          "",
+		"nf_conntrack: nf_conntrack: table full in netns 4026532201, dropping packet": metrics.TableFull,
 	} {
 		if got := fullTable(text); got != want {
 			t.Errorf("fullTable(%q) = %q, want %q", text, got, want)
