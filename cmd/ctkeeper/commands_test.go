@@ -59,7 +59,7 @@ func TestExitStatuses(t *testing.T) {
 		{"status, refused", broken, "status", nil, 2, nil, refused},
 		{"events without a daemon", standing, "events", nil, 0, nil, []string{"ctkeeper: no daemon is running, and none has left a history\n"}},
 		{"events -f without a daemon", standing, "events -f", nil, 1, nil, []string{"ctkeeper: no daemon is running, so there is nothing to follow: nothing answers on "}},
-		{"events of the last daemon", standing, "events", leaveHistory, 0, []string{"max was 5"}, []string{"what the last one left in ", "events.jsonl\nctkeeper: 1 lines of it are no events"}},
+		{"events of the last daemon", standing, "events", leaveHistory, 0, []string{"max was 5"}, []string{"what the last one left in ", "events.jsonl\nctkeeper: lines of it that are no events: 1"}},
 		{"events of the last daemon, since", standing, "events --since 2026-02-02", leaveHistory, 0, nil, []string{"what the last one left in "}},
 		{"config check", drifting, "config check", nil, 0, nil, nil},
 		{"config check, refused", broken, "config check", nil, 78, nil, refused},

@@ -66,7 +66,7 @@ func (a *app) showHistory(path string, after time.Time) error {
 	}
 	_, _ = fmt.Fprintf(a.stderr, "ctkeeper: no daemon is running; this is what the last one left in %s\n", path)
 	if foreign > 0 {
-		_, _ = fmt.Fprintf(a.stderr, "ctkeeper: %d lines of it are no events\n", foreign)
+		_, _ = fmt.Fprintf(a.stderr, "ctkeeper: lines of it that are no events: %d\n", foreign)
 	}
 	for _, e := range events {
 		if !e.At.After(after) {
