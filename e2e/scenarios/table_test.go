@@ -238,6 +238,8 @@ func TestTablePressure(t *testing.T) {
 		t.Errorf("limit %s, priority %s", e.get("CTKEEPER_LIMIT"), e.get("PRIORITY"))
 	}
 	agrees(t)
+	shown, _ := try(t, "ctkeeper", "status")
+	t.Logf("on the screen:\n%s", shown)
 	if made := open(t, 110); made != 110 {
 		t.Fatalf("%d connections of 110", made)
 	}
