@@ -30,8 +30,8 @@ const (
 
 // Sampler looks at the table again and again. What costs the same however full the table
 // is, is read for each sample; the expectations only every 15 s, and less often where
-// that takes longer than 150 ms: in between, samples repeat them. It is safe for several
-// goroutines.
+// that takes longer than 150 ms: in between, samples repeat them. Where they could not
+// be read, each sample tries again. It is safe for several goroutines.
 type Sampler struct {
 	root string
 
@@ -64,7 +64,11 @@ func (s *Sampler) expectations(at time.Time, there bool) map[string]int64 {
 		s.looked, s.helpers = time.Time{}, nil
 		return nil
 	}
-	if age := at.Sub(s.looked); age < 0 || age >= max(expectationsAge, expectationsRest*s.took) {
+	rest := expectationsRest * s.took
+	if s.helpers != nil { // what could not be read costs next to nothing to try again
+		rest = max(rest, expectationsAge)
+	}
+	if age := at.Sub(s.looked); age < 0 || age >= rest {
 		start := time.Now()
 		s.helpers, _ = ExpectationsByHelper(s.root) // nil says that they cannot be read
 		s.looked, s.took = at, time.Since(start)

@@ -27,6 +27,8 @@ const (
 	// noticed bounds what the daemon says of the table, which it looks at every
 	// few seconds.
 	noticed = 20 * time.Second
+	// noticedLate is that of expectations, which it counts every 15 s.
+	noticedLate = 40 * time.Second
 	// over bounds the word that all is well again, for which it waits until nothing was
 	// dropped for a while.
 	over = time.Minute
@@ -291,9 +293,9 @@ func TestExpectationPressure(t *testing.T) {
 		t.Errorf("expectations %v, by helper %v; want 17 of tftp", s.Expectations, s.ByHelper)
 	}
 	run(t, "conntrack", "-L", "expect") // loads nf_conntrack_netlink, by which the daemon can see them too
-	since.pressure(t, noticed, "expectation", "85 %")
+	since.pressure(t, noticedLate, "expectation", "85 %")
 	flows(t, "left", "tftp", rightAddress, "69", "30")
-	since.pressure(t, noticed, "expectation", "is full: 20 of 20")
+	since.pressure(t, noticedLate, "expectation", "is full: 20 of 20")
 	if got := int(metric(t, `ctkeeper_expectations_by_helper{helper="tftp"}`)); got != 20 {
 		t.Errorf("metrics: %d expectations of tftp, want 20", got)
 	}
