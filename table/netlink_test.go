@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"os/exec"
 	"syscall"
 	"testing"
@@ -246,6 +247,8 @@ func TestSampler(t *testing.T) {
 		{"the clock was set back", -time.Hour, func() { put(t, root, expectFile, line) }, 1},
 		{"the module is gone", time.Second, func() { kerneltree.Unload(t, root) }, -1},
 		{"and there again", time.Second, func() { kerneltree.Load(t, root); put(t, root, expectFile, "") }, 0},
+		{"no longer to be read", 15 * time.Second, func() { remove(t, root, expectFile) }, -1},
+		{"and to be read at the next look", 5 * time.Second, func() { put(t, root, expectFile, line) }, 1},
 	}
 	for _, step := range steps {
 		step.do()
@@ -278,5 +281,12 @@ func TestLoadFactor(t *testing.T) {
 		if diff := cmp.Diff(test.want, test.figures.LoadFactor()); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", test.figures, diff)
 		}
+	}
+}
+
+func remove(t *testing.T, root, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(root, name)); err != nil {
+		t.Fatal(err)
 	}
 }
