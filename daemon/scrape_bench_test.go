@@ -25,7 +25,7 @@ func BenchmarkScrape(b *testing.B) {
 	}
 	conn, err := conntrack.Dial(nil)
 	if err != nil {
-		b.Skip(err)
+		b.Skipf("ctnetlink cannot be asked here: %v", err)
 	}
 	defer func() { _ = conn.Close() }()
 	sampler := table.NewSampler("")
@@ -36,7 +36,7 @@ func BenchmarkScrape(b *testing.B) {
 			client := netip.AddrFrom4([4]byte{10, byte(made >> 16), byte(made >> 8), byte(made)})
 			flow := conntrack.NewFlow(unix.IPPROTO_TCP, 0, client, netip.MustParseAddr("192.0.2.1"), 40000, 80, 3600, 0)
 			if err := conn.Create(flow); err != nil {
-				b.Skip(err)
+				b.Skipf("no connection can be made here: %v", err)
 			}
 		}
 		b.Run(fmt.Sprintf("entries=%d", entries), func(b *testing.B) {
