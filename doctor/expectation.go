@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/klog"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
@@ -93,7 +94,7 @@ const tableOfExpectationsFull = "nf_conntrack: expectation table full"
 // expectation that could not be made, without the packet that follows: of
 // __nf_ct_expect_check, and of nf_ct_helper_log in its old form and the new one.
 func refusedExpectation(text string) string {
-	if strings.Contains(text, tableOfExpectationsFull) {
+	if klog.ExpectationTableFull(text) {
 		return tableOfExpectationsFull
 	}
 	if !strings.Contains(text, "dropping packet: ") {

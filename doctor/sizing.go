@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/klog"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -86,15 +87,14 @@ func tableDrops(h *Host) []Finding {
 	return []Finding{f}
 }
 
-// tableFull names the message of a full table (__nf_conntrack_alloc), also
-// that of another network namespace, and as the kernels of ip_conntrack had it.
+// tableFull names the message of a full table, so that the same ones are counted
+// together; some kernels say their name twice.
 func tableFull(text string) string {
-	for _, name := range []string{"nf_conntrack: table full", "ip_conntrack: table full"} {
-		if i := strings.Index(text, name); i >= 0 && strings.Contains(text[i:], "dropping packet") {
-			return strings.TrimRight(text[i:], ". \n")
-		}
+	if !klog.TableFull(text) {
+		return ""
 	}
-	return ""
+	text = strings.TrimRight(text, ". \n")
+	return strings.Replace(text, "nf_conntrack: nf_conntrack: ", "nf_conntrack: ", 1)
 }
 
 // use is how full the connection table is, in percent; 0 where nobody can tell.
