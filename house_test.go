@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"klog":         {"tree"},
 	"firewall":     {"kmod", "tree"},
 	"config":       {"sysfs", "tree"},
+	"guard":        {"sysfs", "tree"},
 	"reconcile":    {"sysfs"},
 	"table":        {"kmod", "sysfs", "tree"},
 	"inventory":    {"kmod", "sysfs", "tree"},
@@ -36,9 +37,9 @@ var mayImport = map[string][]string{
 	"doctor":       {"config", "distro", "firewall", "inventory", "klog", "kmod", "persist", "sysfs", "table", "tree"},
 	"metrics":      {"reconcile", "table", "tree"},
 	"web":          {"reconcile", "table"},
-	"daemon":       {"config", "klog", "kmod", "metrics", "reconcile", "sysfs", "systemd", "table", "tree", "web"},
+	"daemon":       {"config", "guard", "klog", "kmod", "metrics", "reconcile", "sysfs", "systemd", "table", "tree", "web"},
 	"tui":          {"daemon", "reconcile", "sysfs", "table"},
-	"view":         {"config", "daemon", "doctor", "importer", "kmod", "persist", "reconcile", "sysfs", "table", "tree"},
+	"view":         {"config", "daemon", "doctor", "guard", "importer", "kmod", "persist", "reconcile", "sysfs", "table", "tree"},
 	"cmd/ctkeeper": {"config", "daemon", "doctor", "importer", "inventory", "kmod", "persist", "systemd", "table", "tree", "tui", "view"},
 }
 

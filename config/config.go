@@ -20,8 +20,27 @@ const (
 // DefaultOrigin is the origin of a value that no file gives.
 const DefaultOrigin = "(default)"
 
-// GuardOff is the one value of guard in this version.
-const GuardOff = "off"
+// GuardMode says what is done about foreign writes, beside repairing them.
+type GuardMode string
+
+// The modes of the guard, by their names in configurations.
+const (
+	// GuardOff leaves writers unnamed; containers' are found by the regular look.
+	GuardOff GuardMode = "off"
+	// GuardWatch names every writer and sees every write at once.
+	GuardWatch GuardMode = "watch"
+	// GuardLock also refuses foreign writes of another value to hashsize (its sysctl), max and
+	// expect_max.
+	GuardLock GuardMode = "lock"
+)
+
+// Guard is the section of the same name.
+type Guard struct {
+	// Mode is GuardOff unless configured.
+	Mode GuardMode
+	// Allow are the units whose writes the lock lets through, sorted, none twice.
+	Allow []string
+}
 
 // What enforcement.resync is and may be. It cannot be switched off: inotify is
 // blind to writes through another procfs instance, as from a container, and only
@@ -43,8 +62,8 @@ type Config struct {
 	Mode Mode
 	// Resync is how often to look without being told, MinResync to MaxResync.
 	Resync time.Duration
-	// Guard is GuardOff.
-	Guard string
+	// Guard is how foreign writers are dealt with.
+	Guard Guard
 	// Metrics is where to serve metrics.
 	Metrics Metrics
 
@@ -91,7 +110,8 @@ const (
 	keyModuleLoad       = "module.load"
 	keyMode             = "enforcement.mode"
 	keyResync           = "enforcement.resync"
-	keyGuard            = "guard"
+	keyGuardMode        = "guard.mode"
+	keyGuardAllow       = "guard.allow"
 	keyMetricsListen    = "metrics.listen"
 	keyMetricsWebConfig = "metrics.web_config"
 	keyMetricsTextfile  = "metrics.textfile"

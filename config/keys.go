@@ -70,14 +70,11 @@ func resync(s scalar) (time.Duration, *fault) {
 	return d, wrong
 }
 
-func guard(s scalar) (string, *fault) {
-	switch s.text {
-	case GuardOff:
-		return GuardOff, nil
-	case "watch", "lock":
-		return "", &fault{problem: s.text + " is not in this version of ctkeeper", allowed: "allowed: off"}
+func guard(s scalar) (GuardMode, *fault) {
+	if m := GuardMode(s.text); m == GuardOff || m == GuardWatch || m == GuardLock {
+		return m, nil
 	}
-	return "", &fault{problem: quote(s.text) + " is not a guard", allowed: "allowed: off"}
+	return "", &fault{problem: quote(s.text) + " is not a guard", allowed: "off, watch or lock"}
 }
 
 // shortDuration writes a duration as a person would: 1h, not 1h0m0s.

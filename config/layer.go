@@ -71,7 +71,7 @@ type layer struct {
 	load       given[bool]
 	mode       given[Mode]
 	resync     given[time.Duration]
-	guard      given[string]
+	guard      given[GuardMode]
 	listen     given[string]
 	webConfig  given[string]
 	textfile   given[string]

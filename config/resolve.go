@@ -76,7 +76,7 @@ func (r *resolver) config() *Config {
 	c.Module.Load = settle(c, keyModuleLoad, r.layer.load, false)
 	c.Mode = settle(c, keyMode, r.layer.mode, Enforce)
 	c.Resync = settle(c, keyResync, r.layer.resync, DefaultResync)
-	c.Guard = settle(c, keyGuard, r.layer.guard, GuardOff)
+	c.Guard.Mode = settle(c, keyGuardMode, r.layer.guard, GuardOff)
 	c.Metrics.Listen = settle(c, keyMetricsListen, r.layer.listen, "")
 	c.Metrics.WebConfig = settle(c, keyMetricsWebConfig, r.layer.webConfig, "")
 	c.Metrics.Textfile = settle(c, keyMetricsTextfile, r.layer.textfile, "")

@@ -31,7 +31,7 @@ func (c *Config) Show(w io.Writer) error {
 	p.line("enforcement:", "")
 	p.line("  mode: "+string(c.Mode), c.Origins[keyMode])
 	p.line("  resync: "+shortDuration(c.Resync), c.Origins[keyResync])
-	p.line("guard: "+c.Guard, c.Origins[keyGuard])
+	p.line("guard: "+string(c.Guard.Mode), c.Origins[keyGuardMode])
 	p.line("metrics:", "")
 	p.line("  listen: "+strconv.Quote(c.Metrics.Listen), c.Origins[keyMetricsListen])
 	p.line("  web_config: "+strconv.Quote(c.Metrics.WebConfig), c.Origins[keyMetricsWebConfig])

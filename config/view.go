@@ -5,14 +5,14 @@ import "github.com/ctkeeper/ctkeeper/sysfs"
 // View is a Config in the form for programs (config show -o json). Every value
 // has its origin.
 type View struct {
-	Files       []string        `json:"files" yaml:"files"`
-	Hidden      []Hidden        `json:"hidden" yaml:"hidden"`
-	Warnings    []string        `json:"warnings" yaml:"warnings"`
-	Settings    []SettingView   `json:"settings" yaml:"settings"`
-	Module      ModuleView      `json:"module" yaml:"module"`
-	Enforcement EnforcementView `json:"enforcement" yaml:"enforcement"`
-	Guard       Value[string]   `json:"guard" yaml:"guard"`
-	Metrics     MetricsView     `json:"metrics" yaml:"metrics"`
+	Files       []string         `json:"files" yaml:"files"`
+	Hidden      []Hidden         `json:"hidden" yaml:"hidden"`
+	Warnings    []string         `json:"warnings" yaml:"warnings"`
+	Settings    []SettingView    `json:"settings" yaml:"settings"`
+	Module      ModuleView       `json:"module" yaml:"module"`
+	Enforcement EnforcementView  `json:"enforcement" yaml:"enforcement"`
+	Guard       Value[GuardMode] `json:"guard" yaml:"guard"`
+	Metrics     MetricsView      `json:"metrics" yaml:"metrics"`
 }
 
 // Value is a value and the file:line that gives it.
@@ -69,7 +69,7 @@ func (c *Config) View() View {
 			Mode:   Value[Mode]{c.Mode, c.Origins[keyMode]},
 			Resync: Value[string]{shortDuration(c.Resync), c.Origins[keyResync]},
 		},
-		Guard: Value[string]{c.Guard, c.Origins[keyGuard]},
+		Guard: Value[GuardMode]{c.Guard.Mode, c.Origins[keyGuardMode]},
 		Metrics: MetricsView{
 			Listen:    Value[string]{c.Metrics.Listen, c.Origins[keyMetricsListen]},
 			WebConfig: Value[string]{c.Metrics.WebConfig, c.Origins[keyMetricsWebConfig]},

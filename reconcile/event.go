@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // Kind is what an Event tells (contract 1.4, CTKEEPER_EVENT).
@@ -20,6 +22,8 @@ const (
 	KindForbidden    Kind = "forbidden"
 	// KindTablePressure is a table that fills, overflows, or has room again.
 	KindTablePressure Kind = "table-pressure"
+	// KindRefusedWrite is a foreign write that the guard refused.
+	KindRefusedWrite Kind = "refused-write"
 )
 
 // Cause is what made a setting drift, as far as ctkeeper can tell.
@@ -56,6 +60,9 @@ type Event struct {
 	Cause    Cause     `json:"cause,omitempty"`
 	Duration Duration  `json:"duration,omitzero"` // from the wake to the value read back
 	Error    string    `json:"error,omitempty"`
+	// By is who did it: wrote the value that was found, loaded or unloaded the module, was
+	// refused. Nil where that is not known.
+	By *sysfs.Writer `json:"by,omitempty"`
 	// Table is "connections" or "expectations" and Level how full it is, in table's words;
 	// Dropping says that packets are dropped for want of room. Entries of Limit are in it.
 	Table    string `json:"table,omitempty"`

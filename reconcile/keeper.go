@@ -16,6 +16,15 @@ type Kernel interface {
 	Write(s *sysfs.Setting, value string) error
 }
 
+// Witness names who did what a pass found. Nil answers mean that nobody was seen.
+// guard.Guard is one.
+type Witness interface {
+	// Wrote names who last gave a setting the value that was found, at after or later.
+	Wrote(s *sysfs.Setting, found string, after time.Time) *sysfs.Writer
+	// Moved names who last loaded the module, or unloaded it, at after or later.
+	Moved(loaded bool, after time.Time) *sysfs.Writer
+}
+
 // Options are what a Keeper works with. Kernel, Module and Recorder are needed;
 // the rest may be nil or zero.
 type Options struct {
@@ -32,6 +41,11 @@ type Options struct {
 	// ModuleMoved is called before settings are read when the module came or
 	// went: the place to set watches anew.
 	ModuleMoved func()
+	// Adopted is called with each desired state that a pass takes over, before it reads or
+	// writes anything.
+	Adopted func(*Desired)
+	// Witness is asked after a pass has written, for what it found.
+	Witness Witness
 	// Changed is called after each pass that changed the summary.
 	Changed func()
 	// Passed is called after each pass with all that woke it and the time that looking,

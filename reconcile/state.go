@@ -48,10 +48,12 @@ type Module struct {
 
 // Drift is a setting's last drift, as status shows it.
 type Drift struct {
-	At         time.Time `json:"at"`
-	Found      string    `json:"found"`
-	Cause      Cause     `json:"cause"`
-	RepairedIn Duration  `json:"repaired_in,omitzero"`
+	At    time.Time `json:"at"`
+	Found string    `json:"found"`
+	Cause Cause     `json:"cause"`
+	// By is who wrote it, or nil.
+	By         *sysfs.Writer `json:"by,omitempty"`
+	RepairedIn Duration      `json:"repaired_in,omitzero"`
 }
 
 // Standing is how one wanted setting stands; its JSON is contract 1.3, without

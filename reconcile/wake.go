@@ -25,6 +25,8 @@ const (
 	Resync
 	// Overflow: a queue overran and events were lost.
 	Overflow
+	// Guard: the guard saw a foreign write, through whatever procfs it came.
+	Guard
 )
 
 // Has reports whether r contains any reason of other.
@@ -34,7 +36,7 @@ func (r Reason) Has(other Reason) bool { return r&other != 0 }
 func (r Reason) String() string {
 	var names []string
 	for bit, name := range map[Reason]string{
-		Start: "start", Config: "config", ModuleMoved: "module", Write: "write", Resync: "resync", Overflow: "overflow",
+		Start: "start", Config: "config", ModuleMoved: "module", Write: "write", Resync: "resync", Overflow: "overflow", Guard: "guard",
 	} {
 		if r.Has(bit) {
 			names = append(names, name)
