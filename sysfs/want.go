@@ -86,6 +86,53 @@ func (s *Setting) number(text string) (int64, bool) {
 	return n, true
 }
 
+// told is how much of a written value a BPF program hears of: bpf_sysctl_get_new_value copies
+// it into 64 bytes with a NUL at the end.
+const told = 63
+
+// Shows reports whether the kernel shows found after somebody wrote written: 0x20000 is shown
+// as 131072, and a hash size of 10000 as 10240. Numbers are read as proc_get_long does. Texts
+// are compared word by word; one of 63 bytes is taken for the beginning of a longer one.
+func (s *Setting) Shows(found, written string) bool {
+	if s.Kind == Text {
+		return sameWords(found, written) || len(written) >= told && strings.HasPrefix(words(found), words(written))
+	}
+	have, ok := s.number(found)
+	decimal, parsed := asKernel(written)
+	if !ok || !parsed {
+		return false
+	}
+	put, ok := s.number(decimal)
+	return ok && have == put
+}
+
+// asKernel reads a number as proc_get_long does, and gives it in decimal: 0x begins a
+// hexadecimal one and 0 an octal one, white space before it is skipped, and all after the
+// white space behind it is passed over.
+func asKernel(written string) (string, bool) {
+	fields := strings.Fields(written)
+	if len(fields) == 0 {
+		return "", false
+	}
+	digits, negative := strings.CutPrefix(fields[0], "-")
+	base := 10
+	switch {
+	case len(digits) > 2 && strings.EqualFold(digits[:2], "0x"):
+		digits, base = digits[2:], 16
+	case len(digits) > 1 && digits[0] == '0':
+		base = 8
+	}
+	n, err := strconv.ParseUint(digits, base, 63)
+	if err != nil {
+		return "", false
+	}
+	decimal := strconv.FormatUint(n, 10)
+	if negative {
+		decimal = "-" + decimal
+	}
+	return decimal, true
+}
+
 // RoundHashsize rounds a number of hash buckets up to whole pages, as
 // nf_ct_alloc_hashtable does: a bucket is one pointer, so with pages of 4 KiB
 // 64-bit kernels count in steps of 512 buckets, with 64 KiB in steps of 8192.
@@ -95,5 +142,7 @@ func RoundHashsize(n int64) int64 {
 }
 
 func sameWords(a, b string) bool {
-	return strings.Join(strings.Fields(a), " ") == strings.Join(strings.Fields(b), " ")
+	return words(a) == words(b)
 }
+
+func words(text string) string { return strings.Join(strings.Fields(text), " ") }

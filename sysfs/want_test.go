@@ -3,6 +3,8 @@ package sysfs_test
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -145,4 +147,93 @@ func TestWantString(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
+}
+
+func TestShows(t *testing.T) {
+	needSmallPages(t)
+	const text = "net.netfilter.nf_log.2"
+	long := strings.Repeat("abcdefg ", 10)
+	tests := []struct {
+		setting, found, written string
+		want                    bool
+	}{
+		{"max", "131072", "131072", true},
+		{"max", "131072", "131072\n", true},
+		{"max", "131072\n", "131072", true},
+		{"max", "131072", " \t131072", true},
+		{"max", "131072", "131072 65536", true},
+		{"max", "131072", "131072\tand more", true},
+		{"max", "131072", "65536", false},
+		{"max", "131072", "131072x", false},
+		{"max", "131072", "1", false},
+		{"max", "131072", "", false},
+		{"max", "131072", "\n", false},
+		{"max", "", "131072", false},
+		{"max", "131072", "0x20000", true},
+		{"max", "131072", "0X20000", true},
+		{"max", "131072", "0400000", true},
+		{"max", "20000", "0x20000", false},
+		{"max", "8", "010", true},
+		{"max", "10", "010", false},
+		{"max", "8", "08", false},
+		{"max", "0", "0", true},
+		{"max", "0", "0x", false},
+		{"max", "0", "00", true},
+		{"max", "-1", "-1", true},
+		{"max", "4294967295", "-1", true},
+		{"max", "4294967295", "-0x1", true},
+		{"max", "4294967295", "0xffffffff", true},
+		{"max", "1", "-1", false},
+		{"max", "2", "0b10", false}, // Go's, not the kernel's
+		{"max", "8", "0o10", false},
+		{"max", "1000", "1_000", false},
+		{"max", "5", "+5", false},
+		{"max", "5", "--5", false},
+		{"max", "5", "18446744073709551621", false},
+
+		{"hashsize", "10240", "10000", true},
+		{"hashsize", "10240", "10240", true},
+		{"hashsize", "10240", "0x2710", true},
+		{"hashsize", "10240", "10241", false},
+		{"hashsize", "10240", "9728", false},
+
+		{"acct", "1", "1", true},
+		{"acct", "1", "0", false},
+		{"frag6_high_thresh", "8589934593", "8589934593", true},
+
+		{text, "nfnetlink_log", "nfnetlink_log\n", true},
+		{text, "4096\t131072", "4096 131072", true},
+		{text, "4096 131072", "4096", false},
+		{text, "10", "010", false},
+		{text, long, long[:63], true},
+		{text, long, long[:62], false}, // not cut
+		{text, long[:70], long[1:64], false},
+		{text, long[:63], long[:63], true},
+	}
+	for _, test := range tests {
+		if got := sysfs.Lookup(test.setting).Shows(test.found, test.written); got != test.want {
+			t.Errorf("%s shows %q after %q: %t, want %t", test.setting, test.found, test.written, got, test.want)
+		}
+	}
+}
+
+// What the kernel shows is a number that may be written, and a value that satisfies a want
+// shows as the wanted one does.
+func FuzzShows(f *testing.F) {
+	f.Add("131072", " 0x20000 1")
+	f.Add("8", "010\n")
+	f.Add("4294967295", "-1")
+	f.Add("", "\x00")
+	f.Fuzz(func(t *testing.T, found, written string) {
+		for _, s := range []*sysfs.Setting{sysfs.Lookup("hashsize"), sysfs.Lookup("max"), sysfs.Lookup("expect_max")} {
+			if !s.Shows(found, written) {
+				continue
+			}
+			if n, err := strconv.ParseInt(strings.TrimSpace(found), 10, 64); err != nil {
+				t.Errorf("%s shows %q after %q, which is no number", s.Name, found, written)
+			} else if decimal := strconv.FormatInt(n, 10); !s.Shows(decimal, decimal) {
+				t.Errorf("%s does not show %s after it was written", s.Name, decimal)
+			}
+		}
+	})
 }
