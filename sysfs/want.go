@@ -90,10 +90,10 @@ func (s *Setting) number(text string) (int64, bool) {
 // it into 64 bytes with a NUL at the end.
 const told = 63
 
-// Shows reports whether the kernel shows found after somebody wrote written: 0x20000 is shown
+// Holds reports whether the kernel shows found after somebody wrote written: 0x20000 is shown
 // as 131072, and a hash size of 10000 as 10240. Numbers are read as proc_get_long does. Texts
 // are compared word by word; one of 63 bytes is taken for the beginning of a longer one.
-func (s *Setting) Shows(found, written string) bool {
+func (s *Setting) Holds(found, written string) bool {
 	if s.Kind == Text {
 		return sameWords(found, written) || len(written) >= told && strings.HasPrefix(words(found), words(written))
 	}

@@ -149,7 +149,7 @@ func TestWantString(t *testing.T) {
 	}
 }
 
-func TestShows(t *testing.T) {
+func TestHolds(t *testing.T) {
 	needSmallPages(t)
 	const text = "net.netfilter.nf_log.2"
 	long := strings.Repeat("abcdefg ", 10)
@@ -211,7 +211,7 @@ func TestShows(t *testing.T) {
 		{text, long[:63], long[:63], true},
 	}
 	for _, test := range tests {
-		if got := sysfs.Lookup(test.setting).Shows(test.found, test.written); got != test.want {
+		if got := sysfs.Lookup(test.setting).Holds(test.found, test.written); got != test.want {
 			t.Errorf("%s shows %q after %q: %t, want %t", test.setting, test.found, test.written, got, test.want)
 		}
 	}
@@ -219,19 +219,19 @@ func TestShows(t *testing.T) {
 
 // What the kernel shows is a number that may be written, and a value that satisfies a want
 // shows as the wanted one does.
-func FuzzShows(f *testing.F) {
+func FuzzHolds(f *testing.F) {
 	f.Add("131072", " 0x20000 1")
 	f.Add("8", "010\n")
 	f.Add("4294967295", "-1")
 	f.Add("", "\x00")
 	f.Fuzz(func(t *testing.T, found, written string) {
 		for _, s := range []*sysfs.Setting{sysfs.Lookup("hashsize"), sysfs.Lookup("max"), sysfs.Lookup("expect_max")} {
-			if !s.Shows(found, written) {
+			if !s.Holds(found, written) {
 				continue
 			}
 			if n, err := strconv.ParseInt(strings.TrimSpace(found), 10, 64); err != nil {
 				t.Errorf("%s shows %q after %q, which is no number", s.Name, found, written)
-			} else if decimal := strconv.FormatInt(n, 10); !s.Shows(decimal, decimal) {
+			} else if decimal := strconv.FormatInt(n, 10); !s.Holds(decimal, decimal) {
 				t.Errorf("%s does not show %s after it was written", s.Name, decimal)
 			}
 		}
