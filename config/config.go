@@ -43,8 +43,8 @@ type Guard struct {
 }
 
 // What enforcement.resync is and may be. It cannot be switched off: inotify is
-// blind to writes through another procfs instance, as from a container, and only
-// a periodic look finds those.
+// blind to writes through another procfs instance, as from a container, and where
+// the guard is off or cannot be had only a periodic look finds those.
 const (
 	DefaultResync = 5 * time.Second
 	MinResync     = 100 * time.Millisecond

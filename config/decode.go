@@ -134,7 +134,7 @@ func (d *decoder) document(root *yaml.Node) {
 		case "enforcement":
 			d.enforcement(v)
 		case "guard":
-			d.layer.guard = read(d, v, "guard", guard)
+			d.guard(v)
 		case "metrics":
 			d.metrics(v)
 		default:

@@ -88,7 +88,7 @@ func TestReferenceExampleIsValid(t *testing.T) {
 }
 
 func TestPositions(t *testing.T) {
-	root := host(t, map[string]string{DefaultMain: "\n# a comment\nsettings:\n  max:\n    at_least: 9\nguard: lock\n"})
+	root := host(t, map[string]string{DefaultMain: "\n# a comment\nsettings:\n  max:\n    at_least: 9\nguard: locked\n"})
 	_, err := Source{Root: root}.Load()
 	var errs Errors
 	if !errors.As(err, &errs) || len(errs) != 1 {
@@ -96,7 +96,7 @@ func TestPositions(t *testing.T) {
 	}
 	want := Error{
 		File: filepath.Join(root, DefaultMain), Line: 6, Column: 8, Key: "guard",
-		Problem: "lock is not in this version of ctkeeper", Allowed: "allowed: off",
+		Problem: "locked is not a mode of the guard", Allowed: "did you mean lock?",
 	}
 	diff(t, "error", want, errs[0])
 	var one Error

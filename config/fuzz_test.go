@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -23,6 +24,9 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(data)
 	}
+	f.Add([]byte("guard: lock\nsettings: {max: 5}"))
+	f.Add([]byte("guard: {mode: watch}\nenforcement: {mode: observe}"))
+	f.Add([]byte("guard:\n  mode: 'lock'\n  allow: [-.mount, 'dev-x\\x2dy.swap', \"a@b@:c.service\", ...scope, ---.slice]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		first, err := alone(data)
 		if err != nil {
@@ -44,6 +48,24 @@ func FuzzParse(f *testing.F) {
 		}
 		if d := cmp.Diff(first, second, asked); d != "" {
 			t.Errorf("(-loaded +shown and loaded):\n%s\n%s", d, shown)
+		}
+	})
+}
+
+// FuzzUnit holds what is accepted as a unit against the grammar of systemd.unit(5).
+func FuzzUnit(f *testing.F) {
+	for _, name := range []string{"kube-proxy.service", "a@b.service", "a@.service", "@.slice", "-.slice", `x\x2dy.swap`, "timer", "a.timer", ".a", "é.scope", ""} {
+		f.Add(name)
+	}
+	grammar := regexp.MustCompile(`^[-A-Za-z0-9:_.\\]+(@[-A-Za-z0-9:_.\\@]+)?\.(service|scope|slice|socket|mount|swap)$`)
+	f.Fuzz(func(t *testing.T, name string) {
+		got, wrong := unit(scalar{text: name})
+		valid := grammar.MatchString(name) && len(name) <= 255 && name != "-.slice"
+		if valid != (wrong == nil) || valid && got != name {
+			t.Errorf("%q gives %q, %v", name, got, wrong)
+		}
+		if wrong != nil && (wrong.problem == "" || wrong.allowed == "" || printable(wrong.problem+wrong.allowed) != wrong.problem+wrong.allowed) {
+			t.Errorf("%q: no message for a terminal: %v", name, *wrong)
 		}
 	})
 }

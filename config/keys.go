@@ -20,14 +20,18 @@ const (
 
 func topKeys() []string { return []string{"settings", "module", "enforcement", "guard", "metrics"} }
 
-// misplaced names the section that a key at the top level belongs to; empty
+// misplaced names the section, or the sections, that a key at the top level belongs to; empty
 // where there is none.
 func misplaced(key string) string {
 	switch key {
 	case "load", "parameters":
 		return "module"
-	case "mode", "resync":
+	case "mode":
+		return "enforcement or guard"
+	case "resync":
 		return "enforcement"
+	case "allow":
+		return "guard"
 	case "listen", "web_config", "textfile":
 		return "metrics"
 	}
@@ -61,20 +65,13 @@ func resync(s scalar) (time.Duration, *fault) {
 	allowed := fmt.Sprintf("%s..%s", shortDuration(MinResync), shortDuration(MaxResync))
 	off := s.text == "off" || s.text == "never" || s.text == "false"
 	if off || !s.quoted && s.text == "0" {
-		return 0, &fault{problem: "cannot be off: writes from containers show in no other way", allowed: allowed}
+		return 0, &fault{problem: "cannot be off: writes from containers may show in no other way", allowed: allowed}
 	}
 	d, wrong := duration(s)
 	if wrong == nil && (d < MinResync || d > MaxResync) {
 		wrong = &fault{problem: quote(s.text) + " is out of range", allowed: allowed}
 	}
 	return d, wrong
-}
-
-func guard(s scalar) (GuardMode, *fault) {
-	if m := GuardMode(s.text); m == GuardOff || m == GuardWatch || m == GuardLock {
-		return m, nil
-	}
-	return "", &fault{problem: quote(s.text) + " is not a guard", allowed: "off, watch or lock"}
 }
 
 // shortDuration writes a duration as a person would: 1h, not 1h0m0s.

@@ -71,7 +71,8 @@ type layer struct {
 	load       given[bool]
 	mode       given[Mode]
 	resync     given[time.Duration]
-	guard      given[GuardMode]
+	guardMode  given[GuardMode]
+	guardAllow given[[]string]
 	listen     given[string]
 	webConfig  given[string]
 	textfile   given[string]
@@ -91,7 +92,8 @@ func merge(layers []layer) layer {
 		all.load = next.load.over(all.load)
 		all.mode = next.mode.over(all.mode)
 		all.resync = next.resync.over(all.resync)
-		all.guard = next.guard.over(all.guard)
+		all.guardMode = next.guardMode.over(all.guardMode)
+		all.guardAllow = next.guardAllow.over(all.guardAllow)
 		all.listen = next.listen.over(all.listen)
 		all.webConfig = next.webConfig.over(all.webConfig)
 		all.textfile = next.textfile.over(all.textfile)

@@ -64,6 +64,7 @@ func (r *resolver) config() *Config {
 	r.checkFragments()
 	r.compareParameters()
 	r.checkMetrics()
+	r.checkGuard()
 	c := &Config{Origins: map[string]string{}}
 	for _, w := range r.layer.wants {
 		c.Wants = append(c.Wants, w.sysfs())
@@ -76,7 +77,8 @@ func (r *resolver) config() *Config {
 	c.Module.Load = settle(c, keyModuleLoad, r.layer.load, false)
 	c.Mode = settle(c, keyMode, r.layer.mode, Enforce)
 	c.Resync = settle(c, keyResync, r.layer.resync, DefaultResync)
-	c.Guard.Mode = settle(c, keyGuardMode, r.layer.guard, GuardOff)
+	c.Guard.Mode = settle(c, keyGuardMode, r.layer.guardMode, GuardOff)
+	c.Guard.Allow = settle(c, keyGuardAllow, r.layer.guardAllow, nil)
 	c.Metrics.Listen = settle(c, keyMetricsListen, r.layer.listen, "")
 	c.Metrics.WebConfig = settle(c, keyMetricsWebConfig, r.layer.webConfig, "")
 	c.Metrics.Textfile = settle(c, keyMetricsTextfile, r.layer.textfile, "")

@@ -31,7 +31,7 @@ func (c *Config) Show(w io.Writer) error {
 	p.line("enforcement:", "")
 	p.line("  mode: "+string(c.Mode), c.Origins[keyMode])
 	p.line("  resync: "+shortDuration(c.Resync), c.Origins[keyResync])
-	p.line("guard: "+string(c.Guard.Mode), c.Origins[keyGuardMode])
+	p.guard(c)
 	p.line("metrics:", "")
 	p.line("  listen: "+strconv.Quote(c.Metrics.Listen), c.Origins[keyMetricsListen])
 	p.line("  web_config: "+strconv.Quote(c.Metrics.WebConfig), c.Origins[keyMetricsWebConfig])
@@ -103,6 +103,20 @@ func (p *printer) settings(wants []sysfs.Want) {
 	}
 }
 
+// guard writes the mode alone where there is nothing else to say.
+func (p *printer) guard(c *Config) {
+	if len(c.Guard.Allow) == 0 {
+		p.line("guard: "+string(c.Guard.Mode), c.Origins[keyGuardMode])
+		return
+	}
+	p.line("guard:", "")
+	p.line("  mode: "+string(c.Guard.Mode), c.Origins[keyGuardMode])
+	p.line("  allow:", c.Origins[keyGuardAllow])
+	for _, unit := range c.Guard.Allow {
+		p.line("    - "+unit, "") // needs no quotes: see unitChars
+	}
+}
+
 // written is a want's value as a configuration writes it.
 func written(w sysfs.Want) string {
 	switch {
@@ -146,6 +160,6 @@ func (c *Config) Fingerprint() string {
 	for _, p := range c.Module.Parameters {
 		fmt.Fprintf(sum, "parameter %s %q\n", p.Name, p.Value)
 	}
-	fmt.Fprintf(sum, "%t %s %s %s %q\n", c.Module.Load, c.Mode, c.Resync, c.Guard, c.Metrics)
+	fmt.Fprintf(sum, "%t %s %s %s %q %q\n", c.Module.Load, c.Mode, c.Resync, c.Guard.Mode, c.Guard.Allow, c.Metrics)
 	return hex.EncodeToString(sum.Sum(nil))
 }

@@ -112,7 +112,7 @@ func TestOtherKeysMerge(t *testing.T) {
 	diff(t, "mode", Observe, c.Mode)
 	diff(t, "origins", map[string]string{
 		"module.load": DefaultMain + ":1", "enforcement.mode": DefaultMain + ":2", "enforcement.resync": etcDir + "a.yaml:5",
-		"guard": "(default)", "metrics.listen": "(default)", "metrics.web_config": "(default)", "metrics.textfile": "(default)",
+		"guard.mode": "(default)", "guard.allow": "(default)", "metrics.listen": "(default)", "metrics.web_config": "(default)", "metrics.textfile": "(default)",
 	}, c.Origins)
 }
 
@@ -168,7 +168,7 @@ func TestMainFile(t *testing.T) {
 
 func TestCheckTakesEachFileAlone(t *testing.T) {
 	root := host(t, map[string]string{
-		DefaultMain: "broken", "/a.yaml": "settings: {max: 1}", "/b.yaml": "settings: {max: 2}", "/c.yaml": "guard: lock\n",
+		DefaultMain: "broken", "/a.yaml": "settings: {max: 1}", "/b.yaml": "settings: {max: 2}", "/c.yaml": "guard: locked\n",
 	})
 	src := Source{Root: root}
 	if _, err := src.Check("/a.yaml", "/b.yaml"); err != nil {

@@ -5,14 +5,14 @@ import "github.com/ctkeeper/ctkeeper/sysfs"
 // View is a Config in the form for programs (config show -o json). Every value
 // has its origin.
 type View struct {
-	Files       []string         `json:"files" yaml:"files"`
-	Hidden      []Hidden         `json:"hidden" yaml:"hidden"`
-	Warnings    []string         `json:"warnings" yaml:"warnings"`
-	Settings    []SettingView    `json:"settings" yaml:"settings"`
-	Module      ModuleView       `json:"module" yaml:"module"`
-	Enforcement EnforcementView  `json:"enforcement" yaml:"enforcement"`
-	Guard       Value[GuardMode] `json:"guard" yaml:"guard"`
-	Metrics     MetricsView      `json:"metrics" yaml:"metrics"`
+	Files       []string        `json:"files" yaml:"files"`
+	Hidden      []Hidden        `json:"hidden" yaml:"hidden"`
+	Warnings    []string        `json:"warnings" yaml:"warnings"`
+	Settings    []SettingView   `json:"settings" yaml:"settings"`
+	Module      ModuleView      `json:"module" yaml:"module"`
+	Enforcement EnforcementView `json:"enforcement" yaml:"enforcement"`
+	Guard       GuardView       `json:"guard" yaml:"guard"`
+	Metrics     MetricsView     `json:"metrics" yaml:"metrics"`
 }
 
 // Value is a value and the file:line that gives it.
@@ -46,6 +46,12 @@ type EnforcementView struct {
 	Resync Value[string] `json:"resync" yaml:"resync"`
 }
 
+// GuardView is the section guard.
+type GuardView struct {
+	Mode  Value[GuardMode] `json:"mode" yaml:"mode"`
+	Allow Value[[]string]  `json:"allow" yaml:"allow"`
+}
+
 // MetricsView is the section metrics.
 type MetricsView struct {
 	Listen    Value[string] `json:"listen" yaml:"listen"`
@@ -69,7 +75,10 @@ func (c *Config) View() View {
 			Mode:   Value[Mode]{c.Mode, c.Origins[keyMode]},
 			Resync: Value[string]{shortDuration(c.Resync), c.Origins[keyResync]},
 		},
-		Guard: Value[GuardMode]{c.Guard.Mode, c.Origins[keyGuardMode]},
+		Guard: GuardView{
+			Mode:  Value[GuardMode]{c.Guard.Mode, c.Origins[keyGuardMode]},
+			Allow: Value[[]string]{append([]string{}, c.Guard.Allow...), c.Origins[keyGuardAllow]},
+		},
 		Metrics: MetricsView{
 			Listen:    Value[string]{c.Metrics.Listen, c.Origins[keyMetricsListen]},
 			WebConfig: Value[string]{c.Metrics.WebConfig, c.Origins[keyMetricsWebConfig]},

@@ -1,0 +1,118 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestGuard(t *testing.T) {
+	const a, b = etcDir + "a.yaml", etcDir + "b.yaml"
+	for name, test := range map[string]struct {
+		files       map[string]string
+		want        Guard
+		mode, allow string
+	}{
+		"nothing":           {nil, Guard{Mode: GuardOff}, DefaultOrigin, DefaultOrigin},
+		"off":               {map[string]string{a: "guard: off"}, Guard{Mode: GuardOff}, a + ":1", DefaultOrigin},
+		"off in quotes":     {map[string]string{a: "guard: 'off'"}, Guard{Mode: GuardOff}, a + ":1", DefaultOrigin},
+		"watch":             {map[string]string{a: "\nguard: watch"}, Guard{Mode: GuardWatch}, a + ":2", DefaultOrigin},
+		"lock":              {map[string]string{a: `guard: "lock"`}, Guard{Mode: GuardLock}, a + ":1", DefaultOrigin},
+		"a section":         {map[string]string{a: "guard:\n  mode: lock"}, Guard{Mode: GuardLock}, a + ":2", DefaultOrigin},
+		"without keys":      {map[string]string{a: "guard:\n  # mode: lock"}, Guard{Mode: GuardOff}, DefaultOrigin, DefaultOrigin},
+		"units":             {map[string]string{a: "guard:\n  mode: lock\n  allow:\n    - b.service\n    - a.scope"}, Guard{GuardLock, []string{"a.scope", "b.service"}}, a + ":2", a + ":4"},
+		"units alone":       {map[string]string{a: "guard: {allow: [a.service]}"}, Guard{GuardOff, []string{"a.service"}}, DefaultOrigin, a + ":1"},
+		"an anchored list":  {map[string]string{a: "guard: {mode: lock, allow: [&u a.service, b.service]}"}, Guard{GuardLock, []string{"a.service", "b.service"}}, a + ":1", a + ":1"},
+		"a mode over units": {map[string]string{a: "guard: {mode: watch, allow: [a.service]}", b: "guard: lock"}, Guard{GuardLock, []string{"a.service"}}, b + ":1", a + ":1"},
+		"units over a mode": {map[string]string{a: "guard: lock", b: "guard: {allow: [a.service]}"}, Guard{GuardLock, []string{"a.service"}}, a + ":1", b + ":1"},
+		"units over units":  {map[string]string{a: "guard: {mode: lock, allow: [a.service]}", b: "guard: {allow: [b.service]}"}, Guard{GuardLock, []string{"b.service"}}, a + ":1", b + ":1"},
+		"no more units":     {map[string]string{a: "guard: {mode: lock, allow: [a.service]}", b: "guard: {allow: []}"}, Guard{Mode: GuardLock}, a + ":1", b + ":1"},
+		"off again":         {map[string]string{a: "guard: {mode: lock, allow: [a.service]}", b: "guard: off"}, Guard{GuardOff, []string{"a.service"}}, b + ":1", a + ":1"},
+		"a section over it": {map[string]string{a: "guard: lock", b: "guard:"}, Guard{Mode: GuardLock}, a + ":1", DefaultOrigin},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := load(t, host(t, test.files))
+			diff(t, "guard", test.want, c.Guard)
+			diff(t, "origin of the mode", test.mode, c.Origins["guard.mode"])
+			diff(t, "origin of the units", test.allow, c.Origins["guard.allow"])
+		})
+	}
+}
+
+func TestUnits(t *testing.T) {
+	long := strings.Repeat("x", maxUnitName-len(".slice")) + ".slice"
+	for _, name := range []string{
+		"kube-proxy.service", "kubelet.slice", "init.scope", "docker-4f0c.scope", "dbus.socket", "user@1000.service", "a@b@c.service",
+		"-.mount", `dev-disk-by\x2duuid-1.swap`, "dbus-:1.2-org.a@0.service", ".a.service", "NetworkManager.service", long,
+	} {
+		if got, wrong := unit(scalar{text: name}); got != name || wrong != nil {
+			t.Errorf("%s: %q, %v", name, got, wrong)
+		}
+	}
+	for _, name := range []string{"", "a", "service", ".service", "a.", "a.service.", "a.SERVICE", "@a.service", "a@.service", "-.slice", "a.path", "a b.service", "x" + long, "a.service\n", "a\x00.service", "é.service", "a/b.service"} {
+		if got, wrong := unit(scalar{text: name}); wrong == nil {
+			t.Errorf("%q is taken as %q", name, got)
+		}
+	}
+}
+
+func TestMostUnits(t *testing.T) {
+	units := make([]string, maxAllowed)
+	for i := range units {
+		units[i] = fmt.Sprintf("unit-%02d.service", i)
+	}
+	c := load(t, host(t, map[string]string{DefaultMain: "guard: {allow: [" + strings.Join(units, ", ") + "]}"}))
+	diff(t, "units", units, c.Guard.Allow)
+}
+
+func TestGuardWarnings(t *testing.T) {
+	const (
+		noEffect = "guard.allow has no effect without guard.mode lock: nobody is refused"
+		observes = "guard.mode lock only watches, because enforcement.mode is observe in " + DefaultMain + ":2"
+		nothing  = "guard.mode lock has nothing to refuse: none of hashsize, max and expect_max is kept"
+	)
+	for name, test := range map[string]struct {
+		yaml string
+		want []string
+	}{
+		"off":                     {"settings: {acct: 1}\n\nguard: off", nil},
+		"watch":                   {"settings: {acct: 1}\nenforcement: {mode: observe}\nguard: watch", nil},
+		"lock of max":             {"settings: {max: 5}\n\nguard: {mode: lock, allow: [a.service]}", nil},
+		"lock of hashsize":        {"settings: {buckets: {at_least: auto}}\n\nguard: lock", nil},
+		"lock of expect_max":      {"settings: {expect_max: 5}\n\nguard: lock", nil},
+		"lock of nothing":         {"settings: {acct: 1}\n\nguard: lock", []string{nothing}},
+		"lock while observing":    {"settings: {max: 5}\nenforcement: {mode: observe}\nguard: lock", []string{observes}},
+		"of nothing, observing":   {"settings: {acct: 1}\nenforcement: {mode: observe}\nguard: {mode: lock, allow: [a.service]}", []string{observes, nothing}},
+		"units without lock":      {"settings: {max: 5}\n\nguard: {mode: watch, allow: [a.service]}", []string{noEffect}},
+		"units without mode":      {"settings: {max: 5}\n\nguard: {allow: [a.service]}", []string{noEffect}},
+		"no units, and no lock":   {"settings: {max: 5}\n\nguard: {allow: []}", nil},
+		"lock of unknown sysctls": {"settings: {net.netfilter.nf_new: 5}\n\nguard: lock", []string{nothing}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i := range test.want {
+				test.want[i] = DefaultMain + ":3: " + test.want[i]
+			}
+			diff(t, "warnings", test.want, load(t, host(t, map[string]string{DefaultMain: test.yaml})).Warnings)
+		})
+	}
+}
+
+func TestShowGuard(t *testing.T) {
+	c := load(t, host(t, map[string]string{
+		DefaultMain:       "settings: {max: 5}\nguard: {allow: [tuned.service, 'dev-x\\x2dy.swap']}\n",
+		etcDir + "a.yaml": "\nguard: lock\n",
+	}))
+	_, shown, _ := strings.Cut(show(t, c), "resync: 5s  # (default)\n")
+	shown, _, _ = strings.Cut(shown, "metrics:")
+	diff(t, "shown", `guard:
+  mode: lock  # /etc/ctkeeper/conf.d/a.yaml:2
+  allow:  # /etc/ctkeeper/ctkeeper.yaml:2
+    - dev-x\x2dy.swap
+    - tuned.service
+`, shown)
+	diff(t, "view", GuardView{
+		Mode:  Value[GuardMode]{GuardLock, etcDir + "a.yaml:2"},
+		Allow: Value[[]string]{[]string{`dev-x\x2dy.swap`, "tuned.service"}, DefaultMain + ":2"},
+	}, c.View().Guard)
+	diff(t, "view of no units", []string{}, load(t, host(t, nil)).View().Guard.Allow.Value)
+}
