@@ -5,7 +5,9 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/view"
@@ -15,9 +17,10 @@ import (
 // obey them, and a line stays a line.
 func TestHostileText(t *testing.T) {
 	const evil = "\x1b]0;owned\x07\x1b[2J\r\u009b31m\u202e\xff\x00\nmax is fine"
+	by := sysfs.Writer{PID: 7, Comm: evil, Unit: evil, Container: evil, Pod: evil}
 	setting := reconcile.Setting{
-		Standing:  reconcile.Standing{Name: "n" + evil, Want: evil, Policy: sysfs.Exactly, Now: evil, State: reconcile.Drifted, Error: evil, Origin: evil},
-		LastDrift: &reconcile.Drift{At: noon, Found: evil, Cause: reconcile.CauseWrite},
+		Standing:  reconcile.Standing{Name: "n" + evil, Want: evil, Policy: sysfs.Exactly, Now: evil, State: reconcile.Contested, Error: evil, Origin: evil},
+		LastDrift: &reconcile.Drift{At: noon, Found: evil, Cause: reconcile.CauseWrite, By: &by},
 	}
 	parameter := daemon.Parameter{Name: evil, Want: evil, Now: evil, Origin: evil, State: daemon.NeedsReload, HeldBy: []string{evil}}
 	unknown := parameter
@@ -30,13 +33,37 @@ func TestHostileText(t *testing.T) {
 	}
 	failed := status
 	failed.Daemon.Error = evil
+	missing := guard.Missing{What: evil, Why: evil, Hint: evil}
+	refused := daemon.RefusedWrites{Setting: evil, Count: 1}
+	refused.Last.Value, refused.Last.By = evil, by
+	guarded := func(state daemon.GuardState, missing guard.Missing) daemon.Status {
+		s := status
+		s.Guard = daemon.GuardStatus{
+			Mode: config.GuardLock, State: state, Error: "x: " + evil, Names: []string{evil}, Missing: []guard.Missing{missing}, Note: evil,
+			Allow: []string{evil}, Refused: []daemon.RefusedWrites{refused},
+		}
+		return s
+	}
+	unit := status
+	unit.Settings = []reconcile.Setting{setting}
+	unit.Settings[0].LastDrift = &reconcile.Drift{At: noon, Found: "1", Cause: reconcile.CauseWrite, By: &sysfs.Writer{Unit: evil}}
 	for name, do := range map[string]func(view.Printer) error{
 		"status":            func(p view.Printer) error { return p.Status(status) },
 		"status, no answer": func(p view.Printer) error { return p.Status(failed) },
 		"diff":              func(p view.Printer) error { return p.Diff(status) },
 		"apply":             func(p view.Printer) error { return p.Applied(status) },
-		"events":            func(p view.Printer) error { return p.Event(reconcile.Event{At: noon, Message: evil}) },
-		"status in colour":  func(p view.Printer) error { p.Colour = true; return p.Status(status) },
+		"events": func(p view.Printer) error {
+			return p.Event(reconcile.Event{At: noon, Message: evil + by.String(), By: &by})
+		},
+		"status, watching": func(p view.Printer) error { return p.Status(guarded(daemon.GuardWatches, missing)) },
+		"status, locked":   func(p view.Printer) error { return p.Status(guarded(daemon.GuardLocks, missing)) },
+		"status, no guard": func(p view.Printer) error { return p.Status(guarded(daemon.GuardUnavailable, missing)) },
+		"status, no right": func(p view.Printer) error {
+			return p.Status(guarded(daemon.GuardUnavailable, guard.Missing{Why: "other", Hint: evil}))
+		},
+		"status, state":    func(p view.Printer) error { return p.Status(guarded(evil, missing)) },
+		"status, unit":     func(p view.Printer) error { return p.Status(unit) },
+		"status in colour": func(p view.Printer) error { p.Colour = true; return p.Status(status) },
 	} {
 		out := string(print(t, "table", do))
 		for _, ours := range []string{"\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"} {

@@ -54,6 +54,7 @@ func (p Printer) head(w io.Writer, s daemon.Status) {
 	say("module:", "%s %s%s", s.Module.Name, s.Module.State, loads(s.Module.Loads))
 	reloads(w, s.Module)
 	untold(w, s.Module)
+	p.guard(w, s)
 	p.table(w, s.Table)
 	_, _ = fmt.Fprintln(w)
 }
@@ -122,6 +123,7 @@ func (p Printer) settings(w io.Writer, settings []reconcile.Setting) {
 		string(reconcile.Drifted): red, string(reconcile.Contested): red, string(reconcile.Forbidden): red, string(reconcile.Failed): red,
 	}))
 	complaints(w, settings)
+	opponents(w, settings)
 }
 
 // short is an origin below the usual directory: "ctkeeper.yaml:3".
@@ -150,22 +152,28 @@ func want(s reconcile.Setting) string {
 	return sysfs.Want{Policy: s.Policy, Value: s.Want}.String()
 }
 
-// lastDrift is the value that was found, when, and what brought it; the events and the other
-// formats have the rest. Today is told by the time and another day by the date, as ls(1) does.
+// lastDrift is the value that was found, when, and who brought it or else what did; the events
+// and the other formats have the rest. Today is told by the time and another day by the date,
+// as ls(1) does.
 func (p Printer) lastDrift(s reconcile.Setting) string {
 	d := s.LastDrift
 	if d == nil {
 		return "-"
 	}
+	at := p.at(d.At, "15:04")
+	if !p.today(d.At) {
+		at = p.at(d.At, "01-02")
+	}
+	return fmt.Sprintf("%s %s %s", d.Found, at, who(*d))
+}
+
+// today reports whether a moment is of this day, in the printer's zone.
+func (p Printer) today(t time.Time) bool {
 	now := p.Now
 	if now.IsZero() {
 		now = time.Now()
 	}
-	at := p.at(d.At, "15:04")
-	if p.at(d.At, time.DateOnly) != p.at(now, time.DateOnly) {
-		at = p.at(d.At, "01-02")
-	}
-	return fmt.Sprintf("%s %s %s", d.Found, at, strings.TrimPrefix(string(d.Cause), "module-"))
+	return p.at(t, time.DateOnly) == p.at(now, time.DateOnly)
 }
 
 func orDash(text string) string {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -76,9 +77,20 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// The settings of a usual host fit into 100 columns.
+// The settings of a usual host fit into 100 columns; names of writers may take a few more.
 func TestSettingsWidth(t *testing.T) {
-	s := daemon.Status{Settings: []reconcile.Setting{
+	s := usual()
+	settingsFit(t, s, 100, "131072 11:00 write", "432000 02-28 load")
+	s.Settings[0].LastDrift.By = &sysfs.Writer{PID: 812, Comm: "sysctl", Unit: "docker.service"}
+	s.Settings[1].LastDrift.By = &sysfs.Writer{Unit: "docker.service"}
+	settingsFit(t, s, 110, "131072 11:00 sysctl  ", "432000 02-28 load docker.se…  ")
+	s.Settings[0].LastDrift.By = &sysfs.Writer{Unit: "cri-containerd-4f0c8a21bd03.scope"}
+	s.Settings[1].LastDrift.By = &sysfs.Writer{PID: 9}
+	settingsFit(t, s, 110, "131072 11:00 cri-containerd…  ", "432000 02-28 load  ")
+}
+
+func usual() daemon.Status {
+	return daemon.Status{Settings: []reconcile.Setting{
 		{
 			Standing: reconcile.Standing{Name: "max", Want: "1048576", Policy: sysfs.Exactly, Now: "1048576", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:2"},
 			Drifts:   2, LastDrift: &reconcile.Drift{At: noon, Found: "131072", Cause: reconcile.CauseWrite, RepairedIn: 645000},
@@ -89,15 +101,20 @@ func TestSettingsWidth(t *testing.T) {
 		},
 		{Standing: reconcile.Standing{Name: "udp_timeout_stream", Want: "180", Policy: sysfs.AtLeast, Now: "180", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:4"}},
 	}}
+}
+
+// settingsFit holds that the settings have these texts and take so many columns at most.
+func settingsFit(t *testing.T, s daemon.Status, columns int, texts ...string) {
+	t.Helper()
 	out := string(print(t, "table", func(p view.Printer) error { return p.Status(s) }))
-	for _, want := range []string{"131072 11:00 write", "432000 02-28 load"} {
+	for _, want := range texts {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in:\n%s", want, out)
 		}
 	}
 	for line := range strings.SplitSeq(out, "\n") {
-		if len(line) > 100 {
-			t.Errorf("%d columns: %s", len(line), line)
+		if n := utf8.RuneCountInString(line); n > columns {
+			t.Errorf("%d columns: %s", n, line)
 		}
 	}
 }

@@ -113,9 +113,10 @@ func printable(text []byte) []byte {
 	return out.Bytes()
 }
 
-// block takes the braces and quotes of JSON off.
+// block takes the braces and quotes of JSON off, but for words that readers of YAML 1.1 take
+// for true or false: off is a mode.
 func block(n *yaml.Node) {
-	if len(n.Content) > 0 || n.Kind == yaml.ScalarNode {
+	if (len(n.Content) > 0 || n.Kind == yaml.ScalarNode) && !slices.Contains([]string{"y", "n", "yes", "no", "on", "off"}, strings.ToLower(n.Value)) {
 		n.Style = 0
 	}
 	for _, child := range n.Content {

@@ -68,6 +68,7 @@ func running() daemon.Status {
 		},
 		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "loaded", Loads: 3, Parameters: parameters()},
 		Table:  pressed(),
+		Guard:  lockedGuard(),
 		Settings: []reconcile.Setting{
 			{Standing: reconcile.Standing{Name: "hashsize", Want: "10000", Policy: sysfs.AtLeast, Now: "10240", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:2"}},
 			{Standing: reconcile.Standing{Name: "max", Want: "1048576", Policy: sysfs.Exactly, Now: "1048576", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:3"}, Drifts: 2, LastDrift: drift},
@@ -80,7 +81,7 @@ func running() daemon.Status {
 			{
 				Standing:  reconcile.Standing{Name: "udp_timeout", Want: "60", Policy: sysfs.AtMost, Now: "120", State: reconcile.Contested, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:2"},
 				Drifts:    11,
-				LastDrift: &reconcile.Drift{At: noon, Found: "120", Cause: reconcile.CauseWrite},
+				LastDrift: &reconcile.Drift{At: noon, Found: "120", Cause: reconcile.CauseWrite, By: kubeProxy()},
 			},
 			{Standing: reconcile.Standing{Name: "acct", Want: "1", Policy: sysfs.Exactly, Now: "0", State: reconcile.Drifted, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:3"}, Drifts: 1},
 			{Standing: reconcile.Standing{Name: "helper", Want: "0", Policy: sysfs.Exactly, State: reconcile.Unsupported, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:4"}},
@@ -152,6 +153,7 @@ func waiting() daemon.Status {
 	return daemon.Status{
 		Daemon: daemon.DaemonStatus{Mode: reconcile.Enforce, Config: daemon.ConfigStatus{OK: true, Files: []string{}}},
 		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "absent", Parameters: []daemon.Parameter{}},
+		Guard:  guardStatus(config.GuardOff, daemon.GuardIsOff),
 		Settings: []reconcile.Setting{
 			{Standing: reconcile.Standing{Name: "max", Want: "170880", Policy: sysfs.AtLeast, State: reconcile.Pending, Origin: "(default)"}},
 		},
@@ -215,6 +217,10 @@ func printEvents(p view.Printer) error {
 			At: noon.Add(time.Second), Kind: reconcile.KindDrift, Setting: "max", Want: "1048576", Found: "65536",
 			Result: reconcile.Repaired, Cause: reconcile.CauseModuleLoad, Duration: reconcile.Duration(1234567),
 			Message: "max was 65536, wanted 1048576: repaired in 1.23ms (cause: module-load)",
+		},
+		{
+			At: noon.Add(2 * time.Second), Kind: reconcile.KindRefusedWrite, Setting: "max", Want: "1048576", Found: "131072", By: kubeProxy(),
+			Message: "max: " + kubeProxy().String() + " was refused 131072",
 		},
 	} {
 		if err := p.Event(e); err != nil {
