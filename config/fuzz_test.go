@@ -54,7 +54,7 @@ func FuzzParse(f *testing.F) {
 
 // FuzzUnit holds what is accepted as a unit against the grammar of systemd.unit(5).
 func FuzzUnit(f *testing.F) {
-	for _, name := range []string{"kube-proxy.service", "a@b.service", "a@.service", "@.slice", "-.slice", `x\x2dy.swap`, "timer", "a.timer", ".a", "é.scope", ""} {
+	for _, name := range []string{"kube-proxy.service", "a@b.service", "a@.service", "@.slice", "-.slice", `x\x2dy.swap`, "timer", "a.timer", ".a", "é.scope", "\xd4", ""} {
 		f.Add(name)
 	}
 	grammar := regexp.MustCompile(`^[-A-Za-z0-9:_.\\]+(@[-A-Za-z0-9:_.\\@]+)?\.(service|scope|slice|socket|mount|swap)$`)
