@@ -94,7 +94,7 @@ func (m model) screen() string {
 	return strings.Join(out[:min(len(out), m.height)], "\n")
 }
 
-// head says who is at work: the daemon, its configuration, the module.
+// head says who is at work: the daemon, its configuration, the module, the guard.
 func (m model) head() []line {
 	lines := []line{m.daemon()}
 	if m.at.IsZero() {
@@ -118,6 +118,7 @@ func (m model) head() []line {
 			lines = append(lines, line{{fmt.Sprintf("reload:  %s is %s, wanted %s: needs %s loaded anew", p.Name, p.Now, p.Want, module.Name), yellow}})
 		}
 	}
+	lines = append(lines, m.guard()...)
 	if len(m.status.Settings) > 0 {
 		lines = append(lines, m.summary())
 	}
@@ -324,7 +325,7 @@ func eventColour(e reconcile.Event) string {
 	switch e.Kind {
 	case reconcile.KindContested, reconcile.KindFailed, reconcile.KindForbidden:
 		return red
-	case reconcile.KindDrift:
+	case reconcile.KindDrift, reconcile.KindRefusedWrite:
 		return yellow
 	case reconcile.KindTablePressure:
 		if e.Dropping {

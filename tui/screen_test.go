@@ -15,8 +15,11 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
@@ -104,6 +107,34 @@ func contest() (daemon.Status, []tea.Msg) {
 	}}
 }
 
+// guarded is a host whose guard does what it is asked for, as far as it can.
+func guarded(mode config.GuardMode, state daemon.GuardState) daemon.Status {
+	s, _ := contest()
+	s.Settings[1].LastDrift.By = &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "kubelet.service"}
+	s.Settings[3].Drifts, s.Settings[3].LastDrift = 1, &reconcile.Drift{At: after(2), Found: "432000", Cause: reconcile.CauseWrite, By: &sysfs.Writer{Unit: "docker.service"}}
+	s.Settings[0].Drifts, s.Settings[0].LastDrift = 1, &reconcile.Drift{At: after(2), Found: "1", Cause: reconcile.CauseWrite, By: &sysfs.Writer{PID: 9}}
+	s.Guard = daemon.GuardStatus{Mode: mode, State: state}
+	if state == daemon.GuardUnavailable {
+		s.Guard.Error = "CAP_BPF is missing; the drop-in guard.conf gives it"
+		return s
+	}
+	s.Guard.Missing = []guard.Missing{{What: "the command of a writer", Why: "CAP_PERFMON is missing"}, {What: "who loads the module"}}
+	return s
+}
+
+// locking is a guard that refused two settings' writes.
+func locking() (daemon.Status, []tea.Msg) {
+	s := guarded(config.GuardLock, daemon.GuardLocks)
+	hashsize, limit := daemon.RefusedWrites{Setting: "hashsize", Count: 1}, daemon.RefusedWrites{Setting: "max", Count: 2}
+	hashsize.Last.At, hashsize.Last.Value = after(1), "8192"
+	limit.Last.At, limit.Last.Value, limit.Last.By = after(3), "131072", *s.Settings[1].LastDrift.By
+	s.Guard.Refused = []daemon.RefusedWrites{hashsize, limit}
+	return s, []tea.Msg{happened{
+		At: after(3), Kind: reconcile.KindRefusedWrite, Setting: "max", Found: "131072", By: &limit.Last.By,
+		Message: "max: kube-proxy (pid 2211, kubelet.service) was refused 131072",
+	}}
+}
+
 const evil = "\x1b]0;owned\x07\x1b[2J\x1b[31m\u202egnp\x00\r\n\tend\xff\u0085"
 
 func hostile() (daemon.Status, []tea.Msg) {
@@ -114,6 +145,11 @@ func hostile() (daemon.Status, []tea.Msg) {
 	s.Settings[3].Error = evil
 	s.Module.State = evil
 	s.Daemon.Mode = evil
+	writer := sysfs.Writer{PID: 1, Comm: evil, Unit: evil, Container: evil, Pod: evil}
+	s.Settings[1].LastDrift.By = &writer
+	refused := daemon.RefusedWrites{Setting: evil, Count: 1}
+	refused.Last.At, refused.Last.Value, refused.Last.By = after(3), evil, writer
+	s.Guard = daemon.GuardStatus{Mode: config.GuardLock, State: daemon.GuardLocks, Missing: []guard.Missing{{What: evil}}, Refused: []daemon.RefusedWrites{refused}}
 	s.Daemon.Config = daemon.ConfigStatus{Error: "/etc/" + evil + ":2:3: unknown key\n" + evil}
 	return s, []tea.Msg{happened{At: after(3), Kind: reconcile.KindFailed, Message: "max was " + evil}}
 }
@@ -159,6 +195,17 @@ func screens() map[string]struct {
 	unlimited.Table.Max = n(0)
 	contested, fight := contest()
 	bad, evils := hostile()
+	worse := bad
+	worse.Guard = daemon.GuardStatus{Mode: evil, State: daemon.GuardUnavailable, Error: evil}
+	worse.Settings = append([]reconcile.Setting(nil), bad.Settings...)
+	worse.Settings[1].LastDrift = &reconcile.Drift{At: after(3), Found: evil, Cause: evil, By: &sysfs.Writer{Unit: evil}}
+	watched, unguarded := guarded(config.GuardWatch, daemon.GuardWatches), guarded(config.GuardLock, daemon.GuardUnavailable)
+	idle := guarded(config.GuardLock, daemon.GuardWatches)
+	idle.Guard.Missing = nil
+	idle.Daemon.Mode = reconcile.Observe
+	alone := gone
+	alone.Guard = daemon.GuardStatus{Mode: config.GuardLock, State: daemon.GuardIsOff}
+	locked, refusals := locking()
 	pressure := happened{
 		At: after(34), Kind: reconcile.KindTablePressure, Table: table.Connections, Level: string(table.Critical), Dropping: true,
 		Message: "the kernel is dropping new connections: 10 packets in 5 s, the connection table is 97 % full: 973440 of 1000000 entries",
@@ -188,6 +235,14 @@ func screens() map[string]struct {
 		"contested-40x10":  {look{}, 40, 10, append([]tea.Msg{look1(contested)}, fight...)},
 		"sixty":            {look{}, 80, 24, []tea.Msg{look1(many(60))}},
 		"sixty-end":        {look{}, 80, 24, []tea.Msg{look1(many(60)), tea.KeyPressMsg{Code: tea.KeyEnd}}},
+		"guard-watching":   {look{}, 80, 24, []tea.Msg{look1(watched)}},
+		"guard-observe":    {look{}, 80, 24, []tea.Msg{look1(idle)}},
+		"guard-locked":     {look{}, 80, 24, append([]tea.Msg{look1(locked)}, refusals...)},
+		"guard-120x40":     {look{}, 120, 40, append([]tea.Msg{look1(locked)}, refusals...)},
+		"guard-40x10":      {look{}, 40, 10, append([]tea.Msg{look1(locked)}, refusals...)},
+		"guard-missing":    {look{colour: true}, 80, 24, []tea.Msg{look1(unguarded)}},
+		"guard-no-daemon":  {look{}, 80, 24, []tea.Msg{look1(alone)}},
+		"guard-hostile":    {look{}, 80, 24, append([]tea.Msg{look1(worse)}, evils...)},
 		"hostile":          {look{}, 80, 24, append([]tea.Msg{look1(bad)}, evils...)},
 		"hostile-ascii":    {look{ascii: true}, 80, 24, append([]tea.Msg{look1(bad)}, evils...)},
 	}

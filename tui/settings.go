@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -92,11 +91,7 @@ func (m model) last(s reconcile.Setting) string {
 	case d == nil:
 		return "-"
 	default:
-		layout := "01-02 15:04:05"
-		if m.clock(d.At, time.DateOnly) == m.clock(m.at, time.DateOnly) {
-			layout = time.TimeOnly
-		}
-		return fmt.Sprintf("%s %s, was %s", m.clock(d.At, layout), d.Cause, d.Found)
+		return fmt.Sprintf("%s%s %s, was %s", by(d), m.when(d.At), d.Cause, d.Found)
 	}
 }
 
