@@ -65,8 +65,14 @@ install: build ## into DESTDIR, below PREFIX
 	install -D -m 0644 systemd/ctkeeper.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ctkeeper.conf
 	install -D -m 0644 systemd/ctkeeper.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ctkeeper.conf
 	install -D -m 0644 systemd/ctkeeper.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/ctkeeper.catalog
+	install -d $(DESTDIR)$(PREFIX)/share/ctkeeper
+	for file in guard.conf guard-perfmon.conf; do \
+		sed 's,/usr/share/ctkeeper,$(PREFIX)/share/ctkeeper,g' systemd/$$file > $(DESTDIR)$(PREFIX)/share/ctkeeper/$$file; \
+		chmod 0644 $(DESTDIR)$(PREFIX)/share/ctkeeper/$$file; \
+	done
 	install -D -m 0644 config/reference.yaml $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/ctkeeper.yaml
 	install -D -m 0644 docs/configuration.md $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/configuration.md
+	install -D -m 0644 docs/guard.md $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/guard.md
 	install -D -m 0644 docs/metrics.md $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/metrics.md
 	install -D -m 0644 packaging/prometheus/ctkeeper.rules.yml $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/prometheus/ctkeeper.rules.yml
 	install -D -m 0644 packaging/grafana/ctkeeper.json $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/grafana/ctkeeper.json
@@ -86,7 +92,7 @@ uninstall: ## take back what install put there; configuration stays
 		$(DESTDIR)$(PREFIX)/lib/systemd/catalog/ctkeeper.catalog \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctkeeper \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ctkeeper $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ctkeeper.fish
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/ctkeeper
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/ctkeeper $(DESTDIR)$(PREFIX)/share/ctkeeper
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12

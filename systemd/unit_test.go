@@ -62,11 +62,11 @@ func readFile(t *testing.T, path string) []byte {
 	return data
 }
 
-// directives gives what the unit says, the values of a repeated key in order.
-func directives(t *testing.T) map[string][]string {
+// directives gives what a unit or a drop-in says, the values of a repeated key in order.
+func directives(t *testing.T, file string) map[string][]string {
 	t.Helper()
 	out := make(map[string][]string)
-	for line := range strings.Lines(string(readFile(t, "ctkeeper.service"))) {
+	for line := range strings.Lines(string(readFile(t, file))) {
 		key, value, ok := strings.Cut(strings.TrimSpace(line), "=")
 		if ok && !strings.HasPrefix(key, "#") {
 			out[key] = append(out[key], value)
@@ -75,40 +75,58 @@ func directives(t *testing.T) map[string][]string {
 	return out
 }
 
-func TestUnitVerify(t *testing.T) {
-	// Verify wants the programs that the unit names. They are not installed
-	// here, so it gets a root that has them and nothing else.
+// unitRoot is a root with the unit, the given drop-ins in place, the programs that the
+// unit names, and nothing else.
+func unitRoot(t *testing.T, dropIns ...string) string {
+	t.Helper()
 	root := t.TempDir()
 	install(t, root, "usr/lib/systemd/system/ctkeeper.service", "ctkeeper.service", 0o644)
+	for _, file := range dropIns {
+		install(t, root, "etc/systemd/system/ctkeeper.service.d/"+file, file, 0o644)
+	}
 	install(t, root, "usr/bin/ctkeeper", "", 0o755)
 	install(t, root, "bin/kill", "", 0o755)
-	out := tool(t, "systemd-analyze", "verify", "--root="+root, "ctkeeper.service")
-	// An unknown directive is a warning and exit status 0.
-	if strings.TrimSpace(out) != "" {
-		t.Errorf("systemd-analyze verify complains:\n%s", out)
-	}
+	return root
 }
 
-func TestUnitSecurity(t *testing.T) {
-	out := tool(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "./ctkeeper.service")
+// exposure is the unit's exposure level by systemd-analyze security, from 0 to 10, and
+// the whole of what that says.
+func exposure(t *testing.T, dropIns ...string) (float64, string) {
+	t.Helper()
+	out := tool(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "--root="+unitRoot(t, dropIns...), "ctkeeper.service")
 	match := regexp.MustCompile(`Overall exposure level for ctkeeper\.service: ([0-9.]+)`).FindStringSubmatch(out)
 	if match == nil {
 		t.Fatalf("no exposure level in:\n%s", out)
 	}
-	exposure, err := strconv.ParseFloat(match[1], 64)
+	level, err := strconv.ParseFloat(match[1], 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("exposure level %.1f", exposure)
-	if exposure > maxExposure {
-		t.Errorf("exposure level %.1f, want at most %.1f:\n%s", exposure, maxExposure, out)
+	return level, out
+}
+
+func TestUnitVerify(t *testing.T) {
+	for _, dropIns := range [][]string{nil, {guardConf}, {guardConf, perfmonConf}, {perfmonConf}} {
+		out := tool(t, "systemd-analyze", "verify", "--root="+unitRoot(t, dropIns...), "ctkeeper.service")
+		// An unknown directive is a warning and exit status 0.
+		if strings.TrimSpace(out) != "" {
+			t.Errorf("%q: systemd-analyze verify complains:\n%s", dropIns, out)
+		}
+	}
+}
+
+func TestUnitSecurity(t *testing.T) {
+	level, out := exposure(t)
+	t.Logf("exposure level %.1f", level)
+	if level > maxExposure {
+		t.Errorf("exposure level %.1f, want at most %.1f:\n%s", level, maxExposure, out)
 	}
 }
 
 // Some of the sandbox would take from the daemon what it lives on; the unit's
 // comments say why.
 func TestUnitLeavesOut(t *testing.T) {
-	unit := directives(t)
+	unit := directives(t, "ctkeeper.service")
 	for _, key := range []string{
 		"ProcSubset", "PrivatePIDs", "PrivateUsers", "PrivateNetwork", "NetworkNamespacePath", "PrivateTmp",
 		"RootDirectory", "RootImage", "DynamicUser",
@@ -142,7 +160,7 @@ func TestUnitContract(t *testing.T) {
 		"Wants":                    {"network-pre.target"},
 		"Before":                   {"network-pre.target", "shutdown.target"},
 	}
-	got := directives(t)
+	got := directives(t, "ctkeeper.service")
 	maps.DeleteFunc(got, func(key string, _ []string) bool { _, ok := want[key]; return !ok })
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("unit (-want +got):\n%s", diff)

@@ -1,0 +1,203 @@
+package systemd
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	guardConf   = "guard.conf"
+	perfmonConf = "guard-perfmon.conf"
+	guardDoc    = "../docs/guard.md"
+)
+
+// The drop-ins give these rights, and no other line stands in them. None of them is a
+// condition: the daemon has to start where the guard cannot be had.
+func TestGuardDropIns(t *testing.T) {
+	for file, want := range map[string]map[string][]string{
+		guardConf: {
+			"CapabilityBoundingSet": {"CAP_BPF"}, "AmbientCapabilities": {"CAP_BPF"},
+			"SystemCallFilter": {"bpf"}, "LimitMEMLOCK": {"8M"},
+		},
+		perfmonConf: {"CapabilityBoundingSet": {"CAP_PERFMON"}, "AmbientCapabilities": {"CAP_PERFMON"}},
+	} {
+		if diff := cmp.Diff(want, directives(t, file)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
+		if text := string(readFile(t, file)); strings.Count(text, "\n[") != 1 || !strings.Contains(text, "\n[Service]\n") {
+			t.Errorf("%s has other sections than [Service]", file)
+		}
+	}
+}
+
+// systemd reads drop-ins by name, guard-perfmon.conf before guard.conf.
+func TestGuardRights(t *testing.T) {
+	unit, guard, perfmon := directives(t, "ctkeeper.service"), directives(t, guardConf), directives(t, perfmonConf)
+	for _, key := range []string{"CapabilityBoundingSet", "AmbientCapabilities"} {
+		got := slices.Concat(unit[key], perfmon[key], guard[key])
+		if diff := cmp.Diff([]string{"CAP_NET_ADMIN", "CAP_PERFMON", "CAP_BPF"}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", key, diff)
+		}
+	}
+}
+
+// TestGuardSyscalls resolves the lists of system calls as systemd.exec(5) says: the first
+// line decides that nothing else is allowed, each later one adds or takes away.
+func TestGuardSyscalls(t *testing.T) {
+	sets := syscallSets(t)
+	resolve := func(lines []string) []string {
+		allowed := map[string]bool{}
+		for _, line := range lines {
+			list, taken := strings.CutPrefix(line, "~")
+			for _, name := range strings.Fields(list) {
+				for _, call := range expand(sets, name) {
+					allowed[call] = !taken
+				}
+			}
+		}
+		var calls []string
+		for call, yes := range allowed {
+			if yes {
+				calls = append(calls, call)
+			}
+		}
+		slices.Sort(calls)
+		return calls
+	}
+	const key = "SystemCallFilter"
+	unit := directives(t, "ctkeeper.service")[key]
+	before := resolve(unit)
+	if len(before) < 100 || slices.Contains(before, "bpf") || unit[0][0] == '~' {
+		t.Fatalf("the unit allows %q", before)
+	}
+	want := append(slices.Clone(before), "bpf")
+	slices.Sort(want)
+	if diff := cmp.Diff(want, resolve(slices.Concat(unit, directives(t, perfmonConf)[key], directives(t, guardConf)[key]))); diff != "" {
+		t.Errorf("system calls with the drop-ins (-want +got):\n%s", diff)
+	}
+}
+
+// syscallSets are the sets of system calls of this systemd, by name, as they are listed.
+func syscallSets(t *testing.T) map[string][]string {
+	t.Helper()
+	sets, name := map[string][]string{}, ""
+	for lines := bufio.NewScanner(strings.NewReader(tool(t, "systemd-analyze", "syscall-filter"))); lines.Scan(); {
+		switch line := lines.Text(); {
+		case strings.HasPrefix(line, "@"):
+			name = line
+		case strings.HasPrefix(strings.TrimSpace(line), "#"), strings.TrimSpace(line) == "":
+		case strings.HasPrefix(line, " "):
+			sets[name] = append(sets[name], strings.TrimSpace(line))
+		}
+	}
+	return sets
+}
+
+func expand(sets map[string][]string, name string) []string {
+	if !strings.HasPrefix(name, "@") {
+		return []string{name}
+	}
+	var calls []string
+	for _, member := range sets[name] {
+		calls = append(calls, expand(sets, member)...)
+	}
+	return calls
+}
+
+// The figures of docs/guard.md are those of systemd 252; another version weighs anew, and
+// must not come out worse.
+func TestGuardSecurity(t *testing.T) {
+	doc := string(readFile(t, guardDoc))
+	for _, with := range []struct {
+		row     string
+		dropIns []string
+	}{
+		{"the unit as it is", nil},
+		{"with guard.conf", []string{guardConf}},
+		{"with guard-perfmon.conf as well", []string{guardConf, perfmonConf}},
+	} {
+		match := regexp.MustCompile(`(?m)^\| ` + with.row + ` \| ([0-9.]+) \|`).FindStringSubmatch(doc)
+		if match == nil {
+			t.Fatalf("%s has no row %q", guardDoc, with.row)
+		}
+		said, err := strconv.ParseFloat(match[1], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if level, out := exposure(t, with.dropIns...); level > said || level < said-0.3 {
+			t.Errorf("%s: exposure level %.1f, %s says %.1f:\n%s", with.row, level, guardDoc, said, out)
+		}
+	}
+}
+
+// The lines to paste are the same wherever they stand.
+func TestGuardStepsAreSaid(t *testing.T) {
+	for file, steps := range map[string][]string{
+		guardConf:   {GuardStep, GuardBack},
+		perfmonConf: {PerfmonStep, PerfmonBack},
+		guardDoc:    {GuardStep, GuardBack, PerfmonStep, PerfmonBack},
+	} {
+		text := string(readFile(t, file))
+		for _, step := range steps {
+			if !regexp.MustCompile(`(?m)^(#   )?` + regexp.QuoteMeta(step) + `$`).MatchString(text) {
+				t.Errorf("%s does not have the line\n%s", file, step)
+			}
+		}
+	}
+	if text := string(readFile(t, "../README.md")); !strings.Contains(text, GuardStep) {
+		t.Errorf("README.md does not have the line\n%s", GuardStep)
+	}
+}
+
+// What the lines do to files, below a root and without systemctl.
+func TestGuardSteps(t *testing.T) {
+	root := t.TempDir()
+	for _, file := range []string{guardConf, perfmonConf} {
+		install(t, root, "usr/share/ctkeeper/"+file, file, 0o644)
+	}
+	dir := filepath.Join(root, "etc/systemd/system/ctkeeper.service.d")
+	for _, step := range []struct {
+		line string
+		left []string
+	}{
+		{GuardStep, []string{guardConf}},
+		{PerfmonStep, []string{perfmonConf, guardConf}},
+		{PerfmonBack, []string{guardConf}},
+		{PerfmonStep, []string{perfmonConf, guardConf}},
+		{GuardBack, nil},
+		{GuardBack, nil},
+	} {
+		line, found := strings.CutSuffix(step.line, again)
+		if !found {
+			t.Fatalf("the service is not told: %s", step.line)
+		}
+		line = strings.NewReplacer(" /etc/", " "+root+"/etc/", " /usr/", " "+root+"/usr/").Replace(line)
+		// A strict umask of root's must not keep others from what the manager reads.
+		if out, err := exec.Command("sh", "-c", "umask 077; "+line).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, out)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var left []string
+		for _, entry := range entries {
+			left = append(left, entry.Name())
+			if info, err := entry.Info(); err != nil || info.Mode().Perm() != 0o644 {
+				t.Errorf("%s: %v, error %v", entry.Name(), info.Mode(), err)
+			}
+		}
+		if diff := cmp.Diff(step.left, left); diff != "" {
+			t.Errorf("after %s (-want +got):\n%s", line, diff)
+		}
+	}
+}
