@@ -11,7 +11,8 @@ import (
 // Kind is what an Event tells (contract 1.4, CTKEEPER_EVENT).
 type Kind string
 
-// The kinds of event that passes record, and of one that the table's figures make.
+// The kinds of event that passes record, and of those that the table's figures and the guard
+// make.
 const (
 	KindDrift        Kind = "drift"
 	KindContested    Kind = "contested"
@@ -60,8 +61,10 @@ type Event struct {
 	Cause    Cause     `json:"cause,omitempty"`
 	Duration Duration  `json:"duration,omitzero"` // from the wake to the value read back
 	Error    string    `json:"error,omitempty"`
+	// Value is what a refused write would have set, as far as it is known.
+	Value string `json:"value,omitempty"`
 	// By is who did it: wrote the value that was found, loaded or unloaded the module, was
-	// refused. Nil where that is not known.
+	// refused. Nil where that is not known; shared, and so never changed.
 	By *sysfs.Writer `json:"by,omitempty"`
 	// Table is "connections" or "expectations" and Level how full it is, in table's words;
 	// Dropping says that packets are dropped for want of room. Entries of Limit are in it.
@@ -84,66 +87,92 @@ type Recorder interface {
 	Record(Event)
 }
 
-// drifted completes the event of a drift.
-func drifted(e Event) Event {
-	e.Kind = KindDrift
-	was := fmt.Sprintf("%s was %s, wanted %s", e.Setting, e.Found, e.Want)
+// The sentences of events. They are made when the pass is over, because they name who did it.
+
+// was says which value was found, and who it came from.
+func was(e Event) string {
+	switch {
+	case e.By == nil:
+		return fmt.Sprintf("%s was %s, wanted %s", e.Setting, e.Found, e.Want)
+	case e.Cause == CauseModuleLoad:
+		return fmt.Sprintf("%s was %s after %s loaded the module, wanted %s", e.Setting, e.Found, e.By, e.Want)
+	default:
+		return fmt.Sprintf("%s was set to %s by %s, wanted %s", e.Setting, e.Found, e.By, e.Want)
+	}
+}
+
+func drifted(e Event) string {
+	var said string
 	switch e.Result {
 	case Repaired:
-		e.Message = fmt.Sprintf("%s: repaired in %s (cause: %s)", was, e.Duration, e.Cause)
+		said = fmt.Sprintf("%s: repaired in %s (cause: %s)", was(e), e.Duration, e.Cause)
 	case Observed:
-		e.Message = fmt.Sprintf("%s: left alone, mode is observe (cause: %s)", was, e.Cause)
+		said = fmt.Sprintf("%s: left alone, mode is observe (cause: %s)", was(e), e.Cause)
 	default:
-		e.Message = fmt.Sprintf("%s: not repaired (cause: %s): %s", was, e.Cause, e.Error)
+		said = fmt.Sprintf("%s: not repaired (cause: %s): %s", was(e), e.Cause, e.Error)
 	}
 	if e.Note != "" {
-		e.Message += "; " + e.Note
+		said += "; " + e.Note
 	}
-	return e
+	return said
 }
 
-func contested(e Event) Event {
-	e.Kind = KindContested
-	e.Message = fmt.Sprintf("%s is contested: another writer keeps changing it (or the kernel does not keep it), last to %s; wanted %s. Repairing it less often now, at least every %s",
-		e.Setting, e.Found, e.Want, maxDelay)
-	return e
+func contested(e Event, rivals []rival) string {
+	who := "another writer keeps changing it (or the kernel does not keep it)"
+	switch len(rivals) {
+	case 0:
+	case 1:
+		who = rivals[0].by.String() + " keeps changing it"
+	default:
+		who = rivals[0].by.String() + " and " + rivals[1].by.String() + " keep changing it"
+	}
+	return fmt.Sprintf("%s is contested: %s, last to %s; wanted %s. Repairing it less often now, at least every %s",
+		e.Setting, who, e.Found, e.Want, maxDelay)
 }
 
-func settled(e Event, drifts int, lasted time.Duration) Event {
-	e.Kind = KindSettled
-	e.Message = fmt.Sprintf("%s has settled at %s: %d more foreign changes seen in %s, none in the last %s",
+func settled(e Event, drifts int, lasted time.Duration) string {
+	return fmt.Sprintf("%s has settled at %s: %d more foreign changes seen in %s, none in the last %s",
 		e.Setting, e.Found, drifts, lasted.Round(time.Second), settleAfter)
-	return e
 }
 
-func failed(e Event) Event {
-	e.Kind = KindFailed
-	e.Result = NotRepaired
-	e.Message = fmt.Sprintf("%s was %s, wanted %s: the kernel refused it: %s", e.Setting, e.Found, e.Want, e.Error)
-	return e
+func failed(e Event) string {
+	return fmt.Sprintf("%s: the kernel refused it: %s", was(e), e.Error)
 }
 
-func unreadable(e Event, state State) Event {
-	e.Kind, e.Result = KindFailed, NotRepaired
-	if state == Forbidden {
-		e.Kind = KindForbidden
+func unreadable(e Event) string {
+	return fmt.Sprintf("%s cannot be read: %s", e.Setting, e.Error)
+}
+
+func moduleMoved(e Event, module string) string {
+	said := module + " was loaded"
+	if e.Kind == KindModuleUnload {
+		said = module + " was unloaded"
 	}
-	e.Message = fmt.Sprintf("%s cannot be read: %s", e.Setting, e.Error)
-	return e
+	if e.By != nil {
+		said += " by " + e.By.String()
+	}
+	if e.Kind == KindModuleUnload {
+		said += ": its settings are gone until it is loaded again"
+	}
+	return said
 }
 
-func moduleMoved(at time.Time, kind Kind, name string) Event {
-	e := Event{At: at, Kind: kind, Message: name + " was loaded"}
-	if kind == KindModuleUnload {
-		e.Message = name + " was unloaded: its settings are gone until it is loaded again"
-	}
-	return e
+func forbidden(e Event, wayOut string) string {
+	return fmt.Sprintf("cannot enforce %s: %s; %s", strings.ReplaceAll(e.Setting, ",", ", "), e.Error, wayOut)
 }
 
-func forbidden(at time.Time, names []string, why, wayOut string) Event {
-	joined := strings.Join(names, ",")
-	return Event{
-		At: at, Kind: KindForbidden, Setting: joined, Error: why, Result: NotRepaired,
-		Message: fmt.Sprintf("cannot enforce %s: %s; %s", strings.ReplaceAll(joined, ",", ", "), why, wayOut),
+// RefusedWrite is the event of a foreign write that the guard refused, for a Recorder. want is
+// a sysfs.Want's String; value is what would have been written, printable, and empty where that
+// is not known; by may be nil.
+func RefusedWrite(at time.Time, setting, want, value string, by *sysfs.Writer) Event {
+	e := Event{At: at, Kind: KindRefusedWrite, Setting: setting, Want: want, Value: value, By: by}
+	who, to := "somebody", ""
+	if by != nil {
+		who = by.String()
 	}
+	if value != "" {
+		to = " to " + value
+	}
+	e.Message = fmt.Sprintf("refused to let %s set %s%s: the guard is locked, wanted %s", who, setting, to, want)
+	return e
 }

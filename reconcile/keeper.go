@@ -16,7 +16,8 @@ type Kernel interface {
 	Write(s *sysfs.Setting, value string) error
 }
 
-// Witness names who did what a pass found. Nil answers mean that nobody was seen.
+// Witness names who did what a pass found. Nil answers mean that nobody was seen; others are
+// never changed afterwards. It is asked within the pass, and must not wait for the Keeper.
 // guard.Guard is one.
 type Witness interface {
 	// Wrote names who last gave a setting the value that was found, at after or later.
@@ -42,7 +43,7 @@ type Options struct {
 	// went: the place to set watches anew.
 	ModuleMoved func()
 	// Adopted is called with each desired state that a pass takes over, before it reads or
-	// writes anything.
+	// writes anything. It must not wait for the Keeper.
 	Adopted func(*Desired)
 	// Witness is asked after a pass has written, for what it found.
 	Witness Witness

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -25,6 +26,8 @@ type keeping struct {
 	openFound string // the value that was found then
 	cause     Cause  // of that drift
 
+	rivals []rival // who wrote it lately, the last one first
+
 	refused    refusal
 	unreadable string // what was said of a failed reading
 }
@@ -36,6 +39,15 @@ type refusal struct {
 	retry time.Time // zero: not before something changes
 	delay time.Duration
 }
+
+// rival is a foreign writer of a setting.
+type rival struct {
+	by *sysfs.Writer
+	at time.Time // of the look that found what it wrote
+}
+
+// maxRivals is how many of them a contest names.
+const maxRivals = 2
 
 func newKeeping(want sysfs.Want) *keeping {
 	kp := &keeping{}
@@ -88,6 +100,19 @@ func (kp *keeping) newDrift(found string, cause Cause, at time.Time) bool {
 	kp.status.LastDrift = &Drift{At: at, Found: found, Cause: cause}
 	kp.pace.drifts++
 	return true
+}
+
+// metRival notes who wrote the setting. A program that is run again and again is one rival,
+// the last of its processes.
+func (kp *keeping) metRival(by *sysfs.Writer, at time.Time) {
+	kp.rivals = slices.DeleteFunc(kp.rivals, func(r rival) bool { return r.by.Comm == by.Comm && r.by.Place() == by.Place() })
+	kp.rivals = slices.Insert(kp.rivals, 0, rival{by, at})
+	kp.rivals = kp.rivals[:min(len(kp.rivals), maxRivals)]
+}
+
+// rivalsAt are those whose writes made the contest that began at now.
+func (kp *keeping) rivalsAt(now time.Time) []rival {
+	return slices.DeleteFunc(slices.Clone(kp.rivals), func(r rival) bool { return now.Sub(r.at) > burstWindow })
 }
 
 // held reports whether an earlier refusal keeps us from trying now.

@@ -1,6 +1,11 @@
 package reconcile
 
-import "time"
+import (
+	"strings"
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
 
 const (
 	// A module that is coming or going is looked at again after this long,
@@ -18,10 +23,13 @@ type pass struct {
 	reasons Reason
 	since   time.Time // the wake
 	now     time.Time
+	before  time.Time // when the pass before this one began
 	first   bool
 	moved   bool // the module came, went or was reloaded
 	denials []denial
-	events  []Event
+	drifts  []*keeping // those that drifted anew
+	movers  map[bool]*sysfs.Writer
+	events  []told
 }
 
 // denial is a want of rights, and the settings it keeps from being set.
@@ -34,16 +42,17 @@ type denial struct {
 // back and records what happened. since is when the reason for it arose.
 func (k *Keeper) Pass(reasons Reason, since time.Time) {
 	k.mu.Lock()
-	p := &pass{Keeper: k, reasons: reasons, since: since, now: time.Now(), first: !k.looked}
+	p := &pass{Keeper: k, reasons: reasons, since: since, now: time.Now(), before: k.at, first: !k.looked}
 	p.run()
 	took := time.Since(p.now)
+	p.testify()
 	summary := k.summary()
 	changed := p.first || summary != k.last
 	k.last = summary
 	k.mu.Unlock()
 
 	for _, e := range p.events {
-		k.opts.Recorder.Record(e)
+		k.opts.Recorder.Record(e.Event)
 	}
 	if k.opts.Passed != nil {
 		k.opts.Passed(reasons, took)
@@ -72,7 +81,8 @@ func (p *pass) run() {
 		p.handle(p.keepings[change.Index], change)
 	}
 	for _, d := range p.denials {
-		p.record(forbidden(p.now, d.names, d.why, d.wayOut))
+		e := Event{At: p.now, Kind: KindForbidden, Setting: strings.Join(d.names, ","), Error: d.why, Result: NotRepaired}
+		p.record(e, func(e Event) string { return forbidden(e, d.wayOut) })
 	}
 	for _, kp := range p.keepings {
 		kp.fresh = false
@@ -101,6 +111,9 @@ func (p *pass) adopt() {
 		p.keepings[i] = kp
 	}
 	p.adopted = desired
+	if p.opts.Adopted != nil {
+		p.opts.Adopted(desired)
+	}
 }
 
 // observe looks at the module and reads every wanted setting. When the module
@@ -143,16 +156,13 @@ func (p *pass) lookAtModule() Module {
 	if p.looked {
 		p.moved = true
 		if before.Present {
-			p.record(moduleMoved(p.now, KindModuleUnload, p.opts.ModuleName))
+			p.recordMove(KindModuleUnload)
 		}
 		if found.Present {
 			p.loads++
-			p.record(moduleMoved(p.now, KindModuleLoad, p.opts.ModuleName))
+			p.recordMove(KindModuleLoad)
 		}
 	}
 	p.looked, p.module = true, found
 	return found
 }
-
-// record keeps an event for the end of the pass: no writing waits for a log.
-func (p *pass) record(e Event) { p.events = append(p.events, e) }

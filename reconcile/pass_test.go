@@ -256,29 +256,6 @@ func TestLoweringMaxUnderTheCountIsSaid(t *testing.T) {
 	}
 }
 
-func TestMessages(t *testing.T) {
-	at := Event{Setting: "max", Want: "100", Found: "7", Cause: CauseWrite, Duration: Duration(1234567)}
-	with := func(r Result, err, note string) Event {
-		e := at
-		e.Result, e.Error, e.Note = r, err, note
-		return e
-	}
-	tests := []struct{ got, want string }{
-		{drifted(with(Repaired, "", "")).Message, "max was 7, wanted 100: repaired in 1.23ms (cause: write)"},
-		{drifted(with(Repaired, "", "careful")).Message, "max was 7, wanted 100: repaired in 1.23ms (cause: write); careful"},
-		{drifted(with(Observed, "", "")).Message, "max was 7, wanted 100: left alone, mode is observe (cause: write)"},
-		{drifted(with(NotRepaired, "why", "")).Message, "max was 7, wanted 100: not repaired (cause: write): why"},
-		{failed(with("", "invalid argument", "")).Message, "max was 7, wanted 100: the kernel refused it: invalid argument"},
-		{forbidden(time.Time{}, []string{"max", "hashsize"}, "permission denied", "do this").Message, "cannot enforce max, hashsize: permission denied; do this"},
-		{settled(at, 5, 12*time.Second).Message, "max has settled at 7: 5 more foreign changes seen in 12s, none in the last 10s"},
-	}
-	for _, tt := range tests {
-		if diff := cmp.Diff(tt.want, tt.got); diff != "" {
-			t.Errorf("message (-want +got):\n%s", diff)
-		}
-	}
-}
-
 func TestPassed(t *testing.T) {
 	k := newKernel(map[string]string{"max": "1"})
 	opts := k.options()

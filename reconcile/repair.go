@@ -32,8 +32,11 @@ func (p *pass) unreadable(kp *keeping, state State, err error) {
 	}
 	kp.unreadable = why
 	e := p.event(kp, "?")
-	e.Cause, e.Error = "", why
-	p.record(unreadable(e, state))
+	e.Kind, e.Cause, e.Error, e.Result = KindFailed, "", why, NotRepaired
+	if state == Forbidden {
+		e.Kind = KindForbidden
+	}
+	p.record(e, unreadable)
 }
 
 // calm ends a contest that has been over for long enough.
@@ -48,18 +51,23 @@ func (p *pass) calm(kp *keeping, found string) {
 			kp.status.State = Drifted
 		}
 	}
-	p.record(settled(p.event(kp, found), drifts, p.now.Sub(since)))
+	e := p.event(kp, found)
+	e.Kind = KindSettled
+	p.record(e, func(e Event) string { return settled(e, drifts, p.now.Sub(since)) })
 }
 
 // handle deals with one setting that is not as wanted.
 func (p *pass) handle(kp *keeping, change Change) {
 	news := kp.newDrift(change.Found, p.causeOf(kp), p.now)
+	if news {
+		p.drifts = append(p.drifts, kp)
+	}
 	if kp.held(p.now) {
 		kp.status.State, kp.status.Error = kp.refused.state, kp.refused.said
 		if news {
 			e := p.event(kp, change.Found)
 			e.Result, e.Error, e.Quiet = NotRepaired, kp.refused.said, true
-			p.record(drifted(e))
+			p.recordDrift(kp, e, drifted)
 		}
 		return
 	}
@@ -72,15 +80,16 @@ func (p *pass) handle(kp *keeping, change Change) {
 	switch {
 	case began:
 		kp.status.State = Contested
-		p.record(contested(e))
+		e.Kind = KindContested
+		p.recordDrift(kp, e, func(e Event) string { return contested(e, kp.rivalsAt(p.now)) })
 	case act && p.adopted.Mode == Observe:
 		e.Result = Observed
-		p.record(drifted(e))
+		p.recordDrift(kp, e, drifted)
 	case act:
 		p.repair(kp, change, e, news)
 	case news:
 		e.Quiet = true
-		p.record(drifted(e))
+		p.recordDrift(kp, e, drifted)
 	}
 }
 
@@ -124,7 +133,7 @@ func (p *pass) repair(kp *keeping, change Change, e Event, news bool) {
 	}
 	e.Quiet = kp.pace.contested()
 	if news || e.Result == Repaired {
-		p.record(drifted(e))
+		p.recordDrift(kp, e, drifted)
 	}
 }
 
@@ -137,8 +146,8 @@ func (p *pass) couldNot(kp *keeping, e Event, err error) {
 		kp.status.Now, kp.status.State, kp.open = "", Pending, false
 		p.Wake(ModuleMoved)
 	case kp.refuse(Failed, err.Error(), p.now):
-		e.Error = err.Error()
-		p.record(failed(e))
+		e.Kind, e.Error, e.Result = KindFailed, err.Error(), NotRepaired
+		p.recordDrift(kp, e, failed)
 	}
 }
 
@@ -187,7 +196,7 @@ func (p *pass) causeOf(kp *keeping) Cause {
 		return CauseConfig
 	case p.moved, kp.absent: // its file may be there before the load is done
 		return CauseModuleLoad
-	case p.reasons.Has(Write):
+	case p.reasons.Has(Write | Guard):
 		return CauseWrite
 	default:
 		return CauseResync
@@ -195,7 +204,7 @@ func (p *pass) causeOf(kp *keeping) Cause {
 }
 
 func (p *pass) event(kp *keeping, found string) Event {
-	return Event{At: p.now, Setting: kp.want.Setting.Name, Want: kp.want.String(), Found: found, Cause: kp.cause}
+	return Event{At: p.now, Kind: KindDrift, Setting: kp.want.Setting.Name, Want: kp.want.String(), Found: found, Cause: kp.cause}
 }
 
 // reasonOf is the kernel's own word in an error: "permission denied".

@@ -51,7 +51,8 @@ type Drift struct {
 	At    time.Time `json:"at"`
 	Found string    `json:"found"`
 	Cause Cause     `json:"cause"`
-	// By is who wrote it, or nil.
+	// By is who wrote it, or who loaded the module; nil where that is not known. It is shared,
+	// and so never changed.
 	By         *sysfs.Writer `json:"by,omitempty"`
 	RepairedIn Duration      `json:"repaired_in,omitzero"`
 }
