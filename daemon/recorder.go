@@ -45,7 +45,7 @@ func level(e reconcile.Event) zapcore.Level {
 	switch {
 	case e.Result == reconcile.NotRepaired:
 		return zapcore.ErrorLevel
-	case e.Kind == reconcile.KindContested, e.Note != "":
+	case e.Kind == reconcile.KindContested, e.Kind == reconcile.KindRefusedWrite, e.Note != "":
 		return zapcore.WarnLevel
 	case e.Kind == reconcile.KindTablePressure && (e.Dropping || e.Level != string(table.Calm)):
 		return zapcore.WarnLevel
@@ -58,10 +58,17 @@ func level(e reconcile.Event) zapcore.Level {
 
 func fields(e reconcile.Event) []zap.Field {
 	out := []zap.Field{zap.String(systemd.KeyEvent, string(e.Kind))}
-	for key, value := range map[string]string{
-		systemd.KeySetting: e.Setting, systemd.KeyWant: e.Want, systemd.KeyFound: e.Found,
+	texts := map[string]string{
+		systemd.KeySetting: e.Setting, systemd.KeyWant: e.Want, systemd.KeyFound: e.Found, systemd.KeyValue: e.Value,
 		systemd.KeyResult: string(e.Result), systemd.KeyCause: string(e.Cause), systemd.KeyError: e.Error, systemd.KeyTable: e.Table,
-	} {
+	}
+	if e.By != nil {
+		texts[systemd.KeyByComm], texts[systemd.KeyByUnit] = e.By.Comm, e.By.Place()
+		if e.By.PID != 0 {
+			out = append(out, zap.Int(systemd.KeyByPID, e.By.PID))
+		}
+	}
+	for key, value := range texts {
 		if value != "" {
 			out = append(out, zap.String(key, value))
 		}

@@ -3,7 +3,10 @@ package systemd
 // Event is the kind of a journal entry, logged under KeyEvent and shown as the
 // journal field CTKEEPER_EVENT. A kind carries the fields that its catalog text
 // names, because journalctl -x prints the bare field name where one is missing;
-// each constant says which. See systemd.journal-fields(7).
+// each constant says which. Where the guard knows who did it, EventDrift,
+// EventContested, EventFailed, EventModuleLoad, EventModuleUnload and
+// EventRefusedWrite carry KeyByPID, KeyByComm and KeyByUnit as well, as far as they
+// are known. See systemd.journal-fields(7).
 type Event string
 
 // The kinds of events.
@@ -38,7 +41,7 @@ const (
 	// and KeyLimit.
 	EventTablePressure Event = "table-pressure"
 	// EventRefusedWrite is a foreign write that the guard refused. It carries
-	// KeySetting.
+	// KeySetting and KeyWant, and KeyValue where that is known.
 	EventRefusedWrite Event = "refused-write"
 )
 

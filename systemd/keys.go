@@ -12,6 +12,8 @@ const (
 	KeyWant = "want"
 	// KeyFound holds the value that was read from the kernel.
 	KeyFound = "found"
+	// KeyValue holds the value that a refused write would have set.
+	KeyValue = "value"
 	// KeyResult holds repaired, observed or failed.
 	KeyResult = "result"
 	// KeyCause holds start, config, module-load, write or resync.
@@ -39,10 +41,11 @@ const (
 	KeyAddress = "address"
 	// KeyWebConfig holds the path of a web configuration file.
 	KeyWebConfig = "web_config"
-	// KeyByPID holds the process id of a foreign writer.
+	// KeyByPID holds the process id of a foreign writer, in the initial pid namespace, or of
+	// who loaded or unloaded the module.
 	KeyByPID = "by_pid"
-	// KeyByComm holds the command name of a foreign writer.
+	// KeyByComm holds its command name (comm in proc_pid_comm(5)).
 	KeyByComm = "by_comm"
-	// KeyByUnit holds the systemd unit or container of a foreign writer.
+	// KeyByUnit holds its systemd unit, or its container and pod.
 	KeyByUnit = "by_unit"
 )

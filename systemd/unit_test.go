@@ -234,7 +234,7 @@ func carries(event Event) []string {
 	case EventTablePressure:
 		return []string{KeyTable, KeyEntries, KeyLimit}
 	case EventRefusedWrite:
-		return []string{KeySetting}
+		return []string{KeySetting, KeyWant}
 	}
 	return nil
 }
