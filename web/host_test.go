@@ -21,6 +21,7 @@ type host struct {
 	refused  string
 	settings []reconcile.Setting
 	figures  map[string]any
+	guard    map[string]any
 	events   []reconcile.Event
 	points   []table.Point
 }
@@ -35,6 +36,33 @@ func setting(name, now, want string, state reconcile.State, drifts int) reconcil
 		}
 	}
 	return s
+}
+
+// kubeProxy is a writer of which everything is known.
+func kubeProxy() sysfs.Writer {
+	return sysfs.Writer{
+		PID: 2211, Comm: "kube-proxy", Unit: "cri-containerd-4f0c8a21bd03.scope",
+		Container: "4f0c8a21bd03" + strings.Repeat("0", 52), Pod: "1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11",
+	}
+}
+
+// locked is a guard with something of everything but an error.
+func locked() map[string]any {
+	return map[string]any{
+		"mode": "lock", "state": "locked", "names": []string{"pid", "unit", "module"}, "allow": []string{"docker.service", "system-kube.slice"},
+		"note": "keeps honest programs off, no defence against root",
+		"missing": []map[string]string{
+			{"what": "the command of a writer", "why": "CAP_PERFMON is missing", "hint": "install guard-perfmon.conf"},
+			{"what": "who writes hashsize through sysfs", "why": "CAP_PERFMON is missing", "hint": "install guard-perfmon.conf"},
+		},
+		"refused": []map[string]any{
+			refusal("hashsize", 0, "", sysfs.Writer{}), refusal("max", 1234, "131072", kubeProxy()), refusal("expect_max", 1, "", sysfs.Writer{}),
+		},
+	}
+}
+
+func refusal(setting string, count int, value string, by sysfs.Writer) map[string]any {
+	return map[string]any{"setting": setting, "count": count, "last": map[string]any{"at": time.Now().Add(-2 * time.Minute), "value": value, "by": by}}
 }
 
 // gateway is a host with some of everything.
@@ -59,6 +87,9 @@ func gateway() *host {
 		"kernel_messages":        map[string]int64{"table-full": 1291, "expectation-table-full": 0},
 		"expectations_by_helper": map[string]int64{"sip": 9, "ftp": 3},
 	}
+	by := kubeProxy()
+	h.settings[3].LastDrift.Cause, h.settings[3].LastDrift.By = reconcile.CauseWrite, &by
+	h.guard = locked()
 	now := time.Now().Unix()
 	for at := now - 6*3600; at < now; at += 10 {
 		if at > now-9000 && at < now-7800 {
@@ -119,6 +150,7 @@ func (h *host) source() Source {
 				}},
 				"settings": append([]reconcile.Setting{}, h.settings...),
 				"table":    figures,
+				"guard":    h.guard,
 			}
 		},
 		Events: func(since time.Time) []reconcile.Event {

@@ -23,6 +23,7 @@ func TestPageInTheBrowser(t *testing.T) {
 	for name, test := range map[string]func(*tab){
 		"values": pageShowsTheValues, "updates": pageUpdatesByItself, "away": pageSurvivesTheServer, "clock": pageFollowsTheClock,
 		"hostile": hostileValuesAreText, "phone": pageFitsAPhone, "contrast": pageCanBeRead, "empty": pageOfAnEmptyHost, "answers": pageSurvivesAnswers, "password": pageBehindAPassword,
+		"guard": pageShowsTheGuard, "writer": pageNamesWriters,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -50,12 +51,13 @@ func pageShowsTheValues(b *tab) {
 	b.open("http://" + address)
 
 	last := at(h.settings[1].LastDrift.At) + " found 65536, module-load, repaired in 1.23ms"
+	fight := at(h.settings[3].LastDrift.At) + " found 65536, write by kube-proxy (pid 2211, container 4f0c8a21bd03 of pod 1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11), repaired in 1.23ms"
 	const origin = " | /etc/ctkeeper/conf.d/50-gateway.yaml:3"
 	b.same("settings", []string{
 		"hashsize | in-sync | 262144 | at least 262144 | 0 | –" + origin,
 		"max | in-sync | 65536 | 65536 | 2 | " + last + origin,
 		"expect_max | failed invalid argument | 1024 | 0 | 0 | –" + origin,
-		"tcp_timeout_established | contested | 432000 | 86400 | 31 | " + last + origin,
+		"tcp_timeout_established | contested | 432000 | 86400 | 31 | " + fight + origin,
 		"udp_timeout_stream | unsupported | – | 180 | 0 | –" + origin,
 	}, b.rows("settings"))
 	for selector, want := range map[string]string{

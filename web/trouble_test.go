@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
@@ -102,16 +103,27 @@ func hostileValuesAreText(b *tab) {
 	h := gateway()
 	h.settings, h.events = nil, nil
 	counters, helpers := map[string]uint64{}, map[string]int64{}
+	var names []string
+	var missing []map[string]string
+	var refused []map[string]any
 	for i, text := range hostile() {
 		s := setting(text, text, text, reconcile.State(text), 1)
 		s.Error, s.Origin, s.LastDrift.Found = text, text, text
+		by := sysfs.Writer{PID: i + 1, Comm: text, Unit: "u" + text, Container: "c" + text, Pod: "p" + text}
+		s.LastDrift.By = &by
 		h.settings = append(h.settings, s)
 		e := reconcile.Event{At: time.Now().Add(-time.Duration(i) * time.Second), Kind: reconcile.Kind(text), Setting: text, Message: text}
-		e.Result = reconcile.Result(text)
+		e.Result, e.By = reconcile.Result(text), &sysfs.Writer{Unit: "u" + text}
+		names = append(names, text)
+		missing = append(missing, map[string]string{"what": text, "why": text + "w", "hint": text})
+		refused = append(refused, refusal(text, 1, text, by))
 		h.events = append(h.events, e)
 		counters[text], helpers[text] = 7, 3
 	}
 	h.refused = strings.Join(hostile(), "\n")
+	h.guard = map[string]any{
+		"mode": "lock", "state": hostile()[0], "error": hostile()[1], "note": hostile()[2], "names": names, "allow": names[:8], "missing": missing, "refused": refused,
+	}
 	h.figures["counters"], h.figures["expectations_by_helper"] = counters, helpers
 	address, _ := serveAt(b.T, "", Handler(h.source()))
 	b.open("http://" + address)
@@ -120,8 +132,10 @@ func hostileValuesAreText(b *tab) {
 		for _, place := range []string{
 			"#settings tbody", "#settings tbody tr > :nth-child(2) .note", "#settings tbody tr > :nth-child(3)", "#settings tbody tr > :nth-child(7)",
 			"#history tbody", "#history tbody tr > :nth-child(2)", "#history tbody tr > :nth-child(4)", "#counters tbody", "#expectation-facts", "#filter", "#refusal",
+			"#settings tbody tr > :nth-child(6) .note", "#history tbody tr > :nth-child(4) .note", "#guard-facts",
+			"#refusals tbody tr > :nth-child(1)", "#refusals tbody tr > :nth-child(4)", "#refusals tbody tr > :nth-child(5)",
 		} {
-			shown := min(len(text), 400)
+			shown := min(len(text), 380) // some have a word before
 			b.holds(fmt.Sprintf(`[...document.querySelectorAll(%q)].some((n) => n.textContent.includes(%q))`, place, text[:shown]))
 		}
 	}

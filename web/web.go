@@ -66,7 +66,7 @@ func Handler(source Source) http.Handler {
 }
 
 // scripts are those that the page's own one imports, and that.
-func scripts() []string { return []string{"page.js", "hours.js", "parts.js", "plot.js"} }
+func scripts() []string { return []string{"page.js", "guard.js", "hours.js", "parts.js", "plot.js"} }
 
 // asset serves a file of the page. Browsers ask each time whether they have the
 // newest, so that a page and its scripts are always of one version of ctkeeper.

@@ -1,7 +1,8 @@
 // Asks the daemon every two seconds for what is new, and shows it. Nothing that the
 // daemon says is ever taken as markup: all of it goes through say.
 
-import { badge, byId, cell, count, digits, element, facts, moment, percent, row, say, show, span, sync } from "./parts.js";
+import { badge, byId, cell, count, digits, element, facts, moment, percent, row, say, show, span, sync, withNote } from "./parts.js";
+import { more, renderGuard, unavailable, writer } from "./guard.js";
 import { drawPlots, watchPlots } from "./hours.js";
 
 const interval = 2000; // ms from an answer to the next question
@@ -97,6 +98,7 @@ function render() {
   renderTableFacts(status.table);
   renderCounters(status.table);
   renderHistory();
+  renderGuard(status);
   renderDaemon(status);
   drawPlots([...seen.points.values()], view.now);
 }
@@ -108,7 +110,7 @@ const colours = {
 };
 
 // stateOf says in one sentence how everything stands, and with which colour.
-function stateOf({ settings, daemon, module, table }) {
+function stateOf({ settings, daemon, module, table, guard }) {
   const states = new Map();
   for (const s of settings ?? []) states.set(s.state, (states.get(s.state) ?? 0) + 1);
   const all = settings?.length ?? 0;
@@ -125,6 +127,10 @@ function stateOf({ settings, daemon, module, table }) {
   if (!daemon.config.ok) {
     found.push("warn");
     parts.push("the newest configuration was refused");
+  }
+  if (unavailable(guard)) {
+    found.push("warn");
+    parts.push("the guard is not available");
   }
   for (const [name, level] of Object.entries(table.levels ?? {})) {
     if (level === "calm") continue;
@@ -184,17 +190,11 @@ function renderSettings(settings) {
     say(cell(tr, 3), (policies[s.policy] ?? "") + s.want);
     say(cell(tr, 4), count(s.drifts));
     const drift = s.last_drift;
-    const note = drift ? [`found ${drift.found}`, drift.cause, drift.repaired_in ? `repaired in ${drift.repaired_in}` : "not repaired"].join(", ") : "";
+    const cause = drift?.by ? `${drift.cause} by ${writer(drift.by)}` : drift?.cause;
+    const note = drift ? [`found ${drift.found}`, cause, drift.repaired_in ? `repaired in ${drift.repaired_in}` : "not repaired"].join(", ") : "";
     withNote(cell(tr, 5), (node) => (drift ? moment(node, drift.at) : say(node, "–")), note);
     say(cell(tr, 6), s.origin);
   });
-}
-
-// withNote fills a cell with a value and a note below it.
-function withNote(node, fill, note) {
-  if (node.children.length === 0 || !node.lastElementChild.classList.contains("note")) node.replaceChildren(element("span"), element("span", "note"));
-  fill(node.firstElementChild);
-  say(node.lastElementChild, note);
 }
 
 // sumOf says how full a table is, large and small.
@@ -287,7 +287,7 @@ function renderCounters({ counters, rates }) {
 
 const eventColumns = [{ label: "Time", className: "time" }, { label: "Event" }, { label: "Setting", className: "name" }, { label: "What happened" }];
 const results = { __proto__: null, repaired: "good", observed: "warn", failed: "bad" };
-const kinds = { __proto__: null, contested: "bad", failed: "bad", forbidden: "bad", "config-refused": "warn", settled: "good" };
+const kinds = { __proto__: null, contested: "bad", failed: "bad", forbidden: "bad", "config-refused": "warn", "refused-write": "warn", settled: "good" };
 const levels = { __proto__: null, calm: "good", high: "warn", critical: "bad" };
 const colourOf = (e) => (e.dropping ? "bad" : results[e.result] ?? levels[e.level] ?? kinds[e.event] ?? "dim");
 const settingsOf = (event) => (event.setting ? event.setting.split(",") : []);
@@ -312,7 +312,7 @@ function renderHistory() {
     moment(cell(tr, 0), e.at);
     badge(cell(tr, 1), colourOf(e), e.result && e.event === "drift" ? `${e.event}, ${e.result}` : e.event);
     say(cell(tr, 2), settingsOf(e).join(", "));
-    say(cell(tr, 3), e.message);
+    withNote(cell(tr, 3), (node) => say(node, e.message), more(e.by, e.message));
   });
 }
 

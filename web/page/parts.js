@@ -69,6 +69,13 @@ export function row(columns) {
 
 export const cell = (tr, i) => tr.children[i].firstElementChild;
 
+// withNote fills a cell with a value and a note below it.
+export function withNote(node, fill, note) {
+  if (node.children.length === 0 || !node.lastElementChild.classList.contains("note")) node.replaceChildren(element("span"), element("span", "note"));
+  fill(node.firstElementChild);
+  say(node.lastElementChild, note);
+}
+
 // facts fills a list of names and what they are: [name, value] each, where a value is
 // a text or a function that is given the element.
 export function facts(list, pairs) {
