@@ -46,7 +46,7 @@ func (p Printer) guard(w io.Writer, s daemon.Status) {
 		say(wrap("may write: " + strings.Join(g.Allow, ", "))...)
 	}
 	if g.State != daemon.GuardUnavailable {
-		for _, m := range g.Missing {
+		for _, m := range together(g.Missing) {
 			say(wrap(without(m))...)
 		}
 	}
@@ -160,6 +160,20 @@ func unavailable(g daemon.GuardStatus) []string {
 		}
 	}
 	return append(wrap(notAvailable+": "+why), rest...)
+}
+
+// together makes one of all that one reason keeps away.
+func together(missing []guard.Missing) []guard.Missing {
+	var out []guard.Missing
+	for _, m := range missing {
+		i := slices.IndexFunc(out, func(o guard.Missing) bool { return o.Why == m.Why && o.Hint == m.Hint })
+		if i < 0 {
+			out = append(out, m)
+		} else {
+			out[i].What += ", " + m.What
+		}
+	}
+	return out
 }
 
 // without is what the guard cannot do, why, and how to have it.

@@ -99,6 +99,18 @@ func TestGuard(t *testing.T) {
 			}), nil,
 			"guard:   watching, names the unit of writers\n         without pid and command of a writer: this kernel tells the unit alone",
 		},
+		"watching, one right missing": {
+			with(guardStatus(config.GuardWatch, daemon.GuardWatches), func(g *daemon.GuardStatus) {
+				g.Names = []string{"pid", "unit"}
+				for _, what := range []string{"the command of a writer", "who loads the module", "who writes hashsize through sysfs"} {
+					g.Missing = append(g.Missing, guard.Missing{What: what, Why: "CAP_PERFMON is missing", Hint: "install -m 0644 /usr/share/ctkeeper/guard-perfmon.conf && systemctl restart ctkeeper"})
+				}
+				g.Missing = append(g.Missing, guard.Missing{What: "x", Why: "of no use"})
+			}), nil,
+			"guard:   watching, names the pid and unit of writers\n" +
+				"         without the command of a writer, who loads the module,\n         who writes hashsize through sysfs: CAP_PERFMON is missing;\n" +
+				"         install -m 0644 /usr/share/ctkeeper/guard-perfmon.conf && systemctl restart ctkeeper\n         without x: of no use",
+		},
 		"watching, but nobody": {guardStatus(config.GuardWatch, daemon.GuardWatches), nil, "guard:   watching, names nobody"},
 		"locked": {
 			lockedGuard(), all,

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/kmod"
+)
+
+// What the guard does, or cannot do, is no difference of settings: not in what diff and status
+// print of settings, and not in how they exit.
+func TestGuardIsNoDifference(t *testing.T) {
+	for _, guard := range []string{"watch", "lock", "{mode: lock, allow: [docker.service]}"} {
+		const standing = "settings: {max: 65536}\n"
+		root := host(t, standing+"guard: "+guard+"\n")
+		ctkeeper(t.Context(), "diff", "--root", root).wants(t, 0, []string{"Nothing differs: 1 settings are as wanted."}, nil)
+		ctkeeper(t.Context(), "status", "--root", root).wants(t, 0, []string{"not running"}, nil)
+	}
+	for _, state := range []daemon.GuardState{"", daemon.GuardIsOff, daemon.GuardWatches, daemon.GuardLocks, daemon.GuardUnavailable} {
+		s := daemon.Status{Daemon: daemon.DaemonStatus{Running: true, Config: daemon.ConfigStatus{OK: true}}, Module: daemon.ModuleStatus{State: kmod.Loaded}}
+		s.Guard.Mode, s.Guard.State, s.Guard.Error = "lock", state, "CAP_BPF is missing"
+		if err := verdict(s); err != nil {
+			t.Errorf("%s: %v, want exit status 0", state, err)
+		}
+		s.Daemon.Config.OK = false
+		if err, f := verdict(s), (failure{}); !errors.As(err, &f) || f.status != exitUnknown {
+			t.Errorf("%s, configuration refused: %v, want exit status 2", state, err)
+		}
+	}
+}
