@@ -52,6 +52,8 @@ type Now struct {
 	// KernelLog is true while the kernel's log is read: its counters then stand at 0
 	// from the beginning.
 	KernelLog bool
+	// Guard is its state: off, watching, locked or unavailable. Empty is off.
+	Guard string
 }
 
 // Metrics is the registry. It implements reconcile.Recorder. All its methods may be
@@ -61,15 +63,17 @@ type Metrics struct {
 	// own is ctkeeper's metrics; process is the process_* that every exporter has.
 	own, process *prometheus.Registry
 
-	drifts, repairs, events, overflows, messages *prometheus.CounterVec
-	repairTook, passTook                         prometheus.Histogram
+	drifts, repairs, refused, events, overflows, messages *prometheus.CounterVec
+	repairTook, passTook                                  prometheus.Histogram
 
 	mu sync.Mutex
 	// unrepaired is, by setting, the value of a drift that was counted and not
 	// repaired: its repair is the end of that drift and no other one.
 	unrepaired map[string]string
-	// counted are the settings with series in drifts and repairs.
+	// counted are the settings with series in drifts, repairs and refused.
 	counted map[string]bool
+	// writers are the values that the label by has had.
+	writers map[string]bool
 	// values are those that a label has had, by metric.
 	values map[string]map[string]bool
 }
@@ -79,18 +83,18 @@ type Metrics struct {
 func New(version string, now func() Now) *Metrics {
 	m := &Metrics{
 		now: now, own: prometheus.NewRegistry(), process: prometheus.NewRegistry(),
-		drifts: counterVec(driftTotal), repairs: counterVec(repairsTotal), events: counterVec(eventsTotal),
-		overflows: counterVec(eventOverflowsTotal), messages: counterVec(kernelMessagesTotal),
+		drifts: counterVec(driftTotal), repairs: counterVec(repairsTotal), refused: counterVec(refusedWritesTotal),
+		events: counterVec(eventsTotal), overflows: counterVec(eventOverflowsTotal), messages: counterVec(kernelMessagesTotal),
 		// A repair is a write and a read; a large hash table takes a second to fill.
 		repairTook: histogramOf(repairDuration, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
 		// A pass that changes nothing takes some 2 µs for each setting.
 		passTook:   histogramOf(passDuration, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, .025, .1, .5, 2.5, 10),
-		unrepaired: map[string]string{}, counted: map[string]bool{}, values: map[string]map[string]bool{},
+		unrepaired: map[string]string{}, counted: map[string]bool{}, writers: map[string]bool{}, values: map[string]map[string]bool{},
 	}
-	for reason := reconcile.Start; reason <= reconcile.Overflow; reason <<= 1 {
+	for reason := reconcile.Start; reason <= reconcile.Guard; reason <<= 1 {
 		m.count(m.events, eventsTotal, reason.String(), 0)
 	}
-	for _, reason := range []reconcile.Reason{reconcile.ModuleMoved, reconcile.Write} {
+	for _, reason := range []reconcile.Reason{reconcile.ModuleMoved, reconcile.Write, reconcile.Guard} {
 		m.count(m.overflows, eventOverflowsTotal, reason.String(), 0)
 	}
 	m.own.MustRegister(newScrape(m, version), m.events, m.overflows, m.repairTook, m.passTook)
@@ -120,13 +124,18 @@ func (m *Metrics) Record(e reconcile.Event) {
 		}
 		return
 	}
+	if e.Kind == reconcile.KindRefusedWrite {
+		m.counted[clean(e.Setting)] = true
+		m.refused.WithLabelValues(clean(e.Setting), m.writer(e)).Inc()
+		return
+	}
 	if e.Setting == "" || e.Cause == "" || e.Kind == reconcile.KindSettled {
 		return
 	}
 	name := clean(e.Setting)
 	if m.isNew(name, e) {
 		m.counted[name] = true
-		m.drifts.WithLabelValues(name, oneOf(e.Cause, causes())).Inc()
+		m.drifts.WithLabelValues(name, oneOf(e.Cause, causes()), m.writer(e)).Inc()
 	}
 	m.unrepaired[name] = e.Found
 	if e.Result == "" {
@@ -212,12 +221,13 @@ func (m *Metrics) keep(inForce map[string]bool) {
 			delete(m.unrepaired, name)
 			m.drifts.DeletePartialMatch(prometheus.Labels{labelSetting: name})
 			m.repairs.DeletePartialMatch(prometheus.Labels{labelSetting: name})
+			m.refused.DeletePartialMatch(prometheus.Labels{labelSetting: name})
 		}
 	}
 	for name := range maps.Keys(inForce) {
 		m.counted[name] = true
 		for _, cause := range causes() {
-			m.drifts.WithLabelValues(name, string(cause))
+			m.drifts.WithLabelValues(name, string(cause), "")
 		}
 		for _, result := range results() {
 			m.repairs.WithLabelValues(name, string(result))

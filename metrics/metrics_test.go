@@ -67,7 +67,7 @@ func busy() Now {
 		},
 		ByHelper:  map[string]int64{"sip": 4, "ftp": 1, "": 1},
 		Levels:    map[string]table.Level{table.Connections: table.High, table.Expectations: table.Calm},
-		KernelLog: true,
+		KernelLog: true, Guard: "locked",
 	}
 }
 
@@ -83,6 +83,10 @@ func filled() *Metrics {
 	m.Record(reconcile.Event{Kind: reconcile.KindContested, Setting: "max", Want: "1", Found: "65536", Cause: reconcile.CauseWrite})
 	m.Record(reconcile.Event{Kind: reconcile.KindForbidden, Setting: "tcp_be_liberal", Result: reconcile.NotRepaired})
 	m.Record(drift("net.netfilter.nf_log.2", "NONE", reconcile.CauseResync, reconcile.Observed, 0))
+	byProxy := drift("max", "131072", reconcile.CauseWrite, reconcile.Repaired, time.Millisecond)
+	byProxy.By = &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "x.scope", Container: "4f0c", Pod: "1f0e"}
+	m.Record(byProxy)
+	m.Record(reconcile.RefusedWrite(time.Now(), "max", "1", "2", &sysfs.Writer{PID: 7, Comm: "sysctl", Unit: "session-12.scope"}))
 	m.Passed("start", 90*time.Microsecond)
 	m.Passed("overflow+write", 2*time.Millisecond)
 	m.Overflowed("write")

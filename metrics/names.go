@@ -14,11 +14,13 @@ const (
 	settingInSync        = "ctkeeper_setting_in_sync"
 	driftTotal           = "ctkeeper_drift_total"
 	repairsTotal         = "ctkeeper_repairs_total"
+	refusedWritesTotal   = "ctkeeper_refused_writes_total"
 	repairDuration       = "ctkeeper_repair_duration_seconds"
 	contestedSettings    = "ctkeeper_contested_settings"
 	passDuration         = "ctkeeper_pass_duration_seconds"
 	eventsTotal          = "ctkeeper_events_total"
 	eventOverflowsTotal  = "ctkeeper_event_overflows_total"
+	guardState           = "ctkeeper_guard_state"
 	moduleLoaded         = "ctkeeper_module_loaded"
 	moduleLoadsTotal     = "ctkeeper_module_loads_total"
 	configSuccessful     = "ctkeeper_config_last_reload_successful"
@@ -39,12 +41,14 @@ const (
 	labelGoVersion = "goversion"
 	labelSetting   = "setting"
 	labelCause     = "cause"
+	labelBy        = "by"
 	labelResult    = "result"
 	labelSource    = "source"
 	labelEvent     = "event"
 	labelHelper    = "helper"
 	labelTable     = "table"
 	labelKind      = "kind"
+	labelState     = "state"
 )
 
 // The types of metric that there are.
@@ -73,14 +77,16 @@ func families() []family {
 		{settingDesired, gauge, []string{labelSetting}, "The value that the configuration asks for; of at_least and at_most the bound.", "the value is not a number"},
 		{settingActual, gauge, []string{labelSetting}, "The value that the kernel has, as its file shows it: seconds, bytes, or a count.", "the value is not a number, or there is none"},
 		{settingInSync, gauge, []string{labelSetting}, "1 where the kernel's value is as wanted and nobody keeps changing it, else 0.", "the module is absent, or this kernel has no such setting"},
-		{driftTotal, counter, []string{labelSetting, labelCause}, "Values found that were not as wanted, by what brought them.", ""},
+		{driftTotal, counter, []string{labelSetting, labelCause, labelBy}, "Values found that were not as wanted, by what brought them and, where the guard knows, by whom.", ""},
 		{repairsTotal, counter, []string{labelSetting, labelResult}, "What was done about such values: repaired, observed (left alone, the mode is observe), failed.", ""},
+		{refusedWritesTotal, counter, []string{labelSetting, labelBy}, "Foreign writes that the guard refused, by whom.", "nothing was refused yet"},
 		{repairDuration, histogram, nil, "Time from hearing of a change to the wanted value read back, of each repair.", ""},
 		{contestedSettings, gauge, nil, "Settings that another writer keeps changing.", ""},
 
 		{passDuration, histogram, nil, "Time that one look at every setting took, repairs included.", ""},
 		{eventsTotal, counter, []string{labelSource}, "Looks at every setting, by what asked for them; one look may have several sources.", ""},
 		{eventOverflowsTotal, counter, []string{labelSource}, "Times a queue of events overran, so that everything was looked at.", ""},
+		{guardState, gauge, []string{labelState}, "1 for the state that the guard is in, 0 for the others.", ""},
 		{moduleLoaded, gauge, nil, "1 where nf_conntrack is loaded or part of the kernel, else 0.", ""},
 		{moduleLoadsTotal, counter, nil, "Loads of nf_conntrack seen since the daemon started.", ""},
 		{configSuccessful, gauge, nil, "1 where the newest configuration is in force, 0 where it was refused and the last good one is.", ""},

@@ -29,33 +29,33 @@ func TestRecord(t *testing.T) {
 		want   []string
 	}{
 		{"repaired twice", []reconcile.Event{repaired, repaired}, []string{
-			`ctkeeper_drift_total{cause="write",setting="max"} 2`,
+			`ctkeeper_drift_total{by="",cause="write",setting="max"} 2`,
 			`ctkeeper_repair_duration_seconds_count 2`,
 			`ctkeeper_repairs_total{result="repaired",setting="max"} 2`,
 		}},
 		{"put off, then repaired, is one drift", []reconcile.Event{putOff, repaired}, []string{
-			`ctkeeper_drift_total{cause="write",setting="max"} 1`,
+			`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
 			`ctkeeper_repair_duration_seconds_count 1`,
 			`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
 		}},
 		{"another value in between is another drift", []reconcile.Event{drift("max", "6", reconcile.CauseWrite, "", 0), repaired}, []string{
-			`ctkeeper_drift_total{cause="write",setting="max"} 2`,
+			`ctkeeper_drift_total{by="",cause="write",setting="max"} 2`,
 			`ctkeeper_repair_duration_seconds_count 1`,
 			`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
 		}},
 		{"a contest begins with a drift", []reconcile.Event{contested, repaired, {Kind: reconcile.KindSettled, Setting: "max", Found: "1", Cause: reconcile.CauseWrite}}, []string{
-			`ctkeeper_drift_total{cause="write",setting="max"} 1`,
+			`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
 			`ctkeeper_repair_duration_seconds_count 1`,
 			`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
 		}},
 		{"refused, refused for another reason, then repaired", []reconcile.Event{failed("5", "EINVAL"), failed("5", "ENOMEM"), repaired}, []string{
-			`ctkeeper_drift_total{cause="write",setting="max"} 1`,
+			`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
 			`ctkeeper_repair_duration_seconds_count 1`,
 			`ctkeeper_repairs_total{result="failed",setting="max"} 2`,
 			`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
 		}},
 		{"observed again after it was right", []reconcile.Event{observed, observed}, []string{
-			`ctkeeper_drift_total{cause="resync",setting="max"} 2`,
+			`ctkeeper_drift_total{by="",cause="resync",setting="max"} 2`,
 			`ctkeeper_repairs_total{result="observed",setting="max"} 2`,
 		}},
 		{"several forbidden", []reconcile.Event{{Kind: reconcile.KindForbidden, Setting: "max,hashsize", Result: reconcile.NotRepaired}}, []string{
@@ -65,7 +65,7 @@ func TestRecord(t *testing.T) {
 		{"unreadable is no repair", []reconcile.Event{{Kind: reconcile.KindForbidden, Setting: "max", Want: "1", Found: "?", Result: reconcile.NotRepaired}}, []string{}},
 		{"the module is not counted here", []reconcile.Event{{Kind: reconcile.KindModuleLoad}}, []string{}},
 		{"what nobody has heard of", []reconcile.Event{drift("max", "5", "moon", "maybe", 0)}, []string{
-			`ctkeeper_drift_total{cause="other",setting="max"} 1`,
+			`ctkeeper_drift_total{by="",cause="other",setting="max"} 1`,
 			`ctkeeper_repairs_total{result="other",setting="max"} 1`,
 		}},
 		{"not in force", []reconcile.Event{drift("acct", "1", reconcile.CauseWrite, reconcile.Repaired, 1)}, []string{
@@ -105,7 +105,7 @@ func TestSettingsLeaveAndComeBack(t *testing.T) {
 		t.Errorf("drifts of a setting that came back (-want +got):\n%s", diff)
 	}
 	m.Record(drift("max", "5", reconcile.CauseWrite, reconcile.Repaired, 1))
-	if diff := cmp.Diff([]string{`ctkeeper_drift_total{cause="write",setting="max"} 1`}, nonzero(series(exposition(t, m), driftTotal))); diff != "" {
+	if diff := cmp.Diff([]string{`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`}, nonzero(series(exposition(t, m), driftTotal))); diff != "" {
 		t.Errorf("its first drift (-want +got):\n%s", diff)
 	}
 }
@@ -130,7 +130,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	want := []string{
-		`ctkeeper_drift_total{cause="write",setting="max"} 200`, `ctkeeper_event_overflows_total{source="write"} 200`,
+		`ctkeeper_drift_total{by="",cause="write",setting="max"} 200`, `ctkeeper_event_overflows_total{source="write"} 200`,
 		`ctkeeper_events_total{source="write"} 200`, `ctkeeper_kernel_messages_total{kind="table-full"} 200`,
 		`ctkeeper_pass_duration_seconds_count 200`, `ctkeeper_repairs_total{result="repaired",setting="max"} 200`,
 	}
@@ -143,6 +143,7 @@ func TestManyAtOnce(t *testing.T) {
 func FuzzRecord(f *testing.F) {
 	f.Add("max", "5", "write", "repaired", "drift", "sip")
 	f.Add("a\nb\"\\", "\xff", "\xfe", "x\n# EOF", "forbidden", "\x00")
+	f.Add("max", "run-u1.service", "write", "", "refused-write", "sh")
 	f.Add("a,b\xff,", "", "resync", "", "contested", "\xff")
 	f.Fuzz(func(t *testing.T, name, found, cause, result, kind, helper string) {
 		now := busy()
@@ -152,7 +153,8 @@ func FuzzRecord(f *testing.F) {
 		now.Table.Counters = map[string]uint64{helper: 1, name: 2, found: 3}
 		m := New(kind, func() Now { return now })
 		for _, want := range []string{"", found} {
-			m.Record(reconcile.Event{Kind: reconcile.Kind(kind), Setting: name, Want: want, Found: found, Cause: reconcile.Cause(cause), Result: reconcile.Result(result)})
+			m.Record(reconcile.Event{Kind: reconcile.Kind(kind), Setting: name, Want: want, Found: found, Cause: reconcile.Cause(cause), Result: reconcile.Result(result),
+				By: &sysfs.Writer{Comm: helper, Unit: found, Container: want}})
 		}
 		m.Passed(cause, -1)
 		m.Overflowed(result)

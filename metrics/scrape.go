@@ -36,7 +36,7 @@ func newScrape(m *Metrics, version string) *scrape {
 	descs := map[string]*prometheus.Desc{}
 	for _, f := range families() {
 		switch f.name {
-		case driftTotal, repairsTotal, repairDuration, passDuration, eventsTotal, eventOverflowsTotal, kernelMessagesTotal:
+		case driftTotal, repairsTotal, refusedWritesTotal, repairDuration, passDuration, eventsTotal, eventOverflowsTotal, kernelMessagesTotal:
 		default:
 			descs[f.name] = f.desc()
 		}
@@ -51,6 +51,7 @@ func (s *scrape) Describe(out chan<- *prometheus.Desc) {
 	}
 	s.metrics.drifts.Describe(out)
 	s.metrics.repairs.Describe(out)
+	s.metrics.refused.Describe(out)
 	s.metrics.messages.Describe(out)
 }
 
@@ -73,6 +74,9 @@ func (s *scrape) Collect(out chan<- prometheus.Metric) {
 		if n, known := rank(now.Levels[name]); known {
 			s.gauge(out, tablePressure, n, name)
 		}
+	}
+	for _, state := range guardStates() {
+		s.gauge(out, guardState, truth(state == cmp.Or(now.Guard, guardOff)), state)
 	}
 	if now.KernelLog {
 		s.metrics.logIsRead()
@@ -115,6 +119,7 @@ func (s *scrape) settings(out chan<- prometheus.Metric, settings []reconcile.Set
 	s.metrics.keep(inForce)
 	s.metrics.drifts.Collect(out)
 	s.metrics.repairs.Collect(out)
+	s.metrics.refused.Collect(out)
 }
 
 // table gives the table's figures, those that could be read.
@@ -174,6 +179,12 @@ func boundHelpers(byHelper map[string]int64) map[string]int64 {
 	}
 	return bound
 }
+
+// guardOff is what the guard is where nothing else is told.
+const guardOff = "off"
+
+// guardStates are the states of the guard, by the names that the status has for them.
+func guardStates() []string { return []string{guardOff, "watching", "locked", "unavailable"} }
 
 func rank(level table.Level) (float64, bool) {
 	switch level {
