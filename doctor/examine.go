@@ -86,6 +86,9 @@ func look(ctx context.Context, t tree.Tree, opts Options) *Host {
 	}
 	h.lookAtKernels()
 	h.Guards = lookAtGuards(t, h.CommandLine)
+	if !h.Offline {
+		h.BPF = lookAtBPF(t, h.Release)
+	}
 	h.Config, h.ConfigErr = opts.Source.Load()
 	if h.Offline && onlyUnsized(h.ConfigErr) {
 		h.blind("configuration", errors.New("has sizes that are auto: they come from the memory of the host, which is not known here"))

@@ -75,6 +75,8 @@ type Host struct {
 	Parameters map[string]bool
 	// Guards decide which module files the kernel takes.
 	Guards Guards
+	// BPF is what the guard's programs find here.
+	BPF BPF
 	// NotLooked says what could not be looked at, and why.
 	NotLooked []Evidence
 }
@@ -110,7 +112,7 @@ type check func(*Host) []Finding
 // checks are all of them, in the order of the report.
 func checks() []check {
 	var all []check
-	for _, some := range [][]check{moduleChecks(), ownerChecks(), holderChecks(), expectationChecks(), sizingChecks(), selfChecks()} {
+	for _, some := range [][]check{moduleChecks(), ownerChecks(), holderChecks(), expectationChecks(), sizingChecks(), selfChecks(), guardChecks()} {
 		all = append(all, some...)
 	}
 	return all

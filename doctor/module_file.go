@@ -136,7 +136,6 @@ func lookAtGuards(t tree.Tree, line kmod.CommandLine) Guards {
 		return strings.TrimSpace(string(data))
 	}
 	g.Disabled = text(modulesDisabledFile) == "1"
-	const lockdown = "/sys/kernel/security/lockdown"
 	if state := text(lockdown); strings.Contains(state, "[integrity]") || strings.Contains(state, "[confidentiality]") {
 		g.Enforced = append(g.Enforced, seen(lockdown, 0, state))
 	}

@@ -227,6 +227,8 @@ func (h *Host) outcome(a inventory.Assignment) string {
 	switch _, found := h.parameter(a.Name); {
 	case a.Parameter && found:
 		return "the module comes up with " + a.Value
+	case h.repairs() && h.locks(a):
+		return "ctkeeper's guard refuses it while the daemon runs, and else ctkeeper writes it back"
 	case h.repairs():
 		return "ctkeeper writes it back each time"
 	}

@@ -170,11 +170,11 @@ func (s *sandbox) take(line Evidence) {
 	switch strings.TrimSpace(key) {
 	case "CapabilityBoundingSet":
 		list := value != "" && value[0] != '~'
-		s.bounding = withCapability(s.bounding && !(s.unbounded && list), value)
+		s.bounding = withCapability(s.bounding && !(s.unbounded && list), value, "CAP_NET_ADMIN")
 		s.unbounded = false
 		s.capabilities = append(s.capabilities, line)
 	case "AmbientCapabilities":
-		s.ambient = withCapability(s.ambient, value)
+		s.ambient = withCapability(s.ambient, value, "CAP_NET_ADMIN")
 		s.capabilities = append(s.capabilities, line)
 	case "User":
 		s.rootless = value != "" && value != "root" && value != "0"
@@ -204,11 +204,11 @@ func (s *sandbox) take(line Evidence) {
 	}
 }
 
-// withCapability is whether a set has CAP_NET_ADMIN after an assignment: an empty one
+// withCapability is whether a set has a capability after an assignment: an empty one
 // takes all away, a list adds, and one that begins with "~" takes away.
-func withCapability(has bool, value string) bool {
+func withCapability(has bool, value, capability string) bool {
 	list, inverted := strings.CutPrefix(value, "~")
-	named := slices.ContainsFunc(strings.Fields(list), func(name string) bool { return strings.EqualFold(name, "CAP_NET_ADMIN") })
+	named := slices.ContainsFunc(strings.Fields(list), func(name string) bool { return strings.EqualFold(name, capability) })
 	switch {
 	case inverted && strings.TrimSpace(list) == "":
 		return true

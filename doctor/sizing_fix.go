@@ -65,10 +65,20 @@ func dropIn(name string, settings, parameters []entry) string {
 // dropInName names the drop-in of a topic so that it comes after every drop-in
 // that gives one of the settings now.
 func (h *Host) dropInName(topic string, settings []entry) string {
-	name := firstRank + topic + ".yaml"
+	var origins []string
 	for _, e := range settings {
 		w, _ := h.want(e.key)
-		file, _, _ := strings.Cut(w.Origin, ":")
+		origins = append(origins, w.Origin)
+	}
+	return dropInAfter(topic, origins...)
+}
+
+// dropInAfter names the drop-in of a topic so that it comes after those that values
+// are from, which are files with lines.
+func dropInAfter(topic string, origins ...string) string {
+	name := firstRank + topic + ".yaml"
+	for _, origin := range origins {
+		file, _, _ := strings.Cut(origin, ":")
 		if last := path.Base(file); strings.HasPrefix(path.Base(path.Dir(file)), "conf.d") && last > name {
 			// "_" comes after ".": 99-site_table.yaml after 99-site.yaml.
 			name = strings.TrimSuffix(last, ".yaml") + "_" + topic + ".yaml"
