@@ -3,17 +3,20 @@ package guard
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// Options are what a Guard does.
+// Options are what a Guard works with.
 type Options struct {
-	// Lock refuses foreign writes of another value to the settings that are Lockable.
-	// Without it every write is let through.
-	Lock bool
-	// Allow names units (kube-proxy.service) and slices whose writes are let through.
+	// Allow names units (kube-proxy.service) and slices whose writes the lock lets through.
 	Allow []string
 	// Buffer is the size of the ring buffer in bytes, a power of two and a multiple of the
 	// page size; 0 is 64 KiB, some 500 writes.
@@ -22,34 +25,6 @@ type Options struct {
 	// what happens elsewhere in the tree is not seen.
 	Cgroup string
 }
-
-// Abilities are what the guard can tell on this kernel, with the rights it has.
-type Abilities struct {
-	// PID, Comm and Unit say what is told of who writes a sysctl.
-	PID, Comm, Unit bool
-	// Modules says that loads and unloads of the module have a name, Sysfs that writes to
-	// its parameter hashsize have one.
-	Modules, Sysfs bool
-	// Missing is what is not there, each with its reason and the way out.
-	Missing []Missing
-}
-
-// Missing is something that the guard cannot do here.
-type Missing struct {
-	// What is not there: "the command of a writer".
-	What string `json:"what"`
-	// Why it is not: "CAP_PERFMON is missing", "this kernel has no …".
-	Why string `json:"why"`
-	// Hint is how to have it; empty where nothing helps but another kernel.
-	Hint string `json:"hint,omitempty"`
-}
-
-// Unavailable is the error of Open where the guard can do nothing here. The daemon then
-// works as without it.
-type Unavailable struct{ Missing }
-
-// Error says what is missing, why, and how to have it.
-func (e *Unavailable) Error() string { return "" }
 
 // Refusal is a foreign write that the lock refused.
 type Refusal struct {
@@ -62,39 +37,186 @@ type Refusal struct {
 
 // Guard is the attached programs and what they told lately. All its methods may be called
 // from several goroutines.
-type Guard struct{}
+type Guard struct {
+	maps      *maps
+	programs  []attached
+	ring      *ringbuf.Reader
+	cgroups   *cgroups // nil where the tree cannot be followed
+	abilities Abilities
+	memory    memory
+	flushed   signal
+	fresh     chan struct{} // has something when a write may not be in force yet
+
+	mu       sync.Mutex
+	settings []*sysfs.Setting // by index; grows only
+	indexes  map[string]uint32
+	wants    map[string]sysfs.Want // by the setting's name
+	lost     uint64
+}
 
 // Open attaches the programs. The error is an *Unavailable where rights or the kernel are in
 // the way. Until SetWants nothing is watched.
-func Open(opts Options) (*Guard, error) { return nil, errors.ErrUnsupported }
+func Open(opts Options) (*Guard, error) {
+	mount, err := findTree()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	raiseMemlock()
+	g := &Guard{fresh: make(chan struct{}, 1), indexes: map[string]uint32{}, wants: map[string]sysfs.Want{}}
+	if err := g.open(opts, mount); err != nil {
+		return nil, errors.Join(unavailable(err), g.Close())
+	}
+	return g, nil
+}
+
+func (g *Guard) open(opts Options, mount string) (err error) {
+	who, err := identityOf(ebpf.CGroupSysctl, self())
+	if err != nil {
+		return fmt.Errorf("cannot load programs for sysctls: %w", err)
+	}
+	if g.maps, err = newMaps(opts.Buffer); err != nil {
+		return err
+	}
+	if g.ring, err = ringbuf.NewReader(g.maps.ring); err != nil {
+		return fmt.Errorf("cannot read the ring buffer: %w", err)
+	}
+	// The tree first: a unit that writes right after the program is attached is known then.
+	if g.cgroups, err = openCgroups(mount, opts.Allow); err != nil {
+		g.lack("the unit of a writer", err)
+	}
+	dir := opts.Cgroup
+	if dir == "" {
+		dir = mount
+	}
+	sysctl, err := attachCgroup(sysctlProgram(g.maps, who), dir)
+	if err != nil {
+		return err
+	}
+	g.programs = append(g.programs, sysctl)
+	g.abilities.PID, g.abilities.Comm, g.abilities.Unit = who.pid || who.task, who.comm || who.task, g.cgroups != nil
+	if !g.abilities.PID {
+		g.lack("the pid of a writer", ebpf.ErrNotSupported, rightPerfmon)
+	}
+	if !g.abilities.Comm {
+		g.lack("the command of a writer", ebpf.ErrNotSupported, rightPerfmon)
+	}
+	g.trace()
+	return nil
+}
+
+// trace attaches the tracing programs, as far as that can be.
+func (g *Guard) trace() {
+	if who, err := identityOf(ebpf.RawTracepoint, 0); err != nil {
+		g.lack("who loads and unloads the module", err, rightPerfmon)
+	} else {
+		g.abilities.Modules = true
+		for name, spec := range map[string]*ebpf.ProgramSpec{
+			"module_load": loadProgram(g.maps, who), "module_free": unloadProgram(g.maps, who), "module_request": demandProgram(g.maps, who),
+		} {
+			a, err := attachTracepoint(spec, name)
+			if err != nil {
+				g.lack("who loads and unloads the module", err, rightPerfmon)
+				g.abilities.Modules = false
+				break
+			}
+			g.programs = append(g.programs, a)
+		}
+	}
+	who, err := identityOf(ebpf.Tracing, self())
+	if err == nil {
+		var a attached
+		if a, err = attachTracing(sysfsProgram(g.maps, who, g.index(sysfs.Lookup(sysfs.Hashsize)))); err == nil {
+			g.programs = append(g.programs, a)
+		}
+	}
+	if g.abilities.Sysfs = err == nil; err != nil {
+		g.lack("who writes hashsize through sysfs", err, rightPerfmon)
+	}
+}
+
+func (g *Guard) lack(what string, err error, rights ...string) {
+	g.abilities.Missing = append(g.abilities.Missing, explain(what, err, rights...))
+}
 
 // Close detaches everything.
-func (g *Guard) Close() error { return nil }
+func (g *Guard) Close() error {
+	var errs []error
+	for _, p := range g.programs {
+		errs = append(errs, p.close())
+	}
+	if g.cgroups != nil {
+		errs = append(errs, g.cgroups.close())
+	}
+	if g.ring != nil {
+		errs = append(errs, g.ring.Close())
+	}
+	if g.maps != nil {
+		errs = append(errs, g.maps.close())
+	}
+	return errors.Join(errs...)
+}
 
 // Abilities tells what the guard can do here.
-func (g *Guard) Abilities() Abilities { return Abilities{} }
+func (g *Guard) Abilities() Abilities { return g.abilities }
 
-// SetWants says which settings are kept and which values of them are let through.
-func (g *Guard) SetWants(wants []sysfs.Want) error { return nil }
+// Lockable reports whether the lock covers a setting: those of which one value serves the whole
+// host. The program cannot tell in which network namespace a write happens, so that the
+// others are watched alone.
+func Lockable(s *sysfs.Setting) bool { return s.Global }
+
+// SetWants says which settings are kept and, where lock is true, refuses foreign writes of
+// values that do not satisfy the want, to those that are Lockable.
+func (g *Guard) SetWants(wants []sysfs.Want, lock bool) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	rules := map[[nameSize]byte]rule{}
+	g.wants = map[string]sysfs.Want{}
+	for _, want := range wants {
+		g.wants[want.Setting.Name] = want
+		for _, name := range names(want.Setting) {
+			rules[key(name)] = ruleOf(want, g.index(want.Setting), lock)
+		}
+	}
+	return replace(g.maps.rules, rules)
+}
+
+// index is the number under which the programs know a setting. It never changes, so that a
+// record which is read late is still understood.
+func (g *Guard) index(s *sysfs.Setting) uint32 {
+	i, known := g.indexes[s.Name]
+	if !known {
+		i = uint32(len(g.settings)) //nolint:gosec // bounded by the number of settings
+		g.settings, g.indexes[s.Name] = append(g.settings, s), i
+	}
+	return i
+}
 
 // Run calls look for every foreign write to a kept setting, and again a few times shortly
 // after, because a program that runs before the write is heard before its value is in force;
 // overflow is true where the ring buffer overran and writes were lost. refused is called for
 // every write that the lock refused. Run ends with ctx, or when the buffer cannot be read.
 func (g *Guard) Run(ctx context.Context, look func(overflow bool), refused func(Refusal)) error {
-	return errors.ErrUnsupported
+	tasks, ctx := errgroup.WithContext(ctx)
+	if g.cgroups != nil {
+		tasks.Go(func() error { return g.cgroups.run(ctx, func() { g.letThrough() }) })
+	}
+	tasks.Go(func() error { return g.follow(ctx, look) })
+	tasks.Go(func() error { return g.read(look, refused) })
+	tasks.Go(func() error {
+		<-ctx.Done()
+		g.ring.SetDeadline(time.Now()) // read ends; Close would take the buffer from who asks
+		return ctx.Err()
+	})
+	err := tasks.Wait()
+	g.flushed.end()
+	return err
 }
 
-// Wrote names who last gave a setting the value that was found, at after or later; nil where
-// nobody was seen. It implements reconcile.Witness.
-func (g *Guard) Wrote(s *sysfs.Setting, found string, after time.Time) *sysfs.Writer { return nil }
-
-// Moved names who last loaded or unloaded nf_conntrack, at after or later; nil where nobody was
-// seen. A load on demand names who demanded it, not the modprobe that the kernel started. It
-// implements reconcile.Witness.
-func (g *Guard) Moved(loaded bool, after time.Time) *sysfs.Writer { return nil }
-
-// Lockable reports whether the lock covers a setting: those that one value serves the whole
-// host for. The program cannot tell in which network namespace a write happens, so that the
-// others are watched alone.
-func Lockable(s *sysfs.Setting) bool { return s.Global }
+// letThrough tells the program which cgroups are allowed.
+func (g *Guard) letThrough() {
+	ids := map[uint64]uint8{}
+	for _, id := range g.cgroups.allowed() {
+		ids[id] = 1
+	}
+	_ = replace(g.maps.allowed, ids) // who is missing is refused, and that is said
+}

@@ -1,12 +1,167 @@
 package guard
 
-import "github.com/cilium/ebpf"
+import (
+	"math"
 
-// license of the programs, as the kernel asks for it (license_is_gpl_compatible).
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+)
+
+// license is what the kernel is told of the programs (license_is_gpl_compatible):
+// bpf_probe_read_kernel is for such alone. This file and tracing.go may be used under the
+// terms of the MIT license or the GPL, version 2, as well as under the project's own.
 const license = "Dual MIT/GPL"
 
-func sysctlProgram() *ebpf.ProgramSpec {
-	return &ebpf.ProgramSpec{Type: ebpf.CGroupSysctl, AttachType: ebpf.AttachCGroupSysctl, License: license}
+// nameSize is the longest name of a sysctl that is looked up, with its NUL. The catalogue's
+// longest has 57 letters.
+const nameSize = 128
+
+// The layout of a value of the map of settings.
+const (
+	ruleLow   = 0  // int64: the least number that is let through
+	ruleHigh  = 8  // int64: the greatest
+	ruleIndex = 16 // uint32: the index of the setting
+	ruleFlags = 20 // uint32
+	ruleSize  = 24
+
+	// flagLock refuses what is outside of the range.
+	flagLock = 1
+	// flagZeroIsNoLimit takes 0 for the greatest number there is.
+	flagZeroIsNoLimit = 2
+)
+
+// The layout of the stack, from its top down.
+const (
+	stackRecord = -recordSize
+	stackName   = stackRecord - nameSize
+	stackNumber = stackName - 8
+	stackKey    = stackNumber - 8
+)
+
+// Where the programs' flow goes.
+const (
+	allow   = "allow"   // a reading, another sysctl, the daemon itself: nothing is told
+	tell    = "tell"    // told and let through, or refused, as the verdict says
+	foreign = "foreign" // a value that is not wanted
+	done    = "done"
+)
+
+// sysctlProgram is the program that runs before every read and write of a sysctl on the
+// host (__cgroup_bpf_run_filter_sysctl). Its result is 1 to let it through, 0 to refuse.
+func sysctlProgram(m *maps, who identity) *ebpf.ProgramSpec {
+	p := asm.Instructions{
+		asm.Mov.Reg(asm.R6, asm.R1),
+		asm.LoadMem(asm.R1, asm.R6, 0, asm.Word), // bpf_sysctl.write
+		asm.JEq.Imm(asm.R1, 0, allow),
+	}
+	p = append(p, findRule(m)...)
+	p = append(p, clear(stackRecord, recordSize)...)
+	p = append(p, who.identify()...)
+	p = append(p,
+		asm.StoreImm(asm.RFP, stackRecord+atKind, wroteSysctl, asm.Word),
+		asm.LoadMem(asm.R1, asm.R7, ruleIndex, asm.Word),
+		asm.StoreMem(asm.RFP, stackRecord+atSetting, asm.R1, asm.Word),
+		// The value, cut where it is longer than the room for it.
+		asm.Mov.Reg(asm.R1, asm.R6),
+		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackRecord+atText),
+		asm.Mov.Imm(asm.R3, textSize),
+		asm.FnSysctlGetNewValue.Call(),
+		asm.Mov.Imm(asm.R8, 1), // the verdict
+		asm.LoadMem(asm.R9, asm.R7, ruleFlags, asm.Word),
+		asm.JSet.Imm(asm.R9, flagLock, "locked"),
+		asm.Ja.Label(tell),
+	)
+	p = append(p, judge(m)...)
+	p = append(p, emit(m, tell)...)
+	p = append(p,
+		asm.Mov.Reg(asm.R0, asm.R8).WithSymbol(done),
+		asm.Return(),
+		asm.Mov.Imm(asm.R0, 1).WithSymbol(allow),
+		asm.Return(),
+	)
+	return &ebpf.ProgramSpec{
+		Name: "ctkeeper_sysctl", Type: ebpf.CGroupSysctl, AttachType: ebpf.AttachCGroupSysctl, License: license, Instructions: p,
+	}
 }
 
-var _ = sysctlProgram
+// findRule looks the sysctl's name up among the settings that are kept: R7 is its rule. It
+// leaves for allow with any other.
+func findRule(m *maps) asm.Instructions {
+	return append(clear(stackName, nameSize),
+		asm.Mov.Reg(asm.R1, asm.R6),
+		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackName),
+		asm.Mov.Imm(asm.R3, nameSize),
+		asm.Mov.Imm(asm.R4, 0), // the whole name, as a path below /proc/sys
+		asm.FnSysctlGetName.Call(),
+		asm.JSLE.Imm(asm.R0, 0, allow),
+		asm.LoadMapPtr(asm.R1, m.rules.FD()),
+		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackName),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, allow),
+		asm.Mov.Reg(asm.R7, asm.R0),
+	)
+}
+
+// judge sets the verdict of a locked setting: what is outside of its rule's range is refused,
+// and so is what is no number, unless the writer's cgroup is allowed. The number is read as
+// proc_dointvec reads it, with a base of its own; what follows it is ignored there as well.
+func judge(m *maps) asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Imm(asm.R0, 0).WithSymbol("locked"),
+		asm.StoreMem(asm.RFP, stackNumber, asm.R0, asm.DWord),
+		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, stackRecord+atText),
+		asm.Mov.Imm(asm.R2, textSize),
+		asm.Mov.Imm(asm.R3, 0),
+		asm.Mov.Reg(asm.R4, asm.RFP), asm.Add.Imm(asm.R4, stackNumber),
+		asm.FnStrtol.Call(),
+		asm.JSLE.Imm(asm.R0, 0, foreign),
+		asm.LoadMem(asm.R2, asm.RFP, stackNumber, asm.DWord),
+		// 5.10 takes -1 for max, which is its unsigned number (sysfs.Want).
+		asm.JSGE.Imm(asm.R2, 0, "unsigned"),
+		asm.LoadImm(asm.R3, 1<<32, asm.DWord),
+		asm.Add.Reg(asm.R2, asm.R3),
+		asm.JNE.Imm(asm.R2, 0, "range").WithSymbol("unsigned"),
+		asm.And.Imm(asm.R9, flagZeroIsNoLimit),
+		asm.JEq.Imm(asm.R9, 0, "range"),
+		asm.LoadImm(asm.R2, math.MaxInt64, asm.DWord),
+		asm.LoadMem(asm.R3, asm.R7, ruleLow, asm.DWord).WithSymbol("range"),
+		asm.JSLT.Reg(asm.R2, asm.R3, foreign),
+		asm.LoadMem(asm.R3, asm.R7, ruleHigh, asm.DWord),
+		asm.JSLE.Reg(asm.R2, asm.R3, tell),
+		asm.LoadMapPtr(asm.R1, m.allowed.FD()).WithSymbol(foreign),
+		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackRecord+atCgroup),
+		asm.FnMapLookupElem.Call(),
+		asm.JNE.Imm(asm.R0, 0, tell),
+		asm.Mov.Imm(asm.R8, 0),
+		asm.StoreImm(asm.RFP, stackRecord+atRefused, 1, asm.Word),
+	}
+}
+
+// emit tells the record, at a label of its own; where the buffer is full it counts what was
+// lost. It goes on at done.
+func emit(m *maps, label string) asm.Instructions {
+	return asm.Instructions{
+		asm.LoadMapPtr(asm.R1, m.ring.FD()).WithSymbol(label),
+		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackRecord),
+		asm.Mov.Imm(asm.R3, recordSize),
+		asm.Mov.Imm(asm.R4, 0),
+		asm.FnRingbufOutput.Call(),
+		asm.JEq.Imm(asm.R0, 0, done),
+		asm.StoreImm(asm.RFP, stackKey, 0, asm.Word),
+		asm.LoadMapPtr(asm.R1, m.lost.FD()),
+		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackKey),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, done),
+		asm.Mov.Imm(asm.R1, 1),
+		asm.AddAtomic.Mem(asm.R0, asm.R1, asm.DWord, 0),
+	}
+}
+
+// clear sets a part of the stack, a multiple of 8 bytes, to zero, and R0.
+func clear(offset, size int16) asm.Instructions {
+	p := asm.Instructions{asm.Mov.Imm(asm.R0, 0)}
+	for at := offset; at < offset+size; at += 8 {
+		p = append(p, asm.StoreMem(asm.RFP, at, asm.R0, asm.DWord))
+	}
+	return p
+}

@@ -1,0 +1,117 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// The rights that BPF programs want (capabilities(7)).
+const (
+	rightBPF     = "CAP_BPF"
+	rightNet     = "CAP_NET_ADMIN"
+	rightPerfmon = "CAP_PERFMON"
+)
+
+// Abilities are what the guard can tell on this kernel, with the rights it has.
+type Abilities struct {
+	// PID, Comm and Unit say what is told of who writes a sysctl.
+	PID, Comm, Unit bool
+	// Modules says that loads and unloads of the module have a name, Sysfs that writes to
+	// its parameter hashsize have one.
+	Modules, Sysfs bool
+	// Missing is what is not there, each with its reason and the way out.
+	Missing []Missing
+}
+
+// Missing is something that the guard cannot do here.
+type Missing struct {
+	// What is not there: "the command of a writer".
+	What string `json:"what"`
+	// Why it is not: "CAP_PERFMON is missing", "this kernel has no …".
+	Why string `json:"why"`
+	// Hint is how to have it; empty where nothing helps but another kernel.
+	Hint string `json:"hint,omitempty"`
+	// Right is the capability that would help, or empty.
+	Right string `json:"-"`
+}
+
+// Unavailable is the error of Open where the guard can do nothing here. The daemon then
+// works as without it.
+type Unavailable struct {
+	Missing
+	err error
+}
+
+// Error says what is missing and why.
+func (e *Unavailable) Error() string { return e.What + " cannot be had: " + e.Why }
+
+// Unwrap gives the kernel's own error.
+func (e *Unavailable) Unwrap() error { return e.err }
+
+func unavailable(err error) error {
+	return &Unavailable{Missing: explain("the guard", err, rightBPF, rightNet), err: err}
+}
+
+// explain says why something cannot be had, and how it can: an error of rights is told by the
+// first of the rights that it takes and this process lacks.
+func explain(what string, err error, rights ...string) Missing {
+	m := Missing{What: what, Why: cause(err)}
+	switch {
+	case errors.Is(err, ErrNoCgroup2):
+		m.Hint = "boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line, or mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified"
+	case errors.Is(err, unix.ENOSYS):
+		m.Why = "this kernel has no bpf system call (CONFIG_BPF_SYSCALL)"
+	case errors.Is(err, fs.ErrPermission):
+		for _, right := range rights {
+			if !holds(right) {
+				m.Why, m.Right = right+" is missing", right
+				return m
+			}
+		}
+		m.Why = "the kernel refuses it although the rights are there (a security module, a system call filter, lockdown, or on kernels before 5.11 RLIMIT_MEMLOCK): " + m.Why
+	case errors.Is(err, ebpf.ErrNotSupported):
+		m.Why = "this kernel does not have what it takes: " + m.Why
+	}
+	return m
+}
+
+// cause is the first line of an error: that of a program that the kernel refused has its log
+// behind it.
+func cause(err error) string {
+	if refused := (*ebpf.VerifierError)(nil); errors.As(err, &refused) {
+		return fmt.Sprint(refused.Cause)
+	}
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+// holds reports whether this process has a capability in effect. CAP_SYS_ADMIN has both of
+// those that were split off it in 5.8.
+func holds(right string) bool {
+	number := map[string]int{rightBPF: unix.CAP_BPF, rightNet: unix.CAP_NET_ADMIN, rightPerfmon: unix.CAP_PERFMON}[right]
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return false
+	}
+	in := func(n int) bool { return data[n/32].Effective&(1<<(n%32)) != 0 }
+	return in(number) || right != rightNet && in(unix.CAP_SYS_ADMIN)
+}
+
+// raiseMemlock lets maps be made on kernels before 5.11, which count them against
+// RLIMIT_MEMLOCK (bpf_map_charge_memlock). Where it may not, the unit's LimitMEMLOCK= holds.
+func raiseMemlock() {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit) != nil {
+		return
+	}
+	if all := (unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}); unix.Setrlimit(unix.RLIMIT_MEMLOCK, &all) != nil {
+		limit.Cur = limit.Max
+		_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &limit) // loading says what is wrong
+	}
+}

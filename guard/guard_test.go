@@ -1,0 +1,356 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/ctkeeper/ctkeeper/internal/netns"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	maxFile     = "/proc/sys/net/netfilter/nf_conntrack_max"
+	timeoutFile = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close"
+	otherFile   = "/proc/sys/net/netfilter/nf_conntrack_udp_timeout"
+)
+
+// told is what a guard under test told.
+type told struct {
+	mu        sync.Mutex
+	looks     int
+	overflows int
+	refused   []Refusal
+}
+
+func (s *told) look(overflow bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looks++
+	if overflow {
+		s.overflows++
+	}
+}
+
+func (s *told) refuse(r Refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = append(s.refused, r)
+}
+
+func (s *told) counts() (looks, overflows, refused int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.looks, s.overflows, len(s.refused)
+}
+
+// newCgroup makes a cgroup of this name for the test.
+func newCgroup(t testing.TB, name string) string {
+	t.Helper()
+	netns.RequireRoot(t)
+	mount, err := findTree()
+	if err != nil {
+		netns.Cannot(t, "%v", err)
+	}
+	dir := filepath.Join(mount, name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		netns.Cannot(t, "cannot make a cgroup: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := os.Remove(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// openGuard attaches a guard to a cgroup for the test.
+func openGuard(t testing.TB, opts Options) *Guard {
+	t.Helper()
+	g, err := Open(opts)
+	switch {
+	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, ErrNoCgroup2), errors.Is(err, os.ErrPermission):
+		netns.Cannot(t, "%v", err)
+	case err != nil:
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return g
+}
+
+// runGuard runs a guard until the end of the test.
+func runGuard(t testing.TB, g *Guard) *told {
+	t.Helper()
+	s := &told{}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	var tasks sync.WaitGroup
+	tasks.Go(func() { ended <- g.Run(ctx, s.look, s.refuse) })
+	t.Cleanup(func() {
+		cancel()
+		tasks.Wait()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return s
+}
+
+func wantOf(t testing.TB, name, value string) sysfs.Want {
+	t.Helper()
+	return sysfs.Want{Setting: sysfs.Lookup(name), Policy: sysfs.Exactly, Value: value}
+}
+
+func setWants(t testing.TB, g *Guard, lock bool, wants ...sysfs.Want) {
+	t.Helper()
+	if err := g.SetWants(wants, lock); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeIn writes a file from a process of its own, which is born in a cgroup, and gives its
+// pid and how it ended.
+func writeIn(t testing.TB, cgroup, file, value string) (int, error) {
+	t.Helper()
+	dir, err := os.Open(cgroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	cmd := exec.Command("dd", "of="+file, "conv=notrunc", "status=none")
+	cmd.Stdin = strings.NewReader(value)
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	out, err := cmd.CombinedOutput()
+	if cmd.Process == nil {
+		t.Fatal(err)
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, out)
+	}
+	return cmd.Process.Pid, err
+}
+
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func readFile(t testing.TB, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		netns.Cannot(t, "no conntrack here: %v", err)
+	}
+	return strings.TrimSpace(string(content))
+}
+
+// A foreign write is seen at once and its writer is named, although it is gone.
+func TestWatchNamesWriter(t *testing.T) {
+	if !netns.Enter(t) {
+		return
+	}
+	unit := fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid())
+	cgroup := newCgroup(t, unit)
+	g := openGuard(t, Options{Cgroup: cgroup})
+	want := wantOf(t, "tcp_timeout_close", "10")
+	setWants(t, g, true, want) // per namespace: never locked
+	s := runGuard(t, g)
+	before := time.Now()
+	pid, err := writeIn(t, cgroup, timeoutFile, "0x21\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a look", func() bool { looks, _, _ := s.counts(); return looks > 0 })
+	got := g.Wrote(want.Setting, readFile(t, timeoutFile), before.Add(-time.Second))
+	if diff := cmp.Diff(&sysfs.Writer{PID: pid, Comm: "dd", Unit: unit}, got); diff != "" {
+		t.Errorf("writer (-want +got):\n%s", diff)
+	}
+	if other := g.Wrote(want.Setting, "34", before.Add(-time.Second)); other != nil {
+		t.Errorf("another value was written by %v", other)
+	}
+	if late := g.Wrote(want.Setting, "33", time.Now().Add(time.Second)); late != nil {
+		t.Errorf("after the write, it was %v", late)
+	}
+	if _, _, refused := s.counts(); refused > 0 {
+		t.Errorf("%d writes refused", refused)
+	}
+}
+
+// Readings, sysctls that are not kept and the daemon's own writes are nobody's business.
+func TestWatchPassesOver(t *testing.T) {
+	if !netns.Enter(t) {
+		return
+	}
+	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
+	g := openGuard(t, Options{Cgroup: cgroup})
+	setWants(t, g, false, wantOf(t, "tcp_timeout_close", "10"))
+	s := runGuard(t, g)
+	enterCgroup(t, cgroup)
+	readFile(t, timeoutFile)
+	if err := os.WriteFile(timeoutFile, []byte("12"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writeIn(t, cgroup, otherFile, "31"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := exec.Command("cat", timeoutFile).Output(); err != nil {
+		t.Fatal(err)
+	}
+	g.drain()
+	if looks, overflows, refused := s.counts(); looks+overflows+refused > 0 {
+		t.Errorf("%d looks, %d overflows, %d refusals; want none", looks, overflows, refused)
+	}
+	if _, err := writeIn(t, cgroup, timeoutFile, "13"); err != nil { // it does see
+		t.Fatal(err)
+	}
+	eventually(t, "a look", func() bool { looks, _, _ := s.counts(); return looks > 0 })
+}
+
+// enterCgroup moves the test's process into a cgroup, and out again at the end.
+func enterCgroup(t *testing.T, cgroup string) {
+	t.Helper()
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, path, _ := strings.Cut(string(own), "0::")
+	path, _, _ = strings.Cut(path, "\n")
+	move := func(dir string) {
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move(cgroup)
+	t.Cleanup(func() { move(filepath.Join(filepath.Dir(cgroup), path)) })
+}
+
+// The lock refuses every way of writing another value and lets the wanted one through. No
+// write here changes anything: what is let through is the value that is there.
+func TestLock(t *testing.T) {
+	now := readFile(t, maxFile)
+	n, err := strconv.Atoi(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
+	g := openGuard(t, Options{Cgroup: cgroup})
+	s := runGuard(t, g)
+	setWants(t, g, true, wantOf(t, "max", now))
+	for _, let := range []string{now, now + "\n", " " + now, fmt.Sprintf("%#x", n), fmt.Sprintf("0%o\n", n), now + " 5"} {
+		if _, err := writeIn(t, cgroup, maxFile, let); err != nil && !strings.Contains(err.Error(), "Invalid argument") {
+			t.Errorf("%q: %v", let, err)
+		}
+	}
+	values := []string{strconv.Itoa(n + 1), "1", "-1", "0", "4294967295", "9999999999999999999999", "x" + now, "", " ", strconv.Itoa(n+1) + " " + now}
+	refused := 0
+	for _, value := range values {
+		if value == "" {
+			continue // dd writes nothing then
+		}
+		refused++
+		pid, err := writeIn(t, cgroup, maxFile, value)
+		if err == nil || !strings.Contains(err.Error(), "Operation not permitted") {
+			t.Errorf("%q: %v", value, err)
+		}
+		eventually(t, "a refusal", func() bool { _, _, n := s.counts(); return n == refused })
+		last := s.refused[refused-1]
+		if last.Setting.Name != "max" || last.By.PID != pid || last.By.Comm != "dd" || last.Value != strings.TrimSpace(value) {
+			t.Errorf("%q by %d: %+v", value, pid, last)
+		}
+	}
+	if after := readFile(t, maxFile); after != now {
+		t.Fatalf("max is %s, was %s", after, now)
+	}
+	alias := "/proc/sys/net/nf_conntrack_max"
+	if _, err := writeIn(t, cgroup, alias, strconv.Itoa(n+1)); err == nil {
+		t.Error("the alias is not locked")
+	}
+	setWants(t, g, false, wantOf(t, "max", strconv.Itoa(n+1)))
+	if _, err := writeIn(t, cgroup, maxFile, now); err != nil {
+		t.Errorf("without the lock: %v", err)
+	}
+	setWants(t, g, true, wantOf(t, "tcp_loose", "1"))
+	if _, err := writeIn(t, cgroup, maxFile, now); err != nil {
+		t.Errorf("a setting that is not kept: %v", err)
+	}
+}
+
+// With the guard gone every write goes through.
+func TestLockGoesWithItsGuard(t *testing.T) {
+	now := readFile(t, maxFile)
+	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
+	g := openGuard(t, Options{Cgroup: cgroup})
+	setWants(t, g, true, wantOf(t, "max", now+"0"))
+	if _, err := writeIn(t, cgroup, maxFile, now); err == nil {
+		t.Error("the write went through")
+	}
+	if err := g.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := writeIn(t, cgroup, maxFile, now); err != nil {
+		t.Errorf("with the guard gone: %v", err)
+	}
+}
+
+// Units that are allowed write what they like, those that were made a moment ago included.
+func TestLockAllows(t *testing.T) {
+	now := readFile(t, maxFile)
+	pid := os.Getpid()
+	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.slice", pid))
+	unit := fmt.Sprintf("allowed-%d.service", pid)
+	g := openGuard(t, Options{Cgroup: cgroup, Allow: []string{unit}})
+	setWants(t, g, true, wantOf(t, "max", now+"0"))
+	runGuard(t, g)
+	inner := filepath.Join(cgroup, unit)
+	if err := os.Mkdir(inner, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(inner)
+	eventually(t, "the allowed unit's write", func() bool { _, err := writeIn(t, inner, maxFile, now); return err == nil })
+	if _, err := writeIn(t, cgroup, maxFile, now); err == nil {
+		t.Error("another unit's write went through")
+	}
+}
+
+// A ring buffer that overruns is counted once it is read, and everything is looked at.
+func TestOverrun(t *testing.T) {
+	if !netns.Enter(t) {
+		return
+	}
+	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
+	g := openGuard(t, Options{Cgroup: cgroup, Buffer: os.Getpagesize()})
+	setWants(t, g, false, wantOf(t, "tcp_timeout_close", "10"))
+	for i := range 60 {
+		if _, err := writeIn(t, cgroup, timeoutFile, strconv.Itoa(20+i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := runGuard(t, g)
+	eventually(t, "an overflow", func() bool { _, overflows, _ := s.counts(); return overflows == 1 })
+	if looks, _, _ := s.counts(); looks < 2 {
+		t.Errorf("%d looks", looks)
+	}
+}

@@ -1,0 +1,300 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+const (
+	// remembered is how many writes to a setting, and moves of the module, are kept.
+	remembered = 32
+	// drainTime bounds how long a pass waits for what the buffer still has.
+	drainTime = 50 * time.Millisecond
+	// A write is looked for again after firstLook, and then four times as long, to lastLook:
+	// a resize of a large hash table takes a second.
+	firstLook = time.Millisecond
+	lastLook  = 1024 * time.Millisecond
+	// onDemand bounds the time between a demand for a module and its load.
+	onDemand = 30 * time.Second
+)
+
+// write is a foreign write that was let through.
+type write struct {
+	at    time.Time
+	value string
+	by    sysfs.Writer
+	// open is a write whose value no pass has found yet.
+	open bool
+}
+
+// move is a load or an unload of the module.
+type move struct {
+	at     time.Time
+	loaded bool
+	by     sysfs.Writer
+}
+
+// memory is what the programs told lately.
+type memory struct {
+	mu     sync.Mutex
+	writes map[string][]write // by setting, the oldest first
+	moves  []move
+}
+
+// read takes records out of the buffer until its deadline.
+func (g *Guard) read(look func(overflow bool), refused func(Refusal)) error {
+	var raw ringbuf.Record
+	for {
+		switch err := g.ring.ReadInto(&raw); {
+		case errors.Is(err, ringbuf.ErrFlushed):
+			g.flushed.give()
+			continue
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case err != nil:
+			return err
+		}
+		if r, ok := decode(raw.RawSample); ok {
+			g.told(r, look, refused)
+		}
+		if raw.Remaining == 0 && g.overran() {
+			look(true)
+		}
+	}
+}
+
+// overran reports whether records found no room since it was asked last.
+func (g *Guard) overran() bool {
+	var lost uint64
+	if g.maps.lost.Lookup(uint32(0), &lost) != nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	news := lost != g.lost
+	g.lost = lost
+	return news
+}
+
+// told deals with one record.
+func (g *Guard) told(r record, look func(overflow bool), refused func(Refusal)) {
+	switch {
+	case r.kind == loadedModule || r.kind == unloadedModule:
+		g.moved(r)
+	case r.kind == wroteSysfs && r.result < 0: // the kernel took nothing
+	case r.refused:
+		if s, _ := g.setting(r.setting); s != nil {
+			refused(Refusal{At: wall(r.time), Setting: s, Value: r.text, By: g.name(r.actor)})
+		}
+	default:
+		look(false) // before the name is looked up
+		g.wrote(r)
+	}
+}
+
+// wrote remembers a write. One of a value that satisfies, or that the kernel took already,
+// needs no second look.
+func (g *Guard) wrote(r record) {
+	s, want := g.setting(r.setting)
+	if s == nil {
+		return
+	}
+	seen := write{at: wall(r.time), value: r.text, by: g.name(r.actor)}
+	seen.open = r.kind == wroteSysctl && !want.Satisfied(r.text)
+	m := &g.memory
+	m.mu.Lock()
+	if m.writes == nil {
+		m.writes = map[string][]write{}
+	}
+	m.writes[s.Name] = keepLast(m.writes[s.Name], seen)
+	m.mu.Unlock()
+	if seen.open {
+		select {
+		case g.fresh <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (g *Guard) moved(r record) {
+	who := r.actor
+	demanded := r.demand.time != 0 && r.time-r.demand.time < uint64(onDemand)
+	if r.kind == loadedModule && r.cgroup == rootCgroup && demanded {
+		who = r.demand // the modprobe is the kernel's own
+	}
+	m := &g.memory
+	by := g.name(who)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.moves = keepLast(m.moves, move{wall(r.time), r.kind == loadedModule, by})
+}
+
+func keepLast[T any](list []T, next T) []T {
+	if len(list) == remembered {
+		list = append(list[:0], list[1:]...)
+	}
+	return append(list, next)
+}
+
+// setting gives the setting of an index and what is wanted of it; nil is none that is kept.
+func (g *Guard) setting(index uint32) (*sysfs.Setting, sysfs.Want) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if index >= uint32(len(g.settings)) { //nolint:gosec // bounded by the number of settings
+		return nil, sysfs.Want{}
+	}
+	want, kept := g.wants[g.settings[index].Name]
+	if !kept {
+		return nil, want
+	}
+	return want.Setting, want
+}
+
+// name tells who it was.
+func (g *Guard) name(a actor) sysfs.Writer {
+	var where sysfs.Writer
+	if g.cgroups != nil {
+		where = place(g.cgroups.path(a.cgroup))
+	}
+	return a.writer(where)
+}
+
+// follow has everything looked at again while a write is open.
+func (g *Guard) follow(ctx context.Context, look func(overflow bool)) error {
+	for delay := time.Duration(0); ; {
+		var next <-chan time.Time
+		if delay != 0 {
+			next = time.After(delay)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-g.fresh:
+			delay = firstLook
+		case <-next:
+			if delay *= 4; delay > lastLook || !g.memory.unsettled() {
+				delay = 0
+			}
+			look(false)
+		}
+	}
+}
+
+// unsettled reports whether any write is open, and forgets to wait for those that are too old.
+func (m *memory) unsettled() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	open := false
+	for _, writes := range m.writes {
+		for i := range writes {
+			writes[i].open = writes[i].open && time.Since(writes[i].at) < 2*lastLook
+			open = open || writes[i].open
+		}
+	}
+	return open
+}
+
+// Wrote names who last gave a setting the value that was found, at after or later; nil where
+// nobody was seen. It implements reconcile.Witness.
+func (g *Guard) Wrote(s *sysfs.Setting, found string, after time.Time) *sysfs.Writer {
+	g.drain()
+	m := &g.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, w := range slices.Backward(m.writes[s.Name]) {
+		if w.at.Before(after) {
+			break
+		}
+		if s.Holds(found, w.value) {
+			m.writes[s.Name][i].open = false
+			return &w.by
+		}
+	}
+	return nil
+}
+
+// Moved names who last loaded or unloaded nf_conntrack, at after or later; nil where nobody was
+// seen. A load on demand names who demanded it, not the modprobe that the kernel started. It
+// implements reconcile.Witness.
+func (g *Guard) Moved(loaded bool, after time.Time) *sysfs.Writer {
+	g.drain()
+	m := &g.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, moved := range slices.Backward(m.moves) {
+		if moved.at.Before(after) {
+			break
+		}
+		if moved.loaded == loaded {
+			return &moved.by
+		}
+	}
+	return nil
+}
+
+// drain waits until all that is in the buffer has been read: a record is there before its
+// value is in force, so that whoever found a value finds its writer.
+func (g *Guard) drain() {
+	read := g.flushed.next()
+	if g.ring.Flush() != nil {
+		return
+	}
+	select {
+	case <-read:
+	case <-time.After(drainTime):
+	}
+}
+
+// signal tells all who wait that something has happened once more.
+type signal struct {
+	mu    sync.Mutex
+	c     chan struct{}
+	ended bool
+}
+
+func (s *signal) next() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.c == nil {
+		s.c = make(chan struct{})
+		if s.ended {
+			close(s.c)
+		}
+	}
+	return s.c
+}
+
+func (s *signal) give() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.c != nil && !s.ended {
+		close(s.c)
+		s.c = nil
+	}
+}
+
+// end lets nobody wait any more.
+func (s *signal) end() {
+	s.give()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+}
+
+// wall is the time of day of a moment of CLOCK_MONOTONIC, which is what the programs have.
+func wall(monotonic uint64) time.Time {
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+		return time.Now()
+	}
+	return time.Now().Add(time.Duration(int64(monotonic) - now.Nano())) //nolint:gosec // centuries
+}
