@@ -97,6 +97,7 @@ func TestWitness(t *testing.T) {
 			{set("max", "7"), Write, []string{"max=7 after max=100"}, []string{"drift max write by seven"}},
 			{set("max", "7"), Guard, []string{"max=7 after max=100"}, []string{"drift max write by seven"}},
 			{set("max", "8"), Write, []string{"max=8 after max=100"}, []string{"drift max write"}},
+			{set("max", "8"), Guard, []string{"max=8 after max=100"}, []string{"drift max write"}},
 		}},
 		{"the guard hears before the value is there", desire(t, "max=100"), []step{
 			quiet,
