@@ -102,24 +102,12 @@ func guardCgroup(h *Host) []Finding {
 	return []Finding{f}
 }
 
-// guardRightless finds a service that does not get CAP_BPF and the system call, or that does
-// not start because it is to get what nobody here may have.
+// guardRightless finds a service that does not get CAP_BPF and the system call. systemd leaves
+// out of the ambient set what its own bounding set does not have.
 func guardRightless(h *Host) []Finding {
 	p, r := h.Place, guardRights(h.Place.Overrides)
-	bounds := seen(initStatus, 0, "CapBnd: without "+capBPF)
-	if !h.Offline && p.Systemd && p.Installed && h.BPF.barred(unix.CAP_BPF) && r.ambient[capBPF] {
-		f := Finding{
-			ID: "guard-rights", Severity: Error, Summary: "ctkeeper's service cannot start: it is to get " + capBPF + ", which nothing here may have",
-			Evidence: append(append([]Evidence{bounds}, r.lines...), h.inContainer()...),
-			Fix:      removal(r.lines, guardConf, perfmonConf),
-		}
-		if len(f.Fix) == 0 {
-			f.Note = "Take " + capBPF + " out of these lines, then: systemctl daemon-reload && systemctl restart ctkeeper"
-		}
-		return []Finding{f}
-	}
 	line, asked := h.guarded()
-	if !asked || !p.Systemd || !p.Installed || p.Masked || len(guardKernel(h)) > 0 || r.has(capBPF) && r.call {
+	if !asked || !p.Systemd || !p.Installed || p.Masked || len(guardKernel(h)) > 0 {
 		return nil
 	}
 	f := Finding{
@@ -128,10 +116,12 @@ func guardRightless(h *Host) []Finding {
 	}
 	given, source := unitDropIns+"/"+guardConf, h.BPF.Shares[guardConf]
 	switch {
-	case h.BPF.barred(unix.CAP_BPF):
+	case h.BPF.barred(unix.CAP_BPF): // with and without the drop-in
 		f.Summary = "the guard cannot be had: nothing here may have " + capBPF
-		f.Evidence = append(append(f.Evidence, bounds), h.inContainer()...)
-		f.Note = "What runs this container took it away: give it back, or run ctkeeper on the host. With guard.conf the service would not start here."
+		f.Evidence = append(append(f.Evidence, seen(initStatus, 0, "CapBnd: without "+capBPF)), h.inContainer()...)
+		f.Note = "What runs this container took it away: give it back, or run ctkeeper on the host."
+	case r.has(capBPF) && r.call:
+		return nil
 	case len(from(r.lines, guardConf)) > 0:
 		f.Evidence = append(f.Evidence, r.lines...)
 		f.Note = "guard.conf gives the rights, and other lines take them away again."
@@ -149,20 +139,20 @@ func guardRightless(h *Host) []Finding {
 // restarted are the commands after a change of the unit.
 func restarted() []string { return []string{"systemctl daemon-reload", "systemctl restart ctkeeper"} }
 
-// from are the files of these names that lines are from.
-func from(lines []Evidence, names ...string) []string {
+// from are the files of a name that lines are from.
+func from(lines []Evidence, name string) []string {
 	var files []string
 	for _, line := range lines {
-		if slices.Contains(names, path.Base(line.File)) {
+		if path.Base(line.File) == name {
 			files = append(files, line.File)
 		}
 	}
 	return unique(files)
 }
 
-// removal takes drop-ins of these names away, where lines are from them.
-func removal(lines []Evidence, names ...string) []string {
-	files := from(lines, names...)
+// removal takes the drop-in of a name away, where lines are from it.
+func removal(lines []Evidence, name string) []string {
+	files := from(lines, name)
 	if len(files) == 0 {
 		return nil
 	}

@@ -25,10 +25,10 @@ const (
 func TestGuardDropIns(t *testing.T) {
 	for file, want := range map[string]map[string][]string{
 		guardConf: {
-			"CapabilityBoundingSet": {"CAP_BPF"}, "AmbientCapabilities": {"CAP_BPF"},
+			"CapabilityBoundingSet": {"CAP_NET_ADMIN CAP_BPF"}, "AmbientCapabilities": {"CAP_NET_ADMIN CAP_BPF"},
 			"SystemCallFilter": {"bpf"}, "LimitMEMLOCK": {"8M"},
 		},
-		perfmonConf: {"CapabilityBoundingSet": {"CAP_PERFMON"}, "AmbientCapabilities": {"CAP_PERFMON"}},
+		perfmonConf: {"CapabilityBoundingSet": {"CAP_NET_ADMIN CAP_PERFMON"}, "AmbientCapabilities": {"CAP_NET_ADMIN CAP_PERFMON"}},
 	} {
 		if diff := cmp.Diff(want, directives(t, file)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", file, diff)
@@ -39,14 +39,33 @@ func TestGuardDropIns(t *testing.T) {
 	}
 }
 
-// systemd reads drop-ins by name, guard-perfmon.conf before guard.conf.
+// With the drop-ins the daemon has the unit's capabilities and the two, whatever the order of
+// the files.
 func TestGuardRights(t *testing.T) {
 	unit, guard, perfmon := directives(t, "ctkeeper.service"), directives(t, guardConf), directives(t, perfmonConf)
 	for _, key := range []string{"CapabilityBoundingSet", "AmbientCapabilities"} {
-		got := slices.Concat(unit[key], perfmon[key], guard[key])
-		if diff := cmp.Diff([]string{"CAP_NET_ADMIN", "CAP_PERFMON", "CAP_BPF"}, got); diff != "" {
+		got := strings.Fields(strings.Join(slices.Concat(unit[key], perfmon[key], guard[key]), " "))
+		slices.Sort(got)
+		if diff := cmp.Diff([]string{"CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"}, slices.Compact(got)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", key, diff)
 		}
+	}
+}
+
+// A systemd that does not know the new capability must leave the daemon the old one: a list of
+// nothing that it knows would empty the set. A name that no systemd knows stands for it.
+func TestGuardUnknownCapability(t *testing.T) {
+	root := unitRoot(t, guardConf, perfmonConf)
+	for _, file := range []string{guardConf, perfmonConf} {
+		name := filepath.Join(root, "etc/systemd/system/ctkeeper.service.d", file)
+		text := regexp.MustCompile(`(?m)^([A-Z].*)CAP_(BPF|PERFMON)`).ReplaceAll(readFile(t, name), []byte("${1}CAP_NO_SUCH_THING"))
+		if err := os.WriteFile(name, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := tool(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "--root="+root, "ctkeeper.service")
+	if !strings.Contains(out, "Service has network configuration privileges") {
+		t.Errorf("the daemon does not keep CAP_NET_ADMIN:\n%s", out)
 	}
 }
 
