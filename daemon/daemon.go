@@ -61,9 +61,10 @@ type Daemon struct {
 	messages kernelMessages
 	keeper   *reconcile.Keeper
 	watch    atomic.Pointer[sysfs.Watcher]
+	guardian *guardian
 	// looked and configured have something at each look at the table, and at each
 	// configuration that was read.
-	looked, configured chan struct{}
+	looked, configured, guardConfigured chan struct{}
 
 	reloading   sync.Mutex // one at a time, or an older reading could win
 	mu          sync.Mutex
@@ -110,7 +111,8 @@ func Run(ctx context.Context, opts Options) error {
 func newDaemon(opts Options) *Daemon {
 	d := &Daemon{
 		opts: opts, log: newLogQueue(), since: time.Now(),
-		looked: make(chan struct{}, 1), configured: make(chan struct{}, 1),
+		looked: make(chan struct{}, 1), configured: make(chan struct{}, 1), guardConfigured: make(chan struct{}, 1),
+		guardian: newGuardian(),
 	}
 	d.opts.Log = d.log.wrap(opts.Log)
 	d.metrics = metrics.New(opts.Version, d.measured)
@@ -132,7 +134,7 @@ func poke(c chan struct{}) {
 func (d *Daemon) runTasks(ctx context.Context, hup <-chan os.Signal, server *server) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	for source, run := range map[string]func(context.Context) error{
-		"uevent": d.watchModule, "inotify": d.watchSettings, "config": d.watchConfig,
+		"uevent": d.watchModule, "inotify": d.watchSettings, "config": d.watchConfig, "guard": d.watchGuard,
 	} {
 		tasks.Go(func() error { return restarting(ctx, d.opts.Log, source, run) })
 	}
@@ -156,6 +158,12 @@ func (d *Daemon) runTasks(ctx context.Context, hup <-chan os.Signal, server *ser
 func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {
 	opts := KeeperOptions(d.opts.Source.Root, files, d.recorder)
 	opts.Changed = d.changed
+	opts.Witness = d.guardian
+	opts.Adopted = func(desired *reconcile.Desired) {
+		if err := d.guardian.adopt(desired); err != nil {
+			d.opts.Log.Warn("the guard does not know what is wanted now", zap.Error(err))
+		}
+	}
 	opts.Passed = func(why reconcile.Reason, took time.Duration) {
 		d.metrics.Passed(why.String(), took)
 		d.table.passed()
@@ -192,6 +200,11 @@ func (d *Daemon) announce(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-d.keeper.Ready():
+	}
+	select { // whoever starts after this service finds the guard in place
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-d.guardian.tried:
 	}
 	s := d.keeper.Report().Summary()
 	if d.opts.Strict && s.Forbidden > 0 && s.InSync == 0 {

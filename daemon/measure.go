@@ -32,7 +32,7 @@ func (d *Daemon) measured() metrics.Now {
 		Settings: report.Settings, Loaded: report.Module.Present, Loads: report.Loads,
 		ConfigOK: refused == nil, ConfigAt: loadedAt,
 		Table: sample, ByHelper: sample.ByHelper, Levels: d.table.monitor.State().Levels,
-		KernelLog: d.messages.counted() != nil,
+		KernelLog: d.messages.counted() != nil, Guard: string(d.guardian.report().State),
 	}
 }
 

@@ -26,6 +26,7 @@ func (d *Daemon) reload(asked bool) {
 	}
 	d.mu.Unlock()
 	poke(d.configured)
+	poke(d.guardConfigured)
 	switch {
 	case err != nil:
 		if refused == nil || refused.Error() != err.Error() {

@@ -124,6 +124,7 @@ func (d *Daemon) status() Status {
 	s := statusOf(d.opts.Source.Root, d.keeper.Report(), cfg)
 	s.Table = tableStatus(d.table.look(time.Now()), d.table.monitor.State())
 	s.Table.KernelMessages = d.messages.counted()
+	s.Guard = d.guardian.report()
 	s.Daemon.Running, s.Daemon.PID, s.Daemon.Since, s.Daemon.Version = true, os.Getpid(), d.since, d.opts.Version
 	if refused != nil {
 		s.Daemon.Config.OK, s.Daemon.Config.Error = false, refused.Error()

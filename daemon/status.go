@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -51,52 +50,6 @@ type ModuleStatus struct {
 	Loads int `json:"loads"`
 	// Parameters are those of module.parameters that the kernel takes at load alone.
 	Parameters []Parameter `json:"parameters"`
-}
-
-// GuardState is what the guard does.
-type GuardState string
-
-// The states of the guard.
-const (
-	// GuardIsOff is a guard that is not asked for, or has no daemon to keep it.
-	GuardIsOff GuardState = "off"
-	// GuardWatches and GuardLocks are a guard that does as its mode says.
-	GuardWatches GuardState = "watching"
-	GuardLocks   GuardState = "locked"
-	// GuardUnavailable is one that cannot be had here; Error says why, and how to have it.
-	GuardUnavailable GuardState = "unavailable"
-)
-
-// GuardStatus tells of the guard.
-type GuardStatus struct {
-	// Mode is what the configuration asks for.
-	Mode  config.GuardMode `json:"mode"`
-	State GuardState       `json:"state"`
-	Error string           `json:"error,omitempty"`
-	// Names is what can be told of who writes: pid, comm, unit; of who loads the module:
-	// module; of who writes hashsize through sysfs: sysfs.
-	Names []string `json:"names"`
-	// Missing is what cannot be told or done here.
-	Missing []guard.Missing `json:"missing"`
-	// Note says of a lock what it is worth; empty for others.
-	Note string `json:"note,omitempty"`
-	// Allow are the units whose writes are let through.
-	Allow []string `json:"allow"`
-	// Refused are the writes that were refused since the daemon's start, by setting, in the
-	// order of the catalogue.
-	Refused []RefusedWrites `json:"refused"`
-}
-
-// RefusedWrites are the writes to one setting that were refused.
-type RefusedWrites struct {
-	Setting string `json:"setting"`
-	Count   int    `json:"count"`
-	// Last is the last of them: when, who, and which value.
-	Last struct {
-		At    time.Time    `json:"at"`
-		Value string       `json:"value"`
-		By    sysfs.Writer `json:"by"`
-	} `json:"last"`
 }
 
 // Differs reports whether any setting is known not to be as wanted, and Unsure
@@ -157,6 +110,7 @@ func statusOf(root string, report reconcile.Report, cfg *config.Config) Status {
 			Parameters: lookAtParameters(tree.At(root), state, wantedParameters(cfg)),
 		},
 		Settings: report.Settings,
+		Guard:    guardOff(cfg.Guard),
 	}
 }
 

@@ -12,9 +12,9 @@ import (
 
 // The rights that BPF programs want (capabilities(7)).
 const (
-	rightBPF     = "CAP_BPF"
-	rightNet     = "CAP_NET_ADMIN"
-	rightPerfmon = "CAP_PERFMON"
+	RightBPF     = "CAP_BPF"
+	RightNetAdmin     = "CAP_NET_ADMIN"
+	RightPerfmon = "CAP_PERFMON"
 )
 
 // Abilities are what the guard can tell on this kernel, with the rights it has.
@@ -54,7 +54,7 @@ func (e *Unavailable) Error() string { return e.What + " cannot be had: " + e.Wh
 func (e *Unavailable) Unwrap() error { return e.err }
 
 func unavailable(err error) error {
-	return &Unavailable{Missing: explain("the guard", err, rightBPF, rightNet), err: err}
+	return &Unavailable{Missing: explain("the guard", err, RightBPF, RightNetAdmin), err: err}
 }
 
 // explain says why something cannot be had, and how it can: an error of rights is told by the
@@ -93,14 +93,14 @@ func cause(err error) string {
 // holds reports whether this process has a capability in effect. CAP_SYS_ADMIN has both of
 // those that were split off it in 5.8.
 func holds(right string) bool {
-	number := map[string]int{rightBPF: unix.CAP_BPF, rightNet: unix.CAP_NET_ADMIN, rightPerfmon: unix.CAP_PERFMON}[right]
+	number := map[string]int{RightBPF: unix.CAP_BPF, RightNetAdmin: unix.CAP_NET_ADMIN, RightPerfmon: unix.CAP_PERFMON}[right]
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
 		return false
 	}
 	in := func(n int) bool { return data[n/32].Effective&(1<<(n%32)) != 0 }
-	return in(number) || right != rightNet && in(unix.CAP_SYS_ADMIN)
+	return in(number) || right != RightNetAdmin && in(unix.CAP_SYS_ADMIN)
 }
 
 // raiseMemlock lets maps be made on kernels before 5.11, which count them against

@@ -46,6 +46,7 @@ type Guard struct {
 	memory    memory
 	flushed   signal
 	fresh     chan struct{} // has something when a write may not be in force yet
+	closed    sync.Once
 
 	mu       sync.Mutex
 	settings []*sysfs.Setting // by index; grows only
@@ -95,10 +96,10 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 	g.programs = append(g.programs, sysctl)
 	g.abilities.PID, g.abilities.Comm, g.abilities.Unit = who.pid || who.task, who.comm || who.task, g.cgroups != nil
 	if !g.abilities.PID {
-		g.lack("the pid of a writer", ebpf.ErrNotSupported, rightPerfmon)
+		g.lack("the pid of a writer", ebpf.ErrNotSupported, RightPerfmon)
 	}
 	if !g.abilities.Comm {
-		g.lack("the command of a writer", ebpf.ErrNotSupported, rightPerfmon)
+		g.lack("the command of a writer", ebpf.ErrNotSupported, RightPerfmon)
 	}
 	g.trace()
 	return nil
@@ -107,7 +108,7 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 // trace attaches the tracing programs, as far as that can be.
 func (g *Guard) trace() {
 	if who, err := identityOf(ebpf.RawTracepoint, 0); err != nil {
-		g.lack("who loads and unloads the module", err, rightPerfmon)
+		g.lack("who loads and unloads the module", err, RightPerfmon)
 	} else {
 		g.abilities.Modules = true
 		for name, spec := range map[string]*ebpf.ProgramSpec{
@@ -115,7 +116,7 @@ func (g *Guard) trace() {
 		} {
 			a, err := attachTracepoint(spec, name)
 			if err != nil {
-				g.lack("who loads and unloads the module", err, rightPerfmon)
+				g.lack("who loads and unloads the module", err, RightPerfmon)
 				g.abilities.Modules = false
 				break
 			}
@@ -130,7 +131,7 @@ func (g *Guard) trace() {
 		}
 	}
 	if g.abilities.Sysfs = err == nil; err != nil {
-		g.lack("who writes hashsize through sysfs", err, rightPerfmon)
+		g.lack("who writes hashsize through sysfs", err, RightPerfmon)
 	}
 }
 
@@ -138,8 +139,13 @@ func (g *Guard) lack(what string, err error, rights ...string) {
 	g.abilities.Missing = append(g.abilities.Missing, explain(what, err, rights...))
 }
 
-// Close detaches everything.
-func (g *Guard) Close() error {
+// Close detaches everything. The second time it does nothing.
+func (g *Guard) Close() (err error) {
+	g.closed.Do(func() { err = g.close() })
+	return err
+}
+
+func (g *Guard) close() error {
 	var errs []error
 	for _, p := range g.programs {
 		errs = append(errs, p.close())
@@ -201,11 +207,10 @@ func (g *Guard) Run(ctx context.Context, look func(overflow bool), refused func(
 		tasks.Go(func() error { return g.cgroups.run(ctx, func() { g.letThrough() }) })
 	}
 	tasks.Go(func() error { return g.follow(ctx, look) })
-	tasks.Go(func() error { return g.read(look, refused) })
+	tasks.Go(func() error { return g.read(ctx, look, refused) })
 	tasks.Go(func() error {
 		<-ctx.Done()
-		g.ring.SetDeadline(time.Now()) // read ends; Close would take the buffer from who asks
-		return ctx.Err()
+		return errors.Join(ctx.Err(), g.ring.Flush()) // which wakes read
 	})
 	err := tasks.Wait()
 	g.flushed.end()

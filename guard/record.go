@@ -86,20 +86,23 @@ func decodeActor(raw []byte) actor {
 		time:   order.Uint64(raw),
 		cgroup: order.Uint64(raw[atCgroup-atTime:]),
 		pid:    order.Uint32(raw[atPID-atTime:]),
-		comm:   printable(raw[atComm-atTime:]),
+		comm:   strings.TrimSpace(printable(raw[atComm-atTime:])),
 	}
 }
 
-// printable is the text up to its NUL, without the white space around it. Anybody may give
-// a process any name: what is not printable becomes a question mark.
+// printable is the text up to its NUL, with spaces for all white space. Anybody may give a
+// process any name: what is not printable becomes a question mark.
 func printable(raw []byte) string {
 	raw, _, _ = bytes.Cut(raw, []byte{0})
 	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case !unicode.IsPrint(r), r == unicode.ReplacementChar:
 			return '?'
 		}
 		return r
-	}, strings.TrimSpace(string(raw)))
+	}, string(raw))
 }
 
 // writer is the actor as people know it.

@@ -3,8 +3,8 @@ package guard
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,16 +50,16 @@ type memory struct {
 	moves  []move
 }
 
-// read takes records out of the buffer until its deadline.
-func (g *Guard) read(look func(overflow bool), refused func(Refusal)) error {
+// read takes records out of the buffer, until ctx has ended and the buffer is flushed.
+func (g *Guard) read(ctx context.Context, look func(overflow bool), refused func(Refusal)) error {
 	var raw ringbuf.Record
 	for {
 		switch err := g.ring.ReadInto(&raw); {
+		case errors.Is(err, ringbuf.ErrFlushed) && ctx.Err() != nil:
+			return ctx.Err()
 		case errors.Is(err, ringbuf.ErrFlushed):
 			g.flushed.give()
 			continue
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil
 		case err != nil:
 			return err
 		}
@@ -93,7 +93,7 @@ func (g *Guard) told(r record, look func(overflow bool), refused func(Refusal)) 
 	case r.kind == wroteSysfs && r.result < 0: // the kernel took nothing
 	case r.refused:
 		if s, _ := g.setting(r.setting); s != nil {
-			refused(Refusal{At: wall(r.time), Setting: s, Value: r.text, By: g.name(r.actor)})
+			refused(Refusal{At: wall(r.time), Setting: s, Value: strings.TrimSpace(r.text), By: g.name(r.actor)})
 		}
 	default:
 		look(false) // before the name is looked up

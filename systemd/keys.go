@@ -29,6 +29,10 @@ const (
 	KeyCount = "count"
 	// KeySource holds the name of what woke a pass, or of a watcher.
 	KeySource = "source"
+	// KeyNames holds what the guard can tell of a writer.
+	KeyNames = "names"
+	// KeyMissing holds what the guard cannot tell or do here.
+	KeyMissing = "missing"
 	// KeyHint holds the way out of a failure, for people.
 	KeyHint = "hint"
 	// KeyTable holds connections or expectations.

@@ -1,0 +1,262 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/guard"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/systemd"
+)
+
+// maxSaid bounds the writers whose refusal was said; of more, the refusals are counted alone.
+const maxSaid = 256
+
+// guardian holds the guard while there is one, and what it is to know. It is the keeper's
+// witness.
+type guardian struct {
+	// tried is closed when the first guard was opened, or could not be.
+	tried chan struct{}
+	once  sync.Once
+
+	mu      sync.Mutex
+	guard   *guard.Guard       // nil: there is none
+	wanted  config.Guard       // by the configuration
+	desired *reconcile.Desired // adopted last
+	status  GuardStatus        // but for Allow and Refused
+	refused []RefusedWrites
+	said    map[refusedWriter]bool
+}
+
+// refusedWriter is who was refused what, without what differs each time.
+type refusedWriter struct{ setting, comm, place string }
+
+func newGuardian() *guardian {
+	return &guardian{tried: make(chan struct{}), status: guardOff(config.Guard{Mode: config.GuardOff}), said: map[refusedWriter]bool{}}
+}
+
+// Wrote implements reconcile.Witness.
+func (g *guardian) Wrote(s *sysfs.Setting, found string, after time.Time) *sysfs.Writer {
+	if open := g.opened(); open != nil {
+		return open.Wrote(s, found, after)
+	}
+	return nil
+}
+
+// Moved implements reconcile.Witness.
+func (g *guardian) Moved(loaded bool, after time.Time) *sysfs.Writer {
+	if open := g.opened(); open != nil {
+		return open.Moved(loaded, after)
+	}
+	return nil
+}
+
+func (g *guardian) opened() *guard.Guard {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.guard
+}
+
+// adopt tells the guard what is wanted, within the pass that takes it over: whatever that pass
+// writes is let through.
+func (g *guardian) adopt(desired *reconcile.Desired) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.desired = desired
+	return g.tell()
+}
+
+// use takes a guard over, or none, and what is wanted of it.
+func (g *guardian) use(open *guard.Guard, wanted config.Guard, status GuardStatus) error {
+	defer g.once.Do(func() { close(g.tried) })
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.guard, g.wanted, g.status = open, wanted, status
+	return g.tell()
+}
+
+// tell brings the guard up to date.
+func (g *guardian) tell() error {
+	if g.guard == nil {
+		return nil
+	}
+	lock := g.locks()
+	g.status.State, g.status.Note = GuardWatches, ""
+	if lock {
+		g.status.State, g.status.Note = GuardLocks, lockWorth
+	}
+	if g.desired == nil {
+		return nil
+	}
+	return g.guard.SetWants(g.desired.Wants, lock)
+}
+
+// locks reports whether foreign writes are refused: never in observe mode, which changes
+// nothing on the host.
+func (g *guardian) locks() bool {
+	return g.wanted.Mode == config.GuardLock && (g.desired == nil || g.desired.Mode == reconcile.Enforce)
+}
+
+// report is the guard's part of the status.
+func (g *guardian) report() GuardStatus {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.status
+	s.Mode = g.wanted.Mode
+	s.Allow, s.Refused = append([]string{}, g.wanted.Allow...), append([]RefusedWrites{}, g.refused...)
+	return s
+}
+
+// refuse counts a refused write and gives its event; one that was said of this writer before
+// is quiet.
+func (g *guardian) refuse(r guard.Refusal) reconcile.Event {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refused = count(g.refused, r)
+	want := ""
+	if g.desired != nil {
+		if i := slices.IndexFunc(g.desired.Wants, func(w sysfs.Want) bool { return w.Setting.Name == r.Setting.Name }); i >= 0 {
+			want = g.desired.Wants[i].String()
+		}
+	}
+	e := reconcile.RefusedWrite(r.At, r.Setting.Name, want, r.Value, &r.By)
+	who := refusedWriter{r.Setting.Name, r.By.Comm, r.By.Place()}
+	e.Quiet = g.said[who] || len(g.said) == maxSaid
+	if !e.Quiet {
+		g.said[who] = true
+	}
+	return e
+}
+
+// watchGuard keeps the guard as the configuration wants it, until ctx ends or one that was
+// there fails.
+func (d *Daemon) watchGuard(ctx context.Context) error {
+	said := ""
+	for ctx.Err() == nil {
+		wanted := d.configuration().Guard
+		if wanted.Mode == config.GuardOff {
+			_ = d.guardian.use(nil, wanted, guardOff(wanted)) // nothing to tell
+			said = ""
+			d.guardAsked(ctx)
+			continue
+		}
+		open, err := d.openGuard(wanted)
+		if err != nil {
+			if status := d.guardIsUnavailable(wanted, err); status.Error != said {
+				said = status.Error
+				_, hint := inWords(status.Missing)
+				d.opts.Log.Warn("the guard cannot be had, the settings are kept without it",
+					zap.String(systemd.KeyError, status.Error), zap.String(systemd.KeyHint, hint))
+			}
+			d.guardAsked(ctx)
+			continue
+		}
+		said = ""
+		if err := d.runGuard(ctx, open, wanted); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// guardAsked waits for a configuration to be read.
+func (d *Daemon) guardAsked(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-d.guardConfigured:
+	}
+}
+
+func (d *Daemon) openGuard(wanted config.Guard) (*guard.Guard, error) {
+	if d.opts.Source.Root != "" {
+		return nil, &guard.Unavailable{Missing: guard.Missing{What: "the guard", Why: "below another root there are files, and no kernel"}}
+	}
+	return guard.Open(guard.Options{Allow: wanted.Allow})
+}
+
+// guardIsUnavailable notes why there is no guard.
+func (d *Daemon) guardIsUnavailable(wanted config.Guard, err error) GuardStatus {
+	status := guardOff(wanted)
+	status.State, status.Error = GuardUnavailable, err.Error()
+	if why := (*guard.Unavailable)(nil); errors.As(err, &why) {
+		status.Error, status.Missing = why.Why, withWayOut(why.Missing)
+	}
+	_ = d.guardian.use(nil, wanted, status) // nothing to tell
+	return status
+}
+
+// runGuard runs a guard until ctx ends, it fails, or another one is wanted: nil.
+func (d *Daemon) runGuard(ctx context.Context, open *guard.Guard, wanted config.Guard) (err error) {
+	defer func() {
+		_ = d.guardian.use(nil, wanted, guardOff(wanted)) // nothing to tell
+		err = errors.Join(err, open.Close())
+	}()
+	can := open.Abilities()
+	status := guardOff(wanted)
+	status.Names, status.Missing = told(can), withWayOut(can.Missing...)
+	if err := d.guardian.use(open, wanted, status); err != nil {
+		return err
+	}
+	d.sayGuard()
+	// What was written before is found by looking.
+	d.keeper.Wake(reconcile.Guard | reconcile.Overflow)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() error {
+		return open.Run(ctx, d.waker(reconcile.Guard), func(r guard.Refusal) { d.recorder.Record(d.guardian.refuse(r)) })
+	})
+	tasks.Go(func() error { return d.followGuard(ctx, open, wanted, stop) })
+	if err := tasks.Wait(); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// followGuard follows the configuration: another mode needs no other guard, another list of
+// units does.
+func (d *Daemon) followGuard(ctx context.Context, open *guard.Guard, wanted config.Guard, stop func()) error {
+	for {
+		d.guardAsked(ctx)
+		now := d.configuration().Guard
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case now.Mode == config.GuardOff || !slices.Equal(now.Allow, wanted.Allow):
+			poke(d.guardConfigured) // for who opens the next
+			stop()
+			return nil
+		case now.Mode != wanted.Mode:
+			wanted = now
+			if err := d.guardian.use(open, now, d.guardian.report()); err != nil {
+				return err
+			}
+			d.sayGuard()
+		}
+	}
+}
+
+// sayGuard tells what the guard does, and in the same line what it cannot tell here.
+func (d *Daemon) sayGuard() {
+	status := d.guardian.report()
+	message := "the guard watches: every foreign write is seen at once"
+	if status.State == GuardLocks {
+		message = "the guard is locked: foreign writes to hashsize, max and expect_max are refused"
+	}
+	fields := []zap.Field{zap.Strings(systemd.KeyNames, status.Names)}
+	if missing, hint := inWords(status.Missing); missing != "" {
+		fields = append(fields, zap.String(systemd.KeyMissing, missing))
+		if hint != "" {
+			fields = append(fields, zap.String(systemd.KeyHint, hint))
+		}
+	}
+	d.opts.Log.Info(message, fields...)
+}
