@@ -10,10 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
@@ -177,5 +179,95 @@ func TestCgroupsHear(t *testing.T) {
 			below := mkdir(t, tree, "a/b/c/d/e/f")
 			wantPath(t, c, below, "/a/b/c/d/e/f")
 		})
+	}
+}
+
+// inotify tells no ids: a directory that is gone before it was looked at has no name. Units
+// live for some milliseconds at least, but no single one can be counted on here: the
+// machine may be busy.
+func TestCgroupsOfAMoment(t *testing.T) {
+	tree := newTree(t)
+	c := openTree(t, tree)
+	runTree(t, c, func() {})
+	noWalks(c)
+	for i := range 100 {
+		path := fmt.Sprintf("/run-u%d.service", i)
+		id := mkdir(t, tree, path)
+		time.Sleep(2 * time.Millisecond)
+		rmdir(t, tree, path)
+		if c.path(id) == path {
+			return
+		}
+	}
+	t.Error("of 100 units that lived for 2 ms none was heard of")
+}
+
+// kernfs ends no watch of a directory that is gone: they would pile up.
+func TestCgroupsLetWatchesGo(t *testing.T) {
+	tree := newTree(t)
+	c := openTree(t, tree)
+	for range 50 {
+		id := mkdir(t, tree, "a.slice/a-b.slice/c.service")
+		wantPath(t, c, id, "/a.slice/a-b.slice/c.service")
+		if n := watches(t, c); n != 4 || len(c.watched) != 4 {
+			t.Fatalf("%d watches, and %d known, of 4 directories", n, len(c.watched))
+		}
+		rmdir(t, tree, "a.slice/a-b.slice/c.service")
+		rmdir(t, tree, "a.slice/a-b.slice")
+		rmdir(t, tree, "a.slice")
+		wantPath(t, c, math.MaxUint64, "")
+		if n := watches(t, c); n != 1 || len(c.watched) != 1 {
+			t.Fatalf("%d watches, and %d known, of one directory", n, len(c.watched))
+		}
+	}
+}
+
+func TestCgroupsAllow(t *testing.T) {
+	tree := newTree(t)
+	old := mkdir(t, tree, "system.slice/kube-proxy.service")
+	c := openTree(t, tree, "kube-proxy.service", "trusted.slice", "cgroup.service")
+	var calls atomic.Int64
+	runTree(t, c, func() { calls.Add(1) })
+	told := int64(0)
+	wantAllowed := func(what string, ids ...uint64) {
+		t.Helper()
+		eventually(t, what, func() bool { return calls.Load() > told && cmp.Equal(c.allowed(), ids) })
+		told = calls.Load()
+	}
+	wantAllowed("what was there at the start", old)
+	below := mkdir(t, tree, "system.slice/kube-proxy.service/payload")
+	wantAllowed("what is below", old, below)
+	escaped := mkdir(t, tree, "system.slice/_cgroup.service")
+	wantAllowed("an escaped name", old, below, escaped)
+	slice := mkdir(t, tree, "trusted.slice")
+	wantAllowed("a slice", old, below, escaped, slice)
+	deep := mkdir(t, tree, "trusted.slice/trusted-more.slice/x.service")
+	wantAllowed("what is deep in a slice", old, below, escaped, slice, inode(t, filepath.Join(tree, "trusted.slice/trusted-more.slice")), deep)
+	rmdir(t, tree, "system.slice/kube-proxy.service/payload")
+	rmdir(t, tree, "system.slice/kube-proxy.service")
+	wantAllowed("without what has gone", escaped, slice, inode(t, filepath.Join(tree, "trusted.slice/trusted-more.slice")), deep)
+
+	// others, of which the last two only have an allowed unit's name
+	for _, other := range []string{"system.slice/kube-proxy.service.d", "system.slice/docker.service/kube-proxy.service", "lxc.payload.x/trusted.slice"} {
+		mkdir(t, tree, other)
+	}
+	slice2 := mkdir(t, tree, "trusted.slice/y.service")
+	wantAllowed("no others", escaped, slice, inode(t, filepath.Join(tree, "trusted.slice/trusted-more.slice")), deep, slice2)
+}
+
+// What a miss finds in place of run is told of by run.
+func TestCgroupsAllowedFoundByMiss(t *testing.T) {
+	tree := newTree(t)
+	c := openTree(t, tree, "a.service")
+	c.live["/"].watch = c.live["/"].watch + 1000 // deaf: what happens belongs to no watch that is known
+	c.watched = map[int32]*cgroup{}
+	var calls atomic.Int64
+	runTree(t, c, func() { calls.Add(1) })
+	eventually(t, "the call at the start", func() bool { return calls.Load() == 1 })
+	id := mkdir(t, tree, "a.service")
+	eventually(t, "a path by reading the tree", func() bool { return c.path(id) == "/a.service" })
+	eventually(t, "a call", func() bool { return calls.Load() == 2 })
+	if diff := cmp.Diff([]uint64{id}, c.allowed()); diff != "" {
+		t.Errorf("allowed (-want +got):\n%s", diff)
 	}
 }
