@@ -32,7 +32,7 @@ e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
 
 bench: ## beside what people would run instead, here and in QEMU: make bench BENCH="-quiet 1m"
 	$(GO) test -run '^$$' -bench . ./daemon ./reconcile ./metrics
-	if [ "$$(id -u)" = 0 ]; then unshare -n $(GO) test -run '^$$' -bench Scrape ./daemon; fi
+	if [ "$$(id -u)" = 0 ]; then unshare -n $(GO) test -run '^$$' -bench Scrape ./daemon; $(GO) test -run '^$$' -bench Others -benchtime 1x ./guard; fi
 	KERNEL=$(KERNEL) BENCH="$(BENCH)" $(GO) test -tags e2e -count=1 -timeout 90m -v ./e2e/bench
 
 lint: ## gofmt, go vet, staticcheck

@@ -12,9 +12,9 @@ import (
 
 // The rights that BPF programs want (capabilities(7)).
 const (
-	RightBPF     = "CAP_BPF"
-	RightNetAdmin     = "CAP_NET_ADMIN"
-	RightPerfmon = "CAP_PERFMON"
+	RightBPF      = "CAP_BPF"
+	RightNetAdmin = "CAP_NET_ADMIN"
+	RightPerfmon  = "CAP_PERFMON"
 )
 
 // Abilities are what the guard can tell on this kernel, with the rights it has.
@@ -73,7 +73,9 @@ func explain(what string, err error, rights ...string) Missing {
 				return m
 			}
 		}
-		m.Why = "the kernel refuses it although the rights are there (a security module, a system call filter, lockdown, or on kernels before 5.11 RLIMIT_MEMLOCK): " + m.Why
+		m.Why = "the kernel refuses it, although the capabilities are there (a system call filter, a security module, lockdown; before 5.11 RLIMIT_MEMLOCK): " + unix.EPERM.Error()
+	case errors.Is(err, fs.ErrNotExist):
+		m.Why = "this kernel loads no modules, or has no tracepoints for that"
 	case errors.Is(err, ebpf.ErrNotSupported):
 		m.Why = "this kernel does not have what it takes: " + m.Why
 	}

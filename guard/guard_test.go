@@ -59,6 +59,13 @@ func (s *told) counts() (looks, overflows, refused int) {
 	return s.looks, s.overflows, len(s.refused)
 }
 
+// last is the refusal that was told last.
+func (s *told) last() Refusal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused[len(s.refused)-1]
+}
+
 // newCgroup makes a cgroup of this name for the test.
 func newCgroup(t testing.TB, name string) string {
 	t.Helper()
@@ -230,7 +237,7 @@ func TestWatchPassesOver(t *testing.T) {
 }
 
 // enterCgroup moves the test's process into a cgroup, and out again at the end.
-func enterCgroup(t *testing.T, cgroup string) {
+func enterCgroup(t testing.TB, cgroup string) {
 	t.Helper()
 	own, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -276,7 +283,7 @@ func TestLock(t *testing.T) {
 			t.Errorf("%q: %v", value, err)
 		}
 		eventually(t, "a refusal", func() bool { _, _, n := s.counts(); return n == refused })
-		last := s.refused[refused-1]
+		last := s.last()
 		if last.Setting.Name != "max" || last.By.PID != pid || last.By.Comm != "dd" || last.Value != strings.TrimSpace(value) {
 			t.Errorf("%q by %d: %+v", value, pid, last)
 		}

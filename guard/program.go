@@ -16,6 +16,9 @@ const license = "Dual MIT/GPL"
 // longest has 57 letters.
 const nameSize = 128
 
+// baseName asks for the last part of a name alone (BPF_F_SYSCTL_BASE_NAME).
+const baseName = 1
+
 // The layout of a value of the map of settings.
 const (
 	ruleLow   = 0  // int64: the least number that is let through
@@ -85,9 +88,24 @@ func sysctlProgram(m *maps, who identity) *ebpf.ProgramSpec {
 }
 
 // findRule looks the sysctl's name up among the settings that are kept: R7 is its rule. It
-// leaves for allow with any other.
+// leaves for allow with any other, and early where the last part of the name tells: all that
+// is of netfilter begins with nf, or is a number (nf_log/2).
 func findRule(m *maps) asm.Instructions {
-	return append(clear(stackName, nameSize),
+	p := append(clear(stackName, 8),
+		asm.Mov.Reg(asm.R1, asm.R6),
+		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackName),
+		asm.Mov.Imm(asm.R3, 8),
+		asm.Mov.Imm(asm.R4, baseName),
+		asm.FnSysctlGetName.Call(), // what is longer is cut
+		asm.LoadMem(asm.R1, asm.RFP, stackName, asm.Byte),
+		asm.JLE.Imm(asm.R1, '9', "named"),
+		asm.JNE.Imm(asm.R1, 'n', allow),
+		asm.LoadMem(asm.R1, asm.RFP, stackName+1, asm.Byte),
+		asm.JNE.Imm(asm.R1, 'f', allow),
+	)
+	whole := clear(stackName, nameSize)
+	whole[0] = whole[0].WithSymbol("named")
+	return append(append(p, whole...),
 		asm.Mov.Reg(asm.R1, asm.R6),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackName),
 		asm.Mov.Imm(asm.R3, nameSize),

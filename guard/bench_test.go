@@ -1,0 +1,114 @@
+package guard
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+const (
+	// unrelated is a sysctl that is nobody's business here. It is given the value it has.
+	unrelated = "/proc/sys/net/ipv4/ip_default_ttl"
+	rounds    = 40
+	perRound  = 25_000 // with rounds: 1 M readings and 1 M writes of each kind
+)
+
+// BenchmarkOthers is what the sysctl traffic of others costs: 1 M readings and 1 M writes of an
+// unrelated sysctl without any program, with one that lets everything through (what the kernel
+// itself costs where any program is attached: it reads the value before each access,
+// __cgroup_bpf_run_filter_sysctl), and with the guard. They take turns; ratios are medians over
+// the turns. Not with -benchtime: it is of one size.
+func BenchmarkOthers(b *testing.B) {
+	if _, err := os.Stat(unrelated); err != nil {
+		b.Skip(err)
+	}
+	cgroup := newCgroup(b, fmt.Sprintf("ctkeeper-bench-%d.service", os.Getpid()))
+	enterCgroup(b, cgroup)
+	file, err := os.OpenFile(unrelated, os.O_RDWR, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer file.Close()
+	value := make([]byte, 16)
+	n, err := file.Read(value)
+	if err != nil {
+		b.Fatal(err)
+	}
+	value = value[:n]
+	arms := []string{"none", "empty", "watch", "lock"}
+	reads, writes := map[string][]time.Duration{}, map[string][]time.Duration{}
+	for b.Loop() {
+		for range rounds {
+			for _, arm := range arms {
+				detach := attachArm(b, arm, cgroup)
+				reads[arm] = append(reads[arm], timed(b, func() error { _, err := unix.Pread(int(file.Fd()), make([]byte, 16), 0); return err }))
+				writes[arm] = append(writes[arm], timed(b, func() error { _, err := unix.Pwrite(int(file.Fd()), value, 0); return err }))
+				detach()
+			}
+		}
+	}
+	report := func(kind string, took map[string][]time.Duration) {
+		for _, arm := range arms {
+			b.ReportMetric(float64(median(took[arm]).Nanoseconds())/perRound, arm+"-ns/"+kind)
+		}
+		ratio := func(a, of string) float64 {
+			all := make([]float64, len(took[a]))
+			for i := range all {
+				all[i] = float64(took[a][i]) / float64(took[of][i])
+			}
+			return median(all)
+		}
+		for _, pair := range [][2]string{{"empty", "none"}, {"watch", "empty"}, {"lock", "empty"}, {"watch", "none"}} {
+			b.ReportMetric(ratio(pair[0], pair[1]), pair[0]+"/"+pair[1]+"-"+kind)
+		}
+	}
+	report("read", reads)
+	report("write", writes)
+}
+
+func timed(b *testing.B, op func() error) time.Duration {
+	start := time.Now()
+	for range perRound {
+		if err := op(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return time.Since(start)
+}
+
+func median[T int | float64 | time.Duration](all []T) T {
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[len(sorted)/2]
+}
+
+// attachArm attaches what one of the arms is, and gives what takes it away.
+func attachArm(b *testing.B, arm, cgroup string) func() {
+	switch arm {
+	case "none":
+		return func() {}
+	case "empty":
+		a, err := attachCgroup(&ebpf.ProgramSpec{
+			Type: ebpf.CGroupSysctl, AttachType: ebpf.AttachCGroupSysctl, License: license,
+			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.Return()},
+		}, cgroup)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return func() { _ = a.close() }
+	}
+	g := openGuard(b, Options{Cgroup: cgroup})
+	var wants []sysfs.Want
+	for _, s := range sysfs.Catalogue() {
+		wants = append(wants, sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: "1"})
+	}
+	setWants(b, g, arm == "lock", wants...)
+	return func() { _ = g.Close() }
+}
