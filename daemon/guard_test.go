@@ -1,0 +1,198 @@
+package daemon
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/guard"
+	"github.com/ctkeeper/ctkeeper/internal/netns"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/systemd"
+)
+
+// guarded is a configuration whose resync is so long that only the guard explains a prompt
+// repair of what inotify does not see.
+const guarded = "settings: {udp_timeout: 33}\nenforcement: {resync: 1h}\nguard: "
+
+// needGuard ends a test where this machine can have no guard.
+func needGuard(t *testing.T) {
+	t.Helper()
+	g, err := guard.Open(guard.Options{})
+	if err != nil {
+		netns.Cannot(t, "%v", err)
+	}
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeLikeAContainer writes through a procfs of its own.
+func writeLikeAContainer(t *testing.T, value string) {
+	t.Helper()
+	out, err := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", "echo "+value+" > "+procUDP).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+func TestGuardSeesContainers(t *testing.T) {
+	if !netns.Enter(t) {
+		return
+	}
+	needGuard(t)
+	d := start(t, "", guarded+"watch\n")
+	writeLikeAContainer(t, "55")
+	d.wait("repair", func() bool { return procValue(t, procUDP) == "33" })
+	d.wait("drift logged", func() bool { return d.said("udp_timeout was set to 55 by sh (pid ") })
+	entry := d.logs.FilterMessageSnippet("udp_timeout was set to 55").All()[0].ContextMap()
+	if entry[systemd.KeyByComm] != "sh" || entry[systemd.KeyByPID] == int64(0) || entry[systemd.KeyCause] != "write" {
+		t.Errorf("the entry's fields are %v", entry)
+	}
+	status := d.status()
+	if by := status.Settings[0].LastDrift.By; by == nil || by.Comm != "sh" {
+		t.Errorf("the last drift is by %v, want sh", by)
+	}
+	if status.Guard.State != GuardWatches || status.Guard.Mode != config.GuardWatch {
+		t.Errorf("guard: %+v", status.Guard)
+	}
+}
+
+// The guard follows the configuration, and nothing of it stays.
+func TestGuardFollowsConfiguration(t *testing.T) {
+	if !netns.Enter(t) {
+		return
+	}
+	needGuard(t)
+	d := start(t, "", guarded+"off\n")
+	file := d.status().Daemon.Config.Files[0]
+	before := bpfDescriptors(t)
+	for _, step := range []struct {
+		guard string
+		state GuardState
+	}{
+		{"watch", GuardWatches}, {"lock", GuardLocks}, {"{mode: lock, allow: [a.service]}", GuardLocks},
+		{"watch\nnonsense: 1", GuardLocks}, {"watch", GuardWatches}, {"off", GuardIsOff}, {"watch", GuardWatches}, {"off", GuardIsOff},
+	} {
+		write(t, file, guarded+step.guard+"\n")
+		d.wait("guard "+step.guard, func() bool { return d.status().Guard.State == step.state })
+		if step.state != GuardIsOff {
+			writeLikeAContainer(t, "55")
+		}
+		d.wait("repair", func() bool { return procValue(t, procUDP) == "33" })
+	}
+	d.wait("no program is left", func() bool { return bpfDescriptors(t) == before })
+	if err := d.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func bpfDescriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, fd := range fds {
+		target, _ := os.Readlink(filepath.Join("/proc/self/fd", fd.Name()))
+		if strings.Contains(target, "bpf") {
+			n++
+		}
+	}
+	return n
+}
+
+// Without a cgroup v2 tree the daemon works as without the guard, and says once why it has
+// none and how to have it.
+func TestGuardUnavailable(t *testing.T) {
+	if !netns.Enter(t) {
+		return
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Unmount("/sys/fs/cgroup", unix.MNT_DETACH); err != nil {
+		netns.Cannot(t, "cannot take the cgroup trees away: %v", err)
+	}
+	d := start(t, "", guarded+"lock\n")
+	if out, err := exec.Command("sh", "-c", "echo 55 > "+procUDP).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	d.wait("repair", func() bool { return procValue(t, procUDP) == "33" })
+	got := d.status().Guard
+	want := guardOff(config.Guard{Mode: config.GuardLock})
+	want.State, want.Error = GuardUnavailable, guard.ErrNoCgroup2.Error()
+	want.Missing = got.Missing
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("guard (-want +got):\n%s", diff)
+	}
+	if len(got.Missing) != 1 || !strings.Contains(got.Missing[0].Hint, "systemd.unified_cgroup_hierarchy=1") {
+		t.Errorf("missing: %+v", got.Missing)
+	}
+	if said := d.logs.FilterMessageSnippet("the guard cannot be had").All(); len(said) != 1 || said[0].ContextMap()[systemd.KeyHint] == "" {
+		t.Errorf("said %d times: %v", len(said), said)
+	}
+}
+
+func TestGuardianSaysOncePerWriter(t *testing.T) {
+	g := newGuardian()
+	maximum, expect := sysfs.Lookup("max"), sysfs.Lookup("expect_max")
+	if err := g.adopt(&reconcile.Desired{Wants: []sysfs.Want{{Setting: maximum, Policy: sysfs.AtLeast, Value: "1000"}}}); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Unix(1, 0)
+	refuse := func(s *sysfs.Setting, value string, by sysfs.Writer) reconcile.Event {
+		return g.refuse(guard.Refusal{At: at, Setting: s, Value: value, By: by})
+	}
+	proxy, shell := sysfs.Writer{PID: 7, Comm: "kube-proxy", Unit: "k.service"}, sysfs.Writer{PID: 8, Comm: "sh"}
+	var quiet []bool
+	for _, e := range []reconcile.Event{
+		refuse(expect, "1", shell), refuse(maximum, "5", proxy),
+		refuse(maximum, "6", sysfs.Writer{PID: 9, Comm: "kube-proxy", Unit: "k.service"}), refuse(maximum, "7", shell),
+	} {
+		quiet = append(quiet, e.Quiet)
+	}
+	if diff := cmp.Diff([]bool{false, false, true, false}, quiet); diff != "" {
+		t.Errorf("quiet (-want +got):\n%s", diff)
+	}
+	refused := g.report().Refused
+	if len(refused) != 2 || refused[0].Setting != "max" || refused[0].Count != 3 || refused[0].Last.Value != "7" || refused[0].Last.By != shell {
+		t.Errorf("refused: %+v", refused)
+	}
+	if e := refuse(maximum, "8", sysfs.Writer{}); e.Want != "at_least 1000" || e.Kind != reconcile.KindRefusedWrite {
+		t.Errorf("event: %+v", e)
+	}
+	for i := range 2 * maxSaid {
+		refuse(maximum, "9", sysfs.Writer{Comm: string(rune('a' + i))})
+	}
+	if len(g.said) > maxSaid {
+		t.Errorf("%d writers are remembered", len(g.said))
+	}
+}
+
+func TestGuardInWords(t *testing.T) {
+	missing, hint := inWords(withWayOut(
+		guard.Missing{What: "who loads the module", Why: "CAP_PERFMON is missing", Right: guard.RightPerfmon},
+		guard.Missing{What: "the pid of a writer", Why: "this kernel has none"},
+		guard.Missing{What: "the command of a writer", Why: "CAP_PERFMON is missing", Right: guard.RightPerfmon},
+	))
+	if want := "CAP_PERFMON is missing: who loads the module, the command of a writer; this kernel has none: the pid of a writer"; missing != want {
+		t.Errorf("missing = %q, want %q", missing, want)
+	}
+	if hint != systemd.PerfmonStep {
+		t.Errorf("hint = %q", hint)
+	}
+	if _, err := (&Daemon{opts: Options{Source: config.Source{Root: "/x"}}}).openGuard(config.Guard{}); !errors.As(err, new(*guard.Unavailable)) {
+		t.Errorf("below a root: %v", err)
+	}
+}
