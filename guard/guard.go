@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -95,11 +96,17 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 	}
 	g.programs = append(g.programs, sysctl)
 	g.abilities.PID, g.abilities.Comm, g.abilities.Unit = who.pid || who.task, who.comm || who.task, g.cgroups != nil
+	// Newer kernels want the right for the helper, old ones have none: there it lets the
+	// task_struct be read.
+	without := ebpf.ErrNotSupported
+	if !holds(RightPerfmon) {
+		without = fs.ErrPermission
+	}
 	if !g.abilities.PID {
-		g.lack("the pid of a writer", ebpf.ErrNotSupported, RightPerfmon)
+		g.lack("the pid of a writer", without, RightPerfmon)
 	}
 	if !g.abilities.Comm {
-		g.lack("the command of a writer", ebpf.ErrNotSupported, RightPerfmon)
+		g.lack("the command of a writer", without, RightPerfmon)
 	}
 	g.trace()
 	return nil
