@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sync/errgroup"
 
@@ -112,9 +113,21 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 	return nil
 }
 
+// errHidden is a kernel that lets no program read its memory (LOCKDOWN_BPF_READ_KERNEL).
+var errHidden = errors.New("the kernel's memory is hidden")
+
+// traceable probes whether programs of a type may be loaded, and see what they are to see.
+func traceable(kind ebpf.ProgramType, self int) (identity, error) {
+	who, err := identityOf(kind, self)
+	if err == nil && !has(kind, asm.FnProbeReadKernel) {
+		err = errHidden
+	}
+	return who, err
+}
+
 // trace attaches the tracing programs, as far as that can be.
 func (g *Guard) trace() {
-	if who, err := identityOf(ebpf.RawTracepoint, 0); err != nil {
+	if who, err := traceable(ebpf.RawTracepoint, 0); err != nil {
 		g.lack("who loads and unloads the module", err, RightPerfmon)
 	} else {
 		g.abilities.Modules = true
@@ -130,7 +143,7 @@ func (g *Guard) trace() {
 			g.programs = append(g.programs, a)
 		}
 	}
-	who, err := identityOf(ebpf.Tracing, self())
+	who, err := traceable(ebpf.Tracing, self())
 	if err == nil {
 		var a attached
 		if a, err = attachTracing(sysfsProgram(g.maps, who, g.index(sysfs.Lookup(sysfs.Hashsize)))); err == nil {

@@ -23,6 +23,7 @@ type Guest struct {
 	Program string            // host path of the program
 	Args    []string          // its arguments
 	Enable  []string          // units to enable, as `systemctl enable` would
+	Kernel  string            // more for the kernel's command line
 }
 
 // scenarioUnit runs the program with its output on the second serial port, where

@@ -78,14 +78,14 @@ func (m *Machine) Boot(ctx context.Context, g Guest, lines func(io.Reader) error
 	if err := concatenate(initrd, m.root.Archive, m.Kernel.Modules, overlay); err != nil {
 		return run, err
 	}
-	return run, m.qemu(ctx, run, initrd, lines)
+	return run, m.qemu(ctx, run, initrd, strings.TrimSpace(commandLine+" "+g.Kernel), lines)
 }
 
-func (m *Machine) qemu(ctx context.Context, run Run, initrd string, lines func(io.Reader) error) error {
+func (m *Machine) qemu(ctx context.Context, run Run, initrd, kernel string, lines func(io.Reader) error) error {
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64",
 		"-accel", "tcg,thread=multi", "-cpu", m.Kernel.processor(), "-smp", "2", "-m", "2560M",
 		"-display", "none", "-monitor", "none", "-no-reboot", "-nic", "none",
-		"-kernel", m.Kernel.Image, "-initrd", initrd, "-append", commandLine,
+		"-kernel", m.Kernel.Image, "-initrd", initrd, "-append", kernel,
 		"-serial", "file:"+filepath.Join(run.Dir, "console.log"),
 		"-serial", "stdio",
 		"-serial", "file:"+filepath.Join(run.Dir, "journal.log"))
