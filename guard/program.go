@@ -121,11 +121,15 @@ func findRule(m *maps) asm.Instructions {
 }
 
 // judge sets the verdict of a locked setting: what is outside of its rule's range is refused,
-// and so is what is no number, unless the writer's cgroup is allowed. The number is read as
-// proc_dointvec reads it, with a base of its own; what follows it is ignored there as well.
+// and so is what is no number or cut, unless the writer's cgroup is allowed. R0 is the length
+// of the text, or an error. The number is read as proc_dointvec reads it, with a base of its
+// own; what follows it is ignored there as well, or refused.
 func judge(m *maps) asm.Instructions {
 	return asm.Instructions{
-		asm.Mov.Imm(asm.R0, 0).WithSymbol("locked"),
+		// A value that is longer than the text may go on as another number: the kernel skips any
+		// white space before one.
+		asm.JSLE.Imm(asm.R0, 0, foreign).WithSymbol("locked"),
+		asm.Mov.Imm(asm.R0, 0),
 		asm.StoreMem(asm.RFP, stackNumber, asm.R0, asm.DWord),
 		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, stackRecord+atText),
 		asm.Mov.Imm(asm.R2, textSize),
