@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
@@ -339,6 +340,19 @@ func TestLockAllows(t *testing.T) {
 	eventually(t, "the allowed unit's write", func() bool { _, err := writeIn(t, inner, maxFile, now); return err == nil })
 	if _, err := writeIn(t, cgroup, maxFile, now); err == nil {
 		t.Error("another unit's write went through")
+	}
+}
+
+// Who writes through sysfs has a pid and a command wherever those who load modules have:
+// features probes no helper of tracing programs.
+func TestTracingKnowsHelpers(t *testing.T) {
+	for _, helper := range []asm.BuiltinFunc{asm.FnGetCurrentPidTgid, asm.FnGetCurrentComm, asm.FnProbeReadKernel} {
+		if !has(ebpf.RawTracepoint, helper) {
+			netns.Cannot(t, "raw tracepoints have no %v", helper)
+		}
+		if !has(ebpf.Tracing, helper) {
+			t.Errorf("tracing programs are said to have no %v", helper)
+		}
 	}
 }
 

@@ -63,8 +63,12 @@ func readKernel(to int16, size int32, address asm.Register, offset int32) asm.In
 	}
 }
 
-// has reports whether programs of a type may call a helper here.
+// has reports whether programs of a type may call a helper here. Tracing programs cannot be
+// probed for one, and have those of raw tracepoints (bpf_tracing_func_proto).
 func has(kind ebpf.ProgramType, helper asm.BuiltinFunc) bool {
+	if kind == ebpf.Tracing {
+		kind = ebpf.RawTracepoint
+	}
 	return features.HaveProgramHelper(kind, helper) == nil
 }
 
