@@ -5,6 +5,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
 )
 
 // license is what the kernel is told of the programs (license_is_gpl_compatible):
@@ -61,9 +62,11 @@ func sysctlProgram(m *maps, who identity) *ebpf.ProgramSpec {
 	p = append(p, clear(stackRecord, recordSize)...)
 	p = append(p, who.identify()...)
 	p = append(p,
-		asm.StoreImm(asm.RFP, stackRecord+atKind, wroteSysctl, asm.Word),
+		// The upper half of a stack slot before the lower: without CAP_PERFMON the verifier
+		// lets nothing be written beside what it takes for a spilled register.
 		asm.LoadMem(asm.R1, asm.R7, ruleIndex, asm.Word),
 		asm.StoreMem(asm.RFP, stackRecord+atSetting, asm.R1, asm.Word),
+		asm.StoreImm(asm.RFP, stackRecord+atKind, wroteSysctl, asm.Word),
 		// The value, cut where it is longer than the room for it.
 		asm.Mov.Reg(asm.R1, asm.R6),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackRecord+atText),
@@ -155,7 +158,8 @@ func judge(m *maps) asm.Instructions {
 		asm.FnMapLookupElem.Call(),
 		asm.JNE.Imm(asm.R0, 0, tell),
 		asm.Mov.Imm(asm.R8, 0),
-		asm.StoreImm(asm.RFP, stackRecord+atRefused, 1, asm.Word),
+		asm.Mov.Imm(asm.R1, -int32(unix.EPERM)),
+		asm.StoreMem(asm.RFP, stackRecord+atResult, asm.R1, asm.DWord),
 	}
 }
 

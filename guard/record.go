@@ -25,10 +25,9 @@ const (
 	atTime    = 8   // uint64: bpf_ktime_get_ns, which is CLOCK_MONOTONIC
 	atCgroup  = 16  // uint64: bpf_get_current_cgroup_id
 	atPID     = 24  // uint32: the thread group's id in the initial pid namespace
-	atRefused = 28  // uint32: 1 where the write was refused
 	atComm    = 32  // [16]byte: TASK_COMM_LEN
 	atText    = 48  // [64]byte: the value; of a load on demand who demanded it
-	atResult  = 112 // int64: what a write through sysfs gave, an errno where negative
+	atResult  = 112 // int64: what a write gave, an errno where negative: of a sysctl, that it was refused
 
 	commSize   = 16
 	textSize   = 64
@@ -68,9 +67,9 @@ func decode(raw []byte) (record, bool) {
 		kind:    order.Uint32(raw[atKind:]),
 		setting: order.Uint32(raw[atSetting:]),
 		actor:   decodeActor(raw[atTime:atText]),
-		refused: order.Uint32(raw[atRefused:]) != 0,
 		result:  int64(order.Uint64(raw[atResult:])), //nolint:gosec // the kernel's own sign
 	}
+	r.refused = r.kind == wroteSysctl && r.result < 0
 	text := raw[atText : atText+textSize]
 	if r.kind == loadedModule {
 		r.demand = decodeActor(text[:demandSize])
