@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -66,6 +67,8 @@ func explain(what string, err error, rights ...string) Missing {
 		m.Hint = "boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line, or mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified"
 	case errors.Is(err, unix.ENOSYS):
 		m.Why = "this kernel has no bpf system call (CONFIG_BPF_SYSCALL)"
+	case errors.As(err, new(*ebpf.VerifierError)):
+		m.Why = "the kernel's verifier refuses the program: " + m.Why
 	case errors.Is(err, fs.ErrPermission):
 		for _, right := range rights {
 			if !holds(right) {
@@ -84,11 +87,15 @@ func explain(what string, err error, rights ...string) Missing {
 	return m
 }
 
-// cause is the first line of an error: that of a program that the kernel refused has its log
-// behind it.
+// cause is the first line of an error, or the last of what the verifier said of a program,
+// which is why it refused it.
 func cause(err error) string {
 	if refused := (*ebpf.VerifierError)(nil); errors.As(err, &refused) {
-		return fmt.Sprint(refused.Cause)
+		for _, line := range slices.Backward(refused.Log) {
+			if line != "" && !strings.HasPrefix(line, "processed ") {
+				return fmt.Sprintf("%s (%v)", line, refused.Cause)
+			}
+		}
 	}
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
