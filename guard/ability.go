@@ -65,6 +65,8 @@ func explain(what string, err error, rights ...string) Missing {
 	switch {
 	case errors.Is(err, ErrNoCgroup2):
 		m.Hint = "boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line, or mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified"
+	case errors.Is(err, unix.EMFILE):
+		m.Hint = "raise fs.inotify.max_user_instances, or the limit of open files (LimitNOFILE=)"
 	case errors.Is(err, unix.ENOSYS):
 		m.Why = "this kernel has no bpf system call (CONFIG_BPF_SYSCALL)"
 	case errors.As(err, new(*ebpf.VerifierError)):

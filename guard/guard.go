@@ -65,11 +65,15 @@ func Open(opts Options) (*Guard, error) {
 		return nil, unavailable(err)
 	}
 	raiseMemlock()
-	g := &Guard{fresh: make(chan struct{}, 1), indexes: map[string]uint32{}, wants: map[string]sysfs.Want{}}
+	g := newGuard()
 	if err := g.open(opts, mount); err != nil {
 		return nil, errors.Join(unavailable(err), g.Close())
 	}
 	return g, nil
+}
+
+func newGuard() *Guard {
+	return &Guard{fresh: make(chan struct{}, 1), indexes: map[string]uint32{}, wants: map[string]sysfs.Want{}}
 }
 
 func (g *Guard) open(opts Options, mount string) (err error) {
@@ -84,7 +88,12 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 		return fmt.Errorf("cannot read the ring buffer: %w", err)
 	}
 	// The tree first: a unit that writes right after the program is attached is known then.
-	if g.cgroups, err = openCgroups(mount, opts.Allow); err != nil {
+	switch g.cgroups, err = openCgroups(mount, opts.Allow); {
+	case err == nil:
+		g.letThrough()
+	case len(opts.Allow) > 0: // a lock would refuse them as well
+		return err
+	default:
 		g.lack("the unit of a writer", err)
 	}
 	dir := opts.Cgroup
