@@ -1,0 +1,240 @@
+//go:build guest
+
+package scenarios
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/systemd"
+)
+
+// TestGuardUnavailable: asked for without its rights the daemon works as ever, says once what
+// is missing, and how to have it.
+func TestGuardUnavailable(t *testing.T) {
+	since := keep(t, usual+"guard: watch\n")
+	run(t, "modprobe", "nf_conntrack")
+	inForce(t, prompt, usualValues)
+	g := guardIs(t, daemon.GuardUnavailable)
+	t.Logf("status: %s; missing %+v", g.Error, g.Missing)
+	if !strings.Contains(g.Error, "CAP_BPF") || len(g.Missing) != 1 || g.Missing[0].Hint != systemd.GuardStep || len(g.Names) != 0 {
+		t.Errorf("guard %+v", g)
+	}
+	if text, code := stdout(t, "ctkeeper", "status"); code != 0 || !strings.Contains(text, systemd.GuardStep) {
+		t.Errorf("status: %d\n%s", code, text)
+	}
+	run(t, "systemctl", "reload", unit)
+	write(t, sysctl("max"), "70000")
+	inForce(t, prompt, usualValues)
+	if by := byFields(since.drift(t, "max", "70000")); len(by) != 0 {
+		t.Errorf("by %v", by)
+	}
+	var said []string
+	for _, e := range since.unitEntries(t) {
+		if strings.Contains(e.get("MESSAGE"), "guard") {
+			said = append(said, e.get("MESSAGE"))
+			if e.get("CTKEEPER_HINT") != systemd.GuardStep {
+				t.Errorf("hint %q", e.get("CTKEEPER_HINT"))
+			}
+		}
+	}
+	if len(said) != 1 {
+		t.Errorf("said %d times: %q", len(said), said)
+	}
+}
+
+// links counts the BPF programs that a process has attached.
+func links(t *testing.T, pid int) int {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for _, file := range files {
+		if content, err := os.ReadFile(file); err == nil && strings.Contains(string(content), "link_type:") {
+			count++
+		}
+	}
+	return count
+}
+
+// TestGuardRights: the documented steps give their rights and no other, and take them back.
+func TestGuardRights(t *testing.T) {
+	fresh(t)
+	put(t, mainFile, usual+"guard: watch\n")
+	for _, c := range []struct {
+		step, capabilities string
+		state              daemon.GuardState
+	}{
+		{systemd.GuardStep, "0000008000001000", daemon.GuardWatches},
+		{systemd.PerfmonStep, "000000c000001000", daemon.GuardWatches},
+		{systemd.PerfmonBack, "0000008000001000", daemon.GuardWatches},
+		{systemd.GuardBack, "0000000000001000", daemon.GuardUnavailable},
+	} {
+		run(t, "sh", "-c", c.step)
+		guardIs(t, c.state)
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", mainPID(t)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, set := range []string{"CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"} {
+			if !strings.Contains(string(status), set+":\t"+c.capabilities+"\n") {
+				t.Errorf("%s is not %s after %s", set, c.capabilities, c.step)
+			}
+		}
+		t.Logf("%s: %d programs attached", c.capabilities, links(t, mainPID(t)))
+	}
+}
+
+// at is the answer of a daemon that has its socket elsewhere.
+func at(socket string) (daemon.Status, error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}, Timeout: 10 * time.Second}
+	var s daemon.Status
+	response, err := client.Get("http://ctkeeper/v1/status")
+	if err != nil {
+		return s, err
+	}
+	defer response.Body.Close()
+	return s, json.NewDecoder(response.Body).Decode(&s)
+}
+
+// second starts another daemon by hand, and gives how many writes to max it refused.
+func second(t *testing.T) (*foreground, func() int) {
+	t.Helper()
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "ctkeeper", "ctkeeper.sock")
+	if err := os.Mkdir(filepath.Dir(socket), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f := foregroundRun(t, "env", "RUNTIME_DIRECTORY="+filepath.Dir(socket), "STATE_DIRECTORY="+filepath.Dir(socket), "ctkeeper", "run")
+	eventually(t, prompt, "the second daemon's guard is locked", func() bool {
+		s, err := at(socket)
+		return err == nil && s.Guard.State == daemon.GuardLocks
+	})
+	return f, func() int {
+		s, err := at(socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range s.Guard.Refused {
+			if r.Setting == "max" {
+				return r.Count
+			}
+		}
+		return 0
+	}
+}
+
+// TestGuardTwice: two daemons on one host. Both see, either one's end leaves the other at work,
+// and after both nothing is left.
+func TestGuardTwice(t *testing.T) {
+	keepGuarded(t, locked, daemon.GuardLocks, systemd.GuardStep)
+	proc := containedProc(t)
+	works := func(who string) {
+		t.Helper()
+		refused(t, sysctl("max"), "65536")
+		write(t, filepath.Join(proc, strings.TrimPrefix(sysctl("tcp_timeout_established"), "/proc")), "999")
+		t.Logf("%s: a container's write was repaired after %s", who, inForce(t, prompt, usualValues))
+	}
+	f, others := second(t)
+	ours := refusals(t, "max")
+	works("both")
+	eventually(t, prompt, "both have seen it", func() bool { return refusals(t, "max") > ours && others() > 0 })
+	if code := f.ends(t); code != 0 {
+		t.Errorf("exit status %d on request", code)
+	}
+	works("the service alone")
+	f, others = second(t)
+	run(t, "systemctl", "stop", unit)
+	works("the one by hand alone")
+	if others() == 0 {
+		t.Error("it has not seen the write")
+	}
+	_ = syscall.Kill(-f.cmd.Process.Pid, syscall.SIGKILL)
+	eventually(t, prompt, "a write goes through after both have ended", func() bool { return poke(sysctl("max"), "65536") == nil })
+}
+
+// effort is what a process has cost: voluntary context switches of all its threads, and
+// ticks of the processor.
+func effort(t *testing.T, pid int) (switches, ticks int) {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("the daemon's threads: %v", err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(content)) {
+			if count, found := strings.CutPrefix(line, "voluntary_ctxt_switches:"); found {
+				switches += number(t, count)
+			}
+		}
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest) // from the third on: utime and stime are 14 and 15 (proc_pid_stat(5))
+	return switches, number(t, fields[11]) + number(t, fields[12])
+}
+
+// TestGuardIdle: while nobody writes the guard costs nothing. Units that come and go wake it
+// (their cgroups), which is printed.
+func TestGuardIdle(t *testing.T) {
+	// What the daemon does anyway varies by as much; who polls ten times a second shows.
+	const quiet, slack = 20 * time.Second, 50
+	over := func(what string, while func()) (switches, ticks int) {
+		pid := mainPID(t)
+		time.Sleep(2 * time.Second) // what the scenario did before is over
+		s, c := effort(t, pid)
+		while()
+		switches, ticks = effort(t, pid)
+		switches, ticks = switches-s, ticks-c
+		t.Logf("%s: %d voluntary context switches, %d ticks", what, switches, ticks)
+		return switches, ticks
+	}
+	sleep := func() { time.Sleep(quiet) }
+	units := func() {
+		for i := range 50 {
+			run(t, "systemd-run", "-q", "--collect", "--unit=e2e-idle-"+strconv.Itoa(i), "true")
+		}
+	}
+	keepGuarded(t, usual, daemon.GuardIsOff, "systemctl start "+unit)
+	offSwitches, offTicks := over("guard off, quiet", sleep)
+	over("guard off, 50 units", units)
+	clean(t)
+	put(t, mainFile, usual+"guard: watch\n")
+	for _, step := range guardRights[len(guardRights)-1].steps {
+		run(t, "sh", "-c", step)
+	}
+	guardIs(t, daemon.GuardWatches)
+	run(t, "modprobe", "nf_conntrack")
+	inForce(t, prompt, usualValues)
+	switches, ticks := over("guard on, quiet", sleep)
+	if switches > offSwitches+slack || ticks > offTicks+5 {
+		t.Errorf("with the guard %d switches and %d ticks, without %d and %d", switches, ticks, offSwitches, offTicks)
+	}
+	over("guard on, 50 units", units)
+}

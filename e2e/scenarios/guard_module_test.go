@@ -1,0 +1,115 @@
+//go:build guest
+
+package scenarios
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+// firewallUnit is a firewall's service as the second field report has it.
+const firewallUnit = "firewall-like.service"
+
+// firewallService brings the service that unloads conntrack when it stops, and loads it by
+// a rule when it starts.
+func firewallService(t *testing.T) {
+	t.Helper()
+	script, file := filepath.Join(os.Getenv("CTKEEPER_E2E_DIR"), "firewall"), "/run/systemd/system/"+firewallUnit
+	put(t, file, "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart="+script+" start\nExecStop="+script+" stop\n")
+	run(t, "systemctl", "daemon-reload")
+	t.Cleanup(func() {
+		_, _ = try(t, "systemctl", "stop", firewallUnit)
+		if err := os.Remove(file); err != nil {
+			t.Error(err)
+		}
+		run(t, "systemctl", "daemon-reload")
+	})
+}
+
+// mover checks who the journal's newest entry of a kind names, and that it has the rest.
+func (c cursor) mover(t *testing.T, kind string, want sysfs.Writer, settings ...string) {
+	t.Helper()
+	c.wait(t, kind, settings...)
+	all := c.events(t, kind, settings...)
+	e := all[len(all)-1]
+	t.Log(e.get("MESSAGE"))
+	by := byFields(e)
+	if by["CTKEEPER_BY_PID"] == "" && want.Unit != "" {
+		t.Errorf("%s: no pid", kind)
+	}
+	delete(by, "CTKEEPER_BY_PID")
+	if diff := cmp.Diff(asFields(want), by); diff != "" {
+		t.Errorf("%s %v (-want +got):\n%s", kind, settings, diff)
+	}
+}
+
+// TestGuardModule: who loads and unloads the module, by hand and through a rule that the kernel
+// loads it for, and who writes hashsize through sysfs. Nothing holds the module.
+func TestGuardModule(t *testing.T) {
+	for _, rights := range guardRights {
+		t.Run(rights.name, func(t *testing.T) {
+			keepGuarded(t, usual+"guard: watch\n", daemon.GuardWatches, rights.steps...)
+			names := answer(t).Guard.Names
+			t.Logf("told here: %v", names)
+			// who is a writer as it is told for a load, an unload, or a write through sysfs.
+			who := func(ability string, by sysfs.Writer) sysfs.Writer {
+				if !slices.Contains(names, ability) {
+					return sysfs.Writer{}
+				}
+				return by
+			}
+			firewallService(t)
+			unload(t)
+			run(t, "systemctl", "start", firewallUnit)
+			inForce(t, prompt, usualValues)
+			for range 3 {
+				since := now(t)
+				run(t, "systemctl", "restart", firewallUnit)
+				inForce(t, prompt, usualValues)
+				since.mover(t, "module-unload", who("module", sysfs.Writer{Comm: "modprobe", Unit: firewallUnit}))
+				since.mover(t, "module-load", who("module", sysfs.Writer{Comm: "iptables", Unit: firewallUnit}))
+				since.mover(t, "drift", who("module", sysfs.Writer{Comm: "iptables", Unit: firewallUnit}), "tcp_timeout_established")
+			}
+			if slices.Contains(names, "module") {
+				// Which restart was it?
+				if by := told(t, "module-load", "", ""); by.Unit != firewallUnit {
+					t.Errorf("events: loaded by %+v", by)
+				}
+				if by := told(t, "module-unload", "", ""); by.Unit != firewallUnit {
+					t.Errorf("events: unloaded by %+v", by)
+				}
+				if text, _ := stdout(t, "ctkeeper", "events"); !strings.Contains(text, firewallUnit) {
+					t.Errorf("ctkeeper events does not say it:\n%s", text)
+				}
+			}
+			run(t, "systemctl", "stop", firewallUnit)
+			if loaded() {
+				t.Error("the firewall's stop left the module loaded: something holds it")
+			}
+
+			since := now(t)
+			if code := asUnit(t, "e2e-loader", "modprobe", "nf_conntrack"); code != 0 {
+				t.Fatalf("modprobe: exit status %d", code)
+			}
+			inForce(t, prompt, usualValues)
+			since.mover(t, "module-load", who("module", sysfs.Writer{Comm: "modprobe", Unit: "e2e-loader.service"}))
+			if code := asUnit(t, "e2e-sysfs", "sh", "-c", "echo 16384 > "+filepath.Join(paramDir, "hashsize")); code != 0 {
+				t.Fatalf("sysfs: exit status %d", code)
+			}
+			inForce(t, prompt, usualValues)
+			since.mover(t, "drift", who("sysfs", sysfs.Writer{Comm: "sh", Unit: "e2e-sysfs.service"}), "hashsize")
+			if code := asUnit(t, "e2e-unloader", "modprobe", "-r", "nf_conntrack"); code != 0 || loaded() {
+				t.Fatalf("modprobe -r: exit status %d", code)
+			}
+			since.mover(t, "module-unload", who("module", sysfs.Writer{Comm: "modprobe", Unit: "e2e-unloader.service"}))
+		})
+	}
+}
