@@ -25,6 +25,11 @@ const (
 	lastLook  = 1024 * time.Millisecond
 	// onDemand bounds the time between a demand for a module and its load.
 	onDemand = 30 * time.Second
+	// burst is how many records are read in burstTime: whoever has a network namespace may write
+	// its settings as fast as can be, and is to cost next to nothing. What then overruns is
+	// counted.
+	burst     = 1024
+	burstTime = 100 * time.Millisecond
 )
 
 // write is a foreign write that was let through.
@@ -53,7 +58,8 @@ type memory struct {
 // read takes records out of the buffer, until ctx has ended and the buffer is flushed.
 func (g *Guard) read(ctx context.Context, look func(overflow bool), refused func(Refusal)) error {
 	var raw ringbuf.Record
-	for {
+	began := time.Now()
+	for n := 1; ; n++ {
 		switch err := g.ring.ReadInto(&raw); {
 		case errors.Is(err, ringbuf.ErrFlushed) && ctx.Err() != nil:
 			return ctx.Err()
@@ -69,6 +75,17 @@ func (g *Guard) read(ctx context.Context, look func(overflow bool), refused func
 		if raw.Remaining == 0 && g.overran() {
 			look(true)
 		}
+		if n%burst == 0 {
+			rest(ctx, burstTime-time.Since(began))
+			began = time.Now()
+		}
+	}
+}
+
+func rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 
