@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -251,7 +252,7 @@ func (d *Daemon) sayGuard() {
 	if status.State == GuardLocks {
 		message = "the guard is locked: foreign writes to hashsize, max and expect_max are refused"
 	}
-	fields := []zap.Field{zap.Strings(systemd.KeyNames, status.Names)}
+	fields := []zap.Field{zap.String(systemd.KeyNames, strings.Join(status.Names, ","))}
 	if missing, hint := inWords(status.Missing); missing != "" {
 		fields = append(fields, zap.String(systemd.KeyMissing, missing))
 		if hint != "" {
