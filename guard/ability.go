@@ -2,7 +2,6 @@ package guard
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -69,8 +68,8 @@ func explain(what string, err error, rights ...string) Missing {
 		m.Hint = "raise fs.inotify.max_user_instances, or the limit of open files (LimitNOFILE=)"
 	case errors.Is(err, unix.ENOSYS):
 		m.Why = "this kernel has no bpf system call (CONFIG_BPF_SYSCALL)"
-	case errors.As(err, new(*ebpf.VerifierError)):
-		m.Why = "the kernel's verifier refuses the program: " + m.Why
+	case verdict(err) != "":
+		m.Why = "the kernel's verifier refuses the program: " + verdict(err)
 	case errors.Is(err, fs.ErrPermission):
 		for _, right := range rights {
 			if !holds(right) {
@@ -89,27 +88,32 @@ func explain(what string, err error, rights ...string) Missing {
 	return m
 }
 
-// cause is the first line of an error, or the last of what the verifier said of a program,
-// which is why it refused it.
+// cause is the first line of an error.
 func cause(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+// verdict is the last that the verifier said of a program, which is why it refused it; empty
+// where it never came to look at it.
+func verdict(err error) string {
 	if refused := (*ebpf.VerifierError)(nil); errors.As(err, &refused) {
 		for _, line := range slices.Backward(refused.Log) {
 			if line != "" && !strings.HasPrefix(line, "processed ") {
-				return fmt.Sprintf("%s (%v)", line, refused.Cause)
+				return line
 			}
 		}
 	}
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
+	return ""
 }
 
 // holds reports whether this process has a capability in effect. CAP_SYS_ADMIN has both of
 // those that were split off it in 5.8.
 func holds(right string) bool {
-	number := map[string]int{RightBPF: unix.CAP_BPF, RightNetAdmin: unix.CAP_NET_ADMIN, RightPerfmon: unix.CAP_PERFMON}[right]
+	number, known := map[string]int{RightBPF: unix.CAP_BPF, RightNetAdmin: unix.CAP_NET_ADMIN, RightPerfmon: unix.CAP_PERFMON}[right]
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
+	if err := unix.Capget(&header, &data[0]); err != nil || !known {
 		return false
 	}
 	in := func(n int) bool { return data[n/32].Effective&(1<<(n%32)) != 0 }

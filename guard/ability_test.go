@@ -1,0 +1,43 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// Each reason is a sentence of its own; with the right in hand it is not said to be missing.
+func TestExplain(t *testing.T) {
+	for name, test := range map[string]struct {
+		err   error
+		right string
+		want  string
+	}{
+		"no tree":     {ErrNoCgroup2, RightBPF, "no cgroup v2 tree is mounted"},
+		"no bpf":      {fmt.Errorf("load: %w", unix.ENOSYS), RightBPF, "CONFIG_BPF_SYSCALL"},
+		"old":         {fmt.Errorf("load: %w", ebpf.ErrNotSupported), RightBPF, "this kernel does not have what it takes"},
+		"hidden":      {errHidden, RightPerfmon, "lockdown"},
+		"no modules":  {fmt.Errorf("attach: %w", fs.ErrNotExist), RightPerfmon, "loads no modules"},
+		"refused":     {&ebpf.VerifierError{Cause: unix.EACCES, Log: []string{"0: (95) exit", "R0 !read_ok", "processed 1 insns"}}, RightBPF, "R0 !read_ok"},
+		"no right":    {&ebpf.VerifierError{Cause: unix.EPERM}, "CAP_NOBODY_HAS", "CAP_NOBODY_HAS is missing"},
+		"else":        {errors.New("one\ntwo"), RightBPF, "one"},
+		"locked away": {fs.ErrPermission, "", "although the capabilities are there"},
+	} {
+		var rights []string
+		if test.right != "" {
+			rights = append(rights, test.right)
+		}
+		got := explain("it", test.err, rights...)
+		if !strings.Contains(got.Why, test.want) || strings.Contains(got.Why, "\n") || got.What != "it" {
+			t.Errorf("%s: %+v, want %q", name, got, test.want)
+		}
+		if missing := strings.HasSuffix(got.Why, " is missing"); missing != (got.Right != "") {
+			t.Errorf("%s: the right is %q", name, got.Right)
+		}
+	}
+}
