@@ -80,8 +80,8 @@ func explain(what string, err error, rights ...string) Missing {
 		m.Why = "the kernel refuses it, although the capabilities are there (a system call filter, a security module, lockdown; before 5.11 RLIMIT_MEMLOCK): " + unix.EPERM.Error()
 	case errors.Is(err, errHidden):
 		m.Why = "the kernel lets no program read its memory (lockdown in mode confidentiality: /sys/kernel/security/lockdown)"
-	case errors.Is(err, fs.ErrNotExist):
-		m.Why = "this kernel loads no modules, or has no tracepoints for that"
+	case errors.Is(err, errNoTracepoint):
+		m.Why = errNoTracepoint.Error()
 	case errors.Is(err, ebpf.ErrNotSupported):
 		m.Why = "this kernel does not have what it takes: " + m.Why
 	}

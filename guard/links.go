@@ -3,6 +3,7 @@ package guard
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/cilium/ebpf"
@@ -40,9 +41,16 @@ func attachCgroup(spec *ebpf.ProgramSpec, dir string) (a attached, err error) {
 	})
 }
 
+// errNoTracepoint is a kernel without what attachTracepoint is to attach to.
+var errNoTracepoint = errors.New("this kernel loads no modules, or has no tracepoints for that")
+
 func attachTracepoint(spec *ebpf.ProgramSpec, name string) (attached, error) {
 	return attach(spec, func(p *ebpf.Program) (link.Link, error) {
-		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: p})
+		made, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: p})
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errNoTracepoint
+		}
+		return made, err
 	})
 }
 

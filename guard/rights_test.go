@@ -1,0 +1,88 @@
+package guard
+
+import (
+	"errors"
+	"runtime"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/internal/netns"
+)
+
+// Who lacks a right is told which, by what the kernel answers to the real calls.
+func TestMissingRights(t *testing.T) {
+	if !netns.Enter(t) { // a process that has probed nothing yet
+		return
+	}
+	newCgroup(t, "ctkeeper-test-rights") // what it takes is there
+	tests := []struct {
+		name    string
+		keep    []int
+		missing []string // by what is missing; nil is no guard
+		right   string
+	}{
+		{"none", nil, nil, RightBPF},
+		{"CAP_BPF alone", []int{unix.CAP_BPF}, nil, RightNetAdmin},
+		{"CAP_NET_ADMIN alone", []int{unix.CAP_NET_ADMIN}, nil, RightBPF},
+		{"guard.conf", []int{unix.CAP_BPF, unix.CAP_NET_ADMIN}, []string{"who loads and unloads the module", "who writes hashsize through sysfs"}, RightPerfmon},
+	}
+	for _, test := range tests {
+		withRights(t, test.keep, func() {
+			g, err := Open(Options{})
+			if test.missing == nil {
+				if why := (*Unavailable)(nil); !errors.As(err, &why) || why.Right != test.right || why.Why != test.right+" is missing" {
+					t.Errorf("%s: %v", test.name, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Errorf("%s: %v", test.name, err)
+				return
+			}
+			var missing []string
+			for _, m := range g.Abilities().Missing {
+				if m.Right != test.right {
+					t.Errorf("%s: %+v", test.name, m)
+				}
+				if m.What != "the command of a writer" && m.What != "the pid of a writer" { // by kernel
+					missing = append(missing, m.What)
+				}
+			}
+			if diff := cmp.Diff(test.missing, missing); diff != "" {
+				t.Errorf("%s: missing (-want +got):\n%s", test.name, diff)
+			}
+			if err := g.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// withRights runs f on a thread that has these capabilities alone in effect.
+func withRights(t testing.TB, rights []int, f func()) {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var all, some [2]unix.CapUserData
+	if err := unix.Capget(&header, &all[0]); err != nil {
+		t.Fatal(err)
+	}
+	for i := range some {
+		some[i].Permitted = all[i].Permitted
+	}
+	for _, n := range rights {
+		some[n/32].Effective |= 1 << (n % 32)
+	}
+	if err := unix.Capset(&header, &some[0]); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Capset(&header, &all[0]); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	f()
+}
