@@ -70,7 +70,7 @@ func TestGuardModule(t *testing.T) {
 			unload(t)
 			run(t, "systemctl", "start", firewallUnit)
 			inForce(t, prompt, usualValues)
-			for range 3 {
+			for range 2 {
 				since := now(t)
 				run(t, "systemctl", "restart", firewallUnit)
 				inForce(t, prompt, usualValues)
