@@ -119,6 +119,9 @@ func TestWayOutWithoutRights(t *testing.T) {
 	if got := opened(t, "").WayOut(sysfs.Lookup("max"), syscall.EACCES); !strings.Contains(got, "CAP_NET_ADMIN") {
 		t.Errorf("the way out is %q", got)
 	}
+	if got := opened(t, "").WayOut(sysfs.Lookup("max"), syscall.EPERM); !strings.Contains(got, "guard: lock") {
+		t.Errorf("the way out of another's lock is %q", got)
+	}
 }
 
 // A device's sysctls are taken away and brought back by the same kernel

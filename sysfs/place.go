@@ -13,6 +13,8 @@ func (f *Files) WayOut(s *Setting, err error) string {
 	switch {
 	case errors.Is(err, syscall.EROFS):
 		return "/proc/sys is read-only here, as in most containers: run ctkeeper on the host, or give it a writable /proc/sys"
+	case errors.Is(err, syscall.EPERM) && s.Global: // the file itself says EACCES
+		return "a BPF program on a control group refuses it, as the guard of a running ctkeeper does (guard: lock): change its configuration and run systemctl reload ctkeeper"
 	case s.Global && f.childNamespace():
 		return "hashsize, max and expect_max belong to the host's first network namespace: run ctkeeper there (on the host, or with the host's network)"
 	default:
