@@ -5,8 +5,8 @@
 // runs before every read and write of a sysctl on the host, whatever procfs, pid namespace
 // or container it comes through. It passes over all but writes to the settings that are
 // kept, tells of those through a ring buffer, and may refuse them: the writer gets EPERM.
-// Two tracing programs, where CAP_PERFMON allows them, tell who loads and unloads the
-// module and who writes its parameter hashsize through sysfs, which is no sysctl.
+// Tracing programs, where CAP_PERFMON allows them, tell who loads and unloads the module
+// and who writes its parameter hashsize through sysfs, which is no sysctl.
 //
 // The programs are attached by bpf_link and pinned nowhere: they go with the process, however
 // it ends. In event → observe → diff → apply → record the guard is one more event that says

@@ -55,7 +55,8 @@ type memory struct {
 	moves  []move
 }
 
-// read takes records out of the buffer, until ctx has ended and the buffer is flushed.
+// read takes records out of the buffer, until ctx has ended and what was in the buffer is read,
+// or a burst of it.
 func (g *Guard) read(ctx context.Context, look func(overflow bool), refused func(Refusal)) error {
 	var raw ringbuf.Record
 	began := time.Now()
@@ -76,17 +77,20 @@ func (g *Guard) read(ctx context.Context, look func(overflow bool), refused func
 			look(true)
 		}
 		if n%burst == 0 {
-			rest(ctx, burstTime-time.Since(began))
+			if err := rest(ctx, burstTime-time.Since(began)); err != nil {
+				return err // a storm may never let the buffer be empty
+			}
 			began = time.Now()
 		}
 	}
 }
 
-func rest(ctx context.Context, d time.Duration) {
+func rest(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 	case <-time.After(d):
 	}
+	return ctx.Err()
 }
 
 // overran reports whether records found no room since it was asked last.
