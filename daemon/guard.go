@@ -162,6 +162,7 @@ func (d *Daemon) watchGuard(ctx context.Context) error {
 		}
 		said = ""
 		if err := d.runGuard(ctx, open, wanted); err != nil {
+			d.guardIsUnavailable(d.configuration().Guard, err)
 			return err
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/config"
@@ -110,6 +112,36 @@ func bpfDescriptors(t *testing.T) int {
 		}
 	}
 	return n
+}
+
+// A guard that fails is told as one that is not there, until there is another.
+func TestGuardFails(t *testing.T) {
+	if !netns.Enter(t) {
+		return
+	}
+	needGuard(t)
+	main := filepath.Join(t.TempDir(), "ctkeeper.yaml")
+	write(t, main, guarded+"watch\n")
+	source := config.Source{Main: main}
+	cfg, err := source.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDaemon(Options{Source: source, Log: zap.NewNop(), Notify: &systemd.Notifier{}})
+	d.cfg = cfg
+	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles("")), Desired(cfg))
+	var tasks errgroup.Group
+	tasks.Go(func() error { return d.watchGuard(t.Context()) })
+	<-d.guardian.tried
+	if err := d.guardian.opened().Close(); err != nil {
+		t.Error(err)
+	}
+	if err := tasks.Wait(); err == nil {
+		t.Error("no failure")
+	}
+	if got := d.guardian.report(); got.State != GuardUnavailable || got.Error == "" || got.Mode != config.GuardWatch {
+		t.Errorf("guard: %+v", got)
+	}
 }
 
 // Without a cgroup v2 tree the daemon works as without the guard, and says once why it has
