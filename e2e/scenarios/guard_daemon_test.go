@@ -203,13 +203,13 @@ func effort(t *testing.T, pid int) (switches, ticks int) {
 // TestGuardIdle: while nobody writes the guard costs nothing. Units that come and go wake it
 // (their cgroups), which is printed.
 func TestGuardIdle(t *testing.T) {
-	over := func(what string, while func(second int)) (median int) {
+	over := func(what string, turns int, while func(turn int)) (median int) {
 		pid := mainPID(t)
 		begin, ticks := effort(t, pid)
 		var each []int
-		for second := range 20 {
+		for turn := range turns {
 			before, _ := effort(t, pid)
-			while(second)
+			while(turn)
 			after, _ := effort(t, pid)
 			each = append(each, after-before)
 		}
@@ -221,14 +221,8 @@ func TestGuardIdle(t *testing.T) {
 		return each[len(each)/2]
 	}
 	quiet := func(int) { time.Sleep(time.Second) }
-	units := func(second int) {
-		for i := range 3 {
-			run(t, "systemd-run", "-q", "--collect", fmt.Sprintf("--unit=e2e-idle-%d-%d", second, i), "true")
-		}
-	}
 	keepGuarded(t, usual, daemon.GuardIsOff, "systemctl start "+unit)
-	off := over("guard off, quiet", quiet)
-	over("guard off, 3 units a turn", units)
+	off := over("guard off, quiet", 15, quiet)
 	clean(t)
 	put(t, mainFile, usual+"guard: watch\n")
 	for _, step := range guardRights[len(guardRights)-1].steps {
@@ -237,8 +231,10 @@ func TestGuardIdle(t *testing.T) {
 	guardIs(t, daemon.GuardWatches)
 	run(t, "modprobe", "nf_conntrack")
 	inForce(t, prompt, usualValues)
-	if on := over("guard on, quiet", quiet); on > off+1 {
+	if on := over("guard on, quiet", 15, quiet); on > off+1 {
 		t.Errorf("in the median second %d voluntary context switches with the guard, %d without", on, off)
 	}
-	over("guard on, 3 units a turn", units)
+	over("guard on, a unit a turn", 50, func(turn int) {
+		run(t, "systemd-run", "-q", "--collect", fmt.Sprintf("--unit=e2e-idle-%d", turn), "true")
+	})
 }

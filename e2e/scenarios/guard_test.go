@@ -5,10 +5,10 @@ package scenarios
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -100,10 +100,10 @@ func TestGuardNames(t *testing.T) {
 	}
 }
 
-// TestGuardShortLived: thirty processes and twenty units in a row, each gone at once. Each has
+// TestGuardShortLived: two dozen processes and sixteen units in a row, each gone at once. Each has
 // its name.
 func TestGuardShortLived(t *testing.T) {
-	const processes, units = 30, 20
+	const processes, units = 24, 16
 	keepGuarded(t, wide+"guard: watch\n", daemon.GuardWatches, systemd.GuardStep)
 	inForce(t, prompt, wideValues)
 	names := answer(t).Guard.Names
@@ -255,11 +255,9 @@ func TestGuardOverrun(t *testing.T) {
 	since := keepGuarded(t, usual+"guard: watch\n", daemon.GuardWatches, systemd.GuardStep)
 	before, pid := metric(t, lost), mainPID(t)
 	freeze(t)
-	run(t, once("max", "65536", "20000")[0], once("max", "65536", "20000")[1:]...)
+	pidOf(t, once("max", "65536", "20000")...)
 	start := time.Now()
-	if err := exec.Command("kill", "-CONT", fmt.Sprint(pid)).Run(); err != nil {
-		t.Fatal(err)
-	}
+	signal(t, syscall.SIGCONT)
 	inForce(t, prompt, usualValues)
 	t.Logf("right again %s after the daemon went on", time.Since(start))
 	eventually(t, prompt, "the loss is counted", func() bool { return metric(t, lost) > before })
