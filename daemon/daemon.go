@@ -205,6 +205,7 @@ func (d *Daemon) announce(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-d.guardian.tried:
+	case <-time.After(guardTime):
 	}
 	s := d.keeper.Report().Summary()
 	if d.opts.Strict && s.Forbidden > 0 && s.InSync == 0 {

@@ -18,8 +18,12 @@ import (
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// maxSaid bounds the writers whose refusal was said; of more, the refusals are counted alone.
+// maxSaid bounds the writers whose refusal was said and is remembered; when there are more, all
+// are said anew.
 const maxSaid = 256
+
+// guardTime bounds how long the daemon's readiness waits for the guard.
+const guardTime = 5 * time.Second
 
 // guardian holds the guard while there is one, and what it is to know. It is the keeper's
 // witness.
@@ -130,10 +134,10 @@ func (g *guardian) refuse(r guard.Refusal) reconcile.Event {
 	}
 	e := reconcile.RefusedWrite(r.At, r.Setting.Name, want, r.Value, &r.By)
 	who := refusedWriter{r.Setting.Name, r.By.Comm, r.By.Place()}
-	e.Quiet = g.said[who] || len(g.said) == maxSaid
-	if !e.Quiet {
-		g.said[who] = true
+	if e.Quiet = g.said[who]; !e.Quiet && len(g.said) == maxSaid {
+		clear(g.said)
 	}
+	g.said[who] = true
 	return e
 }
 

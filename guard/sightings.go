@@ -20,11 +20,11 @@ const (
 	// drainTime bounds how long a pass waits for what the buffer still has.
 	drainTime = 50 * time.Millisecond
 	// A write is looked for again after firstLook, and then four times as long, to lastLook:
-	// a resize of a large hash table takes a second.
+	// a resize of a large hash table takes a second or more.
 	firstLook = time.Millisecond
-	lastLook  = 1024 * time.Millisecond
+	lastLook  = 4096 * time.Millisecond
 	// onDemand bounds the time between a demand for a module and its load.
-	onDemand = 30 * time.Second
+	onDemand = 10 * time.Second
 	// burst is how many records are read in burstTime: whoever has a network namespace may write
 	// its settings as fast as can be, and is to cost next to nothing. What then overruns is
 	// counted.

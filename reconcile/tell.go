@@ -7,10 +7,10 @@ import (
 )
 
 // How long before the last look that did not find it something may have begun: a write is
-// seen before the kernel takes it, and to fill a large hash table takes a second; a load is
+// seen before the kernel takes it, and to fill a large hash table takes a second or more; a load is
 // seen before the module's files are there.
 const (
-	writeSlack = time.Second
+	writeSlack = 4 * time.Second
 	moveSlack  = 5 * time.Second
 )
 
