@@ -206,9 +206,15 @@ func TestWakesMerge(t *testing.T) {
 		t.Error("three wakes left two in the slot")
 	default:
 	}
+	w.wake(Guard, start.Add(3*time.Second)) // the loop is on its way to take
 	reasons, since := w.take()
-	if reasons != Write|ModuleMoved || !since.Equal(start) {
-		t.Errorf("took %b since %s, want %b since the first", reasons, since, Write|ModuleMoved)
+	if want := Write | ModuleMoved | Guard; reasons != want || !since.Equal(start) {
+		t.Errorf("took %b since %s, want %b since the first", reasons, since, want)
+	}
+	select {
+	case <-w.c:
+		t.Error("a wake that was taken left one in the slot")
+	default:
 	}
 	if reasons, _ := w.take(); reasons != 0 {
 		t.Errorf("took %b from an empty slot", reasons)

@@ -60,21 +60,26 @@ func newWaker() *waker { return &waker{c: make(chan struct{}, 1)} }
 // wake adds a reason. It never blocks.
 func (w *waker) wake(r Reason, now time.Time) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.reasons == 0 {
 		w.since = now
 	}
 	w.reasons |= r
-	w.mu.Unlock()
 	select {
 	case w.c <- struct{}{}:
 	default:
 	}
 }
 
-// take empties the slot: the reasons that gathered and when the first one came.
+// take empties the slot: the reasons that gathered and when the first one came. A wake since
+// the slot was seen full is among them, and leaves no pass without a reason behind.
 func (w *waker) take() (Reason, time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	select {
+	case <-w.c:
+	default:
+	}
 	r, since := w.reasons, w.since
 	w.reasons = 0
 	return r, since
