@@ -127,3 +127,23 @@ func TestHabits(t *testing.T) {
 		}
 	}
 }
+
+// Looking changes nothing on the host, and a BPF program is a change: status, diff, doctor and
+// their like never load one, because the daemon's task alone opens the guard.
+func TestOneTaskOpensTheGuard(t *testing.T) {
+	var found []string
+	for _, p := range packages(t) {
+		for _, file := range p.GoFiles {
+			text, err := os.ReadFile(filepath.Join(p.Dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(text, []byte("guard.Open(")) || bytes.Contains(text, []byte("d.watchGuard")) {
+				found = append(found, strings.TrimPrefix(p.ImportPath, module)+"/"+file)
+			}
+		}
+	}
+	if want := []string{"daemon/daemon.go", "daemon/guard.go"}; !slices.Equal(found, want) {
+		t.Errorf("the guard is opened, or its task is started, in %v, want %v", found, want)
+	}
+}
