@@ -222,7 +222,7 @@ func TestGuardIdle(t *testing.T) {
 	}
 	quiet := func(int) { time.Sleep(time.Second) }
 	keepGuarded(t, usual, daemon.GuardIsOff, "systemctl start "+unit)
-	off := over("guard off, quiet", 15, quiet)
+	off := over("guard off, quiet", 12, quiet)
 	clean(t)
 	put(t, mainFile, usual+"guard: watch\n")
 	for _, step := range guardRights[len(guardRights)-1].steps {
@@ -231,7 +231,7 @@ func TestGuardIdle(t *testing.T) {
 	guardIs(t, daemon.GuardWatches)
 	run(t, "modprobe", "nf_conntrack")
 	inForce(t, prompt, usualValues)
-	if on := over("guard on, quiet", 15, quiet); on > off+1 {
+	if on := over("guard on, quiet", 12, quiet); on > off+1 {
 		t.Errorf("in the median second %d voluntary context switches with the guard, %d without", on, off)
 	}
 	over("guard on, a unit a turn", 50, func(turn int) {

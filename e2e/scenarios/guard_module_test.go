@@ -70,7 +70,7 @@ func TestGuardModule(t *testing.T) {
 			unload(t)
 			run(t, "systemctl", "start", firewallUnit)
 			inForce(t, prompt, usualValues)
-			for range 2 {
+			for range rights.steps { // once, and twice where it is told
 				since := now(t)
 				run(t, "systemctl", "restart", firewallUnit)
 				inForce(t, prompt, usualValues)
