@@ -25,6 +25,10 @@ const maxSaid = 256
 // guardTime bounds how long the daemon's readiness waits for the guard.
 const guardTime = 5 * time.Second
 
+// guardRetry is how long after a guard could not be had it is tried again: what was missing
+// may be there.
+const guardRetry = 5 * time.Minute
+
 // guardian holds the guard while there is one, and what it is to know. It is the keeper's
 // witness.
 type guardian struct {
@@ -117,6 +121,14 @@ func (g *guardian) report() GuardStatus {
 	s := g.status
 	s.Mode = g.wanted.Mode
 	s.Allow, s.Refused = append([]string{}, g.wanted.Allow...), append([]RefusedWrites{}, g.refused...)
+	s.Locked = []string{}
+	if s.State == GuardLocks && g.desired != nil {
+		for _, want := range g.desired.Wants {
+			if guard.Lockable(want.Setting) {
+				s.Locked = append(s.Locked, want.Setting.Name)
+			}
+		}
+	}
 	return s
 }
 
@@ -150,7 +162,7 @@ func (d *Daemon) watchGuard(ctx context.Context) error {
 		if wanted.Mode == config.GuardOff {
 			_ = d.guardian.use(nil, wanted, guardOff(wanted)) // nothing to tell
 			said = ""
-			d.guardAsked(ctx)
+			d.guardAsked(ctx, 0)
 			continue
 		}
 		open, err := d.openGuard(wanted)
@@ -161,7 +173,7 @@ func (d *Daemon) watchGuard(ctx context.Context) error {
 				d.opts.Log.Warn("the guard cannot be had, the settings are kept without it",
 					zap.String(systemd.KeyError, status.Error), zap.String(systemd.KeyHint, hint))
 			}
-			d.guardAsked(ctx)
+			d.guardAsked(ctx, guardRetry)
 			continue
 		}
 		said = ""
@@ -173,11 +185,16 @@ func (d *Daemon) watchGuard(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// guardAsked waits for a configuration to be read.
-func (d *Daemon) guardAsked(ctx context.Context) {
+// guardAsked waits for a configuration to be read, at most so long; 0 is for ever.
+func (d *Daemon) guardAsked(ctx context.Context, most time.Duration) {
+	var late <-chan time.Time
+	if most > 0 {
+		late = time.After(most)
+	}
 	select {
 	case <-ctx.Done():
 	case <-d.guardConfigured:
+	case <-late:
 	}
 }
 
@@ -231,7 +248,7 @@ func (d *Daemon) runGuard(ctx context.Context, open *guard.Guard, wanted config.
 // units does.
 func (d *Daemon) followGuard(ctx context.Context, open *guard.Guard, wanted config.Guard, stop func()) error {
 	for {
-		d.guardAsked(ctx)
+		d.guardAsked(ctx, 0)
 		now := d.configuration().Guard
 		switch {
 		case ctx.Err() != nil:
@@ -255,9 +272,12 @@ func (d *Daemon) sayGuard() {
 	status := d.guardian.report()
 	message := "the guard watches: every foreign write is seen at once"
 	if status.State == GuardLocks {
-		message = "the guard is locked: foreign writes to hashsize, max and expect_max are refused"
+		message = "the guard is locked: foreign writes of other values are refused"
 	}
 	fields := []zap.Field{zap.String(systemd.KeyNames, strings.Join(status.Names, ","))}
+	if status.State == GuardLocks {
+		fields = append(fields, zap.String(systemd.KeySetting, strings.Join(status.Locked, ",")))
+	}
 	if missing, hint := inWords(status.Missing); missing != "" {
 		fields = append(fields, zap.String(systemd.KeyMissing, missing))
 		if hint != "" {

@@ -212,6 +212,24 @@ func TestGuardianSaysOncePerWriter(t *testing.T) {
 	}
 }
 
+// Of what is kept, what one value serves the host for is locked.
+func TestGuardianTellsWhatIsLocked(t *testing.T) {
+	g := newGuardian()
+	var wants []sysfs.Want
+	for _, name := range []string{"max", "udp_timeout", "expect_max"} {
+		wants = append(wants, sysfs.Want{Setting: sysfs.Lookup(name), Policy: sysfs.Exactly, Value: "1000"})
+	}
+	if err := g.adopt(&reconcile.Desired{Wants: wants}); err != nil {
+		t.Fatal(err)
+	}
+	for state, want := range map[GuardState][]string{GuardLocks: {"max", "expect_max"}, GuardWatches: {}, GuardIsOff: {}} {
+		g.status.State = state
+		if diff := cmp.Diff(want, g.report().Locked); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", state, diff)
+		}
+	}
+}
+
 func TestGuardInWords(t *testing.T) {
 	missing, hint := inWords(withWayOut(
 		guard.Missing{What: "who loads the module", Why: "CAP_PERFMON is missing", Right: guard.RightPerfmon},

@@ -39,6 +39,8 @@ type GuardStatus struct {
 	Missing []guard.Missing `json:"missing"`
 	// Note says of a lock what it is worth; empty for others.
 	Note string `json:"note,omitempty"`
+	// Locked are the settings that refuse foreign writes now.
+	Locked []string `json:"locked"`
 	// Allow are the units whose writes are let through.
 	Allow []string `json:"allow"`
 	// Refused are the writes that were refused since the daemon's start, by setting, in the
@@ -65,7 +67,7 @@ const lockWorth = "keeps honest programs off; it is no defence against root, who
 func guardOff(wanted config.Guard) GuardStatus {
 	return GuardStatus{
 		Mode: wanted.Mode, State: GuardIsOff, Names: []string{}, Missing: []guard.Missing{},
-		Allow: append([]string{}, wanted.Allow...), Refused: []RefusedWrites{},
+		Locked: []string{}, Allow: append([]string{}, wanted.Allow...), Refused: []RefusedWrites{},
 	}
 }
 

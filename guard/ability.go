@@ -63,13 +63,15 @@ func explain(what string, err error, rights ...string) Missing {
 	m := Missing{What: what, Why: cause(err)}
 	switch {
 	case errors.Is(err, ErrNoCgroup2):
-		m.Hint = "boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line, or mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified"
+		m.Hint = "boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line, or mount one (mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified) and run systemctl reload ctkeeper"
 	case errors.Is(err, unix.EMFILE):
 		m.Hint = "raise fs.inotify.max_user_instances, or the limit of open files (LimitNOFILE=)"
 	case errors.Is(err, unix.ENOSYS):
 		m.Why = "this kernel has no bpf system call (CONFIG_BPF_SYSCALL)"
 	case verdict(err) != "":
 		m.Why = "the kernel's verifier refuses the program: " + verdict(err)
+	case errors.Is(err, fs.ErrPermission) && slices.Contains(rights, RightBPF) && old():
+		m.Why = "this kernel has no CAP_BPF and no ring buffer (Linux 5.8 brought them)"
 	case errors.Is(err, fs.ErrPermission):
 		for _, right := range rights {
 			if !holds(right) {
@@ -105,6 +107,12 @@ func verdict(err error) string {
 		}
 	}
 	return ""
+}
+
+// old reports whether the kernel knows no CAP_BPF (PR_CAPBSET_READ, prctl(2)).
+func old() bool {
+	_, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_BPF, 0, 0, 0)
+	return errors.Is(err, unix.EINVAL)
 }
 
 // holds reports whether this process has a capability in effect. CAP_SYS_ADMIN has both of

@@ -109,8 +109,11 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 	// Newer kernels want the right for the helper, old ones have none: there it lets the
 	// task_struct be read.
 	without := ebpf.ErrNotSupported
-	if !holds(RightPerfmon) {
+	switch {
+	case !holds(RightPerfmon):
 		without = fs.ErrPermission
+	case !has(ebpf.RawTracepoint, asm.FnProbeReadKernel):
+		without = errHidden
 	}
 	if !g.abilities.PID {
 		g.lack("the pid of a writer", without, RightPerfmon)

@@ -12,7 +12,6 @@ import (
 	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/reconcile"
-	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // guard says what the guard does, and what it cannot do here; nothing where none is asked
@@ -34,7 +33,7 @@ func (p Printer) guard(w io.Writer, s daemon.Status) {
 	case daemon.GuardWatches:
 		say(wrap(watching(s) + ", " + names(g.Names))...)
 	case daemon.GuardLocks:
-		say(wrap(locked(s) + "; " + p.refusals(g))...)
+		say(wrap(locked(g) + "; " + p.refusals(g))...)
 		say(wrap(names(g.Names))...)
 		say(wrap(g.Note)...)
 	case daemon.GuardUnavailable:
@@ -113,13 +112,8 @@ func and(words []string, comma string) string {
 }
 
 // locked says which settings refuse foreign writes.
-func locked(s daemon.Status) string {
-	var kept []string
-	for _, setting := range s.Settings {
-		if known := sysfs.Lookup(setting.Name); known != nil && guard.Lockable(known) {
-			kept = append(kept, setting.Name)
-		}
-	}
+func locked(s daemon.GuardStatus) string {
+	kept := s.Locked
 	switch len(kept) {
 	case 0:
 		return "locked: of the settings that are kept none can refuse writes"

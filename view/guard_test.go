@@ -19,7 +19,7 @@ import (
 // guardStatus is a guard that has nothing to tell.
 func guardStatus(mode config.GuardMode, state daemon.GuardState) daemon.GuardStatus {
 	return daemon.GuardStatus{
-		Mode: mode, State: state, Names: []string{}, Missing: []guard.Missing{}, Allow: []string{}, Refused: []daemon.RefusedWrites{},
+		Mode: mode, State: state, Names: []string{}, Missing: []guard.Missing{}, Locked: []string{}, Allow: []string{}, Refused: []daemon.RefusedWrites{},
 	}
 }
 
@@ -35,7 +35,7 @@ func lockedGuard() daemon.GuardStatus {
 	g := guardStatus(config.GuardLock, daemon.GuardLocks)
 	g.Names = []string{"pid", "unit", "module"}
 	g.Note = "keeps honest programs off, no defence against root"
-	g.Allow = []string{"docker.service", "system-kube.slice"}
+	g.Locked, g.Allow = []string{"hashsize", "max", "expect_max"}, []string{"docker.service", "system-kube.slice"}
 	g.Missing = []guard.Missing{
 		{What: "the command of a writer", Why: "CAP_PERFMON is missing", Hint: "the drop-in guard-perfmon.conf gives it"},
 		{What: "who writes hashsize through sysfs", Why: "this kernel has no fentry"},
@@ -126,6 +126,7 @@ func TestGuard(t *testing.T) {
 		},
 		"locked, yesterday, by somebody": {
 			with(guardStatus(config.GuardLock, daemon.GuardLocks), func(g *daemon.GuardStatus) {
+				g.Locked = []string{"max"}
 				g.Refused = []daemon.RefusedWrites{refusal("max", 1, "", noon.Add(-24*time.Hour), sysfs.Writer{})}
 			}), kept("max", "udp_timeout"),
 			"guard:   locked: max refuses foreign writes; 1 refused,\n         last max to - by somebody at 2026-02-28 11:00:00\n         names nobody",

@@ -39,7 +39,7 @@ func TestHostileText(t *testing.T) {
 	guarded := func(state daemon.GuardState, missing guard.Missing) daemon.Status {
 		s := status
 		s.Guard = daemon.GuardStatus{
-			Mode: config.GuardLock, State: state, Error: "x: " + evil, Names: []string{evil}, Missing: []guard.Missing{missing}, Note: evil,
+			Mode: config.GuardLock, State: state, Error: "x: " + evil, Names: []string{evil}, Locked: []string{evil}, Missing: []guard.Missing{missing}, Note: evil,
 			Allow: []string{evil}, Refused: []daemon.RefusedWrites{refused},
 		}
 		return s

@@ -49,7 +49,7 @@ func kubeProxy() sysfs.Writer {
 // locked is a guard with something of everything but an error.
 func locked() map[string]any {
 	return map[string]any{
-		"mode": "lock", "state": "locked", "names": []string{"pid", "unit", "module"}, "allow": []string{"docker.service", "system-kube.slice"},
+		"mode": "lock", "state": "locked", "names": []string{"pid", "unit", "module"}, "locked": []string{"hashsize", "max", "expect_max"}, "allow": []string{"docker.service", "system-kube.slice"},
 		"note": "keeps honest programs off, no defence against root",
 		"missing": []map[string]string{
 			{"what": "the command of a writer", "why": "CAP_PERFMON is missing", "hint": "install guard-perfmon.conf"},

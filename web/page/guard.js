@@ -32,18 +32,16 @@ const things = {
   module: "who loads the module", sysfs: "who writes hashsize through sysfs",
 };
 const doing = { __proto__: null, watch: "watching", lock: "locked" };
-const lockable = ["hashsize", "max", "expect_max"]; // one value serves the whole host
 const refusalColumns = [
   { label: "Refused", className: "name" }, { label: "Writes", className: "number" }, { label: "Last" },
   { label: "Value", className: "number" }, { label: "By" },
 ];
 
-export function renderGuard({ guard, settings }) {
+export function renderGuard({ guard }) {
   show(byId("guard"), asked(guard));
   if (!asked(guard)) return;
   const [colour, word] = states[guard.state] ?? ["dim", guard.state];
   const locked = guard.state === "locked";
-  const kept = (settings ?? []).map((s) => s.name).filter((name) => lockable.includes(name));
   const missing = new Map(); // what one reason keeps away, by the reason
   for (const m of guard.missing ?? []) {
     const why = m.hint ? `${m.why}; ${m.hint}` : m.why;
@@ -54,7 +52,7 @@ export function renderGuard({ guard, settings }) {
     ["State", (node) => badge(node, colour, word)],
     ["Asked for", doing[guard.mode] === guard.state ? "" : guard.mode],
     ["Why", guard.error ?? ""],
-    ["Refuses foreign writes to", locked ? kept.join(", ") || "none of the settings that are kept" : ""],
+    ["Refuses foreign writes to", locked ? (guard.locked ?? []).join(", ") || "none of the settings that are kept" : ""],
     ["Names", names.join(", ") || (locked || guard.state === "watching" ? "nobody" : "")],
     ["May write", (guard.allow ?? []).join(", ")],
     ...[...missing].map(([why, what]) => [`Without ${what.join(", ")}`, why]),
