@@ -169,9 +169,11 @@ func (d *Daemon) watchGuard(ctx context.Context) error {
 		if err != nil {
 			if status := d.guardIsUnavailable(wanted, err); status.Error != said {
 				said = status.Error
-				_, hint := inWords(status.Missing)
-				d.opts.Log.Warn("the guard cannot be had, the settings are kept without it",
-					zap.String(systemd.KeyError, status.Error), zap.String(systemd.KeyHint, hint))
+				fields := []zap.Field{zap.String(systemd.KeyError, status.Error)}
+				if _, hint := inWords(status.Missing); hint != "" {
+					fields = append(fields, zap.String(systemd.KeyHint, hint))
+				}
+				d.opts.Log.Warn("the guard cannot be had, the settings are kept without it", fields...)
 			}
 			d.guardAsked(ctx, guardRetry)
 			continue

@@ -57,8 +57,9 @@ type Guard struct {
 	lost     uint64
 }
 
-// Open attaches the programs. The error is an *Unavailable where rights or the kernel are in
-// the way. Until SetWants nothing is watched.
+// Open loads the programs and attaches them, by BPF_PROG_LOAD and BPF_LINK_CREATE of bpf(2).
+// It needs CAP_BPF and CAP_NET_ADMIN (capabilities(7)); what CAP_PERFMON would add is in
+// Abilities. The error is an *Unavailable. Until SetWants nothing is watched.
 func Open(opts Options) (*Guard, error) {
 	mount, err := findTree()
 	if err != nil {
@@ -171,7 +172,8 @@ func (g *Guard) lack(what string, err error, rights ...string) {
 	g.abilities.Missing = append(g.abilities.Missing, explain(what, err, rights...))
 }
 
-// Close detaches everything. The second time it does nothing.
+// Close detaches everything; a write that is refused at that moment stays refused. The second
+// time it does nothing. The error says what could not be closed.
 func (g *Guard) Close() (err error) {
 	g.closed.Do(func() { err = g.close() })
 	return err
@@ -203,7 +205,9 @@ func (g *Guard) Abilities() Abilities { return g.abilities }
 func Lockable(s *sysfs.Setting) bool { return s.Global }
 
 // SetWants says which settings are kept and, where lock is true, refuses foreign writes of
-// values that do not satisfy the want, to those that are Lockable.
+// values that do not satisfy the want, to those that are Lockable. Names of sysctls have at
+// most 127 bytes, others are left out. The error is that of a map that takes no more than its
+// 1024 names, or of a closed guard; what was changed before it stays changed.
 func (g *Guard) SetWants(wants []sysfs.Want, lock bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
