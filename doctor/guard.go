@@ -150,32 +150,17 @@ func from(lines []Evidence, name string) []string {
 	return unique(files)
 }
 
-// removal takes the drop-in of a name away, where lines are from it.
-func removal(lines []Evidence, name string) []string {
-	files := from(lines, name)
-	if len(files) == 0 {
-		return nil
-	}
-	return append([]string{"rm -f " + strings.Join(files, " ")}, restarted()...)
-}
-
-// guardLockdown finds a kernel that lets no program read its memory: CAP_PERFMON is of no use
-// then (LOCKDOWN_BPF_READ_KERNEL).
+// guardLockdown finds a kernel that lets no program read its memory.
 func guardLockdown(h *Host) []Finding {
 	line, asked := h.guarded()
 	if !asked || h.BPF.Confidential.Text == "" {
 		return nil
 	}
-	f := Finding{
+	return []Finding{{
 		ID: "guard-lockdown", Severity: Info, Evidence: []Evidence{line, h.BPF.Confidential},
 		Summary: "the kernel is locked down: the guard cannot tell who loads the module, nor who writes hashsize through sysfs",
-	}
-	if r := guardRights(h.Place.Overrides); h.Place.Systemd && r.has(capPerfmon) {
-		f.Severity, f.Fix = Warning, removal(r.lines, perfmonConf)
-		f.Summary = "the kernel is locked down, so that ctkeeper's service has " + capPerfmon + " for nothing"
-		f.Evidence = append(f.Evidence, r.lines...)
-	}
-	return []Finding{f}
+		Note:    "guard-perfmon.conf is of use here only where the kernel tells no command of a writer without it; ctkeeper status says what is told.",
+	}}
 }
 
 // locks reports whether the guard is asked to refuse an assignment that the configuration is
