@@ -23,6 +23,7 @@ guard: watch
 // TestGuardAtBoot boots hosts on which the guard can do less, or nothing, because of how the
 // kernel was started: what is told there, and that the settings are kept all the same.
 func TestGuardAtBoot(t *testing.T) {
+	ran := 0
 	for name, kernel := range map[string]string{
 		"TestGuardUnderLockdown": "lockdown=confidentiality",
 		"TestGuardHybridCgroups": "systemd.unified_cgroup_hierarchy=0",
@@ -31,6 +32,7 @@ func TestGuardAtBoot(t *testing.T) {
 		if skipped(name) {
 			continue
 		}
+		ran++
 		machine, err := rig.Prepare(kernelName())
 		if err != nil {
 			t.Fatal(err)
@@ -46,5 +48,8 @@ func TestGuardAtBoot(t *testing.T) {
 			guest.Files["/etc/systemd/system/ctkeeper.service.d/"+dropIn] = string(content)
 		}
 		alone(t, machine, guest, name)
+	}
+	if ran == 0 {
+		t.Skip("CTKEEPER_E2E_RUN asks for others")
 	}
 }
