@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/capability"
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/tree"
 )
@@ -40,23 +41,13 @@ func lookAtPlace(ctx context.Context, t tree.Tree, opts Options) Place {
 	p.Installed, p.Masked, p.Overrides = unit(t)
 	p.Enabled = enabled(t)
 	if t.Live() {
-		p.NetAdmin, p.Root = netAdmin(), os.Geteuid() == 0
+		p.NetAdmin, p.Root = capability.Held(unix.CAP_NET_ADMIN), os.Geteuid() == 0
 		if opts.Running != nil {
 			running := opts.Running(ctx)
 			p.Running = &running
 		}
 	}
 	return p
-}
-
-// netAdmin asks for this process's effective capabilities (capget(2)).
-func netAdmin() bool {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
-		return false
-	}
-	return data[0].Effective&(1<<unix.CAP_NET_ADMIN) != 0
 }
 
 // childNetns reports whether this is another network namespace than the host's first:

@@ -8,6 +8,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/capability"
 )
 
 // The rights that BPF programs want (capabilities(7)).
@@ -59,7 +61,7 @@ func unavailable(err error) error {
 
 // explain says why something cannot be had, and how it can: an error of rights is told by the
 // first of the rights that it takes and this process lacks.
-func explain(what string, err error, rights ...string) Missing {
+func explain(what string, err error, takes ...string) Missing {
 	m := Missing{What: what, Why: cause(err)}
 	switch {
 	case errors.Is(err, ErrNoCgroup2):
@@ -70,10 +72,10 @@ func explain(what string, err error, rights ...string) Missing {
 		m.Why = "this kernel has no bpf system call (CONFIG_BPF_SYSCALL)"
 	case verdict(err) != "":
 		m.Why = "the kernel's verifier refuses the program: " + verdict(err)
-	case errors.Is(err, fs.ErrPermission) && slices.Contains(rights, RightBPF) && old():
+	case errors.Is(err, fs.ErrPermission) && slices.Contains(takes, RightBPF) && old():
 		m.Why = "this kernel has no CAP_BPF and no ring buffer (Linux 5.8 brought them)"
 	case errors.Is(err, fs.ErrPermission):
-		for _, right := range rights {
+		for _, right := range takes {
 			if !holds(right) {
 				m.Why, m.Right = right+" is missing", right
 				return m
@@ -119,13 +121,7 @@ func old() bool {
 // those that were split off it in 5.8.
 func holds(right string) bool {
 	number, known := map[string]int{RightBPF: unix.CAP_BPF, RightNetAdmin: unix.CAP_NET_ADMIN, RightPerfmon: unix.CAP_PERFMON}[right]
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil || !known {
-		return false
-	}
-	in := func(n int) bool { return data[n/32].Effective&(1<<(n%32)) != 0 }
-	return in(number) || right != RightNetAdmin && in(unix.CAP_SYS_ADMIN)
+	return known && (capability.Held(number) || right != RightNetAdmin && capability.Held(unix.CAP_SYS_ADMIN))
 }
 
 // raiseMemlock lets maps be made on kernels before 5.11, which count them against

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/capability"
 )
 
 // loadTimeout bounds one modprobe: an install line in modprobe.d can run
@@ -55,12 +57,4 @@ func Load(ctx context.Context, root, name string) error {
 }
 
 // MayLoad reports whether this process has CAP_SYS_MODULE (capabilities(7)).
-func MayLoad() bool {
-	var header unix.CapUserHeader
-	var data [2]unix.CapUserData
-	header.Version = unix.LINUX_CAPABILITY_VERSION_3
-	if unix.Capget(&header, &data[0]) != nil {
-		return false
-	}
-	return data[0].Effective&(1<<unix.CAP_SYS_MODULE) != 0
-}
+func MayLoad() bool { return capability.Held(unix.CAP_SYS_MODULE) }
