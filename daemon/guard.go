@@ -40,7 +40,7 @@ type guardian struct {
 	guard   *guard.Guard       // nil: there is none
 	wanted  config.Guard       // by the configuration
 	desired *reconcile.Desired // adopted last
-	status  GuardStatus        // but for Allow and Refused
+	status  GuardStatus        // but for what report adds
 	refused []RefusedWrites
 	said    map[refusedWriter]bool
 }

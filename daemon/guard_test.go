@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -245,4 +247,24 @@ func TestGuardInWords(t *testing.T) {
 	if _, err := (&Daemon{opts: Options{Source: config.Source{Root: "/x"}}}).openGuard(config.Guard{}); !errors.As(err, new(*guard.Unavailable)) {
 		t.Errorf("below a root: %v", err)
 	}
+}
+
+// A guard that could not be had is tried again when a configuration is read, and after a while.
+func TestGuardIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &Daemon{guardConfigured: make(chan struct{}, 1)}
+		start := time.Now()
+		d.guardAsked(t.Context(), guardRetry)
+		if took := time.Since(start); took != guardRetry {
+			t.Errorf("tried again after %s, want %s", took, guardRetry)
+		}
+		poke(d.guardConfigured)
+		d.guardAsked(t.Context(), 0)
+		ended, end := context.WithCancel(t.Context())
+		end()
+		d.guardAsked(ended, 0)
+		if took := time.Since(start); took != guardRetry {
+			t.Errorf("a configuration and the end were waited for, %s", took-guardRetry)
+		}
+	})
 }

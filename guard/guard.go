@@ -74,7 +74,7 @@ func Open(opts Options) (*Guard, error) {
 }
 
 func newGuard() *Guard {
-	return &Guard{fresh: make(chan struct{}, 1), indexes: map[string]uint32{}, wants: map[string]sysfs.Want{}}
+	return &Guard{fresh: make(chan struct{}, 1), indexes: map[string]uint32{}, wants: map[string]sysfs.Want{}, memory: memory{writes: map[string][]write{}}}
 }
 
 func (g *Guard) open(opts Options, mount string) (err error) {

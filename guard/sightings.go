@@ -133,9 +133,6 @@ func (g *Guard) wrote(r record) {
 	seen.open = r.kind == wroteSysctl && !want.Satisfied(r.text)
 	m := &g.memory
 	m.mu.Lock()
-	if m.writes == nil {
-		m.writes = map[string][]write{}
-	}
 	m.writes[s.Name] = keepLast(m.writes[s.Name], seen)
 	m.mu.Unlock()
 	if seen.open {
