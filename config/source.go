@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ctkeeper/ctkeeper/tree"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // DefaultMain is the main file where no other is named.

@@ -7,9 +7,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/ctkeeper/ctkeeper/klog"
+	"github.com/ctkeeper/ctkeeper/host/klog"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/metrics"
-	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 // kernelMessages counts what the kernel's log says of full tables.

@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/metrics"
-	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 const (

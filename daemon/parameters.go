@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/sysfs"
-	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 // ParameterState says how a module parameter stands to what is wanted of it.

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
 
-	"github.com/ctkeeper/ctkeeper/web"
+	"github.com/ctkeeper/ctkeeper/ui/page"
 )
 
 const (
@@ -139,7 +139,7 @@ func (d *Daemon) handler(follow bool) http.Handler {
 	mux.HandleFunc("GET /v1/status", d.serveStatus)
 	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) { d.serveEvents(w, r, follow) })
 	mux.Handle("GET /metrics", d.metrics.Handler())
-	mux.Handle("/", web.Handler(web.Source{
+	mux.Handle("/", page.Handler(page.Source{
 		Status: func() any { return d.status() },
 		Events: d.recorder.history.after,
 		Points: d.table.monitor.Points,

@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
-	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 // Status is the document behind ctkeeper status (contract 1.3).

@@ -9,7 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
-	"github.com/ctkeeper/ctkeeper/capability"
+	"github.com/ctkeeper/ctkeeper/host/capability"
 )
 
 // The rights that BPF programs want (capabilities(7)).

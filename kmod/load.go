@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ctkeeper/ctkeeper/capability"
+	"github.com/ctkeeper/ctkeeper/host/capability"
 )
 
 // loadTimeout bounds one modprobe: an install line in modprobe.d can run

@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
-	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 // said gives the troubles as people read them.

@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
-	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 const procModulesText = `xt_conntrack 16384 2 - Live 0xffffffffc0a5c000

@@ -5,8 +5,8 @@ import (
 	"io/fs"
 	"testing"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
-	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 func TestParameterValue(t *testing.T) {

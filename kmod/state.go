@@ -7,7 +7,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/ctkeeper/ctkeeper/tree"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 const sysModule = "/sys/module"

@@ -5,7 +5,7 @@ import (
 	"iter"
 	"strings"
 
-	"github.com/ctkeeper/ctkeeper/tree"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // wrapped gives the lines of a text by the number of the first of those that a

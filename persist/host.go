@@ -4,8 +4,8 @@ import (
 	"path/filepath"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
-	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 // host is what the files depend on besides the configuration.

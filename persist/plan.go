@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/tree"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // The files that persist owns.

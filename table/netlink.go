@@ -11,8 +11,8 @@ import (
 	"github.com/mdlayher/socket"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
-	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 const (

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ctkeeper/ctkeeper/daemon"
-	"github.com/ctkeeper/ctkeeper/doctor"
+	"github.com/ctkeeper/ctkeeper/explain/doctor"
 )
 
 func (a *app) doctor() *cobra.Command {

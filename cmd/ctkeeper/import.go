@@ -7,10 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ctkeeper/ctkeeper/importer"
-	"github.com/ctkeeper/ctkeeper/inventory"
-	"github.com/ctkeeper/ctkeeper/tree"
-	"github.com/ctkeeper/ctkeeper/view"
+	"github.com/ctkeeper/ctkeeper/explain/importer"
+	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/ui/text"
 )
 
 func (a *app) importer() *cobra.Command {
@@ -44,7 +44,7 @@ func (a *app) imported(write bool) error {
 	if err := a.printer().Import(made); err != nil {
 		return failure{exitNo, err}
 	}
-	view.ImportNotes(a.stderr, made.Notes)
+	text.ImportNotes(a.stderr, made.Notes)
 	if refused != nil {
 		return failure{exitNo, refused}
 	}
@@ -53,7 +53,7 @@ func (a *app) imported(write bool) error {
 			return failure{exitNo, err}
 		}
 	}
-	view.ImportObsolete(a.stderr, made.Obsolete, write)
+	text.ImportObsolete(a.stderr, made.Obsolete, write)
 	return nil
 }
 

@@ -29,7 +29,7 @@ func TestImportHosts(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			root := t.TempDir()
-			kerneltree.Unpack(t, root, filepath.Join("../../doctor/testdata/hosts", test.name+".txtar"))
+			kerneltree.Unpack(t, root, filepath.Join("../../explain/doctor/testdata/hosts", test.name+".txtar"))
 			run := func(status int, args ...string) {
 				t.Helper()
 				got := ctkeeper(t.Context(), append(args, "--root", root)...)

@@ -10,11 +10,11 @@ import (
 	"testing"
 
 	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/importer"
+	"github.com/ctkeeper/ctkeeper/explain/importer"
+	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
-	"github.com/ctkeeper/ctkeeper/inventory"
 	"github.com/ctkeeper/ctkeeper/persist"
-	"github.com/ctkeeper/ctkeeper/tree"
 )
 
 // settled is a host whose files are in force.

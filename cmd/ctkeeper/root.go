@@ -17,7 +17,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/daemon"
-	"github.com/ctkeeper/ctkeeper/view"
+	"github.com/ctkeeper/ctkeeper/ui/text"
 )
 
 // Exit statuses (contract 1.1; 77 and 78 are EX_NOPERM and EX_CONFIG of
@@ -89,8 +89,8 @@ func (a *app) command() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return errors.New("a command is missing") },
 		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if !view.Known(a.output) {
-				return fmt.Errorf("invalid argument %q for --output (%s)", a.output, strings.Join(view.Formats(), ", "))
+			if !text.Known(a.output) {
+				return fmt.Errorf("invalid argument %q for --output (%s)", a.output, strings.Join(text.Formats(), ", "))
 			}
 			if err := a.rooted(); err != nil {
 				return err
@@ -102,11 +102,11 @@ func (a *app) command() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", config.DefaultMain, "read this configuration `FILE`")
 	flags.StringVar(&a.root, "root", "", "work on the system below `DIR`: its /etc, /proc, /sys, /lib/modules and all others")
-	flags.StringVarP(&a.output, "output", "o", "table", "print as `FORMAT`: "+strings.Join(view.Formats(), ", "))
+	flags.StringVarP(&a.output, "output", "o", "table", "print as `FORMAT`: "+strings.Join(text.Formats(), ", "))
 	flags.StringVar(&a.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn, error")
 	flags.StringVar(&a.logFormat, "log-format", "auto", "log in this `FORMAT`: "+strings.Join(daemon.LogFormats(), ", "))
 	for flag, values := range map[string][]string{
-		"output": view.Formats(), "log-level": {"debug", "info", "warn", "error"}, "log-format": daemon.LogFormats(),
+		"output": text.Formats(), "log-level": {"debug", "info", "warn", "error"}, "log-format": daemon.LogFormats(),
 	} {
 		// It fails for an unknown flag alone.
 		_ = root.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
@@ -170,8 +170,8 @@ func (a *app) source() config.Source {
 	return config.Source{Root: a.root, Main: a.configFile, MainRequired: a.configSet()}
 }
 
-func (a *app) printer() view.Printer {
-	return view.Printer{Out: a.stdout, Format: a.output, Colour: colourful(a.stdout)}
+func (a *app) printer() text.Printer {
+	return text.Printer{Out: a.stdout, Format: a.output, Colour: colourful(a.stdout)}
 }
 
 // colourful reports whether colours are welcome on w: on a terminal that has
@@ -194,4 +194,9 @@ func (a *app) logger() (*zap.Logger, error) {
 		return nil, failure{exitNo, err}
 	}
 	return log, nil
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
-
-	"golang.org/x/term"
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/kmod"
-	"github.com/ctkeeper/ctkeeper/tui"
+	"github.com/ctkeeper/ctkeeper/ui/term"
 )
 
 var (
@@ -27,20 +24,15 @@ func (a *app) watch(ctx context.Context) error {
 	case !isTerminal(a.stdout):
 		return errNoTerminal
 	}
-	opts := tui.Options{Out: a.stdout, Colour: colourful(a.stdout), ASCII: !tui.UTF8(os.Getenv)}
-	if term.IsTerminal(int(os.Stdin.Fd())) {
+	opts := term.Options{Out: a.stdout, Colour: colourful(a.stdout), ASCII: !term.UTF8(os.Getenv)}
+	if isTerminal(os.Stdin) {
 		opts.In = os.Stdin
 	}
-	source := &tui.Host{Look: a.look, Daemon: daemon.NewClient(daemon.SocketPath(a.root))}
-	if err := tui.Run(ctx, source, opts); err != nil {
+	source := &term.Host{Look: a.look, Daemon: daemon.NewClient(daemon.SocketPath(a.root))}
+	if err := term.Run(ctx, source, opts); err != nil {
 		return failure{exitNo, err}
 	}
 	return nil
-}
-
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // look is how things stand. A configuration that is refused is part of it.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ctkeeper/ctkeeper/doctor"
+	"github.com/ctkeeper/ctkeeper/explain/doctor"
 )
 
 // examine runs the doctor and gives its report and exit status.

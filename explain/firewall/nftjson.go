@@ -1,0 +1,224 @@
+package firewall
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
+)
+
+// nftObject is what we read of libnftables-json(5)'s rules, maps and ct helper
+// objects.
+type nftObject struct {
+	Family string `json:"family"`
+	Table  string `json:"table"`
+	Chain  string `json:"chain"`
+	Name   string `json:"name"`
+	Expr   []any  `json:"expr"`
+	Elem   any    `json:"elem"`
+	// Type is a ct helper's; a map's may be an array.
+	Type any `json:"type"`
+}
+
+// nftName names an object of a table.
+type nftName struct{ family, table, name string }
+
+// nftRuleset is a ruleset on its way to Rules.
+type nftRuleset struct {
+	Rules
+	place   tree.Place
+	helpers map[nftName]string
+	maps    map[nftName]any
+	// opaque are the families whose raw table has targets that nft cannot tell, of
+	// iptables-nft(8).
+	opaque map[string]bool
+}
+
+// ParseNftJSON reads libnftables-json(5), the output of nft -j list ruleset. A helper
+// object that no rule assigns is not there. The error is that of encoding/json.
+func ParseNftJSON(source string, text []byte) (Rules, error) {
+	r, err := parseNftJSON(source, text)
+	return r.Rules, err
+}
+
+func parseNftJSON(source string, text []byte) (nftRuleset, error) {
+	r := nftRuleset{
+		place:   tree.Place{File: source},
+		helpers: map[nftName]string{}, maps: map[nftName]any{}, opaque: map[string]bool{},
+	}
+	var document struct {
+		Objects []map[string]json.RawMessage `json:"nftables"`
+	}
+	if err := json.Unmarshal(text, &document); err != nil {
+		return nftRuleset{}, fmt.Errorf("cannot read the ruleset: %w", err)
+	}
+	var rules []nftObject
+	for _, entry := range document.Objects {
+		for kind, raw := range entry {
+			var object nftObject
+			switch kind {
+			case "rule", "map", "ct helper":
+				if err := json.Unmarshal(raw, &object); err != nil {
+					r.trouble(r.place, fmt.Errorf("cannot read a %s: %w", kind, err))
+					continue
+				}
+			}
+			name := nftName{object.Family, object.Table, object.Name}
+			switch kind {
+			case "rule":
+				rules = append(rules, object)
+			case "map":
+				r.maps[name] = object.Elem
+			case "ct helper":
+				r.helpers[name], _ = object.Type.(string)
+				r.need("nft_ct", r.place)
+			}
+		}
+	}
+	for _, rule := range rules {
+		r.rule(rule)
+	}
+	return r, nil
+}
+
+// rule notes what a rule asks for.
+func (r *nftRuleset) rule(rule nftObject) {
+	for _, statement := range rule.Expr {
+		// Before nft 1.0.6 a statement of iptables' is text, or null.
+		if _, known := statement.(map[string]any); !known && rule.Table == "raw" {
+			r.opaque[rule.Family] = true
+		}
+		walk(statement, func(key string, value any) {
+			r.need(nftModule(key, value), r.place)
+			switch key {
+			case "ct helper":
+				r.assign(rule, value)
+			case "xt":
+				if kind, name := xtName(value); rule.Table == "raw" && (name == "CT" && kind == "target" || name == "") {
+					r.opaque[rule.Family] = true
+				}
+			}
+		})
+	}
+}
+
+// assign notes the helpers that a statement attaches: one object by its name, or
+// those of a map.
+func (r *nftRuleset) assign(rule nftObject, reference any) {
+	name, single := reference.(string)
+	names := []string{name}
+	written := `"` + name + `"`
+	if !single || strings.HasPrefix(name, "@") {
+		names = r.mapped(rule, reference)
+		text, _ := json.Marshal(reference) // it came from JSON
+		written = string(text)
+	}
+	for _, name := range unique(names) {
+		kind, known := r.helpers[nftName{rule.Family, rule.Table, name}]
+		switch {
+		case !known && (!single || name == ""):
+			continue // a key of the map
+		case kind == "":
+			kind = name
+		}
+		r.Helpers = append(r.Helpers, Helper{
+			Place: r.place, Name: kind,
+			Rule: fmt.Sprintf("add rule %s %s %s ct helper set %s", rule.Family, rule.Table, rule.Chain, written),
+		})
+	}
+}
+
+// mapped gives the words of a map, named or not: names of helper objects among
+// them.
+func (r *nftRuleset) mapped(rule nftObject, reference any) []string {
+	if outer, ok := reference.(map[string]any); ok {
+		if inner, ok := outer["map"].(map[string]any); ok {
+			reference = inner["data"]
+		}
+	}
+	if name, ok := reference.(string); ok {
+		reference = r.maps[nftName{rule.Family, rule.Table, strings.TrimPrefix(name, "@")}]
+	}
+	return words(reference)
+}
+
+// words are the strings in a JSON value.
+func words(value any) []string {
+	switch value := value.(type) {
+	case string:
+		return []string{value}
+	case []any:
+		var all []string
+		for _, v := range value {
+			all = append(all, words(v)...)
+		}
+		return all
+	case map[string]any:
+		var all []string
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			all = append(all, words(value[key])...)
+		}
+		return all
+	}
+	return nil
+}
+
+// unique leaves out what was there before.
+func unique(words []string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(words, func(word string) bool {
+		before := seen[word]
+		seen[word] = true
+		return before
+	})
+}
+
+// walk visits each property of a JSON value, those within others too.
+func walk(value any, visit func(key string, value any)) {
+	switch value := value.(type) {
+	case []any:
+		for _, v := range value {
+			walk(v, visit)
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			visit(key, value[key])
+			walk(value[key], visit)
+		}
+	}
+}
+
+// xtName is the kind and the name of a statement of iptables-nft(8).
+func xtName(value any) (kind, name string) {
+	properties, _ := value.(map[string]any)
+	kind, _ = properties["type"].(string)
+	name, _ = properties["name"].(string)
+	return kind, name
+}
+
+// nftModule is the module of a statement or expression that uses the connection
+// tracker, else "".
+func nftModule(key string, value any) string {
+	switch key {
+	case "xt":
+		kind, name := xtName(value)
+		if kind == "match" {
+			return matchModule(name)
+		}
+		return targetModule(name)
+	case "ct", "ct helper", "ct timeout", "ct expectation", "notrack":
+		return "nft_ct"
+	case "ct count":
+		return "nft_connlimit"
+	case "snat", "dnat", "masquerade", "redirect":
+		return "nf_nat"
+	case "flow":
+		return "nft_flow_offload"
+	case "synproxy":
+		return "nf_synproxy_core"
+	}
+	return ""
+}

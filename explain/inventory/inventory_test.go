@@ -1,0 +1,122 @@
+package inventory_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+)
+
+// host makes a tree of files. A file "PATH -> TARGET" is a link, "PATH (x)"
+// executable, a name that ends in a slash a directory.
+func host(t *testing.T, files string) tree.Tree {
+	t.Helper()
+	root := t.TempDir()
+	for _, f := range txtar.Parse([]byte(files)).Files {
+		name, target, link := strings.Cut(f.Name, " -> ")
+		name, executable := strings.CutSuffix(name, " (x)")
+		full := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case link:
+			if err := os.Symlink(target, full); err != nil {
+				t.Fatal(err)
+			}
+		case strings.HasSuffix(name, "/"):
+			if err := os.MkdirAll(full, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			kerneltree.Put(t, root, name, string(f.Data))
+		}
+		if executable {
+			if err := os.Chmod(full, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return tree.At(root)
+}
+
+// says writes an inventory down, one line for each thing.
+func says(inv inventory.Inventory) string {
+	var b strings.Builder
+	for _, a := range inv.Assignments {
+		fmt.Fprintf(&b, "%s %s", a.Name, a.Value)
+		for word, holds := range map[string]bool{" at least": a.AtLeast, " at most": a.AtMost} {
+			if holds {
+				b.WriteString(word)
+			}
+		}
+		if a.Parameter {
+			b.WriteString(" parameter")
+		}
+		fmt.Fprintf(&b, " | %s %s, %s", a.Place, a.By, a.Phase)
+		if a.TooEarly {
+			b.WriteString(" | too early")
+		}
+		if a.Ours {
+			b.WriteString(" | ours")
+		}
+		if a.Lost != "" {
+			fmt.Fprintf(&b, " | LOST %s", a.Lost)
+		}
+		b.WriteByte('\n')
+	}
+	for _, s := range inv.Switches {
+		fmt.Fprintf(&b, "%s %s=%s | %s", s.Tool, s.Name, s.Value, s.Place)
+		if s.Default {
+			b.WriteString(" default")
+		}
+		b.WriteByte('\n')
+	}
+	for _, at := range inv.LoadedAtBoot {
+		fmt.Fprintf(&b, "loaded at boot | %s\n", at)
+	}
+	for _, t := range inv.Troubles {
+		fmt.Fprintf(&b, "trouble | %s\n", t.Error())
+	}
+	return b.String()
+}
+
+// TestRead reads the trees of testdata: what stands before the files is prose, and
+// the file "want" is what the inventory says.
+func TestRead(t *testing.T) {
+	cases, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range cases {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files, want := archive.Files, ""
+			if last := files[len(files)-1]; last.Name == "want" {
+				files, want = files[:len(files)-1], string(last.Data)
+			}
+			got := says(inventory.Read(host(t, string(txtar.Format(&txtar.Archive{Files: files})))))
+			if *update {
+				archive.Files = append(files, txtar.File{Name: "want", Data: []byte(got)})
+				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,259 @@
+package inventory
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+// proxyOption is one option of kube-proxy (KubeProxyConntrackConfiguration), by its
+// key in a configuration file and its flag.
+type proxyOption struct {
+	key, flag string
+	// setting is what it sets; empty for the two that make up max.
+	setting string
+	// otherwise is kube-proxy's default.
+	otherwise string
+}
+
+func proxyOptions() []proxyOption {
+	return []proxyOption{
+		{"maxPerCore", "conntrack-max-per-core", "", "32768"},
+		{"min", "conntrack-min", "", "131072"},
+		{"tcpEstablishedTimeout", "conntrack-tcp-timeout-established", "tcp_timeout_established", "24h"},
+		{"tcpCloseWaitTimeout", "conntrack-tcp-timeout-close-wait", "tcp_timeout_close_wait", "1h"},
+		{"tcpBeLiberal", "conntrack-tcp-be-liberal", "tcp_be_liberal", "false"},
+		{"udpTimeout", "conntrack-udp-timeout", "udp_timeout", "0s"},
+		{"udpStreamTimeout", "conntrack-udp-timeout-stream", "udp_timeout_stream", "0s"},
+	}
+}
+
+// proxy is one kube-proxy that a file starts or configures.
+type proxy struct {
+	by    string
+	file  string
+	given map[string]pair // by key
+}
+
+// kubeProxy reads what kube-proxy is told: a configuration file (on the disk, or the
+// ConfigMap that kubelet keeps for its pod), the flags of a static pod or a unit,
+// and k3s, which has it within.
+func (r *reader) kubeProxy() {
+	configs := []string{"/var/lib/kube-proxy/config.conf", "/var/lib/kube-proxy/kube-proxy-config.yaml", "/var/lib/kube-proxy/config.yaml"}
+	for _, name := range r.list("/etc/kubernetes") {
+		if strings.HasPrefix(name, "kube-proxy") && slices.Contains([]string{".yaml", ".yml", ".conf"}, path.Ext(name)) && !strings.Contains(name, "kubeconfig") {
+			configs = append(configs, path.Join("/etc/kubernetes", name))
+		}
+	}
+	const pods = "/var/lib/kubelet/pods"
+	for _, pod := range r.list(pods) {
+		configs = append(configs, path.Join(pods, pod, "volumes/kubernetes.io~configmap/kube-proxy/config.conf"))
+	}
+	for _, file := range configs {
+		if text, ok := r.read(file); ok {
+			r.proxyConfig(file, text)
+		}
+	}
+	const manifests = "/etc/kubernetes/manifests"
+	for _, name := range r.list(manifests) {
+		file := path.Join(manifests, name)
+		if text, ok := r.read(file); ok && strings.Contains(text, "kube-proxy") {
+			p := proxy{by: "kube-proxy", file: file, given: map[string]pair{}}
+			p.flags(file, text)
+			r.proxy(p)
+		}
+	}
+	for _, file := range []string{"/etc/systemd/system/kube-proxy.service", "/usr/lib/systemd/system/kube-proxy.service", "/lib/systemd/system/kube-proxy.service"} {
+		if text, ok := r.read(file); ok {
+			if !strings.Contains(text, "--config") { // which makes flags count for nothing
+				p := proxy{by: "kube-proxy", file: file, given: map[string]pair{}}
+				p.flags(file, text)
+				r.proxy(p)
+			}
+			break
+		}
+	}
+	r.k3s()
+}
+
+// k3s runs kube-proxy within itself and sets what it is told exactly. What its command
+// line says comes over its configuration file.
+func (r *reader) k3s() {
+	p := proxy{by: "k3s", given: map[string]pair{}}
+	for _, file := range []string{"/etc/rancher/k3s/config.yaml", "/etc/systemd/system/k3s.service", "/etc/systemd/system/k3s-agent.service"} {
+		if text, ok := r.read(file); ok {
+			p.flags(file, text)
+			p.file = cmp.Or(p.file, file)
+		}
+	}
+	if p.file != "" {
+		r.proxy(p)
+	}
+}
+
+// proxyConfig reads a KubeProxyConfiguration.
+func (r *reader) proxyConfig(file, text string) {
+	var root yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &root); err != nil {
+		r.trouble(tree.Place{File: file}, errYAML)
+		return
+	}
+	if kind := lookup(&root, "kind"); kind == nil || kind.Value != "KubeProxyConfiguration" {
+		return
+	}
+	p := proxy{by: "kube-proxy", file: file, given: map[string]pair{}}
+	conntrack := lookup(&root, "conntrack")
+	for _, o := range proxyOptions() {
+		if value := lookup(conntrack, o.key); value != nil && value.Kind == yaml.ScalarNode && value.ShortTag() != "!!null" {
+			p.given[o.key] = pair{Place: tree.Place{File: file, Line: value.Line}, name: "conntrack." + o.key, value: value.Value}
+		}
+	}
+	r.proxy(p)
+}
+
+// lookup finds a key of a mapping, or nil.
+func lookup(n *yaml.Node, key string) *yaml.Node {
+	if n == nil {
+		return nil
+	}
+	if n.Kind == yaml.DocumentNode && len(n.Content) > 0 {
+		n = n.Content[0]
+	}
+	if n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// flags finds flags of kube-proxy in the text of a file that starts it, whatever its
+// format: each stands as --FLAG=VALUE, or for k3s as FLAG=VALUE.
+func (p proxy) flags(file, text string) {
+	for number, line := range numbered(text) {
+		if strings.HasPrefix(strings.TrimSpace(line), "#") {
+			continue
+		}
+		words := strings.FieldsFunc(line, func(c rune) bool { return strings.ContainsRune(" \t\"',[]\\", c) })
+		for i, word := range words {
+			for _, o := range proxyOptions() {
+				value, found := cutFlag(word, o.flag)
+				if found && value == "" && i+1 < len(words) {
+					value = words[i+1]
+				}
+				if found {
+					p.given[o.key] = pair{Place: tree.Place{File: file, Line: number}, name: o.flag, value: value}
+				}
+			}
+		}
+	}
+}
+
+// cutFlag gives the value of --kube-proxy-arg=FLAG=VALUE, --FLAG=VALUE or FLAG=VALUE,
+// and "" for --FLAG, whose value is the next word.
+func cutFlag(word, flag string) (string, bool) {
+	word = strings.TrimPrefix(word, "--kube-proxy-arg=")
+	rest, found := strings.CutPrefix(strings.TrimLeft(word, "-"), flag)
+	if value, assigned := strings.CutPrefix(rest, "="); found && assigned {
+		return value, true
+	}
+	return "", found && rest == ""
+}
+
+// proxy adds what a kube-proxy with these options sets: each value exactly, whatever
+// was there (setIntSysCtl), but hashsize, which it raises to a quarter of max where it is
+// less (SetMax). k3s leaves hashsize alone.
+func (r *reader) proxy(p proxy) {
+	add := func(at tree.Place, setting, key, value string) {
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil && n > 0 {
+			raises := setting == sysfs.Hashsize
+			r.add(Assignment{Place: at, Name: setting, Key: key, Value: value, AtLeast: raises, By: p.by, Phase: AtService})
+		}
+	}
+	perCore, at := r.proxyNumber(p, 0)
+	floor, atFloor := r.proxyNumber(p, 1)
+	if perCore > 0 {
+		limit := perCore * int64(r.processors())
+		key := "conntrack.maxPerCore"
+		if limit <= floor {
+			limit, at, key = floor, atFloor, "conntrack.min"
+		}
+		add(at, "max", key, strconv.FormatInt(limit, 10))
+		if p.by != "k3s" {
+			add(at, sysfs.Hashsize, key, strconv.FormatInt(limit/4, 10))
+		}
+	}
+	for _, o := range proxyOptions()[2:] {
+		given, there := p.given[o.key]
+		if !there {
+			given = pair{Place: tree.Place{File: p.file}, name: o.flag, value: o.otherwise}
+		}
+		switch value, ok := proxyValue(given.value); {
+		case !ok:
+			r.trouble(given.Place, errDuration)
+		default:
+			add(given.Place, o.setting, given.name, value)
+		}
+	}
+}
+
+// proxyNumber is the value of maxPerCore (0) or min (1), and where it stands.
+func (r *reader) proxyNumber(p proxy, i int) (int64, tree.Place) {
+	o := proxyOptions()[i]
+	given, there := p.given[o.key]
+	if !there {
+		given = pair{Place: tree.Place{File: p.file}, value: o.otherwise}
+	}
+	n, err := strconv.ParseInt(given.value, 10, 32)
+	if err != nil {
+		r.trouble(given.Place, errNumber)
+		return 0, given.Place
+	}
+	return n, given.Place
+}
+
+// proxyValue turns a truth value or a duration into the kernel's number.
+func proxyValue(text string) (string, bool) {
+	switch text {
+	case "true":
+		return "1", true
+	case "false", "0":
+		return "0", true
+	}
+	d, err := time.ParseDuration(text)
+	return strconv.FormatInt(int64(d/time.Second), 10), err == nil
+}
+
+// processors counts the host's: those online, or those of /proc/cpuinfo; 1 where the
+// tree shows none.
+func (r *reader) processors() int {
+	text, _ := r.read("/sys/devices/system/cpu/online")
+	count := 0
+	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		a, err1 := strconv.Atoi(first)
+		b, err2 := strconv.Atoi(last)
+		switch {
+		case err1 == nil && !isRange:
+			count++
+		case err1 == nil && err2 == nil && b >= a && b < 1<<16:
+			count += b - a + 1
+		}
+	}
+	if count == 0 {
+		text, _ := r.read("/proc/cpuinfo")
+		count = strings.Count("\n"+text, "\nprocessor\t")
+	}
+	return max(1, count)
+}

@@ -1,0 +1,162 @@
+package distro
+
+import (
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
+)
+
+const (
+	grubFile      = "/etc/default/grub"
+	grubDrops     = "/etc/default/grub.d"
+	extlinuxFile  = "/etc/update-extlinux.conf"
+	installFile   = "/etc/kernel/cmdline"
+	proxmoxFile   = "/etc/kernel/proxmox-boot-uuids"
+	grubbyEntries = "/boot/loader/entries"
+)
+
+// AddKernelArgument is where this distribution keeps the kernel command line, and the
+// shell commands that add an argument to it; they do nothing where it is there
+// already. No commands where the place is not known, or the argument has
+// characters that a shell or a boot loader would take for something else.
+func (d Distribution) AddKernelArgument(t tree.Tree, argument string) (file string, commands []string) {
+	s := d.store(t)
+	if !isPlain(argument) || s.file == "" {
+		return s.file, nil
+	}
+	switch {
+	case s.grubby:
+		return s.file, []string{"grubby --update-kernel=ALL --args=" + quote(argument)}
+	case s.variable != "":
+		line := quote(s.variable + `="$` + s.variable + " " + argument + `"`)
+		return s.file, append([]string{"grep -qxF " + line + " " + s.file + " || echo " + line + " >> " + s.file}, s.then...)
+	}
+	there := quote("(^| )" + escape(argument) + "( |$)")
+	return s.file, append([]string{
+		"grep -qE " + there + " " + s.file + " || sed -i " + quote("1s/[[:space:]]*$/ "+strings.ReplaceAll(argument, "/", `\/`)+"/") + " " + s.file,
+	}, s.then...)
+}
+
+// RemoveKernelArgument is AddKernelArgument the other way round. It finds the
+// argument wherever a person may have put it.
+func (d Distribution) RemoveKernelArgument(t tree.Tree, argument string) (file string, commands []string) {
+	s := d.store(t)
+	if !isPlain(argument) || s.file == "" {
+		return s.file, nil
+	}
+	if s.grubby {
+		return s.file, []string{"grubby --update-kernel=ALL --remove-args=" + quote(argument)}
+	}
+	file = s.file
+	if file == grubFile {
+		file = grubFileWith(t, argument)
+	}
+	argument = escape(argument)
+	var script []string
+	before, behind := "^| ", " |$"
+	if s.variable != "" {
+		script = []string{
+			`/^` + s.variable + `="\$` + s.variable + ` ` + argument + `"$/d`, // a line that AddKernelArgument added
+			`/^[[:space:]]*(export )?` + s.variable + `/!b`,
+		}
+		before, behind = s.variable+`[A-Z_]*=|[ "']`, `$|[ "']`
+	}
+	// A loop, because neighbours share the blank between them.
+	script = append(script, ":a", "s/("+before+")"+argument+"("+behind+`)/\1\2/`, "ta")
+	command := "sed -i -E"
+	for _, line := range script {
+		command += " -e " + quote(line)
+	}
+	return file, append([]string{command + " " + file}, s.then...)
+}
+
+// store is where a host keeps its kernel command line.
+type store struct {
+	// file is empty where it is not known.
+	file string
+	// variable is the shell variable that has it, where the file is a shell script.
+	variable string
+	// then are the commands that make it count.
+	then   []string
+	grubby bool
+}
+
+func (d Distribution) store(t tree.Tree) store {
+	for _, file := range []string{"/boot/firmware/cmdline.txt", "/boot/cmdline.txt"} {
+		if t.Exists(file) && t.Exists(path.Join(path.Dir(file), "config.txt")) { // a Raspberry Pi's firmware
+			return store{file: file}
+		}
+	}
+	switch {
+	case d.family() == redHat && d.ID != "amzn" || t.Exists("/sbin/grubby") || t.Exists("/usr/sbin/grubby"):
+		return store{file: grubbyFile(t), grubby: true}
+	case t.Exists(installFile) && (t.Exists(proxmoxFile) || !t.Exists(grubFile)):
+		return store{file: installFile, then: d.afterInstallFile(t)}
+	case t.Exists(extlinuxFile):
+		return store{file: extlinuxFile, variable: "default_kernel_opts", then: []string{"update-extlinux"}}
+	case t.Exists(grubFile):
+		return store{file: grubFile, variable: "GRUB_CMDLINE_LINUX", then: []string{d.makeGrub(t)}}
+	}
+	return store{}
+}
+
+// grubbyFile is where grubby(8) writes.
+func grubbyFile(t tree.Tree) string {
+	for _, file := range []string{grubbyEntries, "/boot/grub/grub.conf"} {
+		if t.Exists(file) {
+			return file
+		}
+	}
+	return grubFile
+}
+
+// afterInstallFile hands the new command line to the boot entries (kernel-install(8)).
+func (d Distribution) afterInstallFile(t tree.Tree) []string {
+	switch {
+	case t.Exists(proxmoxFile):
+		return []string{"proxmox-boot-tool refresh"}
+	case d.family() == arch:
+		return []string{"mkinitcpio -P"}
+	case d.family() == debian:
+		return []string{`for kernel in /boot/vmlinuz-*; do kernel-install add "${kernel#/boot/vmlinuz-}" "$kernel"; done`}
+	}
+	return []string{`for dir in /usr/lib/modules/*; do kernel-install add "${dir##*/}" "$dir/vmlinuz"; done`}
+}
+
+func (d Distribution) makeGrub(t tree.Tree) string {
+	switch {
+	case d.family() == debian:
+		return "update-grub"
+	case d.family() == redHat || d.family() == suse || t.Exists("/boot/grub2"):
+		return "grub2-mkconfig -o /boot/grub2/grub.cfg"
+	}
+	return "grub-mkconfig -o /boot/grub/grub.cfg"
+}
+
+// grubFileWith is the one of grub's files that has an argument: Debian's
+// grub-mkconfig reads drop-ins too.
+func grubFileWith(t tree.Tree, argument string) string {
+	has := regexp.MustCompile(`(?m)^[^#]*[ "'=]` + regexp.QuoteMeta(argument) + `($|[ "'])`)
+	names, _ := t.List(grubDrops) // most have none
+	for i := len(names) - 1; i >= 0; i-- {
+		if file := path.Join(grubDrops, names[i]); strings.HasSuffix(file, ".cfg") && quote(file) == file {
+			if text, err := t.Read(file, maxRelease); err == nil && has.Match(text) {
+				return file
+			}
+		}
+	}
+	return grubFile
+}
+
+// isPlain reports whether an argument means itself to a shell, between its double
+// quotes too, to sed(1) once escaped, and to a boot loader.
+func isPlain(argument string) bool {
+	return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.,:=/+-]*$`).MatchString(argument)
+}
+
+// escape makes an extended regular expression of an argument that isPlain.
+func escape(argument string) string {
+	return strings.NewReplacer(".", `\.`, "+", `\+`, "/", `\/`).Replace(argument)
+}

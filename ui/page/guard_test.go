@@ -1,0 +1,86 @@
+package page
+
+import (
+	"strings"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+// pageShowsTheGuard in each of its states, on a screen and on a phone.
+func pageShowsTheGuard(b *tab) {
+	h := gateway()
+	address, _ := serveAt(b.T, "", Handler(h.source()))
+	b.open("http://" + address)
+	const who = "kube-proxy (pid 2211, container 4f0c8a21bd03 of pod 1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11)"
+	b.same("locked", "State locked Refuses foreign writes to hashsize, max, expect_max Names the pid of a writer, its unit or container, who loads the module "+
+		"May write docker.service, system-kube.slice Without the command of a writer, who writes hashsize through sysfs CAP_PERFMON is missing; install guard-perfmon.conf",
+		words(b.text("#guard-facts")))
+	b.same("note", "keeps honest programs off, no defence against root", b.text("#guard-note"))
+	at := words(b.text("#refusals time"))
+	b.same("refused", []string{
+		"max | 1,234 | " + at + " | 131072 | " + who + " cri-containerd-4f0c8a21bd03.scope, container " + kubeProxy().Container,
+		"expect_max | 1 | " + at + " |  | somebody",
+	}, b.rows("refusals"))
+	b.run(chromedp.EmulateViewport(360, 740))
+	fits(b, 360)
+	b.holds(`getComputedStyle(document.querySelector("#refusals tbody td:last-child"), "::before").content === '"By"'`)
+	b.picture("guard-phone")
+	b.run(chromedp.EmulateViewport(1280, 900))
+
+	none := []string{}
+	for state, guard := range map[string]map[string]any{
+		"State watching Names the pid of a writer, its command, its unit or container, who loads the module, who writes hashsize through sysfs": {
+			"mode": "watch", "state": "watching", "names": []string{"pid", "comm", "unit", "module", "sysfs"}, "missing": none, "allow": none, "refused": none,
+		},
+		"State watching Asked for lock Names nobody": {"mode": "lock", "state": "watching", "names": none, "missing": none, "allow": none, "refused": none},
+		"State not available Asked for watch Why CAP_BPF is missing Without the guard CAP_BPF is missing; install guard.conf": {
+			"mode": "watch", "state": "unavailable", "error": "CAP_BPF is missing", "names": none, "allow": none, "refused": none,
+			"missing": []map[string]string{{"what": "the guard", "why": "CAP_BPF is missing", "hint": "install guard.conf"}},
+		},
+		"State not in force Asked for lock": {"mode": "lock", "state": "off", "names": none, "missing": none, "allow": none, "refused": none},
+	} {
+		h.change(func() { h.guard = guard })
+		b.until(`document.getElementById("guard-facts").innerText.replace(/\s+/g, " ").trim() === "` + state + `"`)
+		b.holds(`document.getElementById("refusals").hidden && document.getElementById("guard-note").textContent === ""`)
+		b.same("the page's sentence tells of it", strings.Contains(state, "not available"), strings.Contains(b.text("#state"), ", the guard is not available"))
+	}
+	for _, guard := range []map[string]any{{"mode": "off", "state": "off"}, nil} {
+		h.change(func() { h.guard = locked() })
+		b.until(`!document.getElementById("guard").hidden`)
+		h.change(func() { h.guard = guard })
+		b.until(`document.getElementById("guard").hidden`)
+	}
+	b.quiet()
+}
+
+// pageNamesWriters of events in full, where the sentence does not.
+func pageNamesWriters(b *tab) {
+	h := gateway()
+	by := kubeProxy()
+	h.events = []reconcile.Event{
+		{At: time.Now().Add(-3 * time.Second), Kind: reconcile.KindModuleLoad, Message: "nf_conntrack was loaded"},
+		{At: time.Now().Add(-2 * time.Second), Kind: reconcile.KindRefusedWrite, Setting: "max", Message: "max: " + by.String() + " was refused 131072", By: &by},
+		{At: time.Now().Add(-time.Second), Kind: reconcile.KindModuleUnload, Message: "nf_conntrack was unloaded by rmmod (pid 9, x.service)", By: &sysfs.Writer{PID: 9, Comm: "rmmod", Unit: "x.service"}},
+	}
+	h.settings[3].LastDrift.By = &sysfs.Writer{}
+	address, _ := serveAt(b.T, "", Handler(h.source()))
+	b.open("http://" + address)
+	var said []string
+	for _, row := range b.rows("history") {
+		said = append(said, strings.SplitN(row, " | ", 2)[1])
+	}
+	b.same("history", []string{
+		"module-unload |  | nf_conntrack was unloaded by rmmod (pid 9, x.service)",
+		"refused-write | max | max: " + by.String() + " was refused 131072 cri-containerd-4f0c8a21bd03.scope, container " + by.Container,
+		"module-load |  | nf_conntrack was loaded",
+	}, said)
+	b.holds(`document.querySelectorAll("#history .badge")[1].className === "badge warn"`)
+	if drift := strings.Split(b.rows("settings")[3], " | ")[5]; !strings.HasSuffix(drift, " found 65536, write by somebody, repaired in 1.23ms") {
+		b.Errorf("the drift is told as %q", drift)
+	}
+	b.quiet()
+}

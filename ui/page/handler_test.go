@@ -1,0 +1,190 @@
+package page
+
+import (
+	"encoding/json"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/table"
+)
+
+var began = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// fixed is a source that never changes, with one event and one point a minute.
+func fixed() Source {
+	return Source{
+		Status: func() any { return map[string]string{"is": "<here>"} },
+		Events: func(since time.Time) []reconcile.Event {
+			var events []reconcile.Event
+			for i := range 3 {
+				if at := began.Add(time.Duration(i) * time.Minute); at.After(since) {
+					events = append(events, reconcile.Event{At: at, Kind: reconcile.KindDrift, Setting: "max"})
+				}
+			}
+			return events
+		},
+		Points: func(since time.Time) []table.Point {
+			var points []table.Point
+			for i := range int64(3) {
+				if at := began.Unix() + 60*i; at > since.Unix() {
+					points = append(points, table.Point{At: at, Entries: i})
+				}
+			}
+			return points
+		},
+	}
+}
+
+func get(t *testing.T, method, target string, header ...string) *http.Response {
+	t.Helper()
+	r := httptest.NewRequest(method, target, nil)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	Handler(fixed()).ServeHTTP(w, r)
+	return w.Result()
+}
+
+func body(t *testing.T, r *http.Response) string {
+	t.Helper()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestAnswers(t *testing.T) {
+	for _, test := range []struct {
+		method, target, contentType, cache string
+		status                             int
+	}{
+		{"GET", "/", "text/html; charset=utf-8", "no-cache", 200},
+		{"HEAD", "/", "text/html; charset=utf-8", "no-cache", 200},
+		{"GET", "/page.css", "text/css; charset=utf-8", "no-cache", 200},
+		{"GET", "/page.js", "text/javascript; charset=utf-8", "no-cache", 200},
+		{"GET", "/hours.js", "text/javascript; charset=utf-8", "no-cache", 200},
+		{"GET", "/v1/page", "application/json", "no-store", 200},
+		{"GET", "/v1/page?since=2026-03-01T12:00:00.5%2B01:00", "application/json", "no-store", 200},
+		{"GET", "/v1/page?since=yesterday", "text/plain; charset=utf-8", "no-store", 400},
+		{"GET", "/page.html", "text/plain; charset=utf-8", "no-store", 404},
+		{"GET", "/assets/page.html", "text/plain; charset=utf-8", "no-store", 404},
+		{"GET", "/v1/status", "text/plain; charset=utf-8", "no-store", 404},
+		{"GET", "/index.html", "text/plain; charset=utf-8", "no-store", 404},
+		{"POST", "/", "text/plain; charset=utf-8", "no-store", 405},
+		{"DELETE", "/v1/page", "text/plain; charset=utf-8", "no-store", 405},
+		{"PUT", "/page.js", "text/plain; charset=utf-8", "no-store", 405},
+	} {
+		r := get(t, test.method, test.target)
+		got := []any{r.StatusCode, r.Header.Get("Content-Type"), r.Header.Get("Cache-Control")}
+		if diff := cmp.Diff([]any{test.status, test.contentType, test.cache}, got); diff != "" {
+			t.Errorf("%s %s (-want +got):\n%s", test.method, test.target, diff)
+		}
+		want := map[string]string{
+			"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+				"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
+		}
+		for name, value := range want {
+			if got := r.Header.Get(name); got != value {
+				t.Errorf("%s %s: %s is %q, want %q", test.method, test.target, name, got, value)
+			}
+		}
+	}
+}
+
+// A browser that has the newest page is told so, and has an older one replaced.
+func TestPageIsAskedForEachTime(t *testing.T) {
+	tag := get(t, "GET", "/page.js").Header.Get("ETag")
+	if r := get(t, "GET", "/page.js", "If-None-Match", tag); r.StatusCode != http.StatusNotModified {
+		t.Errorf("a page that is had already: status %d, want 304", r.StatusCode)
+	}
+	if r := get(t, "GET", "/page.js", "If-None-Match", `"older"`); r.StatusCode != http.StatusOK {
+		t.Errorf("an older page: status %d, want 200", r.StatusCode)
+	}
+}
+
+func TestData(t *testing.T) {
+	for _, test := range []struct{ query, want string }{
+		{"", `{"status":{"is":"\u003chere\u003e"},` +
+			`"events":[{"at":"2026-03-01T12:00:00Z","event":"drift","setting":"max","message":""},` +
+			`{"at":"2026-03-01T12:01:00Z","event":"drift","setting":"max","message":""},` +
+			`{"at":"2026-03-01T12:02:00Z","event":"drift","setting":"max","message":""}],` +
+			`"points":[{"at":1772366400,"entries":0,"max":0,"expectations":0,"expect_max":0,"drops":0},` +
+			`{"at":1772366460,"entries":1,"max":0,"expectations":0,"expect_max":0,"drops":0},` +
+			`{"at":1772366520,"entries":2,"max":0,"expectations":0,"expect_max":0,"drops":0}]}`},
+		{"?since=2026-03-01T12:01:00Z", `{"status":{"is":"\u003chere\u003e"},` +
+			`"events":[{"at":"2026-03-01T12:02:00Z","event":"drift","setting":"max","message":""}],` +
+			`"points":[{"at":1772366520,"entries":2,"max":0,"expectations":0,"expect_max":0,"drops":0}]}`},
+		{"?since=2026-03-01T13:02:00%2B01:00", `{"status":{"is":"\u003chere\u003e"},"events":[],"points":[]}`},
+	} {
+		before := time.Now()
+		text := body(t, get(t, "GET", "/v1/page"+test.query))
+		var answer struct{ At time.Time }
+		if err := json.Unmarshal([]byte(text), &answer); err != nil {
+			t.Fatal(err)
+		}
+		if answer.At.Before(before.Add(-time.Millisecond)) || answer.At.After(time.Now()) {
+			t.Errorf("%q: answered at %s, asked at %s", test.query, answer.At, before)
+		}
+		rest := regexp.MustCompile(`"at":"[^"]*",`).ReplaceAllString(text[:60], "") + text[60:]
+		if diff := cmp.Diff(test.want, rest); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", test.query, diff)
+		}
+	}
+}
+
+func TestStatusThatIsNoJSON(t *testing.T) {
+	source := fixed()
+	source.Status = func() any { return func() {} }
+	w := httptest.NewRecorder()
+	Handler(source).ServeHTTP(w, httptest.NewRequest("GET", "/v1/page", nil))
+	if w.Code != http.StatusInternalServerError {
+		t.Errorf("status %d, want 500", w.Code)
+	}
+}
+
+// The page is complete in itself, and holds nothing that its policy forbids.
+func TestPageIsSelfContained(t *testing.T) {
+	forbidden := map[string]*regexp.Regexp{
+		"somebody else's address":  regexp.MustCompile(`(?i)[a-z]+://|["'(]//`),
+		"an inline handler":        regexp.MustCompile(`(?i)<[^>]*\son[a-z]+\s*=`),
+		"an inline style":          regexp.MustCompile(`(?i)<style|<[^>]*\sstyle\s*=|setAttribute\(\s*["']style`),
+		"an inline script":         regexp.MustCompile(`(?i)<script(?:\s+[^>]*)?>\s*[^<\s]`),
+		"text taken as markup":     regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|srcdoc`),
+		"text taken as a program":  regexp.MustCompile(`\beval\(|\bFunction\(|javascript:|setTimeout\(\s*["'` + "`]"),
+		"style of somebody else's": regexp.MustCompile(`@import|@font-face|url\(`),
+	}
+	err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := files.ReadFile(path)
+		for why, pattern := range forbidden {
+			if found := pattern.Find(text); found != nil {
+				t.Errorf("%s holds %s: %q", path, why, found)
+			}
+		}
+		name := strings.TrimPrefix(path, "assets/")
+		if name == "page.html" {
+			name = ""
+		}
+		if served := body(t, get(t, "GET", "/"+name)); served != string(text) {
+			t.Errorf("%s is not served as it is", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

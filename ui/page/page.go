@@ -1,0 +1,109 @@
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/table"
+)
+
+//go:embed assets
+var files embed.FS
+
+// policy lets the page use its own files and nothing else: no script, no style and
+// no form of somebody else's, and nobody frames it (Content Security Policy Level 3).
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// Source is what the page shows. Its functions are called at each request, from
+// several goroutines.
+type Source struct {
+	// Status is the document of ctkeeper status -o json.
+	Status func() any
+	// Events gives the events after a moment, oldest first.
+	Events func(since time.Time) []reconcile.Event
+	// Points gives the table's points after a moment, oldest first.
+	Points func(since time.Time) []table.Point
+}
+
+// document is the page's data.
+type document struct {
+	// At is the daemon's clock when it began to answer: whoever asks again with it as
+	// since, less what a pass takes, misses nothing.
+	At     time.Time         `json:"at"`
+	Status any               `json:"status"`
+	Events []reconcile.Event `json:"events"`
+	Points []table.Point     `json:"points"`
+}
+
+// Handler serves the page at / with its style and scripts, and its data at
+// /v1/page?since=RFC3339 as JSON: the time of the answer, the status, and the events
+// and points after since, or all that are remembered. A since that is no time is 400,
+// another method 405, another path 404. It works below any prefix that a proxy takes off.
+func Handler(source Source) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", asset("page.html", "text/html; charset=utf-8"))
+	mux.Handle("GET /page.css", asset("page.css", "text/css; charset=utf-8"))
+	for _, script := range scripts() {
+		mux.Handle("GET /"+script, asset(script, "text/javascript; charset=utf-8"))
+	}
+	mux.HandleFunc("GET /v1/page", source.serve)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// scripts are those that the page's own one imports, and that.
+func scripts() []string { return []string{"page.js", "guard.js", "hours.js", "parts.js", "plot.js"} }
+
+// asset serves a file of the page. Browsers ask each time whether they have the
+// newest, so that a page and its scripts are always of one version of ctkeeper.
+func asset(name, contentType string) http.Handler {
+	content, err := files.ReadFile("assets/" + name)
+	if err != nil {
+		panic(err) // it is in the binary
+	}
+	sum := sha256.Sum256(content)
+	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", contentType)
+		h.Set("Cache-Control", "no-cache")
+		h.Set("ETag", tag)
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
+	})
+}
+
+func (s Source) serve(w http.ResponseWriter, r *http.Request) {
+	var since time.Time
+	if text := r.FormValue("since"); text != "" {
+		var err error
+		if since, err = time.Parse(time.RFC3339Nano, text); err != nil {
+			http.Error(w, "since is not an RFC 3339 time", http.StatusBadRequest)
+			return
+		}
+	}
+	answer := document{At: time.Now(), Events: []reconcile.Event{}, Points: []table.Point{}} // never null
+	answer.Status = s.Status()
+	answer.Events = append(answer.Events, s.Events(since)...)
+	answer.Points = append(answer.Points, s.Points(since)...)
+	text, err := json.Marshal(answer)
+	if err != nil {
+		http.Error(w, "the status cannot be told as JSON", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(text) // the reader went away
+}

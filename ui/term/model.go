@@ -1,0 +1,130 @@
+package term
+
+import (
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+)
+
+// What is remembered for the screen, which is never larger.
+const (
+	maxPoints = 512
+	maxEvents = 256
+)
+
+// point is one look at the table, for the sparklines. Nil is what could not be
+// read.
+type point struct {
+	at             time.Time
+	entries, drops *int64
+}
+
+// model is all that the screen shows. It knows no clock, no terminal and no
+// daemon: messages tell it everything.
+type model struct {
+	look
+	// zone is the time zone of the times that people read; nil is the local one.
+	zone          *time.Location
+	width, height int
+
+	status daemon.Status
+	// at is when the status was that; the zero time says that nothing is known yet.
+	at time.Time
+	// failed is why there is nothing newer.
+	failed error
+	// lost is since when the daemon, which was there, does not answer.
+	lost time.Time
+
+	points []point
+	events []reconcile.Event
+	// top is the first setting that is shown.
+	top int
+}
+
+// Init has nothing to begin: the feed does.
+func (m model) Init() tea.Cmd { return nil }
+
+// Update takes in a message.
+func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	var cmd tea.Cmd
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.width, m.height = msg.Width, msg.Height
+	case tea.KeyPressMsg:
+		m.top, cmd = m.key(msg.String())
+	case looked:
+		m = m.saw(msg)
+	case happened:
+		m.events = lastOf(append(m.events, reconcile.Event(msg)), maxEvents)
+	}
+	m.top = min(m.top, len(m.status.Settings)-m.plan().settings)
+	m.top = max(m.top, 0)
+	return m, cmd
+}
+
+// key gives the first setting to show after a key, and what else to do.
+func (m model) key(key string) (int, tea.Cmd) {
+	page := max(m.plan().settings, 1)
+	switch key {
+	case "q", "Q", "esc", "ctrl+c":
+		return m.top, tea.Quit
+	case "up", "k":
+		return m.top - 1, nil
+	case "down", "j":
+		return m.top + 1, nil
+	case "pgup":
+		return m.top - page, nil
+	case "pgdown", "space":
+		return m.top + page, nil
+	case "home", "g":
+		return 0, nil
+	case "end", "G":
+		return len(m.status.Settings), nil
+	}
+	return m.top, nil
+}
+
+// saw takes in what a look found.
+func (m model) saw(l looked) model {
+	if m.failed = l.err; l.err != nil {
+		return m
+	}
+	switch {
+	case l.status.Daemon.Running:
+		m.lost = time.Time{}
+	case m.status.Daemon.Running:
+		m.lost = l.at
+	}
+	p := point{l.at, l.status.Table.Entries, drops(m.status.Table.Counters, l.status.Table.Counters)}
+	m.points = lastOf(append(m.points, p), maxPoints)
+	m.status, m.at = l.status, l.at
+	return m
+}
+
+// drops gives the packets dropped between two looks at the counters, as
+// table.Point counts them; nil where that cannot be told. A counter that has
+// fallen is one of a module that was loaded anew.
+func drops(before, now map[string]uint64) *int64 {
+	if len(before) == 0 || len(now) == 0 {
+		return nil
+	}
+	var n int64
+	for _, name := range []string{"drop", "early_drop", "insert_failed"} {
+		if now[name] > before[name] {
+			n += int64(now[name] - before[name])
+		}
+	}
+	return &n
+}
+
+// lastOf gives the last n of a slice, in memory of its own when it takes any away:
+// a model that was given away keeps what it has.
+func lastOf[T any](all []T, n int) []T {
+	if len(all) <= n {
+		return all
+	}
+	return append(make([]T, 0, n+1), all[len(all)-n:]...)
+}

@@ -1,0 +1,360 @@
+package term
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/table"
+)
+
+// View draws the whole screen.
+func (m model) View() tea.View {
+	view := tea.NewView(m.screen())
+	view.AltScreen = true
+	return view
+}
+
+// plan is how many lines of the screen each part gets.
+type plan struct {
+	head, bars, sparks int
+	// settings and events are lines without their titles, which are there with them.
+	settings, events int
+	titles           bool
+	footer           int
+}
+
+// someEvents is how many lines of events are enough where settings want the room.
+const someEvents = 8
+
+// plan shares the lines out: the head and the fill first, then settings and events
+// as they need, then the rest.
+func (m model) plan() plan {
+	p := plan{head: len(m.head())}
+	left := m.height
+	take := func(n, keep int) int {
+		if left-n < keep {
+			return 0
+		}
+		left -= n
+		return n
+	}
+	p.head = min(p.head, max(left/2, 1))
+	left -= p.head
+	p.footer = take(1, 1)
+	p.bars = take(2, 2)
+	p.sparks = take(2, 6)
+	p.titles = take(4, 6) > 0 // both, with a blank line before
+	want := len(m.status.Settings)
+	p.events = min(max(min(left/3, someEvents), left-want), left)
+	if left < 3 {
+		p.events = 0
+	}
+	if !p.titles {
+		p.events = min(p.events, len(m.events)) // nothing says what the blank lines are
+	}
+	p.settings = max(left-p.events, 0)
+	return p
+}
+
+// screen is at most width columns and height lines.
+func (m model) screen() string {
+	if m.width < 1 || m.height < 1 {
+		return ""
+	}
+	p := m.plan()
+	lines := m.head()[:p.head]
+	if p.bars > 0 {
+		lines = append(lines, m.bars()...)
+	}
+	if p.sparks > 0 {
+		lines = append(lines, m.sparklines()...)
+	}
+	if p.titles {
+		lines = append(lines, nil)
+	}
+	lines = append(lines, m.table(p)...)
+	lines = append(lines, m.log(p)...)
+	if p.footer > 0 {
+		lines = append(lines, m.footer(p))
+	}
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = m.draw(l, m.width)
+	}
+	return strings.Join(out[:min(len(out), m.height)], "\n")
+}
+
+// head says who is at work: the daemon, its configuration, the module, the guard.
+func (m model) head() []line {
+	lines := []line{m.daemon()}
+	if m.at.IsZero() {
+		return lines
+	}
+	lines = append(lines, m.config()...)
+	module := m.status.Module
+	text := fmt.Sprintf("module:  %s %s", module.Name, module.State)
+	switch {
+	case module.Loads == 1:
+		text += ", loaded once since"
+	case module.Loads > 1:
+		text += fmt.Sprintf(", loaded %d times since", module.Loads)
+	}
+	if n := m.status.Table.Buckets; n != nil {
+		text += fmt.Sprintf("; %d buckets", *n)
+	}
+	lines = append(lines, say(text))
+	for _, p := range module.Parameters {
+		if p.State == daemon.NeedsReload {
+			lines = append(lines, line{{fmt.Sprintf("reload:  %s is %s, wanted %s: needs %s loaded anew", p.Name, p.Now, p.Want, module.Name), yellow}})
+		}
+	}
+	lines = append(lines, m.guard()...)
+	if len(m.status.Settings) > 0 {
+		lines = append(lines, m.summary())
+	}
+	return lines
+}
+
+// daemon is the first line, with the time of what is shown.
+func (m model) daemon() line {
+	d := m.status.Daemon
+	said := span{"not running; this is what the kernel says", yellow}
+	switch {
+	case m.failed != nil:
+		said = span{m.failed.Error(), red}
+	case m.at.IsZero():
+		said = span{"asking it", plain}
+	case d.Running:
+		said = span{fmt.Sprintf("running, mode %s, pid %d, since %s", d.Mode, d.PID, m.clock(d.Since, time.DateTime)), plain}
+	case d.Error != "":
+		said = span{d.Error, red}
+	case !m.lost.IsZero():
+		said = span{"went away at " + m.clock(m.lost, time.TimeOnly) + "; this is what the kernel says", red}
+	}
+	l := line{{"daemon:  ", plain}, said}
+	if m.at.IsZero() {
+		return l
+	}
+	now := m.clock(m.at, time.TimeOnly)
+	if pad := m.width - ansi.StringWidth("daemon:  "+m.clean(said.text)) - len(now); pad > 1 {
+		l = append(l, span{strings.Repeat(" ", pad) + now, faint})
+	}
+	return l
+}
+
+// config is there when the configuration was refused.
+func (m model) config() []line {
+	c := m.status.Daemon.Config
+	if c.OK {
+		return nil
+	}
+	text := "config:  REFUSED, the last good one is in force:"
+	if !m.status.Daemon.Running {
+		text = "config:  REFUSED:"
+	}
+	lines := []line{{{text, red}}}
+	const indent, most = 9, 4
+	for e := range strings.SplitSeq(strings.TrimSpace(c.Error), "\n") {
+		e = m.clean(strings.TrimPrefix(e, "/etc/ctkeeper/"))
+		for part := range strings.SplitSeq(ansi.Wrap(e, max(m.width-indent, 10), ""), "\n") {
+			lines = append(lines, say(strings.Repeat(" ", indent)+part))
+		}
+	}
+	if len(lines) > 1+most {
+		lines = append(lines[:most], say(strings.Repeat(" ", indent)+"and more: ctkeeper config check"))
+	}
+	return lines
+}
+
+// bars show how full the tables are.
+func (m model) bars() []line {
+	t := m.status.Table
+	connections := m.fill(table.Connections, t.Entries, t.Max)
+	expectations := m.fill(table.Expectations, t.Expectations, t.ExpectMax)
+	return []line{connections, append(expectations, span{helpers(t.ByHelper), plain})}
+}
+
+func (m model) fill(what string, n, limit *int64) line {
+	t := m.status.Table
+	said, share := figure(n)+" of "+figure(limit), int64(0)
+	switch {
+	case n == nil || limit == nil:
+	case *limit <= 0:
+		said = figure(n) + ", no limit"
+	default:
+		said += fmt.Sprintf(", %.1f %%", 100*float64(*n)/float64(*limit))
+		share = *limit
+	}
+	colour := green
+	switch t.Levels[what] {
+	case table.High:
+		colour = yellow
+	case table.Critical:
+		colour = red
+	}
+	if t.Dropping[what] {
+		said, colour = said+", dropping", red
+	} else if seconds, ok := t.FullInSeconds[what]; ok {
+		said += ", full in " + about(seconds)
+	}
+	count := int64(0)
+	if n != nil {
+		count = *n
+	}
+	full, empty := m.bar(count, share, min(m.width/4, 40))
+	return line{{m.pad(what, label), plain}, {full, colour}, {empty, faint}, {" " + said, plain}}
+}
+
+// about is a forecast, which is no exact thing.
+func about(seconds float64) string {
+	switch {
+	case seconds < 100:
+		return fmt.Sprintf("%.0f s", seconds)
+	case seconds < 100*60:
+		return fmt.Sprintf("%.0f min", seconds/60)
+	default:
+		return fmt.Sprintf("%.0f h", seconds/3600)
+	}
+}
+
+// helpers says whose the expectations are, the most first.
+func helpers(count map[string]int64) string {
+	names := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
+		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b))
+	})
+	var text strings.Builder
+	for _, name := range names {
+		if count[name] > 0 && name != "" {
+			text.WriteString(fmt.Sprintf(", %s %d", name, count[name]))
+		}
+	}
+	return text.String()
+}
+
+// label is the width of what stands before bars and sparklines.
+const label = len("expectations ")
+
+func figure(n *int64) string {
+	if n == nil {
+		return "?"
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
+// sparklines show the last looks: how many connections, and how many packets were
+// dropped.
+func (m model) sparklines() []line {
+	width := max(min(m.width-label-len("  peak 1048576 in 100 s"), maxPoints), 8)
+	seen := lastOf(m.points, width)
+	entries, dropped := make([]*int64, len(seen)), make([]*int64, len(seen))
+	var sum int64
+	for i, p := range seen {
+		if entries[i], dropped[i] = p.entries, p.drops; p.drops != nil {
+			sum += *p.drops
+		}
+	}
+	lasted := ""
+	if last := len(seen) - 1; last > 0 {
+		lasted = fmt.Sprintf(" in %.0f s", seen[last].at.Sub(seen[0].at).Seconds())
+	}
+	top, count, colour := fmt.Sprintf("peak %d", peak(entries))+lasted, strconv.FormatInt(sum, 10)+lasted, plain
+	if m.status.Table.Entries == nil {
+		top = "?"
+	}
+	if len(m.status.Table.Counters) == 0 {
+		count = "?"
+	}
+	if sum > 0 {
+		colour = red
+	}
+	return []line{
+		{{m.pad("entries", label), plain}, {m.pad(m.sparks(entries), width), plain}, {"  " + top, plain}},
+		{{m.pad("drops", label), plain}, {m.pad(m.sparks(dropped), width), colour}, {"  " + count, colour}},
+	}
+}
+
+// log shows the last events, the newest at the bottom.
+func (m model) log(p plan) []line {
+	layout := "01-02 15:04:05 "
+	if m.width < 60 {
+		layout = "15:04:05 "
+	}
+	var lines []line
+	for i := len(m.events) - 1; i >= 0 && len(lines) < p.events; i-- {
+		e := m.events[i]
+		indent, colour := len(layout), eventColour(e)
+		text := ansi.Wrap(m.clean(e.Message), max(m.width-indent, 10), "")
+		said := strings.Split(text, "\n")
+		if room := p.events - len(lines); len(said) > room { // its beginning says most
+			said = append(said[:room-1:room-1], strings.Join(said[room-1:], " "))
+		}
+		for n := len(said) - 1; n >= 0; n-- {
+			l := line{{strings.Repeat(" ", indent), plain}, {said[n], colour}}
+			if n == 0 {
+				l[0] = span{m.clock(e.At, layout), faint}
+			}
+			lines = append(lines, l)
+		}
+	}
+	for a, b := 0, len(lines)-1; a < b; a, b = a+1, b-1 {
+		lines[a], lines[b] = lines[b], lines[a]
+	}
+	if len(lines) == 0 && p.events > 0 && p.titles {
+		lines = []line{{{"none yet", faint}}}
+	}
+	for len(lines) < p.events {
+		lines = append(lines, nil)
+	}
+	if p.titles {
+		lines = append([]line{nil, {{"EVENTS", bold}}}, lines...)
+	}
+	return lines
+}
+
+func eventColour(e reconcile.Event) string {
+	switch e.Kind {
+	case reconcile.KindContested, reconcile.KindFailed, reconcile.KindForbidden:
+		return red
+	case reconcile.KindDrift, reconcile.KindRefusedWrite:
+		return yellow
+	case reconcile.KindTablePressure:
+		if e.Dropping {
+			return red
+		}
+		if e.Level != string(table.Calm) {
+			return yellow
+		}
+	}
+	return plain
+}
+
+// footer names the keys, and says which settings are shown.
+func (m model) footer(p plan) line {
+	keys, arrows := "q quit", "↑ ↓"
+	if m.ascii {
+		arrows = "up down"
+	}
+	if n := len(m.status.Settings); p.settings > 0 && p.settings < n {
+		keys += fmt.Sprintf("   settings %d to %d of %d: %s PgUp PgDn", m.top+1, min(m.top+p.settings, n), n, arrows)
+	}
+	return line{{keys, faint}}
+}
+
+// clock is a time as people read it.
+func (m model) clock(t time.Time, layout string) string {
+	zone := m.zone
+	if zone == nil {
+		zone = time.Local
+	}
+	return t.In(zone).Format(layout)
+}

@@ -1,0 +1,322 @@
+package term
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/guard"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/table"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var start = time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+
+// after is a moment of the tests.
+func after(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+
+func n(v int64) *int64 { return &v }
+
+func setting(name, want, now string, state reconcile.State) reconcile.Setting {
+	return reconcile.Setting{Standing: reconcile.Standing{
+		Name: name, Want: want, Policy: "exactly", Now: now, State: state, Origin: "/etc/ctkeeper/ctkeeper.yaml:3",
+	}}
+}
+
+// quiet is a host where all is well.
+func quiet() daemon.Status {
+	s := daemon.Status{
+		Daemon: daemon.DaemonStatus{Running: true, PID: 4711, Since: start, Mode: reconcile.Enforce, Config: daemon.ConfigStatus{OK: true}},
+		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "loaded", Loads: 2},
+		Settings: []reconcile.Setting{
+			setting("hashsize", "262144", "262144", reconcile.InSync),
+			setting("max", "1048576", "1048576", reconcile.InSync),
+			setting("expect_max", "8192", "8192", reconcile.InSync),
+			setting("tcp_timeout_established", "86400", "86400", reconcile.InSync),
+		},
+		Table: daemon.TableStatus{
+			Figures:  table.Figures{Entries: n(1234), Max: n(1048576), Buckets: n(262144), Expectations: n(3), ExpectMax: n(8192)},
+			Counters: map[string]uint64{"drop": 5, "early_drop": 1},
+			ByHelper: map[string]int64{"ftp": 3},
+		},
+	}
+	s.Settings[1].Drifts = 2
+	s.Settings[1].LastDrift = &reconcile.Drift{At: after(-90), Found: "65536", Cause: reconcile.CauseModuleLoad}
+	s.Settings[3].Policy = "at_least"
+	return s
+}
+
+// many is a host with so many settings.
+func many(count int) daemon.Status {
+	s := quiet()
+	s.Settings = nil
+	for i := range count {
+		s.Settings = append(s.Settings, setting(fmt.Sprintf("net.netfilter.nf_setting_%02d", i), "1", "1", reconcile.InSync))
+	}
+	s.Settings[count-1].State, s.Settings[count-1].Now = reconcile.Failed, "0"
+	s.Settings[count-1].Error = "the kernel refused it: invalid argument"
+	return s
+}
+
+// filling gives looks at a table that fills, a second apart, and drops in the end.
+func filling(s daemon.Status) []tea.Msg {
+	var msgs []tea.Msg
+	for i := range 40 {
+		s.Table.Entries = n(int64(i) * int64(i) * 640)
+		if i >= 35 {
+			s.Table.Counters = map[string]uint64{"drop": 5, "early_drop": 1 + uint64(i-34)*10}
+		}
+		msgs = append(msgs, looked{at: after(i), status: s})
+	}
+	return msgs
+}
+
+func look1(s daemon.Status) tea.Msg {
+	return looked{at: after(5), status: s}
+}
+
+func drift(second int, name, found, want string) tea.Msg {
+	return happened{
+		At: after(second), Kind: reconcile.KindDrift, Setting: name, Found: found, Want: want,
+		Message: fmt.Sprintf("%s was %s, wanted %s: repaired in 1.2ms (cause: write)", name, found, want),
+	}
+}
+
+func contest() (daemon.Status, []tea.Msg) {
+	s := quiet()
+	s.Settings[1].State, s.Settings[1].Drifts, s.Settings[1].Now = reconcile.Contested, 137, "65536"
+	s.Settings[1].LastDrift = &reconcile.Drift{At: after(4), Found: "65536", Cause: reconcile.CauseWrite}
+	return s, []tea.Msg{drift(1, "max", "65536", "1048576"), drift(2, "max", "65536", "1048576"), happened{
+		At: after(3), Kind: reconcile.KindContested, Setting: "max",
+		Message: "max is contested: another writer keeps changing it (or the kernel does not keep it), last to 65536; wanted 1048576. Repairing it less often now, at least every 30s",
+	}}
+}
+
+// guarded is a host whose guard does what it is asked for, as far as it can.
+func guarded(mode config.GuardMode, state daemon.GuardState) daemon.Status {
+	s, _ := contest()
+	s.Settings[1].LastDrift.By = &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "kubelet.service"}
+	s.Settings[3].Drifts, s.Settings[3].LastDrift = 1, &reconcile.Drift{At: after(2), Found: "432000", Cause: reconcile.CauseWrite, By: &sysfs.Writer{Unit: "docker.service"}}
+	s.Settings[0].Drifts, s.Settings[0].LastDrift = 1, &reconcile.Drift{At: after(2), Found: "1", Cause: reconcile.CauseWrite, By: &sysfs.Writer{PID: 9}}
+	s.Guard = daemon.GuardStatus{Mode: mode, State: state}
+	if state == daemon.GuardUnavailable {
+		s.Guard.Error = "CAP_BPF is missing; the drop-in guard.conf gives it"
+		return s
+	}
+	s.Guard.Missing = []guard.Missing{{What: "the command of a writer", Why: "CAP_PERFMON is missing"}, {What: "who loads the module"}}
+	return s
+}
+
+// locking is a guard that refused two settings' writes.
+func locking() (daemon.Status, []tea.Msg) {
+	s := guarded(config.GuardLock, daemon.GuardLocks)
+	hashsize, limit := daemon.RefusedWrites{Setting: "hashsize", Count: 1}, daemon.RefusedWrites{Setting: "max", Count: 2}
+	hashsize.Last.At, hashsize.Last.Value = after(1), "8192"
+	limit.Last.At, limit.Last.Value, limit.Last.By = after(3), "131072", *s.Settings[1].LastDrift.By
+	s.Guard.Refused = []daemon.RefusedWrites{hashsize, limit}
+	return s, []tea.Msg{happened{
+		At: after(3), Kind: reconcile.KindRefusedWrite, Setting: "max", Found: "131072", By: &limit.Last.By,
+		Message: "max: kube-proxy (pid 2211, kubelet.service) was refused 131072",
+	}}
+}
+
+const evil = "\x1b]0;owned\x07\x1b[2J\x1b[31m\u202egnp\x00\r\n\tend\xff\u0085"
+
+func hostile() (daemon.Status, []tea.Msg) {
+	s := quiet()
+	s.Settings[0].Now = evil
+	s.Settings[1].Name = "max" + evil
+	s.Settings[2].Name, s.Settings[2].Want, s.Settings[2].Now = "expect_max", "接続追跡の値", "👨‍👩‍👧 é"
+	s.Settings[3].Error = evil
+	s.Module.State = evil
+	s.Daemon.Mode = evil
+	writer := sysfs.Writer{PID: 1, Comm: evil, Unit: evil, Container: evil, Pod: evil}
+	s.Settings[1].LastDrift.By = &writer
+	refused := daemon.RefusedWrites{Setting: evil, Count: 1}
+	refused.Last.At, refused.Last.Value, refused.Last.By = after(3), evil, writer
+	s.Guard = daemon.GuardStatus{Mode: config.GuardLock, State: daemon.GuardLocks, Missing: []guard.Missing{{What: evil}}, Refused: []daemon.RefusedWrites{refused}}
+	s.Daemon.Config = daemon.ConfigStatus{Error: "/etc/" + evil + ":2:3: unknown key\n" + evil}
+	return s, []tea.Msg{happened{At: after(3), Kind: reconcile.KindFailed, Message: "max was " + evil}}
+}
+
+// screens are what the golden files hold: what is told to the model, and how it is
+// drawn.
+func screens() map[string]struct {
+	look          look
+	width, height int
+	msgs          []tea.Msg
+} {
+	type screen = struct {
+		look          look
+		width, height int
+		msgs          []tea.Msg
+	}
+	gone := quiet()
+	gone.Daemon = daemon.DaemonStatus{Mode: reconcile.Enforce, Config: daemon.ConfigStatus{OK: true}}
+	never := gone
+	hung := gone
+	hung.Daemon.Error = "cannot ask the daemon: context deadline exceeded"
+	refused := quiet()
+	refused.Daemon.Config = daemon.ConfigStatus{Error: "/etc/ctkeeper/ctkeeper.yaml:2:3: settings.hashsiez: unknown key (did you mean hashsize?)\n" +
+		"/etc/ctkeeper/ctkeeper.yaml:3:8: settings.max: \"lots\" is not a number (0 to 2147483647, or auto)"}
+	unknown := refused
+	unknown.Daemon.Running, unknown.Settings = false, nil
+	absent := quiet()
+	absent.Module.State, absent.Table = "absent", daemon.TableStatus{}
+	for i := range absent.Settings {
+		absent.Settings = append([]reconcile.Setting(nil), absent.Settings...)
+		absent.Settings[i].State, absent.Settings[i].Now = reconcile.Pending, ""
+	}
+	full := quiet()
+	full.Table.Max, full.Table.Expectations = n(1000000), n(7000)
+	full.Table.ByHelper = map[string]int64{"sip": 6990, "": 3, "ftp": 4, "h323": 2, "tftp": 1}
+	full.Table.State = table.State{
+		Levels:        map[string]table.Level{table.Connections: table.Critical, table.Expectations: table.High},
+		Dropping:      map[string]bool{table.Connections: true},
+		FullInSeconds: map[string]float64{table.Connections: 83, table.Expectations: 5400},
+	}
+	full.Module.Parameters = []daemon.Parameter{{Name: "expect_hashsize", Now: "256", Want: "2048", State: daemon.NeedsReload}}
+	unlimited := quiet()
+	unlimited.Table.Max = n(0)
+	contested, fight := contest()
+	bad, evils := hostile()
+	worse := bad
+	worse.Guard = daemon.GuardStatus{Mode: evil, State: daemon.GuardUnavailable, Error: evil}
+	worse.Settings = append([]reconcile.Setting(nil), bad.Settings...)
+	worse.Settings[1].LastDrift = &reconcile.Drift{At: after(3), Found: evil, Cause: evil, By: &sysfs.Writer{Unit: evil}}
+	watched, unguarded := guarded(config.GuardWatch, daemon.GuardWatches), guarded(config.GuardLock, daemon.GuardUnavailable)
+	idle := guarded(config.GuardLock, daemon.GuardWatches)
+	idle.Guard.Missing = nil
+	idle.Daemon.Mode = reconcile.Observe
+	alone := gone
+	alone.Guard = daemon.GuardStatus{Mode: config.GuardLock, State: daemon.GuardIsOff}
+	locked, refusals := locking()
+	pressure := happened{
+		At: after(34), Kind: reconcile.KindTablePressure, Table: table.Connections, Level: string(table.Critical), Dropping: true,
+		Message: "the kernel is dropping new connections: 10 packets in 5 s, the connection table is 97 % full: 973440 of 1000000 entries",
+	}
+	fill := append(filling(full), pressure, drift(12, "max", "65536", "1048576"), drift(33, "tcp_timeout_established", "432000", "86400"))
+	return map[string]screen{
+		"asking":           {look{}, 80, 24, nil},
+		"quiet":            {look{}, 80, 24, []tea.Msg{look1(quiet())}},
+		"filling":          {look{}, 80, 24, fill},
+		"filling-colour":   {look{colour: true}, 80, 24, fill},
+		"filling-ascii":    {look{ascii: true}, 80, 24, fill},
+		"filling-120x40":   {look{}, 120, 40, fill},
+		"filling-40x10":    {look{}, 40, 10, fill},
+		"filling-20x5":     {look{}, 20, 5, fill},
+		"no-daemon":        {look{}, 80, 24, []tea.Msg{look1(never)}},
+		"daemon-gone":      {look{}, 80, 24, []tea.Msg{look1(quiet()), looked{at: after(7), status: gone}, looked{at: after(9), status: gone}}},
+		"daemon-back":      {look{}, 80, 24, []tea.Msg{look1(quiet()), looked{at: after(7), status: gone}, looked{at: after(9), status: quiet()}}},
+		"daemon-hung":      {look{}, 80, 24, []tea.Msg{look1(quiet()), looked{at: after(12), status: hung}}},
+		"failed":           {look{}, 80, 24, []tea.Msg{look1(quiet()), looked{at: after(7), err: errors.New("cannot read it")}}},
+		"refused":          {look{}, 80, 24, []tea.Msg{look1(refused)}},
+		"refused-40x10":    {look{}, 40, 10, []tea.Msg{look1(refused)}},
+		"refused-unknown":  {look{}, 80, 24, []tea.Msg{look1(unknown)}},
+		"absent":           {look{}, 80, 24, []tea.Msg{looked{at: after(5), status: absent}}},
+		"unlimited":        {look{}, 80, 24, []tea.Msg{look1(unlimited)}},
+		"contested":        {look{}, 80, 24, append([]tea.Msg{look1(contested)}, fight...)},
+		"contested-colour": {look{colour: true}, 80, 24, append([]tea.Msg{look1(contested)}, fight...)},
+		"contested-40x10":  {look{}, 40, 10, append([]tea.Msg{look1(contested)}, fight...)},
+		"sixty":            {look{}, 80, 24, []tea.Msg{look1(many(60))}},
+		"sixty-end":        {look{}, 80, 24, []tea.Msg{look1(many(60)), tea.KeyPressMsg{Code: tea.KeyEnd}}},
+		"guard-watching":   {look{}, 80, 24, []tea.Msg{look1(watched)}},
+		"guard-observe":    {look{}, 80, 24, []tea.Msg{look1(idle)}},
+		"guard-locked":     {look{}, 80, 24, append([]tea.Msg{look1(locked)}, refusals...)},
+		"guard-120x40":     {look{}, 120, 40, append([]tea.Msg{look1(locked)}, refusals...)},
+		"guard-40x10":      {look{}, 40, 10, append([]tea.Msg{look1(locked)}, refusals...)},
+		"guard-missing":    {look{colour: true}, 80, 24, []tea.Msg{look1(unguarded)}},
+		"guard-no-daemon":  {look{}, 80, 24, []tea.Msg{look1(alone)}},
+		"guard-hostile":    {look{}, 80, 24, append([]tea.Msg{look1(worse)}, evils...)},
+		"hostile":          {look{}, 80, 24, append([]tea.Msg{look1(bad)}, evils...)},
+		"hostile-ascii":    {look{ascii: true}, 80, 24, append([]tea.Msg{look1(bad)}, evils...)},
+	}
+}
+
+// told is a model that was told all that.
+func told(k look, width, height int, msgs ...tea.Msg) model {
+	m := tea.Model(model{look: k, zone: time.UTC})
+	for _, msg := range append([]tea.Msg{tea.WindowSizeMsg{Width: width, Height: height}}, msgs...) {
+		m, _ = m.Update(msg)
+	}
+	return m.(model)
+}
+
+func TestScreens(t *testing.T) {
+	for name, s := range screens() {
+		t.Run(name, func(t *testing.T) {
+			got := told(s.look, s.width, s.height, s.msgs...).View().Content
+			fits(t, got, s.look, s.width, s.height)
+			file := filepath.Join("testdata", name+".golden")
+			if *update {
+				if err := os.WriteFile(file, []byte(got+"\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got+"\n"); diff != "" {
+				t.Errorf("screen (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Every size holds every screen, and nothing on it is for the terminal to obey.
+func TestEverySize(t *testing.T) {
+	for name, s := range screens() {
+		m := told(s.look, s.width, s.height, s.msgs...)
+		for _, width := range []int{0, 1, 2, 13, 20, 33, 40, 80, 81, 300} {
+			for _, height := range []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 19, 24, 44} {
+				sized, _ := m.Update(tea.WindowSizeMsg{Width: width, Height: height})
+				fits(t, sized.View().Content, s.look, width, height)
+				if t.Failed() {
+					t.Fatalf("%s at %d×%d", name, width, height)
+				}
+			}
+		}
+	}
+}
+
+// fits fails the test where a screen is too large, or holds anything but text and
+// the colours it may have.
+func fits(t *testing.T, screen string, k look, width, height int) {
+	t.Helper()
+	lines := strings.Split(screen, "\n")
+	if len(lines) > max(height, 1) {
+		t.Errorf("%d lines of %d", len(lines), height)
+	}
+	for _, l := range lines {
+		if w := ansi.StringWidth(l); w > width {
+			t.Errorf("%d columns of %d: %q", w, width, l)
+		}
+		text := l
+		if k.colour {
+			for _, c := range []string{faint, bold, red, green, yellow, reset} {
+				text = strings.ReplaceAll(text, c, "")
+			}
+		}
+		for _, r := range text {
+			if !unicode.IsPrint(r) || k.ascii && r > '~' {
+				t.Errorf("%q in %q", r, l)
+			}
+		}
+	}
+}

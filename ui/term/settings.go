@@ -1,0 +1,113 @@
+package term
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+// table shows as many settings as there is room for, from m.top on.
+func (m model) table(p plan) []line {
+	settings := m.status.Settings
+	var lines []line
+	columns, widths := m.grid(m.columns(), len(settings), m.width)
+	if p.titles {
+		lines = append(lines, m.title(columns, widths))
+	}
+	for row := m.top; row < min(m.top+p.settings, len(settings)); row++ {
+		var l line
+		for i, c := range columns {
+			colour := plain
+			if c.colour != nil {
+				colour = c.colour(row)
+			}
+			l = append(l, span{m.pad(c.cell(row), widths[i]), colour}, span{"  ", plain})
+		}
+		lines = append(lines, l)
+	}
+	if len(settings) == 0 && p.settings > 0 && !m.at.IsZero() && m.status.Daemon.Config.OK {
+		lines = append(lines, say("No settings are asked for."))
+	}
+	for len(lines) < p.settings {
+		lines = append(lines, nil)
+	}
+	return lines
+}
+
+func (m model) title(columns []column, widths []int) line {
+	var text strings.Builder
+	for i, c := range columns {
+		text.WriteString(m.pad(c.title, widths[i]) + "  ")
+	}
+	return line{{strings.TrimRight(text.String(), " "), bold}}
+}
+
+// columns are those of ctkeeper status. The state is what one looks for: it goes
+// last but for the name.
+func (m model) columns() []column {
+	all := m.status.Settings
+	return []column{
+		{title: "SETTING", min: 16, max: 28, rank: 6, cell: func(i int) string { return all[i].Name }},
+		{title: "WANT", min: 8, max: 20, rank: 3, cell: func(i int) string {
+			return sysfs.Want{Policy: all[i].Policy, Value: all[i].Want}.String()
+		}},
+		{title: "NOW", min: 6, max: 20, rank: 4, cell: func(i int) string { return orDash(all[i].Now) }},
+		{
+			title: "STATE", min: 11, max: 11, rank: 5,
+			cell:   func(i int) string { return string(all[i].State) },
+			colour: func(i int) string { return stateColour(all[i].State) },
+		},
+		{title: "DRIFTS", min: 6, max: 6, rank: 2, cell: func(i int) string { return strconv.Itoa(all[i].Drifts) }},
+		{title: "LAST DRIFT", min: 12, max: 200, rank: 1, cell: func(i int) string { return m.last(all[i]) }},
+	}
+}
+
+// summary says in one line how the settings stand, those that are not shown too.
+func (m model) summary() line {
+	s := reconcile.Report{Settings: m.status.Settings}.Summary()
+	l := line{{fmt.Sprintf("state:   %d of %d settings in sync", s.InSync, s.Settings), plain}}
+	for _, some := range []struct {
+		n     int
+		state reconcile.State
+	}{
+		{s.Drifted, reconcile.Drifted}, {s.Contested, reconcile.Contested}, {s.Forbidden, reconcile.Forbidden},
+		{s.Failed, reconcile.Failed}, {s.Pending, reconcile.Pending}, {s.Unsupported, reconcile.Unsupported},
+	} {
+		if some.n > 0 {
+			l = append(l, span{", ", plain}, span{fmt.Sprintf("%d %s", some.n, some.state), stateColour(some.state)})
+		}
+	}
+	return l
+}
+
+// last is what is wrong with a setting, or else what was wrong last.
+func (m model) last(s reconcile.Setting) string {
+	switch d := s.LastDrift; {
+	case s.Error != "":
+		return s.Error
+	case d == nil:
+		return "-"
+	default:
+		return fmt.Sprintf("%s%s %s, was %s", by(d), m.when(d.At), d.Cause, d.Found)
+	}
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+func stateColour(s reconcile.State) string {
+	switch s {
+	case reconcile.InSync:
+		return green
+	case reconcile.Pending, reconcile.Unsupported:
+		return yellow
+	}
+	return red
+}

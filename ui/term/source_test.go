@@ -1,0 +1,61 @@
+package term
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+)
+
+// A host asked again tells the events after those it has told.
+func TestHostGoesOn(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "ctkeeper.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked []string
+	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Path+" since "+r.FormValue("since")+" follow "+r.FormValue("follow"))
+		_, _ = w.Write([]byte(`{"at":"2026-03-01T10:00:01.5Z","event":"drift","message":"one"}` + "\n" +
+			`{"at":"2026-03-01T10:00:02.5Z","event":"drift","message":"two"}` + "\n"))
+	})}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	defer func() {
+		_ = server.Close()
+		<-served
+	}()
+
+	host := &Host{Daemon: daemon.NewClient(socket)}
+	var told []string
+	each := func(e reconcile.Event) error {
+		told = append(told, e.Message)
+		return nil
+	}
+	for range 2 {
+		if err := host.Events(t.Context(), each); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"one", "two", "one", "two"}, told); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	want := []string{"/v1/events since  follow true", "/v1/events since 2026-03-01T10:00:02.5Z follow true"}
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+
+	cannot := errors.New("cannot tell")
+	host.Look = func(context.Context) (daemon.Status, error) { return quiet(), cannot }
+	if s, err := host.Status(t.Context()); !errors.Is(err, cannot) || s.Daemon.PID != 4711 {
+		t.Errorf("status of pid %d, %v", s.Daemon.PID, err)
+	}
+}

@@ -1,0 +1,27 @@
+package text
+
+import (
+	"errors"
+
+	"github.com/ctkeeper/ctkeeper/config"
+)
+
+// Config writes a merged configuration: as YAML with a comment on each line for
+// people, and as a document with the origin beside each value for programs.
+func (p Printer) Config(cfg *config.Config) error {
+	if p.Format == "table" {
+		return cfg.Show(p.Out)
+	}
+	return p.Document(cfg.View(), nil)
+}
+
+// Problems writes what a check found, for programs: err is nil or config.Errors.
+func (p Printer) Problems(warnings []string, err error) error {
+	doc := struct {
+		OK       bool          `json:"ok"`
+		Errors   config.Errors `json:"errors"`
+		Warnings []string      `json:"warnings"`
+	}{OK: err == nil, Errors: config.Errors{}, Warnings: append([]string{}, warnings...)}
+	errors.As(err, &doc.Errors)
+	return p.Document(doc, nil)
+}

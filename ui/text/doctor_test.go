@@ -1,0 +1,73 @@
+package text_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/ctkeeper/ctkeeper/explain/doctor"
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/ui/text"
+)
+
+func seen(file string, line int, text string) doctor.Evidence {
+	return doctor.Evidence{Place: tree.Place{File: file, Line: line}, Text: text}
+}
+
+// ill is a report with a finding of each severity, and with what a host may hold.
+func ill() doctor.Report {
+	return doctor.Report{
+		Root: "/", Distribution: "Debian GNU/Linux 12 (bookworm)", Kernel: "6.1.0-18-amd64",
+		Findings: []doctor.Finding{
+			{
+				ID: "module-blacklisted", Severity: doctor.Error, Summary: "modprobe.d keeps nf_conntrack out",
+				Evidence: []doctor.Evidence{
+					seen("/etc/modprobe.d/x.conf", 3, "blacklist nf_conntrack"),
+					seen("/dev/kmsg", 0, "\x1b[31mred\x1b[0m\tand \u202eback\n"+strings.Repeat("long ", 100)+"\xff"),
+				},
+				Fix:  []string{"sed -i 's/^blacklist nf_conntrack/# &/' /etc/modprobe.d/x.conf", "modprobe nf_conntrack"},
+				Note: "run it on that host",
+			},
+			{ID: "module-not-loaded", Severity: doctor.Error, Summary: "nf_conntrack is not loaded", Evidence: []doctor.Evidence{}, Fix: []string{}},
+			{
+				ID: "holders-pin", Severity: doctor.Warning, Summary: "something will bite", Evidence: []doctor.Evidence{seen("/proc/modules", 2, "nf_nat")},
+				Fix: []string{"printf '%s' 'a long line " + strings.Repeat("that is never cut ", 30) + "\nand another' > /etc/x"},
+			},
+			{ID: "module-built-in", Severity: doctor.Info, Summary: "nf_conntrack is part of the kernel image", Evidence: []doctor.Evidence{}, Fix: []string{}},
+		},
+		NotLooked: []doctor.Evidence{seen("/dev/kmsg", 0, "operation not permitted")},
+	}
+}
+
+func well() doctor.Report {
+	return doctor.Report{Root: "/mnt", Healthy: true, Findings: []doctor.Finding{}, NotLooked: []doctor.Evidence{}}
+}
+
+func TestDoctor(t *testing.T) {
+	elsewhere := ill()
+	elsewhere.Root, elsewhere.Kernel, elsewhere.Findings = "/mnt/disk", "", elsewhere.Findings[2:3]
+	for name, report := range map[string]doctor.Report{"doctor": ill(), "doctor-healthy": well(), "doctor-elsewhere": elsewhere} {
+		for _, format := range text.Formats() {
+			t.Run(name+"."+format, func(t *testing.T) {
+				golden(t, name+"."+format, print(t, format, func(p text.Printer) error { return p.Doctor(report) }))
+			})
+		}
+	}
+}
+
+func TestDoctorInColour(t *testing.T) {
+	coloured := func(report doctor.Report) string {
+		return string(print(t, "table", func(p text.Printer) error {
+			p.Colour = true
+			return p.Doctor(report)
+		}))
+	}
+	text := coloured(ill()) + coloured(well())
+	for _, want := range []string{"\x1b[31mERROR\x1b[0m module-", "\x1b[33mWARNING\x1b[0m holders-", "\nINFO module-", "\n\x1b[32mhealthy\x1b[0m: "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if colours := strings.Count(text, "\x1b"); colours != 8 {
+		t.Errorf("%d escape sequences, want 8: a host's own got through", colours)
+	}
+}

@@ -1,0 +1,229 @@
+package text_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/guard"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/ui/text"
+)
+
+// guardStatus is a guard that has nothing to tell.
+func guardStatus(mode config.GuardMode, state daemon.GuardState) daemon.GuardStatus {
+	return daemon.GuardStatus{
+		Mode: mode, State: state, Names: []string{}, Missing: []guard.Missing{}, Locked: []string{}, Allow: []string{}, Refused: []daemon.RefusedWrites{},
+	}
+}
+
+// watchfulGuard is one that has every ability.
+func watchfulGuard() daemon.GuardStatus {
+	g := guardStatus(config.GuardWatch, daemon.GuardWatches)
+	g.Names = []string{"pid", "comm", "unit", "module", "sysfs"}
+	return g
+}
+
+// lockedGuard is one with something of everything but an error.
+func lockedGuard() daemon.GuardStatus {
+	g := guardStatus(config.GuardLock, daemon.GuardLocks)
+	g.Names = []string{"pid", "unit", "module"}
+	g.Note = "keeps honest programs off, no defence against root"
+	g.Locked, g.Allow = []string{"hashsize", "max", "expect_max"}, []string{"docker.service", "system-kube.slice"}
+	g.Missing = []guard.Missing{
+		{What: "the command of a writer", Why: "CAP_PERFMON is missing", Hint: "the drop-in guard-perfmon.conf gives it"},
+		{What: "who writes hashsize through sysfs", Why: "this kernel has no fentry"},
+	}
+	g.Refused = []daemon.RefusedWrites{refusal("hashsize", 1, "8192", noon.Add(-time.Second), sysfs.Writer{}), refusal("max", 2, "131072", noon, *kubeProxy())}
+	return g
+}
+
+func refusal(setting string, count int, value string, at time.Time, by sysfs.Writer) daemon.RefusedWrites {
+	r := daemon.RefusedWrites{Setting: setting, Count: count}
+	r.Last.At, r.Last.Value, r.Last.By = at, value, by
+	return r
+}
+
+// kubeProxy is a writer of which everything is known.
+func kubeProxy() *sysfs.Writer {
+	return &sysfs.Writer{
+		PID: 2211, Comm: "kube-proxy", Unit: "cri-containerd-4f0c8a21bd03.scope",
+		Container: "4f0c8a21bd03" + strings.Repeat("0", 52), Pod: "1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11",
+	}
+}
+
+// guardLines are what status says of a guard.
+func guardLines(t *testing.T, s daemon.Status) string {
+	t.Helper()
+	out := string(print(t, "table", func(p text.Printer) error { return p.Status(s) }))
+	_, rest, _ := strings.Cut(out, "module:")
+	_, rest, _ = strings.Cut(rest, "\n")
+	lines, _, _ := strings.Cut(rest, "\n\n")
+	return lines
+}
+
+func TestGuard(t *testing.T) {
+	kept := func(names ...string) []reconcile.Setting {
+		var settings []reconcile.Setting
+		for _, name := range names {
+			settings = append(settings, reconcile.Setting{Standing: reconcile.Standing{Name: name, State: reconcile.InSync}})
+		}
+		return settings
+	}
+	with := func(g daemon.GuardStatus, change func(*daemon.GuardStatus)) daemon.GuardStatus {
+		change(&g)
+		return g
+	}
+	all := kept("hashsize", "max", "expect_max", "udp_timeout", "net.netfilter.nf_new")
+	tests := map[string]struct {
+		guard    daemon.GuardStatus
+		settings []reconcile.Setting
+		want     string
+	}{
+		"off":                        {guardStatus(config.GuardOff, daemon.GuardIsOff), nil, "\nNo settings are asked for.\n"},
+		"of a daemon without guards": {daemon.GuardStatus{}, nil, "\nNo settings are asked for.\n"},
+		"watching": {
+			watchfulGuard(), nil,
+			"guard:   watching, names the pid, command and unit of writers,\n         who loads the module, and who writes hashsize through sysfs",
+		},
+		"watching, an old kernel": {
+			with(guardStatus(config.GuardWatch, daemon.GuardWatches), func(g *daemon.GuardStatus) {
+				g.Names = []string{"unit"}
+				g.Missing = []guard.Missing{{What: "pid and command of a writer", Why: "this kernel tells the unit alone"}}
+			}), nil,
+			"guard:   watching, names the unit of writers\n         without pid and command of a writer: this kernel tells the unit alone",
+		},
+		"watching, one right missing": {
+			with(guardStatus(config.GuardWatch, daemon.GuardWatches), func(g *daemon.GuardStatus) {
+				g.Names = []string{"pid", "unit"}
+				for _, what := range []string{"the command of a writer", "who loads the module", "who writes hashsize through sysfs"} {
+					g.Missing = append(g.Missing, guard.Missing{What: what, Why: "CAP_PERFMON is missing", Hint: "install -m 0644 /usr/share/ctkeeper/guard-perfmon.conf && systemctl restart ctkeeper"})
+				}
+				g.Missing = append(g.Missing, guard.Missing{What: "x", Why: "of no use"})
+			}), nil,
+			"guard:   watching, names the pid and unit of writers\n" +
+				"         without the command of a writer, who loads the module,\n         who writes hashsize through sysfs: CAP_PERFMON is missing;\n" +
+				"         install -m 0644 /usr/share/ctkeeper/guard-perfmon.conf && systemctl restart ctkeeper\n         without x: of no use",
+		},
+		"watching, but nobody": {guardStatus(config.GuardWatch, daemon.GuardWatches), nil, "guard:   watching, names nobody"},
+		"locked": {
+			lockedGuard(), all,
+			"guard:   locked: hashsize, max, expect_max refuse foreign writes; 3 refused,\n" +
+				"         last max to 131072 by kube-proxy (pid 2211,\n" +
+				"         container 4f0c8a21bd03 of pod 1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11) at 11:00:00\n" +
+				"         names the pid and unit of writers, and who loads the module\n" +
+				"         keeps honest programs off, no defence against root\n" +
+				"         may write: docker.service, system-kube.slice\n" +
+				"         without the command of a writer: CAP_PERFMON is missing;\n" +
+				"         the drop-in guard-perfmon.conf gives it\n" +
+				"         without who writes hashsize through sysfs: this kernel has no fentry",
+		},
+		"locked, yesterday, by somebody": {
+			with(guardStatus(config.GuardLock, daemon.GuardLocks), func(g *daemon.GuardStatus) {
+				g.Locked = []string{"max"}
+				g.Refused = []daemon.RefusedWrites{refusal("max", 1, "", noon.Add(-24*time.Hour), sysfs.Writer{})}
+			}), kept("max", "udp_timeout"),
+			"guard:   locked: max refuses foreign writes; 1 refused,\n         last max to - by somebody at 2026-02-28 11:00:00\n         names nobody",
+		},
+		"locked, nothing to lock": {
+			guardStatus(config.GuardLock, daemon.GuardLocks), kept("udp_timeout"),
+			"guard:   locked: of the settings that are kept none can refuse writes;\n         none refused\n         names nobody",
+		},
+		"locked, in mode observe": {
+			with(watchfulGuard(), func(g *daemon.GuardStatus) {
+				g.Mode, g.Names, g.Allow = config.GuardLock, []string{"unit"}, []string{"docker.service"}
+			}), nil,
+			"guard:   watching, refuses nothing in mode observe, names the unit of writers\n         may write: docker.service",
+		},
+		"unavailable": {
+			with(guardStatus(config.GuardWatch, daemon.GuardUnavailable), func(g *daemon.GuardStatus) {
+				g.Error = "CAP_BPF is missing"
+				g.Missing = []guard.Missing{{What: "the guard", Why: "CAP_BPF is missing", Hint: "ln -s /usr/share/ctkeeper/guard.conf /etc/systemd/system/ctkeeper.service.d/, then daemon-reload"}}
+			}), nil,
+			"guard:   NOT AVAILABLE: CAP_BPF is missing\n         ln -s /usr/share/ctkeeper/guard.conf /etc/systemd/system/ctkeeper.service.d/, then daemon-reload",
+		},
+		"unavailable, said in one": {
+			with(guardStatus(config.GuardLock, daemon.GuardUnavailable), func(g *daemon.GuardStatus) {
+				g.Error = "cannot guard: there is no cgroup v2; boot with systemd.unified_cgroup_hierarchy=1"
+				g.Allow = []string{"docker.service"}
+				g.Missing = []guard.Missing{
+					{What: "the guard", Why: "there is no cgroup v2", Hint: "boot with systemd.unified_cgroup_hierarchy=1"},
+					{What: "the unit of a writer", Why: "of another reason", Hint: "none"},
+				}
+			}), nil,
+			"guard:   NOT AVAILABLE: cannot guard: there is no cgroup v2\n         boot with systemd.unified_cgroup_hierarchy=1\n" +
+				"         without the unit of a writer: of another reason; none\n         may write: docker.service",
+		},
+		"not yet": {guardStatus(config.GuardWatch, daemon.GuardIsOff), nil, "guard:   watch is asked for; it is not in force"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := daemon.Status{Daemon: daemon.DaemonStatus{Running: true}, Guard: tt.guard, Settings: tt.settings}
+			if strings.HasSuffix(name, "observe") {
+				s.Daemon.Mode = reconcile.Observe
+			}
+			got := guardLines(t, s)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("guard (-want +got):\n%s", diff)
+			}
+			for line := range strings.SplitSeq(got, "\n") {
+				if n := utf8.RuneCountInString(line); n > 110 {
+					t.Errorf("%d columns: %s", n, line)
+				}
+			}
+		})
+	}
+}
+
+// Without a daemon nobody guards, or nobody says so.
+func TestGuardWithoutDaemon(t *testing.T) {
+	s := waiting()
+	s.Guard = guardStatus(config.GuardLock, daemon.GuardIsOff)
+	s.Guard.Allow = []string{"docker.service"}
+	want := "guard:   lock is asked for; only a running daemon keeps it\n         may write: docker.service"
+	if diff := cmp.Diff(want, guardLines(t, s)); diff != "" {
+		t.Errorf("guard (-want +got):\n%s", diff)
+	}
+}
+
+// What stands in a host's text is not taken for what the guard's line says.
+func TestGuardInColour(t *testing.T) {
+	s := waiting()
+	s.Guard = guardStatus(config.GuardWatch, daemon.GuardUnavailable)
+	s.Guard.Error = "NOT AVAILABLE is the name of a file"
+	out := string(print(t, "table", func(p text.Printer) error {
+		p.Colour = true
+		return p.Status(s)
+	}))
+	if want := "guard:   \x1b[33mNOT AVAILABLE\x1b[0m: NOT AVAILABLE is the name of a file\n"; !strings.Contains(out, want) {
+		t.Errorf("no %q in:\n%s", want, out)
+	}
+}
+
+// The guard is no difference of settings, whatever it does.
+func TestGuardIsNoDifference(t *testing.T) {
+	without := inForce()
+	without.Guard = guardStatus(config.GuardOff, daemon.GuardIsOff)
+	for _, state := range []daemon.GuardState{daemon.GuardIsOff, daemon.GuardWatches, daemon.GuardLocks, daemon.GuardUnavailable} {
+		with := without
+		with.Guard = lockedGuard()
+		with.Guard.State, with.Guard.Error = state, "CAP_BPF is missing"
+		if with.Differs() || with.Unsure() {
+			t.Errorf("%s: differs %t, unsure %t", state, with.Differs(), with.Unsure())
+		}
+		for _, format := range text.Formats() {
+			diff := func(s daemon.Status) string {
+				return string(print(t, format, func(p text.Printer) error { return p.Diff(s) }))
+			}
+			if d := cmp.Diff(diff(without), diff(with)); d != "" {
+				t.Errorf("%s, %s: diff (-without a guard +with it):\n%s", state, format, d)
+			}
+		}
+	}
+}

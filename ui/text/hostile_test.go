@@ -1,0 +1,84 @@
+package text_test
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/guard"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/ui/text"
+)
+
+// Values, names of files and errors come from drop-ins and from the kernel: a terminal must not
+// obey them, and a line stays a line.
+func TestHostileText(t *testing.T) {
+	const evil = "\x1b]0;owned\x07\x1b[2J\r\u009b31m\u202e\xff\x00\nmax is fine"
+	by := sysfs.Writer{PID: 7, Comm: evil, Unit: evil, Container: evil, Pod: evil}
+	setting := reconcile.Setting{
+		Standing:  reconcile.Standing{Name: "n" + evil, Want: evil, Policy: sysfs.Exactly, Now: evil, State: reconcile.Contested, Error: evil, Origin: evil},
+		LastDrift: &reconcile.Drift{At: noon, Found: evil, Cause: reconcile.CauseWrite, By: &by},
+	}
+	parameter := daemon.Parameter{Name: evil, Want: evil, Now: evil, Origin: evil, State: daemon.NeedsReload, HeldBy: []string{evil}}
+	unknown := parameter
+	unknown.State, unknown.Error = daemon.Unknown, evil
+	status := daemon.Status{
+		Daemon:   daemon.DaemonStatus{Running: true, Config: daemon.ConfigStatus{Error: evil, Files: []string{evil}}},
+		Module:   daemon.ModuleStatus{Name: "nf_conntrack", State: "loaded", Parameters: []daemon.Parameter{parameter, unknown}},
+		Table:    daemon.TableStatus{Figures: pressed().Figures, ByHelper: map[string]int64{evil: 1}},
+		Settings: []reconcile.Setting{setting},
+	}
+	failed := status
+	failed.Daemon.Error = evil
+	missing := guard.Missing{What: evil, Why: evil, Hint: evil}
+	refused := daemon.RefusedWrites{Setting: evil, Count: 1}
+	refused.Last.Value, refused.Last.By = evil, by
+	guarded := func(state daemon.GuardState, missing guard.Missing) daemon.Status {
+		s := status
+		s.Guard = daemon.GuardStatus{
+			Mode: config.GuardLock, State: state, Error: "x: " + evil, Names: []string{evil}, Locked: []string{evil}, Missing: []guard.Missing{missing}, Note: evil,
+			Allow: []string{evil}, Refused: []daemon.RefusedWrites{refused},
+		}
+		return s
+	}
+	unit := status
+	unit.Settings = []reconcile.Setting{setting}
+	unit.Settings[0].LastDrift = &reconcile.Drift{At: noon, Found: "1", Cause: reconcile.CauseWrite, By: &sysfs.Writer{Unit: evil}}
+	for name, do := range map[string]func(text.Printer) error{
+		"status":            func(p text.Printer) error { return p.Status(status) },
+		"status, no answer": func(p text.Printer) error { return p.Status(failed) },
+		"diff":              func(p text.Printer) error { return p.Diff(status) },
+		"apply":             func(p text.Printer) error { return p.Applied(status) },
+		"events": func(p text.Printer) error {
+			return p.Event(reconcile.Event{At: noon, Message: evil + by.String(), By: &by})
+		},
+		"status, watching": func(p text.Printer) error { return p.Status(guarded(daemon.GuardWatches, missing)) },
+		"status, locked":   func(p text.Printer) error { return p.Status(guarded(daemon.GuardLocks, missing)) },
+		"status, no guard": func(p text.Printer) error { return p.Status(guarded(daemon.GuardUnavailable, missing)) },
+		"status, no right": func(p text.Printer) error {
+			return p.Status(guarded(daemon.GuardUnavailable, guard.Missing{Why: "other", Hint: evil}))
+		},
+		"status, state":    func(p text.Printer) error { return p.Status(guarded(evil, missing)) },
+		"status, unit":     func(p text.Printer) error { return p.Status(unit) },
+		"status in colour": func(p text.Printer) error { p.Colour = true; return p.Status(status) },
+	} {
+		out := string(print(t, "table", do))
+		for _, ours := range []string{"\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"} {
+			if strings.HasSuffix(name, "colour") {
+				out = strings.ReplaceAll(out, ours, "")
+			}
+		}
+		for line := range strings.Lines(out) {
+			line = strings.TrimSuffix(line, "\n")
+			if i := strings.IndexFunc(line, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }); i >= 0 {
+				t.Errorf("%s: a terminal would obey %q", name, line)
+			}
+			if strings.HasPrefix(line, "max is fine") {
+				t.Errorf("%s: a value makes a line of its own: %q", name, line)
+			}
+		}
+	}
+}

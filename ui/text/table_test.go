@@ -1,0 +1,120 @@
+package text_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/table"
+	"github.com/ctkeeper/ctkeeper/ui/text"
+)
+
+// tableLines are what status says of a table.
+func tableLines(t *testing.T, s daemon.TableStatus) string {
+	t.Helper()
+	out := string(print(t, "table", func(p text.Printer) error { return p.Status(daemon.Status{Table: s}) }))
+	_, rest, _ := strings.Cut(out, "module:")
+	_, rest, _ = strings.Cut(rest, "\n")
+	lines, _, _ := strings.Cut(rest, "\n\n")
+	return lines
+}
+
+func TestTable(t *testing.T) {
+	load, big := 0.8134, 99.96
+	tests := map[string]struct {
+		table daemon.TableStatus
+		want  string
+	}{
+		"filling": {
+			daemon.TableStatus{
+				Figures:    table.Figures{Entries: number(833), Max: number(1000), Buckets: number(1024), Expectations: number(0), ExpectMax: number(16)},
+				LoadFactor: &load, Counters: map[string]uint64{"drop": 12, "found": 7},
+				State: table.State{Rates: map[string]float64{"drop": 12, "entries": 0.46}, FullInSeconds: map[string]float64{table.Connections: 340}},
+			},
+			"table:   833 of 1000 connections (83 %), 1024 buckets, load 0.8;\n         full in about 6 min\n         0 of 16 expectations (0 %)\ndrops:   12 drop (12/s)",
+		},
+		"quiet, figures for root": {
+			daemon.TableStatus{Figures: table.Figures{Entries: number(0), Max: number(0), ExpectMax: number(16)}, ByHelper: map[string]int64{}},
+			"table:   0 connections, no limit\n         ? of 16 expectations",
+		},
+		"large": {
+			daemon.TableStatus{
+				Figures:    table.Figures{Entries: number(2147483646), Max: number(2147483647), Buckets: number(21474836), Expectations: number(1), ExpectMax: number(2147483647)},
+				LoadFactor: &big, ByHelper: map[string]int64{"": 1},
+				Counters: map[string]uint64{"drop": 1 << 40, "early_drop": 1 << 40, "insert_failed": 1 << 40, "clashres": 1},
+				State: table.State{
+					Levels:        map[string]table.Level{table.Connections: table.Critical},
+					Rates:         map[string]float64{"drop": 1e9, "early_drop": 9.94, "entries": -1e6},
+					FullInSeconds: map[string]float64{table.Connections: 90000},
+				},
+				KernelMessages: map[string]int64{"table-full": 1 << 40, "expectation-table-full": 1 << 40},
+			},
+			"table:   2147483646 of 2147483647 connections (99 %), critical,\n         21474836 buckets, load 100.0; -1000000/s, full in about 25 h\n" +
+				"         1 of 2147483647 expectations (0 %): 1 without helper\n" +
+				"drops:   1099511627776 drop (1000000000/s), 1099511627776 early_drop (9.9/s),\n         1099511627776 insert_failed\ncounts:  1 clashres\n" +
+				"kernel:  said \"expectation table full\" 1099511627776 times,\n         said \"table full\" 1099511627776 times",
+		},
+		"absent": {daemon.TableStatus{}, "\nNo settings are asked for.\n"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := tableLines(t, tt.table)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("table (-want +got):\n%s", diff)
+			}
+			for line := range strings.SplitSeq(got, "\n") {
+				if len(line) > 80 {
+					t.Errorf("%d columns: %s", len(line), line)
+				}
+			}
+		})
+	}
+}
+
+// The settings of a usual host fit into 100 columns; names of writers may take a few more.
+func TestSettingsWidth(t *testing.T) {
+	s := usual()
+	settingsFit(t, s, 100, "131072 11:00 write", "432000 02-28 load")
+	s.Settings[0].LastDrift.By = &sysfs.Writer{PID: 812, Comm: "sysctl", Unit: "docker.service"}
+	s.Settings[1].LastDrift.By = &sysfs.Writer{Unit: "docker.service"}
+	settingsFit(t, s, 110, "131072 11:00 sysctl  ", "432000 02-28 load docker.se…  ")
+	s.Settings[0].LastDrift.By = &sysfs.Writer{Unit: "cri-containerd-4f0c8a21bd03.scope"}
+	s.Settings[1].LastDrift.By = &sysfs.Writer{PID: 9}
+	settingsFit(t, s, 110, "131072 11:00 cri-containerd…  ", "432000 02-28 load  ")
+}
+
+func usual() daemon.Status {
+	return daemon.Status{Settings: []reconcile.Setting{
+		{
+			Standing: reconcile.Standing{Name: "max", Want: "1048576", Policy: sysfs.Exactly, Now: "1048576", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:2"},
+			Drifts:   2, LastDrift: &reconcile.Drift{At: noon, Found: "131072", Cause: reconcile.CauseWrite, RepairedIn: 645000},
+		},
+		{
+			Standing: reconcile.Standing{Name: "tcp_timeout_established", Want: "86400", Policy: sysfs.Exactly, Now: "86400", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:3"},
+			Drifts:   1, LastDrift: &reconcile.Drift{At: noon.Add(-24 * time.Hour), Found: "432000", Cause: reconcile.CauseModuleLoad},
+		},
+		{Standing: reconcile.Standing{Name: "udp_timeout_stream", Want: "180", Policy: sysfs.AtLeast, Now: "180", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:4"}},
+	}}
+}
+
+// settingsFit holds that the settings have these texts and take so many columns at most.
+func settingsFit(t *testing.T, s daemon.Status, columns int, texts ...string) {
+	t.Helper()
+	out := string(print(t, "table", func(p text.Printer) error { return p.Status(s) }))
+	for _, want := range texts {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in:\n%s", want, out)
+		}
+	}
+	for line := range strings.SplitSeq(out, "\n") {
+		if n := utf8.RuneCountInString(line); n > columns {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
