@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -72,11 +73,6 @@ func TestContestOnTheKernel(t *testing.T) {
 		return
 	}
 	d := start(t, "", "settings: {udp_timeout: 33}\n")
-	loop := "for i in $(seq 1000); do echo $((100+i)) > " + procUDP + "; done"
-	if out, err := exec.Command("sh", "-c", loop).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	d.wait("repair", func() bool { return procValue(t, procUDP) == "33" })
 	count := func(kind string) (n int) {
 		for _, k := range d.events() {
 			if k == kind {
@@ -85,6 +81,16 @@ func TestContestOnTheKernel(t *testing.T) {
 		}
 		return n
 	}
+	// A busy processor may see many writes in one pass, so this goes on until the contest is there.
+	for n := 100; count("contested") == 0; n++ {
+		if n == 100_000 {
+			t.Fatalf("events %q after %d foreign writes, want a contest", d.events(), n-100)
+		}
+		if err := os.WriteFile(procUDP, []byte(strconv.Itoa(100+n%900)), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.wait("repair", func() bool { return procValue(t, procUDP) == "33" })
 	if count("contested") != 1 || count("settled") != 0 || count("drift") > 12 {
 		t.Errorf("events %q, want about ten drifts and one contested", d.events())
 	}
