@@ -203,7 +203,7 @@ func parses(value, kind string) error {
 // readsBack tries a modprobe.d file for syntax: what modprobe(8) would make of it has
 // to be what was meant.
 func readsBack(text string, options []option) error {
-	directives, troubles := kmod.ParseModprobe(Modprobe, []byte(text))
+	directives, troubles := kmod.ParseModprobe(ModprobePath, []byte(text))
 	for _, trouble := range troubles {
 		return trouble
 	}

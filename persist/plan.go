@@ -13,11 +13,11 @@ import (
 
 // The files that persist owns.
 const (
-	ModulesLoad = "/etc/modules-load.d/ctkeeper.conf"
-	Modprobe    = "/etc/modprobe.d/ctkeeper.conf"
-	Sysconfig   = "/etc/sysconfig/modules/ctkeeper.modules"
-	UdevRule    = "/etc/udev/rules.d/90-ctkeeper.rules"
-	SysctlD     = "/etc/sysctl.d/90-ctkeeper.conf"
+	ModulesLoadPath = "/etc/modules-load.d/ctkeeper.conf"
+	ModprobePath    = "/etc/modprobe.d/ctkeeper.conf"
+	SysconfigPath   = "/etc/sysconfig/modules/ctkeeper.modules"
+	UdevRulePath    = "/etc/udev/rules.d/90-ctkeeper.rules"
+	SysctlPath      = "/etc/sysctl.d/90-ctkeeper.conf"
 )
 
 // Header begins every file that persist writes, behind the #! of a script; a file
@@ -68,10 +68,12 @@ type Plan struct {
 }
 
 // Paths are the files that persist owns, in the order in which it writes them.
-func Paths() []string { return []string{Modprobe, ModulesLoad, Sysconfig, SysctlD, UdevRule} }
+func Paths() []string {
+	return []string{ModprobePath, ModulesLoadPath, SysconfigPath, SysctlPath, UdevRulePath}
+}
 
 // Ours reports whether persist wrote a file with this content.
-func Ours(content []byte) bool {
+func IsOurs(content []byte) bool {
 	text := string(content)
 	if strings.HasPrefix(text, "#!") {
 		_, text, _ = strings.Cut(text, "\n")
@@ -133,39 +135,39 @@ func (p *planner) write() {
 	if p.host.builtIn {
 		p.commandLine(options)
 	} else {
-		p.texts[Modprobe] = p.modprobe(options)
+		p.texts[ModprobePath] = p.modprobe(options)
 		p.texts[p.loader()] = p.load()
 	}
-	if p.asked(p.opts.Udev, SysctlD) || p.asked(p.opts.Udev, UdevRule) {
+	if p.asked(p.opts.Udev, SysctlPath) || p.asked(p.opts.Udev, UdevRulePath) {
 		p.net(options)
 	}
 }
 
 // loader is the file that loads the module at boot.
 func (p *planner) loader() string {
-	if p.asked(p.opts.Sysconfig, Sysconfig) {
-		return Sysconfig
+	if p.asked(p.opts.Sysconfig, SysconfigPath) {
+		return SysconfigPath
 	}
-	return ModulesLoad
+	return ModulesLoadPath
 }
 
 // net works out the udev rule and the sysctl.d file.
 func (p *planner) net(options []option) {
-	if p.asked(p.opts.Udev, SysctlD) {
-		p.texts[SysctlD] = p.sysctls(options)
+	if p.asked(p.opts.Udev, SysctlPath) {
+		p.texts[SysctlPath] = p.sysctls(options)
 	}
 	// A built-in announces nothing, and is there before sysctl.d is read.
-	if p.host.builtIn || !p.asked(p.opts.Udev, UdevRule) || p.texts[SysctlD] == "" {
+	if p.host.builtIn || !p.asked(p.opts.Udev, UdevRulePath) || p.texts[SysctlPath] == "" {
 		return
 	}
 	if p.host.systemdSysctl == "" {
-		p.fail(fmt.Errorf("cannot write %s: no systemd-sysctl in %s", UdevRule, strings.Join(systemdDirs(), " or ")))
-		for _, path := range []string{SysctlD, UdevRule} {
+		p.fail(fmt.Errorf("cannot write %s: no systemd-sysctl in %s", UdevRulePath, strings.Join(systemdDirs(), " or ")))
+		for _, path := range []string{SysctlPath, UdevRulePath} {
 			p.texts[path] = string(p.before[path].content) // the one is nothing without the other
 		}
 		return
 	}
-	p.texts[UdevRule] = udevRule(p.host.systemdSysctl)
+	p.texts[UdevRulePath] = udevRule(p.host.systemdSysctl)
 }
 
 // file adds one file to the plan, unless it is somebody else's.
@@ -192,7 +194,7 @@ func (p *planner) file(path string) {
 }
 
 func modeOf(path string) fs.FileMode {
-	if path == Sysconfig { // what cannot be executed is not run
+	if path == SysconfigPath { // what cannot be executed is not run
 		return 0o755
 	}
 	return 0o644
@@ -231,7 +233,7 @@ func lookAt(t tree.Tree, path string) present {
 	if err != nil {
 		return present{err: err}
 	}
-	if !Ours(content) {
+	if !IsOurs(content) {
 		return present{err: ErrForeign}
 	}
 	return present{content: content, mode: info.Mode().Perm(), ours: true}

@@ -153,17 +153,17 @@ func TestPlan(t *testing.T) {
 		{"at-most", "settings: {hashsize: {at_most: 8192}, expect_max: {at_most: 8192}}\n", persist.Options{Udev: true}, nil},
 		{"embedded-default", "", persist.Options{Udev: true}, nil},
 		{"taken", usual, persist.Options{}, func(t *testing.T, root string) {
-			kerneltree.Put(t, root, persist.Modprobe, "options nf_conntrack hashsize=1\n")
-			kerneltree.Put(t, root, persist.UdevRule, "# nobody asked for this one\n")
+			kerneltree.Put(t, root, persist.ModprobePath, "options nf_conntrack hashsize=1\n")
+			kerneltree.Put(t, root, persist.UdevRulePath, "# nobody asked for this one\n")
 		}},
-		{"a-directory", usual, persist.Options{}, func(t *testing.T, root string) { kerneltree.Put(t, root, persist.Modprobe+"/x", "") }},
+		{"a-directory", usual, persist.Options{}, func(t *testing.T, root string) { kerneltree.Put(t, root, persist.ModprobePath+"/x", "") }},
 		{"too-long", usual, persist.Options{}, func(t *testing.T, root string) {
-			kerneltree.Put(t, root, persist.Modprobe, persist.Header+"\n"+strings.Repeat("#\n", 1<<20))
+			kerneltree.Put(t, root, persist.ModprobePath, persist.Header+"\n"+strings.Repeat("#\n", 1<<20))
 		}},
 		{"links", usual, persist.Options{}, func(t *testing.T, root string) {
 			kerneltree.Put(t, root, "etc/elsewhere", persist.Header+"\n")
-			link(t, root, "../elsewhere", persist.ModulesLoad)
-			link(t, root, "/dev/null", persist.Modprobe)
+			link(t, root, "../elsewhere", persist.ModulesLoadPath)
+			link(t, root, "/dev/null", persist.ModprobePath)
 		}},
 		{"a-disk", strings.Replace(usual, "hashsize: 100000", "hashsize: 10000000", 1), persist.Options{}, func(t *testing.T, root string) {
 			for _, dir := range []string{"proc", "sys"} {
@@ -174,7 +174,7 @@ func TestPlan(t *testing.T) {
 		}},
 		{"a-loop", usual, persist.Options{}, func(t *testing.T, root string) {
 			link(t, root, "modules-load.d", "etc/modules-load.d")
-			link(t, root, "ctkeeper.conf", persist.Modprobe)
+			link(t, root, "ctkeeper.conf", persist.ModprobePath)
 		}},
 		{"no-place", usual, persist.Options{}, func(t *testing.T, root string) { kerneltree.Put(t, root, "etc/modules-load.d", "a file\n") }},
 	}
@@ -202,7 +202,7 @@ func link(t *testing.T, root, target, path string) {
 
 func TestErrors(t *testing.T) {
 	root := debian(t, "settings: {hashsize: 8192, expect_max: 2147483647}\nmodule: {load: true}\n")
-	kerneltree.Put(t, root, persist.ModulesLoad, "nf_conntrack\n")
+	kerneltree.Put(t, root, persist.ModulesLoadPath, "nf_conntrack\n")
 	p, err := newPlan(t, root, persist.Options{})
 	if !errors.Is(err, persist.ErrForeign) || !errors.Is(err, persist.ErrUnloadable) {
 		t.Errorf("the error is %v", err)
@@ -210,10 +210,10 @@ func TestErrors(t *testing.T) {
 	if _, err := p.Write(tree.At(root)); err != nil {
 		t.Fatal(err)
 	}
-	if text := read(t, root, persist.Modprobe); !strings.Contains(text, "\noptions nf_conntrack hashsize=8192\n") {
+	if text := read(t, root, persist.ModprobePath); !strings.Contains(text, "\noptions nf_conntrack hashsize=8192\n") {
 		t.Errorf("the rest was not written:\n%s", text)
 	}
-	if text := read(t, root, persist.ModulesLoad); text != "nf_conntrack\n" {
+	if text := read(t, root, persist.ModulesLoadPath); text != "nf_conntrack\n" {
 		t.Errorf("somebody else's file was changed:\n%s", text)
 	}
 }

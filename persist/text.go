@@ -42,7 +42,7 @@ func (p *planner) modprobe(options []option) string {
 	}
 	b.WriteString("\n")
 	if err := readsBack(b.String(), options); err != nil {
-		p.fail(fmt.Errorf("cannot write %s: %w", Modprobe, err))
+		p.fail(fmt.Errorf("cannot write %s: %w", ModprobePath, err))
 		return ""
 	}
 	return b.String()
@@ -55,7 +55,7 @@ func (p *planner) load() string {
 		return ""
 	}
 	from := comment("module.load, " + p.cfg.Origins["module.load"])
-	if p.loader() == Sysconfig {
+	if p.loader() == SysconfigPath {
 		return "#!/bin/sh\n" + Header + "\n" + from + "exec /sbin/modprobe -b " + kmod.Conntrack + "\n"
 	}
 	return Header + "\n" + from + kmod.Conntrack + "\n"

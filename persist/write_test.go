@@ -42,24 +42,24 @@ func wantChanged(t *testing.T, what string, got []string, want ...string) {
 // A file is written once, and again only where its content or its mode differs.
 func TestWriteTwice(t *testing.T) {
 	root := debian(t, usual)
-	all := []string{persist.Modprobe, persist.ModulesLoad, persist.SysctlD, persist.UdevRule}
+	all := []string{persist.ModprobePath, persist.ModulesLoadPath, persist.SysctlPath, persist.UdevRulePath}
 	wantChanged(t, "the first writing", write(t, root, persist.Options{Udev: true}), all...)
 	for _, path := range all {
 		if mode := modeOf(t, root, path); mode != 0o644 {
 			t.Errorf("%s has mode %o", path, mode)
 		}
 	}
-	before := stamp(t, root, persist.Modprobe)
+	before := stamp(t, root, persist.ModprobePath)
 	wantChanged(t, "the second", write(t, root, persist.Options{Udev: true}))
 	wantChanged(t, "one without the flag", write(t, root, persist.Options{}))
-	if stamp(t, root, persist.Modprobe) != before {
+	if stamp(t, root, persist.ModprobePath) != before {
 		t.Error("a file that is as it should be was written")
 	}
-	if err := os.Chmod(filepath.Join(root, persist.Modprobe), 0o600); err != nil {
+	if err := os.Chmod(filepath.Join(root, persist.ModprobePath), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wantChanged(t, "a foreign mode", write(t, root, persist.Options{}), persist.Modprobe)
-	if mode := modeOf(t, root, persist.Modprobe); mode != 0o644 {
+	wantChanged(t, "a foreign mode", write(t, root, persist.Options{}), persist.ModprobePath)
+	if mode := modeOf(t, root, persist.ModprobePath); mode != 0o644 {
 		t.Errorf("the mode is %o again", mode)
 	}
 }
@@ -69,13 +69,13 @@ func TestKeptUpToDate(t *testing.T) {
 	root := debian(t, usual)
 	write(t, root, persist.Options{Udev: true, Sysconfig: true})
 	kerneltree.Put(t, root, config.DefaultMain, strings.Replace(usual, "300000", "400000", 1))
-	wantChanged(t, "a new max", write(t, root, persist.Options{}), persist.SysctlD)
-	if mode := modeOf(t, root, persist.Sysconfig); mode != 0o755 {
+	wantChanged(t, "a new max", write(t, root, persist.Options{}), persist.SysctlPath)
+	if mode := modeOf(t, root, persist.SysconfigPath); mode != 0o755 {
 		t.Errorf("the script has mode %o", mode)
 	}
 	kerneltree.Put(t, root, config.DefaultMain, "settings: {udp_timeout: {at_most: 5s}}\n")
 	wantChanged(t, "a configuration that needs no file", write(t, root, persist.Options{}),
-		persist.Modprobe, persist.Sysconfig, persist.SysctlD, persist.UdevRule)
+		persist.ModprobePath, persist.SysconfigPath, persist.SysctlPath, persist.UdevRulePath)
 	for _, path := range persist.Paths() {
 		if _, err := os.Lstat(filepath.Join(root, path)); err == nil {
 			t.Errorf("%s is still there", path)
@@ -86,27 +86,27 @@ func TestKeptUpToDate(t *testing.T) {
 func TestSysconfigInPlaceOfModulesLoad(t *testing.T) {
 	root := debian(t, usual)
 	write(t, root, persist.Options{})
-	wantChanged(t, "--sysconfig", write(t, root, persist.Options{Sysconfig: true}), persist.ModulesLoad, persist.Sysconfig)
+	wantChanged(t, "--sysconfig", write(t, root, persist.Options{Sysconfig: true}), persist.ModulesLoadPath, persist.SysconfigPath)
 }
 
 // Remove takes ours and leaves the others', whatever the configuration says.
 func TestRemove(t *testing.T) {
 	root := debian(t, usual)
 	write(t, root, persist.Options{Udev: true, Sysconfig: true})
-	kerneltree.Put(t, root, persist.UdevRule, "# mine now\n")
+	kerneltree.Put(t, root, persist.UdevRulePath, "# mine now\n")
 	p, err := persist.NewPlan(tree.At(root), nil, persist.Options{Remove: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{persist.UdevRule + " is left as it is: not written by ctkeeper"}, p.Notes); diff != "" {
+	if diff := cmp.Diff([]string{persist.UdevRulePath + " is left as it is: not written by ctkeeper"}, p.Notes); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}
 	changed, err := p.Write(tree.At(root))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantChanged(t, "remove", changed, persist.Modprobe, persist.Sysconfig, persist.SysctlD)
-	if read(t, root, persist.UdevRule) != "# mine now\n" {
+	wantChanged(t, "remove", changed, persist.ModprobePath, persist.SysconfigPath, persist.SysctlPath)
+	if read(t, root, persist.UdevRulePath) != "# mine now\n" {
 		t.Error("somebody else's file was changed")
 	}
 }
@@ -135,12 +135,12 @@ func TestDiff(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "diff-new", p.Diff())
-	if _, err := os.Lstat(filepath.Join(root, persist.Modprobe)); err == nil {
+	if _, err := os.Lstat(filepath.Join(root, persist.ModprobePath)); err == nil {
 		t.Error("a plan writes")
 	}
 	write(t, root, persist.Options{})
 	kerneltree.Put(t, root, config.DefaultMain, "settings: {hashsize: 200000, max: 300000}\n")
-	if err := os.Chmod(filepath.Join(root, persist.Modprobe), 0o640); err != nil {
+	if err := os.Chmod(filepath.Join(root, persist.ModprobePath), 0o640); err != nil {
 		t.Fatal(err)
 	}
 	if p, err = newPlan(t, root, persist.Options{}); err != nil {
@@ -161,9 +161,9 @@ func TestWriteErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	kerneltree.Put(t, root, "etc/modprobe.d", "a file\n")
-	kerneltree.Put(t, root, persist.UdevRule+"/x", "a directory\n")
+	kerneltree.Put(t, root, persist.UdevRulePath+"/x", "a directory\n")
 	changed, err := p.Write(tree.At(root))
-	wantChanged(t, "the writing", changed, persist.ModulesLoad, persist.SysctlD)
+	wantChanged(t, "the writing", changed, persist.ModulesLoadPath, persist.SysctlPath)
 	const want = "cannot write /etc/modprobe.d/ctkeeper.conf: mkdir /etc/modprobe.d: not a directory\n" +
 		"cannot write /etc/udev/rules.d/90-ctkeeper.rules: file exists"
 	if err == nil || err.Error() != want {
@@ -171,8 +171,8 @@ func TestWriteErrors(t *testing.T) {
 	}
 	report := p.Report(changed, false)
 	if diff := cmp.Diff([]persist.FileReport{
-		{Path: persist.Modprobe, Change: persist.Failed}, {Path: persist.ModulesLoad, Change: persist.Written},
-		{Path: persist.SysctlD, Change: persist.Written}, {Path: persist.UdevRule, Change: persist.Failed},
+		{Path: persist.ModprobePath, Change: persist.Failed}, {Path: persist.ModulesLoadPath, Change: persist.Written},
+		{Path: persist.SysctlPath, Change: persist.Written}, {Path: persist.UdevRulePath, Change: persist.Failed},
 	}, report.Files); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
@@ -183,7 +183,7 @@ func TestOurs(t *testing.T) {
 		persist.Header: true, persist.Header + "\nx\n": true, "#!/bin/sh\n" + persist.Header + "\n": true,
 		"": false, "#!/bin/sh\n": false, "x\n" + persist.Header + "\n": false, persist.Header + " \n": false, "#!": false,
 	} {
-		if got := persist.Ours([]byte(text)); got != want {
+		if got := persist.IsOurs([]byte(text)); got != want {
 			t.Errorf("Ours(%q) is %t", text, got)
 		}
 	}

@@ -26,7 +26,7 @@ func (a *app) importer() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return a.imported(write) },
 	}
-	cmd.Flags().BoolVar(&write, "write", false, "after printing it, put it in "+importer.Target)
+	cmd.Flags().BoolVar(&write, "write", false, "after printing it, put it in "+importer.DropInPath)
 	return cmd
 }
 
@@ -35,7 +35,7 @@ func (a *app) imported(write bool) error {
 	host := tree.At(a.root)
 	found := inventory.Read(host)
 	made, refused := importer.New(host, found)
-	if errors.Is(refused, importer.ErrNothing) {
+	if errors.Is(refused, importer.ErrNothingToRead) {
 		return failure{exitUnknown, refused}
 	}
 	for _, trouble := range found.Troubles {
@@ -65,9 +65,9 @@ func (a *app) writeImport(host tree.Tree, made importer.Import) error {
 	case err != nil:
 		return err
 	case changed:
-		_, _ = fmt.Fprintln(a.stderr, "wrote", importer.Target)
+		_, _ = fmt.Fprintln(a.stderr, "wrote", importer.DropInPath)
 	default:
-		_, _ = fmt.Fprintln(a.stderr, importer.Target, "says so already")
+		_, _ = fmt.Fprintln(a.stderr, importer.DropInPath, "says so already")
 	}
 	return nil
 }

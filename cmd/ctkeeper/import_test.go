@@ -40,7 +40,7 @@ func settled(t *testing.T) string {
 
 func dropin(t *testing.T, root string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, importer.Target))
+	text, err := os.ReadFile(filepath.Join(root, importer.DropInPath))
 	if err != nil && !os.IsNotExist(err) && !errors.Is(err, syscall.EISDIR) && !errors.Is(err, syscall.ENOTDIR) {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ type importCase struct {
 func TestImportWritesOnlyWhatIsSafe(t *testing.T) {
 	tests := []importCase{
 		{
-			"somebody else's file", func(t *testing.T, root string) { kerneltree.Put(t, root, importer.Target, "settings: {acct: 1}\n") }, 1, "settings: {acct: 1}\n",
+			"somebody else's file", func(t *testing.T, root string) { kerneltree.Put(t, root, importer.DropInPath, "settings: {acct: 1}\n") }, 1, "settings: {acct: 1}\n",
 			[]string{"max: 262144"}, []string{"ctkeeper: cannot write /etc/ctkeeper/conf.d/50-imported.yaml: not written by ctkeeper import"},
 		},
 		{
@@ -106,7 +106,7 @@ func TestImportWritesOnlyWhatIsSafe(t *testing.T) {
 				if err := os.MkdirAll(filepath.Join(root, "etc/sysctl.d/a.conf"), 0o755); err != nil {
 					t.Fatal(err)
 				}
-				kerneltree.Put(t, root, importer.Target, importer.Header+"\n")
+				kerneltree.Put(t, root, importer.DropInPath, importer.Header+"\n")
 			}, 0, importer.Header + "\nsettings:\n", []string{"max: 262144"}, []string{"note: /etc/sysctl.d/a.conf: is a directory\n", "wrote "},
 		},
 	}
@@ -131,7 +131,7 @@ func TestImportWritesOnlyWhatIsSafe(t *testing.T) {
 		},
 		{
 			"a directory in its place", func(t *testing.T, root string) {
-				if err := os.MkdirAll(filepath.Join(root, importer.Target, "x"), 0o755); err != nil {
+				if err := os.MkdirAll(filepath.Join(root, importer.DropInPath, "x"), 0o755); err != nil {
 					t.Fatal(err)
 				}
 			}, 1, "", []string{"max: 262144"}, []string{"cannot write /etc/ctkeeper/conf.d/50-imported.yaml: not written by ctkeeper import: move it away first: is a directory\n"},
@@ -176,11 +176,11 @@ func TestImportDocument(t *testing.T) {
 // inventory, which is below persist, knows persist's files by their header.
 func TestInventoryKnowsOurFiles(t *testing.T) {
 	root := host(t, "")
-	kerneltree.Put(t, root, persist.SysctlD, persist.Header+"\nnet.netfilter.nf_conntrack_acct = 1\n")
-	kerneltree.Put(t, root, persist.Sysconfig, "#!/bin/sh\n"+persist.Header+"\necho 1 > /proc/sys/net/netfilter/nf_conntrack_checksum\n")
-	kerneltree.Put(t, root, persist.Modprobe, persist.Header+"\noptions nf_conntrack hashsize=4096\n")
+	kerneltree.Put(t, root, persist.SysctlPath, persist.Header+"\nnet.netfilter.nf_conntrack_acct = 1\n")
+	kerneltree.Put(t, root, persist.SysconfigPath, "#!/bin/sh\n"+persist.Header+"\necho 1 > /proc/sys/net/netfilter/nf_conntrack_checksum\n")
+	kerneltree.Put(t, root, persist.ModprobePath, persist.Header+"\noptions nf_conntrack hashsize=4096\n")
 	for _, a := range inventory.Read(tree.At(root)).Assignments {
-		if !a.Ours {
+		if !a.FromPersist {
 			t.Errorf("%s is not ours", a.Place)
 		}
 	}

@@ -20,7 +20,7 @@ func (a *app) persist() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "persist",
 		Short: "Write the files that make the next boot come up right",
-		Long: "Writes " + persist.Modprobe + ", and " + persist.ModulesLoad + " where module.load asks for it,\n" +
+		Long: "Writes " + persist.ModprobePath + ", and " + persist.ModulesLoadPath + " where module.load asks for it,\n" +
 			"and then loads nf_conntrack where that asks for it. It writes no file of anybody else's.\n" +
 			"What --sysconfig and --udev wrote is kept up to date without them, too.\n\n" +
 			"Exit status: 0; 1 something could not be written or was left out, the module could not be loaded,\n" +
@@ -39,7 +39,7 @@ func (a *app) persist() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print what would change, as a unified diff, and change nothing")
 	cmd.Flags().BoolVar(&opts.Remove, "remove", false, "take back every file that ctkeeper persist wrote")
-	cmd.Flags().BoolVar(&opts.Sysconfig, "sysconfig", false, "for init systems that know no modules-load.d: write "+persist.Sysconfig+" in its place")
+	cmd.Flags().BoolVar(&opts.Sysconfig, "sysconfig", false, "for init systems that know no modules-load.d: write "+persist.SysconfigPath+" in its place")
 	cmd.Flags().BoolVar(&opts.Udev, "udev", false, "also write a udev rule and a sysctl.d file (systemd 243 or newer), for when the daemon is not running")
 	cmd.MarkFlagsMutuallyExclusive("remove", "sysconfig")
 	cmd.MarkFlagsMutuallyExclusive("remove", "udev")

@@ -38,7 +38,7 @@ func TestPersist(t *testing.T) {
 		t.Fatalf("a dry run wrote %v", found)
 	}
 	run("").wants(t, 0, []string{"wrote /etc/modprobe.d/ctkeeper.conf\nwrote /etc/modules-load.d/ctkeeper.conf\n"}, nil)
-	if text := bootFiles(t, root)[persist.Modprobe]; !strings.HasSuffix(text, "\n"+options) {
+	if text := bootFiles(t, root)[persist.ModprobePath]; !strings.HasSuffix(text, "\n"+options) {
 		t.Errorf("modprobe.d has:\n%s", text)
 	}
 	run("").wants(t, 0, []string{"Nothing to change.\n"}, nil)
@@ -61,7 +61,7 @@ func TestPersist(t *testing.T) {
 func TestPersistMakesDirectories(t *testing.T) {
 	root := host(t, drifting)
 	ctkeeper(t.Context(), "persist", "--root", root).wants(t, 0, []string{"wrote"}, nil)
-	info, err := os.Stat(filepath.Join(root, filepath.Dir(persist.Modprobe)))
+	info, err := os.Stat(filepath.Join(root, filepath.Dir(persist.ModprobePath)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestPersistMakesDirectories(t *testing.T) {
 
 func TestPersistErrors(t *testing.T) {
 	root := host(t, drifting+"module: {load: true, parameters: {nf_conntrack_helper: true}}\n")
-	kerneltree.Put(t, root, persist.ModulesLoad, "nf_conntrack\n")
+	kerneltree.Put(t, root, persist.ModulesLoadPath, "nf_conntrack\n")
 	const taken = "cannot write /etc/modules-load.d/ctkeeper.conf: not written by ctkeeper: move it away first"
 	const missing = "nf_conntrack_helper is left out (module.parameters.nf_conntrack_helper, /etc/ctkeeper/ctkeeper.yaml:5): " +
 		"this host's nf_conntrack has no such parameter (/sys/module/nf_conntrack/parameters)"
@@ -84,7 +84,7 @@ func TestPersistErrors(t *testing.T) {
 		t.Fatalf("%v\n%s", err, got.stdout)
 	}
 	want := persist.Report{
-		Files: []persist.FileReport{{Path: persist.Modprobe, Change: persist.Unchanged}},
+		Files: []persist.FileReport{{Path: persist.ModprobePath, Change: persist.Unchanged}},
 		Notes: []string{missing}, Errors: []string{taken},
 	}
 	if diff := cmp.Diff(want, doc); diff != "" {

@@ -74,8 +74,8 @@ func look(ctx context.Context, t tree.Tree, opts Options) *Host {
 	}
 	h.Inventory = inventory.Read(t)
 	h.Rules = firewall.Read(ctx, t)
-	for _, source := range sorted(h.Rules.NotRead) {
-		h.NotLooked = append(h.NotLooked, seen(source, 0, h.Rules.NotRead[source]))
+	for _, source := range sorted(h.Rules.Skipped) {
+		h.NotLooked = append(h.NotLooked, seen(source, 0, h.Rules.Skipped[source]))
 	}
 	h.Log = klog.Read(ctx, t, relevant)
 	if h.Log.Err != nil {
@@ -138,7 +138,7 @@ func (h *Host) lookAtKernels() {
 	if h.Release == "" {
 		releases = h.Installed
 	}
-	needed := sorted(h.Rules.Needs)
+	needed := sorted(h.Rules.Modules)
 	h.IndexErr = fmt.Errorf("cannot find a kernel's modules in /lib/modules: %w", fs.ErrNotExist)
 	for _, release := range releases {
 		k := lookAtKernel(h.Tree, release, needed)

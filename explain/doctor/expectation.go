@@ -144,7 +144,7 @@ func (h *Host) expectMaxGiven() bool {
 		return true
 	}
 	for _, a := range h.Inventory.Assignments {
-		if a.Lost == "" && (a.Name == "expect_max" || a.Name == "expect_hashsize") {
+		if a.NoEffect == "" && (a.Name == "expect_max" || a.Name == "expect_hashsize") {
 			return true
 		}
 	}

@@ -44,13 +44,13 @@ func (h *Host) helpersUsed() []Evidence {
 // AUTOHELPERS (its default is Yes) makes a rule for each helper of HELPERS, or for all
 // that there are; of firewalld before 1.0: AutomaticHelpers, which a running kernel
 // shows itself.
-func (h *Host) attaching() []inventory.Switch {
+func (h *Host) attaching() []inventory.ToolOption {
 	says := func(tool, name, want string) bool {
-		s, there := h.Inventory.Switch(tool, name)
+		s, there := h.Inventory.ToolOption(tool, name)
 		return there && strings.EqualFold(s.Value, want)
 	}
-	var found []inventory.Switch
-	for _, s := range h.Inventory.Switches {
+	var found []inventory.ToolOption
+	for _, s := range h.Inventory.ToolOptions {
 		rules := strings.HasPrefix(s.Tool, "shorewall") && says(s.Tool, "STARTUP_ENABLED", "yes") && says(s.Tool, "AUTOHELPERS", "yes") &&
 			(s.Name == "AUTOHELPERS" || s.Name == "HELPERS" && s.Value != "")
 		kernel := s.Tool == "firewalld" && s.Name == "AutomaticHelpers" && strings.EqualFold(s.Value, "yes") && len(h.Settings) == 0
@@ -77,7 +77,7 @@ func (h *Host) automatic() (on bool, says string) {
 	return false, ""
 }
 
-func ofSwitch(s inventory.Switch) Evidence {
+func ofSwitch(s inventory.ToolOption) Evidence {
 	text := s.Name + "=" + s.Value
 	if s.Default {
 		text += " (the default)"
@@ -97,11 +97,11 @@ func (h *Host) usesHelper(name string) bool {
 	if on, _ := h.automatic(); on && inKernel {
 		return true
 	}
-	return slices.ContainsFunc(h.attaching(), func(s inventory.Switch) bool {
+	return slices.ContainsFunc(h.attaching(), func(s inventory.ToolOption) bool {
 		if s.Name == "HELPERS" {
 			return slices.Contains(strings.FieldsFunc(s.Value, func(r rune) bool { return r == ',' || r == ' ' }), name)
 		}
-		list, _ := h.Inventory.Switch(s.Tool, "HELPERS")
+		list, _ := h.Inventory.ToolOption(s.Tool, "HELPERS")
 		return inKernel && list.Value == ""
 	})
 }
@@ -146,7 +146,7 @@ func helperAutomatic(h *Host) []Finding {
 	}
 	for _, a := range h.Inventory.Assignments {
 		on := a.Value == "1" || strings.EqualFold(a.Value, "y")
-		if a.Lost == "" && on && (a.Name == "helper" || a.Parameter && a.Name == "nf_conntrack_helper") {
+		if a.NoEffect == "" && on && (a.Name == "helper" || a.Parameter && a.Name == "nf_conntrack_helper") {
 			f.Evidence = append(f.Evidence, Evidence{a.Place, a.Key + "=" + a.Value})
 		}
 	}
@@ -233,7 +233,7 @@ func (h *Host) commentOut(lines []Evidence) []string {
 // helperWithoutRule finds helper modules that somebody loaded and that help no
 // connection.
 func helperWithoutRule(h *Host) []Finding {
-	if !h.Tree.Live() || len(h.Rules.Read) == 0 {
+	if !h.Tree.Live() || len(h.Rules.Sources) == 0 {
 		return nil // the rules of a disk may come from anywhere
 	}
 	f := Finding{
@@ -253,7 +253,7 @@ func helperWithoutRule(h *Host) []Finding {
 	if len(f.Evidence) == 0 {
 		return nil
 	}
-	if len(h.Rules.NotRead) > 0 {
+	if len(h.Rules.Skipped) > 0 {
 		f.Note += " Not all rules could be read."
 	}
 	return []Finding{f}

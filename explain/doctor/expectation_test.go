@@ -19,8 +19,8 @@ const sipRule = "-A PREROUTING -p udp -m udp --dport 5060 -j CT --helper sip"
 // sipRules is the rule in the kernel.
 func sipRules() firewall.Rules {
 	return firewall.Rules{
-		Read:    []string{"iptables-save"},
-		Helpers: []firewall.Helper{{Place: tree.Place{File: "iptables-save", Line: 4}, Name: "sip", Rule: sipRule, Live: true}},
+		Sources: []string{"iptables-save"},
+		Helpers: []firewall.HelperRule{{Place: tree.Place{File: "iptables-save", Line: 4}, Name: "sip", Rule: sipRule, Live: true}},
 	}
 }
 
@@ -157,7 +157,7 @@ func TestHelperFindings(t *testing.T) {
 	option := inventory.Inventory{Assignments: []inventory.Assignment{{
 		Place: tree.Place{File: "/etc/modprobe.d/x.conf", Line: 2}, Name: "nf_conntrack_helper", Parameter: true, Key: "nf_conntrack_helper", Value: "1",
 	}}}
-	inFile := firewall.Rules{Helpers: []firewall.Helper{{Place: tree.Place{File: "/etc/sysconfig/iptables", Line: 9}, Name: "sip", Rule: sipRule}}}
+	inFile := firewall.Rules{Helpers: []firewall.HelperRule{{Place: tree.Place{File: "/etc/sysconfig/iptables", Line: 9}, Name: "sip", Rule: sipRule}}}
 	fileEvidence := Evidence{tree.Place{File: "/etc/sysconfig/iptables", Line: 9}, sipRule}
 	index := kmod.Index{Dir: "/lib/modules/" + release, Files: map[string]string{"nf_conntrack_sip": "kernel/net/netfilter/nf_conntrack_sip.ko"}}
 	tests := map[string]struct {
@@ -177,7 +177,7 @@ func TestHelperFindings(t *testing.T) {
 		"off":                            {&Host{Settings: map[string]string{"helper": "0"}}, helperAutomatic, nil},
 		"off by the configuration":       {&Host{Inventory: option, Config: asks(t, "helper", "0")}, helperAutomatic, nil},
 		"automatic by firewalld, on a disk": {
-			&Host{Place: service(), Inventory: inventory.Inventory{Switches: []inventory.Switch{
+			&Host{Place: service(), Inventory: inventory.Inventory{ToolOptions: []inventory.ToolOption{
 				{Place: tree.Place{File: "/etc/firewalld/firewalld.conf", Line: 6}, Tool: "firewalld", Name: "AutomaticHelpers", Value: "yes"},
 			}}}, helperAutomatic, []Finding{{
 				ID: "helper-automatic", Severity: Warning, Summary: "helpers are attached to every connection by its port number alone",
@@ -210,22 +210,22 @@ func TestHelperFindings(t *testing.T) {
 			}},
 		},
 		"a module that a rule will load": {&Host{Rules: inFile, Index: index}, helperModuleMissing, nil},
-		"a helper in user space":         {&Host{Rules: firewall.Rules{Helpers: []firewall.Helper{{Name: "ssdp"}}}, Index: index}, helperModuleMissing, nil},
-		"loaded without a rule": {&Host{Rules: firewall.Rules{Read: []string{"iptables-save"}}, HelperModules: sipModule()}, helperWithoutRule, []Finding{{
+		"a helper in user space":         {&Host{Rules: firewall.Rules{Helpers: []firewall.HelperRule{{Name: "ssdp"}}}, Index: index}, helperModuleMissing, nil},
+		"loaded without a rule": {&Host{Rules: firewall.Rules{Sources: []string{"iptables-save"}}, HelperModules: sipModule()}, helperWithoutRule, []Finding{{
 			ID: "helper-without-rule", Severity: Info, Summary: "helper modules are loaded, and no rule attaches them to a connection",
 			Evidence: []Evidence{seen("/sys/module/nf_conntrack_sip", 0, "loaded")},
 			Note:     "A helper does nothing until a rule attaches it (-j CT --helper in iptables' raw table, a ct helper object in nft): the kernel no longer does by itself since 4.7.",
 		}}},
 		"loaded with a rule": {&Host{Rules: sipRules(), HelperModules: sipModule()}, helperWithoutRule, nil},
 		"loaded, and automatic": {
-			&Host{Rules: firewall.Rules{Read: []string{"iptables-save"}}, HelperModules: sipModule(), Settings: map[string]string{"helper": "1"}}, helperWithoutRule, nil,
+			&Host{Rules: firewall.Rules{Sources: []string{"iptables-save"}}, HelperModules: sipModule(), Settings: map[string]string{"helper": "1"}}, helperWithoutRule, nil,
 		},
 		"loaded, and the rules cannot be read": {&Host{HelperModules: sipModule()}, helperWithoutRule, nil},
 		"part of the kernel": {
-			&Host{Rules: firewall.Rules{Read: []string{"iptables-save"}}, HelperModules: []HelperModule{{Name: "nf_conntrack_sip", State: kmod.BuiltIn}}}, helperWithoutRule, nil,
+			&Host{Rules: firewall.Rules{Sources: []string{"iptables-save"}}, HelperModules: []HelperModule{{Name: "nf_conntrack_sip", State: kmod.BuiltIn}}}, helperWithoutRule, nil,
 		},
 		"listed": {
-			&Host{Rules: sipRules(), HelperModules: sipModule(), ExpectationsBy: map[string]int64{"sip": 2}, Inventory: inventory.Inventory{Switches: []inventory.Switch{
+			&Host{Rules: sipRules(), HelperModules: sipModule(), ExpectationsBy: map[string]int64{"sip": 2}, Inventory: inventory.Inventory{ToolOptions: []inventory.ToolOption{
 				{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 3}, Tool: "shorewall", Name: "STARTUP_ENABLED", Value: "Yes"},
 				{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 5}, Tool: "shorewall", Name: "AUTOHELPERS", Value: "Yes", Default: true},
 				{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 6}, Tool: "shorewall", Name: "HELPERS", Value: "sip,ftp"},
@@ -251,7 +251,7 @@ func TestHelperFindings(t *testing.T) {
 // TestUsesHelper: who attaches the SIP helper.
 func TestUsesHelper(t *testing.T) {
 	shorewall := func(startup, auto, helpers string) inventory.Inventory {
-		return inventory.Inventory{Switches: []inventory.Switch{
+		return inventory.Inventory{ToolOptions: []inventory.ToolOption{
 			{Tool: "shorewall", Name: "STARTUP_ENABLED", Value: startup}, {Tool: "shorewall", Name: "AUTOHELPERS", Value: auto},
 			{Tool: "shorewall", Name: "HELPERS", Value: helpers},
 		}}
@@ -264,7 +264,7 @@ func TestUsesHelper(t *testing.T) {
 		"nobody":                               {&Host{}, false},
 		"the module alone":                     {&Host{HelperModules: sipModule()}, false},
 		"a rule":                               {&Host{Rules: sipRules()}, true},
-		"a rule of another helper":             {&Host{Rules: firewall.Rules{Helpers: []firewall.Helper{{Name: "ftp"}}}}, false},
+		"a rule of another helper":             {&Host{Rules: firewall.Rules{Helpers: []firewall.HelperRule{{Name: "ftp"}}}}, false},
 		"the kernel":                           {&Host{HelperModules: sipModule(), Settings: map[string]string{"helper": "1"}}, true},
 		"the kernel, without the module":       {&Host{Settings: map[string]string{"helper": "1"}}, false},
 		"the kernel may not":                   {&Host{HelperModules: sipModule(), Settings: map[string]string{"helper": "0"}}, false},

@@ -177,7 +177,7 @@ func lockBreaks(h *Host) []Finding {
 	var found []Finding
 	for _, a := range h.Inventory.Assignments {
 		asked, s := h.stance(a)
-		if a.By != kubeProxy || s != opposed || !h.locks(a) || !h.acts(a) || h.allowsKubeProxy() {
+		if a.Tool != kubeProxy || s != opposed || !h.locks(a) || !h.acts(a) || h.allowsKubeProxy() {
 			continue
 		}
 		f := Finding{

@@ -170,7 +170,7 @@ func locked(t *testing.T, assignments ...inventory.Assignment) *Host {
 func proxyMax(value string) inventory.Assignment {
 	return inventory.Assignment{
 		Place: tree.Place{File: "/var/lib/kube-proxy/config.conf", Line: 12}, Name: "max", Key: "conntrack.maxPerCore", Value: value,
-		By: "kube-proxy", Phase: inventory.AtService,
+		Tool: "kube-proxy", Phase: inventory.AtServiceStart,
 	}
 }
 
@@ -202,7 +202,7 @@ func TestLockBreaks(t *testing.T) {
 	hashsizes := proxyMax("8192")
 	hashsizes.Name, hashsizes.Key = hashsize, "conntrack.maxPerCore"
 	k3s := proxyMax("131072")
-	k3s.By = "k3s"
+	k3s.Tool = "k3s"
 	watching := locked(t, proxyMax("131072"))
 	watching.Config.Guard.Mode = config.GuardWatch
 	observing := locked(t, proxyMax("131072"))

@@ -25,7 +25,7 @@ func firewallRestart(h *Host) []Finding {
 		return nil
 	}
 	var found []Finding
-	for _, s := range h.Inventory.Switches {
+	for _, s := range h.Inventory.ToolOptions {
 		how, unloads := unloader(s)
 		if !unloads || !h.serviceThere(s.Tool) {
 			continue
@@ -57,7 +57,7 @@ func firewallRestart(h *Host) []Finding {
 // unloader reports whether a switch has its tool unload modules when it stops, and
 // which rules are gone by then. The init script flushes the tables of its family;
 // firewalld flushes everything that it made, of both.
-func unloader(s inventory.Switch) (how stop, unloads bool) {
+func unloader(s inventory.ToolOption) (how stop, unloads bool) {
 	value := strings.ToLower(strings.Trim(s.Value, `"'`))
 	switch {
 	case s.Tool == "iptables" && s.Name == "IPTABLES_MODULES_UNLOAD":
@@ -98,12 +98,12 @@ func (h *Host) otherFamilyUses(s stop, module string) bool {
 	if err != nil {
 		return true
 	}
-	_, uses := firewall.ParseIptablesSave(file, text).Needs[module]
+	_, uses := firewall.ParseIptablesSave(file, text).Modules[module]
 	return uses
 }
 
 // resets is the finding of a firewall whose restart takes the module along.
-func (h *Host) resets(s inventory.Switch, falls []string) Finding {
+func (h *Host) resets(s inventory.ToolOption, falls []string) Finding {
 	f := Finding{
 		ID: "firewall-restart-resets", Severity: Warning,
 		Summary:  fmt.Sprintf("a restart of %s unloads nf_conntrack and loads it again: its values fall back to the kernel's", s.Tool),
@@ -132,13 +132,13 @@ func (h *Host) resets(s inventory.Switch, falls []string) Finding {
 
 // setAgain says what sets values again after such a restart, with the lines as
 // evidence: the firewall itself, and what is done whenever the module is loaded.
-func (h *Host) setAgain(s inventory.Switch, f *Finding) string {
+func (h *Host) setAgain(s inventory.ToolOption, f *Finding) string {
 	var by, back []string
 	for _, a := range h.Inventory.Assignments {
-		if a.Phase != inventory.OnLoad && (a.Phase != inventory.AtFirewall || a.By != s.Tool) || !h.acts(a) {
+		if a.Phase != inventory.AfterModuleLoad && (a.Phase != inventory.AtFirewallStart || a.Tool != s.Tool) || !h.acts(a) {
 			continue
 		}
-		by, back = append(by, a.By), append(back, kernelName(a))
+		by, back = append(by, a.Tool), append(back, kernelName(a))
 		f.Evidence = append(f.Evidence, h.line(a))
 	}
 	switch {
@@ -153,7 +153,7 @@ func (h *Host) setAgain(s inventory.Switch, f *Finding) string {
 }
 
 // held is the finding of a host where something keeps the module.
-func (h *Host) held(s inventory.Switch, holds []hold) Finding {
+func (h *Host) held(s inventory.ToolOption, holds []hold) Finding {
 	f := Finding{
 		ID: "module-held", Severity: Info,
 		Summary:  fmt.Sprintf("a restart of %s leaves nf_conntrack loaded, because %s holds it; a neighbour without that resets to the kernel's values", s.Tool, holds[0].Module),
@@ -167,15 +167,15 @@ func (h *Host) held(s inventory.Switch, holds []hold) Finding {
 
 // unloadSwitch is the switch that decides where one is not known to the tool:
 // firewalld unloads by default only in versions before 1.0, which go by CleanupOnExit.
-func (h *Host) unloadSwitch(s inventory.Switch) inventory.Switch {
-	if onExit, there := h.Inventory.Switch("firewalld", "CleanupOnExit"); there && s.Tool == "firewalld" && s.Default {
+func (h *Host) unloadSwitch(s inventory.ToolOption) inventory.ToolOption {
+	if onExit, there := h.Inventory.ToolOption("firewalld", "CleanupOnExit"); there && s.Tool == "firewalld" && s.Default {
 		return onExit
 	}
 	return s
 }
 
 // keepModules gives the command that has a firewall leave the modules alone.
-func keepModules(s inventory.Switch) []string {
+func keepModules(s inventory.ToolOption) []string {
 	value := `"no"`
 	if s.Tool == "firewalld" {
 		value = "no"

@@ -197,16 +197,16 @@ func inOrder(t *testing.T, falls []string, modules []kmod.Listed) {
 const iptablesConfig = "/etc/sysconfig/iptables-config"
 
 // withSwitch is a host with modules and the switches of firewalls.
-func withSwitch(t *testing.T, modules string, switches ...inventory.Switch) *Host {
+func withSwitch(t *testing.T, modules string, switches ...inventory.ToolOption) *Host {
 	t.Helper()
 	return &Host{
 		Tree: tree.At(t.TempDir()), Module: kmod.Module{State: kmod.Loaded}, Modules: kmod.ParseModules([]byte(modules)),
-		Inventory: inventory.Inventory{Switches: switches}, Config: &config.Config{Mode: config.Enforce},
+		Inventory: inventory.Inventory{ToolOptions: switches}, Config: &config.Config{Mode: config.Enforce},
 	}
 }
 
-func unloadYes(tool string) inventory.Switch {
-	return inventory.Switch{
+func unloadYes(tool string) inventory.ToolOption {
+	return inventory.ToolOption{
 		Place: tree.Place{File: "/etc/sysconfig/" + tool + "-config", Line: 16},
 		Tool:  tool, Name: strings.ToUpper(tool) + "_MODULES_UNLOAD", Value: "yes",
 	}
@@ -274,8 +274,8 @@ func TestFirewallRestartUnderTheDaemon(t *testing.T) {
 func TestFirewallRestartLoadList(t *testing.T) {
 	h := withSwitch(t, neighbour, unloadYes("iptables"))
 	h.Inventory.Assignments = []inventory.Assignment{
-		{Place: tree.Place{File: "/etc/sysctl.conf", Line: 3}, Name: "max", Key: "net.nf_conntrack_max", Value: "131072", By: "iptables", Phase: inventory.AtFirewall},
-		{Place: tree.Place{File: "/etc/sysctl.conf", Line: 4}, Name: "acct", Key: "net.netfilter.nf_conntrack_acct", Value: "1", By: "sysctl", Phase: inventory.AtBoot},
+		{Place: tree.Place{File: "/etc/sysctl.conf", Line: 3}, Name: "max", Key: "net.nf_conntrack_max", Value: "131072", Tool: "iptables", Phase: inventory.AtFirewallStart},
+		{Place: tree.Place{File: "/etc/sysctl.conf", Line: 4}, Name: "acct", Key: "net.netfilter.nf_conntrack_acct", Value: "1", Tool: "sysctl", Phase: inventory.AtBoot},
 	}
 	f := find(t, firewallRestart(h), "firewall-restart-resets")
 	if want := neighbours + " iptables then sets nf_conntrack_max again, and nothing else."; f.Note != want {
@@ -291,8 +291,8 @@ func TestFirewallRestartLoadList(t *testing.T) {
 func TestFirewallRestartWithHook(t *testing.T) {
 	h := withSwitch(t, neighbour, unloadYes("iptables"))
 	h.Inventory.Assignments = []inventory.Assignment{
-		{Place: tree.Place{File: "/etc/sysctl.conf", Line: 3}, Name: "max", Key: "net.nf_conntrack_max", Value: "131072", By: "modprobe", Phase: inventory.OnLoad},
-		{Place: tree.Place{File: "/etc/udev/rules.d/x.rules", Line: 1}, Name: "acct", Key: "net/netfilter/nf_conntrack_acct", Value: "1", By: "udev", Phase: inventory.OnLoad},
+		{Place: tree.Place{File: "/etc/sysctl.conf", Line: 3}, Name: "max", Key: "net.nf_conntrack_max", Value: "131072", Tool: "modprobe", Phase: inventory.AfterModuleLoad},
+		{Place: tree.Place{File: "/etc/udev/rules.d/x.rules", Line: 1}, Name: "acct", Key: "net/netfilter/nf_conntrack_acct", Value: "1", Tool: "udev", Phase: inventory.AfterModuleLoad},
 	}
 	f := find(t, firewallRestart(h), "firewall-restart-resets")
 	if want := neighbours + " modprobe and udev then set nf_conntrack_max, nf_conntrack_acct again, and nothing else."; f.Note != want {
@@ -304,7 +304,7 @@ func TestFirewallRestartWithHook(t *testing.T) {
 func TestFirewallRestartAbsent(t *testing.T) {
 	h := withSwitch(t, "ip_tables 17831 0 - Live 0x0\n", unloadYes("iptables"))
 	h.Module.State = kmod.Absent
-	h.Inventory.LoadedAtBoot = []tree.Place{{File: "/etc/modules-load.d/x.conf", Line: 1}}
+	h.Inventory.EarlyLoads = []tree.Place{{File: "/etc/modules-load.d/x.conf", Line: 1}}
 	f := find(t, firewallRestart(h), "firewall-restart-resets")
 	if want := neighbours + nothing + " What else would hold the module shows only while it is loaded."; f.Note != want {
 		t.Errorf("note %q, want %q", f.Note, want)
@@ -315,8 +315,8 @@ func TestFirewallRestartAbsent(t *testing.T) {
 func TestFirewallRestartOldFirewalld(t *testing.T) {
 	const file = "/etc/firewalld/firewalld.conf"
 	h := withSwitch(t, neighbour,
-		inventory.Switch{Place: tree.Place{File: file, Line: 7}, Tool: "firewalld", Name: "CleanupOnExit", Value: "yes"},
-		inventory.Switch{Place: tree.Place{File: file}, Tool: "firewalld", Name: "CleanupModulesOnExit", Value: "yes", Default: true},
+		inventory.ToolOption{Place: tree.Place{File: file, Line: 7}, Tool: "firewalld", Name: "CleanupOnExit", Value: "yes"},
+		inventory.ToolOption{Place: tree.Place{File: file}, Tool: "firewalld", Name: "CleanupModulesOnExit", Value: "yes", Default: true},
 	)
 	f := find(t, firewallRestart(h), "firewall-restart-resets")
 	if diff := cmp.Diff([]string{"sed -i 's/^[[:blank:]]*CleanupOnExit[[:blank:]]*=.*/CleanupOnExit=no/' " + file}, f.Fix); diff != "" {
@@ -334,10 +334,10 @@ func TestFirewallRestartOldFirewalld(t *testing.T) {
 func TestFirewallRestartSilent(t *testing.T) {
 	no := unloadYes("iptables")
 	no.Value = "no"
-	firewalld := inventory.Switch{Place: tree.Place{File: "/etc/firewalld/firewalld.conf"}, Tool: "firewalld", Name: "CleanupModulesOnExit", Value: "no", Default: true}
+	firewalld := inventory.ToolOption{Place: tree.Place{File: "/etc/firewalld/firewalld.conf"}, Tool: "firewalld", Name: "CleanupModulesOnExit", Value: "no", Default: true}
 	for name, test := range map[string]struct {
 		modules string
-		s       inventory.Switch
+		s       inventory.ToolOption
 		state   kmod.State
 		files   map[string]string
 	}{

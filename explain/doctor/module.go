@@ -66,14 +66,14 @@ func (h *Host) asks() []Evidence {
 	if h.Config != nil && h.Config.Module.Load {
 		all = append(all, Evidence{placeOf(h.Config.Origins["module.load"]), "module.load: true"})
 	}
-	for _, line := range h.Inventory.LoadedAtBoot {
+	for _, line := range h.Inventory.EarlyLoads {
 		all = append(all, Evidence{line, "loads it at boot"})
 	}
-	for _, name := range sorted(h.Rules.Needs) {
-		all = append(all, Evidence{h.Rules.Needs[name], "a rule that needs " + name})
+	for _, name := range sorted(h.Rules.Modules) {
+		all = append(all, Evidence{h.Rules.Modules[name], "a rule that needs " + name})
 	}
 	for _, a := range h.Inventory.Assignments {
-		if (a.By == "systemd-sysctl" || a.By == "sysctl") && a.Lost == "" && !a.Ours {
+		if (a.Tool == "systemd-sysctl" || a.Tool == "sysctl") && a.NoEffect == "" && !a.FromPersist {
 			all = append(all, Evidence{a.Place, a.Key + " = " + a.Value})
 		}
 	}

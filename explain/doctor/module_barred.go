@@ -35,7 +35,7 @@ func modulesDisabled(h *Host) []Finding {
 // has loaded the module.
 func modulesDisabledNext(h *Host) []Finding {
 	evidence, fix := h.whoDisables()
-	if h.Guards.Disabled || len(evidence) == 0 || h.inImage() || len(h.Inventory.LoadedAtBoot) > 0 {
+	if h.Guards.Disabled || len(evidence) == 0 || h.inImage() || len(h.Inventory.EarlyLoads) > 0 {
 		return nil
 	}
 	return []Finding{{
@@ -46,7 +46,7 @@ func modulesDisabledNext(h *Host) []Finding {
 
 // whoDisables finds what closes the kernel to modules at boot, and what ends it.
 func (h *Host) whoDisables() (evidence []Evidence, fix []string) {
-	for _, s := range h.Inventory.Switches {
+	for _, s := range h.Inventory.ToolOptions {
 		if s.Name == "kernel.modules_disabled" && s.Value == "1" && !s.Default {
 			evidence = append(evidence, Evidence{s.Place, s.Name + " = " + s.Value})
 			fix = append(fix, edit(h.Tree, s.File, `s/^[[:space:]]*-*[[:space:]]*kernel[./]modules_disabled[[:space:]]*=/# &/`))
@@ -79,7 +79,7 @@ func blacklisted(h *Host) []Finding {
 	default:
 		f.Summary = "nf_conntrack is blacklisted: ctkeeper, systemd-modules-load and udev do not load it, nor does the kernel by one of its aliases; " +
 			"modprobe nf_conntrack, and a module that depends on it, still load it"
-		if h.Config == nil || !h.Config.Module.Load && len(h.Inventory.LoadedAtBoot) == 0 {
+		if h.Config == nil || !h.Config.Module.Load && len(h.Inventory.EarlyLoads) == 0 {
 			f.Severity = Warning
 		}
 	}

@@ -143,7 +143,7 @@ func (h *Host) drop(options []kmod.Option) []string {
 		case o.File == cmdline:
 			_, remove := h.Distro.RemoveKernelArgument(h.Tree, written(o))
 			commands = append(commands, remove...)
-		case o.File == persist.Modprobe && h.ours(o.File):
+		case o.File == persist.ModprobePath && h.ours(o.File):
 			commands = append(commands, "ctkeeper persist")
 		default:
 			scripts[o.File] = unique(append(scripts[o.File], dropScript(o)))

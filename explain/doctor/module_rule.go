@@ -14,7 +14,7 @@ import (
 // name. Without one a rule fails, and mostly the whole rule set with it.
 func ruleModules(h *Host) []Finding {
 	names := []string{"nft_ct", "xt_conntrack", "xt_state"}
-	for name := range h.Rules.Needs {
+	for name := range h.Rules.Modules {
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -39,7 +39,7 @@ func ruleModules(h *Host) []Finding {
 // asked is the evidence and the severity of a module that a rule asks for, or that
 // none does.
 func (h *Host) asked(name string) (Severity, []Evidence) {
-	if place, needed := h.Rules.Needs[name]; needed {
+	if place, needed := h.Rules.Modules[name]; needed {
 		return Error, []Evidence{{place, "a rule that needs " + name}}
 	}
 	return Info, nil

@@ -9,8 +9,8 @@ import (
 // about connections, and Docker, which makes its own.
 func (h *Host) startAgain() []string {
 	var services, commands []string
-	for _, name := range sorted(h.Rules.Needs) {
-		services = append(services, firewallService(h.Rules.Needs[name].File))
+	for _, name := range sorted(h.Rules.Modules) {
+		services = append(services, firewallService(h.Rules.Modules[name].File))
 	}
 	if _, on := h.dockersRules(); on {
 		services = append(services, "docker")

@@ -30,10 +30,10 @@ func TestStartAgain(t *testing.T) {
 		"Arch's iptables":    {"/etc/iptables/ip6tables.rules", Host{Place: systemd}, []string{"systemctl restart ip6tables"}},
 		"an old init":        {"/etc/sysconfig/iptables", Host{Distro: distro.Distribution{ID: "centos"}}, []string{"service iptables restart"}},
 		"OpenRC":             {"/etc/iptables/rules6-save", Host{Distro: distro.Distribution{ID: "alpine"}}, []string{"rc-service ip6tables restart"}},
-		"Docker": {"", Host{Place: systemd, Inventory: inventory.Inventory{Switches: []inventory.Switch{
+		"Docker": {"", Host{Place: systemd, Inventory: inventory.Inventory{ToolOptions: []inventory.ToolOption{
 			{Tool: "docker", Name: "iptables", Value: "true", Default: true},
 		}}}, []string{"systemctl restart docker"}},
-		"Docker without rules": {"/etc/nftables.conf", Host{Place: systemd, Inventory: inventory.Inventory{Switches: []inventory.Switch{
+		"Docker without rules": {"/etc/nftables.conf", Host{Place: systemd, Inventory: inventory.Inventory{ToolOptions: []inventory.ToolOption{
 			{Tool: "docker", Name: "iptables", Value: "false"},
 		}}}, []string{"systemctl restart nftables"}},
 		"ifupdown's":           {"/etc/iptables.up.rules", Host{Place: systemd}, nil},
@@ -42,7 +42,7 @@ func TestStartAgain(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			place := tree.Place{File: test.file, Line: 3}
-			test.host.Rules = firewall.Rules{Needs: map[string]tree.Place{"nft_ct": place, "nf_nat": place}}
+			test.host.Rules = firewall.Rules{Modules: map[string]tree.Place{"nft_ct": place, "nf_nat": place}}
 			if diff := cmp.Diff(test.want, test.host.startAgain()); diff != "" {
 				t.Errorf("commands (-want +got):\n%s", diff)
 			}

@@ -299,14 +299,14 @@ func TestRuleNeeds(t *testing.T) {
 				t.Errorf("%s: %s %s, and no rule asks", name, f.Severity, f.ID)
 			}
 		}
-		h.Rules.Needs = map[string]tree.Place{"nft_ct": asks, "xt_state": asks}
+		h.Rules.Modules = map[string]tree.Place{"nft_ct": asks, "xt_state": asks}
 		f := find(t, examined(h), ill.ids[0])
 		if f.Severity != Error || f.Evidence[0].Place != asks {
 			t.Errorf("%s: %s, evidence %v", name, f.Severity, f.Evidence)
 		}
 	}
 	h := picture(t, moduleTree(t))
-	h.Rules.Needs = map[string]tree.Place{"xt_helper": asks}
+	h.Rules.Modules = map[string]tree.Place{"xt_helper": asks}
 	want := []Finding{{
 		ID: "rule-module-missing", Severity: Error, Summary: "kernel " + release + " cannot load xt_helper, and every rule that needs it fails",
 		Evidence: []Evidence{{asks, "a rule that needs xt_helper"}, seen("/"+kernelDir+"modules.dep", 0, "does not list xt_helper")},

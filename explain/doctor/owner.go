@@ -117,7 +117,7 @@ func parameterValue(name, value string) string {
 func (h *Host) overtaker(a inventory.Assignment) (inventory.Assignment, bool) {
 	for _, b := range h.Inventory.Assignments {
 		place := b.Place.String()
-		_, rest, found := strings.Cut(a.Lost, place)
+		_, rest, found := strings.Cut(a.NoEffect, place)
 		if b.Name == a.Name && b.Place != a.Place && found && (rest == "" || rest[0] < '0' || rest[0] > '9') {
 			return b, true
 		}
@@ -127,7 +127,7 @@ func (h *Host) overtaker(a inventory.Assignment) (inventory.Assignment, bool) {
 
 // acts reports whether an assignment has an effect at the time when it is made.
 func (h *Host) acts(a inventory.Assignment) bool {
-	if a.Lost == "" {
+	if a.NoEffect == "" {
 		return true
 	}
 	over, found := h.overtaker(a)
@@ -139,7 +139,7 @@ func otherOwners(h *Host) []Finding {
 	var found []Finding
 	opposes := func(a inventory.Assignment) bool {
 		_, s := h.stance(a)
-		return !a.Ours && s == opposed
+		return !a.FromPersist && s == opposed
 	}
 	var opponents []inventory.Assignment
 	for _, a := range h.Inventory.Assignments {
@@ -200,8 +200,8 @@ func says(times []inventory.Assignment) string {
 		if b.TooEarly {
 			phase = "whenever it is started again" // at boot it comes too early
 		}
-		if !slices.Contains(whom, b.By) {
-			whom = append(whom, b.By)
+		if !slices.Contains(whom, b.Tool) {
+			whom = append(whom, b.Tool)
 		}
 		if !slices.Contains(when, phase) {
 			when = append(when, phase)
@@ -259,7 +259,7 @@ func ownersAgree(h *Host) []Finding {
 	for _, s := range []stance{agreed, unasked} {
 		var these []inventory.Assignment
 		for _, a := range h.Inventory.Assignments {
-			if _, is := h.stance(a); !a.Ours && is == s && h.acts(a) && (!a.TooEarly || h.holds(a.Name)) {
+			if _, is := h.stance(a); !a.FromPersist && is == s && h.acts(a) && (!a.TooEarly || h.holds(a.Name)) {
 				these = append(these, a)
 			}
 		}

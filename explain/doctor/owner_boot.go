@@ -64,7 +64,7 @@ func (h *Host) lostAtBoot(s *sysfs.Setting, live string) (Finding, bool) {
 	switch {
 	case len(f.Fix) > 0:
 		f.Note = "This keeps the value that is in force now. If the file is right, have it applied instead."
-	case from.By == "kube-proxy" || from.By == "k3s":
+	case from.Tool == "kube-proxy" || from.Tool == "k3s":
 		_, f.Note = h.silence(from, nil)
 	default:
 		f.Note = "To keep the value that is in force now it has to be written down."
@@ -79,7 +79,7 @@ func (h *Host) loadsWith(name, live string) bool {
 	own, known := "", false
 	for _, a := range h.Inventory.Assignments {
 		_, overtaken := h.overtaker(a)
-		if value, ok := atLoad(name, a); ok && (a.Lost == "" || overtaken) {
+		if value, ok := atLoad(name, a); ok && (a.NoEffect == "" || overtaken) {
 			own, known = value, true
 		}
 	}
@@ -137,7 +137,7 @@ func (h *Host) keep(name, live string, from inventory.Assignment) []string {
 func (h *Host) nextBoot(name string) (value string, from inventory.Assignment, known bool) {
 	for _, a := range h.Inventory.Assignments {
 		_, overtaken := h.overtaker(a)
-		happens := a.Lost == "" || overtaken
+		happens := a.NoEffect == "" || overtaken
 		at, ok := atLoad(name, a)
 		switch {
 		case !happens || a.TooEarly:

@@ -30,7 +30,7 @@ func troubleOf(t *testing.T, host tree.Tree, root, path string) error {
 
 func TestContradictions(t *testing.T) {
 	first, last := sysctl(siteConf, 1, netMax, "65536"), sysctl("/etc/sysctl.d/99-last.conf", 3, netMax, "131072")
-	first.Lost = "/etc/sysctl.d/99-last.conf:3 comes later"
+	first.NoEffect = "/etc/sysctl.d/99-last.conf:3 comes later"
 	h := stopped(owned(t, first, last))
 	put(t, h.Tree.Root(), map[string]string{"etc/sysctl.d/50-site.conf": netMax + "=65536\n"})
 	want := Finding{
@@ -52,7 +52,7 @@ func TestContradictions(t *testing.T) {
 
 func TestContradictionOfPhases(t *testing.T) {
 	load, boot := option("/etc/modprobe.d/x.conf", 1, hashsize, "8192"), sysctl(siteConf, 1, buckets, "65536")
-	load.Lost = "/etc/sysctl.d/50-site.conf:1 comes later: systemd-sysctl, at boot"
+	load.NoEffect = "/etc/sysctl.d/50-site.conf:1 comes later: systemd-sysctl, at boot"
 	f := find(t, contradictions(stopped(owned(t, load, boot))), "two-names")
 	want := "hashsize and net.netfilter.nf_conntrack_buckets are one setting, and the files use both names; in force: " +
 		"8192 of /etc/modprobe.d/x.conf:1 when the module is loaded, then 65536 of /etc/sysctl.d/50-site.conf:1 at boot"
@@ -63,7 +63,7 @@ func TestContradictionOfPhases(t *testing.T) {
 
 func TestTwoNames(t *testing.T) {
 	first, last := sysctl(siteConf, 1, oldMax, "65536"), sysctl("/etc/sysctl.d/99-last.conf", 3, netMax, "65536")
-	first.Lost = "/etc/sysctl.d/99-last.conf:3 comes later"
+	first.NoEffect = "/etc/sysctl.d/99-last.conf:3 comes later"
 	f := find(t, contradictions(stopped(owned(t, first, last))), "two-names")
 	want := "net.nf_conntrack_max and net.netfilter.nf_conntrack_max are one setting, and the files use both names; in force: 65536 of /etc/sysctl.d/99-last.conf:3 at boot"
 	if f.Summary != want || f.Severity != Info {
@@ -73,15 +73,15 @@ func TestTwoNames(t *testing.T) {
 
 func TestNoContradiction(t *testing.T) {
 	hidden := sysctl(vendorConf, 1, netMax, "4096")
-	hidden.Lost = "hidden by /etc/sysctl.d/50-vendor.conf"
-	ours := sysctl(persist.SysctlD, 2, netMax, "2097152")
-	ours.Ours = true
+	hidden.NoEffect = "hidden by /etc/sysctl.d/50-vendor.conf"
+	ours := sysctl(persist.SysctlPath, 2, netMax, "2097152")
+	ours.FromPersist = true
 	toOurs := sysctl(siteConf, 1, netMax, "65536")
-	toOurs.Lost = persist.SysctlD + ":2 comes later"
+	toOurs.NoEffect = persist.SysctlPath + ":2 comes later"
 	proxy := sysctl("/var/lib/kube-proxy/config.conf", 12, netMax, "131072")
-	proxy.AtLeast, proxy.By, proxy.Phase, proxy.Lost = true, "kube-proxy", inventory.AtService, "it only raises, and "+siteConf+":1 gives 262144"
+	proxy.AtLeast, proxy.Tool, proxy.Phase, proxy.NoEffect = true, "kube-proxy", inventory.AtServiceStart, "it only raises, and "+siteConf+":1 gives 262144"
 	again := sysctl(siteConf, 1, netMax, "262144")
-	again.By, again.Phase = "udev", inventory.OnLoad
+	again.Tool, again.Phase = "udev", inventory.AfterModuleLoad
 	for name, all := range map[string][]inventory.Assignment{
 		"one place":           {sysctl(siteConf, 1, netMax, "1")},
 		"hidden":              {hidden, sysctl(siteConf, 1, netMax, "1")},
@@ -127,7 +127,7 @@ func TestRuntimeOnly(t *testing.T) {
 			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack hashsize=65536\n"}, option("/etc/modprobe.d/x.conf", 1, hashsize, "65536"), nil,
 		},
 		"a script": {
-			nil, inventory.Assignment{Place: tree.Place{File: "/etc/rc.local", Line: 2}, Name: "max", Key: netMax, Value: "65536", By: "rc.local", Phase: inventory.AtService}, nil,
+			nil, inventory.Assignment{Place: tree.Place{File: "/etc/rc.local", Line: 2}, Name: "max", Key: netMax, Value: "65536", Tool: "rc.local", Phase: inventory.AtServiceStart}, nil,
 		},
 	} {
 		h := live(uninstalled(stopped(bare(owned(t, test.from)))), 65536, 1048576, 1024)
@@ -169,8 +169,8 @@ func TestResetSinceBoot(t *testing.T) {
 	}
 	option := option("/etc/modprobe.d/x.conf", 1, hashsize, "16384")
 	lost := option
-	lost.Lost = "/etc/sysconfig/modules/x.modules:3 comes later"
-	script := inventory.Assignment{Place: tree.Place{File: "/etc/sysconfig/modules/x.modules", Line: 3}, Name: hashsize, Key: hashsize, Value: "65536", By: "sysconfig"}
+	lost.NoEffect = "/etc/sysconfig/modules/x.modules:3 comes later"
+	script := inventory.Assignment{Place: tree.Place{File: "/etc/sysconfig/modules/x.modules", Line: 3}, Name: hashsize, Key: hashsize, Value: "65536", Tool: "sysconfig"}
 	limit := sysctl(siteConf, 1, netMax, "262144")
 	for name, test := range map[string]struct {
 		h    *Host
@@ -216,11 +216,11 @@ func TestNextBoot(t *testing.T) {
 	early := sysctl(siteConf, 1, netMax, "1")
 	early.TooEarly = true
 	overtaken := option("/etc/modprobe.d/x.conf", 1, hashsize, "10000")
-	overtaken.Lost = siteConf + ":1 comes later: systemd-sysctl, at boot"
+	overtaken.NoEffect = siteConf + ":1 comes later: systemd-sysctl, at boot"
 	atLeast := sysctl("/x.yaml", 12, netMax, "131072")
-	atLeast.AtLeast, atLeast.Phase = true, inventory.AtService
+	atLeast.AtLeast, atLeast.Phase = true, inventory.AtServiceStart
 	inactive := sysctl("/etc/tuned/x/tuned.conf", 2, netMax, "131072")
-	inactive.AtLeast, inactive.Phase, inactive.Lost = true, inventory.AtProfile, "not the active profile"
+	inactive.AtLeast, inactive.Phase, inactive.NoEffect = true, inventory.AtTunedProfile, "not the active profile"
 	for name, test := range map[string]struct {
 		setting string
 		all     []inventory.Assignment
@@ -288,7 +288,7 @@ func TestBootFilesStale(t *testing.T) {
 
 	h.Config.Module.Parameters[0].Value = "4096"
 	f = find(t, bootFilesStale(h), "boot-files-stale")
-	if f.Severity != Warning || f.Summary != "the boot files are not what the configuration asks for: "+persist.Modprobe {
+	if f.Severity != Warning || f.Summary != "the boot files are not what the configuration asks for: "+persist.ModprobePath {
 		t.Errorf("stale: %s %s", f.Severity, f.Summary)
 	}
 	if len(f.Evidence) != 1 || !strings.Contains(f.Evidence[0].Text, "expect_hashsize=4096") {
@@ -298,7 +298,7 @@ func TestBootFilesStale(t *testing.T) {
 		t.Errorf("fix (-want +got):\n%s", diff)
 	}
 
-	put(t, h.Tree.Root(), map[string]string{strings.TrimPrefix(persist.Modprobe, "/"): "options nf_conntrack hashsize=1\n"})
+	put(t, h.Tree.Root(), map[string]string{strings.TrimPrefix(persist.ModprobePath, "/"): "options nf_conntrack hashsize=1\n"})
 	find(t, bootFilesStale(h), "boot-files-refused")
 
 	h.Config, h.Place.Installed = bare(h).Config, false

@@ -20,7 +20,7 @@ func contradictions(h *Host) []Finding {
 	groups := map[string][]inventory.Assignment{}
 	for _, a := range h.Inventory.Assignments {
 		over, overtaken := h.overtaker(a)
-		if a.Ours || a.Lost != "" && (!overtaken || over.Ours || a.AtLeast || a.AtMost) {
+		if a.FromPersist || a.NoEffect != "" && (!overtaken || over.FromPersist || a.AtLeast || a.AtMost) {
 			continue
 		}
 		name := kernelName(a)
@@ -75,12 +75,12 @@ func (h *Host) contradiction(name string, all []inventory.Assignment) (Finding, 
 
 // fate is who makes an assignment, when, and what becomes of it.
 func fate(a inventory.Assignment) string {
-	text := a.By + ", " + a.Phase.String()
+	text := a.Tool + ", " + a.Phase.String()
 	switch {
 	case a.TooEarly:
 		return text + ": too early, the module is not there yet"
-	case a.Lost != "":
-		return text + ": lost, " + a.Lost
+	case a.NoEffect != "":
+		return text + ": lost, " + a.NoEffect
 	}
 	return text + ": wins"
 }
@@ -90,7 +90,7 @@ func (h *Host) winners(all []inventory.Assignment) []string {
 	var winning []inventory.Assignment
 	for i, a := range all {
 		last := i+1 == len(all) || all[i+1].Phase != a.Phase
-		if h.acts(a) && !a.TooEarly && (last || a.Lost == "") {
+		if h.acts(a) && !a.TooEarly && (last || a.NoEffect == "") {
 			winning = append(winning, a)
 		}
 	}
@@ -113,7 +113,7 @@ func (h *Host) winners(all []inventory.Assignment) []string {
 func (h *Host) silenceLosers(all []inventory.Assignment) (fix []string, note string) {
 	loses := func(a inventory.Assignment) bool {
 		over, overtaken := h.overtaker(a)
-		return !a.Ours && overtaken && !over.Ours
+		return !a.FromPersist && overtaken && !over.FromPersist
 	}
 	for _, a := range all {
 		if !loses(a) {
@@ -136,7 +136,7 @@ func (h *Host) silenceLosers(all []inventory.Assignment) (fix []string, note str
 func keysOf(all []inventory.Assignment) []string {
 	var keys []string
 	for _, a := range all {
-		if a.By == "kube-proxy" || a.By == "k3s" { // they have words of their own, which name no key
+		if a.Tool == "kube-proxy" || a.Tool == "k3s" { // they have words of their own, which name no key
 			continue
 		}
 		key := a.Name

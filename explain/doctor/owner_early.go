@@ -16,14 +16,14 @@ func sysctlTooEarly(h *Host) []Finding {
 	var names []string
 	f := Finding{ID: "sysctl-too-early", Severity: Warning}
 	for _, a := range h.Inventory.Assignments {
-		if !a.TooEarly || a.Ours || a.Lost != "" || h.holds(a.Name) {
+		if !a.TooEarly || a.FromPersist || a.NoEffect != "" || h.holds(a.Name) {
 			continue
 		}
 		f.Evidence = append(f.Evidence, h.line(a))
 		if name := kernelName(a); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
-		f.Summary = fmt.Sprintf("%s applies %s before the module is there: %s without effect", a.By, strings.Join(names, ", "), areOrIs(len(names)))
+		f.Summary = fmt.Sprintf("%s applies %s before the module is there: %s without effect", a.Tool, strings.Join(names, ", "), areOrIs(len(names)))
 	}
 	if len(names) == 0 {
 		return nil
@@ -43,8 +43,8 @@ func sysctlTooEarly(h *Host) []Finding {
 
 // dockersRules is the switch with which Docker makes rules when it starts; they need
 // the module and load it.
-func (h *Host) dockersRules() (s inventory.Switch, on bool) {
-	s, there := h.Inventory.Switch("docker", "iptables")
+func (h *Host) dockersRules() (s inventory.ToolOption, on bool) {
+	s, there := h.Inventory.ToolOption("docker", "iptables")
 	return s, there && s.Value == "true"
 }
 
@@ -111,8 +111,8 @@ func sysctlNotRead(h *Host) []Finding {
 	byFile := map[string][]inventory.Assignment{}
 	for _, a := range h.Inventory.Assignments {
 		_, overtaken := h.overtaker(a)
-		hidden := strings.HasPrefix(a.Lost, "hidden by ") // as somebody wanted it
-		if !a.Ours && a.Lost != "" && a.Phase == inventory.AtBoot && !overtaken && !hidden {
+		hidden := strings.HasPrefix(a.NoEffect, "hidden by ") // as somebody wanted it
+		if !a.FromPersist && a.NoEffect != "" && a.Phase == inventory.AtBoot && !overtaken && !hidden {
 			byFile[a.File] = append(byFile[a.File], a)
 		}
 	}
@@ -132,8 +132,8 @@ func (h *Host) notRead(file string, lines []inventory.Assignment, n int) Finding
 		if !slices.Contains(keys, a.Key) {
 			keys = append(keys, a.Key)
 		}
-		if !slices.Contains(why, a.Lost) {
-			why = append(why, a.Lost)
+		if !slices.Contains(why, a.NoEffect) {
+			why = append(why, a.NoEffect)
 		}
 		if !h.given(a.Name) {
 			f.Severity = Warning

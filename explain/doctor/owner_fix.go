@@ -52,7 +52,7 @@ func (h *Host) rawLine(p tree.Place) string {
 // know where no command can. All the lines of one file for which with holds are
 // taken together, so that the command is the same for each of them.
 func (h *Host) silence(a inventory.Assignment, with func(inventory.Assignment) bool) (fix []string, note string) {
-	switch a.By {
+	switch a.Tool {
 	case "kube-proxy":
 		return nil, "kube-proxy leaves the limit as it is where its configuration has conntrack.maxPerCore: 0, the timeouts where they are 0s: set these in the ConfigMap kube-proxy of kube-system, and restart its pods."
 	case "k3s":
@@ -62,7 +62,7 @@ func (h *Host) silence(a inventory.Assignment, with func(inventory.Assignment) b
 		return fix, "It holds from the next boot on."
 	}
 	if by := "Take it out of " + a.Place.String() + "."; !lineBased(a.File) {
-		if a.By == "tuned" {
+		if a.Tool == "tuned" {
 			by = "Take it out of a copy of the profile in /etc/tuned, and make that the active profile."
 		}
 		return nil, by

@@ -35,7 +35,7 @@ func content(t *testing.T, root, path string) string {
 // TestFixesDoIt runs the commands, twice: the second time changes nothing.
 func TestFixesDoIt(t *testing.T) {
 	loses := func(a inventory.Assignment, to inventory.Assignment) inventory.Assignment {
-		a.Lost = to.Place.String() + " comes later"
+		a.NoEffect = to.Place.String() + " comes later"
 		return a
 	}
 	last := sysctl("/etc/sysctl.d/99-last.conf", 1, netMax, "7")

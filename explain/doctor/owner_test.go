@@ -62,14 +62,14 @@ func bare(h *Host) *Host {
 func sysctl(file string, line int, key, value string) inventory.Assignment {
 	s := sysfs.Lookup(key)
 	return inventory.Assignment{
-		Place: tree.Place{File: file, Line: line}, Name: s.Name, Key: key, Value: value, By: "systemd-sysctl", Phase: inventory.AtBoot,
+		Place: tree.Place{File: file, Line: line}, Name: s.Name, Key: key, Value: value, Tool: "systemd-sysctl", Phase: inventory.AtBoot,
 	}
 }
 
 // option is a parameter that modprobe.d gives.
 func option(file string, line int, name, value string) inventory.Assignment {
 	return inventory.Assignment{
-		Place: tree.Place{File: file, Line: line}, Name: name, Parameter: true, Key: name, Value: value, By: "modprobe", Phase: inventory.AtLoad,
+		Place: tree.Place{File: file, Line: line}, Name: name, Parameter: true, Key: name, Value: value, Tool: "modprobe", Phase: inventory.AtModuleLoad,
 	}
 }
 
@@ -97,11 +97,11 @@ func TestOtherOwners(t *testing.T) {
 func TestOtherOwnerSummaries(t *testing.T) {
 	proxy := inventory.Assignment{
 		Place: tree.Place{File: "/var/lib/kube-proxy/config.conf", Line: 12}, Name: "max", Key: "maxPerCore", Value: "2097152",
-		AtLeast: true, By: "kube-proxy", Phase: inventory.AtService,
+		AtLeast: true, Tool: "kube-proxy", Phase: inventory.AtServiceStart,
 	}
 	again := func(by string, phase inventory.Phase) inventory.Assignment {
 		a := sysctl(siteConf, 2, netMax, "65536")
-		a.By, a.Phase = by, phase
+		a.Tool, a.Phase = by, phase
 		return a
 	}
 	for name, test := range map[string]struct {
@@ -114,7 +114,7 @@ func TestOtherOwnerSummaries(t *testing.T) {
 			"systemd-sysctl sets nf_conntrack_max to 65536 at boot, ctkeeper wants 1048576; nothing writes it back: no daemon enforces the configuration here", nil,
 		},
 		"applied three times": {
-			owned(t, sysctl(siteConf, 2, netMax, "65536"), again("modprobe", inventory.OnLoad), again("tuned", inventory.AtProfile)),
+			owned(t, sysctl(siteConf, 2, netMax, "65536"), again("modprobe", inventory.AfterModuleLoad), again("tuned", inventory.AtTunedProfile)),
 			"systemd-sysctl, modprobe and tuned set nf_conntrack_max to 65536 at boot, after the module is loaded and when TuneD applies its profile, ctkeeper wants 1048576; ctkeeper writes it back each time", nil,
 		},
 		"nothing is configured": {
@@ -148,13 +148,13 @@ func TestOtherOwnerSummaries(t *testing.T) {
 
 func TestNoOtherOwner(t *testing.T) {
 	ours := sysctl("/etc/sysctl.d/90-ctkeeper.conf", 2, netMax, "65536")
-	ours.Ours = true
+	ours.FromPersist = true
 	lost := sysctl(siteConf, 2, netMax, "65536")
-	lost.Lost = "/etc/sysctl.d/99-last.conf:1 comes later"
+	lost.NoEffect = "/etc/sysctl.d/99-last.conf:1 comes later"
 	proxy := sysctl("/var/lib/kube-proxy/config.conf", 12, netMax, "131072")
-	proxy.AtLeast, proxy.By, proxy.Phase = true, "kube-proxy", inventory.AtService
+	proxy.AtLeast, proxy.Tool, proxy.Phase = true, "kube-proxy", inventory.AtServiceStart
 	hidden := sysctl(vendorConf, 1, netMax, "4096")
-	hidden.Lost = "hidden by /etc/sysctl.d/50-vendor.conf"
+	hidden.NoEffect = "hidden by /etc/sysctl.d/50-vendor.conf"
 	wants(t, otherOwners(stopped(bare(owned(t, sysctl(siteConf, 1, netMax, "65536"))))), nil) // the default is an offer
 	for name, all := range map[string][]inventory.Assignment{
 		"our own file":             {ours},
@@ -221,15 +221,15 @@ func TestSilence(t *testing.T) {
 		},
 		"a script": {
 			map[string]string{"etc/rc.local": "modprobe nf_conntrack; sysctl -w net.netfilter.nf_conntrack_max=512\n"},
-			[]inventory.Assignment{{Place: tree.Place{File: "/etc/rc.local", Line: 1}, Name: "max", Key: netMax, Value: "512", By: "rc.local", Phase: inventory.AtService}},
+			[]inventory.Assignment{{Place: tree.Place{File: "/etc/rc.local", Line: 1}, Name: "max", Key: netMax, Value: "512", Tool: "rc.local", Phase: inventory.AtServiceStart}},
 			nil, "Take it out of /etc/rc.local:1.",
 		},
 		"kube-proxy": {
-			nil, []inventory.Assignment{{Place: tree.Place{File: "/x.yaml", Line: 1}, Name: "max", Key: "maxPerCore", Value: "512", By: "kube-proxy", Phase: inventory.AtService}}, nil,
+			nil, []inventory.Assignment{{Place: tree.Place{File: "/x.yaml", Line: 1}, Name: "max", Key: "maxPerCore", Value: "512", Tool: "kube-proxy", Phase: inventory.AtServiceStart}}, nil,
 			"kube-proxy leaves the limit as it is where its configuration has conntrack.maxPerCore: 0, the timeouts where they are 0s: set these in the ConfigMap kube-proxy of kube-system, and restart its pods.",
 		},
 		"a package's TuneD profile": {
-			nil, []inventory.Assignment{{Place: tree.Place{File: "/usr/lib/tuned/x/tuned.conf", Line: 1}, Name: "max", Key: netMax, Value: "512", By: "tuned", Phase: inventory.AtProfile}}, nil,
+			nil, []inventory.Assignment{{Place: tree.Place{File: "/usr/lib/tuned/x/tuned.conf", Line: 1}, Name: "max", Key: netMax, Value: "512", Tool: "tuned", Phase: inventory.AtTunedProfile}}, nil,
 			"Take it out of a copy of the profile in /etc/tuned, and make that the active profile.",
 		},
 	} {
@@ -290,14 +290,14 @@ func TestSysctlTooEarly(t *testing.T) {
 	}
 	wants(t, sysctlTooEarly(owned(t, asked)), nil) // a daemon holds it
 	lost := early
-	lost.Lost = "/etc/udev/rules.d/x.rules:1 comes later: udev, after the module is loaded"
+	lost.NoEffect = "/etc/udev/rules.d/x.rules:1 comes later: udev, after the module is loaded"
 	wants(t, sysctlTooEarly(stopped(owned(t, lost))), nil)
 }
 
 func TestSysctlNotRead(t *testing.T) {
 	const conf = "/etc/sysctl.conf"
 	expect := sysctl(conf, 3, "net.netfilter.nf_conntrack_expect_max", "8192")
-	expect.Lost = "nothing reads /etc/sysctl.conf at boot"
+	expect.NoEffect = "nothing reads /etc/sysctl.conf at boot"
 	h := owned(t, expect)
 	put(t, h.Tree.Root(), map[string]string{"etc/sysctl.conf": "#\n#\nnet.netfilter.nf_conntrack_expect_max=8192\n"})
 	wants(t, sysctlNotRead(h), []Finding{{
@@ -311,15 +311,15 @@ func TestSysctlNotRead(t *testing.T) {
 		},
 	}})
 	old := sysctl(conf, 3, netMax, "65536")
-	old.Key, old.Lost = "net.ipv4.ip_conntrack_max", "kernels since 4.9 have no key of this name"
+	old.Key, old.NoEffect = "net.ipv4.ip_conntrack_max", "kernels since 4.9 have no key of this name"
 	f := find(t, sysctlNotRead(owned(t, old)), "sysctl-not-read")
 	if f.Severity != Info { // ctkeeper keeps max
 		t.Errorf("severity %s", f.Severity)
 	}
 	hidden := sysctl(vendorConf, 1, netMax, "1")
-	hidden.Lost = "hidden by /etc/sysctl.d/50-vendor.conf"
+	hidden.NoEffect = "hidden by /etc/sysctl.d/50-vendor.conf"
 	overtaken := sysctl(siteConf, 1, netMax, "1")
-	overtaken.Lost = "/etc/sysctl.d/99-last.conf:1 comes later"
+	overtaken.NoEffect = "/etc/sysctl.d/99-last.conf:1 comes later"
 	wants(t, sysctlNotRead(owned(t, hidden, overtaken, sysctl("/etc/sysctl.d/99-last.conf", 1, netMax, "2"))), nil)
 }
 

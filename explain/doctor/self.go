@@ -116,7 +116,7 @@ func serviceState(h *Host) []Finding {
 	default:
 		return nil
 	}
-	if net := persist.UdevRule; f.Severity == Warning && !p.Masked && slices.Contains(h.Inventory.OurFiles, net) {
+	if net := persist.UdevRulePath; f.Severity == Warning && !p.Masked && slices.Contains(h.Inventory.PersistFiles, net) {
 		f.Severity = Info // as somebody wanted it
 		found(net, "sets the values whenever the module is loaded")
 	}

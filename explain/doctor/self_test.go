@@ -96,7 +96,7 @@ func TestSelf(t *testing.T) {
 			Note:     "Install the package, or run make install in the source.",
 		}}},
 		"not installed, with the udev rule of persist": {
-			&Host{Place: Place{Systemd: true}, Inventory: inventory.Inventory{OurFiles: []string{"/etc/udev/rules.d/90-ctkeeper.rules"}}}, serviceState, []Finding{{
+			&Host{Place: Place{Systemd: true}, Inventory: inventory.Inventory{PersistFiles: []string{"/etc/udev/rules.d/90-ctkeeper.rules"}}}, serviceState, []Finding{{
 				ID: "not-installed", Severity: Info, Summary: "ctkeeper's unit is not installed: nothing runs it after the next boot",
 				Evidence: []Evidence{
 					seen("/usr/lib/systemd/system/ctkeeper.service", 0, "not there, nor anywhere else that systemd looks"),

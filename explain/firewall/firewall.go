@@ -19,7 +19,7 @@ const (
 )
 
 // Helper is a rule that attaches a conntrack helper.
-type Helper struct {
+type HelperRule struct {
 	tree.Place
 	// Name is sip, ftp, …
 	Name string
@@ -31,17 +31,17 @@ type Helper struct {
 
 // Rules is what the firewall asks of the connection tracker.
 type Rules struct {
-	Helpers []Helper
+	Helpers []HelperRule
 	// Needs are the modules that live rules and files ask for: nf_conntrack users such
 	// as xt_conntrack, xt_state, nft_ct, with the first place that asks. Rules that
 	// translate addresses ask for nf_nat, whatever their tool.
-	Needs map[string]tree.Place
+	Modules map[string]tree.Place
 	// Read are the sources that were read: files, "iptables-legacy-save -t raw",
 	// "nft -j list ruleset".
-	Read []string
+	Sources []string
 	// NotRead says, for each live source that was left out, why. A source is not left
 	// out where the kernel has no such tables.
-	NotRead  map[string]string
+	Skipped  map[string]string
 	Troubles []tree.Trouble
 }
 
@@ -65,20 +65,20 @@ func (r *Rules) need(module string, place tree.Place) {
 	if module == "" {
 		return
 	}
-	if r.Needs == nil {
-		r.Needs = map[string]tree.Place{}
+	if r.Modules == nil {
+		r.Modules = map[string]tree.Place{}
 	}
-	if _, known := r.Needs[module]; !known {
-		r.Needs[module] = place
+	if _, known := r.Modules[module]; !known {
+		r.Modules[module] = place
 	}
 }
 
 // leaveOut notes why a live source is not read.
 func (r *Rules) leaveOut(source, why string) {
-	if r.NotRead == nil {
-		r.NotRead = map[string]string{}
+	if r.Skipped == nil {
+		r.Skipped = map[string]string{}
 	}
-	r.NotRead[source] = why
+	r.Skipped[source] = why
 }
 
 // trouble notes what is wrong with a place.
@@ -89,11 +89,11 @@ func (r *Rules) trouble(place tree.Place, err error) {
 // add puts the rules of another source behind those that are there.
 func (r *Rules) add(other Rules) {
 	r.Helpers = append(r.Helpers, other.Helpers...)
-	for module, place := range other.Needs {
+	for module, place := range other.Modules {
 		r.need(module, place)
 	}
-	r.Read = append(r.Read, other.Read...)
-	for source, why := range other.NotRead {
+	r.Sources = append(r.Sources, other.Sources...)
+	for source, why := range other.Skipped {
 		r.leaveOut(source, why)
 	}
 	r.Troubles = append(r.Troubles, other.Troubles[:min(len(other.Troubles), maxTroubles)]...)
@@ -109,6 +109,6 @@ func (r *Rules) file(t tree.Tree, path string, limit int64) (text []byte, ok boo
 		}
 		return nil, false
 	}
-	r.Read = append(r.Read, path)
+	r.Sources = append(r.Sources, path)
 	return text, true
 }

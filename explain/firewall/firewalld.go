@@ -68,7 +68,7 @@ func readZone(t tree.Tree, r *Rules, path string) {
 			continue
 		}
 		for _, helper := range serviceHelpers(t, r, e.attributes["name"], map[string]bool{}) {
-			r.Helpers = append(r.Helpers, Helper{
+			r.Helpers = append(r.Helpers, HelperRule{
 				Place: tree.Place{File: path, Line: e.line}, Name: helper,
 				Rule: fmt.Sprintf("<service name=%q/>", e.attributes["name"]),
 			})

@@ -40,15 +40,15 @@ func TestFirewalld(t *testing.T) {
 	_, broken := parseXML([]byte("<service><helper name=\"irc\"/>\n<"))
 	const direct = "/etc/firewalld/direct.xml"
 	same(t, Rules{
-		Helpers: []Helper{
+		Helpers: []HelperRule{
 			{Place: at(zone, 5), Name: "sip", Rule: `<service name="sip"/>`},
 			{Place: at(zone, 6), Name: "sip", Rule: `<service name="mine"/>`},
 			{Place: at(zone, 6), Name: "netbios-ns", Rule: `<service name="mine"/>`},
 			{Place: at(zone, 10), Name: "ftp", Rule: `<service name="old-ftp"/>`},
 			{Place: at(direct, 2), Name: "sip", Rule: "-p udp --dport 5070 -j CT --helper sip"},
 		},
-		Needs: map[string]tree.Place{"xt_CT": at(direct, 2)},
-		Read:  []string{zone, "/etc/firewalld/policies/out.xml", direct},
+		Modules: map[string]tree.Place{"xt_CT": at(direct, 2)},
+		Sources: []string{zone, "/etc/firewalld/policies/out.xml", direct},
 		Troubles: []tree.Trouble{
 			trouble(at("/etc/firewalld/services/broken.xml", 0), broken),
 			trouble(at(direct, 3), errQuote),

@@ -130,7 +130,7 @@ func (r *Rules) iptablesRule(place tree.Place, rule string, args []string) {
 			attaches = value == "CT"
 		case "--helper":
 			if attaches && value != "" {
-				r.Helpers = append(r.Helpers, Helper{Place: place, Name: value, Rule: rule})
+				r.Helpers = append(r.Helpers, HelperRule{Place: place, Name: value, Rule: rule})
 			}
 		case "--comment":
 		default:

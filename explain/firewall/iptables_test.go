@@ -58,7 +58,7 @@ COMMIT
 func TestParseIptablesSave(t *testing.T) {
 	const file = "/etc/iptables/rules.v4"
 	same(t, Rules{
-		Helpers: []Helper{
+		Helpers: []HelperRule{
 			{Place: at(file, 5), Name: "sip", Rule: "-A PREROUTING -p udp -m udp --dport 5060 -j CT --helper sip"},
 			{
 				Place: at(file, 6), Name: "ftp",
@@ -66,7 +66,7 @@ func TestParseIptablesSave(t *testing.T) {
 					`-j CT --ctevents new --helper ftp`,
 			},
 		},
-		Needs: map[string]tree.Place{
+		Modules: map[string]tree.Place{
 			"xt_CT": at(file, 5), "nf_nat": at(file, 10), "xt_conntrack": at(file, 13), "xt_helper": at(file, 13),
 			"xt_state": at(file, 14), "xt_connlimit": at(file, 14), "xt_connbytes": at(file, 15), "xt_connmark": at(file, 15),
 		},
@@ -98,12 +98,12 @@ func TestIptablesRule(t *testing.T) {
 			got := ParseIptablesSave("x", []byte(test.rule))
 			var want Rules
 			if test.helper != "" {
-				want.Helpers = []Helper{{Place: at("x", 1), Name: test.helper, Rule: test.rule}}
+				want.Helpers = []HelperRule{{Place: at("x", 1), Name: test.helper, Rule: test.rule}}
 			}
 			if test.needs != "" {
-				want.Needs = map[string]tree.Place{test.needs: at("x", 1)}
+				want.Modules = map[string]tree.Place{test.needs: at("x", 1)}
 			}
-			delete(got.Needs, "xt_helper")
+			delete(got.Modules, "xt_helper")
 			same(t, want, got)
 		})
 	}
@@ -111,8 +111,8 @@ func TestIptablesRule(t *testing.T) {
 
 func TestParseIptablesSaveTroubles(t *testing.T) {
 	same(t, Rules{
-		Helpers: []Helper{{Place: at("x", 3), Name: "sip", Rule: "-A OUTPUT -j CT --helper sip"}},
-		Needs:   map[string]tree.Place{"xt_CT": at("x", 1)},
+		Helpers: []HelperRule{{Place: at("x", 3), Name: "sip", Rule: "-A OUTPUT -j CT --helper sip"}},
+		Modules: map[string]tree.Place{"xt_CT": at("x", 1)},
 		Troubles: []tree.Trouble{
 			trouble(at("x", 1), errQuote),
 			trouble(at("x", 2), errNotSave),
@@ -142,17 +142,17 @@ func TestReadIptablesFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := Rules{
-				Helpers: []Helper{{
+				Helpers: []HelperRule{{
 					Place: at("/etc/sysconfig/iptables", 2), Name: "tftp", Rule: "-A PREROUTING -j CT --helper tftp",
 				}},
-				Needs: map[string]tree.Place{"xt_CT": at("/etc/sysconfig/iptables", 2)},
-				Read:  []string{"/etc/sysconfig/iptables"},
+				Modules: map[string]tree.Place{"xt_CT": at("/etc/sysconfig/iptables", 2)},
+				Sources: []string{"/etc/sysconfig/iptables"},
 				Troubles: []tree.Trouble{trouble(at("/etc/iptables.rules", 0),
 					&os.PathError{Op: "read", Path: "/etc/iptables.rules", Err: syscall.EISDIR})},
 			}
 			if enabled == "yes" {
-				want.Read = append(want.Read, "/etc/ufw/before.rules")
-				want.Needs["xt_conntrack"] = at("/etc/ufw/before.rules", 2)
+				want.Sources = append(want.Sources, "/etc/ufw/before.rules")
+				want.Modules["xt_conntrack"] = at("/etc/ufw/before.rules", 2)
 			}
 			same(t, want, Read(t.Context(), tree.At(root)))
 		})

@@ -70,7 +70,7 @@ func readSave(ctx context.Context, r *Rules, program string, args ...string) {
 		return
 	}
 	saved := ParseIptablesSave(source, text)
-	saved.Read = []string{source}
+	saved.Sources = []string{source}
 	r.add(saved.live())
 }
 
@@ -91,7 +91,7 @@ func readNft(ctx context.Context, r *Rules) {
 		r.leaveOut(nftSource, err.Error())
 		return
 	}
-	ruleset.Read = []string{nftSource}
+	ruleset.Sources = []string{nftSource}
 	r.add(ruleset.live())
 	tools := map[string]string{"ip": "iptables", "ip6": "ip6tables"}
 	for _, family := range slices.Sorted(maps.Keys(tools)) {

@@ -48,9 +48,9 @@ func TestReadLegacy(t *testing.T) {
 	readLive(t.Context(), tree.At(root), &got)
 	const source = "iptables-legacy-save -t raw"
 	same(t, Rules{
-		Helpers: []Helper{{Place: at(source, 1), Name: "sip", Rule: "-A OUTPUT -j CT --helper sip", Live: true}},
-		Needs:   map[string]tree.Place{"xt_CT": at(source, 1)},
-		Read:    []string{"iptables-legacy-save -t filter", source},
+		Helpers: []HelperRule{{Place: at(source, 1), Name: "sip", Rule: "-A OUTPUT -j CT --helper sip", Live: true}},
+		Modules: map[string]tree.Place{"xt_CT": at(source, 1)},
+		Sources: []string{"iptables-legacy-save -t filter", source},
 	}, got)
 }
 
@@ -67,11 +67,11 @@ func TestReadNft(t *testing.T) {
 	if len(got.Helpers) != 5 {
 		t.Fatalf("%d helpers: %+v", len(got.Helpers), got.Helpers)
 	}
-	last := Helper{Place: at("iptables-nft-save -t raw", 1), Name: "pptp", Rule: "-A PREROUTING -j CT --helper pptp", Live: true}
+	last := HelperRule{Place: at("iptables-nft-save -t raw", 1), Name: "pptp", Rule: "-A PREROUTING -j CT --helper pptp", Live: true}
 	if got.Helpers[4] != last || !got.Helpers[0].Live {
 		t.Errorf("helpers: %+v", got.Helpers)
 	}
-	same(t, Rules{Read: []string{"nft -j list ruleset", "iptables-nft-save -t raw"}}, Rules{Read: got.Read, NotRead: got.NotRead})
+	same(t, Rules{Sources: []string{"nft -j list ruleset", "iptables-nft-save -t raw"}}, Rules{Sources: got.Sources, Skipped: got.Skipped})
 }
 
 func TestNotRead(t *testing.T) {
@@ -131,12 +131,12 @@ func TestNotRead(t *testing.T) {
 			}
 			var got Rules
 			readLive(t.Context(), tree.At(root), &got)
-			for source, why := range got.NotRead { // the rest is kmod's
+			for source, why := range got.Skipped { // the rest is kmod's
 				if strings.HasPrefix(why, unknownNft) {
-					got.NotRead[source] = unknownNft
+					got.Skipped[source] = unknownNft
 				}
 			}
-			same(t, Rules{NotRead: test.want}, Rules{NotRead: got.NotRead})
+			same(t, Rules{Skipped: test.want}, Rules{Skipped: got.Skipped})
 		})
 	}
 }

@@ -48,13 +48,13 @@ func TestParseNftJSON(t *testing.T) {
 	const inline = `{"map":{"data":{"set":[[69,"my-tftp"],[5060,"sip-5060"]]},"key":{"payload":{"field":"dport","protocol":"udp"}}}}`
 	const named = `{"map":{"data":"@m","key":{"payload":{"field":"dport","protocol":"tcp"}}}}`
 	same(t, Rules{
-		Helpers: []Helper{
+		Helpers: []HelperRule{
 			{Place: place, Name: "sip", Rule: `add rule inet f pre ct helper set "sip-5060"`},
 			{Place: place, Name: "tftp", Rule: "add rule inet f pre ct helper set " + inline},
 			{Place: place, Name: "sip", Rule: "add rule inet f pre ct helper set " + inline},
 			{Place: place, Name: "irc", Rule: "add rule inet f pre ct helper set " + named},
 		},
-		Needs: map[string]tree.Place{
+		Modules: map[string]tree.Place{
 			"nft_ct": place, "nft_connlimit": place, "nft_flow_offload": place, "nf_nat": place, "xt_conntrack": place, "xt_CT": place,
 		},
 	}, got.Rules)
@@ -92,8 +92,8 @@ func TestParseNftJSONOfAPart(t *testing.T) {
 	}
 	got.Troubles = nil
 	same(t, Rules{
-		Helpers: []Helper{{Place: place, Name: "ftp-standard", Rule: `add rule ip f c ct helper set "ftp-standard"`}},
-		Needs:   map[string]tree.Place{"nft_ct": place},
+		Helpers: []HelperRule{{Place: place, Name: "ftp-standard", Rule: `add rule ip f c ct helper set "ftp-standard"`}},
+		Modules: map[string]tree.Place{"nft_ct": place},
 	}, got)
 }
 
@@ -156,17 +156,17 @@ func TestReadNftFiles(t *testing.T) {
 	const file = "/etc/nftables.conf"
 	_, gone := tree.At(root).Stat("/gone.nft")
 	same(t, Rules{
-		Helpers: []Helper{
+		Helpers: []HelperRule{
 			{Place: at(file, 24), Name: "sip", Rule: `udp dport $port ct helper set "sip-5060"`},
 			{Place: at(file, 26), Name: "tftp", Rule: `ct helper set "my-tftp" counter; ct state new accept`},
 			{Place: at(file, 27), Name: "irc", Rule: "ct helper set tcp dport map @m"},
 			{Place: at(file, 28), Name: "tftp", Rule: `ct helper set tcp dport map { 69 : "my-tftp", 6667 : "my-irc" } accept`},
 			{Place: at(file, 28), Name: "irc", Rule: `ct helper set tcp dport map { 69 : "my-tftp", 6667 : "my-irc" } accept`},
 		},
-		Needs: map[string]tree.Place{
+		Modules: map[string]tree.Place{
 			"nft_ct": at(file, 8), "nft_connlimit": at(file, 30), "nf_nat": at(file, 31), "nft_flow_offload": at("/etc/nftables.d/2.nft", 2),
 		},
-		Read: []string{file, "/etc/nftables.d/1.nft", "/etc/nftables.d/2.nft", "/etc/nft/sip.nft"},
+		Sources: []string{file, "/etc/nftables.d/1.nft", "/etc/nftables.d/2.nft", "/etc/nft/sip.nft"},
 		Troubles: []tree.Trouble{
 			trouble(at("/etc/nftables.d/1.nft", 2), errIncludeGlob),
 			trouble(at("/etc/nftables.d/1.nft", 3), gone),
@@ -185,7 +185,7 @@ func TestReadManyNftFiles(t *testing.T) {
 	}
 	got := Read(t.Context(), tree.At(root))
 	if len(got.Troubles) != 1 || got.Troubles[0].Error() != "/etc/nft/js: more than 256 files are included" {
-		t.Errorf("%d files read, %v", len(got.Read), got.Troubles)
+		t.Errorf("%d files read, %v", len(got.Sources), got.Troubles)
 	}
 }
 
@@ -209,10 +209,10 @@ func FuzzParseNftJSON(f *testing.F) {
 	f.Add([]byte(`{"nftables": [{"rule": {"table": "raw", "expr": [null, "x", {"xt": null}, {"ct helper": {"map": {"data": "@"}}}]}}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := ParseNftJSON("nft", text)
-		if err != nil && (r.Helpers != nil || r.Needs != nil) {
+		if err != nil && (r.Helpers != nil || r.Modules != nil) {
 			t.Errorf("rules in spite of %v", err)
 		}
-		if len(r.Helpers) > 0 && r.Needs["nft_ct"].File != "nft" {
+		if len(r.Helpers) > 0 && r.Modules["nft_ct"].File != "nft" {
 			t.Errorf("helpers without nft_ct: %+v", r.Helpers)
 		}
 	})

@@ -234,7 +234,7 @@ func parseNftFiles(files []nftFile) Rules {
 			}
 			done = file.end(at + 3)
 			for _, name := range file.assigned(at+3, done, objects) {
-				r.Helpers = append(r.Helpers, Helper{
+				r.Helpers = append(r.Helpers, HelperRule{
 					Place: file.place(at), Name: name, Rule: strings.TrimSpace(file.lines[file.tokens[at].line-1]),
 				})
 			}

@@ -124,7 +124,7 @@ func (r *nftRuleset) assign(rule nftObject, reference any) {
 		case kind == "":
 			kind = name
 		}
-		r.Helpers = append(r.Helpers, Helper{
+		r.Helpers = append(r.Helpers, HelperRule{
 			Place: r.place, Name: kind,
 			Rule: fmt.Sprintf("add rule %s %s %s ct helper set %s", rule.Family, rule.Table, rule.Chain, written),
 		})

@@ -59,7 +59,7 @@ func parseShorewall(source, text string, options map[string]string) Rules {
 		}
 		for _, found := range shorewallHelper.FindAllStringSubmatch(line, -1) {
 			place := tree.Place{File: source, Line: number}
-			r.Helpers = append(r.Helpers, Helper{Place: place, Name: found[1], Rule: line})
+			r.Helpers = append(r.Helpers, HelperRule{Place: place, Name: found[1], Rule: line})
 			r.need("xt_CT", place)
 		}
 	}

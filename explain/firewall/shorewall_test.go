@@ -63,8 +63,8 @@ func TestShorewall(t *testing.T) {
 
 func TestShorewallRule(t *testing.T) {
 	same(t, Rules{
-		Helpers: []Helper{{Place: at("x", 2), Name: "sip", Rule: "CT:helper:sip:PO\t-\t-\tudp\t5060"}},
-		Needs:   map[string]tree.Place{"xt_CT": at("x", 2)},
+		Helpers: []HelperRule{{Place: at("x", 2), Name: "sip", Rule: "CT:helper:sip:PO\t-\t-\tudp\t5060"}},
+		Modules: map[string]tree.Place{"xt_CT": at("x", 2)},
 	}, parseShorewall("x", "?FORMAT 3\nCT:helper:sip:PO\t-\t-\tudp\t5060 # phones\n", nil))
 }
 

@@ -49,7 +49,7 @@ func (b *builder) settings() {
 }
 
 func (b *builder) setting(name string) {
-	a, found := b.from.Winner(name)
+	a, found := b.from.Effective(name)
 	if found && a.Parameter && name != sysfs.Hashsize {
 		found = false // it is taken as a parameter
 	}
@@ -58,12 +58,12 @@ func (b *builder) setting(name string) {
 	}
 	has, given := b.had.Want(name)
 	given = given && has.Origin != config.DefaultOrigin
-	if !found || a.Ours && !given {
+	if !found || a.FromPersist && !given {
 		return
 	}
 	b.gone["settings."+name] = true
 	if given {
-		if !a.Ours {
+		if !a.FromPersist {
 			b.note("%s is left out: %s gives %s already", name, has.Origin, has)
 		}
 		return
@@ -85,7 +85,7 @@ func (b *builder) implied(name string) (inventory.Assignment, bool) {
 	if !known {
 		return inventory.Assignment{}, false
 	}
-	a, found := b.from.Winner(by.parameter)
+	a, found := b.from.Effective(by.parameter)
 	n, err := strconv.ParseInt(a.Value, 0, 32)
 	if !found || !a.Parameter || err != nil {
 		return a, false
@@ -105,17 +105,17 @@ func (b *builder) implied(name string) (inventory.Assignment, bool) {
 
 // module gathers module.load and the load-time parameters.
 func (b *builder) module() {
-	loads := slices.IndexFunc(b.from.LoadedAtBoot, func(at tree.Place) bool { return !b.ours(at) })
+	loads := slices.IndexFunc(b.from.EarlyLoads, func(at tree.Place) bool { return !b.ours(at) })
 	switch given := b.had.Origins[moduleLoad]; {
 	case loads < 0:
 	case given != "" && given != config.DefaultOrigin:
 		b.note("module.load is left out: %s gives %t already", given, b.had.Module.Load)
 	default:
-		b.items = append(b.items, item{section: "module", key: "load", name: "load", value: "true", comment: printable(b.from.LoadedAtBoot[loads].String())})
+		b.items = append(b.items, item{section: "module", key: "load", name: "load", value: "true", comment: printable(b.from.EarlyLoads[loads].String())})
 	}
 	var names []string
 	for _, a := range b.from.Assignments {
-		if a.Parameter && a.Lost == "" && !a.Ours && a.Name != sysfs.Hashsize && !slices.Contains(names, a.Name) {
+		if a.Parameter && a.NoEffect == "" && !a.FromPersist && a.Name != sysfs.Hashsize && !slices.Contains(names, a.Name) {
 			names = append(names, a.Name)
 		}
 	}
@@ -126,7 +126,7 @@ func (b *builder) module() {
 }
 
 func (b *builder) parameter(name string) {
-	a, found := b.from.Winner(name)
+	a, found := b.from.Effective(name)
 	if !found || !a.Parameter {
 		return
 	}
@@ -146,19 +146,19 @@ func (b *builder) parameter(name string) {
 
 // ours reports whether persist wrote the file of a line.
 func (b *builder) ours(at tree.Place) bool {
-	return slices.Contains(b.from.OurFiles, at.File)
+	return slices.Contains(b.from.PersistFiles, at.File)
 }
 
 // origin says where a value comes from, and what it won over.
 func (b *builder) origin(a inventory.Assignment) string {
-	text := fmt.Sprintf("%s (%s)", printable(a.Place.String()), a.By)
+	text := fmt.Sprintf("%s (%s)", printable(a.Place.String()), a.Tool)
 	if by, known := brought[a.Name]; known && a.Parameter {
 		return text + ": " + printable(a.Key) + " makes it " + strconv.FormatInt(by.times, 10) + " times as many at load"
 	}
 	var lost []string
 	for _, other := range b.from.Assignments {
 		over := printable(fmt.Sprintf("%s of %s", other.Value, other.Place))
-		if other.Name == a.Name && other.Lost != "" && other.Place != a.Place && !slices.Contains(lost, over) {
+		if other.Name == a.Name && other.NoEffect != "" && other.Place != a.Place && !slices.Contains(lost, over) {
 			lost = append(lost, over)
 		}
 	}
@@ -184,7 +184,7 @@ func (b *builder) now(want sysfs.Want) string {
 func (b *builder) obsolete() []tree.Place {
 	var places []tree.Place
 	for _, a := range b.from.Assignments {
-		if a.Line > 0 && deletable(a) && !slices.Contains(places, a.Place) && !slices.Contains(b.from.LoadedAtBoot, a.Place) && b.allGone(a.Place) {
+		if a.Line > 0 && deletable(a) && !slices.Contains(places, a.Place) && !slices.Contains(b.from.EarlyLoads, a.Place) && b.allGone(a.Place) {
 			places = append(places, a.Place)
 		}
 	}
@@ -206,7 +206,7 @@ func (b *builder) loadLines() []tree.Place {
 		return nil
 	}
 	var places []tree.Place
-	for _, at := range b.from.LoadedAtBoot {
+	for _, at := range b.from.EarlyLoads {
 		if b.ours(at) || !strings.HasPrefix(at.File, "/etc/modules-load.d/") {
 			continue
 		}
@@ -223,12 +223,12 @@ func (b *builder) loadLines() []tree.Place {
 // belongs to the administrator.
 func deletable(a inventory.Assignment) bool {
 	switch {
-	case a.Ours || !strings.HasPrefix(a.File, "/etc/"):
+	case a.FromPersist || !strings.HasPrefix(a.File, "/etc/"):
 		return false
-	case a.By == "modprobe":
+	case a.Tool == "modprobe":
 		return a.Parameter // not an install command
 	}
-	return slices.Contains([]string{"systemd-sysctl", "sysctl", "ufw", "tuned", "rc.local", "sysconfig"}, a.By)
+	return slices.Contains([]string{"systemd-sysctl", "sysctl", "ufw", "tuned", "rc.local", "sysconfig"}, a.Tool)
 }
 
 // allGone reports whether ctkeeper has all that a line assigns.

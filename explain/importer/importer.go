@@ -12,7 +12,7 @@ import (
 )
 
 // Target is the drop-in that import --write puts its YAML in.
-const Target = "/etc/ctkeeper/conf.d/50-imported.yaml"
+const DropInPath = "/etc/ctkeeper/conf.d/50-imported.yaml"
 
 // Header begins every drop-in that import writes; a file without it is somebody
 // else's.
@@ -33,14 +33,14 @@ type Import struct {
 }
 
 // ErrNothing is a tree with nothing in it to import from.
-var ErrNothing = errors.New("nothing to read")
+var ErrNothingToRead = errors.New("nothing to read")
 
 // New works out the drop-in. The error wraps that of the configuration as it is, or as
 // the host would have it with the drop-in, a config.Errors: the drop-in is then not to
 // be written. ErrNothing comes without a drop-in.
 func New(t tree.Tree, from inventory.Inventory) (Import, error) {
 	if places := []string{"/etc", "/run", "/usr/lib", "/lib"}; !slices.ContainsFunc(places, t.Exists) {
-		return Import{}, fmt.Errorf("cannot import from %s: %w: no %s", t.Real("/"), ErrNothing, strings.Join(places, ", no "))
+		return Import{}, fmt.Errorf("cannot import from %s: %w: no %s", t.Real("/"), ErrNothingToRead, strings.Join(places, ", no "))
 	}
 	b := builder{tree: t, from: from}
 	before := b.before()
@@ -94,7 +94,7 @@ func (b *builder) taken() []item {
 // refuses, until nothing is left to take out.
 func (b *builder) check() error {
 	for {
-		_, err := config.Source{Root: b.tree.Root(), Draft: map[string][]byte{Target: b.yaml()}}.Load()
+		_, err := config.Source{Root: b.tree.Root(), Draft: map[string][]byte{DropInPath: b.yaml()}}.Load()
 		var wrong config.Errors
 		if !errors.As(err, &wrong) || !b.refuse(wrong) {
 			return err
@@ -107,7 +107,7 @@ func (b *builder) refuse(wrong config.Errors) bool {
 	found := false
 	for _, e := range wrong {
 		at := slices.IndexFunc(b.items, func(i item) bool { return i.line == e.Line && i.refused == "" })
-		if e.File != b.tree.Real(Target) || at < 0 {
+		if e.File != b.tree.Real(DropInPath) || at < 0 {
 			continue
 		}
 		found = true

@@ -69,7 +69,7 @@ func says(t *testing.T, root string) string {
 	host := tree.At(root)
 	got, err := importer.New(host, inventory.Read(host))
 	if err == nil {
-		_, refused := config.Source{Root: root, Draft: map[string][]byte{importer.Target: got.YAML}}.Load()
+		_, refused := config.Source{Root: root, Draft: map[string][]byte{importer.DropInPath: got.YAML}}.Load()
 		if refused != nil {
 			t.Errorf("the configuration refuses what import makes: %v", refused)
 		}

@@ -16,8 +16,8 @@ const keptComment = "imported before; no other file gives it now"
 // that it hides, and with it.
 func (b *builder) before() error {
 	var err error
-	b.had, err = config.Source{Root: b.tree.Root(), Draft: map[string][]byte{Target: []byte(Header + "\n")}}.Load()
-	if text, unread := b.tree.Read(Target, maxTarget); err == nil && unread == nil && written(text) {
+	b.had, err = config.Source{Root: b.tree.Root(), Draft: map[string][]byte{DropInPath: []byte(Header + "\n")}}.Load()
+	if text, unread := b.tree.Read(DropInPath, maxTarget); err == nil && unread == nil && written(text) {
 		b.old, err = config.Source{Root: b.tree.Root()}.Load()
 	}
 	if err != nil {
@@ -36,7 +36,7 @@ func (b *builder) keep() {
 	if b.old == nil {
 		return
 	}
-	imported := func(origin string) bool { return strings.HasPrefix(origin, Target+":") }
+	imported := func(origin string) bool { return strings.HasPrefix(origin, DropInPath+":") }
 	for _, want := range b.old.Wants {
 		has, given := b.had.Want(want.Setting.Name)
 		if imported(want.Origin) && (!given || has.Origin == config.DefaultOrigin) {

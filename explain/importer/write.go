@@ -25,20 +25,20 @@ var ErrMasked = errors.New("a link to /dev/null is in the place of its directory
 // file there that import did not write is ErrForeign, and stays; a masked directory is
 // ErrMasked.
 func (i Import) Write(t tree.Tree) (changed bool, err error) {
-	if end, _, err := t.Resolve(path.Dir(Target)); err == nil && strings.HasPrefix(end+"/", "/dev/null/") {
-		return false, fmt.Errorf("cannot write %s: %w", Target, ErrMasked)
+	if end, _, err := t.Resolve(path.Dir(DropInPath)); err == nil && strings.HasPrefix(end+"/", "/dev/null/") {
+		return false, fmt.Errorf("cannot write %s: %w", DropInPath, ErrMasked)
 	}
-	before, err := t.Read(Target, maxTarget)
+	before, err := t.Read(DropInPath, maxTarget)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && t.Gone(Target):
+	case errors.Is(err, fs.ErrNotExist) && t.Gone(DropInPath):
 	case err != nil:
-		return false, fmt.Errorf("cannot write %s: %w: %w", Target, ErrForeign, cause(err))
+		return false, fmt.Errorf("cannot write %s: %w: %w", DropInPath, ErrForeign, cause(err))
 	case bytes.Equal(before, i.YAML):
 		return false, nil
 	case !written(before):
-		return false, fmt.Errorf("cannot write %s: %w", Target, ErrForeign)
+		return false, fmt.Errorf("cannot write %s: %w", DropInPath, ErrForeign)
 	}
-	if err := t.Replace(Target, i.YAML, 0o644); err != nil {
+	if err := t.Replace(DropInPath, i.YAML, 0o644); err != nil {
 		return false, fmt.Errorf("cannot write the drop-in: %w", err)
 	}
 	return true, nil

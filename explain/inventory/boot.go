@@ -144,7 +144,7 @@ func (r *reader) modulesLoad(init initKind) {
 		return
 	case initSystemd:
 		if names, ok := r.commandLine().Value("modules_load"); ok && slices.ContainsFunc(strings.Split(names, ","), bringsConntrack) {
-			r.inv.LoadedAtBoot = append(r.inv.LoadedAtBoot, tree.Place{File: commandLineFile})
+			r.inv.EarlyLoads = append(r.inv.EarlyLoads, tree.Place{File: commandLineFile})
 		}
 	default:
 		files = append(files, dropin{path: "/etc/modules"})
@@ -156,7 +156,7 @@ func (r *reader) modulesLoad(init initKind) {
 		text, _ := r.read(f.path)
 		for number, line := range numbered(text) {
 			if fields := strings.Fields(line); len(fields) > 0 && bringsConntrack(fields[0]) {
-				r.inv.LoadedAtBoot = append(r.inv.LoadedAtBoot, tree.Place{File: f.path, Line: number})
+				r.inv.EarlyLoads = append(r.inv.EarlyLoads, tree.Place{File: f.path, Line: number})
 			}
 		}
 	}

@@ -38,10 +38,10 @@ func (r *reader) iptables(files []sysctlFile) {
 					matching = append(matching, l.sysctlLine)
 				}
 			}
-			r.apply(sysctlRun{by: tool, phase: AtFirewall}, matching)
+			r.apply(sysctlRun{by: tool, phase: AtFirewallStart}, matching)
 		}
 	}
-	slices.SortStableFunc(r.inv.Switches, func(a, b Switch) int { return strings.Compare(a.Tool+" "+a.Name, b.Tool+" "+b.Name) })
+	slices.SortStableFunc(r.inv.ToolOptions, func(a, b ToolOption) int { return strings.Compare(a.Tool+" "+a.Name, b.Tool+" "+b.Name) })
 }
 
 // textLine is a line of a sysctl file, and its text as fgrep sees it.
@@ -114,7 +114,7 @@ func (r *reader) firewalld() {
 	// firewalld before 1.0 writes nf_conntrack_helper, unless the value is "system".
 	if p, there := given["AutomaticHelpers"]; there && (p.value == "yes" || p.value == "no") && r.enabled("firewalld") {
 		value := map[string]string{"yes": "1", "no": "0"}[p.value]
-		r.add(Assignment{Place: p.Place, Name: "helper", Key: p.name, Value: value, By: "firewalld", Phase: AtFirewall})
+		r.add(Assignment{Place: p.Place, Name: "helper", Key: p.name, Value: value, Tool: "firewalld", Phase: AtFirewallStart})
 	}
 }
 
@@ -162,7 +162,7 @@ func (r *reader) ufw() {
 		lost = "ufw.service is not enabled"
 	}
 	if text, ok := r.read("/etc/ufw/before.init"); ok {
-		s := script{Place: tree.Place{File: "/etc/ufw/before.init"}, by: "ufw", phase: AtFirewall, lost: lost}
+		s := script{Place: tree.Place{File: "/etc/ufw/before.init"}, by: "ufw", phase: AtFirewallStart, lost: lost}
 		if !r.executable(s.File) {
 			s.lost = notExecutable
 		}
@@ -174,7 +174,7 @@ func (r *reader) ufw() {
 	}
 	for _, line := range r.linesIn(list.value, nil) {
 		if !line.bare {
-			r.assign(sysctlRun{by: "ufw", phase: AtFirewall}, line, line.name, lost)
+			r.assign(sysctlRun{by: "ufw", phase: AtFirewallStart}, line, line.name, lost)
 		}
 	}
 }

@@ -12,18 +12,18 @@ type Phase int
 // The phases.
 const (
 	// AtLoad is when the module is loaded: modprobe.d and the kernel command line.
-	AtLoad Phase = iota
+	AtModuleLoad Phase = iota
 	// AtBoot is systemd-sysctl.service, or the sysctl script of an older init.
 	AtBoot
 	// OnLoad is a udev rule for the module's add event, or a script that loads it.
-	OnLoad
+	AfterModuleLoad
 	// AtFirewall is whenever a firewall starts: ufw, iptables-config's
 	// IPTABLES_SYSCTL_LOAD_LIST, Shorewall.
-	AtFirewall
+	AtFirewallStart
 	// AtProfile is whenever TuneD applies its profile.
-	AtProfile
+	AtTunedProfile
 	// AtService is whenever a service starts: kube-proxy, k3s.
-	AtService
+	AtServiceStart
 )
 
 // Assignment is one place that gives a setting a value.
@@ -44,21 +44,21 @@ type Assignment struct {
 	// By is the tool that makes it so: systemd-sysctl, sysctl, modprobe, kernel, udev,
 	// sysconfig, tuned, ufw, iptables, ip6tables, firewalld, pve-firewall, kube-proxy,
 	// k3s, rc.local.
-	By    string
+	Tool  string
 	Phase Phase
 	// Lost says why it has no effect, or is empty: "/etc/sysctl.d/99-x.conf:3 comes
 	// later", "hidden by /etc/sysctl.d/10-x.conf", "not the active profile".
-	Lost string
+	NoEffect string
 	// TooEarly is true for a sysctl that is written at boot before anything loads the
 	// module, and not again when something does: systemd-sysctl finds no such key.
 	TooEarly bool
 	// Ours is true for files that ctkeeper's persist wrote.
-	Ours bool
+	FromPersist bool
 }
 
 // Switch is a setting of another tool that decides about the module or its values:
 // IPTABLES_MODULES_UNLOAD, CleanupModulesOnExit, AUTOHELPERS.
-type Switch struct {
+type ToolOption struct {
 	tree.Place
 	// Tool is iptables, ip6tables, firewalld, shorewall, …
 	Tool string
@@ -73,12 +73,12 @@ type Switch struct {
 type Inventory struct {
 	// Assignments are sorted by phase, and within it by who comes first.
 	Assignments []Assignment
-	Switches    []Switch
+	ToolOptions []ToolOption
 	// LoadedAtBoot are the lines that load the module, or one that needs it, before the
 	// sysctl settings are applied.
-	LoadedAtBoot []tree.Place
+	EarlyLoads []tree.Place
 	// OurFiles are those that ctkeeper's persist wrote, as far as they were read.
-	OurFiles []string
+	PersistFiles []string
 	// Systemd is true where the host boots with systemd.
 	Systemd bool
 	// Modprobe is modprobe.d, which others ask about too.

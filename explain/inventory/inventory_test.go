@@ -61,26 +61,26 @@ func says(inv inventory.Inventory) string {
 		if a.Parameter {
 			b.WriteString(" parameter")
 		}
-		fmt.Fprintf(&b, " | %s %s, %s", a.Place, a.By, a.Phase)
+		fmt.Fprintf(&b, " | %s %s, %s", a.Place, a.Tool, a.Phase)
 		if a.TooEarly {
 			b.WriteString(" | too early")
 		}
-		if a.Ours {
+		if a.FromPersist {
 			b.WriteString(" | ours")
 		}
-		if a.Lost != "" {
-			fmt.Fprintf(&b, " | LOST %s", a.Lost)
+		if a.NoEffect != "" {
+			fmt.Fprintf(&b, " | LOST %s", a.NoEffect)
 		}
 		b.WriteByte('\n')
 	}
-	for _, s := range inv.Switches {
+	for _, s := range inv.ToolOptions {
 		fmt.Fprintf(&b, "%s %s=%s | %s", s.Tool, s.Name, s.Value, s.Place)
 		if s.Default {
 			b.WriteString(" default")
 		}
 		b.WriteByte('\n')
 	}
-	for _, at := range inv.LoadedAtBoot {
+	for _, at := range inv.EarlyLoads {
 		fmt.Fprintf(&b, "loaded at boot | %s\n", at)
 	}
 	for _, t := range inv.Troubles {

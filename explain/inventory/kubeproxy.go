@@ -178,7 +178,7 @@ func (r *reader) proxy(p proxy) {
 	add := func(at tree.Place, setting, key, value string) {
 		if n, err := strconv.ParseInt(value, 10, 64); err == nil && n > 0 {
 			raises := setting == sysfs.Hashsize
-			r.add(Assignment{Place: at, Name: setting, Key: key, Value: value, AtLeast: raises, By: p.by, Phase: AtService})
+			r.add(Assignment{Place: at, Name: setting, Key: key, Value: value, AtLeast: raises, Tool: p.by, Phase: AtServiceStart})
 		}
 	}
 	perCore, at := r.proxyNumber(p, 0)

@@ -55,7 +55,7 @@ func (r *reader) modprobe(files []sysctlFile) {
 		if i > 0 {
 			lost = m.Of("install", kmod.Conntrack)[0].Place.String() + " is the one that is run"
 		}
-		r.shell(script{Place: d.Place, oneLine: true, by: "modprobe", phase: OnLoad, lost: lost}, d.Args, files)
+		r.shell(script{Place: d.Place, oneLine: true, by: "modprobe", phase: AfterModuleLoad, lost: lost}, d.Args, files)
 	}
 }
 
@@ -71,6 +71,6 @@ func (r *reader) option(o kmod.Option, by, lost string) {
 		return a.Parameter && a.Place == o.Place && a.Name == o.Name && a.Value == o.Value
 	})
 	if !again {
-		r.add(Assignment{Place: o.Place, Name: o.Name, Parameter: true, Key: o.Name, Value: o.Value, By: by, Phase: AtLoad, Lost: lost})
+		r.add(Assignment{Place: o.Place, Name: o.Name, Parameter: true, Key: o.Name, Value: o.Value, Tool: by, Phase: AtModuleLoad, NoEffect: lost})
 	}
 }

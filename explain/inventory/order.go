@@ -11,15 +11,15 @@ import (
 // String says when, for people: "when the module is loaded".
 func (p Phase) String() string {
 	switch p {
-	case AtLoad:
+	case AtModuleLoad:
 		return "when the module is loaded"
 	case AtBoot:
 		return "at boot"
-	case OnLoad:
+	case AfterModuleLoad:
 		return "after the module is loaded"
-	case AtFirewall:
+	case AtFirewallStart:
 		return "when the firewall starts"
-	case AtProfile:
+	case AtTunedProfile:
 		return "when TuneD applies its profile"
 	default:
 		return "when a service starts"
@@ -38,7 +38,7 @@ func settle(all []Assignment) {
 	now := map[string]inForce{}
 	for i := range all {
 		a := &all[i]
-		if a.Lost != "" {
+		if a.NoEffect != "" {
 			continue
 		}
 		before, there := now[a.Name]
@@ -52,20 +52,20 @@ func settle(all []Assignment) {
 			now[a.Name] = inForce{a.Place, append(before.copies, i)}
 			continue
 		case !a.moves(last.Value):
-			a.Lost = a.bound() + last.Place.String() + " gives " + last.Value
+			a.NoEffect = a.bound() + last.Place.String() + " gives " + last.Value
 			continue
 		}
 		for _, lost := range before.copies {
-			all[lost].Lost = a.Place.String() + " comes later"
+			all[lost].NoEffect = a.Place.String() + " comes later"
 			if a.Phase != all[lost].Phase {
-				all[lost].Lost += ": " + a.By + ", " + a.Phase.String()
+				all[lost].NoEffect += ": " + a.Tool + ", " + a.Phase.String()
 			}
 		}
 		now[a.Name] = inForce{a.Place, []int{i}}
 	}
 	for i := range all { // a line that came again and won has an effect
 		if winner, there := now[all[i].Name]; there && all[i].same(all[winner.copies[0]]) {
-			all[i].Lost = ""
+			all[i].NoEffect = ""
 		}
 	}
 }
@@ -103,7 +103,7 @@ func (a Assignment) bound() string {
 func early(all []Assignment) {
 	for i, a := range all {
 		again := slices.ContainsFunc(all, func(b Assignment) bool { return b.Phase > AtBoot && b.same(a) })
-		all[i].TooEarly = a.Phase == AtBoot && a.Lost == "" && !again
+		all[i].TooEarly = a.Phase == AtBoot && a.NoEffect == "" && !again
 	}
 }
 
@@ -111,9 +111,9 @@ func early(all []Assignment) {
 // module is there in time, and whether there is one. Parameters of the same name count
 // where nothing else gives a value. Of a line that is applied several times it is the
 // first.
-func (i Inventory) Winner(name string) (Assignment, bool) {
+func (i Inventory) Effective(name string) (Assignment, bool) {
 	for _, last := range slices.Backward(i.Assignments) {
-		if last.Name != name || last.Lost != "" {
+		if last.Name != name || last.NoEffect != "" {
 			continue
 		}
 		for _, a := range i.Assignments {
@@ -127,11 +127,11 @@ func (i Inventory) Winner(name string) (Assignment, bool) {
 }
 
 // Switch finds a switch.
-func (i Inventory) Switch(tool, name string) (Switch, bool) {
-	for _, s := range i.Switches {
+func (i Inventory) ToolOption(tool, name string) (ToolOption, bool) {
+	for _, s := range i.ToolOptions {
 		if s.Tool == tool && s.Name == name {
 			return s, true
 		}
 	}
-	return Switch{}, false
+	return ToolOption{}, false
 }

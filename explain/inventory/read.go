@@ -74,7 +74,7 @@ func Read(t tree.Tree) Inventory {
 	r.docker()
 	r.unread(files)
 
-	if len(r.inv.LoadedAtBoot) == 0 && !r.builtIn {
+	if len(r.inv.EarlyLoads) == 0 && !r.builtIn {
 		early(r.inv.Assignments)
 	}
 	settle(r.inv.Assignments)
@@ -99,8 +99,8 @@ func (r *reader) read(path string) (string, bool) {
 	first, rest, _ := strings.Cut(text, "\n")
 	second, _, _ := strings.Cut(rest, "\n") // behind the #! of a script
 	r.ours[path] = strings.HasPrefix(first, ourHeader) || strings.HasPrefix(second, ourHeader)
-	if r.ours[path] && !slices.Contains(r.inv.OurFiles, path) {
-		r.inv.OurFiles = append(r.inv.OurFiles, path)
+	if r.ours[path] && !slices.Contains(r.inv.PersistFiles, path) {
+		r.inv.PersistFiles = append(r.inv.PersistFiles, path)
 	}
 	return text, true
 }
@@ -142,12 +142,12 @@ func (r *reader) add(a Assignment) {
 	case n > maxAssignments:
 		return
 	}
-	a.Ours = r.ours[a.File]
+	a.FromPersist = r.ours[a.File]
 	r.inv.Assignments = append(r.inv.Assignments, a)
 }
 
 func (r *reader) setSwitch(tool, name, value string, at tree.Place, isDefault bool) {
-	r.inv.Switches = append(r.inv.Switches, Switch{Place: at, Tool: tool, Name: name, Value: value, Default: isDefault})
+	r.inv.ToolOptions = append(r.inv.ToolOptions, ToolOption{Place: at, Tool: tool, Name: name, Value: value, Default: isDefault})
 }
 
 // executable reports whether a file has an x bit.

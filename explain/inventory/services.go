@@ -56,7 +56,7 @@ func (r *reader) proxmox() {
 }
 
 func (r *reader) pve(at tree.Place, setting, key, value string) {
-	r.add(Assignment{Place: at, Name: setting, Key: key, Value: value, By: "pve-firewall", Phase: AtFirewall})
+	r.add(Assignment{Place: at, Name: setting, Key: key, Value: value, Tool: "pve-firewall", Phase: AtFirewallStart})
 }
 
 // docker tells whether Docker makes rules, which load the module when it starts:

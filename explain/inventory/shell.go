@@ -247,7 +247,7 @@ func (r *reader) shellAssign(s script, at tree.Place, key, name, value string) {
 		if s.lost != "" {
 			lost = s.lost
 		}
-		r.add(Assignment{Place: at, Name: setting, Key: key, Value: value, By: s.by, Phase: s.phase, Lost: lost})
+		r.add(Assignment{Place: at, Name: setting, Key: key, Value: value, Tool: s.by, Phase: s.phase, NoEffect: lost})
 	}
 }
 
@@ -307,7 +307,7 @@ func (r *reader) shellModprobe(s script, at tree.Place, args []string) bool {
 			loads = true
 			itself = itself || strings.ReplaceAll(arg, "-", "_") == kmod.Conntrack
 		case assigned && itself:
-			r.add(Assignment{Place: at, Name: key, Parameter: true, Key: key, Value: value, By: s.by, Phase: AtLoad, Lost: s.lost})
+			r.add(Assignment{Place: at, Name: key, Parameter: true, Key: key, Value: value, Tool: s.by, Phase: AtModuleLoad, NoEffect: s.lost})
 		}
 	}
 	return loads && s.lost == ""

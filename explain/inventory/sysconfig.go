@@ -16,9 +16,9 @@ func (r *reader) sysconfigModules(init initKind) {
 		"/usr/lib/systemd/rhel-loadmodules", "/lib/systemd/rhel-loadmodules",
 		"/usr/lib/systemd/system/rhel-loadmodules.service", "/usr/lib/systemd/system/loadmodules.service",
 	}, r.tree.Exists)
-	phase := OnLoad
+	phase := AfterModuleLoad
 	if init == initScripts {
-		phase = AtLoad
+		phase = AtModuleLoad
 	}
 	for _, f := range r.dropins(".modules", "/etc/sysconfig/modules") {
 		s := script{Place: tree.Place{File: f.path}, by: "sysconfig", phase: phase}
@@ -31,7 +31,7 @@ func (r *reader) sysconfigModules(init initKind) {
 		text, _ := r.read(f.path)
 		loads := r.shell(s, text, nil)
 		if init == initScripts {
-			r.inv.LoadedAtBoot = append(r.inv.LoadedAtBoot, loads...)
+			r.inv.EarlyLoads = append(r.inv.EarlyLoads, loads...)
 		}
 	}
 }
@@ -49,7 +49,7 @@ func (r *reader) rcLocal(files []sysctlFile) {
 		if !ok {
 			continue
 		}
-		s := script{Place: tree.Place{File: path}, by: "rc.local", phase: AtService}
+		s := script{Place: tree.Place{File: path}, by: "rc.local", phase: AtServiceStart}
 		if !r.executable(path) {
 			s.lost = notExecutable
 		}

@@ -238,7 +238,7 @@ func (r *reader) assign(run sysctlRun, line sysctlLine, name, lost string) {
 	if never != "" {
 		lost = never
 	}
-	r.add(Assignment{Place: line.Place, Name: setting, Key: line.key, Value: line.value, By: run.by, Phase: run.phase, Lost: lost})
+	r.add(Assignment{Place: line.Place, Name: setting, Key: line.key, Value: line.value, Tool: run.by, Phase: run.phase, NoEffect: lost})
 }
 
 // linesOf gives the lines of the files that are read.

@@ -63,7 +63,7 @@ func (r *reader) tunedReapply(files []sysctlFile) {
 		}
 	}
 	lines = slices.DeleteFunc(lines, func(l sysctlLine) bool { return l.dash || isGlob(l.name) })
-	r.apply(sysctlRun{by: "tuned", phase: AtProfile}, lines)
+	r.apply(sysctlRun{by: "tuned", phase: AtTunedProfile}, lines)
 }
 
 // tunedProfile is one or more profiles, merged with what they include.
@@ -156,7 +156,7 @@ func (p *tunedProfile) value(at pair, name, value, lost string) {
 	if never != "" {
 		lost = never
 	}
-	a := Assignment{Place: at.Place, Name: setting, Key: at.name, Value: value, By: "tuned", Phase: AtProfile, Lost: lost}
+	a := Assignment{Place: at.Place, Name: setting, Key: at.name, Value: value, Tool: "tuned", Phase: AtTunedProfile, NoEffect: lost}
 	if rest, found := strings.CutPrefix(value, ">"); found {
 		a.Value, a.AtLeast = strings.TrimSpace(rest), true
 	} else if rest, found := strings.CutPrefix(value, "<"); found {
@@ -172,7 +172,7 @@ func (p *tunedProfile) parameters(at pair, value, lost string) {
 		name, value, _ := strings.Cut(word, "=")
 		p.add(Assignment{
 			Place: tree.Place{File: at.File, Line: at.Line}, Name: name, Parameter: true, Key: name,
-			Value: value, By: "tuned", Phase: AtLoad, Lost: lost,
+			Value: value, Tool: "tuned", Phase: AtModuleLoad, NoEffect: lost,
 		})
 	}
 }

@@ -107,7 +107,7 @@ func (r *reader) udevRule(at tree.Place, rule, lost string, files []sysctlFile) 
 	if lost == "" && r.builtIn {
 		lost = "the module is part of the kernel: its arrival is no event"
 	}
-	s := script{Place: at, oneLine: true, by: "udev", phase: OnLoad, lost: lost}
+	s := script{Place: at, oneLine: true, by: "udev", phase: AfterModuleLoad, lost: lost}
 	for _, term := range terms {
 		switch {
 		case term.key == "RUN" && (term.operator == "+=" || term.operator == "=" || term.operator == ":="):

@@ -37,7 +37,7 @@ func ImportObsolete(w io.Writer, places []tree.Place, written bool) {
 	if len(places) == 0 {
 		return
 	}
-	when := "With this in " + importer.Target + " these"
+	when := "With this in " + importer.DropInPath + " these"
 	if written {
 		when = "These"
 	}

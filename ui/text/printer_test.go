@@ -140,10 +140,10 @@ func persisted(dryRun bool) persist.Report {
 	return persist.Report{
 		DryRun: dryRun,
 		Files: []persist.FileReport{
-			{Path: persist.Modprobe, Change: persist.Written}, {Path: persist.ModulesLoad, Change: persist.Removed},
-			{Path: persist.Sysconfig, Change: persist.Unchanged}, {Path: persist.UdevRule, Change: persist.Failed},
+			{Path: persist.ModprobePath, Change: persist.Written}, {Path: persist.ModulesLoadPath, Change: persist.Removed},
+			{Path: persist.SysconfigPath, Change: persist.Unchanged}, {Path: persist.UdevRulePath, Change: persist.Failed},
 		},
-		Diff: "--- /dev/null\n+++ " + persist.Modprobe + "\n@@ -0,0 +1 @@\n+options nf_conntrack hashsize=4096\n", Loaded: !dryRun,
+		Diff: "--- /dev/null\n+++ " + persist.ModprobePath + "\n@@ -0,0 +1 @@\n+options nf_conntrack hashsize=4096\n", Loaded: !dryRun,
 		Notes: []string{"a note"}, Errors: []string{"cannot write"},
 	}
 }
@@ -196,7 +196,7 @@ func TestGolden(t *testing.T) {
 		{"persist", text.Formats(), func(p text.Printer) error { return p.Persist(persisted(false)) }},
 		{"persist-dry-run", []string{"table"}, func(p text.Printer) error { return p.Persist(persisted(true)) }},
 		{"persist-idle", []string{"table"}, func(p text.Printer) error {
-			return p.Persist(persist.Report{Files: []persist.FileReport{{Path: persist.Modprobe, Change: persist.Unchanged}}})
+			return p.Persist(persist.Report{Files: []persist.FileReport{{Path: persist.ModprobePath, Change: persist.Unchanged}}})
 		}},
 		{"events", text.Formats(), printEvents},
 		{"config", []string{"json", "yaml"}, printConfig(t)},
