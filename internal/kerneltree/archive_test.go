@@ -57,9 +57,10 @@ func TestUnpack(t *testing.T) {
 	want := map[string]string{
 		".": "directory", "etc": "directory", "var": "directory", "var/empty": "directory",
 		"lib": "directory", "lib/modules": "directory", "lib/modules/6.1": "directory",
-		"proc": "directory", "proc/net": "directory", "proc/sys": "directory", "proc/sys/net": "directory", "proc/sys/net/netfilter": "directory",
-		"etc/one.conf":  "-rw------- a\nb\n",
-		"etc/link.conf": "one.conf",
+		"proc": "directory", "proc/net": "directory", "proc/sys": "directory", "proc/sys/net": "directory",
+		"proc/sys/net/netfilter":                  "directory",
+		"etc/one.conf":                            "-rw------- a\nb\n",
+		"etc/link.conf":                           "one.conf",
 		"proc/sys/net/netfilter/nf_conntrack_max": "-rw-r--r-- 65536\n",
 		"proc/net/nf_conntrack_expect":            "-rw-r--r-- 1 sip\n2 sip\n3 sip\n",
 		"lib/modules/6.1/a.ko":                    "license=GPL\x00parm=b:What b is.\x00",

@@ -37,8 +37,8 @@ func KO(modinfo ...string) []byte {
 	sections := []elf.Section64{
 		{},
 		{
-			Name: uint32(strings.Index(names, ".modinfo")), Type: uint32(elf.SHT_PROGBITS), Flags: uint64(elf.SHF_ALLOC),
-			Off: header, Size: uint64(info.Len()), Addralign: 1,
+			Name: uint32(strings.Index(names, ".modinfo")), Type: uint32(elf.SHT_PROGBITS),
+			Flags: uint64(elf.SHF_ALLOC), Off: header, Size: uint64(info.Len()), Addralign: 1,
 		},
 		{
 			Name: uint32(strings.Index(names, ".strtab")), Type: uint32(elf.SHT_STRTAB),
