@@ -7,6 +7,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 )
 
 func (a *app) doctor() *cobra.Command {
@@ -19,7 +20,7 @@ func (a *app) doctor() *cobra.Command {
 			"Exit status: 0 healthy; 1 problems found; 2 could not look.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			report, err := doctor.Examine(cmd.Context(), doctor.Options{Root: a.root, Source: a.source(), Running: a.running})
+			report, err := doctor.Examine(cmd.Context(), picture.Options{Root: a.root, Source: a.source(), Running: a.running})
 			if err != nil {
 				return failure{exitUnknown, err}
 			}

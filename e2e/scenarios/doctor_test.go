@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 )
 
 // examine runs the doctor and gives its report and exit status.
@@ -48,8 +49,8 @@ func modules(t *testing.T) string {
 	return strings.Join(names, " ")
 }
 
-// finding finds the one with this id, which must be there, with evidence.
-func finding(t *testing.T, report doctor.Report, code int, id string) doctor.Finding {
+// mustFind returns the finding with this id, which must be there, with evidence.
+func mustFind(t *testing.T, report doctor.Report, code int, id string) finding.Finding {
 	t.Helper()
 	var ids []string
 	for _, f := range report.Findings {
@@ -67,7 +68,7 @@ func finding(t *testing.T, report doctor.Report, code int, id string) doctor.Fin
 		return f
 	}
 	t.Fatalf("no finding %s, exit status %d: %q", id, code, ids)
-	return doctor.Finding{}
+	return finding.Finding{}
 }
 
 // mend finds what is wrong, runs the very commands that the finding prints, and
@@ -75,7 +76,7 @@ func finding(t *testing.T, report doctor.Report, code int, id string) doctor.Fin
 func mend(t *testing.T, id string) {
 	t.Helper()
 	report, code := examine(t)
-	for _, command := range finding(t, report, code, id).Fix {
+	for _, command := range mustFind(t, report, code, id).Fix {
 		t.Logf("# %s\n%s", command, run(t, "sh", "-ec", command))
 	}
 	healthy(t)
@@ -86,7 +87,7 @@ func healthy(t *testing.T) {
 	t.Helper()
 	report, code := examine(t)
 	for _, f := range report.Findings {
-		if f.Severity != doctor.Info {
+		if f.Severity != finding.Info {
 			t.Errorf("%s %s: %s; evidence %v; fix %q", f.Severity, f.ID, f.Summary, f.Evidence, f.Fix)
 		}
 	}

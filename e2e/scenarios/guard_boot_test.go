@@ -105,5 +105,5 @@ func TestGuardLegacyCgroups(t *testing.T) {
 		t.Errorf("said:\n%s", out)
 	}
 	report, code := examine(t)
-	finding(t, report, code, "guard-cgroup")
+	mustFind(t, report, code, "guard-cgroup")
 }

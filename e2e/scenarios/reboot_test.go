@@ -22,7 +22,7 @@ func TestModulesDisabled(t *testing.T) {
 		t.Fatal("loaded into a closed kernel")
 	}
 	report, code := examine(t)
-	fix := finding(t, report, code, "modules-disabled").Fix
+	fix := mustFind(t, report, code, "modules-disabled").Fix
 	if len(fix) < 2 || fix[len(fix)-1] != "systemctl reboot" {
 		t.Fatalf("the fix does not end in a reboot: %q", fix)
 	}

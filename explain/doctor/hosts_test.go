@@ -17,6 +17,8 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/ui/text"
 )
@@ -27,7 +29,7 @@ var update = flag.Bool("update", false, "rewrite the golden reports")
 func examine(t *testing.T, root string) (doctor.Report, error) {
 	t.Helper()
 	source := config.Source{Root: root, Main: config.DefaultMain}
-	return doctor.Examine(t.Context(), doctor.Options{Root: root, Source: source})
+	return doctor.Examine(t.Context(), picture.Options{Root: root, Source: source})
 }
 
 // TestHosts holds the report on each host of testdata/hosts to its golden files: what
@@ -99,7 +101,7 @@ func TestHostsVerdicts(t *testing.T) {
 			for _, f := range report.Findings {
 				found[f.ID] = true
 				seeOther := f.ID == "module-not-loaded" // what keeps it out has a finding of its own
-				if len(f.Evidence) == 0 || f.Severity != doctor.Info && len(f.Fix) == 0 && f.Note == "" && !seeOther {
+				if len(f.Evidence) == 0 || f.Severity != finding.Info && len(f.Fix) == 0 && f.Note == "" && !seeOther {
 					t.Errorf("%s has no evidence, or nothing that mends it: %+v", f.ID, f)
 				}
 			}
@@ -184,7 +186,7 @@ func TestBadInput(t *testing.T) {
 				if took := time.Since(began); took > limit {
 					t.Errorf("it took %s", took)
 				}
-				var bad, rest []doctor.Finding
+				var bad, rest []finding.Finding
 				for _, f := range report.Findings {
 					if f.ID == "file-unreadable" {
 						bad = append(bad, f)
@@ -281,7 +283,7 @@ func TestCancelled(t *testing.T) {
 	kerneltree.Unpack(t, root, "testdata/hosts/alpine.txtar")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := doctor.Examine(ctx, doctor.Options{Root: root, Source: config.Source{Root: root, Main: config.DefaultMain}})
+	_, err := doctor.Examine(ctx, picture.Options{Root: root, Source: config.Source{Root: root, Main: config.DefaultMain}})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v, want %v", err, context.Canceled)
 	}

@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 )
 
 // longest is how much of a host's text people are shown in one line, in runes; a
@@ -26,7 +27,7 @@ func (p Printer) Doctor(r doctor.Report) error {
 			evidence(w, r.NotLooked)
 			_, _ = fmt.Fprintln(w)
 		}
-		if r.Root != "/" && slices.ContainsFunc(r.Findings, func(f doctor.Finding) bool { return len(f.Fix) > 0 }) {
+		if r.Root != "/" && slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return len(f.Fix) > 0 }) {
 			_, _ = fmt.Fprint(w, "The commands are for that host, not for this one.\n\n")
 		}
 		_, _ = fmt.Fprintln(w, p.tally(r))
@@ -50,7 +51,7 @@ func below(root string) string {
 
 // finding is a paragraph. Its commands stand alone in their lines, whole, so that
 // they can be copied.
-func (p Printer) finding(w io.Writer, f doctor.Finding) {
+func (p Printer) finding(w io.Writer, f finding.Finding) {
 	word := p.colour(strings.ToUpper(string(f.Severity)), colourOf(f.Severity))
 	_, _ = fmt.Fprintf(w, "%s %s: %s\n", word, f.ID, clean(f.Summary)) // a buffer takes everything
 	evidence(w, f.Evidence)
@@ -68,7 +69,7 @@ func (p Printer) finding(w io.Writer, f doctor.Finding) {
 	_, _ = fmt.Fprintln(w)
 }
 
-func evidence(w io.Writer, seen []doctor.Evidence) {
+func evidence(w io.Writer, seen []finding.Evidence) {
 	for _, e := range seen {
 		_, _ = fmt.Fprintf(w, "  %s: %s\n", clean(e.Place.String()), clean(e.Text)) // a buffer takes everything
 	}
@@ -79,12 +80,12 @@ func (p Printer) tally(r doctor.Report) string {
 	if r.Healthy {
 		return p.colour("healthy", green) + ": nothing hinders nf_conntrack or its settings here"
 	}
-	count := map[doctor.Severity]int{}
+	count := map[finding.Severity]int{}
 	for _, f := range r.Findings {
 		count[f.Severity]++
 	}
 	var parts []string
-	for _, severity := range []doctor.Severity{doctor.Error, doctor.Warning} {
+	for _, severity := range []finding.Severity{finding.Error, finding.Warning} {
 		switch n := count[severity]; n {
 		case 0:
 		case 1:
@@ -96,11 +97,11 @@ func (p Printer) tally(r doctor.Report) string {
 	return strings.Join(parts, ", ")
 }
 
-func colourOf(s doctor.Severity) string {
+func colourOf(s finding.Severity) string {
 	switch s {
-	case doctor.Error:
+	case finding.Error:
 		return red
-	case doctor.Warning:
+	case finding.Warning:
 		return yellow
 	default:
 		return ""

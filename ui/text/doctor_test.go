@@ -5,41 +5,42 @@ import (
 	"testing"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/ui/text"
 )
 
-func seen(file string, line int, text string) doctor.Evidence {
-	return doctor.Evidence{Place: tree.Place{File: file, Line: line}, Text: text}
+func seen(file string, line int, text string) finding.Evidence {
+	return finding.Evidence{Place: tree.Place{File: file, Line: line}, Text: text}
 }
 
 // ill is a report with a finding of each severity, and with what a host may hold.
 func ill() doctor.Report {
 	return doctor.Report{
 		Root: "/", Distribution: "Debian GNU/Linux 12 (bookworm)", Kernel: "6.1.0-18-amd64",
-		Findings: []doctor.Finding{
+		Findings: []finding.Finding{
 			{
-				ID: "module-blacklisted", Severity: doctor.Error, Summary: "modprobe.d keeps nf_conntrack out",
-				Evidence: []doctor.Evidence{
+				ID: "module-blacklisted", Severity: finding.Error, Summary: "modprobe.d keeps nf_conntrack out",
+				Evidence: []finding.Evidence{
 					seen("/etc/modprobe.d/x.conf", 3, "blacklist nf_conntrack"),
 					seen("/dev/kmsg", 0, "\x1b[31mred\x1b[0m\tand \u202eback\n"+strings.Repeat("long ", 100)+"\xff"),
 				},
 				Fix:  []string{"sed -i 's/^blacklist nf_conntrack/# &/' /etc/modprobe.d/x.conf", "modprobe nf_conntrack"},
 				Note: "run it on that host",
 			},
-			{ID: "module-not-loaded", Severity: doctor.Error, Summary: "nf_conntrack is not loaded", Evidence: []doctor.Evidence{}, Fix: []string{}},
+			{ID: "module-not-loaded", Severity: finding.Error, Summary: "nf_conntrack is not loaded", Evidence: []finding.Evidence{}, Fix: []string{}},
 			{
-				ID: "holders-pin", Severity: doctor.Warning, Summary: "something will bite", Evidence: []doctor.Evidence{seen("/proc/modules", 2, "nf_nat")},
+				ID: "holders-pin", Severity: finding.Warning, Summary: "something will bite", Evidence: []finding.Evidence{seen("/proc/modules", 2, "nf_nat")},
 				Fix: []string{"printf '%s' 'a long line " + strings.Repeat("that is never cut ", 30) + "\nand another' > /etc/x"},
 			},
-			{ID: "module-built-in", Severity: doctor.Info, Summary: "nf_conntrack is part of the kernel image", Evidence: []doctor.Evidence{}, Fix: []string{}},
+			{ID: "module-built-in", Severity: finding.Info, Summary: "nf_conntrack is part of the kernel image", Evidence: []finding.Evidence{}, Fix: []string{}},
 		},
-		NotLooked: []doctor.Evidence{seen("/dev/kmsg", 0, "operation not permitted")},
+		NotLooked: []finding.Evidence{seen("/dev/kmsg", 0, "operation not permitted")},
 	}
 }
 
 func well() doctor.Report {
-	return doctor.Report{Root: "/mnt", Healthy: true, Findings: []doctor.Finding{}, NotLooked: []doctor.Evidence{}}
+	return doctor.Report{Root: "/mnt", Healthy: true, Findings: []finding.Finding{}, NotLooked: []finding.Evidence{}}
 }
 
 func TestDoctor(t *testing.T) {

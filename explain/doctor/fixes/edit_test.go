@@ -1,0 +1,98 @@
+package fixes
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/internal/doctortest"
+)
+
+// hostile is text as no file should be called, and may be.
+func hostile() []string {
+	return []string{
+		"/etc/plain-1.2_3.conf", "", "a b", "it's", `"`, `\`, "$(reboot)", "`reboot`", "a;b|c&d>e<f", "*?[a]{b,c}~!#", "-n", "-\x01", "%s%%", "ä", "a\nb", "\t",
+		"\x1b[2J", "\x7f", "\xff\xfe", "\u202e", "\u00a0", "'\x01'", "'''", `'\''`,
+	}
+}
+
+// The shell makes of a quoted word what it was, and no word of it harms a terminal.
+func TestQuote(t *testing.T) {
+	for _, text := range hostile() {
+		quoted := Quote(text)
+		out, err := exec.Command("sh", "-c", "printf %s "+quoted).Output()
+		if diff := cmp.Diff(text, string(out)); err != nil || diff != "" {
+			t.Errorf("%q as %s: %v (-want +got):\n%s", text, quoted, err, diff)
+		}
+		if strings.ContainsFunc(quoted, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
+			t.Errorf("%q has control characters", quoted)
+		}
+	}
+	for text, want := range map[string]string{"/etc/x.conf": "/etc/x.conf", "a b": "'a b'", "it's": `'it'\''s'`, "": "''"} {
+		if got := Quote(text); got != want {
+			t.Errorf("%q is quoted as %s, want %s", text, got, want)
+		}
+	}
+}
+
+func FuzzQuote(f *testing.F) {
+	for _, text := range hostile() {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.ContainsRune(text, 0) || strings.HasSuffix(text, "\n") {
+			t.Skip("no word of a command line, or cut by the shell's $()")
+		}
+		out, err := exec.Command("sh", "-c", "printf %s "+Quote(text)).Output()
+		if err != nil || string(out) != text {
+			t.Errorf("%q as %s gives %q (%v)", text, Quote(text), out, err)
+		}
+	})
+}
+
+// A literal matches itself, and nothing that a pattern would.
+func TestLiteral(t *testing.T) {
+	for _, text := range []string{"plain", "a.b", "a*b", "[ab]", "^a$", `a\b`, "a/b", "a+b?", "a{1}", "(a|b)", "&", "nf_conn*"} {
+		cmd := exec.Command("sed", "-n", "/^"+Literal(text)+"$/p")
+		cmd.Stdin = strings.NewReader(text + "\nab\na\nxb\naab\n")
+		out, err := cmd.CombinedOutput()
+		if want := text + "\n"; err != nil || string(out) != want {
+			t.Errorf("%q as %s matches %q (%v), want %q", text, Literal(text), out, err, want)
+		}
+	}
+}
+
+func TestEdit(t *testing.T) {
+	root := t.TempDir()
+	doctortest.Put(t, root, map[string]string{"etc/sysctl.conf": "a\n", "etc/modprobe.d/x.conf": "a\n", "usr/lib/sysctl.d/50-default.conf": "a\n", "etc/sysctl.d/.keep": ""})
+	for name, target := range map[string]string{
+		"etc/sysctl.d/99-sysctl.conf": "../sysctl.conf", "etc/sysctl.d/50-own.conf": "/usr/lib/sysctl.d/50-default.conf", "etc/sysctl.d/loop.conf": "loop.conf",
+	} {
+		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const script = "s/a/b/"
+	tests := map[string]string{
+		"/etc/modprobe.d/x.conf":            "sed -i s/a/b/ /etc/modprobe.d/x.conf",
+		"/etc/modprobe.d/no such.conf":      "sed -i s/a/b/ '/etc/modprobe.d/no such.conf'",
+		"/etc/sysctl.d/99-sysctl.conf":      "sed -i s/a/b/ /etc/sysctl.conf",
+		"/etc/sysctl.d/50-own.conf":         "sed -i s/a/b/ /etc/sysctl.d/50-own.conf",
+		"/etc/sysctl.d/loop.conf":           "sed -i s/a/b/ /etc/sysctl.d/loop.conf",
+		"/usr/lib/sysctl.d/50-default.conf": "mkdir -p /etc/sysctl.d && sed s/a/b/ /usr/lib/sysctl.d/50-default.conf > /etc/sysctl.d/50-default.conf",
+		"/lib/modprobe.d/a.conf":            "mkdir -p /etc/modprobe.d && sed s/a/b/ /lib/modprobe.d/a.conf > /etc/modprobe.d/a.conf",
+		"/usr/local/lib/sysctl.d/a.conf":    "mkdir -p /etc/sysctl.d && sed s/a/b/ /usr/local/lib/sysctl.d/a.conf > /etc/sysctl.d/a.conf",
+		"/run/sysctl.d/a.conf":              "mkdir -p /etc/sysctl.d && sed s/a/b/ /run/sysctl.d/a.conf > /etc/sysctl.d/a.conf",
+	}
+	for file, want := range tests {
+		if diff := cmp.Diff(want, Edit(tree.At(root), file, script)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
+	}
+}

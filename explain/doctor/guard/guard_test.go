@@ -1,0 +1,202 @@
+package guard
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/internal/doctortest"
+)
+
+const unifiedMount = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate"
+
+const legacyMount = "33 24 0:29 / /sys/fs/cgroup/cpu rw,nosuid shared:9 - cgroup cgroup rw,cpu"
+
+const builtConfig = "# Linux\nCONFIG_SYSCTL=y\nCONFIG_BPF_SYSCALL=y\nCONFIG_CGROUP_BPF=y\n"
+
+const shareFile = "usr/share/ctkeeper/guard.conf"
+
+const dropInDir = "etc/systemd/system/ctkeeper.service.d/"
+
+const shipped = "[Service]\nCapabilityBoundingSet=CAP_NET_ADMIN CAP_BPF\nAmbientCapabilities=CAP_NET_ADMIN CAP_BPF\nSystemCallFilter=bpf\nLimitMEMLOCK=8M\n"
+
+const perfmon = "[Service]\nCapabilityBoundingSet=CAP_NET_ADMIN CAP_PERFMON\nAmbientCapabilities=CAP_NET_ADMIN CAP_PERFMON\n"
+
+// guardTree is a host on which the guard can be had, by files that take the place of those of
+// moduleTree; none where the content is empty.
+func guardTree(t *testing.T, files map[string]string) *picture.Host {
+	t.Helper()
+	root := doctortest.ModuleTree(t)
+	all := map[string]string{
+		"etc/ctkeeper/ctkeeper.yaml":        "settings: {max: 65536}\nguard: watch\n",
+		"proc/self/mountinfo":               legacyMount + "\n" + unifiedMount + "\n",
+		"proc/sys/kernel/cap_last_cap":      "40\n",
+		"proc/1/status":                     "Name:\tsystemd\nCapBnd:\t000001ffffffffff\n",
+		"boot/config-" + doctortest.Release: builtConfig,
+		"sys/kernel/security/lockdown":      "[none] integrity confidentiality\n",
+		shareFile:                           shipped,
+		doctortest.VendorUnit:               "[Service]\n",
+		doctortest.WantsLink:                "",
+		dropInDir + "guard.conf":            shipped,
+		"etc/ctkeeper/conf.d/.keep":         "",
+		"usr/share/ctkeeper/guard.other":    "",
+	}
+	for name, content := range files {
+		all[name] = content
+		if content == "" {
+			delete(all, name)
+		}
+	}
+	doctortest.Put(t, root, all)
+	return doctortest.Take(t, root)
+}
+
+func TestGuard(t *testing.T) {
+	watch := finding.Seen(doctortest.MainFile, 2, "guard: watch")
+	given := func(dir string, lines ...string) (all []finding.Evidence) {
+		for i, line := range lines {
+			all = append(all, finding.Seen("/"+dropInDir+dir, i+2, line))
+		}
+		return all
+	}
+	bpf := given("guard.conf", "CapabilityBoundingSet=CAP_NET_ADMIN CAP_BPF", "AmbientCapabilities=CAP_NET_ADMIN CAP_BPF", "SystemCallFilter=bpf")
+	tests := map[string]struct {
+		files map[string]string
+		want  []finding.Finding
+	}{
+		"all is there": {},
+		"off":          {map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 65536}\n", "proc/self/mountinfo": legacyMount + "\n", dropInDir + "guard.conf": ""}, nil},
+		"nothing is known": {map[string]string{
+			"proc/self/mountinfo": "", "proc/sys/kernel/cap_last_cap": "", "proc/1/status": "", "boot/config-" + doctortest.Release: "", "sys/kernel/security/lockdown": "",
+		}, nil},
+		"version 1 alone": {map[string]string{"proc/self/mountinfo": legacyMount + "\n"}, []finding.Finding{{
+			ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot be had: control groups are mounted as version 1 alone",
+			Evidence: []finding.Evidence{watch, finding.Seen(picture.MountinfoFile, 1, legacyMount)},
+			Fix: []string{
+				`grep -qxF 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX systemd.unified_cgroup_hierarchy=1"' /etc/default/grub || ` +
+					`echo 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX systemd.unified_cgroup_hierarchy=1"' >> /etc/default/grub`,
+				"update-grub", "systemctl reboot",
+			},
+			Note: "Container engines that know version 1 alone have to be updated before.",
+		}}},
+		"no control groups, in a container": {map[string]string{"proc/self/mountinfo": "1 0 0:1 / / rw - overlay overlay rw\n", ".dockerenv": "x"}, []finding.Finding{{
+			ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot be had: no cgroup v2 tree is mounted",
+			Evidence: []finding.Evidence{watch, finding.Seen(picture.MountinfoFile, 0, "has no cgroup2"), finding.Seen("/.dockerenv", 0, "docker")},
+			Note:     "Run ctkeeper on the host, or give its container the host's tree (docker run --cgroupns host -v /sys/fs/cgroup:/sys/fs/cgroup:ro).",
+		}}},
+		"an old kernel, for which the rest does not count": {map[string]string{
+			"proc/sys/kernel/cap_last_cap": "37\n", "proc/self/mountinfo": legacyMount + "\n", dropInDir + "guard.conf": "", "proc/1/status": "CapBnd:\t0000003fffffffff\n",
+		}, []finding.Finding{{
+			ID: "guard-kernel", Severity: finding.Warning, Summary: "the guard cannot be had: this kernel has no CAP_BPF and no ring buffer, which came with Linux 5.8",
+			Evidence: []finding.Evidence{watch, finding.Seen(picture.LastCapFile, 0, "37")},
+			Note:     "ctkeeper keeps the settings without it. Boot another kernel, or take the line out of the configuration.",
+		}}},
+		"a kernel built without": {map[string]string{"boot/config-" + doctortest.Release: "CONFIG_SYSCTL=y\nCONFIG_BPF_SYSCALL=y\n# CONFIG_CGROUP_BPF is not set\n"}, []finding.Finding{{
+			ID: "guard-kernel", Severity: finding.Warning, Summary: "the guard cannot be had: this kernel was built without BPF programs on control groups",
+			Evidence: []finding.Evidence{watch, finding.Seen("/boot/config-"+doctortest.Release, 3, "# CONFIG_CGROUP_BPF is not set")},
+			Note:     "ctkeeper keeps the settings without it. Boot another kernel, or take the line out of the configuration.",
+		}}},
+		"no drop-in": {map[string]string{dropInDir + "guard.conf": ""}, []finding.Finding{{
+			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot be had: ctkeeper's service does not have the rights for it",
+			Evidence: []finding.Evidence{watch, finding.Seen("/"+dropInDir+"guard.conf", 0, "not there")},
+			Fix:      []string{"install -D -m 0644 -t /etc/systemd/system/ctkeeper.service.d /usr/share/ctkeeper/guard.conf", "systemctl daemon-reload", "systemctl restart ctkeeper"},
+			Note:     "/usr/share/ctkeeper/guard.conf says what the rights are good for, and what they cost.",
+		}}},
+		"no drop-in, and none to install": {map[string]string{dropInDir + "guard.conf": "", shareFile: ""}, []finding.Finding{{
+			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot be had: ctkeeper's service does not have the rights for it",
+			Evidence: []finding.Evidence{watch, finding.Seen("/"+shareFile, 0, "not there, nor in /usr/local")},
+			Note:     "Install the package again, or run make install in the source: it brings the drop-in with the rights.",
+		}}},
+		"taken away again": {map[string]string{dropInDir + "hardening.conf": "[Service]\nSystemCallFilter=~@privileged\n"}, []finding.Finding{{
+			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot be had: ctkeeper's service does not have the rights for it",
+			Evidence: append(append([]finding.Evidence{watch}, bpf...), finding.Seen("/"+dropInDir+"hardening.conf", 2, "SystemCallFilter=~@privileged")),
+			Note:     "guard.conf gives the rights, and other lines take them away again.",
+		}}},
+		"rights that nobody may have": {map[string]string{"proc/1/status": "CapBnd:\t00000000a80425fb\n"}, []finding.Finding{{
+			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot be had: nothing here may have CAP_BPF",
+			Evidence: []finding.Evidence{watch, finding.Seen(picture.InitStatusFile, 0, "CapBnd: without CAP_BPF")},
+			Note:     "What runs this container took it away: give it back, or run ctkeeper on the host.",
+		}}},
+		"locked down": {map[string]string{"sys/kernel/security/lockdown": "none integrity [confidentiality]\n"}, []finding.Finding{{
+			ID: "guard-lockdown", Severity: finding.Info, Summary: "the kernel is locked down: the guard cannot tell who loads the module, nor who writes hashsize through sysfs",
+			Evidence: []finding.Evidence{watch, finding.Seen(picture.LockdownFile, 0, "none integrity [confidentiality]")},
+			Note:     "guard-perfmon.conf is of use here only where the kernel tells no command of a writer without it; ctkeeper status says what is told.",
+		}}},
+		"locked down half": {map[string]string{"sys/kernel/security/lockdown": "none [integrity] confidentiality\n", dropInDir + "guard-perfmon.conf": perfmon}, nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			doctortest.Check(t, Check(guardTree(t, test.files)), test.want)
+		})
+	}
+}
+
+// A word that is there already, and says the contrary, has to go.
+func TestGuardCommandLine(t *testing.T) {
+	h := guardTree(t, map[string]string{
+		"proc/self/mountinfo": legacyMount + "\n", "proc/cmdline": "quiet systemd.unified_cgroup_hierarchy=0\n",
+		"etc/default/grub": "GRUB_CMDLINE_LINUX=\"systemd.unified_cgroup_hierarchy=0\"\n",
+	})
+	f := doctortest.Find(t, Check(h), "guard-cgroup")
+	if !slices.Contains(f.Evidence, finding.Seen(picture.CommandLineFile, 0, "systemd.unified_cgroup_hierarchy=0")) {
+		t.Errorf("evidence %+v", f.Evidence)
+	}
+	all := strings.Join(f.Fix, "\n")
+	if !strings.Contains(all, "sed -i") || strings.Count(all, "update-grub") != 1 || f.Fix[len(f.Fix)-1] != "systemctl reboot" {
+		t.Errorf("fix:\n%s", all)
+	}
+}
+
+func TestGuardWithoutSystemd(t *testing.T) {
+	h := &picture.Host{Tree: tree.At(t.TempDir()), Config: &config.Config{Guard: config.Guard{Mode: config.GuardLock}}, BPF: picture.BPF{Mounts: true}}
+	f := doctortest.Find(t, Check(h), "guard-cgroup")
+	if len(f.Fix) > 0 || !strings.Contains(f.Note, "OpenRC") {
+		t.Errorf("got %+v", f)
+	}
+	h.Offline = true
+	doctortest.Check(t, Check(h), nil)
+}
+
+func TestGuardUnit(t *testing.T) {
+	const file = "/" + dropInDir + "x.conf"
+	has := func(file string, lines ...string) (bpf, perfmon, call bool) {
+		var all []finding.Evidence
+		for i, line := range lines {
+			all = append(all, finding.Seen(file, i+1, line))
+		}
+		r := readRights(all)
+		return r.has(capBPF), r.has(capPerfmon), r.call
+	}
+	for name, test := range map[string]struct {
+		file  string
+		lines []string
+		want  [3]bool // CAP_BPF, CAP_PERFMON, the system call
+	}{
+		"as it is":                 {file, nil, [3]bool{}},
+		"both drop-ins":            {file, strings.Split(perfmon+shipped, "\n"), [3]bool{true, true, true}},
+		"the ambient set alone":    {file, []string{"AmbientCapabilities=CAP_BPF"}, [3]bool{}},
+		"root":                     {file, []string{"User=root", "CapabilityBoundingSet=~"}, [3]bool{true, true, false}},
+		"all of a kind":            {file, []string{"SystemCallFilter=@privileged:EPERM"}, [3]bool{false, false, true}},
+		"no filter":                {file, []string{"SystemCallFilter="}, [3]bool{false, false, true}},
+		"set anew":                 {file, []string{"SystemCallFilter=", "SystemCallFilter=@system-service"}, [3]bool{}},
+		"set anew, by what is not": {file, []string{"SystemCallFilter=", "SystemCallFilter=~@mount", "SystemCallFilter=@basic-io"}, [3]bool{false, false, true}},
+		"taken":                    {file, []string{"SystemCallFilter=bpf", "SystemCallFilter=~bpf"}, [3]bool{}},
+		"a copy as root":           {"/" + doctortest.OwnUnit, []string{"ExecStart=/usr/bin/ctkeeper run"}, [3]bool{true, true, true}},
+		"a copy with a user":       {"/" + doctortest.OwnUnit, []string{"User=ctkeeper", "AmbientCapabilities=CAP_BPF"}, [3]bool{true, false, true}},
+		"a copy with a list":       {"/" + doctortest.OwnUnit, []string{"CapabilityBoundingSet=CAP_NET_ADMIN"}, [3]bool{false, false, true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got [3]bool
+			got[0], got[1], got[2] = has(test.file, test.lines...)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("rights (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,179 @@
+package module
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/kmod"
+)
+
+// checkKernelInstalled asks whether the running kernel still has its modules on the
+// disk: an update may have removed them, and then nothing more can be loaded.
+func checkKernelInstalled(h *picture.Host) []finding.Finding {
+	if h.Offline || h.Release == "" || h.IsBuiltIn() || h.IsContainer() || len(h.Kernels) == 0 || !h.Kernels[0].IsGone() {
+		return nil
+	}
+	k := h.Kernels[0]
+	f := finding.Finding{
+		ID: "kernel-not-installed", Severity: severity(h),
+		Evidence: []finding.Evidence{finding.Seen("/proc/sys/kernel/osrelease", 0, h.Release), finding.Seen(k.Index.Dir, 0, "has no modules")},
+	}
+	for _, release := range h.Installed {
+		if release != h.Release {
+			f.Evidence = append(f.Evidence, finding.Seen(strings.TrimSuffix(k.Index.Dir, h.Release)+release, 0, "has modules"))
+		}
+	}
+	newer := slices.ContainsFunc(h.Installed, func(release string) bool { return compareReleases(release, h.Release) > 0 })
+	if h.IsLoaded(kmod.Conntrack) {
+		f.Severity = finding.Warning // what is loaded stays; what depends on it and is not there yet cannot come
+	}
+	if newer {
+		f.Summary = "the running kernel's modules are gone from the disk, and a newer kernel is installed: reboot into it"
+		f.Fix = []string{fixes.Reboot(h)}
+		return []finding.Finding{f}
+	}
+	f.Summary = "the running kernel's modules are not on the disk, and no newer kernel is installed: install them again"
+	f.Fix = reinstall(h, h.Release)
+	f.Note = "where the package of this release is not to be had any more, install the current kernel and reboot"
+	return []finding.Finding{f}
+}
+
+// reinstall puts a kernel's modules back, and loads nf_conntrack where that kernel runs.
+func reinstall(h *picture.Host, release string) []string {
+	return withLoad(h, release, h.Distro.ReinstallKernel(release), "depmod -a "+fixes.Quote(release))
+}
+
+// withLoad adds the load to the commands where the release is the running one,
+// and leaves out what this distribution has no command for.
+func withLoad(h *picture.Host, release string, commands ...string) []string {
+	commands = slices.DeleteFunc(commands, func(command string) bool { return command == "" })
+	if release == h.Release {
+		commands = append(commands, fixes.LoadModule)
+	}
+	return commands
+}
+
+// judgedKernels are the kernels that have modules; the others are kernelNotInstalled's.
+func judgedKernels(h *picture.Host) []picture.Kernel {
+	if h.IsContainer() {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(h.Kernels), func(k picture.Kernel) bool { return k.IsGone() || k.Index.BuiltIn[kmod.Conntrack] })
+}
+
+// checkFile asks for nf_conntrack's own file.
+func checkFile(h *picture.Host) []finding.Finding {
+	if h.Module.State == kmod.BuiltIn {
+		return nil
+	}
+	var found []finding.Finding
+	for _, k := range judgedKernels(h) {
+		f := finding.Finding{ID: "module-file-missing", Severity: severity(h), Fix: reinstall(h, k.Release)}
+		switch file := k.Files[kmod.Conntrack]; {
+		case file.Found && file.Err == nil, file.Found && errors.Is(file.Err, fs.ErrPermission):
+			continue
+		case file.Found:
+			f.Summary = "the file of nf_conntrack for kernel " + k.Release + " is damaged"
+			f.Evidence = []finding.Evidence{finding.Seen(file.Path, 0, strings.TrimPrefix(file.Err.Error(), "cannot read module "+file.Path+": "))}
+		case file.Listed:
+			f.Summary = "the file of nf_conntrack for kernel " + k.Release + " is gone"
+			f.Evidence = []finding.Evidence{finding.Seen(file.Path, 0, "not there"), finding.Seen(k.Index.Dir+"/modules.dep", 0, "lists it")}
+		default:
+			f.Summary = "kernel " + k.Release + " has no module nf_conntrack"
+			f.Evidence = []finding.Evidence{finding.Seen(k.Index.Dir+"/modules.dep", 0, "does not list it"), finding.Seen(k.Index.Dir+"/modules.builtin", 0, "does not list it")}
+			if extra := h.Distro.ReinstallExtraModules(k.Release); extra != "" {
+				f.Fix = withLoad(h, k.Release, extra, "depmod -a "+fixes.Quote(k.Release))
+			}
+		}
+		f.Evidence = append(f.Evidence, h.Logged(picture.Containing("nf_conntrack: ", "Unknown symbol", "invalid module format"))...)
+		found = append(found, f)
+	}
+	return found
+}
+
+// checkDependencies asks for the files of the modules that nf_conntrack needs.
+func checkDependencies(h *picture.Host) []finding.Finding {
+	if h.Module.State == kmod.BuiltIn {
+		return nil
+	}
+	var found []finding.Finding
+	for _, k := range judgedKernels(h) {
+		missing := k.Missing(k.Dependencies(kmod.Conntrack))
+		if len(missing) == 0 {
+			continue
+		}
+		f := finding.Finding{
+			ID: "dependency-missing", Severity: severity(h), Fix: reinstall(h, k.Release),
+			Summary: "nf_conntrack needs " + strings.Join(missing, ", ") + ", and kernel " + k.Release + " does not have it",
+		}
+		for _, name := range missing {
+			if file := k.Files[name]; file.Listed {
+				f.Evidence = append(f.Evidence, finding.Seen(file.Path, 0, "not there"))
+			} else {
+				f.Evidence = append(f.Evidence, finding.Seen(k.Index.Dir+"/modules.dep", 0, "does not list "+name))
+			}
+		}
+		f.Evidence = append(f.Evidence, h.Logged(picture.Containing("nf_conntrack: Unknown symbol"))...)
+		found = append(found, f)
+	}
+	return found
+}
+
+// checkIndex asks whether depmod(8) knows the files that are there: modprobe finds
+// no other.
+func checkIndex(h *picture.Host) []finding.Finding {
+	var found []finding.Finding
+	for _, k := range judgedKernels(h) {
+		f := finding.Finding{
+			ID: "modules-dep-stale", Severity: severity(h), Fix: withLoad(h, k.Release, "depmod -a "+fixes.Quote(k.Release)),
+			Summary: "modules.dep of kernel " + k.Release + " does not list modules that are there",
+		}
+		for _, name := range append(k.Dependencies(kmod.Conntrack), kmod.Conntrack) {
+			if file := k.Files[name]; file.Found && !file.Listed {
+				f.Evidence = append(f.Evidence, finding.Seen(file.Path, 0, "there, and not in modules.dep"))
+			}
+		}
+		if len(f.Evidence) > 0 {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+// compareReleases orders kernel releases: runs of digits by their number, other
+// runs as text.
+func compareReleases(a, b string) int {
+	x, y := splitRelease(a), splitRelease(b)
+	for i := range min(len(x), len(y)) {
+		one, two := strings.TrimLeft(x[i], "0"), strings.TrimLeft(y[i], "0")
+		if isNumber(x[i]) && isNumber(y[i]) {
+			if c := cmp.Or(cmp.Compare(len(one), len(two)), cmp.Compare(one, two)); c != 0 {
+				return c
+			}
+		} else if c := cmp.Compare(x[i], y[i]); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(x), len(y))
+}
+
+func isNumber(part string) bool { return part != "" && unicode.IsDigit(rune(part[0])) }
+
+// splitRelease splits a release where digits begin and end.
+func splitRelease(release string) []string {
+	var parts []string
+	for i, r := range release {
+		if i == 0 || unicode.IsDigit(r) != isNumber(parts[len(parts)-1]) {
+			parts = append(parts, "")
+		}
+		parts[len(parts)-1] += string(r)
+	}
+	return parts
+}

@@ -1,0 +1,77 @@
+package owners
+
+import (
+	"testing"
+
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/internal/doctortest"
+	"github.com/ctkeeper/ctkeeper/persist"
+)
+
+func TestContradictions(t *testing.T) {
+	first, last := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"), doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 3, doctortest.NetMax, "131072")
+	first.NoEffect = "/etc/sysctl.d/99-last.conf:3 comes later"
+	h := doctortest.Stopped(doctortest.Owned(t, first, last))
+	doctortest.Put(t, h.Tree.Root(), map[string]string{"etc/sysctl.d/50-site.conf": doctortest.NetMax + "=65536\n"})
+	want := finding.Finding{
+		ID: "contradiction", Severity: finding.Warning,
+		Summary: "nf_conntrack_max is given 2 different values; in force: 131072 of /etc/sysctl.d/99-last.conf:3 at boot",
+		Evidence: []finding.Evidence{
+			finding.Seen(doctortest.SiteConf, 1, doctortest.NetMax+"=65536 (systemd-sysctl, at boot: lost, /etc/sysctl.d/99-last.conf:3 comes later)"),
+			finding.Seen("/etc/sysctl.d/99-last.conf", 3, doctortest.NetMax+" = 131072 (systemd-sysctl, at boot: wins)"),
+		},
+		Fix: []string{"sed -i '1s/^[^#]/# &/' /etc/sysctl.d/50-site.conf"},
+	}
+	doctortest.Check(t, checkContradictions(h), []finding.Finding{want})
+
+	yes := true
+	h.Env.Enabled, h.Env.Running = true, &yes
+	want.Severity, want.Fix = finding.Info, nil // the daemon has the last word
+	doctortest.Check(t, checkContradictions(h), []finding.Finding{want})
+}
+
+func TestContradictionOfPhases(t *testing.T) {
+	load, boot := doctortest.Option("/etc/modprobe.d/x.conf", 1, picture.Hashsize, "8192"), doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "65536")
+	load.NoEffect = "/etc/sysctl.d/50-site.conf:1 comes later: systemd-sysctl, at boot"
+	f := doctortest.Find(t, checkContradictions(doctortest.Stopped(doctortest.Owned(t, load, boot))), "two-names")
+	want := "hashsize and net.netfilter.nf_conntrack_buckets are one setting, and the files use both names; in force: " +
+		"8192 of /etc/modprobe.d/x.conf:1 when the module is loaded, then 65536 of /etc/sysctl.d/50-site.conf:1 at boot"
+	if f.Summary != want || f.Severity != finding.Warning {
+		t.Errorf("%s: got %s\nwant %s", f.Severity, f.Summary, want)
+	}
+}
+
+func TestTwoNames(t *testing.T) {
+	first, last := doctortest.Sysctl(doctortest.SiteConf, 1, oldMax, "65536"), doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 3, doctortest.NetMax, "65536")
+	first.NoEffect = "/etc/sysctl.d/99-last.conf:3 comes later"
+	f := doctortest.Find(t, checkContradictions(doctortest.Stopped(doctortest.Owned(t, first, last))), "two-names")
+	want := "net.nf_conntrack_max and net.netfilter.nf_conntrack_max are one setting, and the files use both names; in force: 65536 of /etc/sysctl.d/99-last.conf:3 at boot"
+	if f.Summary != want || f.Severity != finding.Info {
+		t.Errorf("%s: got %s\nwant %s", f.Severity, f.Summary, want)
+	}
+}
+
+func TestNoContradiction(t *testing.T) {
+	hidden := doctortest.Sysctl(doctortest.VendorConf, 1, doctortest.NetMax, "4096")
+	hidden.NoEffect = "hidden by /etc/sysctl.d/50-vendor.conf"
+	ours := doctortest.Sysctl(persist.SysctlPath, 2, doctortest.NetMax, "2097152")
+	ours.FromPersist = true
+	toOurs := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536")
+	toOurs.NoEffect = persist.SysctlPath + ":2 comes later"
+	proxy := doctortest.Sysctl("/var/lib/kube-proxy/config.conf", 12, doctortest.NetMax, "131072")
+	proxy.AtLeast, proxy.Tool, proxy.Phase, proxy.NoEffect = true, "kube-proxy", inventory.AtServiceStart, "it only raises, and "+doctortest.SiteConf+":1 gives 262144"
+	again := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "262144")
+	again.Tool, again.Phase = "udev", inventory.AfterModuleLoad
+	for name, all := range map[string][]inventory.Assignment{
+		"one place":           {doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "1")},
+		"hidden":              {hidden, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "1")},
+		"lost to our file":    {toOurs, ours},
+		"raises nothing":      {doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "262144"), proxy},
+		"one line, two times": {doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "262144"), again},
+		"the same in pages":   {doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "10000"), doctortest.Sysctl(doctortest.VendorConf, 1, doctortest.Buckets, "10240")},
+	} {
+		t.Run(name, func(t *testing.T) { doctortest.Check(t, checkContradictions(doctortest.Owned(t, all...)), nil) })
+	}
+}

@@ -1,0 +1,107 @@
+package owners
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/internal/doctortest"
+)
+
+// locked is a host whose configuration asks for max 1048576 and locks it.
+func locked(t *testing.T, assignments ...inventory.Assignment) *picture.Host {
+	t.Helper()
+	h := doctortest.Owned(t, assignments...)
+	h.Config.Guard.Mode = config.GuardLock
+	h.Config.Origins = map[string]string{"guard.mode": doctortest.MainFile + ":8"}
+	return h
+}
+
+// proxyMax is kube-proxy's max.
+func proxyMax(value string) inventory.Assignment {
+	return inventory.Assignment{
+		Place: tree.Place{File: "/var/lib/kube-proxy/config.conf", Line: 12}, Name: "max", Key: "conntrack.maxPerCore", Value: value,
+		Tool: "kube-proxy", Phase: inventory.AtServiceStart,
+	}
+}
+
+func TestLock(t *testing.T) {
+	pod := finding.Finding{
+		ID: "guard-lock-owner", Severity: finding.Warning,
+		Summary: "with guard: lock kube-proxy does not start: it sets nf_conntrack_max to 131072, ctkeeper wants 1048576, and it ends when it may not",
+		Evidence: []finding.Evidence{
+			finding.Seen(doctortest.MainFile, 8, "guard: lock"), finding.Seen("/var/lib/kube-proxy/config.conf", 12, "conntrack.maxPerCore = 131072"), finding.Seen(doctortest.MainFile, 3, "max: 1048576"),
+		},
+		Note: "Have it leave the limit alone: conntrack.maxPerCore: 0 in its configuration, or --conntrack-max-per-core=0; " +
+			"of a pod in the ConfigMap kube-proxy of kube-system, then restart its pods. Or let all pods write: guard.allow: [kubepods.slice].",
+	}
+	unit := pod
+	unit.Fix = []string{
+		`mkdir -p /etc/ctkeeper/conf.d && printf '%s\n' 'guard:' '  allow: [sshd.service, kube-proxy.service]' > /etc/ctkeeper/conf.d/90-x_guard.yaml`,
+		"systemctl reload-or-restart ctkeeper",
+	}
+	unit.Note = "Then it writes its value when it starts, and ctkeeper writes it back. " +
+		"Or better: have it leave the limit alone: conntrack.maxPerCore: 0 in its configuration, or --conntrack-max-per-core=0."
+	withUnit := func(h *picture.Host) *picture.Host {
+		doctortest.Put(t, h.Tree.Root(), map[string]string{"etc/systemd/system/kube-proxy.service": "[Service]\n"})
+		return h
+	}
+	allowing := func(h *picture.Host, units ...string) *picture.Host {
+		h.Config.Guard.Allow, h.Config.Origins["guard.allow"] = units, "/etc/ctkeeper/conf.d/90-x.yaml:3"
+		return h
+	}
+	hashsizes := proxyMax("8192")
+	hashsizes.Name, hashsizes.Key = picture.Hashsize, "conntrack.maxPerCore"
+	k3s := proxyMax("131072")
+	k3s.Tool = "k3s"
+	watching := locked(t, proxyMax("131072"))
+	watching.Config.Guard.Mode = config.GuardWatch
+	observing := locked(t, proxyMax("131072"))
+	observing.Config.Mode = config.Observe
+	for name, test := range map[string]struct {
+		host *picture.Host
+		want []finding.Finding
+	}{
+		"a pod":                        {locked(t, proxyMax("131072")), []finding.Finding{pod}},
+		"a unit":                       {withUnit(allowing(locked(t, proxyMax("131072")), "sshd.service")), []finding.Finding{unit}},
+		"a unit that is allowed":       {withUnit(allowing(locked(t, proxyMax("131072")), "kube-proxy.service")), nil},
+		"a pod where the unit is":      {allowing(locked(t, proxyMax("131072")), "kubepods.slice"), nil},
+		"the value that is wanted":     {locked(t, proxyMax("1048576")), nil},
+		"hashsize, through sysfs":      {locked(t, hashsizes), nil},
+		"one that bears it":            {locked(t, k3s, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536")), nil},
+		"a guard that watches":         {watching, nil},
+		"a daemon that only observes":  {observing, nil},
+		"a configuration that is none": {&picture.Host{}, nil},
+	} {
+		t.Run(name, func(t *testing.T) { doctortest.Check(t, checkLock(test.host), test.want) })
+	}
+	f := doctortest.Find(t, checkOpposed(locked(t, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"))), "other-owner")
+	if want := "ctkeeper's guard refuses it while the daemon runs"; !strings.Contains(f.Summary, want) {
+		t.Errorf("no %q in %q", want, f.Summary)
+	}
+}
+
+// TestAllowWorks has the shell write the drop-in, and the configuration read it.
+func TestAllowWorks(t *testing.T) {
+	root := t.TempDir()
+	doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 65536}\nguard: {mode: lock, allow: ['dev-disk-by\\x2dlabel-x.swap', 'getty@tty1.service']}\n"})
+	load := func() *config.Config {
+		c, err := config.Source{Root: root, Main: config.DefaultMain}.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	h := &picture.Host{Tree: tree.At(root), Config: load()}
+	doctortest.Run(t, root, allowUnit(h, kubeProxyUnit))
+	want := config.Guard{Mode: config.GuardLock, Allow: []string{`dev-disk-by\x2dlabel-x.swap`, "getty@tty1.service", kubeProxyUnit}}
+	if diff := cmp.Diff(want, load().Guard); diff != "" {
+		t.Errorf("guard (-want +got):\n%s", diff)
+	}
+}

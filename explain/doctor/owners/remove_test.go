@@ -1,0 +1,68 @@
+package owners
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/internal/doctortest"
+)
+
+func TestRemoveAssignment(t *testing.T) {
+	const modprobed = "/etc/modprobe.d/x.conf"
+	for name, test := range map[string]struct {
+		files map[string]string
+		all   []inventory.Assignment
+		fix   []string
+		note  string
+	}{
+		"a package's file, both lines at once": {
+			map[string]string{"usr/lib/sysctl.d/50-vendor.conf": doctortest.NetMax + " = 4096\n" + doctortest.Buckets + " = 512\n"},
+			[]inventory.Assignment{doctortest.Sysctl(doctortest.VendorConf, 1, doctortest.NetMax, "4096"), doctortest.Sysctl(doctortest.VendorConf, 2, doctortest.Buckets, "512")},
+			[]string{"mkdir -p /etc/sysctl.d && sed '1s/^[^#]/# &/;2s/^[^#]/# &/' /usr/lib/sysctl.d/50-vendor.conf > /etc/sysctl.d/50-vendor.conf"}, "",
+		},
+		"one of two parameters": {
+			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack hashsize=512 acct=1\n"},
+			[]inventory.Assignment{doctortest.Option(modprobed, 1, picture.Hashsize, "512"), doctortest.Option(modprobed, 1, "acct", "1")},
+			[]string{"sed -i '1s/[[:blank:]]hashsize=512[[:blank:]]/ /;1s/[[:blank:]]hashsize=512$//' /etc/modprobe.d/x.conf"}, "",
+		},
+		"the only parameter": {
+			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack hashsize=512\n"},
+			[]inventory.Assignment{doctortest.Option(modprobed, 1, picture.Hashsize, "512")},
+			[]string{"sed -i '1s/^[^#]/# &/' /etc/modprobe.d/x.conf"}, "",
+		},
+		"a line that goes on": {
+			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack \\\nhashsize=512\n"},
+			[]inventory.Assignment{doctortest.Option(modprobed, 1, picture.Hashsize, "512")},
+			nil, "Take it out of /etc/modprobe.d/x.conf:1.",
+		},
+		"a script": {
+			map[string]string{"etc/rc.local": "modprobe nf_conntrack; sysctl -w net.netfilter.nf_conntrack_max=512\n"},
+			[]inventory.Assignment{{Place: tree.Place{File: "/etc/rc.local", Line: 1}, Name: "max", Key: doctortest.NetMax, Value: "512", Tool: "rc.local", Phase: inventory.AtServiceStart}},
+			nil, "Take it out of /etc/rc.local:1.",
+		},
+		"kube-proxy": {
+			nil, []inventory.Assignment{{Place: tree.Place{File: "/x.yaml", Line: 1}, Name: "max", Key: "maxPerCore", Value: "512", Tool: "kube-proxy", Phase: inventory.AtServiceStart}}, nil,
+			"kube-proxy leaves the limit as it is where its configuration has conntrack.maxPerCore: 0, the timeouts where they are 0s: set these in the ConfigMap kube-proxy of kube-system, and restart its pods.",
+		},
+		"a package's TuneD profile": {
+			nil, []inventory.Assignment{{Place: tree.Place{File: "/usr/lib/tuned/x/tuned.conf", Line: 1}, Name: "max", Key: doctortest.NetMax, Value: "512", Tool: "tuned", Phase: inventory.AtTunedProfile}}, nil,
+			"Take it out of a copy of the profile in /etc/tuned, and make that the active profile.",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := doctortest.Owned(t, test.all...)
+			doctortest.Put(t, h.Tree.Root(), test.files)
+			f := checkOpposed(h)[0]
+			if diff := cmp.Diff(test.fix, f.Fix); diff != "" {
+				t.Errorf("fix (-want +got):\n%s", diff)
+			}
+			if f.Note != test.note {
+				t.Errorf("note %q, want %q", f.Note, test.note)
+			}
+		})
+	}
+}

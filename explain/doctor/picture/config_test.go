@@ -1,0 +1,71 @@
+package picture_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/internal/doctortest"
+)
+
+func TestNotLooked(t *testing.T) {
+	root := doctortest.ModuleTree(t)
+	for _, name := range []string{"proc/modules", "var/log/kern.log"} {
+		if err := os.Remove(filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var places []string
+	for _, e := range doctortest.Take(t, root).NotLooked {
+		if e.Text == "" {
+			t.Errorf("%s: no reason", e.Place)
+		}
+		places = append(places, e.File)
+	}
+	for _, want := range []string{"/proc/modules", "kernel log"} {
+		if !slices.Contains(places, want) {
+			t.Errorf("%s is not among what could not be looked at: %q", want, places)
+		}
+	}
+}
+
+// What a refused configuration asks for nobody knows.
+func TestWantsOfConfiguration(t *testing.T) {
+	root := doctortest.ModuleTree(t)
+	doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 70000}\nmodule: {parameters: {hashsize: 4096}}\n"})
+	h := doctortest.Take(t, root)
+	if w, ok := h.Want("max"); !ok || w.Value != "70000" {
+		t.Errorf("max is %q, %t", w.Value, ok)
+	}
+	if p, ok := h.Parameter("hashsize"); !ok || p.Value != "4096" {
+		t.Errorf("hashsize is %q, %t", p.Value, ok)
+	}
+	doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: lots}\n"})
+	h = doctortest.Take(t, root)
+	_, max := h.Want("max")
+	_, hashsize := h.Parameter("hashsize")
+	if max || hashsize || h.ConfigErr == nil {
+		t.Errorf("a refused configuration wants something: %t %t %v", max, hashsize, h.ConfigErr)
+	}
+}
+
+// On a disk nobody knows the memory that "auto" is sized for: that is no fault of the
+// configuration, and hides no fault of it.
+func TestConfigurationOfADisk(t *testing.T) {
+	for text, want := range map[string]struct{ known, refused, told bool }{
+		"settings: {max: 70000, hashsize: 70000}\n": {known: true},
+		"settings: {max: auto}\n":                   {told: true},
+		"settings: {max: lots}\n":                   {refused: true},
+		"settings: {max: auto, acct: lots}\n":       {refused: true},
+	} {
+		root := t.TempDir()
+		doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": text})
+		h := doctortest.Take(t, root)
+		told := slices.ContainsFunc(h.NotLooked, func(e finding.Evidence) bool { return e.File == "configuration" })
+		if known, refused := h.Config != nil, h.ConfigErr != nil; known != want.known || refused != want.refused || told != want.told {
+			t.Errorf("%s: known %t, refused %t, told %t; want %+v", text, known, refused, told, want)
+		}
+	}
+}

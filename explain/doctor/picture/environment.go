@@ -1,0 +1,153 @@
+package picture
+
+import (
+	"context"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/host/capability"
+	"github.com/ctkeeper/ctkeeper/host/tree"
+)
+
+const UnitName = "ctkeeper.service"
+
+// OwnUnitDir is the administrator's.
+const OwnUnitDir = "/etc/systemd/system"
+
+// maxUnit is more than any unit or table of mounts is long.
+const maxUnit = 1 << 20
+
+const MountinfoFile = "/proc/self/mountinfo"
+
+// UnitDirs are where systemd looks for units, the directory that hides the others
+// first (systemd.unit(5)).
+func UnitDirs() []string {
+	return []string{OwnUnitDir, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+}
+
+// readEnvironment tells where ctkeeper stands on this host. What only a running process
+// can tell, its rights and whether the daemon answers, is left out for a tree.
+func readEnvironment(ctx context.Context, t tree.Tree, opts Options) Environment {
+	p := Environment{
+		ChildNetns: isChildNetns(t), ReadOnly: readOnlyMounts(t), Systemd: hasSystemd(t),
+		Container: readContainer(t), ConfigWritten: readConfigWritten(t, opts.Source),
+	}
+	p.Installed, p.Masked, p.Overrides = readUnit(t)
+	p.Enabled = isEnabled(t)
+	if t.Live() {
+		p.NetAdmin, p.Root = capability.Held(unix.CAP_NET_ADMIN), os.Geteuid() == 0
+		if opts.Running != nil {
+			running := opts.Running(ctx)
+			p.Running = &running
+		}
+	}
+	return p
+}
+
+// isChildNetns reports whether this is another network namespace than the host's first:
+// there net.nf_conntrack_max, the alias, is left out. While the module is absent only
+// init's namespace can tell, which is the first one's where init is the host's.
+func isChildNetns(t tree.Tree) bool {
+	const alias = "/proc/sys/net/nf_conntrack_max"
+	switch {
+	case t.Exists(alias):
+		return false
+	case t.Exists(MaxFile):
+		return true
+	case !t.Live():
+		return false
+	}
+	own, err := os.Readlink("/proc/self/ns/net")
+	first, errFirst := os.Readlink("/proc/1/ns/net")
+	return err == nil && errFirst == nil && own != first
+}
+
+// readOnlyMounts finds the mounts that make /proc/sys or /sys read-only: of those that
+// hold one of them, the last one counts (proc_pid_mountinfo(5)).
+func readOnlyMounts(t tree.Tree) []finding.Evidence {
+	text, err := t.Read(MountinfoFile, maxUnit)
+	if err != nil {
+		return nil
+	}
+	var found []finding.Evidence
+	for _, dir := range []string{"/proc/sys/net", "/sys/module"} {
+		longest, readOnly, evidence := "", false, finding.Evidence{}
+		number := 0
+		for line := range strings.Lines(string(text)) {
+			number++
+			fields := strings.Fields(line)
+			if len(fields) < 6 {
+				continue
+			}
+			point := fields[4]
+			holds := point == "/" || dir == point || strings.HasPrefix(dir, point+"/")
+			if holds && len(point) >= len(longest) {
+				longest, readOnly = point, slices.Contains(strings.Split(fields[5], ","), "ro")
+				evidence = finding.Seen(MountinfoFile, number, strings.TrimSpace(line))
+			}
+		}
+		if readOnly {
+			found = append(found, evidence)
+		}
+	}
+	return found
+}
+
+// hasSystemd reports whether the host runs systemd (sd_booted(3)), or its disk would.
+func hasSystemd(t tree.Tree) bool {
+	if t.Exists("/run/systemd/system") {
+		return true
+	}
+	return !t.Live() && slices.ContainsFunc([]string{"/usr/lib/systemd/systemd", "/lib/systemd/systemd"}, t.Exists)
+}
+
+// readContainer tells that this is one, by the files that their managers leave.
+func readContainer(t tree.Tree) finding.Evidence {
+	if kind, err := t.Read("/run/systemd/container", maxUnit); err == nil {
+		return finding.Seen("/run/systemd/container", 0, strings.TrimSpace(string(kind)))
+	}
+	for file, kind := range map[string]string{"/.dockerenv": "docker", "/run/.containerenv": "podman"} {
+		if t.Exists(file) {
+			return finding.Seen(file, 0, kind)
+		}
+	}
+	const account = "/var/run/secrets/kubernetes.io/serviceaccount"
+	if t.Exists(account) {
+		return finding.Seen(account, 0, "kubernetes")
+	}
+	return finding.Evidence{}
+}
+
+// readConfigWritten is when a file of the configuration was last written.
+func readConfigWritten(t tree.Tree, source config.Source) time.Time {
+	main := source.Main
+	if main == "" {
+		main = config.DefaultMain
+	}
+	files := []string{main}
+	if main == config.DefaultMain {
+		for _, dir := range []string{"/usr/lib/ctkeeper/conf.d", "/run/ctkeeper/conf.d", ConfigDropIns} {
+			names, err := t.List(dir)
+			if err != nil {
+				continue
+			}
+			for _, name := range names {
+				files = append(files, path.Join(dir, name))
+			}
+		}
+	}
+	var last time.Time
+	for _, file := range files {
+		if info, err := t.Stat(file); err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+	}
+	return last
+}

@@ -1,0 +1,87 @@
+package picture
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/host/klog"
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/kmod"
+)
+
+func TestMemTotal(t *testing.T) {
+	for text, want := range map[string]int64{
+		"MemTotal:        4194304 kB\n": 4 << 30, "MemFree: 1 kB\nMemTotal: 1 kB": 1024,
+		"": 0, "MemTotal:\n": 0, "MemTotal: -5 kB\n": 0, "MemTotal: lots kB\n": 0, "MemTotal: 99999999999999999999 kB\n": 0,
+	} {
+		root := t.TempDir()
+		kerneltree.Put(t, root, "proc/meminfo", text)
+		if got := readMemTotal(tree.At(root)); got != want {
+			t.Errorf("%q gives %d, want %d", text, got, want)
+		}
+	}
+}
+
+func TestRelevant(t *testing.T) {
+	for text, want := range map[string]bool{
+		"nf_conntrack: nf_conntrack: table full, dropping packet":                              true,
+		"nf_ct_sip: dropping packet: all ports in use for SDP media IN= OUT=":                  true,
+		"nf_conntrack: expectation table full":                                                 true,
+		"Lockdown: modprobe: unsigned module loading is restricted; see man kernel_lockdown.7": true,
+		"modprobe: vmalloc error: size 17179869184, exceeds total pages":                       true,
+		"nf_conntrack: `nonsense' invalid for parameter `hashsize'":                            true,
+		"nf_conntrack: unknown parameter 'nf_conntrack_max' ignored":                           true,
+		"xt_CT: No such helper \"sipp\"":                                                       true,
+		"eth0: Link is Up - 1Gbps/Full":                                                        false,
+		"EXT4-fs (vda1): mounted filesystem":                                                   false,
+		"":                                                                                     false,
+	} {
+		if got := isRelevant(text); got != want {
+			t.Errorf("%q gives %t, want %t", text, got, want)
+		}
+	}
+}
+
+func TestLogged(t *testing.T) {
+	h := &Host{}
+	for _, text := range []string{"a 1", "b", "a 2", "a 3", "a 4"} {
+		h.Log.Messages = append(h.Log.Messages, klog.Message{Text: text})
+	}
+	var texts []string
+	for _, e := range h.Logged(Containing("a ")) {
+		texts = append(texts, e.Text)
+	}
+	if diff := cmp.Diff([]string{"a 2", "a 3", "a 4"}, texts); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoaded(t *testing.T) {
+	h := &Host{
+		Module: kmod.Module{State: kmod.Absent}, Modules: []kmod.Listed{{Name: "nf_conntrack"}, {Name: "nf_nat"}},
+		Index: kmod.Index{BuiltIn: map[string]bool{"libcrc32c": true}},
+	}
+	for name, want := range map[string]bool{"nf_conntrack": false, "nf_nat": true, "libcrc32c": true, "xt_state": false} {
+		if got := h.IsLoaded(name); got != want {
+			t.Errorf("%s: %t, want %t", name, got, want)
+		}
+	}
+}
+
+func TestReadSettings(t *testing.T) {
+	root := kerneltree.New(t)
+	kerneltree.Remove(t, root, "helper")
+	values := readSettings(tree.At(root))
+	if diff := cmp.Diff("432000", values["tcp_timeout_established"]); diff != "" {
+		t.Errorf("tcp_timeout_established (-want +got):\n%s", diff)
+	}
+	if _, there := values["helper"]; there {
+		t.Error("a setting that this kernel does not have")
+	}
+	kerneltree.Unload(t, root)
+	if values := readSettings(tree.At(root)); len(values) > 0 {
+		t.Errorf("settings of a module that is not there: %v", values)
+	}
+}

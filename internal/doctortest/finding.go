@@ -1,0 +1,109 @@
+package doctortest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/tree"
+)
+
+// IDs are those of findings, in their order.
+func IDs(findings []finding.Finding) []string {
+	var all []string
+	for _, f := range findings {
+		all = append(all, f.ID)
+	}
+	return all
+}
+
+// Find gives the finding of an id; the test fails where there is none.
+func Find(t *testing.T, findings []finding.Finding, id string) finding.Finding {
+	t.Helper()
+	i := slices.IndexFunc(findings, func(f finding.Finding) bool { return f.ID == id })
+	if i < 0 {
+		t.Fatalf("no finding %s among %q", id, IDs(findings))
+	}
+	return findings[i]
+}
+
+// Check holds findings against those that are wanted; nil and empty lists are the
+// same.
+func Check(t *testing.T, got, want []finding.Finding) {
+	t.Helper()
+	plain := func(list []finding.Finding) []finding.Finding {
+		var out []finding.Finding
+		for _, f := range list {
+			if len(f.Fix) == 0 {
+				f.Fix = nil
+			}
+			if len(f.Evidence) == 0 {
+				f.Evidence = nil
+			}
+			out = append(out, f)
+		}
+		return out
+	}
+	if diff := cmp.Diff(plain(want), plain(got)); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
+// Run runs a command with the root's /etc, /usr/lib and /lib for the host's.
+func Run(t *testing.T, root, command string) {
+	t.Helper()
+	for _, dir := range []string{"etc/", "usr/lib/"} {
+		for _, before := range []string{" /", " '/", " \"$(printf '/"} {
+			command = strings.ReplaceAll(command, before+dir, strings.TrimSuffix(before, "/")+root+"/"+dir)
+		}
+	}
+	if out, err := exec.Command("sh", "-ec", command).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+}
+
+// Read returns the content of a file below root.
+func Read(t *testing.T, root, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// Shell runs a command that a finding prints on the host below root: every path of
+// it in /etc and /usr is below the root.
+func Shell(t *testing.T, root, command string) {
+	t.Helper()
+	moved := strings.NewReplacer(" /etc/", " "+root+"/etc/", " /usr/", " "+root+"/usr/").Replace(command)
+	if out, err := exec.CommandContext(t.Context(), "sh", "-ec", moved).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", moved, err, out)
+	}
+}
+
+// FixTwice runs the only fix of the host's first finding, twice, on a root with one file. Each time
+// the file must be as wanted afterwards.
+func FixTwice(t *testing.T, h *picture.Host, check picture.Check, file, before, after string) {
+	t.Helper()
+	root := t.TempDir()
+	Put(t, root, map[string]string{strings.TrimPrefix(file, "/"): before})
+	h.Tree = tree.At(root)
+	fix := check(h)[0].Fix
+	if len(fix) != 1 {
+		t.Fatalf("fix %q", fix)
+	}
+	for range 2 {
+		Shell(t, root, fix[0])
+		if diff := cmp.Diff(after, Read(t, root, file)); diff != "" {
+			t.Fatalf("after %s (-want +got):\n%s", fix[0], diff)
+		}
+	}
+}
