@@ -43,15 +43,15 @@ func FuzzShell(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		last, length := 1, 0
-		for _, c := range scanShell(text) {
-			if len(c.words) == 0 || c.line < last || c.line > 1+strings.Count(text, "\n") {
+		for _, c := range parseShell(text) {
+			if c.line < last || c.line > 1+strings.Count(text, "\n") {
 				t.Fatalf("command %+v behind line %d of %q", c, last, text)
 			}
 			last = c.line
 			for _, word := range append(c.words, c.file) {
 				length += len(word)
 			}
-			c.name()
+			c.program()
 		}
 		if length > len(text) {
 			t.Errorf("words of %d bytes in %d bytes", length, len(text))

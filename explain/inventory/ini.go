@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"iter"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/host/tree"
@@ -21,16 +22,12 @@ func (r *reader) shellPairs(path string) map[string]pair {
 		return nil
 	}
 	pairs := map[string]pair{}
-	for _, c := range scanShell(text) {
-		words := c.words
-		if len(words) > 0 && words[0] == "export" {
-			words = words[1:]
+	for _, c := range parseShell(text) {
+		if len(c.words) > 0 {
+			continue // NAME=VALUE is for that one command
 		}
-		if len(words) == 0 {
-			continue
-		}
-		if name, value, assigned := strings.Cut(words[0], "="); assigned {
-			pairs[name] = pair{Place: tree.Place{File: path, Line: c.line}, name: name, value: value}
+		for _, v := range c.assigns {
+			pairs[v.name] = pair{Place: tree.Place{File: path, Line: c.line}, name: v.name, value: v.value}
 		}
 	}
 	return pairs
@@ -71,4 +68,44 @@ func (r *reader) ini(path, separators string) []pair {
 		r.trouble(t.Place, t.Err)
 	}
 	return pairs
+}
+
+// numbered returns the lines of a text with their numbers, from 1.
+func numbered(text string) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		number := 0
+		for line := range strings.SplitSeq(text, "\n") {
+			number++
+			if !yield(number, strings.TrimRight(line, "\r")) {
+				return
+			}
+		}
+	}
+}
+
+// joinedLines returns the lines of a text, those that a backslash continues joined, with the
+// number of the first. Lines that begin with # are left out, between joined ones too.
+func joinedLines(text string) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		var joined strings.Builder
+		first := 0
+		for number, line := range numbered(text) {
+			line = strings.TrimSpace(line)
+			if joined.Len() == 0 {
+				first = number
+			}
+			if strings.HasPrefix(line, "#") {
+				continue
+			}
+			line, continues := strings.CutSuffix(line, "\\")
+			joined.WriteString(line)
+			if continues {
+				continue
+			}
+			if joined.Len() > 0 && !yield(first, joined.String()) {
+				return
+			}
+			joined.Reset()
+		}
+	}
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestScanShell(t *testing.T) {
+func TestParseShell(t *testing.T) {
 	tests := map[string][]string{ // text → line: words > file, | where piped
 		"a b\nc":                               {"1: a b", "2: c"},
 		"# all\na # rest\nb#c":                 {"2: a", "3: b#c"},
 		"echo 1 > /x":                          {"1: echo 1 > /x"},
 		"echo 1>/x 2>/dev/null":                {"1: echo > /x"},
-		"echo 12>/x":                           {"1: echo 12 > /x"},
+		"echo 12>/x":                           {"1: echo"}, // descriptor 12
 		"echo 1 >>/x 2>&1":                     {"1: echo 1 > /x"},
 		"echo 1 >/x 2>/y; d":                   {"1: echo 1 > /x", "1: d"},
 		"a 2> /y b":                            {"1: a b"},
@@ -24,19 +24,27 @@ func TestScanShell(t *testing.T) {
 		"a 'b c' \"d \\\"e\" f\\ g":            {`1: a b c d "e f g`},
 		"a b\\\n c\nd":                         {"1: a b c", "3: d"},
 		"x=$(nproc --all) y=${Z:-1} `w a`":     {"1: x=$(nproc --all) y=${Z:-1} `w a`"},
-		"if [ -f /x ]; then\n\techo 1 >/y\nfi": {"1: if [ -f /x ]", "1: then", "2: echo 1 > /y", "3: fi"},
-		"case $1 in\nstart) a;;\nesac":         {"1: case $1 in", "2: start", "2: a", "3: esac"},
+		"if [ -f /x ]; then\n\techo 1 >/y\nfi": {"1: [ -f /x ]", "2: echo 1 > /y"},
+		"case $1 in\nstart) a;;\nesac":         {"2: a"},
 		"( cd /x && a )":                       {"1: cd /x", "1: a"},
 		"":                                     nil,
+		// Not bash: what comes before the error, then line by line.
+		"a\nforeach x (b c)\nd 'e\nf \\\n g":      {"1: a", "2: foreach x", "2: b c", "4: f g"},
+		"if (-f /x) then\n  echo 1 > /y\nendif":   {"1: -f /x", "2: echo 1 > /y", "3: endif"},
+		"if a; then echo 1 > /y":                  {"1: a", "1: echo 1 > /y"},
+		strings.Repeat("#", maxScript) + "\na\nb": {"2: a", "3: b"},
 	}
 	for text, want := range tests {
 		var got []string
-		for _, c := range scanShell(text) {
+		for _, c := range parseShell(text) {
 			line := fmt.Sprintf("%d: ", c.line)
 			if c.piped {
 				line += "| "
 			}
-			line += strings.Join(c.words, " ")
+			for _, v := range c.assigns {
+				line += v.name + "=" + v.value + " "
+			}
+			line = strings.TrimSuffix(line+strings.Join(c.words, " "), " ")
 			if c.file != "" {
 				line += " > " + c.file
 			}

@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -29,19 +28,6 @@ type sysctlLine struct {
 type sysctlFile struct {
 	dropin
 	lines []sysctlLine
-}
-
-// numbered gives the lines of a text with their numbers, from 1.
-func numbered(text string) iter.Seq2[int, string] {
-	return func(yield func(int, string) bool) {
-		number := 0
-		for line := range strings.SplitSeq(text, "\n") {
-			number++
-			if !yield(number, strings.TrimRight(line, "\r")) {
-				return
-			}
-		}
-	}
 }
 
 // parseSysctl reads the text of one file as sysctl.d(5) says.

@@ -71,22 +71,8 @@ func (r *reader) udev(files []sysctlFile) {
 		if !ok || !strings.Contains(text, "conntrack") {
 			continue
 		}
-		var rule strings.Builder
-		first := 0
-		for number, line := range numbered(text) {
-			line = strings.TrimSpace(line)
-			if rule.Len() == 0 {
-				first = number
-			}
-			if strings.HasPrefix(line, "#") {
-				continue
-			}
-			joined, more := strings.CutSuffix(line, "\\")
-			rule.WriteString(joined)
-			if !more && rule.Len() > 0 {
-				r.udevRule(tree.Place{File: f.path, Line: first}, rule.String(), f.hidden, files)
-				rule.Reset()
-			}
+		for number, rule := range joinedLines(text) {
+			r.udevRule(tree.Place{File: f.path, Line: number}, rule, f.hidden, files)
 		}
 	}
 }
@@ -157,8 +143,8 @@ func aboutConntrack(terms []udevTerm) bool {
 
 // shellOf is what a program of RUN runs: of sh -c 'TEXT' the text.
 func shellOf(run string) string {
-	for _, c := range scanShell(run) {
-		if name, args := c.name(); (name == "sh" || name == "bash" || name == "dash") && len(args) == 2 && args[0] == "-c" {
+	for _, c := range parseShell(run) {
+		if name, args := c.program(); (name == "sh" || name == "bash" || name == "dash") && len(args) == 2 && args[0] == "-c" {
 			return args[1]
 		}
 	}
