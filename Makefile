@@ -19,32 +19,40 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 build: ## bin/ctkeeper, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ctkeeper ./cmd/ctkeeper
 
-run: build ## keep this machine's settings, in the foreground
+run: build ## run the daemon on this machine, in the foreground
 	./bin/ctkeeper run --show
 
 CC ?= cc
 test: ## everything that needs no virtual machine, with the race detector
 	@command -v $(CC) >/dev/null || { echo "make test needs a C compiler for the race detector: apt-get install gcc"; exit 1; }
 	$(GO) test -race ./...
+	$(GO) -C e2e/local test -race ./...
 
 e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
 	KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -timeout 50m -v ./e2e
 
 bench: ## beside what people would run instead, here and in QEMU: make bench BENCH="-quiet 1m"
 	$(GO) test -run '^$$' -bench . ./daemon ./reconcile ./metrics
-	if [ "$$(id -u)" = 0 ]; then unshare -n $(GO) test -run '^$$' -bench Scrape ./daemon; $(GO) test -run '^$$' -bench Others -benchtime 1x ./guard; fi
+	$(GO) -C e2e/local mod download
+	if [ "$$(id -u)" = 0 ]; then \
+		unshare -n $(GO) -C e2e/local test -run '^$$' -bench Scrape ./table; \
+		$(GO) test -run '^$$' -bench Others -benchtime 1x ./guard; \
+	fi
 	KERNEL=$(KERNEL) BENCH="$(BENCH)" $(GO) test -tags e2e -count=1 -timeout 90m -v ./e2e/bench
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
+	$(GO) -C e2e/local vet ./...
 	$(GO) vet -tags e2e ./e2e/...
 	$(GO) vet -tags guest,reboot ./e2e/...
 	$(GO) run $(STATICCHECK) ./...
+	cd e2e/local && $(GO) run $(STATICCHECK) ./...
 	$(GO) run $(STATICCHECK) -tags e2e ./e2e/...
 	$(GO) run $(STATICCHECK) -tags guest,reboot ./e2e/...
 	$(GO) mod verify
+	$(GO) -C e2e/local mod verify
 
 fuzz: ## every fuzz test for FUZZTIME
 	@for target in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \

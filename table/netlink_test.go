@@ -3,21 +3,15 @@ package table
 import (
 	"encoding/binary"
 	"errors"
-	"io/fs"
-	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
-	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
 // message is one netlink message of a type, padded to 4 bytes.
@@ -125,108 +119,6 @@ func TestCtnetlinkReady(t *testing.T) {
 	_, loaded := os.Stat("/sys/module/nf_conntrack_netlink/initstate")
 	if err == nil && loaded != nil && ctnetlinkReady("") {
 		t.Error("ready without its module")
-	}
-}
-
-// fillExpectations makes so many expectations of ftp in this network namespace, each with
-// the connection that it belongs to: the helper takes one for each.
-func fillExpectations(t *testing.T, n int) *conntrack.Conn {
-	t.Helper()
-	if !ctnetlinkReady("") {
-		netns.Cannot(t, "nf_conntrack_netlink is not loaded")
-	}
-	conn, err := conntrack.Dial(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	server, all := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("255.255.255.255")
-	tuple := func(from, to netip.Addr, port uint16) conntrack.Tuple {
-		return conntrack.Tuple{
-			IP:    conntrack.IPTuple{SourceAddress: from, DestinationAddress: to},
-			Proto: conntrack.ProtoTuple{Protocol: unix.IPPROTO_TCP, DestinationPort: port},
-		}
-	}
-	for i := range n {
-		client := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
-		flow := conntrack.NewFlow(unix.IPPROTO_TCP, 0, client, server, 40000, 21, 120, 0)
-		flow.Helper.Name = "ftp\x00" // the kernel wants its end
-		if err := conn.Create(flow); err != nil {
-			netns.Cannot(t, "no connection with the ftp helper can be made: %v", err)
-		}
-		expect := conntrack.Expect{Timeout: 300, TupleMaster: flow.TupleOrig, Tuple: tuple(client, server, 30000), Mask: tuple(all, all, 65535)}
-		if err := conn.CreateExpect(expect); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return conn
-}
-
-func TestExpectationsOnTheKernel(t *testing.T) {
-	if !netns.Enter(t) {
-		return
-	}
-	const n = 700 // several parts
-	conn := fillExpectations(t, n)
-	want := map[string]int64{"ftp": n}
-	start := time.Now()
-	got, err := dumpExpectations(func() bool { return ctnetlinkReady("") })
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d expectations in %v", n, time.Since(start))
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("by ctnetlink (-want +got):\n%s", diff)
-	}
-	listed, err := listedExpectations("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, listed); diff != "" {
-		t.Errorf("in /proc (-want +got):\n%s", diff)
-	}
-	if all, err := conn.DumpExpect(); err != nil || len(all) != n || all[0].HelpName != "ftp" {
-		t.Errorf("another reader: %d, %v", len(all), err)
-	}
-	if sample := Take("", time.Now()); sample.Expectations == nil || *sample.Expectations != n || sample.Entries == nil || *sample.Entries != n {
-		t.Errorf("a sample: %+v", sample)
-	}
-}
-
-// TestExpectationsWithoutRoot has the daemon's rights: CAP_NET_ADMIN and no more.
-func TestExpectationsWithoutRoot(t *testing.T) {
-	const asNobody, nobody, n = "CTKEEPER_TEST_AS_NOBODY", 65534, 3
-	if rights := os.Getenv(asNobody); rights != "" {
-		if _, err := listedExpectations(""); !errors.Is(err, fs.ErrPermission) {
-			t.Fatalf("this user may read /proc: %v", err)
-		}
-		got, err := ExpectationsByHelper("")
-		if rights == "none" {
-			if want := "cannot read the expectations: open /proc/net/nf_conntrack_expect: permission denied; nor by ctnetlink: operation not permitted"; err == nil || err.Error() != want {
-				t.Errorf("want %s, got %v", want, err)
-			}
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(map[string]int64{"ftp": n}, got); diff != "" {
-			t.Errorf("helpers (-want +got):\n%s", diff)
-		}
-		return
-	}
-	if !netns.Enter(t) {
-		return
-	}
-	fillExpectations(t, n)
-	for rights, caps := range map[string][]uintptr{"CAP_NET_ADMIN": {unix.CAP_NET_ADMIN}, "none": nil} {
-		child := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestExpectationsWithoutRoot$", "-test.v", "-test.count=1")
-		child.Env = append(os.Environ(), asNobody+"="+rights)
-		child.Dir = "/"
-		child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, AmbientCaps: caps}
-		if out, err := child.CombinedOutput(); err != nil {
-			t.Errorf("rights: %s: %v\n%s", rights, err, out)
-		}
 	}
 }
 

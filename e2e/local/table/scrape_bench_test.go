@@ -1,4 +1,4 @@
-package daemon
+package table_test
 
 import (
 	"fmt"
@@ -16,16 +16,15 @@ import (
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
-// BenchmarkScrape is a scrape of /metrics beside a real table of so many
-// connections, all of which it makes: it runs in a network namespace of its own
-// alone (unshare -n).
+// BenchmarkScrape scrapes /metrics beside a real table with a number of connections, all of which it creates. It
+// runs only in a network namespace of its own (unshare -n).
 func BenchmarkScrape(b *testing.B) {
 	if _, err := os.Stat("/proc/sys/net/nf_conntrack_max"); err == nil {
-		b.Skip("this is the host's own table: run it by unshare -n")
+		b.Skip("this is the host's own table: run it under unshare -n")
 	}
 	conn, err := conntrack.Dial(nil)
 	if err != nil {
-		b.Skipf("ctnetlink cannot be asked here: %v", err)
+		b.Skipf("cannot open a ctnetlink socket: %v", err)
 	}
 	defer func() { _ = conn.Close() }()
 	sampler := table.NewSampler("")
@@ -36,7 +35,7 @@ func BenchmarkScrape(b *testing.B) {
 			client := netip.AddrFrom4([4]byte{10, byte(made >> 16), byte(made >> 8), byte(made)})
 			flow := conntrack.NewFlow(unix.IPPROTO_TCP, 0, client, netip.MustParseAddr("192.0.2.1"), 40000, 80, 3600, 0)
 			if err := conn.Create(flow); err != nil {
-				b.Skipf("no connection can be made here: %v", err)
+				b.Skipf("cannot create a connection: %v", err)
 			}
 		}
 		b.Run(fmt.Sprintf("entries=%d", entries), func(b *testing.B) {
