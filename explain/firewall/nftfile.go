@@ -3,6 +3,7 @@ package firewall
 import (
 	"errors"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -10,10 +11,9 @@ import (
 )
 
 const (
-	// nftIncludeDir is where nft(8) looks for a file that is included by a relative
-	// path.
+	// nftIncludeDir is where nft(8) looks for a file that is included by a relative path.
 	nftIncludeDir = "/etc"
-	// maxIncludes bounds the files of one ruleset. nft refuses more than 16 levels.
+	// maxIncludes is the most files of one ruleset that are read. nft(8) refuses more than 16 levels.
 	maxIncludes = 256
 )
 
@@ -29,41 +29,61 @@ func nftFiles() []string {
 	}
 }
 
-// readNftFiles reads the rulesets that are loaded at boot and what they include.
+// nftToken matches a quoted string, a comment, a word or a sign of nft(8)'s language.
+var nftToken = regexp.MustCompile(`"[^"]*"?|#.*|[^\s{};,="#]+|[{};]`)
+
+// nftLine is one line of a ruleset. Quoted strings keep their quotes; comments are left out.
+type nftLine struct {
+	tree.Place
+	text  string
+	words []string
+}
+
+// word returns the word at i, "" after the last.
+func (l nftLine) word(i int) string {
+	if i < 0 || i >= len(l.words) {
+		return ""
+	}
+	return l.words[i]
+}
+
+// readNftFiles searches the rulesets that are loaded at boot, and what they include, line by
+// line. It finds the statements that use the connection tracker, and ct helper set with the
+// object or the inline map on the same line. It does not follow variables and named maps: on the
+// running system, nft -j shows what those attach.
 func readNftFiles(t tree.Tree, r *Rules) {
-	var files []nftFile
+	var lines []nftLine
 	queue, seen := nftFiles(), map[string]bool{}
-	for len(queue) > 0 {
-		path := queue[0]
-		queue = queue[1:]
-		if seen[path] {
+	for ; len(queue) > 0; queue = queue[1:] {
+		file := queue[0]
+		if seen[file] {
 			continue
 		}
-		if seen[path] = true; len(seen) > maxIncludes {
-			r.trouble(tree.Place{File: path}, errIncludes)
+		if seen[file] = true; len(seen) > maxIncludes {
+			r.trouble(tree.Place{File: file}, errIncludes)
 			break
 		}
-		text, ok := r.file(t, path, maxRules)
+		text, ok := r.file(t, file, maxRules)
 		if !ok {
 			continue
 		}
-		file := tokenizeNft(path, text)
-		files = append(files, file)
-		for _, at := range file.find("include") {
-			queue = append(queue, included(t, r, file.place(at), file.word(at+1))...)
+		for _, line := range parseNftLines(file, text) {
+			if line.word(0) == "include" {
+				queue = append(queue, included(t, r, line.Place, unquote(line.word(1)))...)
+			}
+			lines = append(lines, line)
 		}
 	}
-	r.add(parseNftFiles(files))
+	r.add(searchNft(lines))
 }
 
-// included gives the files that an include names; a pattern names none or many.
+// included returns the files that an include names; a pattern names none or many.
 func included(t tree.Tree, r *Rules, place tree.Place, name string) []string {
 	if !path.IsAbs(name) {
 		name = path.Join(nftIncludeDir, name)
 	}
 	if !strings.ContainsAny(name, "*?[") {
-		if !t.Exists(name) {
-			_, err := t.Stat(name)
+		if _, err := t.Stat(name); err != nil {
 			r.trouble(place, err)
 			return nil
 		}
@@ -84,249 +104,93 @@ func included(t tree.Tree, r *Rules, place tree.Place, name string) []string {
 	return paths
 }
 
-// nftToken is a word, a quoted string, a sign, or "\n" for the end of a line.
-type nftToken struct {
-	text   string
-	line   int
-	quoted bool
-}
-
-// nftFile is a file of nft(8)'s language, split.
-type nftFile struct {
-	path   string
-	lines  []string
-	tokens []nftToken
-}
-
-// tokenizeNft splits a file. A string without an end goes to the end of its line.
-func tokenizeNft(path string, text []byte) nftFile {
-	file := nftFile{path: path, lines: strings.Split(string(text), "\n")}
-	for i, line := range file.lines {
-		continued := file.line(line, i+1)
-		if !continued {
-			file.tokens = append(file.tokens, nftToken{text: "\n", line: i + 1})
-		}
+func parseNftLines(file string, text []byte) []nftLine {
+	var lines []nftLine
+	number := 0
+	for text := range strings.Lines(string(text)) {
+		number++
+		words := slices.DeleteFunc(nftToken.FindAllString(text, -1), func(word string) bool { return word[0] == '#' })
+		lines = append(lines, nftLine{tree.Place{File: file, Line: number}, strings.TrimSpace(text), words})
 	}
-	return file
+	return lines
 }
 
-// line splits one line, and reports whether it goes on in the next.
-func (f *nftFile) line(line string, number int) (continued bool) {
-	line, continued = strings.CutSuffix(strings.TrimRight(line, " \t\r"), `\`)
-	begin := 0 // of the word at hand
-	end := func(i int) {
-		if i > begin {
-			f.tokens = append(f.tokens, nftToken{text: line[begin:i], line: number})
-		}
-		begin = i + 1
-	}
-	for i := 0; i < len(line); i++ {
-		switch c := line[i]; c {
-		case '#':
-			end(i)
-			return false
-		case ' ', '\t':
-			end(i)
-		case '{', '}', ';', ',', '=':
-			end(i)
-			f.tokens = append(f.tokens, nftToken{text: string(c), line: number})
-		case '"':
-			end(i)
-			quoted, _, _ := strings.Cut(line[i+1:], `"`)
-			f.tokens = append(f.tokens, nftToken{text: quoted, line: number, quoted: true})
-			i += len(quoted) + 1
-			begin = i + 1
-		}
-	}
-	end(len(line))
-	return continued
-}
-
-// is reports whether the token at i is this word or sign, not in quotes.
-func (f nftFile) is(i int, word string) bool {
-	return i >= 0 && i < len(f.tokens) && f.tokens[i].text == word && !f.tokens[i].quoted
-}
-
-// word is the text of the token at i, "" behind the last.
-func (f nftFile) word(i int) string {
-	if i < 0 || i >= len(f.tokens) {
-		return ""
-	}
-	return f.tokens[i].text
-}
-
-func (f nftFile) place(i int) tree.Place {
-	return tree.Place{File: f.path, Line: f.tokens[i].line}
-}
-
-// find gives where these words stand one after the other.
-func (f nftFile) find(words ...string) []int {
-	var found []int
-	for i := range f.tokens {
-		matches := true
-		for j, word := range words {
-			matches = matches && f.is(i+j, word)
-		}
-		if matches {
-			found = append(found, i)
-		}
-	}
-	return found
-}
-
-// end gives where the statement that goes on at i ends: at the end of the line, a
-// semicolon, or the brace that closes around it.
-func (f nftFile) end(i int) int {
-	for depth := 0; i < len(f.tokens); i++ {
-		switch {
-		case f.is(i, "{"):
-			depth++
-		case f.is(i, "}"):
-			if depth--; depth < 0 {
-				return i
-			}
-		case depth == 0 && (f.is(i, ";") || f.is(i, "\n")):
-			return i
-		}
-	}
-	return i
-}
-
-// block gives where the tokens between the braces are, the first of which is at i.
-func (f nftFile) block(i int) (from, to int) {
-	depth := 0
-	for to = i; to < len(f.tokens); to++ {
-		if f.is(to, "{") {
-			depth++
-		} else if f.is(to, "}") {
-			if depth--; depth == 0 {
-				break
-			}
-		}
-	}
-	return i + 1, max(to, i+1)
-}
-
-// nftObjects are the types of the ct helpers by their names, and those in each map.
-// Names are taken for the same in all tables, as few rulesets use one twice.
-type nftObjects struct {
-	types map[string]string
-	maps  map[string][]string
-}
-
-// parseNftFiles reads files of nft(8) that are one ruleset together. No token is
-// looked at more than a few times, however the braces stand.
-func parseNftFiles(files []nftFile) Rules {
+// searchNft returns what the lines of one ruleset attach and need.
+func searchNft(lines []nftLine) Rules {
 	var r Rules
-	objects := nftObjects{types: map[string]string{}, maps: map[string][]string{}}
-	for _, file := range files {
-		file.helpers(objects)
-	}
-	for _, file := range files {
-		file.maps(objects)
-	}
-	for _, file := range files {
-		file.needs(&r)
-		done := 0
-		for _, at := range file.find("ct", "helper", "set") {
-			if at < done {
+	types := nftHelperTypes(lines)
+	for _, line := range lines {
+		for i, word := range line.words {
+			if slices.Contains([]string{"table", "chain", "jump", "goto", "map", "set", "status"}, line.word(i-1)) {
+				continue // a name, or a state
+			}
+			switch next := line.word(i + 1); word {
+			case "ct":
+				if next == "count" {
+					word = "ct count"
+				}
+				if next == "helper" && line.word(i+2) == "set" {
+					r.setHelpers(line, line.words[i+3:], types)
+				}
+			case "flow":
+				if next != "add" && next != "offload" {
+					continue
+				}
+			case "notrack", "snat", "dnat", "masquerade", "redirect", "synproxy":
+			default:
 				continue
 			}
-			done = file.end(at + 3)
-			for _, name := range file.assigned(at+3, done, objects) {
-				r.Helpers = append(r.Helpers, HelperRule{
-					Place: file.place(at), Name: name, Rule: strings.TrimSpace(file.lines[file.tokens[at].line-1]),
-				})
-			}
+			r.need(nftModule(word, nil), line.Place)
 		}
 	}
 	return r
 }
 
-// helpers notes the ct helpers that a file defines: "ct helper NAME {", or "add ct
-// helper FAMILY TABLE NAME {".
-func (f nftFile) helpers(objects nftObjects) {
-	done := 0
-	for _, at := range f.find("ct", "helper") {
-		brace := at + 2
-		for brace < at+6 && !f.is(brace, "{") {
-			brace++
-		}
-		if at < done || brace == at+2 || !f.is(brace, "{") {
-			continue
-		}
-		from, to := f.block(brace)
-		done = to
-		for i := from; i < to; i++ {
-			if f.is(i, "type") {
-				objects.types[f.word(brace-1)] = f.word(i + 1)
+// nftHelperTypes returns the types of the ct helper objects by their names: of "ct helper NAME {",
+// and of "add ct helper FAMILY TABLE NAME {". Names are taken for the same in all tables, as few
+// rulesets use one twice.
+func nftHelperTypes(lines []nftLine) map[string]string {
+	types := map[string]string{}
+	object := ""
+	for _, line := range lines {
+		for i, word := range line.words {
+			switch {
+			case word == "ct" && line.word(i+1) == "helper":
+				for brace := i + 3; brace < i+6 && line.word(brace-1) != ";"; brace++ {
+					if line.word(brace) == "{" {
+						object = unquote(line.word(brace - 1))
+					}
+				}
+			case word == "type" && object != "":
+				types[object], object = unquote(line.word(i+1)), ""
 			}
 		}
 	}
+	return types
 }
 
-// maps notes the maps that a file defines, with the ct helpers in them.
-func (f nftFile) maps(objects nftObjects) {
-	done := 0
-	for _, at := range f.find("map") {
-		if at >= done && f.is(at+2, "{") {
-			from, to := f.block(at + 2)
-			done = to
-			objects.maps[f.word(at+1)] = f.known(from, to, objects)
+// setHelpers adds the helpers that the words after "ct helper set" name: one object, one type,
+// or the objects of an inline map.
+func (r *Rules) setHelpers(line nftLine, words []string, types map[string]string) {
+	if end := slices.Index(words, ";"); end >= 0 {
+		words = words[:end]
+	}
+	isMap := slices.Contains(words, "map")
+	if !isMap {
+		words = words[:min(1, len(words))]
+	}
+	var names []string
+	for _, word := range words {
+		name := unquote(word)
+		if helper := types[name]; helper != "" {
+			names = append(names, helper)
+		} else if !isMap && name != "" {
+			names = append(names, name)
 		}
+	}
+	for _, name := range unique(names) {
+		r.Helpers = append(r.Helpers, HelperRule{Place: line.Place, Name: name, Rule: line.text})
 	}
 }
 
-// assigned gives the types of the helpers that the reference from i to end names:
-// one, or those of a map.
-func (f nftFile) assigned(i, end int, objects nftObjects) []string {
-	if i >= end || f.word(i) == "" {
-		return nil
-	}
-	for j := i; j < end; j++ {
-		if f.is(j, "map") {
-			if name, named := strings.CutPrefix(f.word(j+1), "@"); named {
-				return objects.maps[name]
-			}
-			return f.known(j+1, end, objects)
-		}
-	}
-	if kind := objects.types[f.word(i)]; kind != "" {
-		return []string{kind}
-	}
-	return []string{f.word(i)}
-}
-
-// known gives the types of the helper objects that are named from one token to
-// another.
-func (f nftFile) known(from, to int, objects nftObjects) []string {
-	var kinds []string
-	for i := from; i < to; i++ {
-		if kind := objects.types[f.word(i)]; kind != "" {
-			kinds = append(kinds, kind)
-		}
-	}
-	return unique(kinds)
-}
-
-// needs notes the modules that a file's words ask for.
-func (f nftFile) needs(r *Rules) {
-	for i, token := range f.tokens {
-		if token.quoted || slices.Contains([]string{"table", "chain", "jump", "goto", "map", "set", "status"}, f.word(i-1)) {
-			continue // a name, or a state
-		}
-		switch key := token.text; key {
-		case "ct":
-			if f.is(i+1, "count") {
-				key = "ct count"
-			}
-			r.need(nftModule(key, nil), f.place(i))
-		case "flow":
-			if f.is(i+1, "add") || f.is(i+1, "offload") {
-				r.need(nftModule(key, nil), f.place(i))
-			}
-		case "notrack", "snat", "dnat", "masquerade", "redirect", "synproxy":
-			r.need(nftModule(key, nil), f.place(i))
-		}
-	}
-}
+func unquote(word string) string { return strings.Trim(word, `"`) }
