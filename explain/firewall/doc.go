@@ -1,9 +1,8 @@
-// Package firewall reads the rules of a host's firewall for what they ask of the
-// connection tracker: which conntrack helpers are attached to which flows, and which rules
-// need which modules. It reads the files that are loaded at boot and, on the running
-// system, what iptables-save(8) and nft(8) print, and only where the kernel has
-// their tables already: it loads no module.
+// Package firewall finds the firewall rules that use the connection tracker: which conntrack
+// helpers they attach to which flows, and which modules they need. It reads the files that are
+// loaded at boot. On the running system it also reads the output of iptables-save(8) and nft(8),
+// but only for tables that the kernel already has: it never loads a module.
 //
-// It stands beside event → observe → diff → apply → record: helpers are what fills
+// It stands beside event → observe → diff → apply → record: doctor uses it, because helpers fill
 // the expectation table.
 package firewall

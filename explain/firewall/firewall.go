@@ -9,45 +9,43 @@ import (
 )
 
 const (
-	// maxRules is how long a file of rules may be, in bytes, maxConf a file of
-	// settings.
+	// maxRules and maxConf limit the size of a file of rules and of a configuration file, in bytes.
 	maxRules = 16 << 20
 	maxConf  = 1 << 20
-	// maxTroubles is how many bad lines of one source are told: a file that is no
-	// file of rules has nothing else.
+	// maxTroubles limits the bad lines that are reported for one source: in a file that holds no
+	// rules every line is bad.
 	maxTroubles = 10
 )
 
-// Helper is a rule that attaches a conntrack helper.
+// HelperRule is a rule that attaches a conntrack helper to flows.
 type HelperRule struct {
 	tree.Place
-	// Name is sip, ftp, …
+	// Name is the helper's: sip, ftp, …
 	Name string
-	// Rule is the rule as its tool writes it.
+	// Rule is the rule in the language of its tool.
 	Rule string
-	// Live is true for a rule in the kernel, false for one in a file.
+	// Live is true if the kernel has the rule, false if it was only found in a file.
 	Live bool
 }
 
-// Rules is what the firewall asks of the connection tracker.
+// Rules is what the firewall needs from the connection tracker.
 type Rules struct {
 	Helpers []HelperRule
-	// Needs are the modules that live rules and files ask for: nf_conntrack users such
-	// as xt_conntrack, xt_state, nft_ct, with the first place that asks. Rules that
-	// translate addresses ask for nf_nat, whatever their tool.
+	// Modules maps each conntrack module that a rule needs (xt_conntrack, xt_state, nft_ct, …) to
+	// the first rule that needs it. Rules that translate addresses need nf_nat, whatever their tool.
 	Modules map[string]tree.Place
-	// Read are the sources that were read: files, "iptables-legacy-save -t raw",
-	// "nft -j list ruleset".
+	// Sources are the files and commands that were read: "iptables-legacy-save -t raw",
+	// "nft -j list ruleset", …
 	Sources []string
-	// NotRead says, for each live source that was left out, why. A source is not left
-	// out where the kernel has no such tables.
+	// Skipped maps each command that could not be read to the reason. A command is not listed if
+	// the kernel has no tables of its kind.
 	Skipped  map[string]string
 	Troubles []tree.Trouble
 }
 
-// Read reads the host's rules: the files of iptables, ufw, nftables, Shorewall and
-// firewalld, and on the running system the kernel's rules. There each program has
-// 5 s. ufw's and Shorewall's files count only where these are set to start.
+// Read reads the host's rules: the files of iptables, ufw, nftables, Shorewall and firewalld,
+// and on the running system the kernel's rules. Each command may take 5 s. The files of ufw and
+// Shorewall are read only if these are configured to start.
 func Read(ctx context.Context, t tree.Tree) Rules {
 	var r Rules
 	readIptablesFiles(t, &r)
@@ -60,8 +58,8 @@ func Read(ctx context.Context, t tree.Tree) Rules {
 	return r
 }
 
-// need notes that a module is asked for.
-func (r *Rules) need(module string, place tree.Place) {
+// addModule adds a module that the rule at place needs.
+func (r *Rules) addModule(module string, place tree.Place) {
 	if module == "" {
 		return
 	}
@@ -73,39 +71,39 @@ func (r *Rules) need(module string, place tree.Place) {
 	}
 }
 
-// leaveOut notes why a live source is not read.
-func (r *Rules) leaveOut(source, why string) {
+// skip adds a command that could not be read.
+func (r *Rules) skip(source, reason string) {
 	if r.Skipped == nil {
 		r.Skipped = map[string]string{}
 	}
-	r.Skipped[source] = why
+	r.Skipped[source] = reason
 }
 
-// trouble notes what is wrong with a place.
-func (r *Rules) trouble(place tree.Place, err error) {
+// addTrouble adds an error in a file.
+func (r *Rules) addTrouble(place tree.Place, err error) {
 	r.Troubles = append(r.Troubles, tree.Trouble{Place: place, Err: err})
 }
 
-// add puts the rules of another source behind those that are there.
-func (r *Rules) add(other Rules) {
+// merge appends the rules of another source.
+func (r *Rules) merge(other Rules) {
 	r.Helpers = append(r.Helpers, other.Helpers...)
 	for module, place := range other.Modules {
-		r.need(module, place)
+		r.addModule(module, place)
 	}
 	r.Sources = append(r.Sources, other.Sources...)
-	for source, why := range other.Skipped {
-		r.leaveOut(source, why)
+	for source, reason := range other.Skipped {
+		r.skip(source, reason)
 	}
 	r.Troubles = append(r.Troubles, other.Troubles[:min(len(other.Troubles), maxTroubles)]...)
 }
 
-// file reads a file of rules. It is not ok for one that is not there, or cannot be
-// read: that is a trouble.
-func (r *Rules) file(t tree.Tree, path string, limit int64) (text []byte, ok bool) {
+// readFile reads a file of rules and adds it to the sources. ok is false if it does not exist or
+// cannot be read; the latter is a trouble.
+func (r *Rules) readFile(t tree.Tree, path string, limit int64) (text []byte, ok bool) {
 	text, err := t.Read(path, limit)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			r.trouble(tree.Place{File: path}, err)
+			r.addTrouble(tree.Place{File: path}, err)
 		}
 		return nil, false
 	}

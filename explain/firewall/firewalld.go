@@ -17,14 +17,13 @@ const (
 	firewalldDist = "/usr/lib/firewalld/"
 )
 
-// readFirewalld reads the helpers of the services that the administrator's zones
-// and policies allow (firewalld.zone(5), firewalld.service(5)), and the rules of
-// direct.xml (firewalld.direct(5)).
+// readFirewalld reads the helpers of the services that the administrator's zones and policies allow
+// (firewalld.zone(5), firewalld.service(5)), and the rules in direct.xml (firewalld.direct(5)).
 func readFirewalld(t tree.Tree, r *Rules) {
 	for _, dir := range []string{"zones/", "policies/"} {
 		names, err := t.List(firewalldDir + dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			r.trouble(tree.Place{File: firewalldDir + dir}, err)
+			r.addTrouble(tree.Place{File: firewalldDir + dir}, err)
 		}
 		for _, name := range names {
 			if strings.HasSuffix(name, ".xml") {
@@ -32,36 +31,30 @@ func readFirewalld(t tree.Tree, r *Rules) {
 			}
 		}
 	}
-	text, ok := r.file(t, firewalldDir+"direct.xml", maxConf)
+	text, ok := r.readFile(t, firewalldDir+"direct.xml", maxConf)
 	if !ok {
 		return
 	}
 	elements, err := parseXML(text)
 	if err != nil {
-		r.trouble(tree.Place{File: firewalldDir + "direct.xml"}, err)
+		r.addTrouble(tree.Place{File: firewalldDir + "direct.xml"}, err)
 	}
 	for _, e := range elements {
 		if e.name == "rule" || e.name == "passthrough" {
-			place := tree.Place{File: firewalldDir + "direct.xml", Line: e.line}
-			args, err := arguments(e.text)
-			if err != nil {
-				r.trouble(place, err)
-			}
-			r.iptablesRule(place, e.text, args)
+			r.addIptablesRule(tree.Place{File: firewalldDir + "direct.xml", Line: e.line}, e.text)
 		}
 	}
 }
 
-// readZone notes the helpers of the services that a zone or a policy allows, its
-// rich rules' among them.
+// readZone adds the helpers of the services that a zone or a policy allows, in rich rules too.
 func readZone(t tree.Tree, r *Rules, path string) {
-	text, ok := r.file(t, path, maxConf)
+	text, ok := r.readFile(t, path, maxConf)
 	if !ok {
 		return
 	}
 	elements, err := parseXML(text)
 	if err != nil {
-		r.trouble(tree.Place{File: path}, err)
+		r.addTrouble(tree.Place{File: path}, err)
 	}
 	for _, e := range elements {
 		if e.name != "service" {
@@ -76,8 +69,8 @@ func readZone(t tree.Tree, r *Rules, path string) {
 	}
 }
 
-// serviceHelpers gives the helpers of a service and of those that it includes. Old
-// services name the module in place of the helper.
+// serviceHelpers returns the helpers of a service and of those that it includes. Old services name
+// the module in place of the helper.
 func serviceHelpers(t tree.Tree, r *Rules, service string, seen map[string]bool) []string {
 	if service == "" || strings.Contains(service, "/") || seen[service] {
 		return nil
@@ -99,8 +92,8 @@ func serviceHelpers(t tree.Tree, r *Rules, service string, seen map[string]bool)
 	return helpers
 }
 
-// helperName is the kernel's name of a helper: firewalld's own are called so, and
-// an administrator's may be called anything and tell their module.
+// helperName returns the kernel's name of a helper. The helpers that firewalld ships have that
+// name; those of the administrator may have any, and name their module.
 func helperName(t tree.Tree, r *Rules, helper string) string {
 	path := "helpers/" + helper + ".xml"
 	if strings.Contains(helper, "/") || !t.Exists(firewalldDir+path) || t.Exists(firewalldDist+path) {
@@ -114,7 +107,7 @@ func helperName(t tree.Tree, r *Rules, helper string) string {
 	return helper
 }
 
-// moduleHelper is the helper of a module nf_conntrack_NAME, else "".
+// moduleHelper returns the helper in a module nf_conntrack_NAME, or "".
 func moduleHelper(module string) string {
 	name, isHelper := strings.CutPrefix(strings.ReplaceAll(module, "-", "_"), "nf_conntrack_")
 	if !isHelper {
@@ -123,8 +116,8 @@ func moduleHelper(module string) string {
 	return strings.ReplaceAll(name, "_", "-")
 }
 
-// readEither reads the administrator's file of that name, else the
-// distribution's. One that is not there has nothing.
+// readEither returns the elements of the administrator's file of that name, else of the
+// distribution's, else none.
 func readEither(t tree.Tree, r *Rules, name string) []element {
 	path := firewalldDir + name
 	text, err := t.Read(path, maxConf)
@@ -141,11 +134,11 @@ func readEither(t tree.Tree, r *Rules, name string) []element {
 			return elements
 		}
 	}
-	r.trouble(tree.Place{File: path}, err)
+	r.addTrouble(tree.Place{File: path}, err)
 	return nil
 }
 
-// element is an XML element with its own text, however deep it lies.
+// element is an XML element at any depth, with its own text.
 type element struct {
 	name       string
 	attributes map[string]string
@@ -153,8 +146,7 @@ type element struct {
 	line       int
 }
 
-// parseXML gives the elements of a file in the order in which they begin, up to
-// what is no XML.
+// parseXML returns the elements of a file in the order in which they begin, up to the first error.
 func parseXML(text []byte) ([]element, error) {
 	var elements []element
 	var open []int

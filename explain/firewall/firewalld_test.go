@@ -39,7 +39,7 @@ func TestFirewalld(t *testing.T) {
 </direct>`)
 	_, broken := parseXML([]byte("<service><helper name=\"irc\"/>\n<"))
 	const direct = "/etc/firewalld/direct.xml"
-	same(t, Rules{
+	equal(t, Rules{
 		Helpers: []HelperRule{
 			{Place: at(zone, 5), Name: "sip", Rule: `<service name="sip"/>`},
 			{Place: at(zone, 6), Name: "sip", Rule: `<service name="mine"/>`},

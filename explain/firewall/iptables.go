@@ -10,12 +10,12 @@ import (
 )
 
 var (
-	errQuote   = errors.New("quote without an end")
+	errQuote   = errors.New("unterminated quote")
 	errNotSave = errors.New("not a line of iptables-save(8)")
 )
 
-// iptablesFiles are the files that the distributions' services, Debian's
-// netfilter-persistent and people's own scripts hand to iptables-restore(8).
+// iptablesFiles are the files that the distributions' services, Debian's netfilter-persistent and
+// local scripts pass to iptables-restore(8).
 func iptablesFiles() []string {
 	return []string{
 		"/etc/sysconfig/iptables", "/etc/sysconfig/ip6tables",
@@ -27,7 +27,7 @@ func iptablesFiles() []string {
 	}
 }
 
-// ufwFiles are those of ufw-framework(8), in the order in which they are loaded.
+// ufwFiles are the rules of ufw-framework(8), in the order in which they are loaded.
 func ufwFiles() []string {
 	return []string{
 		"/etc/ufw/before.rules", "/etc/ufw/user.rules", "/etc/ufw/after.rules",
@@ -35,7 +35,7 @@ func ufwFiles() []string {
 	}
 }
 
-// ufwEnabled is the line of ufw.conf without which ufw loads nothing at boot.
+// ufwEnabled matches the line of ufw.conf without which ufw loads nothing at boot.
 var ufwEnabled = regexp.MustCompile(`(?mi)^\s*ENABLED\s*=\s*["']?yes\b`)
 
 func readIptablesFiles(t tree.Tree, r *Rules) {
@@ -44,14 +44,14 @@ func readIptablesFiles(t tree.Tree, r *Rules) {
 		paths = append(paths, ufwFiles()...)
 	}
 	for _, path := range paths {
-		if text, ok := r.file(t, path, maxRules); ok {
-			r.add(ParseIptablesSave(path, text))
+		if text, ok := r.readFile(t, path, maxRules); ok {
+			r.merge(ParseIptablesSave(path, text))
 		}
 	}
 }
 
-// ParseIptablesSave reads iptables-save(8) text: files and live output alike. Lines
-// that it would not write are troubles.
+// ParseIptablesSave reads rules in the format of iptables-save(8), from files and from its output.
+// Lines that iptables-save does not write are troubles.
 func ParseIptablesSave(source string, text []byte) Rules {
 	var r Rules
 	number := 0
@@ -66,23 +66,19 @@ func ParseIptablesSave(source string, text []byte) Rules {
 		switch {
 		case line == "" || line == "COMMIT" || strings.ContainsAny(line[:1], "#*:"):
 		case line[0] == '-':
-			args, err := arguments(line)
-			if err != nil {
-				r.trouble(place, err)
-			}
-			r.iptablesRule(place, line, args)
+			r.addIptablesRule(place, line)
 		default:
-			r.trouble(place, errNotSave)
+			r.addTrouble(place, errNotSave)
 		}
 		r.Troubles = r.Troubles[:min(len(r.Troubles), maxTroubles)]
 	}
 	return r
 }
 
-// arguments splits a line as iptables-restore(8) does: at blanks outside of double
-// quotes, within which a backslash takes the next character as it is. What stands
-// before a quote without an end is there with the error.
-func arguments(line string) ([]string, error) {
+// splitArguments splits a line as iptables-restore(8) does: at blanks outside of double quotes. In
+// quotes a backslash escapes the next character. With the error of an unterminated quote it returns
+// the arguments before it.
+func splitArguments(line string) ([]string, error) {
 	var args []string
 	var arg strings.Builder
 	begun, quoted, escaped := false, false, false
@@ -115,18 +111,23 @@ func arguments(line string) ([]string, error) {
 	return args, nil
 }
 
-// iptablesRule notes what a rule asks for. Its --helper is the target's, which
-// attaches a helper, or that of the match of this name, which asks for one.
-func (r *Rules) iptablesRule(place tree.Place, rule string, args []string) {
+// addIptablesRule adds the modules that a rule needs and the helper that it attaches. The option
+// --helper belongs to the target CT, which attaches a helper, or to the match "helper", which
+// compares it.
+func (r *Rules) addIptablesRule(place tree.Place, rule string) {
+	args, err := splitArguments(rule)
+	if err != nil {
+		r.addTrouble(place, err)
+	}
 	attaches := false
 	for len(args) > 0 {
 		option, value, rest := cutOption(args)
 		switch option {
 		case "-m", "--match":
-			r.need(matchModule(value), place)
+			r.addModule(matchModule(value), place)
 			attaches = attaches && value != "helper"
 		case "-j", "--jump":
-			r.need(targetModule(value), place)
+			r.addModule(targetModule(value), place)
 			attaches = value == "CT"
 		case "--helper":
 			if attaches && value != "" {
@@ -134,14 +135,14 @@ func (r *Rules) iptablesRule(place tree.Place, rule string, args []string) {
 			}
 		case "--comment":
 		default:
-			rest = args[1:] // whether it has a value is not known
+			rest = args[1:] // it is unknown whether the option has a value
 		}
 		args = rest
 	}
 }
 
-// cutOption takes an option and its value from the arguments, as getopt_long(3)
-// does for one that has a value: "-j CT", "-jCT", "--jump CT", "--jump=CT".
+// cutOption splits the first option and its value off the arguments, as getopt_long(3) does for an
+// option with a value: "-j CT", "-jCT", "--jump CT", "--jump=CT".
 func cutOption(args []string) (option, value string, rest []string) {
 	option, rest = args[0], args[1:]
 	if strings.HasPrefix(option, "--") {
@@ -157,7 +158,7 @@ func cutOption(args []string) (option, value string, rest []string) {
 	return option, value, rest
 }
 
-// matchModule is the module of a match that uses the connection tracker, else "".
+// matchModule returns the conntrack module that a match needs, or "".
 func matchModule(match string) string {
 	switch match {
 	case "conntrack", "state", "connlimit", "connmark", "connbytes", "connlabel", "helper", "cluster":
@@ -166,9 +167,8 @@ func matchModule(match string) string {
 	return ""
 }
 
-// targetModule is the module of a target that uses the connection tracker, else "".
-// Those that translate addresses have their own, which differ among kernels: all
-// need nf_nat.
+// targetModule returns the conntrack module that a target needs, or "". The targets that translate
+// addresses have modules of their own, which differ between kernels; all of them need nf_nat.
 func targetModule(target string) string {
 	switch target {
 	case "CT", "CONNSECMARK":

@@ -23,11 +23,11 @@ func put(t *testing.T, root, path, text string) {
 	}
 }
 
-// same compares rules. A trouble is an error itself: what it says is compared.
-func same(t *testing.T, want, got Rules) {
+// equal compares rules; troubles by their text.
+func equal(t *testing.T, want, got Rules) {
 	t.Helper()
-	said := cmp.Transformer("said", func(trouble tree.Trouble) string { return trouble.Error() })
-	if diff := cmp.Diff(want, got, said); diff != "" {
+	asText := cmp.Transformer("asText", func(trouble tree.Trouble) string { return trouble.Error() })
+	if diff := cmp.Diff(want, got, asText); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
 }
@@ -57,7 +57,7 @@ COMMIT
 
 func TestParseIptablesSave(t *testing.T) {
 	const file = "/etc/iptables/rules.v4"
-	same(t, Rules{
+	equal(t, Rules{
 		Helpers: []HelperRule{
 			{Place: at(file, 5), Name: "sip", Rule: "-A PREROUTING -p udp -m udp --dport 5060 -j CT --helper sip"},
 			{
@@ -85,13 +85,13 @@ func TestIptablesRule(t *testing.T) {
 		{"quoted", `-A PREROUTING -j CT --helper "sip"`, "sip", "xt_CT"},
 		{"target before a match", "-A PREROUTING -j CT --helper sip -m comment --comment x", "sip", "xt_CT"},
 		{"a match before the target", "-A PREROUTING -m helper --helper ftp -j CT --helper sip", "sip", "xt_CT"},
-		{"a match behind the target", "-A PREROUTING -j CT --helper sip -m helper --helper ftp", "sip", "xt_CT"},
+		{"a match after the target", "-A PREROUTING -j CT --helper sip -m helper --helper ftp", "sip", "xt_CT"},
 		{"no helper", "-A PREROUTING -j CT --zone 1", "", "xt_CT"},
 		{"no name", "-A PREROUTING -j CT --helper", "", "xt_CT"},
 		{"in a comment", `-A PREROUTING -m comment --comment -jCT -j ACCEPT`, "", ""},
 		{"synproxy", "-A INPUT -j SYNPROXY --mss 1460", "", "nf_synproxy_core"},
 		{"security marks", "-A INPUT -j CONNSECMARK --save", "", "xt_CONNSECMARK"},
-		{"nothing of ours", "-A INPUT -m multiport --dports 1,2 -j DROP", "", ""},
+		{"no conntrack", "-A INPUT -m multiport --dports 1,2 -j DROP", "", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -104,13 +104,13 @@ func TestIptablesRule(t *testing.T) {
 				want.Modules = map[string]tree.Place{test.needs: at("x", 1)}
 			}
 			delete(got.Modules, "xt_helper")
-			same(t, want, got)
+			equal(t, want, got)
 		})
 	}
 }
 
 func TestParseIptablesSaveTroubles(t *testing.T) {
-	same(t, Rules{
+	equal(t, Rules{
 		Helpers: []HelperRule{{Place: at("x", 3), Name: "sip", Rule: "-A OUTPUT -j CT --helper sip"}},
 		Modules: map[string]tree.Place{"xt_CT": at("x", 1)},
 		Troubles: []tree.Trouble{
@@ -122,7 +122,7 @@ func TestParseIptablesSaveTroubles(t *testing.T) {
 		err  error
 		want string
 	}{
-		{errQuote, "quote without an end"}, {errNotSave, "not a line of iptables-save(8)"},
+		{errQuote, "unterminated quote"}, {errNotSave, "not a line of iptables-save(8)"},
 	} {
 		if test.err.Error() != test.want {
 			t.Errorf("want %q, got %q", test.want, test.err)
@@ -154,12 +154,12 @@ func TestReadIptablesFiles(t *testing.T) {
 				want.Sources = append(want.Sources, "/etc/ufw/before.rules")
 				want.Modules["xt_conntrack"] = at("/etc/ufw/before.rules", 2)
 			}
-			same(t, want, Read(t.Context(), tree.At(root)))
+			equal(t, want, Read(t.Context(), tree.At(root)))
 		})
 	}
 }
 
-func TestAFileThatIsNoRulesIsToldInFewLines(t *testing.T) {
+func TestTroublesOfOneFileAreLimited(t *testing.T) {
 	root := t.TempDir()
 	put(t, root, "etc/iptables.rules", strings.Repeat("\x00\n", 100))
 	if n := len(Read(t.Context(), tree.At(root)).Troubles); n != maxTroubles {

@@ -20,27 +20,27 @@ const (
 )
 
 var (
-	errNoLegacy = errors.New("no iptables-save for legacy tables is installed")
-	errNoNft    = errors.New("no iptables-save for nf_tables is installed")
+	errNoLegacySave = errors.New("no iptables-save for legacy tables is installed")
+	errNoNftSave    = errors.New("no iptables-save for nf_tables is installed")
 )
 
-// readLive reads the rules in the kernel, where it has tables already: asking for
-// others would load them.
+// readLive reads the rules in the kernel, of the tables that it already has: reading another one
+// would load it.
 func readLive(ctx context.Context, t tree.Tree, r *Rules) {
 	readLegacy(ctx, t, r, "iptables", "/proc/net/ip_tables_names")
 	readLegacy(ctx, t, r, "ip6tables", "/proc/net/ip6_tables_names")
-	there, err := hasNftables(t)
+	loaded, err := hasNftables(t)
 	switch {
 	case err != nil:
-		r.leaveOut(nftSource, fmt.Sprintf("cannot tell whether the kernel has %s: %v", nftTables, err))
-	case there:
+		r.skip(nftSource, fmt.Sprintf("cannot find out whether the kernel has %s: %v", nftTables, err))
+	case loaded:
 		readNft(ctx, r)
 	}
 }
 
-// readLegacy reads the legacy tables of one family, those that names lists: it is
-// empty or absent where nobody uses them. Asking for another table makes it, even
-// where its code is in the kernel already.
+// readLegacy reads the legacy tables of one family. The file names lists them; it is empty or
+// absent if nobody uses any. Reading another table would create it, even if its code is in the
+// kernel already.
 func readLegacy(ctx context.Context, t tree.Tree, r *Rules, tool, names string) {
 	source := tool + "-legacy-save"
 	tables, err := t.Read(names, maxConf)
@@ -52,33 +52,33 @@ func readLegacy(ctx context.Context, t tree.Tree, r *Rules, tool, names string) 
 		program, err = findSave(tool, "-legacy-save", false)
 	}
 	if err != nil {
-		r.leaveOut(source, err.Error())
+		r.skip(source, err.Error())
 		return
 	}
 	for _, table := range strings.Fields(string(tables)) {
-		// libxtables would run modprobe ip_tables before it asks for revisions.
+		// Without -M, libxtables runs modprobe ip_tables before it asks for revisions.
 		readSave(ctx, r, program, "-M", "/bin/true", "-t", table)
 	}
 }
 
-// readSave reads what an iptables-save prints.
+// readSave reads the output of an iptables-save.
 func readSave(ctx context.Context, r *Rules, program string, args ...string) {
 	source := filepath.Base(program) + " " + strings.Join(args[len(args)-2:], " ")
 	text, err := run(ctx, program, args...)
 	if err != nil {
-		r.leaveOut(source, err.Error())
+		r.skip(source, err.Error())
 		return
 	}
 	saved := ParseIptablesSave(source, text)
 	saved.Sources = []string{source}
-	r.add(saved.live())
+	r.mergeLive(saved)
 }
 
-// readNft reads the tables of nf_tables. Where iptables-nft(8) has put a CT target
-// into them, whose helper nft does not show, it is asked too; the modules that it
-// asks the kernel about are those that it needed to put it there.
+// readNft reads the tables of nf_tables. nft does not show the helper of a CT target that
+// iptables-nft(8) put there, so in that case iptables-nft-save is run as well. The modules that
+// it asks the kernel for are those that it needed to add the target.
 func readNft(ctx context.Context, r *Rules) {
-	program, err := find("nft")
+	program, err := findProgram("nft")
 	var text []byte
 	if err == nil {
 		text, err = run(ctx, program, "-j", "list", "ruleset")
@@ -88,44 +88,44 @@ func readNft(ctx context.Context, r *Rules) {
 		ruleset, err = parseNftJSON(nftSource, text)
 	}
 	if err != nil {
-		r.leaveOut(nftSource, err.Error())
+		r.skip(nftSource, err.Error())
 		return
 	}
 	ruleset.Sources = []string{nftSource}
-	r.add(ruleset.live())
+	r.mergeLive(ruleset.Rules)
 	tools := map[string]string{"ip": "iptables", "ip6": "ip6tables"}
 	for _, family := range slices.Sorted(maps.Keys(tools)) {
 		if !ruleset.opaque[family] {
 			continue
 		}
 		if program, err := findSave(tools[family], "-nft-save", true); err != nil {
-			r.leaveOut(tools[family]+"-nft-save -t raw", err.Error())
+			r.skip(tools[family]+"-nft-save -t raw", err.Error())
 		} else {
 			readSave(ctx, r, program, "-M", "/bin/true", "-t", "raw")
 		}
 	}
 }
 
-// live marks rules as the kernel's.
-func (r Rules) live() Rules {
-	for i := range r.Helpers {
-		r.Helpers[i].Live = true
+// mergeLive appends rules that the kernel has.
+func (r *Rules) mergeLive(other Rules) {
+	for i := range other.Helpers {
+		other.Helpers[i].Live = true
 	}
-	return r
+	r.merge(other)
 }
 
-// findSave looks for an iptables-save of one kind: under the name that is its
-// alone, else under the name that both share and that is a link to either. One
-// without a link is from before there were two.
+// findSave looks for the iptables-save of one kind: first by its own name, then by the name that
+// both kinds share, which is a link to one of them. If it is no link, it is of a version before
+// nf_tables.
 func findSave(tool, suffix string, nft bool) (string, error) {
-	if program, err := find(tool + suffix); err == nil {
+	if program, err := findProgram(tool + suffix); err == nil {
 		return program, nil
 	}
-	missing := errNoLegacy
+	missing := errNoLegacySave
 	if nft {
-		missing = errNoNft
+		missing = errNoNftSave
 	}
-	program, err := find(tool + "-save")
+	program, err := findProgram(tool + "-save")
 	if err != nil {
 		return "", missing
 	}
@@ -136,8 +136,8 @@ func findSave(tool, suffix string, nft bool) (string, error) {
 	return program, nil
 }
 
-// hasNftables reports whether nf_tables is in the kernel already. In the kernel's
-// image it has no directory in sysfs, having no parameters.
+// hasNftables reports whether nf_tables is loaded or built in. A built-in module without
+// parameters, such as this one, has no directory in sysfs.
 func hasNftables(t tree.Tree) (bool, error) {
 	if t.Exists("/sys/module/" + nftTables) {
 		return true, nil

@@ -16,8 +16,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
-// programs are scripts in place of all real programs.
-func programs(t *testing.T, scripts map[string]string) (dir string) {
+// installPrograms makes PATH a directory with these scripts only.
+func installPrograms(t *testing.T, scripts map[string]string) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "sbin")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -36,7 +36,7 @@ func programs(t *testing.T, scripts map[string]string) (dir string) {
 const loadedNft = "sys/module/nf_tables/initstate"
 
 func TestReadLegacy(t *testing.T) {
-	programs(t, map[string]string{
+	installPrograms(t, map[string]string{
 		"iptables-legacy-save": `[ "$*" = "-M /bin/true -t raw" ] && echo '-A OUTPUT -j CT --helper sip' || echo "# $*"`,
 	})
 	root := t.TempDir()
@@ -47,7 +47,7 @@ func TestReadLegacy(t *testing.T) {
 	var got Rules
 	readLive(t.Context(), tree.At(root), &got)
 	const source = "iptables-legacy-save -t raw"
-	same(t, Rules{
+	equal(t, Rules{
 		Helpers: []HelperRule{{Place: at(source, 1), Name: "sip", Rule: "-A OUTPUT -j CT --helper sip", Live: true}},
 		Modules: map[string]tree.Place{"xt_CT": at(source, 1)},
 		Sources: []string{"iptables-legacy-save -t filter", source},
@@ -55,10 +55,10 @@ func TestReadLegacy(t *testing.T) {
 }
 
 func TestReadNft(t *testing.T) {
-	programs(t, map[string]string{
+	installPrograms(t, map[string]string{
 		"nft":                `[ "$*" = "-j list ruleset" ] && cat <<'END'` + "\n" + ruleset + "\nEND",
 		"iptables-nft-save":  `[ "$*" = "-M /bin/true -t raw" ] && echo '-A PREROUTING -j CT --helper pptp'`,
-		"ip6tables-nft-save": "exit 3", // its raw table has no CT target: it is not asked
+		"ip6tables-nft-save": "exit 3", // not run: its raw table has no CT target
 	})
 	root := t.TempDir()
 	put(t, root, loadedNft, "live\n")
@@ -71,11 +71,11 @@ func TestReadNft(t *testing.T) {
 	if got.Helpers[4] != last || !got.Helpers[0].Live {
 		t.Errorf("helpers: %+v", got.Helpers)
 	}
-	same(t, Rules{Sources: []string{"nft -j list ruleset", "iptables-nft-save -t raw"}}, Rules{Sources: got.Sources, Skipped: got.Skipped})
+	equal(t, Rules{Sources: []string{"nft -j list ruleset", "iptables-nft-save -t raw"}}, Rules{Sources: got.Sources, Skipped: got.Skipped})
 }
 
 func TestNotRead(t *testing.T) {
-	const unknownNft = "cannot tell whether the kernel has nf_tables: "
+	const unknownNft = "cannot find out whether the kernel has nf_tables: "
 	tests := []struct {
 		name    string
 		scripts map[string]string
@@ -83,7 +83,7 @@ func TestNotRead(t *testing.T) {
 		want    map[string]string
 	}{
 		{
-			"refused",
+			"permission denied",
 			map[string]string{
 				"nft":                   "echo 'Operation not permitted (you must be root)' >&2; exit 1",
 				"ip6tables-legacy-save": "echo 'Permission denied' >&2; exit 4",
@@ -95,7 +95,7 @@ func TestNotRead(t *testing.T) {
 			},
 		},
 		{
-			"nonsense",
+			"no JSON",
 			map[string]string{"nft": "echo JSON support not compiled-in"},
 			map[string]string{loadedNft: "live\n"},
 			map[string]string{
@@ -111,20 +111,20 @@ func TestNotRead(t *testing.T) {
 			},
 		},
 		{
-			"no way to show a helper",
+			"no iptables-nft-save",
 			map[string]string{"nft": `echo '{"nftables": [{"rule": {"family": "ip", "table": "raw", "expr": [{"xt": null}]}}]}'`},
 			map[string]string{loadedNft: "live\n"},
 			map[string]string{"iptables-nft-save -t raw": "no iptables-save for nf_tables is installed"},
 		},
 		{
-			"a kernel that nobody describes", nil,
+			"a kernel without modules.builtin", nil,
 			map[string]string{"proc/sys/kernel/osrelease": "6.1.0\n"},
 			map[string]string{"nft -j list ruleset": unknownNft},
 		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			programs(t, test.scripts)
+			installPrograms(t, test.scripts)
 			root := t.TempDir()
 			for path, text := range test.files {
 				put(t, root, path, text)
@@ -136,7 +136,7 @@ func TestNotRead(t *testing.T) {
 					got.Skipped[source] = unknownNft
 				}
 			}
-			same(t, Rules{Skipped: test.want}, Rules{Skipped: got.Skipped})
+			equal(t, Rules{Skipped: test.want}, Rules{Skipped: got.Skipped})
 		})
 	}
 }
@@ -160,7 +160,7 @@ func TestHasNftables(t *testing.T) {
 }
 
 func TestFindSave(t *testing.T) {
-	dir := programs(t, map[string]string{"xtables-nft-multi": "", "xtables-legacy-multi": "", "ip6tables-save": ""})
+	dir := installPrograms(t, map[string]string{"xtables-nft-multi": "", "xtables-legacy-multi": "", "ip6tables-save": ""})
 	link := filepath.Join(dir, "iptables-save")
 	find := func(tool, suffix string, nft bool) string {
 		path, err := findSave(tool, suffix, nft)
@@ -176,33 +176,33 @@ func TestFindSave(t *testing.T) {
 		}
 	}
 	for _, target := range []string{"legacy", "nft"} {
-		_ = os.Remove(link) // there is none at first
+		_ = os.Remove(link) // absent in the first round
 		if err := os.Symlink("xtables-"+target+"-multi", link); err != nil {
 			t.Fatal(err)
 		}
 		for _, kind := range []string{"legacy", "nft"} {
 			want := "iptables-save"
 			if kind != target {
-				want = map[string]error{"legacy": errNoLegacy, "nft": errNoNft}[kind].Error()
+				want = map[string]error{"legacy": errNoLegacySave, "nft": errNoNftSave}[kind].Error()
 			}
-			check(kind+" by a link to "+target, want, find("iptables", "-"+kind+"-save", kind == "nft"))
+			check(kind+" with a link to "+target, want, find("iptables", "-"+kind+"-save", kind == "nft"))
 		}
 	}
-	check("before there were two", "ip6tables-save", find("ip6tables", "-legacy-save", false))
+	check("a version before nf_tables", "ip6tables-save", find("ip6tables", "-legacy-save", false))
 }
 
 func TestRun(t *testing.T) {
-	dir := programs(t, map[string]string{
-		"says":  `echo "$LC_ALL $*"; echo no >&2`,
-		"fails": "head -c 5000 /dev/zero | tr '\\0' x >&2; exit 2",
-		"flood": "exec cat /dev/zero",
+	dir := installPrograms(t, map[string]string{
+		"echoes": `echo "$LC_ALL $*"; echo no >&2`,
+		"fails":  "head -c 5000 /dev/zero | tr '\\0' x >&2; exit 2",
+		"flood":  "exec cat /dev/zero",
 	})
-	out, err := run(t.Context(), filepath.Join(dir, "says"), "a", "b c")
+	out, err := run(t.Context(), filepath.Join(dir, "echoes"), "a", "b c")
 	if err != nil || string(out) != "C a b c\n" {
 		t.Errorf("got %q, %v", out, err)
 	}
 	tests := []struct{ program, want string }{
-		{"fails", "cannot run fails: exit status 2: " + strings.Repeat("x", maxSaid)},
+		{"fails", "cannot run fails: exit status 2: " + strings.Repeat("x", maxMessage)},
 		{"flood", "cannot run flood: it prints more than 16 MiB"},
 		{"gone", "cannot run gone: fork/exec " + dir + "/gone: no such file or directory"},
 	}
@@ -215,7 +215,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestRunIsCancelled(t *testing.T) {
-	dir := programs(t, map[string]string{"hangs": "exec sleep 60"})
+	dir := installPrograms(t, map[string]string{"hangs": "exec sleep 60"})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if _, err := run(ctx, filepath.Join(dir, "hangs")); !errors.Is(err, context.DeadlineExceeded) {
@@ -223,34 +223,33 @@ func TestRunIsCancelled(t *testing.T) {
 	}
 }
 
-// TestNoModuleIsLoaded looks at what a child may: as root it gets all rights but
-// one, and this process keeps its own.
-func TestNoModuleIsLoaded(t *testing.T) {
+// TestChildCannotLoadModules compares bounding sets: a child of root has all capabilities but
+// CAP_SYS_MODULE, and this process keeps its own.
+func TestChildCannotLoadModules(t *testing.T) {
 	netns.RequireRoot(t)
 	before := bounding(t, "/proc/thread-self/status")
 	if before&(1<<unix.CAP_SYS_MODULE) == 0 {
-		t.Skip("this process cannot load modules itself")
+		t.Skip("this process has no CAP_SYS_MODULE itself")
 	}
-	dir := programs(t, map[string]string{"child": "cat /proc/self/status"})
-	for range 20 { // whichever thread it was
+	dir := installPrograms(t, map[string]string{"child": "cat /proc/self/status"})
+	for range 20 { // on different threads
 		status, err := run(t.Context(), filepath.Join(dir, "child"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got, want := boundingIn(t, string(status)), before&^(1<<unix.CAP_SYS_MODULE); got != want {
-			t.Errorf("a child's bounding set: want %x, got %x", want, got)
+			t.Errorf("bounding set of the child: want %x, got %x", want, got)
 		}
 		if after := bounding(t, "/proc/thread-self/status"); after != before {
-			t.Errorf("our bounding set: want %x, got %x", before, after)
+			t.Errorf("bounding set of this process: want %x, got %x", before, after)
 		}
 	}
 }
 
-// TestWithoutTheRightToDropRights is root in a container that has neither
-// CAP_SYS_MODULE nor CAP_SETPCAP.
-func TestWithoutTheRightToDropRights(t *testing.T) {
+// TestDropWithoutSetpcap is root in a container that has neither CAP_SYS_MODULE nor CAP_SETPCAP.
+func TestDropWithoutSetpcap(t *testing.T) {
 	netns.RequireRoot(t)
-	err := withoutModules(func() error { // on a thread that ends with it
+	err := withoutModules(func() error { // on a thread that ends with this function
 		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 		var data [2]unix.CapUserData
 		if err := unix.Capget(&header, &data[0]); err != nil {
@@ -260,7 +259,7 @@ func TestWithoutTheRightToDropRights(t *testing.T) {
 		if err := unix.Capset(&header, &data[0]); err != nil {
 			return err
 		}
-		return dropModuleRight()
+		return dropModuleCapability()
 	})
 	if err != nil {
 		t.Error(err)

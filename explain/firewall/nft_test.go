@@ -8,8 +8,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// ruleset is what nft 1.0.6 prints for a table of its own, and for one of
-// iptables-nft's.
+// ruleset is the output of nft 1.0.6 for a native table, and for tables of iptables-nft.
 const ruleset = `{"nftables": [
 {"metainfo": {"version": "1.0.6", "release_name": "Lester Gooch #5", "json_schema_version": 1}},
 {"table": {"family": "inet", "name": "f", "handle": 1}},
@@ -45,7 +44,7 @@ func TestParseNftJSON(t *testing.T) {
 	}
 	const inline = `{"map":{"data":{"set":[[69,"my-tftp"],[5060,"sip-5060"]]},"key":{"payload":{"field":"dport","protocol":"udp"}}}}`
 	const named = `{"map":{"data":"@m","key":{"payload":{"field":"dport","protocol":"tcp"}}}}`
-	same(t, Rules{
+	equal(t, Rules{
 		Helpers: []HelperRule{
 			{Place: place, Name: "sip", Rule: `add rule inet f pre ct helper set "sip-5060"`},
 			{Place: place, Name: "tftp", Rule: "add rule inet f pre ct helper set " + inline},
@@ -57,12 +56,12 @@ func TestParseNftJSON(t *testing.T) {
 		},
 	}, got.Rules)
 	if diff := cmp.Diff(map[string]bool{"ip": true}, got.opaque); diff != "" {
-		t.Errorf("families whose helpers nft does not show (-want +got):\n%s", diff)
+		t.Errorf("families with helpers that nft does not show (-want +got):\n%s", diff)
 	}
 }
 
-func TestParseNftJSONOfOldNft(t *testing.T) {
-	// Before 1.0.6 nft knows no JSON for what is iptables'.
+func TestParseNftJSONBefore106(t *testing.T) {
+	// nft before 1.0.6 has no JSON for statements of iptables-nft.
 	for _, statement := range []string{`"# CT helper sip"`, `null`, `{"xt": null}`} {
 		got, err := parseNftJSON("nft", []byte(`{"nftables": [
 			{"rule": {"family": "ip6", "table": "raw", "chain": "PREROUTING", "expr": [`+statement+`]}},
@@ -76,7 +75,7 @@ func TestParseNftJSONOfOldNft(t *testing.T) {
 	}
 }
 
-func TestParseNftJSONOfAPart(t *testing.T) {
+func TestParseNftJSONWithoutObjects(t *testing.T) {
 	// nft -j list chain shows no objects.
 	got, err := ParseNftJSON("nft", []byte(`{"nftables": [
 		{"rule": {"family": "ip", "table": "f", "chain": "c", "expr": [{"ct helper": "ftp-standard"}]}},
@@ -89,7 +88,7 @@ func TestParseNftJSONOfAPart(t *testing.T) {
 		t.Errorf("troubles: %v", got.Troubles)
 	}
 	got.Troubles = nil
-	same(t, Rules{
+	equal(t, Rules{
 		Helpers: []HelperRule{{Place: place, Name: "ftp-standard", Rule: `add rule ip f c ct helper set "ftp-standard"`}},
 		Modules: map[string]tree.Place{"nft_ct": place},
 	}, got)
@@ -153,7 +152,7 @@ func TestReadNftFiles(t *testing.T) {
 	put(t, root, "etc/nftables/nat.nft", "table ip nat { chain c { ct helper set \"unused\"; } }\n")
 	const file = "/etc/nftables.conf"
 	_, gone := tree.At(root).Stat("/gone.nft")
-	same(t, Rules{
+	equal(t, Rules{
 		Helpers: []HelperRule{
 			{Place: at(file, 24), Name: "sip", Rule: `udp dport $port ct helper set "sip-5060"`},
 			{Place: at(file, 26), Name: "tftp", Rule: `ct helper set "my-tftp" counter; ct state new accept`},
@@ -192,7 +191,7 @@ func FuzzParseNftJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := ParseNftJSON("nft", text)
 		if err != nil && (r.Helpers != nil || r.Modules != nil) {
-			t.Errorf("rules in spite of %v", err)
+			t.Errorf("rules with the error %v", err)
 		}
 		if len(r.Helpers) > 0 && r.Modules["nft_ct"].File != "nft" {
 			t.Errorf("helpers without nft_ct: %+v", r.Helpers)

@@ -60,10 +60,10 @@ func readNftFiles(t tree.Tree, r *Rules) {
 			continue
 		}
 		if seen[file] = true; len(seen) > maxIncludes {
-			r.trouble(tree.Place{File: file}, errIncludes)
+			r.addTrouble(tree.Place{File: file}, errIncludes)
 			break
 		}
-		text, ok := r.file(t, file, maxRules)
+		text, ok := r.readFile(t, file, maxRules)
 		if !ok {
 			continue
 		}
@@ -74,7 +74,7 @@ func readNftFiles(t tree.Tree, r *Rules) {
 			lines = append(lines, line)
 		}
 	}
-	r.add(searchNft(lines))
+	r.merge(searchNft(lines))
 }
 
 // included returns the files that an include names; a pattern names none or many.
@@ -84,14 +84,14 @@ func included(t tree.Tree, r *Rules, place tree.Place, name string) []string {
 	}
 	if !strings.ContainsAny(name, "*?[") {
 		if _, err := t.Stat(name); err != nil {
-			r.trouble(place, err)
+			r.addTrouble(place, err)
 			return nil
 		}
 		return []string{name}
 	}
 	dir, pattern := path.Split(name)
 	if strings.ContainsAny(dir, "*?[") {
-		r.trouble(place, errIncludeGlob)
+		r.addTrouble(place, errIncludeGlob)
 		return nil
 	}
 	var paths []string
@@ -140,7 +140,7 @@ func searchNft(lines []nftLine) Rules {
 			default:
 				continue
 			}
-			r.need(nftModule(word, nil), line.Place)
+			r.addModule(nftModule(word, nil), line.Place)
 		}
 	}
 	return r

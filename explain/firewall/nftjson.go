@@ -10,8 +10,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// nftObject is what we read of libnftables-json(5)'s rules, maps and ct helper
-// objects.
+// nftObject has the fields that we use of a rule, a map or a ct helper object in
+// libnftables-json(5).
 type nftObject struct {
 	Family string `json:"family"`
 	Table  string `json:"table"`
@@ -23,22 +23,21 @@ type nftObject struct {
 	Type any `json:"type"`
 }
 
-// nftName names an object of a table.
+// nftName identifies an object.
 type nftName struct{ family, table, name string }
 
-// nftRuleset is a ruleset on its way to Rules.
+// nftRuleset is a ruleset as far as it has been read.
 type nftRuleset struct {
 	Rules
 	place   tree.Place
 	helpers map[nftName]string
 	maps    map[nftName]any
-	// opaque are the families whose raw table has targets that nft cannot tell, of
-	// iptables-nft(8).
+	// opaque has the families whose raw table has targets of iptables-nft(8) that nft does not show.
 	opaque map[string]bool
 }
 
-// ParseNftJSON reads libnftables-json(5), the output of nft -j list ruleset. A helper
-// object that no rule assigns is not there. The error is that of encoding/json.
+// ParseNftJSON reads libnftables-json(5), the output of nft -j list ruleset. Helper objects that no
+// rule assigns are left out. The error is that of encoding/json.
 func ParseNftJSON(source string, text []byte) (Rules, error) {
 	r, err := parseNftJSON(source, text)
 	return r.Rules, err
@@ -62,7 +61,7 @@ func parseNftJSON(source string, text []byte) (nftRuleset, error) {
 			switch kind {
 			case "rule", "map", "ct helper":
 				if err := json.Unmarshal(raw, &object); err != nil {
-					r.trouble(r.place, fmt.Errorf("cannot read a %s: %w", kind, err))
+					r.addTrouble(r.place, fmt.Errorf("cannot read a %s: %w", kind, err))
 					continue
 				}
 			}
@@ -74,28 +73,28 @@ func parseNftJSON(source string, text []byte) (nftRuleset, error) {
 				r.maps[name] = object.Elem
 			case "ct helper":
 				r.helpers[name], _ = object.Type.(string)
-				r.need("nft_ct", r.place)
+				r.addModule("nft_ct", r.place)
 			}
 		}
 	}
 	for _, rule := range rules {
-		r.rule(rule)
+		r.addRule(rule)
 	}
 	return r, nil
 }
 
-// rule notes what a rule asks for.
-func (r *nftRuleset) rule(rule nftObject) {
+// addRule adds the modules that a rule needs and the helpers that it attaches.
+func (r *nftRuleset) addRule(rule nftObject) {
 	for _, statement := range rule.Expr {
-		// Before nft 1.0.6 a statement of iptables' is text, or null.
-		if _, known := statement.(map[string]any); !known && rule.Table == "raw" {
+		// Before nft 1.0.6 a statement of iptables-nft is text, or null.
+		if _, isObject := statement.(map[string]any); !isObject && rule.Table == "raw" {
 			r.opaque[rule.Family] = true
 		}
 		walk(statement, func(key string, value any) {
-			r.need(nftModule(key, value), r.place)
+			r.addModule(nftModule(key, value), r.place)
 			switch key {
 			case "ct helper":
-				r.assign(rule, value)
+				r.addHelpers(rule, value)
 			case "xt":
 				if kind, name := xtName(value); rule.Table == "raw" && (name == "CT" && kind == "target" || name == "") {
 					r.opaque[rule.Family] = true
@@ -105,16 +104,15 @@ func (r *nftRuleset) rule(rule nftObject) {
 	}
 }
 
-// assign notes the helpers that a statement attaches: one object by its name, or
-// those of a map.
-func (r *nftRuleset) assign(rule nftObject, reference any) {
+// addHelpers adds the helpers that a statement attaches: one object by its name, or those of a map.
+func (r *nftRuleset) addHelpers(rule nftObject, reference any) {
 	name, single := reference.(string)
 	names := []string{name}
-	written := `"` + name + `"`
+	text := `"` + name + `"`
 	if !single || strings.HasPrefix(name, "@") {
-		names = r.mapped(rule, reference)
-		text, _ := json.Marshal(reference) // it came from JSON
-		written = string(text)
+		names = r.mapStrings(rule, reference)
+		encoded, _ := json.Marshal(reference) // it came from JSON
+		text = string(encoded)
 	}
 	for _, name := range unique(names) {
 		kind, known := r.helpers[nftName{rule.Family, rule.Table, name}]
@@ -126,14 +124,13 @@ func (r *nftRuleset) assign(rule nftObject, reference any) {
 		}
 		r.Helpers = append(r.Helpers, HelperRule{
 			Place: r.place, Name: kind,
-			Rule: fmt.Sprintf("add rule %s %s %s ct helper set %s", rule.Family, rule.Table, rule.Chain, written),
+			Rule: fmt.Sprintf("add rule %s %s %s ct helper set %s", rule.Family, rule.Table, rule.Chain, text),
 		})
 	}
 }
 
-// mapped gives the words of a map, named or not: names of helper objects among
-// them.
-func (r *nftRuleset) mapped(rule nftObject, reference any) []string {
+// mapStrings returns the strings in a map, named or not: the names of helper objects are among them.
+func (r *nftRuleset) mapStrings(rule nftObject, reference any) []string {
 	if outer, ok := reference.(map[string]any); ok {
 		if inner, ok := outer["map"].(map[string]any); ok {
 			reference = inner["data"]
@@ -145,7 +142,7 @@ func (r *nftRuleset) mapped(rule nftObject, reference any) []string {
 	return words(reference)
 }
 
-// words are the strings in a JSON value.
+// words returns the strings in a JSON value.
 func words(value any) []string {
 	switch value := value.(type) {
 	case string:
@@ -166,7 +163,7 @@ func words(value any) []string {
 	return nil
 }
 
-// unique leaves out what was there before.
+// unique returns the words without repetitions.
 func unique(words []string) []string {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(words, func(word string) bool {
@@ -176,7 +173,7 @@ func unique(words []string) []string {
 	})
 }
 
-// walk visits each property of a JSON value, those within others too.
+// walk visits each property of a JSON value, nested ones too.
 func walk(value any, visit func(key string, value any)) {
 	switch value := value.(type) {
 	case []any:
@@ -191,7 +188,7 @@ func walk(value any, visit func(key string, value any)) {
 	}
 }
 
-// xtName is the kind and the name of a statement of iptables-nft(8).
+// xtName returns the kind and the name of a statement of iptables-nft(8).
 func xtName(value any) (kind, name string) {
 	properties, _ := value.(map[string]any)
 	kind, _ = properties["type"].(string)
@@ -199,8 +196,7 @@ func xtName(value any) (kind, name string) {
 	return kind, name
 }
 
-// nftModule is the module of a statement or expression that uses the connection
-// tracker, else "".
+// nftModule returns the conntrack module that a statement or expression needs, or "".
 func nftModule(key string, value any) string {
 	switch key {
 	case "xt":

@@ -17,25 +17,25 @@ import (
 )
 
 const (
-	// runTimeout and maxOutput bound a program.
+	// runTimeout and maxOutput limit what a program may take and print.
 	runTimeout = 5 * time.Second
 	maxOutput  = 16 << 20
-	// maxSaid is how much of an error message is repeated.
-	maxSaid = 1 << 10
+	// maxMessage limits how much of standard error is put in an error.
+	maxMessage = 1 << 10
 )
 
 var errOutput = errors.New("it prints more than 16 MiB")
 
-// run gives what a program prints. Neither it nor what it starts can load a kernel
-// module: libxtables runs modprobe(8) where it misses one.
+// run returns the standard output of a program. Neither the program nor its children can load a
+// kernel module: libxtables runs modprobe(8) for one that it misses.
 func run(ctx context.Context, program string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
 	out := &bounded{limit: maxOutput, whole: true}
-	said := &bounded{limit: maxSaid}
+	message := &bounded{limit: maxMessage}
 	command := exec.CommandContext(ctx, program, args...)
 	command.Env = append(os.Environ(), "LC_ALL=C")
-	command.Stdout, command.Stderr = out, said
+	command.Stdout, command.Stderr = out, message
 	command.WaitDelay = time.Second
 	err := withoutModules(command.Run)
 	switch {
@@ -46,53 +46,52 @@ func run(ctx context.Context, program string, args ...string) ([]byte, error) {
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	}
-	if text := strings.TrimSpace(said.buffer.String()); text != "" {
+	if text := strings.TrimSpace(message.buffer.String()); text != "" {
 		err = fmt.Errorf("%w: %s", err, text)
 	}
 	return nil, fmt.Errorf("cannot run %s: %w", filepath.Base(program), err)
 }
 
-// withoutModules calls start on a thread of its own that has given up the right to
-// load modules, and with it whatever start forks. The thread ends with it, as it
-// is never unlocked.
+// withoutModules calls start on a thread of its own, after it has dropped CAP_SYS_MODULE from what
+// the thread's children can have. The thread ends with start, because it is never unlocked.
 func withoutModules(start func() error) error {
 	var thread errgroup.Group
 	thread.Go(func() error {
 		runtime.LockOSThread()
-		if err := dropModuleRight(); err != nil {
-			return fmt.Errorf("cannot give up CAP_SYS_MODULE: %w", err)
+		if err := dropModuleCapability(); err != nil {
+			return fmt.Errorf("cannot drop CAP_SYS_MODULE: %w", err)
 		}
 		return start()
 	})
 	return thread.Wait()
 }
 
-// dropModuleRight takes CAP_SYS_MODULE from what this thread's children can have
-// (capabilities(7)): from the bounding set, and from the ambient set, which that
-// does not bound.
-func dropModuleRight() error {
-	// EINVAL before 4.3, which has no ambient set.
+// dropModuleCapability drops CAP_SYS_MODULE from what this thread's children can have
+// (capabilities(7)): from the bounding set, and from the ambient set, which the bounding set does
+// not limit.
+func dropModuleCapability() error {
+	// EINVAL before Linux 4.3, which has no ambient set.
 	err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_LOWER, unix.CAP_SYS_MODULE, 0, 0)
 	if err != nil && !errors.Is(err, unix.EINVAL) {
 		return err
 	}
-	// It cannot be given up twice, and the right to give it up may be gone as well: that
-	// is a container's lot.
+	// A capability cannot be dropped twice, and in a container CAP_SETPCAP, which dropping needs,
+	// may be missing as well.
 	has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_MODULE, 0, 0, 0)
 	if err != nil || has == 0 {
 		return err
 	}
 	err = unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_MODULE, 0, 0, 0)
 	if errors.Is(err, unix.EPERM) && os.Geteuid() != 0 {
-		return nil // without CAP_SETPCAP: only root's children get back what is in the set
+		return nil // without CAP_SETPCAP; only root's children regain what is in the set
 	}
 	return err
 }
 
-// bounded keeps what is written to it up to a limit: what is longer it cuts off,
-// or refuses where it is of use only as a whole.
+// bounded buffers at most limit bytes. It discards what comes after them, or, where only the whole
+// is of use, fails.
 type bounded struct {
-	// It is not embedded: os/exec would find its ReadFrom and pass Write by.
+	// It is not embedded: os/exec would call its ReadFrom in place of Write.
 	buffer bytes.Buffer
 	limit  int
 	whole  bool
@@ -107,13 +106,13 @@ func (b *bounded) Write(p []byte) (int, error) {
 			return 0, errOutput
 		}
 	}
-	_, _ = b.buffer.Write(p[:min(len(p), room)]) // a Buffer takes all
+	_, _ = b.buffer.Write(p[:min(len(p), room)]) // a Buffer never fails
 	return len(p), nil
 }
 
-// find looks for a program in PATH, and where administrators' programs are if PATH
-// is a user's, which does not lead there.
-func find(name string) (string, error) {
+// findProgram looks for a program in PATH, and in /usr/sbin and /sbin if PATH is a user's, which
+// names neither.
+func findProgram(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err == nil || strings.Contains(os.Getenv("PATH"), "sbin") {
 		return path, err

@@ -8,18 +8,17 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// readShorewall reads Shorewall's conntrack files where shorewall.conf does not
-// keep it from starting.
+// readShorewall reads Shorewall's conntrack files, unless shorewall.conf disables its start.
 func readShorewall(t tree.Tree, r *Rules) {
 	for _, name := range []string{"shorewall", "shorewall6"} {
 		dir := "/etc/" + name + "/"
-		conf, _ := t.Read(dir+name+".conf", maxConf) // without it everything has its default
+		conf, _ := t.Read(dir+name+".conf", maxConf) // without the file every option has its default
 		options := shorewallOptions(string(conf))
 		if strings.EqualFold(options["STARTUP_ENABLED"], "no") {
 			continue
 		}
-		if text, ok := r.file(t, dir+"conntrack", maxConf); ok {
-			r.add(parseShorewall(dir+"conntrack", string(text), options))
+		if text, ok := r.readFile(t, dir+"conntrack", maxConf); ok {
+			r.merge(parseShorewall(dir+"conntrack", string(text), options))
 		}
 	}
 }
@@ -36,12 +35,11 @@ func shorewallOptions(text string) map[string]string {
 	return options
 }
 
-// shorewallHelper is an entry of shorewall-conntrack(5) that attaches a helper:
-// CT:helper:NAME in the ACTION column, or as an iptables target.
+// shorewallHelper matches an entry of shorewall-conntrack(5) that attaches a helper: CT:helper:NAME
+// in the ACTION column, or an iptables target.
 var shorewallHelper = regexp.MustCompile(`(?:^|[\s={,])(?:CT:helper:|IP6?TABLES\(CT\s[^)]*--helper[\s=]+)([-\w.]+)`)
 
-// parseShorewall reads a conntrack file. Entries that the options turn off are not
-// there.
+// parseShorewall reads a conntrack file, without the entries that the options turn off.
 func parseShorewall(source, text string, options map[string]string) Rules {
 	var r Rules
 	var open conditions
@@ -60,17 +58,17 @@ func parseShorewall(source, text string, options map[string]string) Rules {
 		for _, found := range shorewallHelper.FindAllStringSubmatch(line, -1) {
 			place := tree.Place{File: source, Line: number}
 			r.Helpers = append(r.Helpers, HelperRule{Place: place, Name: found[1], Rule: line})
-			r.need("xt_CT", place)
+			r.addModule("xt_CT", place)
 		}
 	}
 	return r
 }
 
-// conditions are the ?if that are open: true where the present branch is never
-// taken. Much depends on the kernel and on variables: what we do not know may be.
+// conditions are the open ?if directives: true if the current branch is never taken. Many depend
+// on the kernel or on variables; a branch whose condition is unknown counts as taken.
 type conditions struct {
 	never []bool
-	// off counts those that are true.
+	// off counts the true values in never.
 	off int
 }
 
@@ -101,7 +99,7 @@ func (c *conditions) push(never bool) {
 	}
 }
 
-// pop closes the last, and reports whether one was open.
+// pop closes the innermost ?if, and reports whether one was open.
 func (c *conditions) pop() bool {
 	last := len(c.never) - 1
 	if last < 0 {
@@ -114,8 +112,8 @@ func (c *conditions) pop() bool {
 	return true
 }
 
-// isNever reports whether the options make an expression false: one of those in the
-// file as it is shipped, "$AUTOHELPERS && __CT_TARGET" and "__SIP_HELPER".
+// isNever reports whether the options make an expression false. It understands the expressions of
+// the file that Shorewall ships: "$AUTOHELPERS && __CT_TARGET" and "__SIP_HELPER".
 func isNever(expression string, options map[string]string) bool {
 	if strings.ContainsAny(expression, "!|=<>()") {
 		return false

@@ -8,7 +8,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// conntrackFile is Shorewall's own in short, with entries behind it.
+// conntrackFile is an excerpt of the file that Shorewall ships, with more entries after it.
 const conntrackFile = `# Shorewall -- /etc/shorewall/conntrack
 ?FORMAT 3
 #ACTION			SOURCE	DEST	PROTO	DPORT
@@ -42,7 +42,7 @@ func TestShorewall(t *testing.T) {
 		{"no automatic helpers", "AUTOHELPERS=No\n", rest},
 		{"some helpers", "AUTOHELPERS=\"Yes\"\nHELPERS=\"netbios-ns, sip\" # and no more\n", append([]string{"netbios-ns:9", "sip:12"}, rest...)},
 		{"no helpers", "HELPERS=none\n", rest},
-		{"not to be started", "STARTUP_ENABLED=No\n", nil},
+		{"start disabled", "STARTUP_ENABLED=No\n", nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestShorewall(t *testing.T) {
 }
 
 func TestShorewallRule(t *testing.T) {
-	same(t, Rules{
+	equal(t, Rules{
 		Helpers: []HelperRule{{Place: at("x", 2), Name: "sip", Rule: "CT:helper:sip:PO\t-\t-\tudp\t5060"}},
 		Modules: map[string]tree.Place{"xt_CT": at("x", 2)},
 	}, parseShorewall("x", "?FORMAT 3\nCT:helper:sip:PO\t-\t-\tudp\t5060 # phones\n", nil))
@@ -81,7 +81,7 @@ func TestShorewallConditions(t *testing.T) {
 		{"else of never", "?if\t$AUTOHELPERS\n?else\n" + entry + "?endif\n", true},
 		{"elsif of never", "?if $AUTOHELPERS\n?elsif $X\n" + entry + "?endif\n", true},
 		{"elsif that is never", "?if $X\n?elsif __SIP_HELPER\n" + entry + "?endif\n", false},
-		{"behind it", "?if $AUTOHELPERS\n?endif\n" + entry, true},
+		{"after it", "?if $AUTOHELPERS\n?endif\n" + entry, true},
 		{"within never", "?if $AUTOHELPERS\n?if $X\n" + entry + "?endif\n?endif\n", false},
 		{"too many ends", "?endif\n?else\n?elsif x\n" + entry, true},
 		{"a question", "?\n" + entry, true},
