@@ -1,8 +1,6 @@
-// Package e2e runs ctkeeper on real kernels. Its one test boots a Debian root
-// under a Debian kernel in QEMU (package rig), with ctkeeper installed by
-// `make install`, and runs every test of package scenarios inside, under a full
-// systemd. Each scenario is reported here by name.
+// Package e2e runs ctkeeper on real kernels. TestE2E boots a Debian root under a Debian kernel in QEMU (package rig),
+// with ctkeeper installed by `make install`, and runs every test of package scenarios in it, under a full systemd. Each
+// scenario is reported here by name. TestReboot and TestGuardAtBoot boot a machine for each of their scenarios.
 //
-// The test is behind the build tag e2e, and runs through `make e2e`; the kernel
-// is chosen with KERNEL=5.10|6.1|6.12|sid.
+// The tests have the build tag e2e and run by `make e2e`, with the kernel KERNEL=5.10|6.1|6.12|sid.
 package e2e

@@ -17,7 +17,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/e2e/rig"
 )
 
-// bootConfig is what the guest finds at boot, before any scenario runs.
+// bootConfig is the configuration at boot, before any scenario runs.
 const bootConfig = `settings:
   max: 200000
   hashsize: 100000
@@ -25,17 +25,17 @@ const bootConfig = `settings:
   tcp_timeout_established: 2h
 `
 
-// bootSysctl is the attempt of the fourth field report to set a value at boot.
+// bootSysctl is how a user in the field tried to set a value at boot.
 const bootSysctl = "net.netfilter.nf_conntrack_expect_max = 8192\n"
 
-// boots is how often a machine is started whose kernel the emulator failed.
-const boots = 4
+// maxBoots is how often a machine is booted when a fault of the emulator stops its kernel.
+const maxBoots = 4
 
-// reserve is kept free before the test's deadline, to end the machine and report.
+// reserve is the time before the test's deadline that is left to stop the machine and report.
 const reserve = 20 * time.Second
 
-// TestE2E boots one machine and reports every scenario as a subtest. A scenario
-// that was to run and did not report has failed; so has one that skipped.
+// TestE2E boots one machine and reports every scenario as a subtest. A scenario that skips has failed, and so has one
+// that does not report.
 func TestE2E(t *testing.T) {
 	kernel := kernelName()
 	machine, err := rig.Prepare(kernel)
@@ -49,7 +49,7 @@ func TestE2E(t *testing.T) {
 	run(t, machine, guest, expected)
 }
 
-// kernelName is the kernel that was asked for.
+// kernelName returns $KERNEL, by default 6.1.
 func kernelName() string {
 	if kernel := os.Getenv("KERNEL"); kernel != "" {
 		return kernel
@@ -57,8 +57,8 @@ func kernelName() string {
 	return "6.1"
 }
 
-// skipped reports whether CTKEEPER_E2E_RUN leaves a scenario out.
-func skipped(name string) bool {
+// isExcluded reports whether CTKEEPER_E2E_RUN does not match a scenario.
+func isExcluded(name string) bool {
 	matches, err := regexp.MatchString(os.Getenv("CTKEEPER_E2E_RUN"), name)
 	return err == nil && !matches
 }
@@ -73,15 +73,15 @@ func run(t *testing.T, machine *rig.Machine, guest rig.Guest, expected []string)
 	var stray []string
 	boot := func() (rig.Run, error) {
 		return machine.Boot(ctx, guest, func(out io.Reader) error {
-			return rig.Outcomes(out, func(o rig.Outcome) {
+			return rig.ReadOutcomes(out, func(o rig.Outcome) {
 				delete(missing, o.Name)
 				t.Run(o.Name, func(t *testing.T) { report(t, o) })
 			}, func(line string) { stray = append(stray, line) })
 		})
 	}
 	result, err := boot()
-	for tries := 1; tries < boots && result.EmulatorFault() && len(missing) > 0; tries++ {
-		t.Logf("the emulator failed the kernel; booting again for the %d scenarios that did not report. See %s", len(missing), result.Dir)
+	for tries := 1; tries < maxBoots && result.HasEmulatorFault() && len(missing) > 0; tries++ {
+		t.Logf("a fault of the emulator stopped the kernel (see %s); booting again for %d scenarios", result.Dir, len(missing))
 		guest.Args = arguments("^(" + strings.Join(slices.Sorted(maps.Keys(missing)), "|") + ")$")
 		result, err = boot()
 	}
@@ -90,12 +90,12 @@ func run(t *testing.T, machine *rig.Machine, guest rig.Guest, expected []string)
 	}
 	for _, name := range expected {
 		if missing[name] {
-			t.Run(name, func(t *testing.T) { t.Error("did not report: the guest ended before it, or while it ran") })
+			t.Run(name, func(t *testing.T) { t.Error("did not report: the guest ended before or during it") })
 		}
 	}
 	if t.Failed() {
-		t.Logf("outside of scenarios:\n%s", strings.Join(stray, "\n"))
-		t.Logf("end of the console:\n%s", result.Last("console.log", 30))
+		t.Logf("output outside of scenarios:\n%s", strings.Join(stray, "\n"))
+		t.Logf("end of the console:\n%s", result.Tail("console.log", 30))
 	}
 	t.Logf("console and journal of the guest: %s", result.Dir)
 }
@@ -114,22 +114,19 @@ func withDeadline(t *testing.T) (context.Context, context.CancelFunc) {
 	return context.WithCancel(context.Background())
 }
 
-// arguments has the program run the scenarios that match.
+// arguments returns the arguments with which the program runs the scenarios that match.
 func arguments(pattern string) []string {
 	return []string{"-test.v=test2json", "-test.timeout=0", "-test.run=" + pattern}
 }
 
-// guestWithScenarios builds the scenarios and installs ctkeeper for the overlay,
-// and asks the scenarios for their names.
+// guestWithScenarios returns a guest with ctkeeper and the scenarios, and the names of the scenarios.
 func guestWithScenarios(t *testing.T, dir string) (rig.Guest, []string) {
 	program := filepath.Join(dir, "scenarios")
 	pattern := os.Getenv("CTKEEPER_E2E_RUN")
 	if pattern == "" {
 		pattern = "."
 	}
-	if _, err := rig.Command(".", "go", "test", "-c", "-tags", "guest", "-trimpath", "-o", program, "./scenarios"); err != nil {
-		t.Fatal(err)
-	}
+	buildScenarios(t, "guest", program)
 	names, err := rig.Command(".", program, "-test.list", pattern)
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +135,7 @@ func guestWithScenarios(t *testing.T, dir string) (rig.Guest, []string) {
 	if err := rig.Install("..", tree); err != nil {
 		t.Fatal(err)
 	}
-	if err := rig.Helpers("helpers", helpers); err != nil {
+	if err := rig.BuildHelpers("helpers", helpers); err != nil {
 		t.Fatal(err)
 	}
 	return rig.Guest{
@@ -152,4 +149,13 @@ func guestWithScenarios(t *testing.T, dir string) (rig.Guest, []string) {
 		Args:    arguments(pattern),
 		Enable:  []string{"ctkeeper.service"},
 	}, strings.Fields(names)
+}
+
+// buildScenarios builds the program of the scenarios that a list of build tags selects.
+func buildScenarios(t *testing.T, tags, program string) {
+	t.Helper()
+	_, err := rig.Command(".", "go", "test", "-c", "-tags", tags, "-trimpath", "-o", program, "./scenarios")
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/e2e/rig"
 )
 
-// guardBootConfig watches, with a resync so long that only the guard explains a prompt repair
-// of what a container writes.
+// guardBootConfig has the guard watch. The resync is so long that a prompt repair of a container's write is due to the
+// guard.
 const guardBootConfig = `settings:
   max: 300000
 enforcement:
@@ -20,8 +20,8 @@ module:
 guard: watch
 `
 
-// TestGuardAtBoot boots hosts on which the guard can do less, or nothing, because of how the
-// kernel was started: what is told there, and that the settings are kept all the same.
+// TestGuardAtBoot boots hosts whose kernel command line leaves the guard with less to do, or nothing. The scenarios
+// test what is reported there, and that settings are repaired all the same.
 func TestGuardAtBoot(t *testing.T) {
 	ran := 0
 	for name, kernel := range map[string]string{
@@ -29,7 +29,7 @@ func TestGuardAtBoot(t *testing.T) {
 		"TestGuardHybridCgroups": "systemd.unified_cgroup_hierarchy=0",
 		"TestGuardLegacyCgroups": "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1",
 	} {
-		if skipped(name) {
+		if isExcluded(name) {
 			continue
 		}
 		ran++
@@ -47,9 +47,9 @@ func TestGuardAtBoot(t *testing.T) {
 			}
 			guest.Files["/etc/systemd/system/ctkeeper.service.d/"+dropIn] = string(content)
 		}
-		alone(t, machine, guest, name)
+		bootFor(t, machine, guest, name)
 	}
 	if ran == 0 {
-		t.Skip("CTKEEPER_E2E_RUN asks for others")
+		t.Skip("CTKEEPER_E2E_RUN matches none of these")
 	}
 }

@@ -12,18 +12,17 @@ import (
 	"github.com/ctkeeper/ctkeeper/e2e/rig"
 )
 
-// hardening is the file that closes the kernel to modules, as guides for
-// hardening have it.
+// hardening is a sysctl file that keeps the kernel from loading modules, as hardening guides recommend it.
 const (
 	hardeningFile = "/etc/sysctl.d/99-hardening.conf"
 	hardening     = "kernel.kptr_restrict = 2\nkernel.modules_disabled = 1\n"
 )
 
-// TestReboot boots a host whose kernel takes no modules, has the doctor mend it, which takes
-// a reboot, and boots it again with the file that the doctor mended.
+// TestReboot boots a host whose kernel loads no modules, runs the doctor's fix, which takes effect at the next boot, and
+// boots it again with the file that the fix changed.
 func TestReboot(t *testing.T) {
-	if skipped("TestModulesDisabled") {
-		t.Skip("CTKEEPER_E2E_RUN asks for others")
+	if isExcluded("TestModulesDisabled") {
+		t.Skip("CTKEEPER_E2E_RUN does not match TestModulesDisabled")
 	}
 	machine, err := rig.Prepare(kernelName())
 	if err != nil {
@@ -31,24 +30,24 @@ func TestReboot(t *testing.T) {
 	}
 	guest := rebootGuest(t)
 	guest.Files[hardeningFile] = hardening
-	first := alone(t, machine, guest, "TestModulesDisabled")
-	mended := ""
+	first := bootFor(t, machine, guest, "TestModulesDisabled")
+	fixed := ""
 	for _, line := range first.Log {
-		if _, quoted, found := strings.Cut(line, "MENDED "); found {
-			if mended, err = strconv.Unquote(strings.TrimSpace(quoted)); err != nil {
+		if _, quoted, found := strings.Cut(line, "FIXED "); found {
+			if fixed, err = strconv.Unquote(strings.TrimSpace(quoted)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if !strings.Contains(mended, "kptr_restrict = 2\n") {
-		t.Fatalf("the mended file has lost what was none of its business: %q", mended)
+	if !strings.Contains(fixed, "kptr_restrict = 2\n") {
+		t.Fatalf("the fix removed another setting from the file: %q", fixed)
 	}
-	guest.Files[hardeningFile] = mended
-	alone(t, machine, guest, "TestAfterReboot")
+	guest.Files[hardeningFile] = fixed
+	bootFor(t, machine, guest, "TestAfterReboot")
 }
 
-// alone boots the guest for one scenario, again where the emulator failed it.
-func alone(t *testing.T, machine *rig.Machine, guest rig.Guest, name string) rig.Outcome {
+// bootFor boots the guest for one scenario, and again if a fault of the emulator stopped it.
+func bootFor(t *testing.T, machine *rig.Machine, guest rig.Guest, name string) rig.Outcome {
 	t.Helper()
 	ctx, cancel := withDeadline(t)
 	defer cancel()
@@ -56,26 +55,25 @@ func alone(t *testing.T, machine *rig.Machine, guest rig.Guest, name string) rig
 	var outcome rig.Outcome
 	var result rig.Run
 	var err error
-	for tries := 0; tries == 0 || tries < boots && outcome.Name == "" && result.EmulatorFault(); tries++ {
+	for tries := 0; tries == 0 || tries < maxBoots && outcome.Name == "" && result.HasEmulatorFault(); tries++ {
 		result, err = machine.Boot(ctx, guest, func(out io.Reader) error {
-			return rig.Outcomes(out, func(o rig.Outcome) { outcome = o }, func(string) {})
+			return rig.ReadOutcomes(out, func(o rig.Outcome) { outcome = o }, func(string) {})
 		})
 	}
 	t.Run(name, func(t *testing.T) { report(t, outcome) })
 	if err != nil || outcome.Result != "PASS" {
-		t.Fatalf("%s did not pass: %v; console and journal: %s\n%s", name, err, result.Dir, result.Last("console.log", 20))
+		t.Fatalf("%s did not pass: %v; console and journal: %s\n%s",
+			name, err, result.Dir, result.Tail("console.log", 20))
 	}
 	return outcome
 }
 
-// rebootGuest is a host whose service is to load the module.
+// rebootGuest returns a host on which the service loads the module.
 func rebootGuest(t *testing.T) rig.Guest {
 	t.Helper()
 	dir := t.TempDir()
 	program, tree := filepath.Join(dir, "scenarios"), filepath.Join(dir, "tree")
-	if _, err := rig.Command(".", "go", "test", "-c", "-tags", "guest,reboot", "-trimpath", "-o", program, "./scenarios"); err != nil {
-		t.Fatal(err)
-	}
+	buildScenarios(t, "guest,reboot", program)
 	if err := rig.Install("..", tree); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +85,7 @@ func rebootGuest(t *testing.T) rig.Guest {
 	}
 }
 
-// rebootConfig is the configuration named loading in the scenarios.
+// rebootConfig equals the constant loading of the scenarios.
 const rebootConfig = `settings:
   max: 300000
   hashsize: 100000

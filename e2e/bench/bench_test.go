@@ -15,15 +15,14 @@ import (
 	"github.com/ctkeeper/ctkeeper/e2e/rig"
 )
 
-// build makes everything that a run needs below dir: the installed ctkeeper in
-// tree, the helpers, and this command itself.
+// build puts below dir what a run needs: the installed ctkeeper (tree), the helpers, and this command (program).
 func build(t *testing.T, dir string) (tree, helpers, program string) {
 	t.Helper()
 	tree, helpers, program = filepath.Join(dir, "tree"), filepath.Join(dir, "helpers"), filepath.Join(dir, "bench")
 	if err := rig.Install("../..", tree); err != nil {
 		t.Fatal(err)
 	}
-	if err := rig.Helpers("../helpers", helpers); err != nil {
+	if err := rig.BuildHelpers("../helpers", helpers); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := rig.Command(".", "go", "build", "-trimpath", "-o", program, "."); err != nil {
@@ -32,7 +31,7 @@ func build(t *testing.T, dir string) (tree, helpers, program string) {
 	return tree, helpers, program
 }
 
-// arguments are the flags of the measurement, from BENCH: "-quiet 1m -writes 100".
+// arguments returns the flags of the measurement: those in BENCH ("-quiet 1m -writes 100"), and more.
 func arguments(more ...string) []string {
 	return append(strings.Fields(os.Getenv("BENCH")), more...)
 }
@@ -40,7 +39,7 @@ func arguments(more ...string) []string {
 // TestHere measures in a private network namespace of this machine.
 func TestHere(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Fatal("a network namespace with writable sysctls takes root: run `sudo make bench`")
+		t.Fatal("a network namespace with writable sysctls needs root: run `sudo make bench`")
 	}
 	tree, helpers, program := build(t, t.TempDir())
 	args := arguments("-ctkeeper", filepath.Join(tree, "usr/bin/ctkeeper"), "-bare", filepath.Join(helpers, "bare"))
@@ -51,7 +50,7 @@ func TestHere(t *testing.T) {
 	}
 }
 
-// TestMachine measures in the virtual machine, the module's loads included.
+// TestMachine measures in the virtual machine, which can load and unload the module as well.
 func TestMachine(t *testing.T) {
 	kernel := os.Getenv("KERNEL")
 	if kernel == "" {
@@ -71,10 +70,10 @@ func TestMachine(t *testing.T) {
 	result, err := machine.Boot(context.Background(), guest, func(out io.Reader) error {
 		content, err := io.ReadAll(out)
 		fmt.Printf("%s", content)
-		finished = strings.Contains(string(content), "at rest")
+		finished = strings.Contains(string(content), "idle for")
 		return err
 	})
 	if err != nil || !finished {
-		t.Errorf("the measurement did not finish: %v\n%s", err, result.Last("console.log", 20))
+		t.Errorf("the measurement did not finish: %v\n%s", err, result.Tail("console.log", 20))
 	}
 }

@@ -13,25 +13,26 @@ import (
 const (
 	ruleFile   = "/run/udev/rules.d/90-bench-conntrack.rules"
 	sysctlFile = "/run/sysctl.d/90-bench-conntrack.conf"
-	rule       = `ACTION=="add", SUBSYSTEM=="module", KERNEL=="nf_conntrack", RUN+="/lib/systemd/systemd-sysctl --prefix=/net/netfilter"` + "\n"
+	rule       = `ACTION=="add", SUBSYSTEM=="module", KERNEL=="nf_conntrack", ` +
+		`RUN+="/lib/systemd/systemd-sysctl --prefix=/net/netfilter"` + "\n"
 )
 
-// loading measures, interleaved, how long the module is there before all values
-// are right, under ctkeeper and under the udev rule.
-func (b *bench) loading() error {
+// measureLoads measures how long after a load of the module all values are applied, by ctkeeper and by the udev rule
+// in turn.
+func (b *bench) measureLoads() error {
 	if !b.module {
 		return nil
 	}
 	wants := map[string]string{"max": "300000", "expect_max": "8192", "tcp_timeout_established": "7200"}
-	if err := b.loadingOf("hash size as loaded", wants); err != nil {
+	if err := b.measureLoadsOf("hash size as loaded", wants); err != nil {
 		return err
 	}
-	// A resize keeps its writer for an RCU grace period, whoever it is.
+	// A resize blocks its writer for an RCU grace period, whoever that is.
 	wants["buckets"] = "102400"
-	return b.loadingOf("with a resize", wants)
+	return b.measureLoadsOf("with a resize", wants)
 }
 
-func (b *bench) loadingOf(what string, wants map[string]string) error {
+func (b *bench) measureLoadsOf(what string, wants map[string]string) error {
 	config, err := b.configure(wants, "enforcement:\n  resync: 1h\n")
 	if err != nil {
 		return err
@@ -39,7 +40,7 @@ func (b *bench) loadingOf(what string, wants map[string]string) error {
 	if err := unloadModule(); err != nil {
 		return err
 	}
-	ours, err := b.keeper(config)
+	ours, err := b.startDaemon(config)
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,7 @@ func (b *bench) loadingOf(what string, wants map[string]string) error {
 		if err := ours.resume(); err != nil {
 			return err
 		}
-		took, err := oneLoad(wants)
+		took, err := measureLoad(wants)
 		if err != nil {
 			return err
 		}
@@ -57,19 +58,20 @@ func (b *bench) loadingOf(what string, wants map[string]string) error {
 		if err := ours.pause(); err != nil {
 			return err
 		}
-		took, err = underRule(wants)
+		took, err = measureLoadWithRule(wants)
 		if err != nil {
 			return err
 		}
 		udevTimes = append(udevTimes, took)
 	}
-	b.out.title(fmt.Sprintf("module there to all values right, %s, n=%d each, interleaved", what, b.loads), "ctkeeper", "udev rule")
+	title := fmt.Sprintf("module loaded to all values applied, %s, n=%d each, interleaved", what, b.loads)
+	b.out.title(title, "ctkeeper", "udev rule")
 	b.out.quantiles(ourTimes, udevTimes)
 	_, err = exec.Command("modprobe", "nf_conntrack").CombinedOutput()
 	return err
 }
 
-func underRule(wants map[string]string) (time.Duration, error) {
+func measureLoadWithRule(wants map[string]string) (time.Duration, error) {
 	var lines strings.Builder
 	for name, value := range wants {
 		fmt.Fprintf(&lines, "net.netfilter.nf_conntrack_%s = %s\n", name, value)
@@ -86,7 +88,7 @@ func underRule(wants map[string]string) (time.Duration, error) {
 	if err := udevadm("control", "--reload"); err != nil {
 		return 0, err
 	}
-	took, err := oneLoad(wants)
+	took, err := measureLoad(wants)
 	if err != nil {
 		return 0, err
 	}
@@ -102,9 +104,8 @@ func udevadm(args ...string) error {
 	return nil
 }
 
-// oneLoad loads the module and reads until all values are right, counted from
-// the moment in which its files are there.
-func oneLoad(wants map[string]string) (time.Duration, error) {
+// measureLoad loads the module and reads until all values are applied. The time begins when its files exist.
+func measureLoad(wants map[string]string) (time.Duration, error) {
 	if err := unloadModule(); err != nil {
 		return 0, err
 	}
@@ -115,34 +116,31 @@ func oneLoad(wants map[string]string) (time.Duration, error) {
 	var loading errgroup.Group
 	loading.Go(exec.Command("modprobe", "nf_conntrack").Run)
 	begun := time.Now()
-	for read("max") == "" {
+	for read(settingFile("max")) == "" {
 		if time.Since(begun) > giveUp {
-			return 0, fmt.Errorf("the module is not there within %s", giveUp)
+			return 0, fmt.Errorf("the module was not loaded within %s", giveUp)
 		}
 	}
-	there := time.Now()
-	for !holds(wants) {
-		if time.Since(there) > giveUp {
-			return 0, fmt.Errorf("values are not right within %s", giveUp)
+	loaded := time.Now()
+	for !isApplied(wants) {
+		if time.Since(loaded) > giveUp {
+			return 0, fmt.Errorf("the values were not applied within %s", giveUp)
 		}
 	}
-	took := time.Since(there)
+	took := time.Since(loaded)
 	return took, loading.Wait()
 }
 
-// holds reports whether all values are right. The hash size is read from the
-// module parameter: to read nf_conntrack_buckets while somebody writes it can undo
-// that write (nf_conntrack_hash_sysctl keeps both in one variable).
-func holds(wants map[string]string) bool {
+// isApplied reports whether all settings have the wanted values. The hash size is read from the module parameter: a
+// read of nf_conntrack_buckets during a write can undo that write (nf_conntrack_hash_sysctl keeps both in one
+// variable).
+func isApplied(wants map[string]string) bool {
 	for name, value := range wants {
-		now := ""
+		file := settingFile(name)
 		if name == "buckets" {
-			content, _ := os.ReadFile("/sys/module/nf_conntrack/parameters/hashsize")
-			now = strings.TrimSpace(string(content))
-		} else {
-			now = read(name)
+			file = "/sys/module/nf_conntrack/parameters/hashsize"
 		}
-		if now != value {
+		if read(file) != value {
 			return false
 		}
 	}

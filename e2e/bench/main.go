@@ -13,14 +13,14 @@ import (
 
 const sysctlDir = "/proc/sys/net/netfilter"
 
-// A bench is one run's parameters and what it needs of its surroundings.
+// A bench has the parameters of one run, and its results.
 type bench struct {
 	ctkeeper, bare string
 	writes, loads  int
-	settings       int // timeouts to keep
+	settings       int // how many of timeouts are set
 	starts         int
 	quiet          time.Duration
-	dir            string // holds the configuration and the socket
+	dir            string // of the configuration and the socket
 	module         bool   // nf_conntrack can be unloaded and loaded here
 	out            table
 }
@@ -35,16 +35,17 @@ func main() {
 func run() error {
 	b := &bench{}
 	flag.StringVar(&b.ctkeeper, "ctkeeper", "/usr/bin/ctkeeper", "the binary to measure")
-	flag.StringVar(&b.bare, "bare", "", "the bare C program (helpers/bare.c, built)")
+	flag.StringVar(&b.bare, "bare", "", "the minimal C program (helpers/bare.c, built)")
 	flag.IntVar(&b.writes, "writes", 500, "foreign writes for each program")
-	flag.IntVar(&b.settings, "settings", len(timeouts), "timeouts to keep: a pass reads them all; with fewer than 6 the writes come often enough to be a contest")
+	flag.IntVar(&b.settings, "settings", len(timeouts),
+		"number of timeouts in the configuration, all of which a pass reads; with fewer than 6 the settings get contested")
 	flag.IntVar(&b.loads, "loads", 30, "module loads for each program")
 	flag.IntVar(&b.starts, "starts", 30, "starts of the daemon")
 	flag.DurationVar(&b.quiet, "quiet", 10*time.Minute, "quiet time")
-	flag.BoolVar(&b.module, "module", false, "unload and load nf_conntrack, and set what is the first network namespace's")
-	// Not /tmp: the daemon watches the directories above its configuration, and
-	// would wake for whatever happens there.
-	parent := flag.String("dir", "/var/lib", "where to keep the configuration, below directories that are quiet")
+	flag.BoolVar(&b.module, "module", false,
+		"unload and load nf_conntrack, and set what only the first network namespace has")
+	// Not /tmp: the daemon watches the directories above its configuration, and every change there wakes it.
+	parent := flag.String("dir", "/var/lib", "directory for the configuration, in which nothing else changes")
 	flag.Parse()
 	dir, err := os.MkdirTemp(*parent, "bench-")
 	if err != nil {
@@ -52,22 +53,22 @@ func run() error {
 	}
 	defer os.RemoveAll(dir)
 	b.dir = dir
-	if err := b.surroundings(); err != nil {
+	if err := b.prepareHost(); err != nil {
 		return err
 	}
-	for _, measure := range []func() error{b.repairs, b.loading, b.starting, b.resting} {
+	for _, measure := range []func() error{b.measureRepairs, b.measureLoads, b.measureStarts, b.measureIdle} {
 		if err := measure(); err != nil {
-			said, _ := os.ReadFile(filepath.Join(b.dir, "log"))
-			return fmt.Errorf("%w; the daemon said:\n%s", err, said[max(0, len(said)-4000):])
+			log, _ := os.ReadFile(filepath.Join(b.dir, "log"))
+			return fmt.Errorf("%w; end of the daemon's log:\n%s", err, log[max(0, len(log)-4000):])
 		}
 	}
 	fmt.Print(b.out.String())
 	return nil
 }
 
-// surroundings checks that what is to be measured can be, and that no other
-// keeper is at work.
-func (b *bench) surroundings() error {
+// prepareHost stops an installed ctkeeper and loads the module, or checks that this is not the host's own network
+// namespace.
+func (b *bench) prepareHost() error {
 	if b.module {
 		_, _ = exec.Command("systemctl", "stop", "ctkeeper.service").CombinedOutput()
 		if out, err := exec.Command("modprobe", "nf_conntrack").CombinedOutput(); err != nil {
@@ -78,17 +79,17 @@ func (b *bench) surroundings() error {
 	if err != nil {
 		return err
 	}
-	place := "a private network namespace"
+	namespace := "a private network namespace"
 	if b.module {
-		place = "the first network namespace"
+		namespace = "the first network namespace"
 	} else if _, err := os.Stat("/proc/sys/net/nf_conntrack_max"); err == nil {
 		return errors.New("this is the host's own network namespace: run it under unshare --net")
 	}
-	fmt.Printf("kernel %s, %s\n", strings.TrimSpace(string(release)), place)
+	fmt.Printf("kernel %s, %s\n", strings.TrimSpace(string(release)), namespace)
 	return nil
 }
 
-// wants gives the settings to keep, with values that no kernel starts with.
+// wants returns the settings of the configuration, with values that are no kernel's default.
 func (b *bench) wants() map[string]string {
 	wants := map[string]string{}
 	for i, name := range timeouts[:min(b.settings, len(timeouts))] {
@@ -100,7 +101,7 @@ func (b *bench) wants() map[string]string {
 	return wants
 }
 
-// timeouts are kept in every network namespace, by every kernel since 5.10.
+// timeouts exist in every network namespace of every kernel since 5.10.
 var timeouts = []string{
 	"tcp_timeout_syn_sent", "tcp_timeout_syn_recv", "tcp_timeout_established", "tcp_timeout_fin_wait",
 	"tcp_timeout_close_wait", "tcp_timeout_last_ack", "tcp_timeout_time_wait", "tcp_timeout_close",
@@ -109,17 +110,16 @@ var timeouts = []string{
 	"sctp_timeout_cookie_wait", "sctp_timeout_cookie_echoed", "sctp_timeout_established", "sctp_timeout_shutdown_sent",
 }
 
-func file(name string) string { return filepath.Join(sysctlDir, "nf_conntrack_"+name) }
+func settingFile(name string) string { return filepath.Join(sysctlDir, "nf_conntrack_"+name) }
 
-// configure writes a configuration that keeps wants.
+// configure writes a configuration with the settings in wants and returns its path.
 func (b *bench) configure(wants map[string]string, rest string) (string, error) {
 	var text strings.Builder
 	text.WriteString("settings:\n")
 	for name, value := range wants {
 		fmt.Fprintf(&text, "  %s: %s\n", name, value)
 	}
-	// A directory of its own: the daemon watches it, and would wake for the log
-	// and the socket.
+	// A directory of its own: the daemon watches it, and changes of the log and the socket would wake it.
 	path := filepath.Join(b.dir, "etc", "ctkeeper.yaml")
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err

@@ -12,18 +12,17 @@ import (
 	"time"
 )
 
-// readyTime bounds a start.
-const readyTime = 20 * time.Second
+// readyTimeout is how long a start may take.
+const readyTimeout = 20 * time.Second
 
-// A process is a program under measurement.
+// A process is a measured program.
 type process struct {
 	cmd     *exec.Cmd
 	toReady time.Duration
 }
 
-// keeper starts the daemon and waits until it says READY, as systemd would hear
-// it (sd_notify(3)).
-func (b *bench) keeper(config string) (*process, error) {
+// startDaemon starts the daemon and waits until it sends READY=1 (sd_notify(3)).
+func (b *bench) startDaemon(config string) (*process, error) {
 	path := filepath.Join(b.dir, "notify")
 	_ = os.Remove(path)
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -46,13 +45,13 @@ func (b *bench) keeper(config string) (*process, error) {
 	p := &process{cmd: cmd}
 	buf := make([]byte, 4096)
 	for {
-		if err := socket.SetReadDeadline(start.Add(readyTime)); err != nil {
+		if err := socket.SetReadDeadline(start.Add(readyTimeout)); err != nil {
 			return nil, err
 		}
 		n, err := socket.Read(buf)
 		if err != nil {
-			said, _ := os.ReadFile(log.Name())
-			return nil, errors.Join(fmt.Errorf("not ready: %w\n%s", err, said), p.kill())
+			text, _ := os.ReadFile(log.Name())
+			return nil, errors.Join(fmt.Errorf("not ready: %w\n%s", err, text), p.kill())
 		}
 		if strings.Contains(string(buf[:n]), "READY=1") {
 			p.toReady = time.Since(start)
@@ -61,8 +60,8 @@ func (b *bench) keeper(config string) (*process, error) {
 	}
 }
 
-// bareKeeper starts the C program for the same settings.
-func (b *bench) bareKeeper(wants map[string]string) (*process, error) {
+// startBare starts the minimal C program for the same settings.
+func (b *bench) startBare(wants map[string]string) (*process, error) {
 	args := []string{sysctlDir}
 	for name, value := range wants {
 		args = append(args, "nf_conntrack_"+name+"="+value)
@@ -81,7 +80,7 @@ func (p *process) kill() error {
 	return nil
 }
 
-// stop ends the daemon as systemd would, and waits.
+// stop sends the daemon SIGTERM, as systemd does, and waits for its end.
 func (p *process) stop() error {
 	_ = p.resume()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {

@@ -10,29 +10,28 @@ import (
 )
 
 const (
-	// gap between two foreign writes. Each setting is written once in a round, so
-	// no setting comes near the ten repairs in ten seconds that make a contest.
+	// gap is the time between two foreign writes. Each setting is written once in a round, so none comes near the ten
+	// repairs in ten seconds that make a setting contested.
 	gap = 60 * time.Millisecond
-	// settle is what a program gets after it was resumed to work off the events
-	// that came while it was paused.
-	settle = 30 * time.Millisecond
-	giveUp = 10 * time.Second
+	// catchUp is the time that a resumed program gets for the events that came while it was paused.
+	catchUp = 30 * time.Millisecond
+	giveUp  = 10 * time.Second
 )
 
-// repairs measures, interleaved, how long a foreign write lasts under either
-// program. The other one is paused meanwhile, or there would be two repairers.
-func (b *bench) repairs() error {
+// measureRepairs measures how long a foreign write lasts, for each program in turn. The other program is paused
+// meanwhile, because it would repair the write too.
+func (b *bench) measureRepairs() error {
 	wants := b.wants()
 	config, err := b.configure(wants, "enforcement:\n  resync: 1h\n")
 	if err != nil {
 		return err
 	}
-	ours, err := b.keeper(config)
+	ours, err := b.startDaemon(config)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = ours.stop() }()
-	bare, err := b.bareKeeper(wants)
+	bare, err := b.startBare(wants)
 	if err != nil {
 		return err
 	}
@@ -40,8 +39,7 @@ func (b *bench) repairs() error {
 
 	var names []string
 	for name := range wants {
-		// The kernel rounds buckets and re-hashes on a write: what is measured
-		// here is the keepers.
+		// A write of buckets makes the kernel rehash its table, which would take longer than what is measured.
 		if name != "buckets" {
 			names = append(names, name)
 		}
@@ -51,36 +49,37 @@ func (b *bench) repairs() error {
 	for i := range b.writes {
 		name := names[i%len(names)]
 		for _, turn := range []struct {
-			of, other *process
-			times     *[]time.Duration
+			measured, other *process
+			times           *[]time.Duration
 		}{{ours, bare, &ourTimes}, {bare, ours, &bareTimes}} {
-			took, err := oneRepair(turn.of, turn.other, name, wants[name])
+			took, err := measureRepair(turn.measured, turn.other, name, wants[name])
 			if err != nil {
 				return err
 			}
 			*turn.times = append(*turn.times, took)
 		}
 	}
-	b.out.title(fmt.Sprintf("foreign write to repair, %d settings kept, n=%d each, interleaved", len(wants), b.writes), "ctkeeper", "bare C")
+	title := fmt.Sprintf("foreign write to repair, %d settings, n=%d each, interleaved", len(wants), b.writes)
+	b.out.title(title, "ctkeeper", "bare C")
 	b.out.quantiles(ourTimes, bareTimes)
 	return nil
 }
 
-func oneRepair(of, other *process, name, want string) (time.Duration, error) {
+func measureRepair(measured, other *process, name, want string) (time.Duration, error) {
 	if err := other.pause(); err != nil {
 		return 0, err
 	}
-	if err := of.resume(); err != nil {
+	if err := measured.resume(); err != nil {
 		return 0, err
 	}
-	time.Sleep(settle + gap)
+	time.Sleep(catchUp + gap)
 	return untilRepaired(name, want)
 }
 
-// untilRepaired writes another value and reads until the wanted one is back. It
-// does not sleep: what it measures takes microseconds.
+// untilRepaired writes another value and reads until the wanted one is back. It does not sleep between reads, because
+// a repair takes microseconds.
 func untilRepaired(name, want string) (time.Duration, error) {
-	fd, err := syscall.Open(file(name), syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	fd, err := syscall.Open(settingFile(name), syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, err
 	}
@@ -105,8 +104,9 @@ func untilRepaired(name, want string) (time.Duration, error) {
 	}
 }
 
-func read(name string) string {
-	content, err := os.ReadFile(file(name))
+// read returns the text of a file, or "" if it cannot be read.
+func read(file string) string {
+	content, err := os.ReadFile(file)
 	if err != nil {
 		return ""
 	}

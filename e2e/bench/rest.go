@@ -9,19 +9,18 @@ import (
 	"time"
 )
 
-// clockTicks is USER_HZ, in which /proc/PID/stat counts (proc(5)): 100 on every
-// architecture that Linux runs on today.
+// clockTicks is USER_HZ, the unit of /proc/PID/stat (proc(5)): 100 on every architecture that Linux supports today.
 const clockTicks = 100
 
-// starting measures from fork to READY, the module there and all values right.
-func (b *bench) starting() error {
+// measureStarts measures the time from fork to READY, with the module loaded and all values applied.
+func (b *bench) measureStarts() error {
 	config, err := b.configure(b.wants(), "")
 	if err != nil {
 		return err
 	}
 	var times []time.Duration
 	for range b.starts {
-		p, err := b.keeper(config)
+		p, err := b.startDaemon(config)
 		if err != nil {
 			return err
 		}
@@ -35,72 +34,70 @@ func (b *bench) starting() error {
 	return nil
 }
 
-// usage is what a process has used so far.
+// usage is what a process has used since its start.
 type usage struct {
-	cpu    time.Duration
-	wakes  int
-	rss    int // KiB
-	peak   int // KiB
-	thread int
+	cpu     time.Duration
+	wakes   int // voluntary context switches
+	rss     int // KiB
+	peak    int // KiB
+	threads int
 }
 
-// resting measures what a daemon costs that has nothing to do, at the default
-// resync.
-func (b *bench) resting() error {
+// measureIdle measures what a daemon costs that has nothing to do, with the default resync.
+func (b *bench) measureIdle() error {
 	config, err := b.configure(b.wants(), "")
 	if err != nil {
 		return err
 	}
-	p, err := b.keeper(config)
+	p, err := b.startDaemon(config)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = p.stop() }()
 	time.Sleep(2 * time.Second)
-	before, err := used(p.cmd.Process.Pid)
+	before, err := readUsage(p.cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
 	time.Sleep(b.quiet)
-	after, err := used(p.cmd.Process.Pid)
+	after, err := readUsage(p.cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
 	cpu := after.cpu - before.cpu
 	wakes := after.wakes - before.wakes
-	b.out.title(fmt.Sprintf("at rest for %s", b.quiet), "ctkeeper", "")
+	b.out.title(fmt.Sprintf("idle for %s", b.quiet), "ctkeeper", "")
 	b.out.row("resident memory", fmt.Sprintf("%.1f MiB", float64(after.rss)/1024), "", "")
-	b.out.row("its peak", fmt.Sprintf("%.1f MiB", float64(after.peak)/1024), "", "")
+	b.out.row("peak of it", fmt.Sprintf("%.1f MiB", float64(after.peak)/1024), "", "")
 	b.out.row("CPU time", cpu.String(), "", "")
 	b.out.row("of one core", fmt.Sprintf("%.4f %%", 100*cpu.Seconds()/b.quiet.Seconds()), "", "")
 	b.out.row("wake-ups", fmt.Sprintf("%d (%.2f/s)", wakes, float64(wakes)/b.quiet.Seconds()), "", "")
-	b.out.row("threads", strconv.Itoa(after.thread), "", "")
+	b.out.row("threads", strconv.Itoa(after.threads), "", "")
 	return nil
 }
 
-func used(pid int) (usage, error) {
+func readUsage(pid int) (usage, error) {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
-	cpu, err := cpuTime(dir)
+	cpu, err := readCPUTime(dir)
 	if err != nil {
 		return usage{}, err
 	}
 	u := usage{cpu: cpu, rss: statusField(dir, "VmRSS"), peak: statusField(dir, "VmHWM")}
 	tasks, err := filepath.Glob(filepath.Join(dir, "task/*"))
 	for _, task := range tasks {
-		u.thread++
+		u.threads++
 		u.wakes += statusField(task, "voluntary_ctxt_switches")
 	}
 	return u, err
 }
 
-// cpuTime sums the threads' time on a processor in nanoseconds (schedstat, the
-// kernel's Documentation/scheduler/sched-stats.rst): the ticks of /proc/PID/stat
-// would show a daemon that sleeps as zero. They serve where there is nothing
-// else.
-func cpuTime(dir string) (time.Duration, error) {
+// readCPUTime sums the threads' time on a processor in nanoseconds (schedstat: the kernel's
+// Documentation/scheduler/sched-stats.rst). The ticks of /proc/PID/stat are too coarse for a daemon that sleeps; they
+// are used where schedstat does not exist.
+func readCPUTime(dir string) (time.Duration, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "task/*/schedstat"))
 	if err != nil || len(files) == 0 {
-		return ticks(filepath.Join(dir, "stat"))
+		return readTicks(filepath.Join(dir, "stat"))
 	}
 	sum := time.Duration(0)
 	for _, f := range files {
@@ -117,13 +114,12 @@ func cpuTime(dir string) (time.Duration, error) {
 	return sum, nil
 }
 
-func ticks(stat string) (time.Duration, error) {
+func readTicks(stat string) (time.Duration, error) {
 	content, err := os.ReadFile(stat)
 	if err != nil {
 		return 0, err
 	}
-	// The name in parentheses may hold blanks; utime and stime are the 12th and
-	// 13th field after it.
+	// The command in parentheses can contain blanks; utime and stime are the 12th and 13th field behind it.
 	text := string(content)
 	fields := strings.Fields(text[strings.LastIndex(text, ")")+1:])
 	sum := 0
@@ -137,7 +133,7 @@ func ticks(stat string) (time.Duration, error) {
 	return time.Duration(sum) * time.Second / clockTicks, nil
 }
 
-// statusField gives a number of /proc/.../status, 0 where it is not there.
+// statusField returns a number of /proc/PID/status, or 0 if that has no such field.
 func statusField(dir, name string) int {
 	content, _ := os.ReadFile(filepath.Join(dir, "status"))
 	for line := range strings.Lines(string(content)) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A table is the figures, each beside what it is measured against.
+// A table is the text of the results: figures of ctkeeper beside those of another program, and their ratio.
 type table struct{ text strings.Builder }
 
 func (t *table) title(what, ours, theirs string) {
@@ -20,10 +20,11 @@ func (t *table) title(what, ours, theirs string) {
 }
 
 func (t *table) row(what, ours, theirs, ratio string) {
-	t.text.WriteString(strings.TrimRight(fmt.Sprintf("  %-18s %16s %16s %10s", what, ours, theirs, ratio), " ") + "\n")
+	line := fmt.Sprintf("  %-18s %16s %16s %10s", what, ours, theirs, ratio)
+	t.text.WriteString(strings.TrimRight(line, " ") + "\n")
 }
 
-// quantiles prints both series' spread, and how many times theirs ours is.
+// quantiles adds quantiles of both series, and the ratio of ours to theirs.
 func (t *table) quantiles(ours, theirs []time.Duration) {
 	for _, q := range []struct {
 		name string
@@ -31,11 +32,11 @@ func (t *table) quantiles(ours, theirs []time.Duration) {
 	}{{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"max", 1}} {
 		a := quantile(ours, q.at)
 		if len(theirs) == 0 {
-			t.row(q.name, rounded(a), "", "")
+			t.row(q.name, round(a), "", "")
 			continue
 		}
 		b := quantile(theirs, q.at)
-		t.row(q.name, rounded(a), rounded(b), fmt.Sprintf("%.3f", float64(a)/float64(b)))
+		t.row(q.name, round(a), round(b), fmt.Sprintf("%.3f", float64(a)/float64(b)))
 	}
 }
 
@@ -44,7 +45,7 @@ func quantile(times []time.Duration, at float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(at*float64(len(sorted))))]
 }
 
-func rounded(d time.Duration) string { return d.Round(100 * time.Nanosecond).String() }
+func round(d time.Duration) string { return d.Round(100 * time.Nanosecond).String() }
 
-// String gives the table as it is printed.
+// String returns the table as it is printed.
 func (t *table) String() string { return t.text.String() }

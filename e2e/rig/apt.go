@@ -10,35 +10,22 @@ import (
 	"time"
 )
 
-// listsAge is how long fetched package lists are taken as current.
+// listsAge is how long downloaded package lists count as current.
 const listsAge = 24 * time.Hour
 
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// errNotInArchive says that a suite or package is not at the mirror (any more).
-var errNotInArchive = errors.New("not at this mirror")
+// errNotInArchive means that a suite or package is not on the mirror, or no longer.
+var errNotInArchive = errors.New("not on this mirror")
 
-// require fails with the one line that says what to install.
-func require(tools map[string]string) error {
-	var missing []string
-	for tool, pkg := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			missing = append(missing, pkg)
-		}
-	}
-	if len(missing) > 0 {
-		return fmt.Errorf("missing on this host: run `sudo apt-get install -y %s`", strings.Join(missing, " "))
-	}
-	return nil
-}
-
-// Mirror gives the Debian archive that this host's own apt uses, or
-// $CTKEEPER_E2E_MIRROR where the host is no Debian.
-func Mirror() (string, error) {
+// findMirror returns the URI of the Debian archive that this host's apt uses, or $CTKEEPER_E2E_MIRROR if it is set, as
+// on a host that is not Debian.
+func findMirror() (string, error) {
 	if uri := os.Getenv("CTKEEPER_E2E_MIRROR"); uri != "" {
 		return uri, nil
 	}
-	out, err := output("apt-get", "indextargets", "--format", "$(IDENTIFIER)|$(COMPONENT)|$(ORIGIN)|$(LABEL)|$(REPO_URI)")
+	out, err := output("apt-get", "indextargets",
+		"--format", "$(IDENTIFIER)|$(COMPONENT)|$(ORIGIN)|$(LABEL)|$(REPO_URI)")
 	if err != nil {
 		return "", err
 	}
@@ -51,25 +38,25 @@ func Mirror() (string, error) {
 		if f[2] == "Debian" && f[3] == "Debian" {
 			return f[4], nil
 		}
-		// Before the first `apt-get update` nothing is known but the address.
+		// Before the first `apt-get update` there is no origin, only the URI.
 		if f[2] == "" && strings.HasSuffix(strings.TrimSuffix(f[4], "/"), "/debian") && candidate == "" {
 			candidate = f[4]
 		}
 	}
 	if candidate == "" {
-		return "", errors.New("this host's apt knows no Debian archive: set CTKEEPER_E2E_MIRROR to one")
+		return "", errors.New("no Debian archive in this host's apt sources: set CTKEEPER_E2E_MIRROR to the URI of one")
 	}
 	return candidate, nil
 }
 
-// A suite is a private apt configuration for one Debian suite: own lists, own
-// (empty) installed state, and from the host only how to reach a mirror.
+// A suite is a private apt configuration for one Debian suite. It has its own lists and an empty list of installed
+// packages, and takes only the mirror from the host.
 type suite struct {
 	name, dir, mirror string
 }
 
 func openSuite(c Cache, name string) (*suite, error) {
-	mirror, err := Mirror()
+	mirror, err := findMirror()
 	if err != nil {
 		return nil, err
 	}
@@ -80,18 +67,17 @@ func openSuite(c Cache, name string) (*suite, error) {
 		}
 	}
 	source := fmt.Sprintf("deb [signed-by=%s] %s %s main\n", keyring, mirror, name)
-	if err := os.WriteFile(filepath.Join(s.dir, "sources.list"), []byte(source), 0o644); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(filepath.Join(s.dir, "status"), nil, 0o644); err != nil {
+	err = errors.Join(writeFile(filepath.Join(s.dir, "sources.list"), source), writeFile(filepath.Join(s.dir, "status"), ""))
+	if err != nil {
 		return nil, err
 	}
 	return s, s.update()
 }
 
-// apt runs one of the apt commands in dir under the private configuration.
+// apt runs an apt command in dir with the private configuration.
 func (s *suite) apt(dir, command string, args ...string) (string, error) {
-	options := []string{
+	var argv []string
+	for _, option := range []string{
 		"Dir::Etc::sourcelist=" + filepath.Join(s.dir, "sources.list"),
 		"Dir::Etc::sourceparts=" + filepath.Join(s.dir, "parts"),
 		"Dir::Etc::preferences=/dev/null",
@@ -102,18 +88,16 @@ func (s *suite) apt(dir, command string, args ...string) (string, error) {
 		"APT::Architecture=amd64", "APT::Sandbox::User=root",
 		"Acquire::Languages=none", "Acquire::Retries=3",
 		"Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
-	}
-	var argv []string
-	for _, o := range options {
-		argv = append(argv, "-o", o)
+	} {
+		argv = append(argv, "-o", option)
 	}
 	cmd := exec.Command(command, append(argv, args...)...)
 	cmd.Dir = dir
 	return outputOf(cmd)
 }
 
-// update fetches the lists when they are old. Old lists serve when there is no
-// network, as long as the packages they name are in the cache.
+// update downloads the lists if they are old. Without a network old lists are used: they work as long as the
+// packages that they name are in the cache.
 func (s *suite) update() error {
 	stamp := filepath.Join(s.dir, "updated")
 	info, statErr := os.Stat(stamp)
@@ -123,40 +107,38 @@ func (s *suite) update() error {
 	_, err := s.apt("", "apt-get", "-q", "-o", "APT::Update::Error-Mode=any", "update")
 	switch {
 	case err == nil:
-		return os.WriteFile(stamp, nil, 0o644)
+		return writeFile(stamp, "")
 	case statErr == nil:
-		fmt.Fprintf(os.Stderr, "rig: package lists of %s are from %s: %v\n", s.name, info.ModTime().Format(time.DateTime), err)
+		age := info.ModTime().Format(time.DateTime)
+		fmt.Fprintf(os.Stderr, "rig: using the package lists of %s from %s: %v\n", s.name, age, err)
 		return nil
 	}
-	return fmt.Errorf("suite %s is %w (it may have moved to Debian's archive of old releases): %w", s.name, errNotInArchive, err)
+	return fmt.Errorf("suite %s is %w (perhaps it moved to Debian's archive of old releases): %w",
+		s.name, errNotInArchive, err)
 }
 
-// show gives a package's candidate as control fields.
-func (s *suite) show(pkg string) (map[string]string, error) {
+// version returns the version of a package that apt would install.
+func (s *suite) version(pkg string) (string, error) {
 	out, err := s.apt("", "apt-cache", "show", "--no-all-versions", pkg)
 	if err != nil {
-		return nil, fmt.Errorf("package %s of suite %s is %w: %w", pkg, s.name, errNotInArchive, err)
+		return "", fmt.Errorf("package %s of suite %s is %w: %w", pkg, s.name, errNotInArchive, err)
 	}
-	fields := map[string]string{}
+	_, version, _ := strings.Cut(out, "\nVersion: ")
+	version, _, _ = strings.Cut(version, "\n")
+	return version, nil
+}
+
+// dependencies returns a package and all that it depends on, directly or not, whatever alternatives there are.
+func (s *suite) dependencies(pkg string) ([]string, error) {
+	out, err := s.apt("", "apt-cache", "depends", "--recurse", "--important", pkg)
+	if err != nil {
+		return nil, err
+	}
+	var packages []string
 	for line := range strings.Lines(out) {
-		if key, value, ok := strings.Cut(strings.TrimSpace(line), ": "); ok && fields[key] == "" {
-			fields[key] = value
+		if name := strings.TrimSuffix(line, "\n"); !strings.ContainsAny(name, " <") {
+			packages = append(packages, name)
 		}
 	}
-	return fields, nil
-}
-
-func output(name string, args ...string) (string, error) {
-	return outputOf(exec.Command(name, args...))
-}
-
-// outputOf runs a command and gives its standard output; an error has its
-// standard error.
-func outputOf(cmd *exec.Cmd) (string, error) {
-	var out, errs strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("cannot run %s: %w: %s", filepath.Base(cmd.Path), err, strings.TrimSpace(errs.String()))
-	}
-	return out.String(), nil
+	return packages, nil
 }

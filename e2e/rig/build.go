@@ -8,8 +8,36 @@ import (
 	"strings"
 )
 
-// Command runs a command in dir with cgo off, as everything that goes into a
-// guest is built, and gives its standard output.
+// require returns an error with the command that installs what is missing.
+func require(tools map[string]string) error {
+	var missing []string
+	for tool, pkg := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			missing = append(missing, pkg)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("missing on this host: run `sudo apt-get install -y %s`", strings.Join(missing, " "))
+	}
+	return nil
+}
+
+func output(name string, args ...string) (string, error) {
+	return outputOf(exec.Command(name, args...))
+}
+
+// outputOf runs a command and returns its standard output; an error contains its standard error.
+func outputOf(cmd *exec.Cmd) (string, error) {
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		name, text := filepath.Base(cmd.Path), strings.TrimSpace(errs.String())
+		return out.String(), fmt.Errorf("cannot run %s: %w: %s", name, err, text)
+	}
+	return out.String(), nil
+}
+
+// Command runs a command in dir and returns its standard output. cgo is off, as for everything that runs in a guest.
 func Command(dir, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
@@ -21,16 +49,15 @@ func Command(dir, name string, args ...string) (string, error) {
 	return out, nil
 }
 
-// Install has make install the program whose sources are in dir below tree.
+// Install runs make install of the program whose sources are in dir, with tree as DESTDIR.
 func Install(dir, tree string) error {
 	_, err := Command(dir, "make", "--no-print-directory", "install", "DESTDIR="+tree, "PREFIX=/usr")
 	return err
 }
 
-// Helpers builds every C file of a directory statically, as the guest's C
-// library need not be the host's, and copies the scripts, both without their
-// extension.
-func Helpers(from, to string) error {
+// BuildHelpers compiles every C file of a directory and copies every script, both without their extension. C files are
+// linked statically: the guest's C library need not be the host's.
+func BuildHelpers(from, to string) error {
 	if err := require(map[string]string{"gcc": "gcc libc6-dev"}); err != nil {
 		return err
 	}

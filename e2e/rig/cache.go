@@ -14,13 +14,12 @@ import (
 
 const sumsFile = "SHA256SUMS"
 
-// A Cache keeps what takes long to make: package lists, roots and kernels. An
-// entry is a directory that appears whole or not at all.
+// A Cache is a directory of package lists, roots and kernels, which take long to make. An entry is a directory, which
+// is complete or does not exist.
 type Cache struct{ Dir string }
 
-// OpenCache gives the cache in $CTKEEPER_E2E_CACHE, or ctkeeper-e2e in the
-// user's cache directory.
-func OpenCache() (Cache, error) {
+// openCache returns the cache in $CTKEEPER_E2E_CACHE, or else in ctkeeper-e2e of the user's cache directory.
+func openCache() (Cache, error) {
 	dir := os.Getenv("CTKEEPER_E2E_CACHE")
 	if dir == "" {
 		base, err := os.UserCacheDir()
@@ -36,32 +35,36 @@ func OpenCache() (Cache, error) {
 	return Cache{Dir: dir}, os.MkdirAll(dir, 0o755)
 }
 
-// Entry gives the directory of an entry, made by build when it is not there or
-// when its sums do not fit any more. The recipe is whatever text determines the
-// result beside the version: when it changes, so does the name.
+// Entry returns the directory of an entry. It is built if it does not exist or if its checksums do not match. The
+// recipe is the text that determines the result together with the version: if it changes, so does the name.
 func (c Cache) Entry(kind, version, recipe string, build func(dir string) error) (string, error) {
 	sum := sha256.Sum256([]byte(recipe))
-	dir := filepath.Join(c.Dir, kind+"-"+strings.NewReplacer("/", "_", ":", "_").Replace(version)+"-"+hex.EncodeToString(sum[:6]))
+	name := strings.Join([]string{kind, version, hex.EncodeToString(sum[:6])}, "-")
+	dir := filepath.Join(c.Dir, strings.NewReplacer("/", "_", ":", "_").Replace(name))
 	err := verify(dir)
 	if err == nil {
 		return dir, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		fmt.Fprintf(os.Stderr, "rig: making %s again: %v\n", filepath.Base(dir), err)
+		fmt.Fprintf(os.Stderr, "rig: building %s again: %v\n", filepath.Base(dir), err)
 	}
-	return dir, c.make(dir, build)
+	return dir, c.build(dir, build)
 }
 
-func (c Cache) make(dir string, build func(dir string) error) error {
+func (c Cache) build(dir string, build func(dir string) error) error {
 	temp, err := os.MkdirTemp(c.Dir, ".new-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(temp)
+	// The commands that build a root read it as another user (_apt).
+	if err := os.Chmod(temp, 0o755); err != nil {
+		return err
+	}
 	if err := build(temp); err != nil {
 		return err
 	}
-	if err := seal(temp); err != nil {
+	if err := writeSums(temp); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(dir); err != nil {
@@ -70,8 +73,8 @@ func (c Cache) make(dir string, build func(dir string) error) error {
 	return os.Rename(temp, dir)
 }
 
-// seal writes the sums of all files below dir.
-func seal(dir string) error {
+// writeSums writes the checksums of all files below dir.
+func writeSums(dir string) error {
 	var sums strings.Builder
 	err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
@@ -100,7 +103,7 @@ func verify(dir string) error {
 			return fmt.Errorf("cannot verify: %w", err)
 		}
 		if got != want {
-			return fmt.Errorf("%s is not what was built", name)
+			return fmt.Errorf("checksum mismatch of %s", name)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,39 +9,39 @@ import (
 	"strings"
 )
 
-// suiteOf says which Debian suite has which kernel.
+// suiteOf names the Debian suite of each kernel.
 var suiteOf = map[string]string{"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "sid": "sid"}
 
-// kernelPackage is Debian's kernel for virtual machines: serial console and all
-// that this rig needs built in, conntrack as modules as on any Debian host.
+// kernelPackage is Debian's kernel for virtual machines. The serial console and everything else that the rig needs is
+// built in; conntrack is a set of modules, as on any Debian host.
 const kernelPackage = "linux-image-cloud-amd64"
 
-// kernelParts are the packages a kernel can be split into; since 7.x the image
-// package only pulls in the others. The base has modules.builtin.
+// kernelParts are the prefixes of the packages with a kernel's files. Since 7.x the image package only depends on the
+// others, and the base package has modules.builtin.
 var kernelParts = []string{"linux-image-", "linux-binary-", "linux-modules-", "linux-base-"}
 
-// moduleFolders are the modules that scenarios can need. The rest is left out:
-// every megabyte is unpacked by an emulated processor.
+// moduleFolders are the modules that scenarios can need. The rest is left out: an emulated processor has to unpack
+// every megabyte.
 var moduleFolders = []string{
 	"kernel/net", "kernel/lib", "kernel/crypto", "kernel/arch/x86/crypto",
 	"kernel/drivers/net/dummy", "kernel/drivers/net/veth", "kernel/drivers/net/ifb", "kernel/drivers/net/net_failover",
 }
 
-const kernelRecipe = "4 newc uncompressed depmod-of-root package"
+// kernelRecipe changes when buildKernel makes something else of the same packages.
+const kernelRecipe = "5 newc by cpio, depmod of the host"
 
-// A Kernel is a bootable image and its modules as an archive.
+// A Kernel is a bootable image and the archive of its modules.
 type Kernel struct {
-	Name    string // as asked for: 5.10, 6.1, 6.12, sid
+	Name    string // 5.10, 6.1, 6.12 or sid
 	Version string // of the package
 	Image   string
 	Modules string
-	// Archive is a directory with the package that the conntrack modules come from,
-	// for ArchiveDir.
+	// Archive is a directory with the package that has the conntrack modules: see ArchiveDir.
 	Archive string
 }
 
-// PrepareKernel fetches and unpacks a kernel, or takes it from the cache.
-func PrepareKernel(c Cache, name string, root Root) (Kernel, error) {
+// prepareKernel returns a kernel, from the cache or new.
+func prepareKernel(c Cache, name string) (Kernel, error) {
 	suiteName, ok := suiteOf[name]
 	if !ok {
 		return Kernel{}, fmt.Errorf("unknown KERNEL=%s (5.10, 6.1, 6.12, sid)", name)
@@ -49,22 +50,27 @@ func PrepareKernel(c Cache, name string, root Root) (Kernel, error) {
 	if err != nil {
 		return Kernel{}, err
 	}
-	meta, err := s.show(kernelPackage)
+	version, err := s.version(kernelPackage)
 	if err != nil {
 		return Kernel{}, err
 	}
-	recipe := kernelRecipe + strings.Join(moduleFolders, " ") + strings.Join(packaged, " ") + depmodScript
-	dir, err := c.Entry("kernel-"+name, meta["Version"], recipe, func(dir string) error {
-		return buildKernel(s, meta, dir, root)
-	})
-	return Kernel{name, meta["Version"], filepath.Join(dir, "vmlinuz"), filepath.Join(dir, "modules.cpio"), filepath.Join(dir, "archive")}, err
+	recipe := kernelRecipe + strings.Join(moduleFolders, " ") + strings.Join(packagedFolders, " ") + depmodScript
+	dir, err := c.Entry("kernel-"+name, version, recipe, func(dir string) error { return buildKernel(s, dir) })
+	return Kernel{
+		Name: name, Version: version, Image: filepath.Join(dir, "vmlinuz"),
+		Modules: filepath.Join(dir, "modules.cpio"), Archive: filepath.Join(dir, "archive"),
+	}, err
 }
 
-func buildKernel(s *suite, meta map[string]string, dir string, root Root) error {
-	packages, err := kernelPackages(s, meta)
+func buildKernel(s *suite, dir string) error {
+	packages, err := s.dependencies(kernelPackage)
 	if err != nil {
 		return err
 	}
+	packages = slices.DeleteFunc(packages, func(name string) bool {
+		return name == kernelPackage ||
+			!slices.ContainsFunc(kernelParts, func(part string) bool { return strings.HasPrefix(name, part) })
+	})
 	work := filepath.Join(dir, "work")
 	tree := filepath.Join(work, "tree")
 	if err := os.MkdirAll(tree, 0o755); err != nil {
@@ -80,48 +86,11 @@ func buildKernel(s *suite, meta map[string]string, dir string, root Root) error 
 			return err
 		}
 	}
-	if err := repack(debs, filepath.Join(dir, "archive")); err != nil {
-		return err
-	}
-	if err := kernelImage(tree, filepath.Join(dir, "vmlinuz")); err != nil {
-		return err
-	}
-	return kernelModules(tree, filepath.Join(dir, "modules.cpio"), root)
+	return errors.Join(repack(debs, filepath.Join(dir, "archive")), moveImage(tree, filepath.Join(dir, "vmlinuz")),
+		archiveModules(tree, filepath.Join(dir, "modules.cpio")))
 }
 
-// kernelPackages follows the dependencies of the meta package to the packages
-// that have files.
-func kernelPackages(s *suite, meta map[string]string) ([]string, error) {
-	var found []string
-	queue := kernelDepends(meta["Depends"])
-	for len(queue) > 0 {
-		pkg := queue[0]
-		queue = queue[1:]
-		if slices.Contains(found, pkg) {
-			continue
-		}
-		found = append(found, pkg)
-		fields, err := s.show(pkg)
-		if err != nil {
-			return nil, err
-		}
-		queue = append(queue, kernelDepends(fields["Depends"])...)
-	}
-	return found, nil
-}
-
-func kernelDepends(depends string) []string {
-	var names []string
-	for dep := range strings.SplitSeq(depends, ",") {
-		name, _, _ := strings.Cut(strings.TrimSpace(dep), " ")
-		if slices.ContainsFunc(kernelParts, func(p string) bool { return strings.HasPrefix(name, p) }) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-func kernelImage(tree, to string) error {
+func moveImage(tree, to string) error {
 	for _, pattern := range []string{"boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz"} {
 		if images, _ := filepath.Glob(filepath.Join(tree, pattern)); len(images) == 1 {
 			return os.Rename(images[0], to)
@@ -130,38 +99,46 @@ func kernelImage(tree, to string) error {
 	return fmt.Errorf("no kernel image in the packages (%w)", errNotInArchive)
 }
 
-func kernelModules(tree, to string, root Root) error {
+// findModuleTree returns the directory of a kernel's modules in the files of its packages.
+func findModuleTree(tree string) (string, error) {
 	dirs, _ := filepath.Glob(filepath.Join(tree, "usr/lib/modules/*"))
 	old, _ := filepath.Glob(filepath.Join(tree, "lib/modules/*"))
 	if dirs = append(dirs, old...); len(dirs) != 1 {
-		return fmt.Errorf("want one module tree in the packages, have %v", dirs)
+		return "", fmt.Errorf("want one module tree in %s, have %v", tree, dirs)
 	}
-	from, release := dirs[0], filepath.Base(dirs[0])
-	// depmod -b looks in lib/modules below its base.
-	base := filepath.Join(filepath.Dir(tree), "kept")
-	kept := filepath.Join(base, "lib/modules", release)
-	if err := os.MkdirAll(kept, 0o755); err != nil {
-		return err
-	}
-	lists, _ := filepath.Glob(filepath.Join(from, "modules.*"))
-	for _, file := range lists {
-		if err := os.Rename(file, filepath.Join(kept, filepath.Base(file))); err != nil {
-			return err
-		}
-	}
-	for _, folder := range moduleFolders {
-		if err := moveFolder(filepath.Join(from, folder), filepath.Join(kept, folder)); err != nil {
-			return err
-		}
-	}
-	if err := root.depmod(base, release); err != nil {
-		return err
-	}
-	return writeArchive(to, func(a *Archive) error { return a.Tree(kept, "usr/lib/modules/"+release) })
+	return dirs[0], nil
 }
 
-// moveFolder moves a module folder, or one module when there is no such folder.
-func moveFolder(from, to string) error {
+// archiveModules archives moduleFolders below usr/lib/modules, with lists of dependencies for them alone.
+func archiveModules(tree, to string) error {
+	from, err := findModuleTree(tree)
+	if err != nil {
+		return err
+	}
+	release := filepath.Base(from)
+	base := filepath.Join(filepath.Dir(tree), "kept")
+	kept := filepath.Join(base, "usr/lib/modules", release)
+	for _, pattern := range append([]string{"modules."}, moduleFolders...) {
+		if err := moveFiles(filepath.Join(from, pattern), filepath.Join(kept, pattern)); err != nil {
+			return err
+		}
+	}
+	// depmod -b reads lib/modules below its base.
+	lib := filepath.Join(base, "lib")
+	if err := os.Symlink("usr/lib", lib); err != nil {
+		return err
+	}
+	if _, err := output("depmod", "-b", base, release); err != nil {
+		return err
+	}
+	if err := os.Remove(lib); err != nil {
+		return err
+	}
+	return writeArchive(base, to)
+}
+
+// moveFiles moves what has a name that begins as from: a folder of modules, or a module alone.
+func moveFiles(from, to string) error {
 	matches, _ := filepath.Glob(from + "*")
 	for _, match := range matches {
 		target := filepath.Join(filepath.Dir(to), filepath.Base(match))
@@ -173,20 +150,4 @@ func moveFolder(from, to string) error {
 		}
 	}
 	return nil
-}
-
-func writeArchive(file string, fill func(*Archive) error) error {
-	f, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	a := NewArchive(f)
-	if err := fill(a); err != nil {
-		return err
-	}
-	if err := a.Close(); err != nil {
-		return err
-	}
-	return f.Close()
 }

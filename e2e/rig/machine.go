@@ -14,56 +14,62 @@ import (
 	"time"
 )
 
-// hostTools are the commands that the rig runs, with the package of each.
+// hostTools are the commands that the rig runs, each with its package. dpkg-deb and depmod decompress by libraries.
 var hostTools = map[string]string{
 	"qemu-system-x86_64": "qemu-system-x86", "mmdebstrap": "mmdebstrap", "dpkg-deb": "dpkg", "apt-get": "apt",
-	"xz": "xz-utils", "zstd": "zstd",
+	"cpio": "cpio", "depmod": "kmod",
 }
 
-// commandLine quiets the kernel: what it says at length costs an emulated serial
-// port seconds. A panic or a lost init ends the machine, because QEMU is told
-// not to start it again.
+// commandLine keeps the kernel quiet, because long output on an emulated serial port takes seconds. A panic ends the
+// machine: panic=-1 reboots at once, and -no-reboot makes QEMU exit.
 const commandLine = "console=ttyS0,115200 rdinit=/sbin/init quiet loglevel=3 panic=-1 net.ifnames=0 " +
 	"systemd.show_status=no systemd.log_color=no audit=0 mitigations=off random.trust_cpu=on"
 
-// A Machine is a kernel with a root, ready to boot as often as wanted.
+// A Machine is a kernel with a root, which can be booted any number of times.
 type Machine struct {
 	Kernel Kernel
-	root   Root
+	root   string // archive
 	cache  Cache
 }
 
-// A Run is one boot and what it left behind.
+// A Run is one boot.
 type Run struct {
-	Dir string // console.log, journal.log and qemu.log are here
+	Dir string // with console.log and journal.log
 }
 
-// Prepare makes what a machine with this kernel needs, or takes it from the cache.
+// Prepare returns the machine for a kernel, with root and kernel from the cache or new. It needs root: the owners of
+// the guest's files are those on the host.
 func Prepare(kernel string) (*Machine, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("building a virtual machine needs root")
+	}
+	// /usr/sbin, which has depmod, is not in every PATH.
+	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
+		return nil, err
+	}
 	if err := require(hostTools); err != nil {
 		return nil, err
 	}
 	if _, err := os.Stat(keyring); err != nil {
 		return nil, fmt.Errorf("missing on this host: run `sudo apt-get install -y debian-archive-keyring`: %w", err)
 	}
-	c, err := OpenCache()
+	c, err := openCache()
 	if err != nil {
 		return nil, err
 	}
-	root, err := PrepareRoot(c)
+	root, err := prepareRoot(c)
 	if err != nil {
 		return nil, fmt.Errorf("cannot prepare the root: %w", err)
 	}
-	k, err := PrepareKernel(c, kernel, root)
+	k, err := prepareKernel(c, kernel)
 	if err != nil {
 		return nil, fmt.Errorf("cannot prepare kernel %s: %w", kernel, err)
 	}
 	return &Machine{Kernel: k, root: root, cache: c}, nil
 }
 
-// Boot runs the guest to its end, giving each line of its program's output to
-// line as it comes. It returns when the machine is off.
-func (m *Machine) Boot(ctx context.Context, g Guest, lines func(io.Reader) error) (Run, error) {
+// Boot runs the guest until the machine is off. read receives the output of its program.
+func (m *Machine) Boot(ctx context.Context, g Guest, read func(io.Reader) error) (Run, error) {
 	run := Run{Dir: filepath.Join(m.cache.Dir, "runs", m.Kernel.Name+"-"+time.Now().Format("20060102-150405"))}
 	if err := os.MkdirAll(run.Dir, 0o755); err != nil {
 		return run, err
@@ -72,16 +78,16 @@ func (m *Machine) Boot(ctx context.Context, g Guest, lines func(io.Reader) error
 	defer os.Remove(initrd)
 	overlay := filepath.Join(run.Dir, "overlay.cpio")
 	defer os.Remove(overlay)
-	if err := g.write(overlay); err != nil {
-		return run, fmt.Errorf("cannot write the overlay: %w", err)
+	if err := g.archive(overlay); err != nil {
+		return run, fmt.Errorf("cannot build the overlay: %w", err)
 	}
-	if err := concatenate(initrd, m.root.Archive, m.Kernel.Modules, overlay); err != nil {
+	if err := concatenate(initrd, m.root, m.Kernel.Modules, overlay); err != nil {
 		return run, err
 	}
-	return run, m.qemu(ctx, run, initrd, strings.TrimSpace(commandLine+" "+g.Kernel), lines)
+	return run, m.qemu(ctx, run, initrd, strings.TrimSpace(commandLine+" "+g.Kernel), read)
 }
 
-func (m *Machine) qemu(ctx context.Context, run Run, initrd, kernel string, lines func(io.Reader) error) error {
+func (m *Machine) qemu(ctx context.Context, run Run, initrd, kernel string, read func(io.Reader) error) error {
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64",
 		"-accel", "tcg,thread=multi", "-cpu", m.Kernel.processor(), "-smp", "2", "-m", "2560M",
 		"-display", "none", "-monitor", "none", "-no-reboot", "-nic", "none",
@@ -89,7 +95,7 @@ func (m *Machine) qemu(ctx context.Context, run Run, initrd, kernel string, line
 		"-serial", "file:"+filepath.Join(run.Dir, "console.log"),
 		"-serial", "stdio",
 		"-serial", "file:"+filepath.Join(run.Dir, "journal.log"))
-	// Killed when the test process is: a forgotten machine eats a core for ever.
+	// A machine that outlives the test would use a processor core for ever.
 	cmd.SysProcAttr = dieWithParent()
 	cmd.WaitDelay = 10 * time.Second
 	var errs strings.Builder
@@ -101,17 +107,17 @@ func (m *Machine) qemu(ctx context.Context, run Run, initrd, kernel string, line
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("cannot start QEMU: %w", err)
 	}
-	lineErr := lines(out)
+	readErr := read(out)
 	_, _ = io.Copy(io.Discard, out)
 	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("QEMU ended badly: %w: %s", errors.Join(err, ctx.Err()), strings.TrimSpace(errs.String()))
+		return fmt.Errorf("QEMU failed: %w: %s", errors.Join(err, ctx.Err()), strings.TrimSpace(errs.String()))
 	}
-	return lineErr
+	return readErr
 }
 
-// processor is the emulated one: everything that QEMU has, but for 6.12, which
-// allocates memory by a cmpxchg16b that QEMU 7.2 gets wrong within a minute (see
-// emulatorFault); without that instruction the kernel does without.
+// processor returns QEMU's model of the processor: max, which has every feature. For 6.12 it is without cmpxchg16b.
+// That kernel allocates memory by that instruction, which QEMU 7.2 gets wrong within a minute (see hasEmulatorFault);
+// on a processor without it the kernel uses another way.
 func (k Kernel) processor() string {
 	if strings.HasPrefix(k.Version, "6.12.") {
 		return "max,-cx16"
@@ -119,19 +125,17 @@ func (k Kernel) processor() string {
 	return "max"
 }
 
-// EmulatorFault reports whether the kernel died of something that no processor
-// does: see emulatorFault. That says nothing about what was to be tested.
-func (r Run) EmulatorFault() bool {
+// HasEmulatorFault reports whether the kernel died of something that no real processor does (see hasEmulatorFault).
+// Such a run proves nothing about what it was to test.
+func (r Run) HasEmulatorFault() bool {
 	content, err := os.ReadFile(filepath.Join(r.Dir, "console.log"))
-	return err == nil && emulatorFault(string(content))
+	return err == nil && hasEmulatorFault(string(content))
 }
 
-// emulatorFault finds the two ways in which QEMU 7.2, with a thread for each
-// processor, was seen to fail a kernel: it executes an instruction as it was
-// before the kernel patched it (an int3 of a static key), or it comes out of a
-// cmpxchg16b with part of a pointer in the flags, of which bits 22 and up are zero
-// on every processor there is (Intel SDM volume 1, 3.4.3).
-func emulatorFault(console string) bool {
+// hasEmulatorFault finds two faults of QEMU 7.2 with a thread for each processor. Either it executes an instruction as
+// it was before the kernel patched it (an int3 of a static key). Or it returns from a cmpxchg16b with part of a pointer
+// in the flags, whose bits 22 and up are zero on every processor (Intel SDM volume 1, 3.4.3).
+func hasEmulatorFault(console string) bool {
 	if strings.Contains(console, "int3: 0000 [#1]") {
 		return true
 	}
@@ -148,8 +152,8 @@ func emulatorFault(console string) bool {
 
 var flags = regexp.MustCompile(`EFLAGS: ([0-9a-f]{8})\b`)
 
-// Last gives the last n lines of one of a run's logs.
-func (r Run) Last(name string, n int) string {
+// Tail returns the last n lines of one of a run's logs.
+func (r Run) Tail(name string, n int) string {
 	content, err := os.ReadFile(filepath.Join(r.Dir, name))
 	if err != nil {
 		return err.Error()
@@ -172,7 +176,7 @@ func concatenate(to string, parts ...string) error {
 		_, err = io.Copy(out, in)
 		in.Close()
 		if err != nil {
-			return fmt.Errorf("cannot join the initramfs: %w", err)
+			return fmt.Errorf("cannot write the initramfs: %w", err)
 		}
 	}
 	return out.Close()

@@ -3,21 +3,22 @@ package rig
 import "testing"
 
 func TestEmulatorFault(t *testing.T) {
+	const rsp = "RSP: 0018:ff5fb2b5407138e0 "
 	tests := []struct {
 		name, console string
 		want          bool
 	}{
-		{"nothing", "", false},
+		{"an empty console", "", false},
 		{"a clean end", "[    3.1] reboot: Power down\n", false},
-		{"an int3 that is not there", "[    2.5] int3: 0000 [#1] PREEMPT SMP\n", true},
-		{"flags that no processor has", "Oops: double fault: 0000 [#1] PREEMPT SMP NOPTI\nRSP: 0018:ff5fb2b5407138e0 EFLAGS: 1d071642\n", true},
-		{"a double fault with flags as they are", "Oops: double fault: 0000 [#1] PREEMPT SMP NOPTI\nRSP: 0018:ff5fb2b5407138e0 EFLAGS: 00010246\n", false},
-		{"a kernel's own oops", "BUG: kernel NULL pointer dereference\nOops: 0000 [#1]\nRSP: 0018:ff5fb2b5407138e0 EFLAGS: 00010246\n", false},
+		{"an int3 that the kernel had patched away", "[    2.5] int3: 0000 [#1] PREEMPT SMP\n", true},
+		{"impossible flags", "Oops: double fault: 0000 [#1] PREEMPT SMP NOPTI\n" + rsp + "EFLAGS: 1d071642\n", true},
+		{"possible flags", "Oops: double fault: 0000 [#1] PREEMPT SMP NOPTI\n" + rsp + "EFLAGS: 00010246\n", false},
+		{"another oops", "BUG: kernel NULL pointer dereference\nOops: 0000 [#1]\n" + rsp + "EFLAGS: 00010246\n", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := emulatorFault(test.console); got != test.want {
-				t.Errorf("emulatorFault = %t, want %t", got, test.want)
+			if got := hasEmulatorFault(test.console); got != test.want {
+				t.Errorf("hasEmulatorFault = %t, want %t", got, test.want)
 			}
 		})
 	}

@@ -8,23 +8,24 @@ import (
 	"strings"
 )
 
-// ArchiveDir is where a guest finds an archive of packages for its apt: the
-// package that the kernel's conntrack modules come from, as a network would offer it.
+// ArchiveDir is the guest's directory of packages for its apt. It has the package with the kernel's conntrack modules,
+// as an archive on the network would.
 const ArchiveDir = GuestDir + "/archive"
 
 // AptSource is the guest's /etc/apt/sources.list.
 const AptSource = "deb [trusted=yes] file:" + ArchiveDir + " ./\n"
 
-// packaged are the folders of modules that the guest's package of the kernel
-// has: what a scenario may break. The whole package would take an emulated
-// processor minutes to unpack.
-var packaged = []string{"kernel/net/netfilter", "kernel/net/ipv4/netfilter", "kernel/net/ipv6/netfilter", "kernel/lib/libcrc32c"}
+// packagedFolders are the folders of modules in the guest's package of the kernel: those that a scenario may break.
+// An emulated processor would need minutes to unpack the whole package.
+var packagedFolders = []string{
+	"kernel/net/netfilter", "kernel/net/ipv4/netfilter", "kernel/net/ipv6/netfilter", "kernel/lib/libcrc32c",
+}
 
 // depmodScript does what the triggers of Debian's kernel packages do.
 const depmodScript = "#!/bin/sh\nset -e\ndepmod %s\n"
 
-// repack makes an archive of the package that has the conntrack modules: the
-// real package's name, version and files, without what it depends on.
+// repack makes an archive of the package with the conntrack modules. It keeps the name, version and files of the real
+// package, without its dependencies.
 func repack(debs []string, to string) error {
 	for _, deb := range debs {
 		files, err := output("dpkg-deb", "-c", deb)
@@ -48,15 +49,14 @@ func repackOne(deb, to string) error {
 	if _, err := output("dpkg-deb", "-x", deb, whole); err != nil {
 		return err
 	}
-	trees, _ := filepath.Glob(filepath.Join(whole, "lib/modules/*"))
-	merged, _ := filepath.Glob(filepath.Join(whole, "usr/lib/modules/*"))
-	if trees = append(trees, merged...); len(trees) != 1 {
-		return fmt.Errorf("want one module tree in the package, have %v", trees)
+	tree, err := findModuleTree(whole)
+	if err != nil {
+		return err
 	}
-	for _, folder := range packaged {
-		from := filepath.Join(trees[0], folder)
+	for _, folder := range packagedFolders {
+		from := filepath.Join(tree, folder)
 		target, _ := filepath.Rel(whole, from)
-		if err := moveFolder(from, filepath.Join(part, target)); err != nil {
+		if err := moveFiles(from, filepath.Join(part, target)); err != nil {
 			return err
 		}
 	}
@@ -64,22 +64,21 @@ func repackOne(deb, to string) error {
 	if err != nil {
 		return err
 	}
-	scripts := filepath.Join(part, "DEBIAN")
-	err = errors.Join(os.MkdirAll(scripts, 0o755), os.MkdirAll(to, 0o755),
-		os.WriteFile(filepath.Join(scripts, "control"), []byte(control), 0o644),
-		os.WriteFile(filepath.Join(scripts, "postinst"), fmt.Appendf(nil, depmodScript, filepath.Base(trees[0])), 0o755))
+	postinst := filepath.Join(part, "DEBIAN/postinst")
+	err = errors.Join(os.MkdirAll(to, 0o755), writeFile(filepath.Join(part, "DEBIAN/control"), control),
+		writeFile(postinst, fmt.Sprintf(depmodScript, filepath.Base(tree))), os.Chmod(postinst, 0o755))
 	if err != nil {
 		return err
 	}
-	name := "conntrack-modules.deb"
+	const name = "conntrack-modules.deb"
 	if _, err := output("dpkg-deb", "--root-owner-group", "-Zgzip", "-b", part, filepath.Join(to, name)); err != nil {
 		return err
 	}
-	return packagesFile(to, name, control)
+	return writeIndex(to, name, control)
 }
 
-// packagesFile writes the index of a flat repository (sources.list(5)).
-func packagesFile(dir, name, control string) error {
+// writeIndex writes the index of a flat repository (sources.list(5)).
+func writeIndex(dir, name, control string) error {
 	info, err := os.Stat(filepath.Join(dir, name))
 	if err != nil {
 		return err
@@ -89,5 +88,5 @@ func packagesFile(dir, name, control string) error {
 		return err
 	}
 	index := fmt.Sprintf("%s\nFilename: ./%s\nSize: %d\nSHA256: %s\n", strings.TrimSpace(control), name, info.Size(), sum)
-	return os.WriteFile(filepath.Join(dir, "Packages"), []byte(index), 0o644)
+	return writeFile(filepath.Join(dir, "Packages"), index)
 }

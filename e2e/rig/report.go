@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// mark starts the lines by which a test binary run with -test.v=test2json speaks
-// about itself; no output of a test itself can be taken for one.
+// mark begins the lines that a test binary prints about its tests with -test.v=test2json. Output of the tests does not
+// contain it.
 const mark = "\x16"
 
-// An Outcome is how one test in the guest ended.
+// An Outcome is the result of one test in the guest.
 type Outcome struct {
 	Name   string
 	Result string // PASS, FAIL, SKIP
@@ -18,9 +18,9 @@ type Outcome struct {
 	Log    []string
 }
 
-// Outcomes reads a test binary's output to its end and calls done for every top
-// level test as it ends, and other for every line outside of a test.
-func Outcomes(r io.Reader, done func(Outcome), other func(line string)) error {
+// ReadOutcomes reads a test binary's output to its end. It calls done for every top-level test as it ends, and other
+// for every line outside of a test.
+func ReadOutcomes(r io.Reader, done func(Outcome), other func(line string)) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 4<<20)
 	running := ""
@@ -37,7 +37,7 @@ func Outcomes(r io.Reader, done func(Outcome), other func(line string)) error {
 		if !isEvent {
 			continue
 		}
-		switch word, rest := verb(event); word {
+		switch word, rest := splitEvent(event); word {
 		case "=== RUN":
 			if !strings.Contains(rest, "/") {
 				running, log = rest, nil
@@ -61,8 +61,8 @@ func Outcomes(r io.Reader, done func(Outcome), other func(line string)) error {
 	return lines.Err()
 }
 
-// verb parts "--- PASS: TestX (0.1s)" after its second word.
-func verb(event string) (word, rest string) {
+// splitEvent splits "--- PASS: TestX (0.1s)" behind its second word.
+func splitEvent(event string) (word, rest string) {
 	first, tail, _ := strings.Cut(strings.TrimSpace(event), " ")
 	second, rest, _ := strings.Cut(tail, " ")
 	return first + " " + second, strings.TrimSpace(rest)

@@ -2,15 +2,12 @@ package rig
 
 import (
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"path"
 	"path/filepath"
 	"strings"
 )
 
-// rootSuite is the same whatever the kernel: one user space, several kernels.
+// rootSuite is the same for every kernel: one user space, several kernels.
 const rootSuite = "bookworm"
 
 var rootPackages = []string{
@@ -18,111 +15,56 @@ var rootPackages = []string{
 	"iproute2", "iptables", "nftables", "conntrack", "procps",
 }
 
-// rootWithout is left out of the archive: nothing in a scenario needs it, and an
-// emulated processor has to unpack what is in it.
+// rootWithout are patterns of files that are left out of the root: no scenario needs them, and an emulated processor
+// would have to unpack them.
 var rootWithout = []string{
-	"usr/lib/udev/hwdb", "usr/lib/x86_64-linux-gnu/perl", "usr/lib/x86_64-linux-gnu/libperl", "usr/bin/perl",
-	"usr/share/perl", "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/zoneinfo",
+	"usr/lib/udev/hwdb*", "usr/lib/x86_64-linux-gnu/perl*", "usr/lib/x86_64-linux-gnu/libperl*", "usr/bin/perl*",
+	"usr/share/perl*", "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/zoneinfo",
 	"usr/lib/x86_64-linux-gnu/gconv", "usr/share/i18n", "usr/share/bash-completion",
-	"var/lib/apt/lists", "var/cache/apt", "boot/",
+	"var/lib/apt/lists", "var/cache/apt", "boot/*",
 }
 
-// depmodFiles are taken out of the root to run its own depmod on the host, which
-// may have none, or one that cannot read the compression of these modules.
-var depmodFiles = []string{"kmod", "ld-linux-x86-64.so.2", "libc.so.6", "liblzma.so.5", "libzstd.so.1", "libcrypto.so.3"}
+// rootRecipe changes when buildRoot makes something else of the same packages.
+const rootRecipe = "4 minbase newc by cpio"
 
-const rootRecipe = "3 minbase newc"
-
-// A Root is a Debian system as an archive.
-type Root struct {
-	Archive string
-	tools   string
-}
-
-// PrepareRoot makes the Debian root, or takes it from the cache.
-func PrepareRoot(c Cache) (Root, error) {
+// prepareRoot returns the archive of the Debian root, from the cache or new.
+func prepareRoot(c Cache) (archive string, err error) {
 	s, err := openSuite(c, rootSuite)
 	if err != nil {
-		return Root{}, err
+		return "", err
 	}
-	// base-files carries the point release, systemd is what most depends on.
-	base, err := s.show("base-files")
+	// base-files has the point release; systemd is the package that the scenarios depend on most.
+	base, err := s.version("base-files")
 	if err != nil {
-		return Root{}, err
+		return "", err
 	}
-	systemd, err := s.show("systemd")
+	systemd, err := s.version("systemd")
 	if err != nil {
-		return Root{}, err
+		return "", err
 	}
 	recipe := strings.Join([]string{rootRecipe, strings.Join(rootPackages, " "), strings.Join(rootWithout, " ")}, "\n")
-	dir, err := c.Entry("root", base["Version"]+"-"+systemd["Version"], recipe, func(dir string) error {
-		return buildRoot(s.mirror, dir)
-	})
-	return Root{Archive: filepath.Join(dir, "root.cpio"), tools: filepath.Join(dir, "tools")}, err
+	dir, err := c.Entry("root", base+"-"+systemd, recipe, func(dir string) error { return buildRoot(s.mirror, dir) })
+	return filepath.Join(dir, "root.cpio"), err
 }
 
 func buildRoot(mirror, dir string) error {
-	tools := filepath.Join(dir, "tools")
-	if err := os.MkdirAll(tools, 0o755); err != nil {
-		return err
-	}
-	cmd := exec.Command("mmdebstrap", "--quiet", "--variant=minbase", "--architectures=amd64", "--format=tar",
-		"--include="+strings.Join(rootPackages, ","), "--dpkgopt=path-exclude=/usr/share/doc/*",
-		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
-		"--keyring="+keyring, rootSuite, "-", mirror)
-	var errs strings.Builder
-	cmd.Stderr = &errs
-	tarball, err := cmd.StdoutPipe()
+	tree := filepath.Join(dir, "tree")
+	defer os.RemoveAll(tree)
+	_, err := output("mmdebstrap", "--quiet", "--variant=minbase", "--architectures=amd64", "--format=directory",
+		"--include="+strings.Join(rootPackages, ","), "--keyring="+keyring, rootSuite, tree, mirror)
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot build a %s root: %w", rootSuite, err)
 	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("cannot start mmdebstrap: %w", err)
-	}
-	archiveErr := writeArchive(filepath.Join(dir, "root.cpio"), func(a *Archive) error {
-		return a.FromTar(tarball, unwanted, toolKeeper(tools))
-	})
-	_, _ = io.Copy(io.Discard, tarball)
-	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("cannot make a %s root: mmdebstrap: %w: %s", rootSuite, err, strings.TrimSpace(errs.String()))
-	}
-	return archiveErr
-}
-
-func unwanted(name string) bool {
-	for _, prefix := range rootWithout {
-		if strings.HasPrefix(name, prefix) {
-			return true
+	for _, pattern := range rootWithout {
+		matches, err := filepath.Glob(filepath.Join(tree, pattern))
+		if err != nil {
+			return err
+		}
+		for _, match := range matches {
+			if err := os.RemoveAll(match); err != nil {
+				return err
+			}
 		}
 	}
-	return false
-}
-
-// toolKeeper saves the files that depmod needs while they pass by. Libraries are
-// often links with a longer name behind them, so the body is found by its stem.
-func toolKeeper(dir string) func(string, int64, io.Reader) (io.Reader, error) {
-	return func(name string, _ int64, body io.Reader) (io.Reader, error) {
-		base := path.Base(name)
-		for _, want := range depmodFiles {
-			if base != want && !strings.HasPrefix(base, want+".") {
-				continue
-			}
-			if where := path.Base(path.Dir(name)); where != "bin" && where != "x86_64-linux-gnu" {
-				continue
-			}
-			content, err := io.ReadAll(body)
-			if err != nil {
-				return nil, err
-			}
-			return strings.NewReader(string(content)), os.WriteFile(filepath.Join(dir, want), content, 0o755)
-		}
-		return body, nil
-	}
-}
-
-// depmod writes the dependency lists of base/lib/modules/release.
-func (r Root) depmod(base, release string) error {
-	_, err := output(filepath.Join(r.tools, "ld-linux-x86-64.so.2"), "--library-path", r.tools,
-		"--argv0", "depmod", filepath.Join(r.tools, "kmod"), "-b", base, release)
-	return err
+	return writeArchive(tree, filepath.Join(dir, "root.cpio"))
 }

@@ -33,7 +33,7 @@ func TestModulesDisabled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("MENDED %q", content) // for the second boot: this root is in memory
+	t.Logf("FIXED %q", content) // for the second boot: this root is in memory
 	t.Logf("# %s\n%s", fix[len(fix)-1], run(t, "sh", "-ec", fix[len(fix)-1]))
 }
 
