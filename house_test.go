@@ -45,19 +45,20 @@ var mayImport = map[string][]string{
 	"explain/doctor": {
 		"config", "explain/firewall", "explain/inventory", "kmod", "persist", "sysfs", "table", "host",
 	},
+	"status":  {"kmod", "reconcile", "sysfs", "table"},
 	"metrics": {"reconcile", "table", "host"},
-	"ui/page": {"reconcile", "table"},
+	"ui/page": {"reconcile", "status", "table"},
 	"daemon": {
-		"config", "guard", "kmod", "metrics", "reconcile", "sysfs", "systemd", "table", "ui/page", "host",
+		"config", "guard", "kmod", "metrics", "reconcile", "status", "sysfs", "systemd", "table", "ui/page", "host",
 	},
-	"ui/term": {"daemon", "reconcile", "sysfs", "table"},
+	"ui/term": {"reconcile", "status", "sysfs", "table"},
 	"ui/text": {
-		"config", "daemon", "explain/doctor", "guard", "explain/importer", "kmod", "persist", "reconcile", "sysfs",
-		"table", "host",
+		"config", "explain/doctor", "explain/importer", "kmod", "persist", "reconcile", "status", "sysfs", "table",
+		"host",
 	},
 	"cmd/ctkeeper": {
-		"config", "daemon", "explain/doctor", "explain/importer", "explain/inventory", "kmod", "persist", "systemd",
-		"table", "ui/term", "ui/text", "host",
+		"config", "daemon", "explain/doctor", "explain/importer", "explain/inventory", "kmod", "persist", "status",
+		"systemd", "table", "ui/term", "ui/text", "host",
 	},
 }
 

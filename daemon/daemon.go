@@ -18,6 +18,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/metrics"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
@@ -47,7 +48,7 @@ type Options struct {
 	// History is the path of the file that keeps the history over restarts; empty is none.
 	History string
 	// Started, where not nil, is called once the first pass is done.
-	Started func(Status)
+	Started func(status.Document)
 }
 
 // Daemon is the running ctkeeper.
@@ -116,7 +117,7 @@ func newDaemon(opts Options) *Daemon {
 	}
 	d.opts.Log = d.log.wrap(opts.Log)
 	d.metrics = metrics.New(opts.Version, d.measured)
-	d.recorder = recorder{logged{d.opts.Log}, newHistory(), d.metrics}
+	d.recorder = recorder{eventLogger{d.opts.Log}, newHistory(), d.metrics}
 	d.table = newTableTask(opts.Source.Root, d.recorder.Record)
 	d.table.done = func() { poke(d.looked) }
 	return d

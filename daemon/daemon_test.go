@@ -16,6 +16,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 func TestKeepsOnATree(t *testing.T) {
@@ -96,9 +97,9 @@ func TestReload(t *testing.T) {
 	}
 }
 
-func (r *running) status() Status {
+func (r *running) status() status.Document {
 	r.t.Helper()
-	s, err := NewClient(r.socket).Status(context.Background())
+	s, err := status.NewClient(r.socket).Status(context.Background())
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -125,7 +126,7 @@ func TestStatusAndEvents(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var seen []string
-	err := NewClient(d.socket).Events(ctx, time.Time{}, true, func(e reconcile.Event) error {
+	err := status.NewClient(d.socket).Events(ctx, time.Time{}, true, func(e reconcile.Event) error {
 		seen = append(seen, string(e.Kind)+" "+e.Found)
 		if len(seen) == 4 {
 			kerneltree.Set(t, root, "max", "6")
@@ -142,7 +143,7 @@ func TestStatusAndEvents(t *testing.T) {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	none := 0
-	err = NewClient(d.socket).Events(ctx, time.Now(), false, func(reconcile.Event) error { none++; return nil })
+	err = status.NewClient(d.socket).Events(ctx, time.Now(), false, func(reconcile.Event) error { none++; return nil })
 	if err != nil || none != 0 {
 		t.Errorf("%d events since now (%v), want none", none, err)
 	}

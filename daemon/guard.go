@@ -14,6 +14,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
@@ -40,8 +41,8 @@ type guardian struct {
 	guard   *guard.Guard       // nil: there is none
 	wanted  config.Guard       // by the configuration
 	desired *reconcile.Desired // adopted last
-	status  GuardStatus        // but for what report adds
-	refused []RefusedWrites
+	status  status.Guard       // but for what report adds
+	refused []status.RefusedWrites
 	said    map[refusedWriter]bool
 }
 
@@ -84,11 +85,11 @@ func (g *guardian) adopt(desired *reconcile.Desired) error {
 }
 
 // use takes a guard over, or none, and what is wanted of it.
-func (g *guardian) use(open *guard.Guard, wanted config.Guard, status GuardStatus) error {
+func (g *guardian) use(open *guard.Guard, wanted config.Guard, current status.Guard) error {
 	defer g.once.Do(func() { close(g.tried) })
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.guard, g.wanted, g.status = open, wanted, status
+	g.guard, g.wanted, g.status = open, wanted, current
 	return g.tell()
 }
 
@@ -98,9 +99,9 @@ func (g *guardian) tell() error {
 		return nil
 	}
 	lock := g.locks()
-	g.status.State, g.status.Note = GuardWatches, ""
+	g.status.State, g.status.Note = status.GuardWatching, ""
 	if lock {
-		g.status.State, g.status.Note = GuardLocks, lockWorth
+		g.status.State, g.status.Note = status.GuardLocked, lockNote
 	}
 	if g.desired == nil {
 		return nil
@@ -115,14 +116,14 @@ func (g *guardian) locks() bool {
 }
 
 // report is the guard's part of the status.
-func (g *guardian) report() GuardStatus {
+func (g *guardian) report() status.Guard {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.status
-	s.Mode = g.wanted.Mode
-	s.Allow, s.Refused = append([]string{}, g.wanted.Allow...), append([]RefusedWrites{}, g.refused...)
+	s.Mode = string(g.wanted.Mode)
+	s.Allow, s.Refused = append([]string{}, g.wanted.Allow...), append([]status.RefusedWrites{}, g.refused...)
 	s.Locked = []string{}
-	if s.State == GuardLocks && g.desired != nil {
+	if s.State == status.GuardLocked && g.desired != nil {
 		for _, want := range g.desired.Wants {
 			if guard.Lockable(want.Setting) {
 				s.Locked = append(s.Locked, want.Setting.Name)
@@ -137,7 +138,7 @@ func (g *guardian) report() GuardStatus {
 func (g *guardian) refuse(r guard.Refusal) reconcile.Event {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.refused = count(g.refused, r)
+	g.refused = countRefusal(g.refused, r)
 	want := ""
 	if g.desired != nil {
 		if i := slices.IndexFunc(g.desired.Wants, func(w sysfs.Want) bool { return w.Setting.Name == r.Setting.Name }); i >= 0 {
@@ -167,10 +168,10 @@ func (d *Daemon) watchGuard(ctx context.Context) error {
 		}
 		open, err := d.openGuard(wanted)
 		if err != nil {
-			if status := d.guardIsUnavailable(wanted, err); status.Error != said {
-				said = status.Error
-				fields := []zap.Field{zap.String(systemd.KeyError, status.Error)}
-				if _, hint := inWords(status.Missing); hint != "" {
+			if current := d.guardIsUnavailable(wanted, err); current.Error != said {
+				said = current.Error
+				fields := []zap.Field{zap.String(systemd.KeyError, current.Error)}
+				if _, hint := joinMissing(current.Missing); hint != "" {
 					fields = append(fields, zap.String(systemd.KeyHint, hint))
 				}
 				d.opts.Log.Warn("the guard cannot be had, the settings are kept without it", fields...)
@@ -208,14 +209,14 @@ func (d *Daemon) openGuard(wanted config.Guard) (*guard.Guard, error) {
 }
 
 // guardIsUnavailable notes why there is no guard.
-func (d *Daemon) guardIsUnavailable(wanted config.Guard, err error) GuardStatus {
-	status := guardOff(wanted)
-	status.State, status.Error = GuardUnavailable, err.Error()
+func (d *Daemon) guardIsUnavailable(wanted config.Guard, err error) status.Guard {
+	current := guardOff(wanted)
+	current.State, current.Error = status.GuardUnavailable, err.Error()
 	if why := (*guard.Unavailable)(nil); errors.As(err, &why) {
-		status.Error, status.Missing = why.Why, withWayOut(why.Missing)
+		current.Error, current.Missing = why.Why, missingWithHints(why.Missing)
 	}
-	_ = d.guardian.use(nil, wanted, status) // nothing to tell
-	return status
+	_ = d.guardian.use(nil, wanted, current) // nothing to tell
+	return current
 }
 
 // runGuard runs a guard until ctx ends, it fails, or another one is wanted: nil.
@@ -225,9 +226,9 @@ func (d *Daemon) runGuard(ctx context.Context, open *guard.Guard, wanted config.
 		err = errors.Join(err, open.Close())
 	}()
 	can := open.Abilities()
-	status := guardOff(wanted)
-	status.Names, status.Missing = told(can), withWayOut(can.Missing...)
-	if err := d.guardian.use(open, wanted, status); err != nil {
+	current := guardOff(wanted)
+	current.Names, current.Missing = abilityNames(can), missingWithHints(can.Missing...)
+	if err := d.guardian.use(open, wanted, current); err != nil {
 		return err
 	}
 	d.sayGuard()
@@ -271,16 +272,16 @@ func (d *Daemon) followGuard(ctx context.Context, open *guard.Guard, wanted conf
 
 // sayGuard tells what the guard does, and in the same line what it cannot tell here.
 func (d *Daemon) sayGuard() {
-	status := d.guardian.report()
+	current := d.guardian.report()
 	message := "the guard watches: every foreign write is seen at once"
-	if status.State == GuardLocks {
+	if current.State == status.GuardLocked {
 		message = "the guard is locked: foreign writes of other values are refused"
 	}
-	fields := []zap.Field{zap.String(systemd.KeyNames, strings.Join(status.Names, ","))}
-	if status.State == GuardLocks {
-		fields = append(fields, zap.String(systemd.KeySetting, strings.Join(status.Locked, ",")))
+	fields := []zap.Field{zap.String(systemd.KeyNames, strings.Join(current.Names, ","))}
+	if current.State == status.GuardLocked {
+		fields = append(fields, zap.String(systemd.KeySetting, strings.Join(current.Locked, ",")))
 	}
-	if missing, hint := inWords(status.Missing); missing != "" {
+	if missing, hint := joinMissing(current.Missing); missing != "" {
 		fields = append(fields, zap.String(systemd.KeyMissing, missing))
 		if hint != "" {
 			fields = append(fields, zap.String(systemd.KeyHint, hint))

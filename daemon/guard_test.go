@@ -20,6 +20,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
@@ -62,12 +63,12 @@ func TestGuardSeesContainers(t *testing.T) {
 	if entry[systemd.KeyByComm] != "sh" || entry[systemd.KeyByPID] == int64(0) || entry[systemd.KeyCause] != "write" {
 		t.Errorf("the entry's fields are %v", entry)
 	}
-	status := d.status()
-	if by := status.Settings[0].LastDrift.By; by == nil || by.Comm != "sh" {
+	document := d.status()
+	if by := document.Settings[0].LastDrift.By; by == nil || by.Comm != "sh" {
 		t.Errorf("the last drift is by %v, want sh", by)
 	}
-	if status.Guard.State != GuardWatches || status.Guard.Mode != config.GuardWatch {
-		t.Errorf("guard: %+v", status.Guard)
+	if g := document.Guard; g.State != status.GuardWatching || g.Mode != "watch" {
+		t.Errorf("guard: %+v", g)
 	}
 }
 
@@ -82,14 +83,14 @@ func TestGuardFollowsConfiguration(t *testing.T) {
 	before := bpfDescriptors(t)
 	for _, step := range []struct {
 		guard string
-		state GuardState
+		state status.GuardState
 	}{
-		{"watch", GuardWatches}, {"lock", GuardLocks}, {"{mode: lock, allow: [a.service]}", GuardLocks},
-		{"watch\nnonsense: 1", GuardLocks}, {"watch", GuardWatches}, {"off", GuardIsOff}, {"watch", GuardWatches}, {"off", GuardIsOff},
+		{"watch", status.GuardWatching}, {"lock", status.GuardLocked}, {"{mode: lock, allow: [a.service]}", status.GuardLocked},
+		{"watch\nnonsense: 1", status.GuardLocked}, {"watch", status.GuardWatching}, {"off", status.GuardOff}, {"watch", status.GuardWatching}, {"off", status.GuardOff},
 	} {
 		write(t, file, guarded+step.guard+"\n")
 		d.wait("guard "+step.guard, func() bool { return d.status().Guard.State == step.state })
-		if step.state != GuardIsOff {
+		if step.state != status.GuardOff {
 			writeLikeAContainer(t, "55")
 		}
 		d.wait("repair", func() bool { return procValue(t, procUDP) == "33" })
@@ -141,7 +142,7 @@ func TestGuardFails(t *testing.T) {
 	if err := tasks.Wait(); err == nil {
 		t.Error("no failure")
 	}
-	if got := d.guardian.report(); got.State != GuardUnavailable || got.Error == "" || got.Mode != config.GuardWatch {
+	if got := d.guardian.report(); got.State != status.GuardUnavailable || got.Error == "" || got.Mode != "watch" {
 		t.Errorf("guard: %+v", got)
 	}
 }
@@ -165,7 +166,7 @@ func TestGuardUnavailable(t *testing.T) {
 	d.wait("repair", func() bool { return procValue(t, procUDP) == "33" })
 	got := d.status().Guard
 	want := guardOff(config.Guard{Mode: config.GuardLock})
-	want.State, want.Error = GuardUnavailable, guard.ErrNoCgroup2.Error()
+	want.State, want.Error = status.GuardUnavailable, guard.ErrNoCgroup2.Error()
 	want.Missing = got.Missing
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("guard (-want +got):\n%s", diff)
@@ -224,7 +225,7 @@ func TestGuardianTellsWhatIsLocked(t *testing.T) {
 	if err := g.adopt(&reconcile.Desired{Wants: wants}); err != nil {
 		t.Fatal(err)
 	}
-	for state, want := range map[GuardState][]string{GuardLocks: {"max", "expect_max"}, GuardWatches: {}, GuardIsOff: {}} {
+	for state, want := range map[status.GuardState][]string{status.GuardLocked: {"max", "expect_max"}, status.GuardWatching: {}, status.GuardOff: {}} {
 		g.status.State = state
 		if diff := cmp.Diff(want, g.report().Locked); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", state, diff)
@@ -232,8 +233,8 @@ func TestGuardianTellsWhatIsLocked(t *testing.T) {
 	}
 }
 
-func TestGuardInWords(t *testing.T) {
-	missing, hint := inWords(withWayOut(
+func TestJoinMissing(t *testing.T) {
+	missing, hint := joinMissing(missingWithHints(
 		guard.Missing{What: "who loads the module", Why: "CAP_PERFMON is missing", Right: guard.RightPerfmon},
 		guard.Missing{What: "the pid of a writer", Why: "this kernel has none"},
 		guard.Missing{What: "the command of a writer", Why: "CAP_PERFMON is missing", Right: guard.RightPerfmon},

@@ -12,11 +12,11 @@ import (
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
-// logged is a reconcile.Recorder that writes each event to a log.
-type logged struct{ log *zap.Logger }
+// eventLogger is a reconcile.Recorder that writes each event to a log.
+type eventLogger struct{ log *zap.Logger }
 
 // Record logs an event, unless it is a quiet one.
-func (l logged) Record(e reconcile.Event) {
+func (l eventLogger) Record(e reconcile.Event) {
 	if !e.Quiet {
 		l.log.Log(level(e), e.Message, fields(e)...)
 	}
@@ -25,7 +25,7 @@ func (l logged) Record(e reconcile.Event) {
 // recorder counts events, logs them and remembers them. It implements
 // reconcile.Recorder.
 type recorder struct {
-	logged
+	eventLogger
 	history *history
 	metrics *metrics.Metrics
 }
@@ -35,7 +35,7 @@ func (r recorder) Record(e reconcile.Event) {
 	r.metrics.Record(e)
 	if !e.Quiet {
 		r.history.add(e)
-		r.logged.Record(e)
+		r.eventLogger.Record(e)
 	}
 }
 

@@ -38,7 +38,7 @@ func TestWhoIsLogged(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			core, logs := observer.New(zapcore.DebugLevel)
-			logged{zap.New(core)}.Record(tt.event)
+			eventLogger{zap.New(core)}.Record(tt.event)
 			if logs.Len() != 1 {
 				t.Fatalf("%d entries, want 1", logs.Len())
 			}

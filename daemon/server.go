@@ -10,18 +10,17 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/ui/page"
 )
 
 const (
-	socketName = "ctkeeper.sock"
 	// socketMode lets the members of the service's group look.
 	socketMode = 0o660
 	// shutdownTime is what open requests get at the end.
@@ -32,20 +31,6 @@ const (
 	// writeTime is what a client gets to read a piece of its answer.
 	writeTime = 5 * time.Second
 )
-
-// SocketPath is where the status socket is: in the runtime directory that
-// systemd gives (RUNTIME_DIRECTORY, systemd.exec(5)) where that is called
-// ctkeeper, else in /run/ctkeeper below root.
-func SocketPath(root string) string {
-	if root == "" {
-		for dir := range strings.SplitSeq(os.Getenv("RUNTIME_DIRECTORY"), ":") {
-			if filepath.Base(dir) == "ctkeeper" { // not that of another unit, which asks us
-				return filepath.Join(dir, socketName)
-			}
-		}
-	}
-	return filepath.Join(root, "/run/ctkeeper", socketName)
-}
 
 // server answers on the status socket: HTTP and JSON, read-only.
 type server struct {
@@ -117,12 +102,12 @@ func (s *server) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (d *Daemon) status() Status {
+func (d *Daemon) status() status.Document {
 	d.mu.Lock()
 	cfg, refused := d.cfg, d.refused
 	d.mu.Unlock()
-	s := statusOf(d.opts.Source.Root, d.keeper.Report(), cfg)
-	s.Table = tableStatus(d.table.look(time.Now()), d.table.monitor.State())
+	s := newDocument(d.opts.Source.Root, d.keeper.Report(), cfg)
+	s.Table = newTable(d.table.look(time.Now()), d.table.monitor.State())
 	s.Table.KernelMessages = d.messages.counted()
 	s.Guard = d.guardian.report()
 	s.Daemon.Running, s.Daemon.PID, s.Daemon.Since, s.Daemon.Version = true, os.Getpid(), d.since, d.opts.Version
@@ -136,11 +121,11 @@ func (d *Daemon) status() Status {
 // changed by it. follow lets readers of the events wait for those to come.
 func (d *Daemon) handler(follow bool) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", d.serveStatus)
-	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) { d.serveEvents(w, r, follow) })
-	mux.Handle("GET /metrics", d.metrics.Handler())
+	mux.HandleFunc("GET "+status.PathStatus, d.serveStatus)
+	mux.HandleFunc("GET "+status.PathEvents, func(w http.ResponseWriter, r *http.Request) { d.serveEvents(w, r, follow) })
+	mux.Handle("GET "+status.PathMetrics, d.metrics.Handler())
 	mux.Handle("/", page.Handler(page.Source{
-		Status: func() any { return d.status() },
+		Status: d.status,
 		Events: d.recorder.history.after,
 		Points: d.table.monitor.Points,
 	}))

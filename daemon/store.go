@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,7 +20,6 @@ import (
 )
 
 const (
-	historyName = "events.jsonl"
 	// historyMode lets the members of the service's group look, as at the socket.
 	historyMode = 0o640
 	// maxHistoryLines is when the file is written anew with the last historySize events.
@@ -32,20 +30,6 @@ const (
 	firstStoring = time.Second
 	maxStoring   = 5 * time.Minute
 )
-
-// HistoryPath is where the history is kept over restarts: in the state directory that
-// systemd gives (STATE_DIRECTORY, systemd.exec(5)) where that is called ctkeeper, else
-// in /var/lib/ctkeeper below root.
-func HistoryPath(root string) string {
-	if root == "" {
-		for dir := range strings.SplitSeq(os.Getenv("STATE_DIRECTORY"), ":") {
-			if filepath.Base(dir) == "ctkeeper" {
-				return filepath.Join(dir, historyName)
-			}
-		}
-	}
-	return filepath.Join(root, "/var/lib/ctkeeper", historyName)
-}
 
 // ReadHistory reads the events that a daemon left in the file at path, oldest first, and how
 // many lines of it are none. The error is fs.ErrNotExist where there is no such file.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 var storedAt = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
@@ -33,7 +34,7 @@ func messages(events []reconcile.Event) string {
 }
 
 func TestHistoryFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state", historyName)
+	path := filepath.Join(t.TempDir(), "state", "events.jsonl")
 	file := &historyFile{path: path}
 	if err := file.append([]reconcile.Event{stored(1), stored(2)}); err != nil {
 		t.Fatal(err)
@@ -59,7 +60,7 @@ func TestHistoryFile(t *testing.T) {
 }
 
 func TestHistoryFileIsBounded(t *testing.T) {
-	file := &historyFile{path: filepath.Join(t.TempDir(), historyName)}
+	file := &historyFile{path: filepath.Join(t.TempDir(), "events.jsonl")}
 	all := newHistory()
 	most := 0
 	for n := range 2*maxHistoryLines + 5 {
@@ -86,7 +87,7 @@ func TestHistoryFileIsBounded(t *testing.T) {
 
 func TestHistoryFileOfAnotherKind(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, historyName)
+	path := filepath.Join(dir, "events.jsonl")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +131,7 @@ func TestRecall(t *testing.T) {
 // What happened before a restart is shown after it, and by a reader without a daemon.
 func TestHistorySurvives(t *testing.T) {
 	root := kerneltree.New(t)
-	path := filepath.Join(t.TempDir(), historyName)
+	path := filepath.Join(t.TempDir(), "events.jsonl")
 	keep := func(o *Options) { o.History = path }
 	first := start(t, root, "settings: {max: 100000}\n", keep)
 	if err := first.stop(); err != nil {
@@ -140,7 +141,7 @@ func TestHistorySurvives(t *testing.T) {
 	var seen []string
 	second.wait("the history", func() bool {
 		seen = nil
-		err := NewClient(second.socket).Events(context.Background(), time.Time{}, false, func(e reconcile.Event) error {
+		err := status.NewClient(second.socket).Events(context.Background(), time.Time{}, false, func(e reconcile.Event) error {
 			seen = append(seen, string(e.Kind)+" "+e.Found)
 			return nil
 		})
@@ -166,7 +167,7 @@ func TestHistoryWithoutDisk(t *testing.T) {
 	dir := t.TempDir()
 	blocked := filepath.Join(dir, "state")
 	write(t, blocked, "a file where the directory has to be")
-	d := start(t, root, "settings: {max: 100000}\n", func(o *Options) { o.History = filepath.Join(blocked, historyName) })
+	d := start(t, root, "settings: {max: 100000}\n", func(o *Options) { o.History = filepath.Join(blocked, "events.jsonl") })
 	kerneltree.Set(t, root, "max", "5")
 	d.wait("repair", func() bool { return kerneltree.Get(t, root, "max") == "100000" })
 	d.wait("warning", func() bool { return d.said("the history is not on disk") })
@@ -174,7 +175,7 @@ func TestHistoryWithoutDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.wait("the history", func() bool {
-		events, _, err := ReadHistory(filepath.Join(blocked, historyName))
+		events, _, err := ReadHistory(filepath.Join(blocked, "events.jsonl"))
 		return !errors.Is(err, fs.ErrNotExist) && len(events) == 3
 	})
 	if got := len(d.logs.FilterMessageSnippet("the history is not on disk").All()); got != 1 {
@@ -185,12 +186,12 @@ func TestHistoryWithoutDisk(t *testing.T) {
 func TestHistoryPath(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", "/var/lib/other:/var/lib/private/ctkeeper")
 	for root, want := range map[string]string{"": "/var/lib/private/ctkeeper/events.jsonl", "/disk": "/disk/var/lib/ctkeeper/events.jsonl"} {
-		if got := HistoryPath(root); got != want {
+		if got := status.HistoryPath(root); got != want {
 			t.Errorf("HistoryPath(%q) is %s, want %s", root, got, want)
 		}
 	}
 	t.Setenv("STATE_DIRECTORY", "/var/lib/other")
-	if got := HistoryPath(""); got != "/var/lib/ctkeeper/events.jsonl" {
+	if got := status.HistoryPath(""); got != "/var/lib/ctkeeper/events.jsonl" {
 		t.Errorf("HistoryPath is %s in another unit", got)
 	}
 }

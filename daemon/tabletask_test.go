@@ -96,7 +96,7 @@ func TestRecent(t *testing.T) {
 
 func TestPressureIsLogged(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
-	r := recorder{logged{zap.New(core)}, newHistory(), metrics.New("", func() metrics.Now { return metrics.Now{} })}
+	r := recorder{eventLogger{zap.New(core)}, newHistory(), metrics.New("", func() metrics.Now { return metrics.Now{} })}
 	for _, e := range []reconcile.Event{
 		{Table: table.Connections, Level: "high", Entries: 83, Limit: 100},
 		{Table: table.Connections, Level: "calm", Dropping: true, Limit: 100},
@@ -125,12 +125,12 @@ func TestTableStatus(t *testing.T) {
 	root := kerneltree.New(t)
 	kerneltree.Put(t, root, "proc/sys/net/netfilter/nf_conntrack_count", "60000\n")
 	kerneltree.Put(t, root, "proc/net/stat/nf_conntrack", "entries drop\n0000ea60 00000007\n0000ea60 00000001\n")
-	s := LookAtTable(root)
+	s := InspectTable(root)
 	if s.LoadFactor == nil || *s.LoadFactor != 60000.0/65536 || s.Counters["drop"] != 8 || s.Levels[table.Connections] != table.High || len(s.Rates) != 0 {
 		t.Errorf("status %+v, load factor %v", s, s.LoadFactor)
 	}
 	kerneltree.Unload(t, root)
-	if s = LookAtTable(root); s.Entries != nil || s.LoadFactor != nil || s.Counters == nil || len(s.Levels) != 0 {
+	if s = InspectTable(root); s.Entries != nil || s.LoadFactor != nil || s.Counters == nil || len(s.Levels) != 0 {
 		t.Errorf("status without the module: %+v", s)
 	}
 }

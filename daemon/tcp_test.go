@@ -109,13 +109,18 @@ func TestServesOverTCP(t *testing.T) {
 
 func TestMetricsOnTheSocket(t *testing.T) {
 	d := start(t, kerneltree.New(t), "settings: {max: 100000}\n")
-	client := NewClient(d.socket)
-	body, err := client.get(context.Background(), "/metrics", nil)
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", d.socket)
+		},
+	}}
+	response, err := client.Get("http://ctkeeper/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = body.Close() }()
-	text, err := io.ReadAll(body)
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,11 +22,11 @@ func (a *app) apply() *cobra.Command {
 			if err != nil {
 				return failure{exitNo, err}
 			}
-			status := daemon.Apply(cmd.Context(), a.root, cfg, log)
-			if err := a.printer().Applied(status); err != nil {
+			document := daemon.Apply(cmd.Context(), a.root, cfg, log)
+			if err := a.printer().Applied(document); err != nil {
 				return failure{exitNo, err}
 			}
-			if status.Differs() || status.Unsure() {
+			if document.Differs() || document.IsUncertain() {
 				return failure{status: exitNo}
 			}
 			return nil

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 func (a *app) diff() *cobra.Command {
@@ -18,21 +19,21 @@ func (a *app) diff() *cobra.Command {
 			if err != nil {
 				return failure{exitUnknown, err}
 			}
-			status := daemon.Look(a.root, cfg)
-			if err := a.printer().Diff(status); err != nil {
+			document := daemon.Inspect(a.root, cfg)
+			if err := a.printer().Diff(document); err != nil {
 				return failure{exitUnknown, err}
 			}
-			return verdict(status)
+			return verdict(document)
 		},
 	}
 }
 
 // verdict is the exit status of diff and status.
-func verdict(s daemon.Status) error {
+func verdict(s status.Document) error {
 	switch {
 	case s.Differs(), s.Module.NeedsReload():
 		return failure{status: exitNo}
-	case s.Unsure():
+	case s.IsUncertain():
 		return failure{status: exitUnknown}
 	}
 	return nil

@@ -5,9 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 func (a *app) doctor() *cobra.Command {
@@ -37,6 +37,6 @@ func (a *app) doctor() *cobra.Command {
 
 // running reports whether a daemon is there. One that may not be asked is.
 func (a *app) running(ctx context.Context) bool {
-	_, err := daemon.NewClient(daemon.SocketPath(a.root)).Status(ctx)
+	_, err := status.NewClient(status.SocketPath(a.root)).Status(ctx)
 	return err == nil || !noDaemon(err)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 func (a *app) events() *cobra.Command {
@@ -37,15 +38,15 @@ func (a *app) events() *cobra.Command {
 }
 
 func (a *app) showEvents(ctx context.Context, after time.Time, follow bool) error {
-	socket := daemon.SocketPath(a.root)
-	err := daemon.NewClient(socket).Events(ctx, after, follow, a.printer().Event)
+	socket := status.SocketPath(a.root)
+	err := status.NewClient(socket).Events(ctx, after, follow, a.printer().Event)
 	switch {
 	case err == nil:
 		return nil
 	case !noDaemon(err):
 		return failure{exitNo, err}
 	}
-	if err := a.showHistory(daemon.HistoryPath(a.root), after); err != nil {
+	if err := a.showHistory(status.HistoryPath(a.root), after); err != nil {
 		return failure{exitNo, err}
 	}
 	if follow {

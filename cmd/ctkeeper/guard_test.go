@@ -4,8 +4,8 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 // What the guard does, or cannot do, is no difference of settings: not in what diff and status
@@ -17,8 +17,8 @@ func TestGuardIsNoDifference(t *testing.T) {
 		ctkeeper(t.Context(), "diff", "--root", root).wants(t, 0, []string{"Nothing differs: 1 settings are as wanted."}, nil)
 		ctkeeper(t.Context(), "status", "--root", root).wants(t, 0, []string{"not running"}, nil)
 	}
-	for _, state := range []daemon.GuardState{"", daemon.GuardIsOff, daemon.GuardWatches, daemon.GuardLocks, daemon.GuardUnavailable} {
-		s := daemon.Status{Daemon: daemon.DaemonStatus{Running: true, Config: daemon.ConfigStatus{OK: true}}, Module: daemon.ModuleStatus{State: kmod.Loaded}}
+	for _, state := range []status.GuardState{"", status.GuardOff, status.GuardWatching, status.GuardLocked, status.GuardUnavailable} {
+		s := status.Document{Daemon: status.Daemon{Running: true, Config: status.Config{OK: true}}, Module: status.Module{State: kmod.Loaded}}
 		s.Guard.Mode, s.Guard.State, s.Guard.Error = "lock", state, "CAP_BPF is missing"
 		if err := verdict(s); err != nil {
 			t.Errorf("%s: %v, want exit status 0", state, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
@@ -28,10 +29,10 @@ func (a *app) run() *cobra.Command {
 			}
 			opts := daemon.Options{
 				Source: a.source(), Log: log, Notify: &systemd.Notifier{}, Version: version,
-				Strict: strict, Socket: daemon.SocketPath(a.root), History: daemon.HistoryPath(a.root), Sockets: systemd.Sockets(),
+				Strict: strict, Socket: status.SocketPath(a.root), History: status.HistoryPath(a.root), Sockets: systemd.Sockets(),
 			}
 			if show {
-				opts.Started = func(s daemon.Status) { _ = a.printer().Status(s) } // for eyes alone
+				opts.Started = func(s status.Document) { _ = a.printer().Status(s) } // for eyes alone
 			}
 			// One pass at a time is all there is to do: a second processor would only
 			// be woken to look for work, and cost the repair what that takes.

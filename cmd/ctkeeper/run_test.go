@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 // start runs the daemon below root until stop is called, which gives how it
@@ -59,7 +59,7 @@ func TestRun(t *testing.T) {
 	ctkeeper(t.Context(), "run", "--root", root).wants(t, 1, nil, []string{"another ctkeeper is running"})
 
 	stop().wants(t, 0, nil, []string{"max was 65536, wanted 1048576", "max was 1000, wanted 1048576"})
-	if _, err := os.Lstat(daemon.SocketPath(root)); !os.IsNotExist(err) {
+	if _, err := os.Lstat(status.SocketPath(root)); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there (%v)", err)
 	}
 	ctkeeper(t.Context(), "events", "--root", root).wants(t, 0, []string{"max was 1000, wanted 1048576"}, []string{"no daemon is running; this is what the last one left"})
@@ -97,7 +97,7 @@ func TestRunShowsItsStatus(t *testing.T) {
 	stop := start(t, root, "--show")
 	eventually(t, "the daemon is up", func() bool {
 		got := ctkeeper(t.Context(), "status", "--root", root, "-o", "json")
-		var s daemon.Status
+		var s status.Document
 		return json.Unmarshal([]byte(got.stdout), &s) == nil && s.Daemon.Running && !s.Differs() && len(s.Settings) == 2
 	})
 	got := stop()

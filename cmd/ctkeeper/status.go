@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 func (a *app) status() *cobra.Command {
@@ -23,14 +24,14 @@ func (a *app) status() *cobra.Command {
 			if watch {
 				return a.watch(cmd.Context())
 			}
-			status, err := a.current(cmd.Context())
+			document, err := a.current(cmd.Context())
 			if err != nil {
 				return failure{exitUnknown, err}
 			}
-			if err := a.printer().Status(status); err != nil {
+			if err := a.printer().Status(document); err != nil {
 				return failure{exitUnknown, err}
 			}
-			return verdict(status)
+			return verdict(document)
 		},
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "keep showing it on a terminal, until q")
@@ -39,22 +40,21 @@ func (a *app) status() *cobra.Command {
 
 // current is how things stand: as the daemon says or, without one, as the kernel
 // does. The error says that the configuration was refused.
-func (a *app) current(ctx context.Context) (daemon.Status, error) {
-	status, err := daemon.NewClient(daemon.SocketPath(a.root)).Status(ctx)
+func (a *app) current(ctx context.Context) (status.Document, error) {
+	document, err := status.NewClient(status.SocketPath(a.root)).Status(ctx)
 	if err != nil {
 		cfg, lerr := a.source().Load()
 		if lerr != nil {
-			return status, lerr
+			return document, lerr
 		}
-		status = daemon.Look(a.root, cfg)
+		document = daemon.Inspect(a.root, cfg)
 		if !noDaemon(err) {
-			status.Daemon.Error = err.Error()
+			document.Daemon.Error = err.Error()
 		}
 		if errors.Is(err, fs.ErrPermission) {
-			status.Daemon.Error += "; root and the group ctkeeper may ask it"
+			document.Daemon.Error += "; root and the group ctkeeper may ask it"
 		}
 	}
-	status.Table.LookAgain(a.root)
-	status.Module.LookAgain(a.root)
-	return status, nil
+	daemon.FillUnknown(&document, a.root)
+	return document, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/ui/term"
 )
 
@@ -28,7 +29,7 @@ func (a *app) watch(ctx context.Context) error {
 	if isTerminal(os.Stdin) {
 		opts.In = os.Stdin
 	}
-	source := &term.Host{Look: a.look, Daemon: daemon.NewClient(daemon.SocketPath(a.root))}
+	source := &term.Host{Look: a.look, Daemon: status.NewClient(status.SocketPath(a.root))}
 	if err := term.Run(ctx, source, opts); err != nil {
 		return failure{exitNo, err}
 	}
@@ -36,14 +37,15 @@ func (a *app) watch(ctx context.Context) error {
 }
 
 // look is how things stand. A configuration that is refused is part of it.
-func (a *app) look(ctx context.Context) (daemon.Status, error) {
-	status, err := a.current(ctx)
+func (a *app) look(ctx context.Context) (status.Document, error) {
+	document, err := a.current(ctx)
 	if refused := config.Errors(nil); errors.As(err, &refused) {
-		return daemon.Status{
-			Daemon: daemon.DaemonStatus{Config: daemon.ConfigStatus{Error: err.Error()}},
-			Module: daemon.ModuleStatus{Name: kmod.Conntrack, State: kmod.Look(a.root, kmod.Conntrack).State},
-			Table:  daemon.LookAtTable(a.root),
+		return status.Document{
+			API:    status.Version,
+			Daemon: status.Daemon{Config: status.Config{Error: err.Error()}},
+			Module: status.Module{Name: kmod.Conntrack, State: kmod.Look(a.root, kmod.Conntrack).State},
+			Table:  daemon.InspectTable(a.root),
 		}, nil
 	}
-	return status, err
+	return document, err
 }

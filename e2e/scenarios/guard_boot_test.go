@@ -8,22 +8,22 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 // The boots of TestGuardAtBoot in ../guard_boot_test.go.
 
 // bootedGuard is what the service says of the guard once it is active.
-func bootedGuard(t *testing.T) daemon.GuardStatus {
+func bootedGuard(t *testing.T) status.Guard {
 	t.Helper()
 	eventually(t, 4*prompt, "the unit is active", func() bool { return active(t) })
 	out, _ := stdout(t, "ctkeeper", "status", "-o", "json")
-	var status daemon.Status
-	if err := json.Unmarshal([]byte(out), &status); err != nil {
+	var document status.Document
+	if err := json.Unmarshal([]byte(out), &document); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	t.Logf("%s", run(t, "ctkeeper", "status"))
-	return status.Guard
+	return document.Guard
 }
 
 // containerWrites writes max as a container would, waits for the repair and gives the journal's
@@ -43,7 +43,7 @@ func containerWrites(t *testing.T) string {
 }
 
 // missing tells why the guard lacks something; empty where it does not.
-func missing(g daemon.GuardStatus, what string) string {
+func missing(g status.Guard, what string) string {
 	for _, m := range g.Missing {
 		if strings.Contains(m.What, what) {
 			return m.Why
@@ -60,7 +60,7 @@ func TestGuardUnderLockdown(t *testing.T) {
 		t.Fatalf("lockdown: %s", mode)
 	}
 	guard := bootedGuard(t)
-	if guard.State != daemon.GuardWatches || !slices.Contains(guard.Names, "unit") {
+	if guard.State != status.GuardWatching || !slices.Contains(guard.Names, "unit") {
 		t.Errorf("guard: %+v", guard)
 	}
 	for _, what := range []string{"loads and unloads the module", "hashsize through sysfs"} {
@@ -77,7 +77,7 @@ func TestGuardHybridCgroups(t *testing.T) {
 		t.Fatalf("no hybrid layout:\n%s", mounts)
 	}
 	guard := bootedGuard(t)
-	if guard.State != daemon.GuardWatches || !slices.Contains(guard.Names, "unit") {
+	if guard.State != status.GuardWatching || !slices.Contains(guard.Names, "unit") {
 		t.Errorf("guard: %+v", guard)
 	}
 	containerWrites(t)
@@ -95,7 +95,7 @@ func TestGuardLegacyCgroups(t *testing.T) {
 		t.Fatalf("there is a cgroup v2 tree:\n%s", mounts)
 	}
 	guard := bootedGuard(t)
-	if guard.State != daemon.GuardUnavailable || len(guard.Missing) != 1 || !strings.Contains(guard.Missing[0].Hint, "systemd.unified_cgroup_hierarchy=1") {
+	if guard.State != status.GuardUnavailable || len(guard.Missing) != 1 || !strings.Contains(guard.Missing[0].Hint, "systemd.unified_cgroup_hierarchy=1") {
 		t.Errorf("guard: %+v", guard)
 	}
 	run(t, "sysctl", "-w", "net.netfilter.nf_conntrack_max=123456")

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
@@ -27,7 +27,7 @@ func TestGuardUnavailable(t *testing.T) {
 	since := keep(t, usual+"guard: watch\n")
 	run(t, "modprobe", "nf_conntrack")
 	inForce(t, prompt, usualValues)
-	g := guardIs(t, daemon.GuardUnavailable)
+	g := guardIs(t, status.GuardUnavailable)
 	t.Logf("status: %s; missing %+v", g.Error, g.Missing)
 	if !strings.Contains(g.Error, "CAP_BPF") || len(g.Missing) != 1 || g.Missing[0].Hint != systemd.GuardStep || len(g.Names) != 0 {
 		t.Errorf("guard %+v", g)
@@ -77,12 +77,12 @@ func TestGuardRights(t *testing.T) {
 	put(t, mainFile, usual+"guard: watch\n")
 	for _, c := range []struct {
 		step, capabilities string
-		state              daemon.GuardState
+		state              status.GuardState
 	}{
-		{systemd.GuardStep, "0000008000001000", daemon.GuardWatches},
-		{systemd.PerfmonStep, "000000c000001000", daemon.GuardWatches},
-		{systemd.PerfmonBack, "0000008000001000", daemon.GuardWatches},
-		{systemd.GuardBack, "0000000000001000", daemon.GuardUnavailable},
+		{systemd.GuardStep, "0000008000001000", status.GuardWatching},
+		{systemd.PerfmonStep, "000000c000001000", status.GuardWatching},
+		{systemd.PerfmonBack, "0000008000001000", status.GuardWatching},
+		{systemd.GuardBack, "0000000000001000", status.GuardUnavailable},
 	} {
 		run(t, "sh", "-c", c.step)
 		guardIs(t, c.state)
@@ -100,11 +100,11 @@ func TestGuardRights(t *testing.T) {
 }
 
 // at is the answer of a daemon that has its socket elsewhere.
-func at(socket string) (daemon.Status, error) {
+func at(socket string) (status.Document, error) {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}, Timeout: 10 * time.Second}
-	var s daemon.Status
+	var s status.Document
 	response, err := client.Get("http://ctkeeper/v1/status")
 	if err != nil {
 		return s, err
@@ -124,7 +124,7 @@ func second(t *testing.T) (*foreground, func() int) {
 	f := foregroundRun(t, "env", "RUNTIME_DIRECTORY="+filepath.Dir(socket), "STATE_DIRECTORY="+filepath.Dir(socket), "ctkeeper", "run")
 	eventually(t, prompt, "the second daemon's guard is locked", func() bool {
 		s, err := at(socket)
-		return err == nil && s.Guard.State == daemon.GuardLocks
+		return err == nil && s.Guard.State == status.GuardLocked
 	})
 	return f, func() int {
 		s, err := at(socket)
@@ -143,7 +143,7 @@ func second(t *testing.T) (*foreground, func() int) {
 // TestGuardTwice: two daemons on one host. Both see, either one's end leaves the other at work,
 // and after both nothing is left.
 func TestGuardTwice(t *testing.T) {
-	keepGuarded(t, locked, daemon.GuardLocks, systemd.GuardStep)
+	keepGuarded(t, locked, status.GuardLocked, systemd.GuardStep)
 	proc := containedProc(t)
 	works := func(who string) {
 		t.Helper()
@@ -221,14 +221,14 @@ func TestGuardIdle(t *testing.T) {
 		return each[len(each)/2]
 	}
 	quiet := func(int) { time.Sleep(time.Second) }
-	keepGuarded(t, usual, daemon.GuardIsOff, "systemctl start "+unit)
+	keepGuarded(t, usual, status.GuardOff, "systemctl start "+unit)
 	off := over("guard off, quiet", 12, quiet)
 	clean(t)
 	put(t, mainFile, usual+"guard: watch\n")
 	for _, step := range guardRights[len(guardRights)-1].steps {
 		run(t, "sh", "-c", step)
 	}
-	guardIs(t, daemon.GuardWatches)
+	guardIs(t, status.GuardWatching)
 	run(t, "modprobe", "nf_conntrack")
 	inForce(t, prompt, usualValues)
 	if on := over("guard on, quiet", 12, quiet); on > off+1 {

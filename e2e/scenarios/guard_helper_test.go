@@ -18,7 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
@@ -62,14 +62,14 @@ func turn(n int) (setting, value string) {
 
 // keepGuarded turns the guard on by the documented steps, on a clean host with a
 // configuration, loads the module, and waits until guard and values are as they should be.
-func keepGuarded(t *testing.T, config string, state daemon.GuardState, steps ...string) cursor {
+func keepGuarded(t *testing.T, config string, state status.GuardState, steps ...string) cursor {
 	t.Helper()
 	since := startGuarded(t, config, state, steps...)
 	inForce(t, prompt, usualValues)
 	return since
 }
 
-func startGuarded(t *testing.T, config string, state daemon.GuardState, steps ...string) cursor {
+func startGuarded(t *testing.T, config string, state status.GuardState, steps ...string) cursor {
 	t.Helper()
 	since := fresh(t)
 	put(t, mainFile, config)
@@ -83,10 +83,10 @@ func startGuarded(t *testing.T, config string, state daemon.GuardState, steps ..
 }
 
 // answer is `ctkeeper status -o json`, all of it.
-func answer(t *testing.T) daemon.Status {
+func answer(t *testing.T) status.Document {
 	t.Helper()
 	out, _ := stdout(t, "ctkeeper", "status", "-o", "json")
-	var s daemon.Status
+	var s status.Document
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -94,9 +94,9 @@ func answer(t *testing.T) daemon.Status {
 }
 
 // guardIs waits until the guard is in a state, and gives what the status says of it.
-func guardIs(t *testing.T, state daemon.GuardState) daemon.GuardStatus {
+func guardIs(t *testing.T, state status.GuardState) status.Guard {
 	t.Helper()
-	var g daemon.GuardStatus
+	var g status.Guard
 	eventually(t, prompt, "the guard is "+string(state), func() bool {
 		g = answer(t).Guard
 		return g.State == state

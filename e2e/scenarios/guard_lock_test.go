@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
@@ -54,7 +54,7 @@ func refusals(t *testing.T, setting string) int {
 // TestGuardLock: who writes another value is told "operation not permitted", and nothing
 // happens; who writes the wanted one is let through.
 func TestGuardLock(t *testing.T) {
-	begin := keepGuarded(t, locked, daemon.GuardLocks, systemd.GuardStep)
+	begin := keepGuarded(t, locked, status.GuardLocked, systemd.GuardStep)
 	for _, name := range []string{"net.netfilter.nf_conntrack_max", "net.nf_conntrack_max"} {
 		out, code := try(t, "sysctl", "-w", name+"=65536")
 		t.Logf("sysctl -w %s=65536: exit status %d\n%s", name, code, out)
@@ -106,7 +106,7 @@ func (c cursor) last(t *testing.T) cursor {
 // figures. Of many units each has its own.
 func TestGuardLockSaysOnce(t *testing.T) {
 	const writes, units = 50, 15
-	since := keepGuarded(t, locked, daemon.GuardLocks, systemd.GuardStep)
+	since := keepGuarded(t, locked, status.GuardLocked, systemd.GuardStep)
 	names := answer(t).Guard.Names
 	if code := asUnit(t, "e2e-stubborn", once("max", "65536", fmt.Sprint(writes))...); code != int(syscall.EPERM) {
 		t.Errorf("the unit's last write: errno %d, want EPERM", code)
@@ -157,7 +157,7 @@ func TestGuardLockSaysOnce(t *testing.T) {
 
 // TestGuardLockLeavesOut: what the lock does not cover is repaired as ever.
 func TestGuardLockLeavesOut(t *testing.T) {
-	since := keepGuarded(t, locked, daemon.GuardLocks, systemd.GuardStep)
+	since := keepGuarded(t, locked, status.GuardLocked, systemd.GuardStep)
 	names := answer(t).Guard.Names
 	pid := pidOf(t, once("tcp_timeout_established", "999")...)
 	inForce(t, prompt, usualValues)
@@ -170,7 +170,7 @@ func TestGuardLockLeavesOut(t *testing.T) {
 // TestGuardLockAtLeast: where a least value is wanted, a larger one is let through and stays.
 func TestGuardLockAtLeast(t *testing.T) {
 	const config = "settings:\n  max: {at_least: 900000}\n  hashsize: {at_least: 100000}\nguard: lock\n"
-	startGuarded(t, config, daemon.GuardLocks, systemd.GuardStep)
+	startGuarded(t, config, status.GuardLocked, systemd.GuardStep)
 	inForce(t, prompt, map[string]string{"max": "900000", "buckets": "100352"})
 	for _, c := range []struct {
 		setting, value string
@@ -195,7 +195,7 @@ func TestGuardLockAtLeast(t *testing.T) {
 // that is only just started may be refused, which says how long the lock takes to know it.
 func TestGuardLockAllow(t *testing.T) {
 	const starts = 20
-	since := keepGuarded(t, usual+"guard: {mode: lock, allow: [e2e-friend.service, e2e-zone.slice]}\n", daemon.GuardLocks, systemd.GuardStep)
+	since := keepGuarded(t, usual+"guard: {mode: lock, allow: [e2e-friend.service, e2e-zone.slice]}\n", status.GuardLocked, systemd.GuardStep)
 	names := answer(t).Guard.Names
 	patient := func(value string) []string {
 		return []string{"sh", "-c", "sleep 0.5; exec " + strings.Join(once("max", value), " ")}
@@ -239,34 +239,34 @@ func TestGuardLockAllow(t *testing.T) {
 // TestGuardLockReload: the mode and what is wanted change by a reload, and the daemon's own
 // writes go through each time.
 func TestGuardLockReload(t *testing.T) {
-	since := keepGuarded(t, usual+"guard: watch\n", daemon.GuardWatches, systemd.GuardStep)
-	reload := func(guard string, state daemon.GuardState, max string) {
+	since := keepGuarded(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
+	reload := func(guard string, state status.GuardState, max string) {
 		t.Helper()
 		put(t, mainFile, strings.Replace(usual, "300000", max, 1)+"guard: "+guard+"\n")
 		run(t, "systemctl", "reload", unit)
 		guardIs(t, state)
 		inForce(t, prompt, map[string]string{"max": max, "buckets": "100352"})
 	}
-	reload("lock", daemon.GuardLocks, "300000")
+	reload("lock", status.GuardLocked, "300000")
 	refused(t, sysctl("max"), "65536")
 	for i := range 3 {
 		wanted := fmt.Sprint(310000 + 1000*(i%2))
-		reload("lock", daemon.GuardLocks, wanted)
+		reload("lock", status.GuardLocked, wanted)
 		if err := poke(sysctl("max"), "300000"); !errors.Is(err, syscall.EPERM) {
 			t.Errorf("with %s wanted, 300000: %v", wanted, err)
 		}
 		accepted(t, sysctl("max"), wanted)
 	}
-	reload("{mode: lock, allow: ["+scenarioUnit+"]}", daemon.GuardLocks, "300000")
+	reload("{mode: lock, allow: ["+scenarioUnit+"]}", status.GuardLocked, "300000")
 	accepted(t, sysctl("max"), "70001")
 	inForce(t, prompt, usualValues)
-	reload("lock", daemon.GuardLocks, "300000")
+	reload("lock", status.GuardLocked, "300000")
 	refused(t, sysctl("max"), "65536")
-	reload("watch", daemon.GuardWatches, "300000")
+	reload("watch", status.GuardWatching, "300000")
 	accepted(t, sysctl("max"), "70002")
 	inForce(t, prompt, usualValues)
 	since.drift(t, "max", "70002")
-	reload("off", daemon.GuardIsOff, "300000")
+	reload("off", status.GuardOff, "300000")
 	accepted(t, sysctl("max"), "70003")
 	inForce(t, prompt, usualValues)
 	if by := byFields(since.drift(t, "max", "70003")); len(by) != 0 {
@@ -286,7 +286,7 @@ func TestGuardLockReload(t *testing.T) {
 
 // TestGuardLockEnds: the lock goes with the daemon, however it ends, and comes with the next.
 func TestGuardLockEnds(t *testing.T) {
-	keepGuarded(t, locked, daemon.GuardLocks, systemd.GuardStep)
+	keepGuarded(t, locked, status.GuardLocked, systemd.GuardStep)
 	refused(t, sysctl("max"), "65536")
 	run(t, "systemctl", "stop", unit)
 	accepted(t, sysctl("max"), "65536")
@@ -294,7 +294,7 @@ func TestGuardLockEnds(t *testing.T) {
 	put(t, filepath.Join("/etc/systemd/system", unit+".d", "restart.conf"), "[Service]\nRestartSec=3s\n")
 	run(t, "systemctl", "daemon-reload")
 	run(t, "systemctl", "start", unit)
-	guardIs(t, daemon.GuardLocks)
+	guardIs(t, status.GuardLocked)
 	inForce(t, prompt, usualValues)
 	refused(t, sysctl("max"), "65536")
 
@@ -307,7 +307,7 @@ func TestGuardLockEnds(t *testing.T) {
 	t.Logf("a foreign write passed %s after the kill", took)
 	inForce(t, 10*time.Second, usualValues)
 	t.Logf("right again %s after the kill", time.Since(killed))
-	guardIs(t, daemon.GuardLocks)
+	guardIs(t, status.GuardLocked)
 	refused(t, sysctl("max"), "65536")
 }
 
@@ -317,7 +317,7 @@ func TestGuardLockObserve(t *testing.T) {
 	put(t, mainFile, strings.Replace(locked, "enforcement:\n", "enforcement:\n  mode: observe\n", 1))
 	run(t, "sh", "-c", systemd.GuardStep)
 	run(t, "modprobe", "nf_conntrack")
-	guardIs(t, daemon.GuardWatches)
+	guardIs(t, status.GuardWatching)
 	since.wait(t, "module-load")
 	pid := pidOf(t, once("max", "70000")...)
 	e := since.drift(t, "max", "70000")

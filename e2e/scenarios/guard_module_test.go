@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -56,7 +56,7 @@ func (c cursor) mover(t *testing.T, kind string, want sysfs.Writer, settings ...
 func TestGuardModule(t *testing.T) {
 	for _, rights := range guardRights {
 		t.Run(rights.name, func(t *testing.T) {
-			keepGuarded(t, usual+"guard: watch\n", daemon.GuardWatches, rights.steps...)
+			keepGuarded(t, usual+"guard: watch\n", status.GuardWatching, rights.steps...)
 			names := answer(t).Guard.Names
 			t.Logf("told here: %v", names)
 			// who is a writer as it is told for a load, an unload, or a write through sysfs.

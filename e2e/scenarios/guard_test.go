@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
@@ -83,7 +83,7 @@ func pidInUnit(t *testing.T, name string, options []string, setting, value strin
 func TestGuardNames(t *testing.T) {
 	for _, rights := range guardRights {
 		t.Run(rights.name, func(t *testing.T) {
-			keepGuarded(t, wide+"guard: watch\n", daemon.GuardWatches, rights.steps...)
+			keepGuarded(t, wide+"guard: watch\n", status.GuardWatching, rights.steps...)
 			inForce(t, prompt, wideValues)
 			g := answer(t).Guard
 			t.Logf("told here: %v; not: %v", g.Names, g.Missing)
@@ -104,7 +104,7 @@ func TestGuardNames(t *testing.T) {
 // its name.
 func TestGuardShortLived(t *testing.T) {
 	const processes, units = 24, 16
-	keepGuarded(t, wide+"guard: watch\n", daemon.GuardWatches, systemd.GuardStep)
+	keepGuarded(t, wide+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
 	inForce(t, prompt, wideValues)
 	names := answer(t).Guard.Names
 	since := now(t)
@@ -142,7 +142,7 @@ func TestGuardShortLived(t *testing.T) {
 // TestGuardOtherNamespace: a timeout of another network namespace is none of ours. The guard
 // cannot tell the namespace, and is woken; nothing is reported, nothing is touched.
 func TestGuardOtherNamespace(t *testing.T) {
-	keepGuarded(t, usual+"guard: watch\n", daemon.GuardWatches, systemd.GuardStep)
+	keepGuarded(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
 	const source = `ctkeeper_events_total{source="guard"}`
 	since, woken := now(t), metric(t, source)
 	inside := run(t, "unshare", "--net", "sh", "-c", "echo 999 > "+sysctl("tcp_timeout_established")+" && cat "+sysctl("tcp_timeout_established"))
@@ -186,13 +186,13 @@ func containedProc(t *testing.T) string {
 func TestGuardRepairTime(t *testing.T) {
 	for _, c := range []struct {
 		name, config string
-		state        daemon.GuardState
+		state        status.GuardState
 		steps        []string
 		writes       int
 		bound        time.Duration
 	}{
-		{"guard: watch, resync 60s", usual + "guard: watch\n", daemon.GuardWatches, []string{systemd.GuardStep}, 9, prompt},
-		{"guard: off, resync 5s", strings.Replace(usual, "60s", "5s", 1), daemon.GuardIsOff, nil, 3, 8 * time.Second},
+		{"guard: watch, resync 60s", usual + "guard: watch\n", status.GuardWatching, []string{systemd.GuardStep}, 9, prompt},
+		{"guard: off, resync 5s", strings.Replace(usual, "60s", "5s", 1), status.GuardOff, nil, 3, 8 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			since := keepGuarded(t, c.config, c.state, append(c.steps, "systemctl start "+unit)...)
@@ -223,7 +223,7 @@ func TestGuardRepairTime(t *testing.T) {
 
 // TestGuardContest: who keeps writing is named as the opponent.
 func TestGuardContest(t *testing.T) {
-	since := keepGuarded(t, usual+"guard: watch\n", daemon.GuardWatches, systemd.GuardStep)
+	since := keepGuarded(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
 	names := answer(t).Guard.Names
 	loop := "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do echo 65536 > " + sysctl("max") + "; sleep 0.1; done"
 	if code := asUnit(t, "e2e-rival", "sh", "-c", loop); code != 0 {
@@ -252,7 +252,7 @@ func TestGuardContest(t *testing.T) {
 // and it looks at everything.
 func TestGuardOverrun(t *testing.T) {
 	const lost = `ctkeeper_event_overflows_total{source="guard"}`
-	since := keepGuarded(t, usual+"guard: watch\n", daemon.GuardWatches, systemd.GuardStep)
+	since := keepGuarded(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
 	before, pid := metric(t, lost), mainPID(t)
 	freeze(t)
 	pidOf(t, once("max", "65536", "20000")...)

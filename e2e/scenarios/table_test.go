@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 const (
@@ -123,10 +123,10 @@ func metric(t *testing.T, name string) float64 {
 }
 
 // tableStatus asks the daemon for the table.
-func tableStatus(t *testing.T) daemon.TableStatus {
+func tableStatus(t *testing.T) status.Table {
 	t.Helper()
 	out, _ := stdout(t, "ctkeeper", "status", "-o", "json")
-	var s daemon.Status
+	var s status.Document
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -119,8 +119,8 @@ func signal(t *testing.T, s syscall.Signal) {
 	}
 }
 
-// status is `ctkeeper status -o json` (contract 1.3), and what diff has of it.
-type status struct {
+// statusJSON is `ctkeeper status -o json` (contract 1.3), and what diff has of it.
+type statusJSON struct {
 	Daemon struct {
 		Running bool
 		PID     int
@@ -155,7 +155,7 @@ type setting struct {
 }
 
 // setting gives one setting, or a zero one.
-func (s status) setting(name string) setting {
+func (s statusJSON) setting(name string) setting {
 	for _, one := range s.Settings {
 		if one.Name == name {
 			return one
@@ -165,10 +165,10 @@ func (s status) setting(name string) setting {
 }
 
 // ask runs a ctkeeper command with -o json and gives its answer and exit status.
-func ask(t *testing.T, args ...string) (status, int) {
+func ask(t *testing.T, args ...string) (statusJSON, int) {
 	t.Helper()
 	out, code := stdout(t, "ctkeeper", append(args, "-o", "json")...)
-	var s status
+	var s statusJSON
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
 		t.Fatalf("ctkeeper %s -o json: %v\n%s", strings.Join(args, " "), err, out)
 	}

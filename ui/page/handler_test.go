@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -14,15 +15,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
 var began = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// here is the status that the handler's tests serve.
+var here = status.Document{API: status.Version, Module: status.Module{Name: "<here>"}}
+
 // fixed is a source that never changes, with one event and one point a minute.
 func fixed() Source {
 	return Source{
-		Status: func() any { return map[string]string{"is": "<here>"} },
+		Status: func() status.Document { return here },
 		Events: func(since time.Time) []reconcile.Event {
 			var events []reconcile.Event
 			for i := range 3 {
@@ -115,18 +120,22 @@ func TestPageIsAskedForEachTime(t *testing.T) {
 }
 
 func TestData(t *testing.T) {
+	served, err := json.Marshal(here)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct{ query, want string }{
-		{"", `{"status":{"is":"\u003chere\u003e"},` +
+		{"", `{"api":1,"status":HERE,` +
 			`"events":[{"at":"2026-03-01T12:00:00Z","event":"drift","setting":"max","message":""},` +
 			`{"at":"2026-03-01T12:01:00Z","event":"drift","setting":"max","message":""},` +
 			`{"at":"2026-03-01T12:02:00Z","event":"drift","setting":"max","message":""}],` +
 			`"points":[{"at":1772366400,"entries":0,"max":0,"expectations":0,"expect_max":0,"drops":0},` +
 			`{"at":1772366460,"entries":1,"max":0,"expectations":0,"expect_max":0,"drops":0},` +
 			`{"at":1772366520,"entries":2,"max":0,"expectations":0,"expect_max":0,"drops":0}]}`},
-		{"?since=2026-03-01T12:01:00Z", `{"status":{"is":"\u003chere\u003e"},` +
+		{"?since=2026-03-01T12:01:00Z", `{"api":1,"status":HERE,` +
 			`"events":[{"at":"2026-03-01T12:02:00Z","event":"drift","setting":"max","message":""}],` +
 			`"points":[{"at":1772366520,"entries":2,"max":0,"expectations":0,"expect_max":0,"drops":0}]}`},
-		{"?since=2026-03-01T13:02:00%2B01:00", `{"status":{"is":"\u003chere\u003e"},"events":[],"points":[]}`},
+		{"?since=2026-03-01T13:02:00%2B01:00", `{"api":1,"status":HERE,"events":[],"points":[]}`},
 	} {
 		before := time.Now()
 		text := body(t, get(t, "GET", "/v1/page"+test.query))
@@ -138,7 +147,8 @@ func TestData(t *testing.T) {
 			t.Errorf("%q: answered at %s, asked at %s", test.query, answer.At, before)
 		}
 		rest := regexp.MustCompile(`"at":"[^"]*",`).ReplaceAllString(text[:60], "") + text[60:]
-		if diff := cmp.Diff(test.want, rest); diff != "" {
+		want := strings.Replace(test.want, "HERE", string(served), 1)
+		if diff := cmp.Diff(want, rest); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", test.query, diff)
 		}
 	}
@@ -146,7 +156,10 @@ func TestData(t *testing.T) {
 
 func TestStatusThatIsNoJSON(t *testing.T) {
 	source := fixed()
-	source.Status = func() any { return func() {} }
+	source.Status = func() status.Document {
+		nan := math.NaN()
+		return status.Document{Table: status.Table{LoadFactor: &nan}}
+	}
 	w := httptest.NewRecorder()
 	Handler(source).ServeHTTP(w, httptest.NewRequest("GET", "/v1/page", nil))
 	if w.Code != http.StatusInternalServerError {

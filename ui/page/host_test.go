@@ -1,6 +1,8 @@
 package page
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -133,25 +136,26 @@ func (h *host) change(to func()) {
 
 func (h *host) source() Source {
 	return Source{
-		Status: func() any {
+		Status: func() status.Document {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			figures := map[string]any{}
 			for name, value := range h.figures {
 				figures[name] = value
 			}
-			return map[string]any{
+			return decode(map[string]any{
+				"api": status.Version,
 				"daemon": map[string]any{
 					"running": true, "pid": h.pid, "version": "1.2.3", "since": h.since, "mode": reconcile.Enforce,
 					"config": map[string]any{"ok": h.refused == "", "error": h.refused, "files": []string{"/etc/ctkeeper/ctkeeper.yaml", "/etc/ctkeeper/conf.d/50-gateway.yaml"}},
 				},
 				"module": map[string]any{"name": "nf_conntrack", "state": "loaded", "loads": 3, "parameters": []map[string]string{
-					{"name": "expect_hashsize", "want": "2048", "now": "256", "origin": "/etc/ctkeeper/ctkeeper.yaml:9", "state": "reload", "error": ""},
+					{"name": "expect_hashsize", "want": "2048", "live": "256", "origin": "/etc/ctkeeper/ctkeeper.yaml:9", "state": "reload", "error": ""},
 				}},
 				"settings": append([]reconcile.Setting{}, h.settings...),
 				"table":    figures,
 				"guard":    h.guard,
-			}
+			})
 		},
 		Events: func(since time.Time) []reconcile.Event {
 			h.mu.Lock()
@@ -164,6 +168,21 @@ func (h *host) source() Source {
 			return after(h.points, func(p table.Point) bool { return time.Unix(p.At, 0).After(since) })
 		},
 	}
+}
+
+// decode makes a document of its JSON names; a name that the document does not have is a mistake
+// of the test.
+func decode(names map[string]any) (d status.Document) {
+	text, err := json.Marshal(names)
+	if err != nil {
+		panic(err)
+	}
+	in := json.NewDecoder(bytes.NewReader(text))
+	in.DisallowUnknownFields()
+	if err := in.Decode(&d); err != nil {
+		panic(err)
+	}
+	return d
 }
 
 func after[T any](all []T, is func(T) bool) []T {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
@@ -24,20 +25,21 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect
 // Source is what the page shows. Its functions are called at each request, from
 // several goroutines.
 type Source struct {
-	// Status is the document of ctkeeper status -o json.
-	Status func() any
-	// Events gives the events after a moment, oldest first.
+	// Status returns the document of ctkeeper status -o json.
+	Status func() status.Document
+	// Events returns the events after a time, oldest first.
 	Events func(since time.Time) []reconcile.Event
-	// Points gives the table's points after a moment, oldest first.
+	// Points returns the table's points after a time, oldest first.
 	Points func(since time.Time) []table.Point
 }
 
 // document is the page's data.
 type document struct {
+	API int `json:"api"`
 	// At is the daemon's clock when it began to answer: whoever asks again with it as
 	// since, less what a pass takes, misses nothing.
 	At     time.Time         `json:"at"`
-	Status any               `json:"status"`
+	Status status.Document   `json:"status"`
 	Events []reconcile.Event `json:"events"`
 	Points []table.Point     `json:"points"`
 }
@@ -53,7 +55,7 @@ func Handler(source Source) http.Handler {
 	for _, script := range scripts() {
 		mux.Handle("GET /"+script, asset(script, "text/javascript; charset=utf-8"))
 	}
-	mux.HandleFunc("GET /v1/page", source.serve)
+	mux.HandleFunc("GET "+status.PathPage, source.serve)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
@@ -95,7 +97,7 @@ func (s Source) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	answer := document{At: time.Now(), Events: []reconcile.Event{}, Points: []table.Point{}} // never null
+	answer := document{API: status.Version, At: time.Now(), Events: []reconcile.Event{}, Points: []table.Point{}} // never null
 	answer.Status = s.Status()
 	answer.Events = append(answer.Events, s.Events(since)...)
 	answer.Points = append(answer.Points, s.Points(since)...)

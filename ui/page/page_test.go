@@ -66,7 +66,7 @@ func pageShowsTheValues(b *tab) {
 		"#connection-facts":  "Buckets 262,144 Connections a bucket 0.22 Change +42.5 a second “Table full” in the kernel’s log 1,291",
 		"#expectations":      "1.2 % 12 of 1,024",
 		"#expectation-facts": "sip 9 ftp 3",
-		"#daemon": "Module nf_conntrack loaded Loads seen 3 Parameter expect_hashsize wanted 2048, now 256: reload (/etc/ctkeeper/ctkeeper.yaml:9) " +
+		"#daemon": "Module nf_conntrack loaded Loads seen 3 Parameter expect_hashsize want 2048, live 256: reload (/etc/ctkeeper/ctkeeper.yaml:9) " +
 			"Mode enforce Version 1.2.3 Process 4711 Running since " + words(b.text("#daemon time")) +
 			" Configuration /etc/ctkeeper/ctkeeper.yaml, /etc/ctkeeper/conf.d/50-gateway.yaml",
 	} {

@@ -6,8 +6,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 // looked is a message: what one look found.
 type looked struct {
 	at     time.Time
-	status daemon.Status
+	status status.Document
 	err    error
 }
 

@@ -5,28 +5,28 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 // guard is there when one is asked for. ctkeeper status has the rest: what the guard can name,
 // and how to have what is missing.
 func (m model) guard() []line {
 	g := m.status.Guard
-	if g.Mode == "" || g.Mode == "off" { // a daemon of a former version has no mode
+	if !g.IsConfigured() {
 		return nil
 	}
 	said := span{colour: plain}
 	switch g.State {
-	case daemon.GuardWatches:
+	case status.GuardWatching:
 		said.text = "watching"
-		if g.Mode == "lock" {
+		if g.WantsLock() {
 			said.text += ", refuses nothing"
 		}
 		said.text += without(g)
-	case daemon.GuardLocks:
+	case status.GuardLocked:
 		said.text = "locked, " + m.refusals(g) + without(g)
-	case daemon.GuardUnavailable:
+	case status.GuardUnavailable:
 		said = span{"NOT AVAILABLE: " + g.Error, yellow}
 	default:
 		said.text = string(g.Mode) + " is asked for; it is not in force"
@@ -39,8 +39,8 @@ func (m model) guard() []line {
 
 // refusals says how many writes were refused, and the last of them: what a narrow screen cuts
 // off are the writer's numbers.
-func (m model) refusals(g daemon.GuardStatus) string {
-	var last daemon.RefusedWrites
+func (m model) refusals(g status.Guard) string {
+	var last status.RefusedWrites
 	count := 0
 	for _, r := range g.Refused {
 		if count += r.Count; r.Last.At.After(last.Last.At) {
@@ -54,7 +54,7 @@ func (m model) refusals(g daemon.GuardStatus) string {
 }
 
 // without is what the guard cannot do here.
-func without(g daemon.GuardStatus) string {
+func without(g status.Guard) string {
 	var parts []string
 	for _, m := range g.Missing {
 		parts = append(parts, m.What)

@@ -5,8 +5,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 // What is remembered for the screen, which is never larger.
@@ -30,7 +30,7 @@ type model struct {
 	zone          *time.Location
 	width, height int
 
-	status daemon.Status
+	status status.Document
 	// at is when the status was that; the zero time says that nothing is known yet.
 	at time.Time
 	// failed is why there is nothing newer.

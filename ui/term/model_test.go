@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -222,13 +222,13 @@ func FuzzFit(f *testing.F) {
 
 // script is a source that answers as it is told.
 type script struct {
-	statuses func(i int) (daemon.Status, error)
+	statuses func(i int) (status.Document, error)
 	events   func(ctx context.Context, i int, each func(reconcile.Event) error) error
 	looks    int
 	follows  int
 }
 
-func (s *script) Status(context.Context) (daemon.Status, error) {
+func (s *script) Status(context.Context) (status.Document, error) {
 	s.looks++
 	return s.statuses(s.looks)
 }
@@ -245,17 +245,17 @@ func TestFeed(t *testing.T) {
 		began := time.Now()
 		ctx, cancel := context.WithCancel(t.Context())
 		source := &script{
-			statuses: func(i int) (daemon.Status, error) {
+			statuses: func(i int) (status.Document, error) {
 				switch i {
 				case 1, 2, 5:
-					return daemon.Status{Daemon: daemon.DaemonStatus{Running: true}}, nil
+					return status.Document{Daemon: status.Daemon{Running: true}}, nil
 				case 3:
-					return daemon.Status{}, nil
+					return status.Document{}, nil
 				case 4:
-					return daemon.Status{}, errors.New("cannot tell")
+					return status.Document{}, errors.New("cannot tell")
 				}
 				cancel()
-				return daemon.Status{}, ctx.Err()
+				return status.Document{}, ctx.Err()
 			},
 			events: func(ctx context.Context, i int, each func(reconcile.Event) error) error {
 				if i == 2 {

@@ -12,8 +12,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
@@ -114,8 +114,8 @@ func (m model) head() []line {
 	}
 	lines = append(lines, say(text))
 	for _, p := range module.Parameters {
-		if p.State == daemon.NeedsReload {
-			lines = append(lines, line{{fmt.Sprintf("reload:  %s is %s, wanted %s: needs %s loaded anew", p.Name, p.Now, p.Want, module.Name), yellow}})
+		if p.State == status.ParameterNeedsReload {
+			lines = append(lines, line{{fmt.Sprintf("reload:  %s is %s, wanted %s: needs %s loaded anew", p.Name, p.Live, p.Want, module.Name), yellow}})
 		}
 	}
 	lines = append(lines, m.guard()...)

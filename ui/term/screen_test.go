@@ -16,9 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/daemon"
-	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -39,17 +38,17 @@ func setting(name, want, now string, state reconcile.State) reconcile.Setting {
 }
 
 // quiet is a host where all is well.
-func quiet() daemon.Status {
-	s := daemon.Status{
-		Daemon: daemon.DaemonStatus{Running: true, PID: 4711, Since: start, Mode: reconcile.Enforce, Config: daemon.ConfigStatus{OK: true}},
-		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "loaded", Loads: 2},
+func quiet() status.Document {
+	s := status.Document{
+		Daemon: status.Daemon{Running: true, PID: 4711, Since: start, Mode: reconcile.Enforce, Config: status.Config{OK: true}},
+		Module: status.Module{Name: "nf_conntrack", State: "loaded", Loads: 2},
 		Settings: []reconcile.Setting{
 			setting("hashsize", "262144", "262144", reconcile.InSync),
 			setting("max", "1048576", "1048576", reconcile.InSync),
 			setting("expect_max", "8192", "8192", reconcile.InSync),
 			setting("tcp_timeout_established", "86400", "86400", reconcile.InSync),
 		},
-		Table: daemon.TableStatus{
+		Table: status.Table{
 			Figures:  table.Figures{Entries: n(1234), Max: n(1048576), Buckets: n(262144), Expectations: n(3), ExpectMax: n(8192)},
 			Counters: map[string]uint64{"drop": 5, "early_drop": 1},
 			ByHelper: map[string]int64{"ftp": 3},
@@ -62,7 +61,7 @@ func quiet() daemon.Status {
 }
 
 // many is a host with so many settings.
-func many(count int) daemon.Status {
+func many(count int) status.Document {
 	s := quiet()
 	s.Settings = nil
 	for i := range count {
@@ -74,7 +73,7 @@ func many(count int) daemon.Status {
 }
 
 // filling gives looks at a table that fills, a second apart, and drops in the end.
-func filling(s daemon.Status) []tea.Msg {
+func filling(s status.Document) []tea.Msg {
 	var msgs []tea.Msg
 	for i := range 40 {
 		s.Table.Entries = n(int64(i) * int64(i) * 640)
@@ -86,7 +85,7 @@ func filling(s daemon.Status) []tea.Msg {
 	return msgs
 }
 
-func look1(s daemon.Status) tea.Msg {
+func look1(s status.Document) tea.Msg {
 	return looked{at: after(5), status: s}
 }
 
@@ -97,7 +96,7 @@ func drift(second int, name, found, want string) tea.Msg {
 	}
 }
 
-func contest() (daemon.Status, []tea.Msg) {
+func contest() (status.Document, []tea.Msg) {
 	s := quiet()
 	s.Settings[1].State, s.Settings[1].Drifts, s.Settings[1].Now = reconcile.Contested, 137, "65536"
 	s.Settings[1].LastDrift = &reconcile.Drift{At: after(4), Found: "65536", Cause: reconcile.CauseWrite}
@@ -108,27 +107,27 @@ func contest() (daemon.Status, []tea.Msg) {
 }
 
 // guarded is a host whose guard does what it is asked for, as far as it can.
-func guarded(mode config.GuardMode, state daemon.GuardState) daemon.Status {
+func guarded(mode config.GuardMode, state status.GuardState) status.Document {
 	s, _ := contest()
 	s.Settings[1].LastDrift.By = &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "kubelet.service"}
 	s.Settings[3].Drifts, s.Settings[3].LastDrift = 1, &reconcile.Drift{At: after(2), Found: "432000", Cause: reconcile.CauseWrite, By: &sysfs.Writer{Unit: "docker.service"}}
 	s.Settings[0].Drifts, s.Settings[0].LastDrift = 1, &reconcile.Drift{At: after(2), Found: "1", Cause: reconcile.CauseWrite, By: &sysfs.Writer{PID: 9}}
-	s.Guard = daemon.GuardStatus{Mode: mode, State: state}
-	if state == daemon.GuardUnavailable {
+	s.Guard = status.Guard{Mode: string(mode), State: state}
+	if state == status.GuardUnavailable {
 		s.Guard.Error = "CAP_BPF is missing; the drop-in guard.conf gives it"
 		return s
 	}
-	s.Guard.Missing = []guard.Missing{{What: "the command of a writer", Why: "CAP_PERFMON is missing"}, {What: "who loads the module"}}
+	s.Guard.Missing = []status.Missing{{What: "the command of a writer", Why: "CAP_PERFMON is missing"}, {What: "who loads the module"}}
 	return s
 }
 
 // locking is a guard that refused two settings' writes.
-func locking() (daemon.Status, []tea.Msg) {
-	s := guarded(config.GuardLock, daemon.GuardLocks)
-	hashsize, limit := daemon.RefusedWrites{Setting: "hashsize", Count: 1}, daemon.RefusedWrites{Setting: "max", Count: 2}
+func locking() (status.Document, []tea.Msg) {
+	s := guarded(config.GuardLock, status.GuardLocked)
+	hashsize, limit := status.RefusedWrites{Setting: "hashsize", Count: 1}, status.RefusedWrites{Setting: "max", Count: 2}
 	hashsize.Last.At, hashsize.Last.Value = after(1), "8192"
 	limit.Last.At, limit.Last.Value, limit.Last.By = after(3), "131072", *s.Settings[1].LastDrift.By
-	s.Guard.Refused = []daemon.RefusedWrites{hashsize, limit}
+	s.Guard.Refused = []status.RefusedWrites{hashsize, limit}
 	return s, []tea.Msg{happened{
 		At: after(3), Kind: reconcile.KindRefusedWrite, Setting: "max", Found: "131072", By: &limit.Last.By,
 		Message: "max: kube-proxy (pid 2211, kubelet.service) was refused 131072",
@@ -137,7 +136,7 @@ func locking() (daemon.Status, []tea.Msg) {
 
 const evil = "\x1b]0;owned\x07\x1b[2J\x1b[31m\u202egnp\x00\r\n\tend\xff\u0085"
 
-func hostile() (daemon.Status, []tea.Msg) {
+func hostile() (status.Document, []tea.Msg) {
 	s := quiet()
 	s.Settings[0].Now = evil
 	s.Settings[1].Name = "max" + evil
@@ -147,10 +146,10 @@ func hostile() (daemon.Status, []tea.Msg) {
 	s.Daemon.Mode = evil
 	writer := sysfs.Writer{PID: 1, Comm: evil, Unit: evil, Container: evil, Pod: evil}
 	s.Settings[1].LastDrift.By = &writer
-	refused := daemon.RefusedWrites{Setting: evil, Count: 1}
+	refused := status.RefusedWrites{Setting: evil, Count: 1}
 	refused.Last.At, refused.Last.Value, refused.Last.By = after(3), evil, writer
-	s.Guard = daemon.GuardStatus{Mode: config.GuardLock, State: daemon.GuardLocks, Missing: []guard.Missing{{What: evil}}, Refused: []daemon.RefusedWrites{refused}}
-	s.Daemon.Config = daemon.ConfigStatus{Error: "/etc/" + evil + ":2:3: unknown key\n" + evil}
+	s.Guard = status.Guard{Mode: "lock", State: status.GuardLocked, Missing: []status.Missing{{What: evil}}, Refused: []status.RefusedWrites{refused}}
+	s.Daemon.Config = status.Config{Error: "/etc/" + evil + ":2:3: unknown key\n" + evil}
 	return s, []tea.Msg{happened{At: after(3), Kind: reconcile.KindFailed, Message: "max was " + evil}}
 }
 
@@ -167,17 +166,17 @@ func screens() map[string]struct {
 		msgs          []tea.Msg
 	}
 	gone := quiet()
-	gone.Daemon = daemon.DaemonStatus{Mode: reconcile.Enforce, Config: daemon.ConfigStatus{OK: true}}
+	gone.Daemon = status.Daemon{Mode: reconcile.Enforce, Config: status.Config{OK: true}}
 	never := gone
 	hung := gone
 	hung.Daemon.Error = "cannot ask the daemon: context deadline exceeded"
 	refused := quiet()
-	refused.Daemon.Config = daemon.ConfigStatus{Error: "/etc/ctkeeper/ctkeeper.yaml:2:3: settings.hashsiez: unknown key (did you mean hashsize?)\n" +
+	refused.Daemon.Config = status.Config{Error: "/etc/ctkeeper/ctkeeper.yaml:2:3: settings.hashsiez: unknown key (did you mean hashsize?)\n" +
 		"/etc/ctkeeper/ctkeeper.yaml:3:8: settings.max: \"lots\" is not a number (0 to 2147483647, or auto)"}
 	unknown := refused
 	unknown.Daemon.Running, unknown.Settings = false, nil
 	absent := quiet()
-	absent.Module.State, absent.Table = "absent", daemon.TableStatus{}
+	absent.Module.State, absent.Table = "absent", status.Table{}
 	for i := range absent.Settings {
 		absent.Settings = append([]reconcile.Setting(nil), absent.Settings...)
 		absent.Settings[i].State, absent.Settings[i].Now = reconcile.Pending, ""
@@ -190,21 +189,21 @@ func screens() map[string]struct {
 		Dropping:      map[string]bool{table.Connections: true},
 		FullInSeconds: map[string]float64{table.Connections: 83, table.Expectations: 5400},
 	}
-	full.Module.Parameters = []daemon.Parameter{{Name: "expect_hashsize", Now: "256", Want: "2048", State: daemon.NeedsReload}}
+	full.Module.Parameters = []status.Parameter{{Name: "expect_hashsize", Live: "256", Want: "2048", State: status.ParameterNeedsReload}}
 	unlimited := quiet()
 	unlimited.Table.Max = n(0)
 	contested, fight := contest()
 	bad, evils := hostile()
 	worse := bad
-	worse.Guard = daemon.GuardStatus{Mode: evil, State: daemon.GuardUnavailable, Error: evil}
+	worse.Guard = status.Guard{Mode: evil, State: status.GuardUnavailable, Error: evil}
 	worse.Settings = append([]reconcile.Setting(nil), bad.Settings...)
 	worse.Settings[1].LastDrift = &reconcile.Drift{At: after(3), Found: evil, Cause: evil, By: &sysfs.Writer{Unit: evil}}
-	watched, unguarded := guarded(config.GuardWatch, daemon.GuardWatches), guarded(config.GuardLock, daemon.GuardUnavailable)
-	idle := guarded(config.GuardLock, daemon.GuardWatches)
+	watched, unguarded := guarded(config.GuardWatch, status.GuardWatching), guarded(config.GuardLock, status.GuardUnavailable)
+	idle := guarded(config.GuardLock, status.GuardWatching)
 	idle.Guard.Missing = nil
 	idle.Daemon.Mode = reconcile.Observe
 	alone := gone
-	alone.Guard = daemon.GuardStatus{Mode: config.GuardLock, State: daemon.GuardIsOff}
+	alone.Guard = status.Guard{Mode: "lock", State: status.GuardOff}
 	locked, refusals := locking()
 	pressure := happened{
 		At: after(34), Kind: reconcile.KindTablePressure, Table: table.Connections, Level: string(table.Critical), Dropping: true,

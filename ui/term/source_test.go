@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 // A host asked again tells the events after those it has told.
@@ -34,7 +34,7 @@ func TestHostGoesOn(t *testing.T) {
 		<-served
 	}()
 
-	host := &Host{Daemon: daemon.NewClient(socket)}
+	host := &Host{Daemon: status.NewClient(socket)}
 	var told []string
 	each := func(e reconcile.Event) error {
 		told = append(told, e.Message)
@@ -54,7 +54,7 @@ func TestHostGoesOn(t *testing.T) {
 	}
 
 	cannot := errors.New("cannot tell")
-	host.Look = func(context.Context) (daemon.Status, error) { return quiet(), cannot }
+	host.Look = func(context.Context) (status.Document, error) { return quiet(), cannot }
 	if s, err := host.Status(t.Context()); !errors.Is(err, cannot) || s.Daemon.PID != 4711 {
 		t.Errorf("status of pid %d, %v", s.Daemon.PID, err)
 	}

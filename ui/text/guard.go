@@ -8,17 +8,15 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/daemon"
-	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 // guard says what the guard does, and what it cannot do here; nothing where none is asked
 // for.
-func (p Printer) guard(w io.Writer, s daemon.Status) {
+func (p Printer) guard(w io.Writer, s status.Document) {
 	g := s.Guard
-	if g.Mode == "" || g.Mode == config.GuardOff { // a daemon of a former version has no mode
+	if !g.IsConfigured() {
 		return
 	}
 	var out strings.Builder
@@ -30,21 +28,21 @@ func (p Printer) guard(w io.Writer, s daemon.Status) {
 		}
 	}
 	switch g.State {
-	case daemon.GuardWatches:
+	case status.GuardWatching:
 		say(wrap(watching(s) + ", " + names(g.Names))...)
-	case daemon.GuardLocks:
+	case status.GuardLocked:
 		say(wrap(locked(g) + "; " + p.refusals(g))...)
 		say(wrap(names(g.Names))...)
 		say(wrap(g.Note)...)
-	case daemon.GuardUnavailable:
+	case status.GuardUnavailable:
 		say(unavailable(g)...)
 	default:
 		say(inactive(s))
 	}
-	if len(g.Allow) > 0 && g.Mode == config.GuardLock {
+	if len(g.Allow) > 0 && g.WantsLock() {
 		say(wrap("may write: " + strings.Join(g.Allow, ", "))...)
 	}
-	if g.State != daemon.GuardUnavailable {
+	if g.State != status.GuardUnavailable {
 		for _, m := range together(g.Missing) {
 			say(wrap(without(m))...)
 		}
@@ -59,9 +57,9 @@ func (p Printer) guard(w io.Writer, s daemon.Status) {
 const notAvailable = "NOT AVAILABLE"
 
 // watching says why a lock only watches, where it does.
-func watching(s daemon.Status) string {
+func watching(s status.Document) string {
 	switch {
-	case s.Guard.Mode != config.GuardLock:
+	case !s.Guard.WantsLock():
 		return "watching"
 	case s.Daemon.Mode == reconcile.Observe:
 		return "watching, refuses nothing in mode observe"
@@ -70,7 +68,7 @@ func watching(s daemon.Status) string {
 }
 
 // inactive is a guard that no daemon keeps, or does not keep yet.
-func inactive(s daemon.Status) string {
+func inactive(s status.Document) string {
 	text := string(s.Guard.Mode) + " is asked for; "
 	if !s.Daemon.Running {
 		return text + "only a running daemon keeps it"
@@ -112,7 +110,7 @@ func and(words []string, comma string) string {
 }
 
 // locked says which settings refuse foreign writes.
-func locked(s daemon.GuardStatus) string {
+func locked(s status.Guard) string {
 	kept := s.Locked
 	switch len(kept) {
 	case 0:
@@ -124,7 +122,7 @@ func locked(s daemon.GuardStatus) string {
 }
 
 // refusals says how many writes were refused, and all about the last of them.
-func (p Printer) refusals(g daemon.GuardStatus) string {
+func (p Printer) refusals(g status.Guard) string {
 	count := 0
 	for _, r := range g.Refused {
 		count += r.Count
@@ -132,7 +130,7 @@ func (p Printer) refusals(g daemon.GuardStatus) string {
 	if count == 0 {
 		return "none refused"
 	}
-	last := slices.MaxFunc(g.Refused, func(a, b daemon.RefusedWrites) int { return a.Last.At.Compare(b.Last.At) })
+	last := slices.MaxFunc(g.Refused, func(a, b status.RefusedWrites) int { return a.Last.At.Compare(b.Last.At) })
 	layout := time.TimeOnly
 	if !p.today(last.Last.At) {
 		layout = time.DateTime
@@ -142,7 +140,7 @@ func (p Printer) refusals(g daemon.GuardStatus) string {
 
 // unavailable says why there is no guard and, in lines of their own that can be copied, how to
 // have it.
-func unavailable(g daemon.GuardStatus) []string {
+func unavailable(g status.Guard) []string {
 	why, rest := g.Error, []string(nil)
 	for _, m := range g.Missing {
 		switch {
@@ -157,10 +155,10 @@ func unavailable(g daemon.GuardStatus) []string {
 }
 
 // together makes one of all that one reason keeps away.
-func together(missing []guard.Missing) []guard.Missing {
-	var out []guard.Missing
+func together(missing []status.Missing) []status.Missing {
+	var out []status.Missing
 	for _, m := range missing {
-		i := slices.IndexFunc(out, func(o guard.Missing) bool { return o.Why == m.Why && o.Hint == m.Hint })
+		i := slices.IndexFunc(out, func(o status.Missing) bool { return o.Why == m.Why && o.Hint == m.Hint })
 		if i < 0 {
 			out = append(out, m)
 		} else {
@@ -171,7 +169,7 @@ func together(missing []guard.Missing) []guard.Missing {
 }
 
 // without is what the guard cannot do, why, and how to have it.
-func without(m guard.Missing) string {
+func without(m status.Missing) string {
 	text := "without " + m.What + ": " + m.Why
 	if m.Hint != "" {
 		text += "; " + m.Hint

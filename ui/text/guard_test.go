@@ -9,43 +9,42 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/daemon"
-	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/ui/text"
 )
 
 // guardStatus is a guard that has nothing to tell.
-func guardStatus(mode config.GuardMode, state daemon.GuardState) daemon.GuardStatus {
-	return daemon.GuardStatus{
-		Mode: mode, State: state, Names: []string{}, Missing: []guard.Missing{}, Locked: []string{}, Allow: []string{}, Refused: []daemon.RefusedWrites{},
+func guardStatus(mode config.GuardMode, state status.GuardState) status.Guard {
+	return status.Guard{
+		Mode: string(mode), State: state, Names: []string{}, Missing: []status.Missing{}, Locked: []string{}, Allow: []string{}, Refused: []status.RefusedWrites{},
 	}
 }
 
 // watchfulGuard is one that has every ability.
-func watchfulGuard() daemon.GuardStatus {
-	g := guardStatus(config.GuardWatch, daemon.GuardWatches)
+func watchfulGuard() status.Guard {
+	g := guardStatus(config.GuardWatch, status.GuardWatching)
 	g.Names = []string{"pid", "comm", "unit", "module", "sysfs"}
 	return g
 }
 
 // lockedGuard is one with something of everything but an error.
-func lockedGuard() daemon.GuardStatus {
-	g := guardStatus(config.GuardLock, daemon.GuardLocks)
+func lockedGuard() status.Guard {
+	g := guardStatus(config.GuardLock, status.GuardLocked)
 	g.Names = []string{"pid", "unit", "module"}
 	g.Note = "keeps honest programs off, no defence against root"
 	g.Locked, g.Allow = []string{"hashsize", "max", "expect_max"}, []string{"docker.service", "system-kube.slice"}
-	g.Missing = []guard.Missing{
+	g.Missing = []status.Missing{
 		{What: "the command of a writer", Why: "CAP_PERFMON is missing", Hint: "the drop-in guard-perfmon.conf gives it"},
 		{What: "who writes hashsize through sysfs", Why: "this kernel has no fentry"},
 	}
-	g.Refused = []daemon.RefusedWrites{refusal("hashsize", 1, "8192", noon.Add(-time.Second), sysfs.Writer{}), refusal("max", 2, "131072", noon, *kubeProxy())}
+	g.Refused = []status.RefusedWrites{refusal("hashsize", 1, "8192", noon.Add(-time.Second), sysfs.Writer{}), refusal("max", 2, "131072", noon, *kubeProxy())}
 	return g
 }
 
-func refusal(setting string, count int, value string, at time.Time, by sysfs.Writer) daemon.RefusedWrites {
-	r := daemon.RefusedWrites{Setting: setting, Count: count}
+func refusal(setting string, count int, value string, at time.Time, by sysfs.Writer) status.RefusedWrites {
+	r := status.RefusedWrites{Setting: setting, Count: count}
 	r.Last.At, r.Last.Value, r.Last.By = at, value, by
 	return r
 }
@@ -59,7 +58,7 @@ func kubeProxy() *sysfs.Writer {
 }
 
 // guardLines are what status says of a guard.
-func guardLines(t *testing.T, s daemon.Status) string {
+func guardLines(t *testing.T, s status.Document) string {
 	t.Helper()
 	out := string(print(t, "table", func(p text.Printer) error { return p.Status(s) }))
 	_, rest, _ := strings.Cut(out, "module:")
@@ -76,42 +75,42 @@ func TestGuard(t *testing.T) {
 		}
 		return settings
 	}
-	with := func(g daemon.GuardStatus, change func(*daemon.GuardStatus)) daemon.GuardStatus {
+	with := func(g status.Guard, change func(*status.Guard)) status.Guard {
 		change(&g)
 		return g
 	}
 	all := kept("hashsize", "max", "expect_max", "udp_timeout", "net.netfilter.nf_new")
 	tests := map[string]struct {
-		guard    daemon.GuardStatus
+		guard    status.Guard
 		settings []reconcile.Setting
 		want     string
 	}{
-		"off":                        {guardStatus(config.GuardOff, daemon.GuardIsOff), nil, "\nNo settings are asked for.\n"},
-		"of a daemon without guards": {daemon.GuardStatus{}, nil, "\nNo settings are asked for.\n"},
+		"off":                        {guardStatus(config.GuardOff, status.GuardOff), nil, "\nNo settings are asked for.\n"},
+		"of a daemon without guards": {status.Guard{}, nil, "\nNo settings are asked for.\n"},
 		"watching": {
 			watchfulGuard(), nil,
 			"guard:   watching, names the pid, command and unit of writers,\n         who loads the module, and who writes hashsize through sysfs",
 		},
 		"watching, an old kernel": {
-			with(guardStatus(config.GuardWatch, daemon.GuardWatches), func(g *daemon.GuardStatus) {
+			with(guardStatus(config.GuardWatch, status.GuardWatching), func(g *status.Guard) {
 				g.Names = []string{"unit"}
-				g.Missing = []guard.Missing{{What: "pid and command of a writer", Why: "this kernel tells the unit alone"}}
+				g.Missing = []status.Missing{{What: "pid and command of a writer", Why: "this kernel tells the unit alone"}}
 			}), nil,
 			"guard:   watching, names the unit of writers\n         without pid and command of a writer: this kernel tells the unit alone",
 		},
 		"watching, one right missing": {
-			with(guardStatus(config.GuardWatch, daemon.GuardWatches), func(g *daemon.GuardStatus) {
+			with(guardStatus(config.GuardWatch, status.GuardWatching), func(g *status.Guard) {
 				g.Names = []string{"pid", "unit"}
 				for _, what := range []string{"the command of a writer", "who loads the module", "who writes hashsize through sysfs"} {
-					g.Missing = append(g.Missing, guard.Missing{What: what, Why: "CAP_PERFMON is missing", Hint: "install -m 0644 /usr/share/ctkeeper/guard-perfmon.conf && systemctl restart ctkeeper"})
+					g.Missing = append(g.Missing, status.Missing{What: what, Why: "CAP_PERFMON is missing", Hint: "install -m 0644 /usr/share/ctkeeper/guard-perfmon.conf && systemctl restart ctkeeper"})
 				}
-				g.Missing = append(g.Missing, guard.Missing{What: "x", Why: "of no use"})
+				g.Missing = append(g.Missing, status.Missing{What: "x", Why: "of no use"})
 			}), nil,
 			"guard:   watching, names the pid and unit of writers\n" +
 				"         without the command of a writer, who loads the module,\n         who writes hashsize through sysfs: CAP_PERFMON is missing;\n" +
 				"         install -m 0644 /usr/share/ctkeeper/guard-perfmon.conf && systemctl restart ctkeeper\n         without x: of no use",
 		},
-		"watching, but nobody": {guardStatus(config.GuardWatch, daemon.GuardWatches), nil, "guard:   watching, names nobody"},
+		"watching, but nobody": {guardStatus(config.GuardWatch, status.GuardWatching), nil, "guard:   watching, names nobody"},
 		"locked": {
 			lockedGuard(), all,
 			"guard:   locked: hashsize, max, expect_max refuse foreign writes; 3 refused,\n" +
@@ -125,34 +124,34 @@ func TestGuard(t *testing.T) {
 				"         without who writes hashsize through sysfs: this kernel has no fentry",
 		},
 		"locked, yesterday, by somebody": {
-			with(guardStatus(config.GuardLock, daemon.GuardLocks), func(g *daemon.GuardStatus) {
+			with(guardStatus(config.GuardLock, status.GuardLocked), func(g *status.Guard) {
 				g.Locked = []string{"max"}
-				g.Refused = []daemon.RefusedWrites{refusal("max", 1, "", noon.Add(-24*time.Hour), sysfs.Writer{})}
+				g.Refused = []status.RefusedWrites{refusal("max", 1, "", noon.Add(-24*time.Hour), sysfs.Writer{})}
 			}), kept("max", "udp_timeout"),
 			"guard:   locked: max refuses foreign writes; 1 refused,\n         last max to - by somebody at 2026-02-28 11:00:00\n         names nobody",
 		},
 		"locked, nothing to lock": {
-			guardStatus(config.GuardLock, daemon.GuardLocks), kept("udp_timeout"),
+			guardStatus(config.GuardLock, status.GuardLocked), kept("udp_timeout"),
 			"guard:   locked: of the settings that are kept none can refuse writes;\n         none refused\n         names nobody",
 		},
 		"locked, in mode observe": {
-			with(watchfulGuard(), func(g *daemon.GuardStatus) {
-				g.Mode, g.Names, g.Allow = config.GuardLock, []string{"unit"}, []string{"docker.service"}
+			with(watchfulGuard(), func(g *status.Guard) {
+				g.Mode, g.Names, g.Allow = "lock", []string{"unit"}, []string{"docker.service"}
 			}), nil,
 			"guard:   watching, refuses nothing in mode observe, names the unit of writers\n         may write: docker.service",
 		},
 		"unavailable": {
-			with(guardStatus(config.GuardWatch, daemon.GuardUnavailable), func(g *daemon.GuardStatus) {
+			with(guardStatus(config.GuardWatch, status.GuardUnavailable), func(g *status.Guard) {
 				g.Error = "CAP_BPF is missing"
-				g.Missing = []guard.Missing{{What: "the guard", Why: "CAP_BPF is missing", Hint: "ln -s /usr/share/ctkeeper/guard.conf /etc/systemd/system/ctkeeper.service.d/, then daemon-reload"}}
+				g.Missing = []status.Missing{{What: "the guard", Why: "CAP_BPF is missing", Hint: "ln -s /usr/share/ctkeeper/guard.conf /etc/systemd/system/ctkeeper.service.d/, then daemon-reload"}}
 			}), nil,
 			"guard:   NOT AVAILABLE: CAP_BPF is missing\n         ln -s /usr/share/ctkeeper/guard.conf /etc/systemd/system/ctkeeper.service.d/, then daemon-reload",
 		},
 		"unavailable, said in one": {
-			with(guardStatus(config.GuardLock, daemon.GuardUnavailable), func(g *daemon.GuardStatus) {
+			with(guardStatus(config.GuardLock, status.GuardUnavailable), func(g *status.Guard) {
 				g.Error = "cannot guard: there is no cgroup v2; boot with systemd.unified_cgroup_hierarchy=1"
 				g.Allow = []string{"docker.service"}
-				g.Missing = []guard.Missing{
+				g.Missing = []status.Missing{
 					{What: "the guard", Why: "there is no cgroup v2", Hint: "boot with systemd.unified_cgroup_hierarchy=1"},
 					{What: "the unit of a writer", Why: "of another reason", Hint: "none"},
 				}
@@ -160,11 +159,11 @@ func TestGuard(t *testing.T) {
 			"guard:   NOT AVAILABLE: cannot guard: there is no cgroup v2\n         boot with systemd.unified_cgroup_hierarchy=1\n" +
 				"         without the unit of a writer: of another reason; none\n         may write: docker.service",
 		},
-		"not yet": {guardStatus(config.GuardWatch, daemon.GuardIsOff), nil, "guard:   watch is asked for; it is not in force"},
+		"not yet": {guardStatus(config.GuardWatch, status.GuardOff), nil, "guard:   watch is asked for; it is not in force"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := daemon.Status{Daemon: daemon.DaemonStatus{Running: true}, Guard: tt.guard, Settings: tt.settings}
+			s := status.Document{Daemon: status.Daemon{Running: true}, Guard: tt.guard, Settings: tt.settings}
 			if strings.HasSuffix(name, "observe") {
 				s.Daemon.Mode = reconcile.Observe
 			}
@@ -184,7 +183,7 @@ func TestGuard(t *testing.T) {
 // Without a daemon nobody guards, or nobody says so.
 func TestGuardWithoutDaemon(t *testing.T) {
 	s := waiting()
-	s.Guard = guardStatus(config.GuardLock, daemon.GuardIsOff)
+	s.Guard = guardStatus(config.GuardLock, status.GuardOff)
 	s.Guard.Allow = []string{"docker.service"}
 	want := "guard:   lock is asked for; only a running daemon keeps it\n         may write: docker.service"
 	if diff := cmp.Diff(want, guardLines(t, s)); diff != "" {
@@ -195,7 +194,7 @@ func TestGuardWithoutDaemon(t *testing.T) {
 // What stands in a host's text is not taken for what the guard's line says.
 func TestGuardInColour(t *testing.T) {
 	s := waiting()
-	s.Guard = guardStatus(config.GuardWatch, daemon.GuardUnavailable)
+	s.Guard = guardStatus(config.GuardWatch, status.GuardUnavailable)
 	s.Guard.Error = "NOT AVAILABLE is the name of a file"
 	out := string(print(t, "table", func(p text.Printer) error {
 		p.Colour = true
@@ -209,16 +208,16 @@ func TestGuardInColour(t *testing.T) {
 // The guard is no difference of settings, whatever it does.
 func TestGuardIsNoDifference(t *testing.T) {
 	without := inForce()
-	without.Guard = guardStatus(config.GuardOff, daemon.GuardIsOff)
-	for _, state := range []daemon.GuardState{daemon.GuardIsOff, daemon.GuardWatches, daemon.GuardLocks, daemon.GuardUnavailable} {
+	without.Guard = guardStatus(config.GuardOff, status.GuardOff)
+	for _, state := range []status.GuardState{status.GuardOff, status.GuardWatching, status.GuardLocked, status.GuardUnavailable} {
 		with := without
 		with.Guard = lockedGuard()
 		with.Guard.State, with.Guard.Error = state, "CAP_BPF is missing"
-		if with.Differs() || with.Unsure() {
-			t.Errorf("%s: differs %t, unsure %t", state, with.Differs(), with.Unsure())
+		if with.Differs() || with.IsUncertain() {
+			t.Errorf("%s: differs %t, unsure %t", state, with.Differs(), with.IsUncertain())
 		}
 		for _, format := range text.Formats() {
-			diff := func(s daemon.Status) string {
+			diff := func(s status.Document) string {
 				return string(print(t, format, func(p text.Printer) error { return p.Diff(s) }))
 			}
 			if d := cmp.Diff(diff(without), diff(with)); d != "" {

@@ -6,9 +6,9 @@ import (
 	"unicode"
 
 	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/ui/text"
 )
@@ -22,48 +22,48 @@ func TestHostileText(t *testing.T) {
 		Standing:  reconcile.Standing{Name: "n" + evil, Want: evil, Policy: sysfs.Exactly, Now: evil, State: reconcile.Contested, Error: evil, Origin: evil},
 		LastDrift: &reconcile.Drift{At: noon, Found: evil, Cause: reconcile.CauseWrite, By: &by},
 	}
-	parameter := daemon.Parameter{Name: evil, Want: evil, Now: evil, Origin: evil, State: daemon.NeedsReload, HeldBy: []string{evil}}
+	parameter := status.Parameter{Name: evil, Want: evil, Live: evil, Origin: evil, State: status.ParameterNeedsReload, HeldBy: []string{evil}}
 	unknown := parameter
-	unknown.State, unknown.Error = daemon.Unknown, evil
-	status := daemon.Status{
-		Daemon:   daemon.DaemonStatus{Running: true, Config: daemon.ConfigStatus{Error: evil, Files: []string{evil}}},
-		Module:   daemon.ModuleStatus{Name: "nf_conntrack", State: "loaded", Parameters: []daemon.Parameter{parameter, unknown}},
-		Table:    daemon.TableStatus{Figures: pressed().Figures, ByHelper: map[string]int64{evil: 1}},
+	unknown.State, unknown.Error = status.ParameterUnknown, evil
+	document := status.Document{
+		Daemon:   status.Daemon{Running: true, Config: status.Config{Error: evil, Files: []string{evil}}},
+		Module:   status.Module{Name: "nf_conntrack", State: "loaded", Parameters: []status.Parameter{parameter, unknown}},
+		Table:    status.Table{Figures: pressed().Figures, ByHelper: map[string]int64{evil: 1}},
 		Settings: []reconcile.Setting{setting},
 	}
-	failed := status
+	failed := document
 	failed.Daemon.Error = evil
-	missing := guard.Missing{What: evil, Why: evil, Hint: evil}
-	refused := daemon.RefusedWrites{Setting: evil, Count: 1}
+	missing := status.Missing{What: evil, Why: evil, Hint: evil}
+	refused := status.RefusedWrites{Setting: evil, Count: 1}
 	refused.Last.Value, refused.Last.By = evil, by
-	guarded := func(state daemon.GuardState, missing guard.Missing) daemon.Status {
-		s := status
-		s.Guard = daemon.GuardStatus{
-			Mode: config.GuardLock, State: state, Error: "x: " + evil, Names: []string{evil}, Locked: []string{evil}, Missing: []guard.Missing{missing}, Note: evil,
-			Allow: []string{evil}, Refused: []daemon.RefusedWrites{refused},
+	guarded := func(state status.GuardState, missing status.Missing) status.Document {
+		s := document
+		s.Guard = status.Guard{
+			Mode: "lock", State: state, Error: "x: " + evil, Names: []string{evil}, Locked: []string{evil}, Missing: []status.Missing{missing}, Note: evil,
+			Allow: []string{evil}, Refused: []status.RefusedWrites{refused},
 		}
 		return s
 	}
-	unit := status
+	unit := document
 	unit.Settings = []reconcile.Setting{setting}
 	unit.Settings[0].LastDrift = &reconcile.Drift{At: noon, Found: "1", Cause: reconcile.CauseWrite, By: &sysfs.Writer{Unit: evil}}
 	for name, do := range map[string]func(text.Printer) error{
-		"status":            func(p text.Printer) error { return p.Status(status) },
+		"status":            func(p text.Printer) error { return p.Status(document) },
 		"status, no answer": func(p text.Printer) error { return p.Status(failed) },
-		"diff":              func(p text.Printer) error { return p.Diff(status) },
-		"apply":             func(p text.Printer) error { return p.Applied(status) },
+		"diff":              func(p text.Printer) error { return p.Diff(document) },
+		"apply":             func(p text.Printer) error { return p.Applied(document) },
 		"events": func(p text.Printer) error {
 			return p.Event(reconcile.Event{At: noon, Message: evil + by.String(), By: &by})
 		},
-		"status, watching": func(p text.Printer) error { return p.Status(guarded(daemon.GuardWatches, missing)) },
-		"status, locked":   func(p text.Printer) error { return p.Status(guarded(daemon.GuardLocks, missing)) },
-		"status, no guard": func(p text.Printer) error { return p.Status(guarded(daemon.GuardUnavailable, missing)) },
+		"status, watching": func(p text.Printer) error { return p.Status(guarded(status.GuardWatching, missing)) },
+		"status, locked":   func(p text.Printer) error { return p.Status(guarded(status.GuardLocked, missing)) },
+		"status, no guard": func(p text.Printer) error { return p.Status(guarded(status.GuardUnavailable, missing)) },
 		"status, no right": func(p text.Printer) error {
-			return p.Status(guarded(daemon.GuardUnavailable, guard.Missing{Why: "other", Hint: evil}))
+			return p.Status(guarded(status.GuardUnavailable, status.Missing{Why: "other", Hint: evil}))
 		},
 		"status, state":    func(p text.Printer) error { return p.Status(guarded(evil, missing)) },
 		"status, unit":     func(p text.Printer) error { return p.Status(unit) },
-		"status in colour": func(p text.Printer) error { p.Colour = true; return p.Status(status) },
+		"status in colour": func(p text.Printer) error { p.Colour = true; return p.Status(document) },
 	} {
 		out := string(print(t, "table", do))
 		for _, ours := range []string{"\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"} {

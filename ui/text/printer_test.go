@@ -14,11 +14,11 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 	"github.com/ctkeeper/ctkeeper/ui/text"
@@ -59,14 +59,14 @@ var noon = time.Date(2026, time.March, 1, 12, 0, 0, 5e6, time.FixedZone("", 3600
 func number(n int64) *int64 { return &n }
 
 // running is a daemon's status with a setting in each state.
-func running() daemon.Status {
+func running() status.Document {
 	drift := &reconcile.Drift{At: noon, Found: "65536", Cause: reconcile.CauseModuleLoad, RepairedIn: reconcile.Duration(1234567)}
-	return daemon.Status{
-		Daemon: daemon.DaemonStatus{
+	return status.Document{
+		Daemon: status.Daemon{
 			Running: true, PID: 4711, Version: "0.1.0", Since: noon.Add(-time.Hour), Mode: reconcile.Enforce,
-			Config: daemon.ConfigStatus{OK: true, Files: []string{"/etc/ctkeeper/ctkeeper.yaml", "/etc/ctkeeper/conf.d/10-nat.yaml"}},
+			Config: status.Config{OK: true, Files: []string{"/etc/ctkeeper/ctkeeper.yaml", "/etc/ctkeeper/conf.d/10-nat.yaml"}},
 		},
-		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "loaded", Loads: 3, Parameters: parameters()},
+		Module: status.Module{Name: "nf_conntrack", State: "loaded", Loads: 3, Parameters: parameters()},
 		Table:  pressed(),
 		Guard:  lockedGuard(),
 		Settings: []reconcile.Setting{
@@ -97,9 +97,9 @@ func running() daemon.Status {
 }
 
 // pressed is a table that fills, with something of everything.
-func pressed() daemon.TableStatus {
+func pressed() status.Table {
 	load := 1234.0 / 1024
-	return daemon.TableStatus{
+	return status.Table{
 		Figures:    table.Figures{Entries: number(1234), Max: number(1400), Buckets: number(1024), Expectations: number(8192), ExpectMax: number(8192)},
 		LoadFactor: &load,
 		Counters: map[string]uint64{
@@ -117,21 +117,21 @@ func pressed() daemon.TableStatus {
 }
 
 // parameters are module parameters in each state.
-func parameters() []daemon.Parameter {
-	return []daemon.Parameter{
-		{Name: "acct", Want: "1", Now: "1", Origin: "/etc/ctkeeper/ctkeeper.yaml:8", State: daemon.ParameterInSync, HeldBy: []string{}},
-		{Name: "expect_hashsize", Want: "2048", Now: "256", Origin: "/etc/ctkeeper/ctkeeper.yaml:9", State: daemon.NeedsReload, HeldBy: []string{"xt_conntrack", "nft_ct"}},
-		{Name: "tstamp", Want: "1", Now: "0", Origin: "/etc/ctkeeper/ctkeeper.yaml:10", State: daemon.NeedsReload, HeldBy: []string{}},
-		{Name: "enable_hooks", Want: "1", Origin: "/etc/ctkeeper/ctkeeper.yaml:11", State: daemon.Unknown, Error: "the kernel shows it to nobody", HeldBy: []string{}},
-		{Name: "nf_conntrack_helper", Want: "0", Origin: "/etc/ctkeeper/ctkeeper.yaml:12", State: daemon.NoSuchParameter, HeldBy: []string{}},
+func parameters() []status.Parameter {
+	return []status.Parameter{
+		{Name: "acct", Want: "1", Live: "1", Origin: "/etc/ctkeeper/ctkeeper.yaml:8", State: status.ParameterInSync, HeldBy: []string{}},
+		{Name: "expect_hashsize", Want: "2048", Live: "256", Origin: "/etc/ctkeeper/ctkeeper.yaml:9", State: status.ParameterNeedsReload, HeldBy: []string{"xt_conntrack", "nft_ct"}},
+		{Name: "tstamp", Want: "1", Live: "0", Origin: "/etc/ctkeeper/ctkeeper.yaml:10", State: status.ParameterNeedsReload, HeldBy: []string{}},
+		{Name: "enable_hooks", Want: "1", Origin: "/etc/ctkeeper/ctkeeper.yaml:11", State: status.ParameterUnknown, Error: "the kernel does not show it", HeldBy: []string{}},
+		{Name: "nf_conntrack_helper", Want: "0", Origin: "/etc/ctkeeper/ctkeeper.yaml:12", State: status.ParameterUnsupported, HeldBy: []string{}},
 	}
 }
 
 // needsReload is a host where nothing but module parameters differs, built into the
 // kernel.
-func needsReload() daemon.Status {
+func needsReload() status.Document {
 	s := inForce()
-	s.Module = daemon.ModuleStatus{Name: "nf_conntrack", State: kmod.BuiltIn, Parameters: parameters()[2:3]}
+	s.Module = status.Module{Name: "nf_conntrack", State: kmod.BuiltIn, Parameters: parameters()[2:3]}
 	return s
 }
 
@@ -149,18 +149,18 @@ func persisted(dryRun bool) persist.Report {
 }
 
 // waiting is the status of a host without the module and without a daemon.
-func waiting() daemon.Status {
-	return daemon.Status{
-		Daemon: daemon.DaemonStatus{Mode: reconcile.Enforce, Config: daemon.ConfigStatus{OK: true, Files: []string{}}},
-		Module: daemon.ModuleStatus{Name: "nf_conntrack", State: "absent", Parameters: []daemon.Parameter{}},
-		Guard:  guardStatus(config.GuardOff, daemon.GuardIsOff),
+func waiting() status.Document {
+	return status.Document{
+		Daemon: status.Daemon{Mode: reconcile.Enforce, Config: status.Config{OK: true, Files: []string{}}},
+		Module: status.Module{Name: "nf_conntrack", State: "absent", Parameters: []status.Parameter{}},
+		Guard:  guardStatus(config.GuardOff, status.GuardOff),
 		Settings: []reconcile.Setting{
 			{Standing: reconcile.Standing{Name: "max", Want: "170880", Policy: sysfs.AtLeast, State: reconcile.Pending, Origin: "(default)"}},
 		},
 	}
 }
 
-func refused() daemon.Status {
+func refused() status.Document {
 	s := running()
 	s.Settings, s.Module.Loads, s.Module.Parameters = nil, 1, nil
 	s.Daemon.Config.OK = false
@@ -169,17 +169,17 @@ func refused() daemon.Status {
 	return s
 }
 
-func inForce() daemon.Status {
+func inForce() status.Document {
 	s := running()
 	s.Settings, s.Module.Parameters = s.Settings[:2], parameters()[:1]
 	return s
 }
 
 func TestGolden(t *testing.T) {
-	status := func(s daemon.Status) func(text.Printer) error {
+	printed := func(s status.Document) func(text.Printer) error {
 		return func(p text.Printer) error { return p.Status(s) }
 	}
-	diff := func(s daemon.Status) func(text.Printer) error {
+	diff := func(s status.Document) func(text.Printer) error {
 		return func(p text.Printer) error { return p.Diff(s) }
 	}
 	tests := []struct {
@@ -187,9 +187,9 @@ func TestGolden(t *testing.T) {
 		formats []string
 		do      func(text.Printer) error
 	}{
-		{"status", text.Formats(), status(running())},
-		{"status-without-daemon", text.Formats(), status(waiting())},
-		{"status-refused-config", []string{"table"}, status(refused())},
+		{"status", text.Formats(), printed(running())},
+		{"status-without-daemon", text.Formats(), printed(waiting())},
+		{"status-refused-config", []string{"table"}, printed(refused())},
 		{"diff", text.Formats(), diff(running())},
 		{"diff-none", []string{"table"}, diff(inForce())},
 		{"diff-reload", []string{"table"}, diff(needsReload())},

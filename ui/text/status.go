@@ -9,21 +9,21 @@ import (
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // Status writes a status document.
-func (p Printer) Status(s daemon.Status) error {
+func (p Printer) Status(s status.Document) error {
 	return p.Document(s, func(w io.Writer) {
 		p.head(w, s)
 		p.settings(w, s.Settings)
 	})
 }
 
-func (p Printer) head(w io.Writer, s daemon.Status) {
+func (p Printer) head(w io.Writer, s status.Document) {
 	say := func(what, format string, args ...any) {
 		sayLine(w, "%-8s "+format, append([]any{what}, args...)...)
 	}
@@ -60,25 +60,25 @@ func (p Printer) head(w io.Writer, s daemon.Status) {
 }
 
 // reloads says which parameters need the module loaded anew, one a line.
-func reloads(w io.Writer, m daemon.ModuleStatus) {
+func reloads(w io.Writer, m status.Module) {
 	for _, p := range m.Parameters {
-		if p.State == daemon.NeedsReload {
-			sayLine(w, "%-8s %s is %s, wanted %s (%s): %s", "reload:", p.Name, p.Now, p.Want, p.Origin, wayToReload(m, p))
+		if p.State == status.ParameterNeedsReload {
+			sayLine(w, "%-8s %s is %s, wanted %s (%s): %s", "reload:", p.Name, p.Live, p.Want, p.Origin, wayToReload(m, p))
 		}
 	}
 }
 
 // untold says of which parameters it cannot be told whether they need that.
-func untold(w io.Writer, m daemon.ModuleStatus) {
+func untold(w io.Writer, m status.Module) {
 	for _, p := range m.Parameters {
-		if p.State == daemon.Unknown && m.State != kmod.Absent {
+		if p.State == status.ParameterUnknown && m.State != kmod.Absent {
 			sayLine(w, "%-8s %s, wanted %s (%s), may need it: %s", "reload:", p.Name, p.Want, p.Origin, p.Error)
 		}
 	}
 }
 
 // wayToReload is what a parameter needs, with what stands in the way.
-func wayToReload(m daemon.ModuleStatus, p daemon.Parameter) string {
+func wayToReload(m status.Module, p status.Parameter) string {
 	switch {
 	case m.State == kmod.BuiltIn:
 		return m.Name + " is built in: needs the kernel command line and a reboot"
@@ -184,9 +184,9 @@ func orDash(text string) string {
 }
 
 // Applied writes where one pass left the settings.
-func (p Printer) Applied(s daemon.Status) error {
+func (p Printer) Applied(s status.Document) error {
 	doc := struct {
-		Module   daemon.ModuleStatus `json:"module"`
+		Module   status.Module       `json:"module"`
 		Settings []reconcile.Setting `json:"settings"`
 	}{s.Module, s.Settings}
 	return p.Document(doc, func(w io.Writer) {
@@ -196,9 +196,9 @@ func (p Printer) Applied(s daemon.Status) error {
 }
 
 // Diff writes what differs, and nothing else for people.
-func (p Printer) Diff(s daemon.Status) error {
+func (p Printer) Diff(s status.Document) error {
 	doc := struct {
-		Module   daemon.ModuleStatus  `json:"module"`
+		Module   status.Module        `json:"module"`
 		Settings []reconcile.Standing `json:"settings"`
 	}{s.Module, make([]reconcile.Standing, len(s.Settings))}
 	for i, setting := range s.Settings {

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
@@ -25,7 +25,7 @@ func oddities() []string {
 }
 
 // table says how the tables stand; nothing where there are none.
-func (p Printer) table(w io.Writer, t daemon.TableStatus) {
+func (p Printer) table(w io.Writer, t status.Table) {
 	if t.Entries == nil {
 		return
 	}
@@ -75,7 +75,7 @@ func fill(what string, n, limit *int64) string {
 }
 
 // level says how pressing a table is, where it is.
-func level(t daemon.TableStatus, name string) string {
+func level(t status.Table, name string) string {
 	text := ""
 	if l := t.Levels[name]; l != "" && l != table.Calm {
 		text = ", " + string(l)
@@ -87,7 +87,7 @@ func level(t daemon.TableStatus, name string) string {
 }
 
 // trend says where the connections are going.
-func trend(t daemon.TableStatus) string {
+func trend(t status.Table) string {
 	var parts []string
 	if rate := t.Rates["entries"]; math.Abs(rate) >= 0.5 {
 		parts = append(parts, fmt.Sprintf("%+.0f/s", rate))
@@ -134,7 +134,7 @@ func helpers(byHelper map[string]int64) []string {
 }
 
 // counts are "12 drop (3/s)", without those that are zero.
-func counts(t daemon.TableStatus, names []string) []string {
+func counts(t status.Table, names []string) []string {
 	var out []string
 	for _, name := range names {
 		n := t.Counters[name]

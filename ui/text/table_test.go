@@ -8,17 +8,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 	"github.com/ctkeeper/ctkeeper/ui/text"
 )
 
 // tableLines are what status says of a table.
-func tableLines(t *testing.T, s daemon.TableStatus) string {
+func tableLines(t *testing.T, s status.Table) string {
 	t.Helper()
-	out := string(print(t, "table", func(p text.Printer) error { return p.Status(daemon.Status{Table: s}) }))
+	out := string(print(t, "table", func(p text.Printer) error { return p.Status(status.Document{Table: s}) }))
 	_, rest, _ := strings.Cut(out, "module:")
 	_, rest, _ = strings.Cut(rest, "\n")
 	lines, _, _ := strings.Cut(rest, "\n\n")
@@ -28,11 +28,11 @@ func tableLines(t *testing.T, s daemon.TableStatus) string {
 func TestTable(t *testing.T) {
 	load, big := 0.8134, 99.96
 	tests := map[string]struct {
-		table daemon.TableStatus
+		table status.Table
 		want  string
 	}{
 		"filling": {
-			daemon.TableStatus{
+			status.Table{
 				Figures:    table.Figures{Entries: number(833), Max: number(1000), Buckets: number(1024), Expectations: number(0), ExpectMax: number(16)},
 				LoadFactor: &load, Counters: map[string]uint64{"drop": 12, "found": 7},
 				State: table.State{Rates: map[string]float64{"drop": 12, "entries": 0.46}, FullInSeconds: map[string]float64{table.Connections: 340}},
@@ -40,11 +40,11 @@ func TestTable(t *testing.T) {
 			"table:   833 of 1000 connections (83 %), 1024 buckets, load 0.8;\n         full in about 6 min\n         0 of 16 expectations (0 %)\ndrops:   12 drop (12/s)",
 		},
 		"quiet, figures for root": {
-			daemon.TableStatus{Figures: table.Figures{Entries: number(0), Max: number(0), ExpectMax: number(16)}, ByHelper: map[string]int64{}},
+			status.Table{Figures: table.Figures{Entries: number(0), Max: number(0), ExpectMax: number(16)}, ByHelper: map[string]int64{}},
 			"table:   0 connections, no limit\n         ? of 16 expectations",
 		},
 		"large": {
-			daemon.TableStatus{
+			status.Table{
 				Figures:    table.Figures{Entries: number(2147483646), Max: number(2147483647), Buckets: number(21474836), Expectations: number(1), ExpectMax: number(2147483647)},
 				LoadFactor: &big, ByHelper: map[string]int64{"": 1},
 				Counters: map[string]uint64{"drop": 1 << 40, "early_drop": 1 << 40, "insert_failed": 1 << 40, "clashres": 1},
@@ -60,7 +60,7 @@ func TestTable(t *testing.T) {
 				"drops:   1099511627776 drop (1000000000/s), 1099511627776 early_drop (9.9/s),\n         1099511627776 insert_failed\ncounts:  1 clashres\n" +
 				"kernel:  said \"expectation table full\" 1099511627776 times,\n         said \"table full\" 1099511627776 times",
 		},
-		"absent": {daemon.TableStatus{}, "\nNo settings are asked for.\n"},
+		"absent": {status.Table{}, "\nNo settings are asked for.\n"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -89,8 +89,8 @@ func TestSettingsWidth(t *testing.T) {
 	settingsFit(t, s, 110, "131072 11:00 cri-containerd…  ", "432000 02-28 load  ")
 }
 
-func usual() daemon.Status {
-	return daemon.Status{Settings: []reconcile.Setting{
+func usual() status.Document {
+	return status.Document{Settings: []reconcile.Setting{
 		{
 			Standing: reconcile.Standing{Name: "max", Want: "1048576", Policy: sysfs.Exactly, Now: "1048576", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:2"},
 			Drifts:   2, LastDrift: &reconcile.Drift{At: noon, Found: "131072", Cause: reconcile.CauseWrite, RepairedIn: 645000},
@@ -104,7 +104,7 @@ func usual() daemon.Status {
 }
 
 // settingsFit holds that the settings have these texts and take so many columns at most.
-func settingsFit(t *testing.T, s daemon.Status, columns int, texts ...string) {
+func settingsFit(t *testing.T, s status.Document, columns int, texts ...string) {
 	t.Helper()
 	out := string(print(t, "table", func(p text.Printer) error { return p.Status(s) }))
 	for _, want := range texts {

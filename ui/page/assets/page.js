@@ -318,8 +318,8 @@ function renderHistory() {
 
 function renderDaemon({ daemon, module }) {
   const parameters = (module.parameters ?? []).map((p) => {
-    const now = p.now === "" ? "" : `, now ${p.now}`;
-    return [`Parameter ${p.name}`, `wanted ${p.want}${now}: ${p.state}${p.error ? `, ${p.error}` : ""} (${p.origin})`];
+    const live = p.live === "" ? "" : `, live ${p.live}`;
+    return [`Parameter ${p.name}`, `want ${p.want}${live}: ${p.state}${p.error ? `, ${p.error}` : ""} (${p.origin})`];
   });
   facts(byId("daemon"), [
     ["Module", `${module.name} ${module.state}`],

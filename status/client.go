@@ -1,4 +1,4 @@
-package daemon
+package status
 
 import (
 	"context"
@@ -15,45 +15,47 @@ import (
 	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
-// answerTime is what the daemon has to tell its status: a resize of the hash table
-// holds it up for some tens of milliseconds.
-const answerTime = 5 * time.Second
+const (
+	// dialTimeout bounds connecting to the socket, answerTimeout the whole of an answer.
+	dialTimeout   = time.Second
+	answerTimeout = 5 * time.Second
+)
 
-// Client asks a running daemon over its status socket.
+// Client reads from a running daemon's status socket.
 type Client struct{ http http.Client }
 
-// NewClient gives a client of the daemon at the socket.
+// NewClient returns a client of the daemon at the socket.
 func NewClient(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		d := net.Dialer{Timeout: dialTime}
+		d := net.Dialer{Timeout: dialTimeout}
 		return d.DialContext(ctx, "unix", socket)
 	}
 	return &Client{http: http.Client{Transport: &http.Transport{
-		DialContext: dial, DisableKeepAlives: true, ResponseHeaderTimeout: answerTime,
+		DialContext: dial, DisableKeepAlives: true, ResponseHeaderTimeout: answerTimeout,
 	}}}
 }
 
-// Status asks for the daemon's status. A daemon that does not answer within
-// answerTime is an error.
-func (c *Client) Status(ctx context.Context) (Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+// Status returns the daemon's document. A daemon that does not answer within five seconds is
+// an error.
+func (c *Client) Status(ctx context.Context) (Document, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	var s Status
-	body, err := c.get(ctx, "/v1/status", nil)
+	var d Document
+	body, err := c.get(ctx, PathStatus, nil)
 	if err != nil {
-		return s, err
+		return d, err
 	}
 	defer func() { _ = body.Close() }()
-	if err := json.NewDecoder(body).Decode(&s); err != nil {
-		return s, fmt.Errorf("cannot read the daemon's answer: %w", err)
+	if err := json.NewDecoder(body).Decode(&d); err != nil {
+		return d, fmt.Errorf("cannot read the daemon's answer: %w", err)
 	}
-	return s, nil
+	return d, nil
 }
 
-// Events calls each for every event after since and, when follow is true, for
-// those to come until ctx ends or the daemon does.
+// Events calls each for every event after since. With follow it then waits for new events,
+// until ctx ends or the daemon stops.
 func (c *Client) Events(ctx context.Context, since time.Time, follow bool, each func(reconcile.Event) error) error {
-	query, asked := url.Values{}, ctx
+	query, caller := url.Values{}, ctx
 	if !since.IsZero() {
 		query.Set("since", since.Format(time.RFC3339Nano))
 	}
@@ -61,11 +63,11 @@ func (c *Client) Events(ctx context.Context, since time.Time, follow bool, each 
 		query.Set("follow", "true")
 	} else {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, answerTime)
+		ctx, cancel = context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
 	}
-	body, err := c.get(ctx, "/v1/events", query)
-	if asked.Err() != nil {
+	body, err := c.get(ctx, PathEvents, query)
+	if caller.Err() != nil {
 		return nil
 	}
 	if err != nil {
@@ -77,7 +79,7 @@ func (c *Client) Events(ctx context.Context, since time.Time, follow bool, each 
 		var e reconcile.Event
 		err := in.Decode(&e)
 		switch {
-		case errors.Is(err, io.EOF), asked.Err() != nil:
+		case errors.Is(err, io.EOF), caller.Err() != nil:
 			return nil
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			return errors.New("the daemon went away")
@@ -97,15 +99,15 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (io.Rea
 	}
 	response, err := c.http.Do(request)
 	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
-		err = wrapped.Err // without the URL, which is nobody's business
+		err = wrapped.Err // without the URL, which has a made-up host
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask the daemon: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
 		defer func() { _ = response.Body.Close() }()
-		said, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-		return nil, fmt.Errorf("cannot ask the daemon: %s: %s", response.Status, strings.TrimSpace(string(said)))
+		reason, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+		return nil, fmt.Errorf("cannot ask the daemon: %s: %s", response.Status, strings.TrimSpace(string(reason)))
 	}
 	return response.Body, nil
 }

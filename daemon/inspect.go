@@ -1,0 +1,126 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/systemd"
+	"github.com/ctkeeper/ctkeeper/table"
+)
+
+// Apply makes one pass over the system below root, without a daemon, and returns the result.
+// It loads nf_conntrack first where the configuration asks for it.
+func Apply(ctx context.Context, root string, cfg *config.Config, log *zap.Logger) status.Document {
+	if cfg.Module.Load && kmod.Look(root, kmod.Conntrack).State == kmod.Absent {
+		if err := kmod.Load(ctx, root, kmod.Conntrack); err != nil {
+			log.Error("cannot load the module, its settings stay pending",
+				zap.String(systemd.KeyModule, kmod.Conntrack), zap.Error(err))
+		}
+	}
+	files := sysfs.NewFiles(root)
+	defer func() { _ = files.Close() }() // every write has its own error
+	keeper := reconcile.New(KeeperOptions(root, files, eventLogger{log}), Desired(cfg))
+	keeper.Pass(reconcile.Start, time.Now())
+	document := newDocument(root, keeper.Report(), cfg)
+	document.Table = InspectTable(root)
+	return document
+}
+
+// Inspect compares the kernel below root with a configuration, without a daemon and without
+// writing anything.
+func Inspect(root string, cfg *config.Config) status.Document {
+	files := sysfs.NewReader(root)
+	defer func() { _ = files.Close() }() // opened for reading only
+	desired := Desired(cfg)
+	desired.Mode = reconcile.Observe
+	keeper := reconcile.New(KeeperOptions(root, files, discard{}), desired)
+	keeper.Pass(reconcile.Start, time.Now())
+	report := keeper.Report()
+	for i := range report.Settings {
+		report.Settings[i].Drifts, report.Settings[i].LastDrift = 0, nil
+	}
+	document := newDocument(root, report, cfg)
+	document.Table = InspectTable(root)
+	document.Daemon.Mode = reconcile.Mode(cfg.Mode)
+	return document
+}
+
+// InspectTable samples the tables below root once: without a daemon there is no trend.
+func InspectTable(root string) status.Table {
+	sample, monitor := table.Take(root, time.Now()), table.NewMonitor(1)
+	monitor.Add(sample)
+	return newTable(sample, monitor.State())
+}
+
+// FillUnknown reads what is unknown in a daemon's document from the system below root: the
+// file of expectations and the parameter expect_hashsize are readable by root only, and the
+// daemon is not root.
+func FillUnknown(d *status.Document, root string) {
+	if d.Table.ByHelper == nil {
+		if sample := table.Take(root, time.Now()); sample.ByHelper != nil {
+			d.Table.Expectations, d.Table.ByHelper = sample.Expectations, sample.ByHelper
+		}
+	}
+	for i, p := range d.Module.Parameters {
+		if p.State == status.ParameterUnknown {
+			d.Module.Parameters[i] = readParameters(tree.At(root), d.Module.State, []status.Parameter{p})[0]
+		}
+	}
+}
+
+// Desired is the part of a configuration that the keeper applies.
+func Desired(cfg *config.Config) *reconcile.Desired {
+	return &reconcile.Desired{Wants: cfg.Wants, Mode: reconcile.Mode(cfg.Mode), Resync: cfg.Resync}
+}
+
+// KeeperOptions returns the options of a keeper of the system below root.
+func KeeperOptions(root string, files *sysfs.Files, recorder reconcile.Recorder) reconcile.Options {
+	looker := kmod.NewLooker(root, kmod.Conntrack)
+	return reconcile.Options{
+		Kernel: files, Recorder: recorder, WayOut: files.WayOut, ModuleName: kmod.Conntrack,
+		Module: func() reconcile.Module {
+			m := looker.Look()
+			return reconcile.Module{
+				State: string(m.State), Present: m.State != kmod.Absent, Instance: m.Instance, Settling: m.Settling,
+			}
+		},
+		Count: files.Count,
+	}
+}
+
+func newDocument(root string, report reconcile.Report, cfg *config.Config) status.Document {
+	state := kmod.State(report.Module.State)
+	return status.Document{
+		API:    status.Version,
+		Daemon: status.Daemon{Mode: report.Mode, Config: status.Config{OK: true, Files: append([]string{}, cfg.Files...)}},
+		Module: status.Module{
+			Name: kmod.Conntrack, State: state, Loads: report.Loads,
+			Parameters: readParameters(tree.At(root), state, wantedParameters(cfg)),
+		},
+		Settings: report.Settings,
+		Guard:    guardOff(cfg.Guard),
+	}
+}
+
+// newTable describes a sample, with the trend of those before it.
+func newTable(s table.Sample, state table.State) status.Table {
+	t := status.Table{
+		Figures: s.Figures, LoadFactor: s.LoadFactor(), Counters: s.Counters, State: state, ByHelper: s.ByHelper,
+	}
+	if t.Counters == nil {
+		t.Counters = map[string]uint64{}
+	}
+	return t
+}
+
+type discard struct{}
+
+func (discard) Record(reconcile.Event) {}

@@ -1,0 +1,101 @@
+package status
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+)
+
+// Version is the value of "api" in every JSON document. It changes when a document changes
+// in a way that a program which reads it has to know.
+const Version = 1
+
+// Document is what ctkeeper status prints and /v1/status serves.
+type Document struct {
+	API      int                 `json:"api"`
+	Daemon   Daemon              `json:"daemon"`
+	Module   Module              `json:"module"`
+	Settings []reconcile.Setting `json:"settings"`
+	Table    Table               `json:"table"`
+	Guard    Guard               `json:"guard"`
+}
+
+// Daemon describes the daemon itself.
+type Daemon struct {
+	Running bool `json:"running"`
+	// Error is why a daemon that may be running did not answer.
+	Error   string         `json:"error,omitempty"`
+	PID     int            `json:"pid,omitzero"`
+	Version string         `json:"version,omitempty"`
+	Since   time.Time      `json:"since,omitzero"`
+	Mode    reconcile.Mode `json:"mode"`
+	Config  Config         `json:"config"`
+}
+
+// Config describes the configuration in effect.
+type Config struct {
+	// OK is false where the newest configuration was refused.
+	OK bool `json:"ok"`
+	// Error is why it was refused; the last good one is then in effect.
+	Error string `json:"error"`
+	// Files are the files that the configuration in effect was read from.
+	Files []string `json:"files"`
+}
+
+// Differs reports whether any setting is known to differ from its want.
+func (d Document) Differs() bool { return d.Summary().Differs() }
+
+// IsUncertain reports whether the state of any setting, or its want, is not known.
+func (d Document) IsUncertain() bool { return d.Summary().Pending > 0 || !d.Daemon.Config.OK }
+
+// Summary counts the settings by state.
+func (d Document) Summary() reconcile.Summary {
+	return reconcile.Report{Settings: d.Settings}.Summary()
+}
+
+// Module describes nf_conntrack.
+type Module struct {
+	Name  string     `json:"name"`
+	State kmod.State `json:"state"`
+	// Loads counts the loads that the daemon has seen.
+	Loads int `json:"loads"`
+	// Parameters are those of module.parameters that the kernel accepts at load only.
+	Parameters []Parameter `json:"parameters"`
+}
+
+// NeedsReload reports whether any parameter is known to differ.
+func (m Module) NeedsReload() bool {
+	return slices.ContainsFunc(m.Parameters, func(p Parameter) bool { return p.State == ParameterNeedsReload })
+}
+
+// ParameterState compares a module parameter with its want.
+type ParameterState string
+
+// The states of a parameter.
+const (
+	ParameterInSync ParameterState = "in-sync"
+	// ParameterNeedsReload is one that only loading the module again can change, which
+	// ctkeeper never does.
+	ParameterNeedsReload ParameterState = "reload"
+	// ParameterUnknown is one that this process may not read, that the kernel does not
+	// show, or whose module is absent.
+	ParameterUnknown ParameterState = "unknown"
+	// ParameterUnsupported is one that this kernel does not have.
+	ParameterUnsupported ParameterState = "unsupported"
+)
+
+// Parameter is one of module.parameters, compared with the module in the kernel.
+type Parameter struct {
+	Name string `json:"name"`
+	// Want and Live are in modprobe.d's notation; Live is empty where it is not known.
+	Want   string         `json:"want"`
+	Live   string         `json:"live"`
+	Origin string         `json:"origin"`
+	State  ParameterState `json:"state"`
+	// Error is why the state is not known.
+	Error string `json:"error"`
+	// HeldBy are the modules to be unloaded before nf_conntrack, where it needs a reload.
+	HeldBy []string `json:"held_by"`
+}

@@ -1,0 +1,20 @@
+package status
+
+import "github.com/ctkeeper/ctkeeper/table"
+
+// Table describes the tables of connections and of expectations.
+type Table struct {
+	table.Figures
+	// LoadFactor is connections for each hash bucket; nil where one of them cannot be read.
+	LoadFactor *float64 `json:"load_factor"`
+	// Counters are those of table.Counters; empty where they cannot be read.
+	Counters map[string]uint64 `json:"counters"`
+	// State has rates and a forecast only in a daemon's document: one sample has no trend.
+	table.State
+	// ByHelper counts the expectations by the helper that created them; nil where this
+	// process may not read them.
+	ByHelper map[string]int64 `json:"expectations_by_helper"`
+	// KernelMessages counts, since the daemon's start, the kernel's messages of full tables
+	// by kind (metrics.TableFull, metrics.ExpectationsFull). Nil where its log may not be read.
+	KernelMessages map[string]int64 `json:"kernel_messages,omitzero"`
+}
