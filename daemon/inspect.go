@@ -99,7 +99,6 @@ func KeeperOptions(root string, files *sysfs.Files, recorder reconcile.Recorder)
 func newDocument(root string, report reconcile.Report, cfg *config.Config) status.Document {
 	state := kmod.State(report.Module.State)
 	return status.Document{
-		API:    status.Version,
 		Daemon: status.Daemon{Mode: report.Mode, Config: status.Config{OK: true, Files: append([]string{}, cfg.Files...)}},
 		Module: status.Module{
 			Name: kmod.Conntrack, State: state, Loads: report.Loads,

@@ -8,13 +8,19 @@ import (
 	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
-// Version is the value of "api" in every JSON document. It changes when a document changes
-// in a way that a program which reads it has to know.
-const Version = 1
+// API is the "api" of every JSON document, the number 1. It changes when a document changes in a
+// way that a program which reads it has to know.
+type API struct{}
+
+// MarshalJSON returns the number.
+func (API) MarshalJSON() ([]byte, error) { return []byte("1"), nil }
+
+// UnmarshalJSON accepts any number: the daemon and its reader may be of different versions.
+func (*API) UnmarshalJSON([]byte) error { return nil }
 
 // Document is what ctkeeper status prints and /v1/status serves.
 type Document struct {
-	API      int                 `json:"api"`
+	API      API                 `json:"api"`
 	Daemon   Daemon              `json:"daemon"`
 	Module   Module              `json:"module"`
 	Settings []reconcile.Setting `json:"settings"`

@@ -41,7 +41,6 @@ func (a *app) look(ctx context.Context) (status.Document, error) {
 	document, err := a.current(ctx)
 	if refused := config.Errors(nil); errors.As(err, &refused) {
 		return status.Document{
-			API:    status.Version,
 			Daemon: status.Daemon{Config: status.Config{Error: err.Error()}},
 			Module: status.Module{Name: kmod.Conntrack, State: kmod.Look(a.root, kmod.Conntrack).State},
 			Table:  daemon.InspectTable(a.root),

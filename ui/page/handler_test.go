@@ -22,7 +22,7 @@ import (
 var began = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // here is the status that the handler's tests serve.
-var here = status.Document{API: status.Version, Module: status.Module{Name: "<here>"}}
+var here = status.Document{Module: status.Module{Name: "<here>"}}
 
 // fixed is a source that never changes, with one event and one point a minute.
 func fixed() Source {

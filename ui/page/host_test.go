@@ -144,7 +144,7 @@ func (h *host) source() Source {
 				figures[name] = value
 			}
 			return decode(map[string]any{
-				"api": status.Version,
+				"api": 1,
 				"daemon": map[string]any{
 					"running": true, "pid": h.pid, "version": "1.2.3", "since": h.since, "mode": reconcile.Enforce,
 					"config": map[string]any{"ok": h.refused == "", "error": h.refused, "files": []string{"/etc/ctkeeper/ctkeeper.yaml", "/etc/ctkeeper/conf.d/50-gateway.yaml"}},

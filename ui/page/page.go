@@ -35,7 +35,7 @@ type Source struct {
 
 // document is the page's data.
 type document struct {
-	API int `json:"api"`
+	API status.API `json:"api"`
 	// At is the daemon's clock when it began to answer: whoever asks again with it as
 	// since, less what a pass takes, misses nothing.
 	At     time.Time         `json:"at"`
@@ -97,7 +97,7 @@ func (s Source) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	answer := document{API: status.Version, At: time.Now(), Events: []reconcile.Event{}, Points: []table.Point{}} // never null
+	answer := document{At: time.Now(), Events: []reconcile.Event{}, Points: []table.Point{}} // never null
 	answer.Status = s.Status()
 	answer.Events = append(answer.Events, s.Events(since)...)
 	answer.Points = append(answer.Points, s.Points(since)...)

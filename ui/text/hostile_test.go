@@ -5,8 +5,6 @@ import (
 	"testing"
 	"unicode"
 
-	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
