@@ -39,7 +39,7 @@ func (w *watch) losing(f fill, span time.Duration) string {
 func (w *watch) filling(fullIn time.Duration) string {
 	text := "the " + w.name() + " is " + w.share()
 	if fullIn > 0 {
-		text += "; full in about " + about(fullIn) + " at this rate"
+		text += "; full in about " + Forecast(fullIn) + " at this rate"
 	}
 	return text
 }
@@ -93,10 +93,14 @@ func during(span time.Duration) string {
 	return fmt.Sprintf(" in the last %d s", max(1, int(span.Round(time.Second).Seconds())))
 }
 
-// about rounds a forecast to what it is worth.
-func about(d time.Duration) string {
-	if d < 95*time.Second {
+// Forecast renders a time to come, rounded to what an extrapolated trend is worth: tens of
+// seconds, then minutes, from 100 minutes on hours.
+func Forecast(d time.Duration) string {
+	switch {
+	case d < 95*time.Second:
 		return fmt.Sprintf("%d s", max(10, int(d.Round(10*time.Second).Seconds())))
+	case d < 100*time.Minute:
+		return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
 	}
-	return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
+	return fmt.Sprintf("%d h", int(d.Round(time.Hour).Hours()))
 }

@@ -102,7 +102,7 @@ func (m *Monitor) Add(s Sample) []Pressure {
 		At:      s.At.Unix(),
 		Entries: known(s.Entries), Max: limited(s.Max),
 		Expectations: known(s.Expectations), ExpectMax: limited(s.ExpectMax),
-		Drops: int64(grown[columnDrop] + grown[columnEarlyDrop] + grown[columnInsertFailed]),
+		Drops: Drops(grown),
 	})
 	var said []Pressure
 	for _, look := range []struct {

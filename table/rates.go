@@ -84,3 +84,16 @@ func (h *history) rates() map[string]float64 {
 	}
 	return rates
 }
+
+// DropCounters returns the names of the counters of packets that were dropped: the table was
+// full, an entry was evicted for a new one, or an entry could not be inserted.
+func DropCounters() []string { return []string{columnDrop, columnEarlyDrop, columnInsertFailed} }
+
+// Drops adds up the DropCounters.
+func Drops(counters map[string]uint64) int64 {
+	n := uint64(0)
+	for _, name := range DropCounters() {
+		n += counters[name]
+	}
+	return int64(n)
+}

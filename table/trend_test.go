@@ -66,11 +66,12 @@ func TestForecast(t *testing.T) {
 	}
 }
 
-func TestAbout(t *testing.T) {
+func TestForecastRounding(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		1: "10 s", 44 * time.Second: "40 s", 94 * time.Second: "90 s", 95 * time.Second: "2 min", 6*time.Minute + 10*time.Second: "6 min", time.Hour: "60 min",
+		100 * time.Minute: "2 h", 25*time.Hour + time.Minute: "25 h",
 	} {
-		if got := about(d); got != want {
+		if got := Forecast(d); got != want {
 			t.Errorf("%v: want %s, got %s", d, want, got)
 		}
 	}

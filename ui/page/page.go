@@ -38,10 +38,12 @@ type document struct {
 	API status.API `json:"api"`
 	// At is the daemon's clock when it began to answer: whoever asks again with it as
 	// since, less what a pass takes, misses nothing.
-	At     time.Time         `json:"at"`
-	Status status.Document   `json:"status"`
-	Events []reconcile.Event `json:"events"`
-	Points []table.Point     `json:"points"`
+	At     time.Time       `json:"at"`
+	Status status.Document `json:"status"`
+	// Forecasts are Table.Forecast by table, where there is one.
+	Forecasts map[string]string `json:"forecasts"`
+	Events    []reconcile.Event `json:"events"`
+	Points    []table.Point     `json:"points"`
 }
 
 // Handler serves the page at / with its style and scripts, and its data at
@@ -98,7 +100,12 @@ func (s Source) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer := document{At: time.Now(), Events: []reconcile.Event{}, Points: []table.Point{}} // never null
-	answer.Status = s.Status()
+	answer.Status, answer.Forecasts = s.Status(), map[string]string{}
+	for name := range answer.Status.Table.FullInSeconds {
+		if text := answer.Status.Table.Forecast(name); text != "" {
+			answer.Forecasts[name] = text
+		}
+	}
 	answer.Events = append(answer.Events, s.Events(since)...)
 	answer.Points = append(answer.Points, s.Points(since)...)
 	text, err := json.Marshal(answer)

@@ -62,7 +62,7 @@ func pageShowsTheValues(b *tab) {
 	}, b.rows("settings"))
 	for selector, want := range map[string]string{
 		"#state":             "2 of 5 settings are in force, 1 failed, 1 contested, 1 unsupported, connections over 80 % of the limit, packets are being dropped.",
-		"#connections":       "86.7 % 56,789 of 65,536 high, packets are being dropped, full in about 6 min at this rate",
+		"#connections":       "86.7 % 56,789 of 65,536 high, packets are being dropped, full in about 6 min",
 		"#connection-facts":  "Buckets 262,144 Connections a bucket 0.22 Change +42.5 a second “Table full” in the kernel’s log 1,291",
 		"#expectations":      "1.2 % 12 of 1,024",
 		"#expectation-facts": "sip 9 ftp 3",

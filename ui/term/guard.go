@@ -16,23 +16,14 @@ func (m model) guard() []line {
 	if !g.IsConfigured() {
 		return nil
 	}
-	said := span{colour: plain}
+	said := span{m.status.GuardActivity(), plain}
 	switch g.State {
 	case status.GuardWatching:
-		said.text = "watching"
-		if g.WantsLock() {
-			said.text += ", refuses nothing"
-		}
 		said.text += without(g)
 	case status.GuardLocked:
-		said.text = "locked, " + m.refusals(g) + without(g)
+		said.text += ", " + m.refusals(g) + without(g)
 	case status.GuardUnavailable:
 		said = span{"NOT AVAILABLE: " + g.Error, yellow}
-	default:
-		said.text = string(g.Mode) + " is asked for; it is not in force"
-		if !m.status.Daemon.Running {
-			said.text = string(g.Mode) + " is asked for; only a running daemon keeps it"
-		}
 	}
 	return []line{{{"guard:   ", plain}, said}}
 }
@@ -40,13 +31,7 @@ func (m model) guard() []line {
 // refusals says how many writes were refused, and the last of them: what a narrow screen cuts
 // off are the writer's numbers.
 func (m model) refusals(g status.Guard) string {
-	var last status.RefusedWrites
-	count := 0
-	for _, r := range g.Refused {
-		if count += r.Count; r.Last.At.After(last.Last.At) {
-			last = r
-		}
-	}
+	count, last := g.Refusals()
 	if count == 0 {
 		return "none refused"
 	}

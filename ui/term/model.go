@@ -98,26 +98,10 @@ func (m model) saw(l looked) model {
 	case m.status.Daemon.Running:
 		m.lost = l.at
 	}
-	p := point{l.at, l.status.Table.Entries, drops(m.status.Table.Counters, l.status.Table.Counters)}
+	p := point{l.at, l.status.Table.Entries, l.status.Table.DropsSince(m.status.Table)}
 	m.points = lastOf(append(m.points, p), maxPoints)
 	m.status, m.at = l.status, l.at
 	return m
-}
-
-// drops gives the packets dropped between two looks at the counters, as
-// table.Point counts them; nil where that cannot be told. A counter that has
-// fallen is one of a module that was loaded anew.
-func drops(before, now map[string]uint64) *int64 {
-	if len(before) == 0 || len(now) == 0 {
-		return nil
-	}
-	var n int64
-	for _, name := range []string{"drop", "early_drop", "insert_failed"} {
-		if now[name] > before[name] {
-			n += int64(now[name] - before[name])
-		}
-	}
-	return &n
 }
 
 // lastOf gives the last n of a slice, in memory of its own when it takes any away:

@@ -72,30 +72,6 @@ func TestShorter(t *testing.T) {
 	}
 }
 
-func TestDrops(t *testing.T) {
-	tests := []struct {
-		name        string
-		before, now map[string]uint64
-		want        *int64
-	}{
-		{"first look", nil, map[string]uint64{"drop": 7}, nil},
-		{"unreadable", map[string]uint64{"drop": 7}, nil, nil},
-		{"none", map[string]uint64{"drop": 7, "found": 1}, map[string]uint64{"drop": 7, "found": 9}, n(0)},
-		{
-			"all three", map[string]uint64{"drop": 1, "early_drop": 1, "insert_failed": 1},
-			map[string]uint64{"drop": 2, "early_drop": 3, "insert_failed": 5}, n(7),
-		},
-		{"the module came anew", map[string]uint64{"drop": 1000}, map[string]uint64{"drop": 4}, n(0)},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, drops(test.before, test.now)); diff != "" {
-				t.Errorf("drops (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
 // What is remembered is bounded.
 func TestBounds(t *testing.T) {
 	m := told(look{}, 80, 24)

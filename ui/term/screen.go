@@ -103,11 +103,8 @@ func (m model) head() []line {
 	lines = append(lines, m.config()...)
 	module := m.status.Module
 	text := fmt.Sprintf("module:  %s %s", module.Name, module.State)
-	switch {
-	case module.Loads == 1:
-		text += ", loaded once since"
-	case module.Loads > 1:
-		text += fmt.Sprintf(", loaded %d times since", module.Loads)
+	if loads := module.LoadsSeen(); loads != "" {
+		text += ", " + loads
 	}
 	if n := m.status.Table.Buckets; n != nil {
 		text += fmt.Sprintf("; %d buckets", *n)
@@ -186,11 +183,11 @@ func (m model) bars() []line {
 
 func (m model) fill(what string, n, limit *int64) line {
 	t := m.status.Table
-	said, share := figure(n)+" of "+figure(limit), int64(0)
+	said, share := status.Figure(n)+" of "+status.Figure(limit), int64(0)
 	switch {
 	case n == nil || limit == nil:
 	case *limit <= 0:
-		said = figure(n) + ", no limit"
+		said = status.Figure(n) + ", no limit"
 	default:
 		said += fmt.Sprintf(", %.1f %%", 100*float64(*n)/float64(*limit))
 		share = *limit
@@ -204,8 +201,8 @@ func (m model) fill(what string, n, limit *int64) line {
 	}
 	if t.Dropping[what] {
 		said, colour = said+", dropping", red
-	} else if seconds, ok := t.FullInSeconds[what]; ok {
-		said += ", full in " + about(seconds)
+	} else if forecast := t.Forecast(what); forecast != "" {
+		said += ", " + forecast
 	}
 	count := int64(0)
 	if n != nil {
@@ -213,18 +210,6 @@ func (m model) fill(what string, n, limit *int64) line {
 	}
 	full, empty := m.bar(count, share, min(m.width/4, 40))
 	return line{{m.pad(what, label), plain}, {full, colour}, {empty, faint}, {" " + said, plain}}
-}
-
-// about is a forecast, which is no exact thing.
-func about(seconds float64) string {
-	switch {
-	case seconds < 100:
-		return fmt.Sprintf("%.0f s", seconds)
-	case seconds < 100*60:
-		return fmt.Sprintf("%.0f min", seconds/60)
-	default:
-		return fmt.Sprintf("%.0f h", seconds/3600)
-	}
 }
 
 // helpers says whose the expectations are, the most first.
@@ -243,13 +228,6 @@ func helpers(count map[string]int64) string {
 
 // label is the width of what stands before bars and sparklines.
 const label = len("expectations ")
-
-func figure(n *int64) string {
-	if n == nil {
-		return "?"
-	}
-	return strconv.FormatInt(*n, 10)
-}
 
 // sparklines show the last looks: how many connections, and how many packets were
 // dropped.

@@ -3,7 +3,6 @@ package text
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -29,7 +28,7 @@ func (p Printer) guard(w io.Writer, s status.Document) {
 	}
 	switch g.State {
 	case status.GuardWatching:
-		say(wrap(watching(s) + ", " + names(g.Names))...)
+		say(wrap(s.GuardActivity() + ", " + names(g.Names))...)
 	case status.GuardLocked:
 		say(wrap(locked(g) + "; " + p.refusals(g))...)
 		say(wrap(names(g.Names))...)
@@ -37,13 +36,13 @@ func (p Printer) guard(w io.Writer, s status.Document) {
 	case status.GuardUnavailable:
 		say(unavailable(g)...)
 	default:
-		say(inactive(s))
+		say(s.GuardActivity())
 	}
 	if len(g.Allow) > 0 && g.WantsLock() {
 		say(wrap("may write: " + strings.Join(g.Allow, ", "))...)
 	}
 	if g.State != status.GuardUnavailable {
-		for _, m := range together(g.Missing) {
+		for _, m := range g.MergeMissing() {
 			say(wrap(without(m))...)
 		}
 	}
@@ -55,26 +54,6 @@ func (p Printer) guard(w io.Writer, s status.Document) {
 }
 
 const notAvailable = "NOT AVAILABLE"
-
-// watching says why a lock only watches, where it does.
-func watching(s status.Document) string {
-	switch {
-	case !s.Guard.WantsLock():
-		return "watching"
-	case s.Daemon.Mode == reconcile.Observe:
-		return "watching, refuses nothing in mode observe"
-	}
-	return "watching, refuses nothing"
-}
-
-// inactive is a guard that no daemon keeps, or does not keep yet.
-func inactive(s status.Document) string {
-	text := string(s.Guard.Mode) + " is asked for; "
-	if !s.Daemon.Running {
-		return text + "only a running daemon keeps it"
-	}
-	return text + "it is not in force"
-}
 
 // names says what the guard can tell.
 func names(of []string) string {
@@ -123,14 +102,10 @@ func locked(s status.Guard) string {
 
 // refusals says how many writes were refused, and all about the last of them.
 func (p Printer) refusals(g status.Guard) string {
-	count := 0
-	for _, r := range g.Refused {
-		count += r.Count
-	}
+	count, last := g.Refusals()
 	if count == 0 {
 		return "none refused"
 	}
-	last := slices.MaxFunc(g.Refused, func(a, b status.RefusedWrites) int { return a.Last.At.Compare(b.Last.At) })
 	layout := time.TimeOnly
 	if !p.today(last.Last.At) {
 		layout = time.DateTime
@@ -152,20 +127,6 @@ func unavailable(g status.Guard) []string {
 		}
 	}
 	return append(wrap(notAvailable+": "+why), rest...)
-}
-
-// together makes one of all that one reason keeps away.
-func together(missing []status.Missing) []status.Missing {
-	var out []status.Missing
-	for _, m := range missing {
-		i := slices.IndexFunc(out, func(o status.Missing) bool { return o.Why == m.Why && o.Hint == m.Hint })
-		if i < 0 {
-			out = append(out, m)
-		} else {
-			out[i].What += ", " + m.What
-		}
-	}
-	return out
 }
 
 // without is what the guard cannot do, why, and how to have it.

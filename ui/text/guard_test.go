@@ -159,7 +159,7 @@ func TestGuard(t *testing.T) {
 			"guard:   NOT AVAILABLE: cannot guard: there is no cgroup v2\n         boot with systemd.unified_cgroup_hierarchy=1\n" +
 				"         without the unit of a writer: of another reason; none\n         may write: docker.service",
 		},
-		"not yet": {guardStatus(config.GuardWatch, status.GuardOff), nil, "guard:   watch is asked for; it is not in force"},
+		"not yet": {guardStatus(config.GuardWatch, status.GuardOff), nil, "guard:   watch is configured but not in effect"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -185,7 +185,7 @@ func TestGuardWithoutDaemon(t *testing.T) {
 	s := waiting()
 	s.Guard = guardStatus(config.GuardLock, status.GuardOff)
 	s.Guard.Allow = []string{"docker.service"}
-	want := "guard:   lock is asked for; only a running daemon keeps it\n         may write: docker.service"
+	want := "guard:   lock is configured; only a running daemon runs it\n         may write: docker.service"
 	if diff := cmp.Diff(want, guardLines(t, s)); diff != "" {
 		t.Errorf("guard (-want +got):\n%s", diff)
 	}

@@ -51,7 +51,11 @@ func (p Printer) head(w io.Writer, s status.Document) {
 			say("", "  %s", line)
 		}
 	}
-	say("module:", "%s %s%s", s.Module.Name, s.Module.State, loads(s.Module.Loads))
+	module := fmt.Sprintf("%s %s", s.Module.Name, s.Module.State)
+	if loads := s.Module.LoadsSeen(); loads != "" {
+		module += ", " + loads
+	}
+	say("module:", "%s", module)
 	reloads(w, s.Module)
 	untold(w, s.Module)
 	p.guard(w, s)
@@ -86,25 +90,6 @@ func wayToReload(m status.Module, p status.Parameter) string {
 		return "needs " + m.Name + " loaded anew"
 	}
 	return "needs " + m.Name + " loaded anew; held by " + strings.Join(p.HeldBy, ", ")
-}
-
-// loads says how often the daemon saw the module loaded, if it did.
-func loads(n int) string {
-	switch n {
-	case 0:
-		return ""
-	case 1:
-		return ", loaded once since"
-	default:
-		return fmt.Sprintf(", loaded %d times since", n)
-	}
-}
-
-func figure(n *int64) string {
-	if n == nil {
-		return "?"
-	}
-	return strconv.FormatInt(*n, 10)
 }
 
 func (p Printer) settings(w io.Writer, settings []reconcile.Setting) {

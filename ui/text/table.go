@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
@@ -17,9 +16,7 @@ import (
 // width is that of a terminal that nobody made wider.
 const width = 80
 
-// losses are the counters of what is lost for want of room, and oddities others that a healthy
-// host has few of, as the kernel's file calls them.
-func losses() []string { return []string{"drop", "early_drop", "insert_failed"} }
+// oddities returns counters of which a healthy host has few, as the kernel's file calls them.
 func oddities() []string {
 	return []string{"search_restart", "clashres", "chainlength", "icmp_error", "expect_new", "expect_create", "expect_delete"}
 }
@@ -36,15 +33,15 @@ func (p Printer) table(w io.Writer, t status.Table) {
 			what = ""
 		}
 	}
-	text := fill("connections", t.Entries, t.Max) + level(t, table.Connections)
+	text := status.Fill("connections", t.Entries, t.Max) + level(t, table.Connections)
 	if t.Buckets != nil {
-		text += ", " + figure(t.Buckets) + " buckets"
+		text += ", " + status.Figure(t.Buckets) + " buckets"
 	}
 	if t.LoadFactor != nil {
 		text += fmt.Sprintf(", load %.1f", *t.LoadFactor)
 	}
 	say("table:", text+trend(t))
-	text = fill("expectations", t.Expectations, t.ExpectMax) + level(t, table.Expectations)
+	text = status.Fill("expectations", t.Expectations, t.ExpectMax) + level(t, table.Expectations)
 	for i, helper := range helpers(t.ByHelper) {
 		if i == 0 {
 			text += ":"
@@ -52,7 +49,7 @@ func (p Printer) table(w io.Writer, t status.Table) {
 		text += " " + helper
 	}
 	say("", text)
-	say("drops:", strings.Join(counts(t, losses()), ", "))
+	say("drops:", strings.Join(counts(t, table.DropCounters()), ", "))
 	say("counts:", strings.Join(counts(t, oddities()), ", "))
 	say("kernel:", kernelSaid(t.KernelMessages))
 	text = out.String()
@@ -60,18 +57,6 @@ func (p Printer) table(w io.Writer, t status.Table) {
 		text = strings.NewReplacer(", high", ", "+yellow+"high"+reset, ", critical", ", "+red+"critical"+reset).Replace(text)
 	}
 	_, _ = io.WriteString(w, text)
-}
-
-// fill is "833 of 1000 connections (83 %)".
-func fill(what string, n, limit *int64) string {
-	text := fmt.Sprintf("%s of %s %s", figure(n), figure(limit), what)
-	if limit != nil && *limit <= 0 {
-		return fmt.Sprintf("%s %s, no limit", figure(n), what)
-	}
-	if n != nil && limit != nil {
-		text += fmt.Sprintf(" (%d %%)", int(math.Floor(float64(*n)*100/float64(*limit))))
-	}
-	return text
 }
 
 // level says how pressing a table is, where it is.
@@ -92,24 +77,13 @@ func trend(t status.Table) string {
 	if rate := t.Rates["entries"]; math.Abs(rate) >= 0.5 {
 		parts = append(parts, fmt.Sprintf("%+.0f/s", rate))
 	}
-	if seconds := t.FullInSeconds[table.Connections]; seconds > 0 {
-		parts = append(parts, "full in about "+about(time.Duration(seconds*float64(time.Second))))
+	if forecast := t.Forecast(table.Connections); forecast != "" {
+		parts = append(parts, forecast)
 	}
 	if len(parts) == 0 {
 		return ""
 	}
 	return "; " + strings.Join(parts, ", ")
-}
-
-// about is a time to come as a person would say it.
-func about(d time.Duration) string {
-	switch {
-	case d < 100*time.Second:
-		return fmt.Sprintf("%d s", max(1, int(d.Round(time.Second).Seconds())))
-	case d < 100*time.Minute:
-		return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
-	}
-	return fmt.Sprintf("%d h", int(d.Round(time.Hour).Hours()))
 }
 
 // helpers are "9 sip", the most first.

@@ -1,7 +1,7 @@
 // Asks the daemon every two seconds for what is new, and shows it. Nothing that the
 // daemon says is ever taken as markup: all of it goes through say.
 
-import { badge, byId, cell, count, digits, element, facts, moment, percent, row, say, show, span, sync, withNote } from "./parts.js";
+import { badge, byId, cell, count, digits, element, facts, moment, percent, row, say, show, sync, withNote } from "./parts.js";
 import { more, renderGuard, unavailable, writer } from "./guard.js";
 import { drawPlots, watchPlots } from "./hours.js";
 
@@ -59,6 +59,7 @@ function take(answer) {
   seen.answered = new Date();
   prune(at / 1000);
   view.status = answer.status;
+  view.forecasts = answer.forecasts;
   view.now = at / 1000;
 }
 
@@ -93,8 +94,8 @@ function render() {
   stateLine(...stateOf(status));
   renderRefusal(status.daemon.config);
   renderSettings(status.settings ?? []);
-  renderFill("connections", status.table.entries, status.table.max, status.table);
-  renderFill("expectations", status.table.expectations, status.table.expect_max, status.table);
+  renderFill("connections", status.table.entries, status.table.max, status.table, view.forecasts);
+  renderFill("expectations", status.table.expectations, status.table.expect_max, status.table, view.forecasts);
   renderTableFacts(status.table);
   renderCounters(status.table);
   renderHistory();
@@ -205,7 +206,7 @@ function sumOf(used, limit) {
 }
 
 // renderFill shows how full a table is.
-function renderFill(name, used, limit, table) {
+function renderFill(name, used, limit, table, forecasts) {
   const box = byId(name);
   if (box.children.length === 0) {
     const bar = element("div", "bar");
@@ -228,10 +229,9 @@ function renderFill(name, used, limit, table) {
   bar.firstElementChild.style.width = `${Math.min(100, part)}%`; // through the CSSOM, which the policy allows
   bar.setAttribute("aria-valuenow", Math.round(Math.min(100, part)));
   bar.setAttribute("aria-valuetext", `${large} ${small}`);
-  const full = table.full_in_seconds?.[name];
   const notes = [level === "calm" ? "" : level];
   if (table.dropping?.[name]) notes.push(name === "connections" ? "packets are being dropped" : "new ones are being refused");
-  if (full !== undefined) notes.push(`full in about ${span(full)} at this rate`);
+  if (forecasts?.[name]) notes.push(forecasts[name]);
   say(note, notes.filter((n) => n !== "").join(", "));
 }
 

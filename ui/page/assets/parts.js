@@ -111,14 +111,6 @@ export function digits(n) {
 
 export const percent = (part, whole) => (isFigure(part) && whole > 0 ? `${digits((100 * part) / whole)} %` : "");
 
-// span is a time in its largest unit.
-export function span(seconds) {
-  if (!isFigure(seconds)) return unknown;
-  for (const [size, word] of [[172800, "d"], [5400, "h"], [90, "min"]]) {
-    if (seconds >= size) return `${Math.round(seconds / { d: 86400, h: 3600, min: 60 }[word])} ${word}`;
-  }
-  return `${Math.max(0, Math.round(seconds))} s`;
-}
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const minutes = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });

@@ -1,0 +1,118 @@
+package status
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/table"
+)
+
+// Figure renders a number of the table, "?" where it is not known.
+func Figure(n *int64) string {
+	if n == nil {
+		return "?"
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
+// Percent returns how full a table is, in whole percent: 100 only where it is full. ok is false
+// where that is not known, or the table has no limit.
+func Percent(used, limit *int64) (percent int, ok bool) {
+	if used == nil || limit == nil || *limit <= 0 {
+		return 0, false
+	}
+	return int(math.Floor(float64(*used) * 100 / float64(*limit))), true
+}
+
+// Fill renders how full a table is: "833 of 1000 connections (83 %)".
+func Fill(what string, used, limit *int64) string {
+	if limit != nil && *limit <= 0 {
+		return fmt.Sprintf("%s %s, no limit", Figure(used), what)
+	}
+	text := fmt.Sprintf("%s of %s %s", Figure(used), Figure(limit), what)
+	if percent, ok := Percent(used, limit); ok {
+		text += fmt.Sprintf(" (%d %%)", percent)
+	}
+	return text
+}
+
+// Forecast renders when a table will be full at its present rate, "full in about 6 min"; ""
+// without a forecast.
+func (t Table) Forecast(name string) string {
+	seconds := t.FullInSeconds[name]
+	if seconds <= 0 {
+		return ""
+	}
+	return "full in about " + table.Forecast(time.Duration(seconds*float64(time.Second)))
+}
+
+// DropsSince returns the packets dropped since an older document; nil where the counters of
+// either are not known. A counter that has fallen belongs to a module that was loaded again.
+func (t Table) DropsSince(older Table) *int64 {
+	if len(older.Counters) == 0 || len(t.Counters) == 0 {
+		return nil
+	}
+	grown := map[string]uint64{}
+	for name, n := range t.Counters {
+		if n > older.Counters[name] {
+			grown[name] = n - older.Counters[name]
+		}
+	}
+	drops := table.Drops(grown)
+	return &drops
+}
+
+// LoadsSeen renders how often the daemon saw the module loaded: "loaded once since", "" for never.
+func (m Module) LoadsSeen() string {
+	switch m.Loads {
+	case 0:
+		return ""
+	case 1:
+		return "loaded once since"
+	}
+	return fmt.Sprintf("loaded %d times since", m.Loads)
+}
+
+// GuardActivity renders what the configured guard does now, without what it cannot do.
+func (d Document) GuardActivity() string {
+	g := d.Guard
+	switch {
+	case g.State == GuardWatching && g.WantsLock() && d.Daemon.Mode == reconcile.Observe:
+		return "watching, refuses nothing in mode observe"
+	case g.State == GuardWatching && g.WantsLock():
+		return "watching, refuses nothing"
+	case g.State != GuardOff:
+		return string(g.State)
+	case !d.Daemon.Running:
+		return g.Mode + " is configured; only a running daemon runs it"
+	}
+	return g.Mode + " is configured but not in effect"
+}
+
+// Refusals returns how many writes were refused, and those to the setting of the last one.
+func (g Guard) Refusals() (count int, last RefusedWrites) {
+	for _, r := range g.Refused {
+		if count += r.Count; r.Last.At.After(last.Last.At) {
+			last = r
+		}
+	}
+	return count, last
+}
+
+// MergeMissing joins what is missing for the same reason.
+func (g Guard) MergeMissing() []Missing {
+	var out []Missing
+	for _, m := range g.Missing {
+		i := slices.IndexFunc(out, func(o Missing) bool { return o.Why == m.Why && o.Hint == m.Hint })
+		if i < 0 {
+			out = append(out, m)
+		} else {
+			out[i].What += ", " + m.What
+		}
+	}
+	return out
+}
