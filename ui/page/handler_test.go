@@ -125,17 +125,17 @@ func TestData(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ query, want string }{
-		{"", `{"api":1,"status":HERE,` +
+		{"", `{"api":1,"status":HERE,"forecasts":{},` +
 			`"events":[{"at":"2026-03-01T12:00:00Z","event":"drift","setting":"max","message":""},` +
 			`{"at":"2026-03-01T12:01:00Z","event":"drift","setting":"max","message":""},` +
 			`{"at":"2026-03-01T12:02:00Z","event":"drift","setting":"max","message":""}],` +
 			`"points":[{"at":1772366400,"entries":0,"max":0,"expectations":0,"expect_max":0,"drops":0},` +
 			`{"at":1772366460,"entries":1,"max":0,"expectations":0,"expect_max":0,"drops":0},` +
 			`{"at":1772366520,"entries":2,"max":0,"expectations":0,"expect_max":0,"drops":0}]}`},
-		{"?since=2026-03-01T12:01:00Z", `{"api":1,"status":HERE,` +
+		{"?since=2026-03-01T12:01:00Z", `{"api":1,"status":HERE,"forecasts":{},` +
 			`"events":[{"at":"2026-03-01T12:02:00Z","event":"drift","setting":"max","message":""}],` +
 			`"points":[{"at":1772366520,"entries":2,"max":0,"expectations":0,"expect_max":0,"drops":0}]}`},
-		{"?since=2026-03-01T13:02:00%2B01:00", `{"api":1,"status":HERE,"events":[],"points":[]}`},
+		{"?since=2026-03-01T13:02:00%2B01:00", `{"api":1,"status":HERE,"forecasts":{},"events":[],"points":[]}`},
 	} {
 		before := time.Now()
 		text := body(t, get(t, "GET", "/v1/page"+test.query))
