@@ -63,7 +63,7 @@ fuzz: ## every fuzz test for FUZZTIME
 	done
 
 generate: ## files that come from the code
-	$(GO) test ./config ./metrics -run TestReferenceIsCurrent -update
+	$(GO) test ./config ./metrics ./cmd/ctkeeper -run TestReferenceIsCurrent -update
 
 install: build ## into DESTDIR, below PREFIX
 	install -D -m 0755 bin/ctkeeper $(DESTDIR)$(PREFIX)/bin/ctkeeper
@@ -79,9 +79,7 @@ install: build ## into DESTDIR, below PREFIX
 		chmod 0644 $(DESTDIR)$(PREFIX)/share/ctkeeper/$$file; \
 	done
 	install -D -m 0644 config/reference.yaml $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/ctkeeper.yaml
-	install -D -m 0644 docs/configuration.md $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/configuration.md
-	install -D -m 0644 docs/guard.md $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/guard.md
-	install -D -m 0644 docs/metrics.md $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/metrics.md
+	install -m 0644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/
 	install -D -m 0644 packaging/prometheus/ctkeeper.rules.yml $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/prometheus/ctkeeper.rules.yml
 	install -D -m 0644 packaging/grafana/ctkeeper.json $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/grafana/ctkeeper.json
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d

@@ -1,0 +1,122 @@
+package reference
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/ctkeeper/ctkeeper/systemd"
+)
+
+//go:embed meanings.yaml
+var meanings []byte
+
+//go:embed keys.yaml
+var keys []byte
+
+//go:embed template.md
+var template string
+
+// A meaning is the text for one value.
+type meaning struct {
+	Means string
+	Do    string // what to do about it, if anything
+}
+
+// A section is one table of the reference: the values of a Go type and their texts.
+type section struct {
+	name   string // in meanings.yaml, and as {name} in template.md
+	dir    string // package, below the root of the module
+	typ    string // the type of its constants; "" for string constants whose names begin with prefix
+	prefix string
+}
+
+var sections = []section{
+	{name: "setting states", dir: "reconcile", typ: "State"},
+	{name: "module states", dir: "kmod", typ: "State"},
+	{name: "parameter states", dir: "status", typ: "ParameterState"},
+	{name: "guard states", dir: "status", typ: "GuardState"},
+	{name: "events", dir: "systemd", typ: "Event"},
+	{name: "causes", dir: "reconcile", typ: "Cause"},
+	{name: "results", dir: "reconcile", typ: "Result"},
+	{name: "paths", dir: "status", prefix: "Path"},
+}
+
+// Generate returns docs/reference.md. root is the directory of the module, and exitStatuses the text about exit
+// statuses in the help of each command.
+func Generate(root string, exitStatuses map[string]string) (string, error) {
+	var texts map[string]map[string]meaning
+	if err := yaml.Unmarshal(meanings, &texts); err != nil {
+		return "", fmt.Errorf("cannot read meanings.yaml: %w", err)
+	}
+	var errs []error
+	var replacements []string
+	for _, s := range sections {
+		values, err := constants(root, s)
+		if err != nil {
+			return "", err
+		}
+		errs = append(errs, compare(s.name, values, texts[s.name]))
+		replacements = append(replacements, "{"+s.name+"}", table(s.name, values, texts[s.name]))
+	}
+	replacements = append(replacements, "{exit statuses}", exitTable(exitStatuses))
+	k := &keyTexts{used: map[string]bool{}}
+	if err := yaml.Unmarshal(keys, &k.texts); err != nil {
+		return "", fmt.Errorf("cannot read keys.yaml: %w", err)
+	}
+	for name, document := range documents {
+		text, err := keysTable(name, document, k)
+		errs = append(errs, err)
+		replacements = append(replacements, "{"+name+" document}", text)
+	}
+	errs = append(errs, k.unused())
+	return strings.NewReplacer(replacements...).Replace(template), errors.Join(errs...)
+}
+
+// compare returns an error for each value without a text and each text without a value.
+func compare(name string, values []string, texts map[string]meaning) error {
+	var errs []error
+	for _, value := range values {
+		if texts[value].Means == "" {
+			errs = append(errs, fmt.Errorf("meanings.yaml: %s: no text for %s", name, value))
+		}
+	}
+	for value := range texts {
+		if !slices.Contains(values, value) {
+			errs = append(errs, fmt.Errorf("meanings.yaml: %s: the code has no %s", name, value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// table returns the rows of a section in the order of the code. Events have their MESSAGE_ID as well.
+func table(name string, values []string, texts map[string]meaning) string {
+	var b strings.Builder
+	if name == "events" {
+		b.WriteString("| event | MESSAGE_ID | meaning | what to do |\n|---|---|---|---|\n")
+	} else {
+		b.WriteString("| value | meaning | what to do |\n|---|---|---|\n")
+	}
+	for _, value := range values {
+		id := ""
+		if name == "events" {
+			id = " `" + systemd.Event(value).MessageID() + "` |"
+		}
+		fmt.Fprintf(&b, "| `%s` |%s %s | %s |\n", value, id, texts[value].Means, texts[value].Do)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func exitTable(commands map[string]string) string {
+	var b strings.Builder
+	b.WriteString("| command | exit status |\n|---|---|\n")
+	for _, command := range slices.Sorted(maps.Keys(commands)) {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", command, strings.Join(strings.Fields(commands[command]), " "))
+	}
+	return strings.TrimSpace(b.String())
+}
