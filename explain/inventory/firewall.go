@@ -3,33 +3,33 @@ package inventory
 import (
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// maxWords is how many words of IPTABLES_SYSCTL_LOAD_LIST are looked at.
+// maxWords limits how many words of IPTABLES_SYSCTL_LOAD_LIST are applied.
 const maxWords = 100
 
-// iptables reads the configuration of Red Hat's init scripts for iptables and
-// ip6tables, where they are installed.
-func (r *reader) iptables(files []sysctlFile) {
+// readIptables reads the configuration of Red Hat's init scripts for iptables and ip6tables, if
+// they are installed.
+func (r *reader) readIptables() {
 	for _, tool := range []string{"iptables", "ip6tables"} {
 		config := "/etc/sysconfig/" + tool + "-config"
-		installed := slices.ContainsFunc(append(iptablesScripts(tool), config), r.tree.Exists)
-		if !installed {
+		if !slices.ContainsFunc(append(iptablesScripts(tool), config), r.tree.Exists) {
 			continue
 		}
 		given := r.shellPairs(config)
 		prefix := strings.ToUpper(tool)
-		for name, value := range map[string]string{"_MODULES_UNLOAD": "yes", "_MODULES": "", "_SYSCTL_LOAD_LIST": ""} {
-			r.fromPairs(tool, config, given, prefix+name, value)
-		}
+		r.addPairOption(tool, config, given, prefix+"_MODULES", "")
+		r.addPairOption(tool, config, given, prefix+"_MODULES_UNLOAD", "yes")
+		r.addPairOption(tool, config, given, prefix+"_SYSCTL_LOAD_LIST", "")
 		list, there := given[prefix+"_SYSCTL_LOAD_LIST"]
-		if !there || !r.enabled(tool) {
+		if !there || !r.isEnabled(tool) {
 			continue
 		}
-		lines := r.iptablesLines(tool, files)
+		lines := r.iptablesLines(tool)
 		words := strings.Fields(list.value)
 		for _, word := range words[:min(len(words), maxWords)] {
 			var matching []sysctlLine
@@ -38,28 +38,26 @@ func (r *reader) iptables(files []sysctlFile) {
 					matching = append(matching, l.sysctlLine)
 				}
 			}
-			r.apply(sysctlRun{by: tool, phase: AtFirewallStart}, matching)
+			r.applySysctl(sysctlRun{tool: tool, phase: AtFirewallStart}, matching)
 		}
 	}
-	slices.SortStableFunc(r.inv.ToolOptions, func(a, b ToolOption) int { return strings.Compare(a.Tool+" "+a.Name, b.Tool+" "+b.Name) })
 }
 
-// textLine is a line of a sysctl file, and its text as fgrep sees it.
+// textLine is a line of a sysctl file with its text, which fgrep searches.
 type textLine struct {
 	sysctlLine
 	text string
 }
 
-// iptablesLines are the lines that the script picks from for *_SYSCTL_LOAD_LIST, and
-// hands to sysctl: of /etc/sysctl.conf, or of /etc/sysctl.d/*.conf where it is those
-// that the script names.
-func (r *reader) iptablesLines(tool string, files []sysctlFile) []textLine {
+// iptablesLines returns the lines from which the init script picks those that it passes to sysctl
+// (*_SYSCTL_LOAD_LIST): of /etc/sysctl.conf, or of /etc/sysctl.d/*.conf if the script names these.
+func (r *reader) iptablesLines(tool string) []textLine {
 	paths := []string{sysctlConf}
 	for _, script := range iptablesScripts(tool) {
 		if text, ok := r.read(script); ok {
 			if strings.Contains(text, "/etc/sysctl.d/") && !strings.Contains(text, sysctlConf) {
 				paths = nil
-				for _, f := range files { // in the order of their names, as the shell has them
+				for _, f := range r.sysctls { // in the order of their names, as the shell expands *
 					if path.Dir(f.path) == "/etc/sysctl.d" {
 						paths = append(paths, f.path)
 					}
@@ -72,7 +70,7 @@ func (r *reader) iptablesLines(tool string, files []sysctlFile) []textLine {
 	for _, file := range paths {
 		text, _ := r.read(file)
 		texts := strings.Split(text, "\n")
-		for _, l := range r.linesIn(file, files) {
+		for _, l := range r.linesIn(file) {
 			if l.Line <= len(texts) {
 				found = append(found, textLine{l, texts[l.Line-1]})
 			}
@@ -85,42 +83,34 @@ func iptablesScripts(tool string) []string {
 	return []string{"/etc/rc.d/init.d/" + tool, "/usr/libexec/iptables/" + tool + ".init"}
 }
 
-// fromPairs adds a switch of a file of assignments, or the tool's default.
-func (r *reader) fromPairs(tool, file string, given map[string]pair, name, otherwise string) {
-	if p, there := given[name]; there {
-		r.setSwitch(tool, name, p.value, p.Place, false)
-		return
-	}
-	r.setSwitch(tool, name, otherwise, tree.Place{File: file}, true)
-}
-
-// firewalld reads what decides about the module in firewalld.conf(5).
-func (r *reader) firewalld() {
+// readFirewalld reads the options of firewalld.conf(5) that affect the module.
+func (r *reader) readFirewalld() {
 	const file = "/etc/firewalld/firewalld.conf"
 	if !r.tree.Exists(file) {
 		return
 	}
 	given := map[string]pair{}
-	for _, p := range r.ini(file, "=") {
+	for _, p := range r.iniPairs(file) {
 		given[p.name] = p
 	}
 	onExit := "yes"
 	if p, there := given["CleanupOnExit"]; there {
 		onExit = p.value
 	}
-	r.fromPairs("firewalld", file, given, "CleanupOnExit", "yes")
-	r.fromPairs("firewalld", file, given, "CleanupModulesOnExit", r.firewalldUnloads(onExit))
-	r.fromPairs("firewalld", file, given, "AutomaticHelpers", "system")
+	r.addPairOption("firewalld", file, given, "CleanupOnExit", "yes")
+	r.addPairOption("firewalld", file, given, "CleanupModulesOnExit", r.firewalldUnloads(onExit))
+	r.addPairOption("firewalld", file, given, "AutomaticHelpers", "system")
 	// firewalld before 1.0 writes nf_conntrack_helper, unless the value is "system".
-	if p, there := given["AutomaticHelpers"]; there && (p.value == "yes" || p.value == "no") && r.enabled("firewalld") {
-		value := map[string]string{"yes": "1", "no": "0"}[p.value]
-		r.add(Assignment{Place: p.Place, Name: "helper", Key: p.name, Value: value, Tool: "firewalld", Phase: AtFirewallStart})
+	p := given["AutomaticHelpers"]
+	if value := map[string]string{"yes": "1", "no": "0"}[p.value]; value != "" && r.isEnabled("firewalld") {
+		r.addAssignment(Assignment{
+			Place: p.Place, Name: "helper", Key: p.name, Value: value, Tool: "firewalld", Phase: AtFirewallStart,
+		})
 	}
 }
 
-// firewalldUnloads is the default of CleanupModulesOnExit: "no" since 1.0. Before
-// the option was there, CleanupOnExit unloaded the modules too. The version on the
-// host shows in its Python module.
+// firewalldUnloads returns the default of CleanupModulesOnExit: "no" since 1.0. Versions before the
+// option unloaded the modules if CleanupOnExit was set. firewalld's Python module shows the version.
 func (r *reader) firewalldUnloads(onExit string) string {
 	for _, lib := range []string{"/usr/lib", "/usr/lib/python3"} {
 		for _, python := range append(r.list(lib), "") {
@@ -144,60 +134,114 @@ func (r *reader) firewalldUnloads(onExit string) string {
 	return "no"
 }
 
-// ufw reads the sysctl file that ufw applies behind its rules.
-func (r *reader) ufw() {
+// readUFW reads the sysctl file and the script that ufw applies when it starts.
+func (r *reader) readUFW() {
 	const config, conf = "/etc/default/ufw", "/etc/ufw/ufw.conf"
 	given := r.shellPairs(config)
 	if given == nil {
 		return
 	}
-	r.fromPairs("ufw", config, given, "IPT_MODULES", "")
+	r.addPairOption("ufw", config, given, "IPT_MODULES", "")
 	enabled, there := r.shellPairs(conf)["ENABLED"]
-	r.fromPairs("ufw", conf, map[string]pair{"ENABLED": enabled}, "ENABLED", "no")
-	lost := ""
+	r.addPairOption("ufw", conf, map[string]pair{"ENABLED": enabled}, "ENABLED", "no")
+	noEffect := ""
 	switch {
 	case !there || !strings.EqualFold(enabled.value, "yes"):
-		lost = "ufw is not enabled in " + conf
-	case !r.enabled("ufw"):
-		lost = "ufw.service is not enabled"
+		noEffect = "ufw is not enabled in " + conf
+	case !r.isEnabled("ufw"):
+		noEffect = "ufw.service is not enabled"
 	}
 	if text, ok := r.read("/etc/ufw/before.init"); ok {
-		s := script{Place: tree.Place{File: "/etc/ufw/before.init"}, by: "ufw", phase: AtFirewallStart, lost: lost}
-		if !r.executable(s.File) {
-			s.lost = notExecutable
+		s := script{
+			Place: tree.Place{File: "/etc/ufw/before.init"}, tool: "ufw", phase: AtFirewallStart, noEffect: noEffect,
 		}
-		r.shell(s, text, nil)
+		if !r.isExecutable(s.File) {
+			s.noEffect = notExecutable
+		}
+		r.addScript(s, text)
 	}
 	list, there := given["IPT_SYSCTL"]
 	if !there || !strings.HasPrefix(list.value, "/") {
 		return
 	}
-	for _, line := range r.linesIn(list.value, nil) {
+	for _, line := range r.linesIn(list.value) {
 		if !line.bare {
-			r.assign(sysctlRun{by: "ufw", phase: AtFirewallStart}, line, line.name, lost)
+			r.addSysctl(sysctlRun{tool: "ufw", phase: AtFirewallStart}, line, line.name, noEffect)
 		}
 	}
 }
 
-// shorewall reads what decides about helpers in shorewall.conf(5), and the helper
-// rules of shorewall-conntrack(5).
-func (r *reader) shorewall() {
+// readShorewall reads the options of shorewall.conf(5) that affect helpers, and the helper rules of
+// shorewall-conntrack(5).
+func (r *reader) readShorewall() {
 	for _, tool := range []string{"shorewall", "shorewall6"} {
 		config := "/etc/" + tool + "/" + tool + ".conf"
 		given := r.shellPairs(config)
 		if given == nil {
 			continue
 		}
-		for _, option := range [][2]string{{"STARTUP_ENABLED", "No"}, {"AUTOHELPERS", "Yes"}, {"HELPERS", ""}, {"LOAD_HELPERS_ONLY", "Yes"}} {
-			r.fromPairs(tool, config, given, option[0], option[1])
-		}
+		r.addPairOption(tool, config, given, "STARTUP_ENABLED", "No")
+		r.addPairOption(tool, config, given, "AUTOHELPERS", "Yes")
+		r.addPairOption(tool, config, given, "HELPERS", "")
+		r.addPairOption(tool, config, given, "LOAD_HELPERS_ONLY", "Yes")
 		file := "/etc/" + tool + "/conntrack"
 		text, _ := r.read(file)
 		for number, line := range numbered(text) {
 			line = strings.TrimSpace(line)
 			if strings.Contains(line, ":helper:") && !strings.HasPrefix(line, "#") {
-				r.setSwitch(tool, "conntrack", line, tree.Place{File: file, Line: number}, false)
+				r.addOption(tool, "conntrack", line, tree.Place{File: file, Line: number}, false)
 			}
 		}
+	}
+}
+
+// readProxmox reads the host's firewall options (Proxmox VE). pve-firewall applies them every few
+// seconds: max rounded up to a multiple of 8192 and at least 65536, hashsize a quarter of it.
+func (r *reader) readProxmox() {
+	dirs := []string{"/etc/pve/local"}
+	if r.tree.Gone(dirs[0]) {
+		dirs = nil
+		for _, node := range r.list("/etc/pve/nodes") {
+			dirs = append(dirs, path.Join("/etc/pve/nodes", node))
+		}
+	}
+	for _, dir := range dirs {
+		file := path.Join(dir, "host.fw")
+		text, _ := r.read(file)
+		section := ""
+		for number, line := range numbered(text) {
+			line = strings.TrimSpace(line)
+			if strings.HasPrefix(line, "[") {
+				section = strings.ToUpper(line)
+			}
+			name, value, ok := strings.Cut(line, ":")
+			if section == "[OPTIONS]" && ok && !strings.HasPrefix(line, "#") {
+				r.addProxmox(tree.Place{File: file, Line: number}, strings.TrimSpace(name), strings.TrimSpace(value))
+			}
+		}
+	}
+}
+
+// addProxmox adds one option of host.fw.
+func (r *reader) addProxmox(at tree.Place, key, value string) {
+	add := func(setting, value string) {
+		r.addAssignment(Assignment{
+			Place: at, Name: setting, Key: key, Value: value, Tool: "pve-firewall", Phase: AtFirewallStart,
+		})
+	}
+	switch key {
+	case "nf_conntrack_max":
+		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || n < 0 || n > 1<<31 {
+			r.addTrouble(at, errNumber)
+			return
+		}
+		n = (max(n, 65536) + 8191) / 8192 * 8192
+		add("max", strconv.FormatInt(n, 10))
+		add("hashsize", strconv.FormatInt(n/4, 10))
+	case "nf_conntrack_tcp_timeout_established", "nf_conntrack_tcp_timeout_syn_recv":
+		add(strings.TrimPrefix(key, "nf_conntrack_"), value)
+	case "nf_conntrack_helpers":
+		r.addOption("pve-firewall", key, value, at, false)
 	}
 }

@@ -16,21 +16,21 @@ func FuzzSysctl(f *testing.F) {
 		last := 0
 		for _, line := range lines {
 			if line.Line <= last || line.Line > 1+strings.Count(text, "\n") {
-				t.Fatalf("line %d behind line %d of %q", line.Line, last, text)
+				t.Fatalf("line %d after line %d of %q", line.Line, last, text)
 			}
 			last = line.Line
 			if line.key == "" || line.bare && (line.value != "" || !line.dash) || !strings.Contains(text, line.key) {
 				t.Errorf("line %d of %q is %+v", line.Line, text, line)
 			}
 		}
-		said := 0
+		written := 0
 		for line := range strings.SplitSeq(text, "\n") {
 			if line = strings.TrimSpace(line); line != "" && line[0] != '#' && line[0] != ';' {
-				said++
+				written++
 			}
 		}
-		if said != len(lines)+len(troubles) {
-			t.Errorf("%d lines and %d troubles of %d lines in %q", len(lines), len(troubles), said, text)
+		if written != len(lines)+len(troubles) {
+			t.Errorf("%d lines and %d troubles of %d lines in %q", len(lines), len(troubles), written, text)
 		}
 	})
 }
@@ -45,7 +45,7 @@ func FuzzShell(f *testing.F) {
 		last, length := 1, 0
 		for _, c := range parseShell(text) {
 			if c.line < last || c.line > 1+strings.Count(text, "\n") {
-				t.Fatalf("command %+v behind line %d of %q", c, last, text)
+				t.Fatalf("command %+v after line %d of %q", c, last, text)
 			}
 			last = c.line
 			for _, word := range append(c.words, c.file) {
@@ -64,7 +64,7 @@ func FuzzINI(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		pairs, troubles := parseINI("f", text, "=")
+		pairs, troubles := parseINI("f", text)
 		if len(pairs)+len(troubles) > 1+strings.Count(text, "\n") {
 			t.Errorf("%d pairs and %d troubles in %q", len(pairs), len(troubles), text)
 		}
@@ -88,11 +88,11 @@ func FuzzUdev(f *testing.F) {
 			if term.key == "" {
 				t.Errorf("a term without a key in %q: %+v", text, term)
 			}
-			shellOf(term.value)
+			commandText(term.value)
 		}
 		if again, still := parseUdev(text + " "); still != ok || len(again) != len(terms) {
-			t.Errorf("%q reads differently with a space behind it", text)
+			t.Errorf("%q reads differently with a space after it", text)
 		}
-		aboutConntrack(terms)
+		matchesConntrack(terms)
 	})
 }

@@ -5,83 +5,109 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-// Phase is when an assignment is made, in the order of a boot: within one phase
-// the order of Inventory.Assignments decides.
+// Phase is the time of an assignment, in the order of a boot. Within one phase the order of
+// Inventory.Assignments decides.
 type Phase int
 
 // The phases.
 const (
-	// AtLoad is when the module is loaded: modprobe.d and the kernel command line.
+	// AtModuleLoad is the load of the module: modprobe.d and the kernel command line.
 	AtModuleLoad Phase = iota
-	// AtBoot is systemd-sysctl.service, or the sysctl script of an older init.
+	// AtBoot is systemd-sysctl.service, or the sysctl script of an older init system.
 	AtBoot
-	// OnLoad is a udev rule for the module's add event, or a script that loads it.
+	// AfterModuleLoad is a udev rule for the module's add event, or a script that loads it.
 	AfterModuleLoad
-	// AtFirewall is whenever a firewall starts: ufw, iptables-config's
-	// IPTABLES_SYSCTL_LOAD_LIST, Shorewall.
+	// AtFirewallStart is the start of a firewall: ufw, Shorewall, the IPTABLES_SYSCTL_LOAD_LIST of
+	// iptables-config.
 	AtFirewallStart
-	// AtProfile is whenever TuneD applies its profile.
+	// AtTunedProfile is when TuneD applies its profile.
 	AtTunedProfile
-	// AtService is whenever a service starts: kube-proxy, k3s.
+	// AtServiceStart is the start of a service: kube-proxy, k3s.
 	AtServiceStart
 )
 
-// Assignment is one place that gives a setting a value.
+// String returns the phase as part of a sentence: "when the module is loaded".
+func (p Phase) String() string {
+	switch p {
+	case AtModuleLoad:
+		return "when the module is loaded"
+	case AtBoot:
+		return "at boot"
+	case AfterModuleLoad:
+		return "after the module is loaded"
+	case AtFirewallStart:
+		return "when the firewall starts"
+	case AtTunedProfile:
+		return "when TuneD applies its profile"
+	default:
+		return "when a service starts"
+	}
+}
+
+// Assignment is one place that sets a value.
 type Assignment struct {
 	tree.Place
-	// Name is a setting's name in the catalogue or, where Parameter, that of a
-	// parameter of the module nf_conntrack.
+	// Name is a setting's name in the catalogue or, if Parameter, the name of a parameter of the
+	// module nf_conntrack.
 	Name      string
 	Parameter bool
-	// Key is the name as it stands there: "net.nf_conntrack_max".
+	// Key is the name in the file: "net.nf_conntrack_max".
 	Key string
-	// Value is as the kernel takes it; for kube-proxy what its rule comes to here. What a
-	// shell or TuneD works out when it runs stays as it is written, with its $.
+	// Value is in the kernel's form. For kube-proxy it is the result of its formula on this host.
+	// A value that a shell or TuneD computes when it runs is as written, with its $.
 	Value string
-	// AtLeast is true where the tool only raises: kube-proxy with hashsize (its other
-	// values it sets exactly), TuneD's ">". AtMost where it only lowers: TuneD's "<".
+	// AtLeast is true if the tool only raises the value: kube-proxy for hashsize (it sets the
+	// others exactly), TuneD's ">". AtMost is true if it only lowers it: TuneD's "<".
 	AtLeast, AtMost bool
-	// By is the tool that makes it so: systemd-sysctl, sysctl, modprobe, kernel, udev,
-	// sysconfig, tuned, ufw, iptables, ip6tables, firewalld, pve-firewall, kube-proxy,
-	// k3s, rc.local.
+	// Tool is what sets the value: systemd-sysctl, sysctl, modprobe, kernel, udev, sysconfig, tuned,
+	// ufw, iptables, ip6tables, firewalld, pve-firewall, kube-proxy, k3s, rc.local.
 	Tool  string
 	Phase Phase
-	// Lost says why it has no effect, or is empty: "/etc/sysctl.d/99-x.conf:3 comes
+	// NoEffect is why the assignment has no effect, or empty: "/etc/sysctl.d/99-x.conf:3 comes
 	// later", "hidden by /etc/sysctl.d/10-x.conf", "not the active profile".
 	NoEffect string
-	// TooEarly is true for a sysctl that is written at boot before anything loads the
-	// module, and not again when something does: systemd-sysctl finds no such key.
+	// TooEarly is true for a sysctl that is written at boot before the module is loaded, and not
+	// again after it: systemd-sysctl finds no such key.
 	TooEarly bool
-	// Ours is true for files that ctkeeper's persist wrote.
+	// FromPersist is true if ctkeeper persist wrote the file.
 	FromPersist bool
 }
 
-// Switch is a setting of another tool that decides about the module or its values:
+// ToolOption is an option of another tool that affects the module or its values:
 // IPTABLES_MODULES_UNLOAD, CleanupModulesOnExit, AUTOHELPERS.
 type ToolOption struct {
 	tree.Place
 	// Tool is iptables, ip6tables, firewalld, shorewall, …
 	Tool string
 	Name string
-	// Value is as written; where Default, the tool's default, because no line
-	// gives one (Place is then the file that would).
+	// Value is as written. If Default, no line sets the option: Value is the tool's default, and
+	// Place the file in which a line would.
 	Value   string
 	Default bool
 }
 
-// Inventory is what the host's files say.
+// Inventory is what the host's files say about nf_conntrack.
 type Inventory struct {
-	// Assignments are sorted by phase, and within it by who comes first.
+	// Assignments are sorted by phase, and within a phase in the order in which they are made.
 	Assignments []Assignment
 	ToolOptions []ToolOption
-	// LoadedAtBoot are the lines that load the module, or one that needs it, before the
-	// sysctl settings are applied.
+	// EarlyLoads are the lines that load the module, or one that needs it, before the sysctl files
+	// are applied.
 	EarlyLoads []tree.Place
-	// OurFiles are those that ctkeeper's persist wrote, as far as they were read.
+	// PersistFiles are the files among those read that ctkeeper persist wrote.
 	PersistFiles []string
-	// Systemd is true where the host boots with systemd.
-	Systemd bool
-	// Modprobe is modprobe.d, which others ask about too.
+	// Systemd is true if the host boots with systemd.
+	Systemd  bool
 	Modprobe kmod.Modprobe
 	Troubles []tree.Trouble
+}
+
+// ToolOption returns an option, and whether there is one.
+func (i Inventory) ToolOption(tool, name string) (ToolOption, bool) {
+	for _, o := range i.ToolOptions {
+		if o.Tool == tool && o.Name == name {
+			return o, true
+		}
+	}
+	return ToolOption{}, false
 }

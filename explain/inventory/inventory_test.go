@@ -15,9 +15,9 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 )
 
-// host makes a tree of files. A file "PATH -> TARGET" is a link, "PATH (x)"
-// executable, a name that ends in a slash a directory.
-func host(t *testing.T, files string) tree.Tree {
+// newTree makes a tree of files. "PATH -> TARGET" is a link, "PATH (x)" an executable file, a name
+// that ends in a slash a directory.
+func newTree(t *testing.T, files string) tree.Tree {
 	t.Helper()
 	root := t.TempDir()
 	for _, f := range txtar.Parse([]byte(files)).Files {
@@ -48,8 +48,8 @@ func host(t *testing.T, files string) tree.Tree {
 	return tree.At(root)
 }
 
-// says writes an inventory down, one line for each thing.
-func says(inv inventory.Inventory) string {
+// describe returns an inventory as text, one line for each entry.
+func describe(inv inventory.Inventory) string {
 	var b strings.Builder
 	for _, a := range inv.Assignments {
 		fmt.Fprintf(&b, "%s %s", a.Name, a.Value)
@@ -66,10 +66,10 @@ func says(inv inventory.Inventory) string {
 			b.WriteString(" | too early")
 		}
 		if a.FromPersist {
-			b.WriteString(" | ours")
+			b.WriteString(" | from persist")
 		}
 		if a.NoEffect != "" {
-			fmt.Fprintf(&b, " | LOST %s", a.NoEffect)
+			fmt.Fprintf(&b, " | no effect: %s", a.NoEffect)
 		}
 		b.WriteByte('\n')
 	}
@@ -81,7 +81,7 @@ func says(inv inventory.Inventory) string {
 		b.WriteByte('\n')
 	}
 	for _, at := range inv.EarlyLoads {
-		fmt.Fprintf(&b, "loaded at boot | %s\n", at)
+		fmt.Fprintf(&b, "early load | %s\n", at)
 	}
 	for _, t := range inv.Troubles {
 		fmt.Fprintf(&b, "trouble | %s\n", t.Error())
@@ -89,8 +89,8 @@ func says(inv inventory.Inventory) string {
 	return b.String()
 }
 
-// TestRead reads the trees of testdata: what stands before the files is prose, and
-// the file "want" is what the inventory says.
+// TestRead reads the trees of testdata. The text before the files says what a case is about; the
+// file "want" is the inventory.
 func TestRead(t *testing.T) {
 	cases, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(cases) == 0 {
@@ -106,7 +106,7 @@ func TestRead(t *testing.T) {
 			if last := files[len(files)-1]; last.Name == "want" {
 				files, want = files[:len(files)-1], string(last.Data)
 			}
-			got := says(inventory.Read(host(t, string(txtar.Format(&txtar.Archive{Files: files})))))
+			got := describe(inventory.Read(newTree(t, string(txtar.Format(&txtar.Archive{Files: files})))))
 			if *update {
 				archive.Files = append(files, txtar.File{Name: "want", Data: []byte(got)})
 				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {

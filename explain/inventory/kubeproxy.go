@@ -14,14 +14,13 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// proxyOption is one option of kube-proxy (KubeProxyConntrackConfiguration), by its
-// key in a configuration file and its flag.
+// proxyOption is one option of kube-proxy (KubeProxyConntrackConfiguration): its key in a
+// configuration file, and its flag.
 type proxyOption struct {
 	key, flag string
-	// setting is what it sets; empty for the two that make up max.
-	setting string
-	// otherwise is kube-proxy's default.
-	otherwise string
+	// setting is what it sets; empty for the two that max is computed from.
+	setting      string
+	defaultValue string
 }
 
 func proxyOptions() []proxyOption {
@@ -38,18 +37,47 @@ func proxyOptions() []proxyOption {
 
 // proxy is one kube-proxy that a file starts or configures.
 type proxy struct {
-	by    string
+	tool  string // kube-proxy or k3s
 	file  string
 	given map[string]pair // by key
 }
 
-// kubeProxy reads what kube-proxy is told: a configuration file (on the disk, or the
-// ConfigMap that kubelet keeps for its pod), the flags of a static pod or a unit,
-// and k3s, which has it within.
-func (r *reader) kubeProxy() {
-	configs := []string{"/var/lib/kube-proxy/config.conf", "/var/lib/kube-proxy/kube-proxy-config.yaml", "/var/lib/kube-proxy/config.yaml"}
+// readKubeProxy reads the configuration of kube-proxy: its configuration files (kubelet keeps the
+// ConfigMap of a pod as a file too), the flags in a static pod or a unit, and k3s, which has
+// kube-proxy built in.
+func (r *reader) readKubeProxy() {
+	for _, file := range r.proxyConfigs() {
+		if text, ok := r.read(file); ok {
+			r.addProxyConfig(file, text)
+		}
+	}
+	const manifests = "/etc/kubernetes/manifests"
+	for _, name := range r.list(manifests) {
+		file := path.Join(manifests, name)
+		if text, ok := r.read(file); ok && strings.Contains(text, "kube-proxy") {
+			r.addProxyFlags(file, text)
+		}
+	}
+	for _, dir := range []string{"/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"} {
+		file := path.Join(dir, "kube-proxy.service")
+		if text, ok := r.read(file); ok {
+			if !strings.Contains(text, "--config") { // with it, kube-proxy ignores the flags
+				r.addProxyFlags(file, text)
+			}
+			break
+		}
+	}
+	r.readK3s()
+}
+
+// proxyConfigs returns the paths of kube-proxy's configuration files.
+func (r *reader) proxyConfigs() []string {
+	configs := []string{
+		"/var/lib/kube-proxy/config.conf", "/var/lib/kube-proxy/kube-proxy-config.yaml", "/var/lib/kube-proxy/config.yaml",
+	}
 	for _, name := range r.list("/etc/kubernetes") {
-		if strings.HasPrefix(name, "kube-proxy") && slices.Contains([]string{".yaml", ".yml", ".conf"}, path.Ext(name)) && !strings.Contains(name, "kubeconfig") {
+		isConfig := slices.Contains([]string{".yaml", ".yml", ".conf"}, path.Ext(name))
+		if isConfig && strings.HasPrefix(name, "kube-proxy") && !strings.Contains(name, "kubeconfig") {
 			configs = append(configs, path.Join("/etc/kubernetes", name))
 		}
 	}
@@ -57,69 +85,56 @@ func (r *reader) kubeProxy() {
 	for _, pod := range r.list(pods) {
 		configs = append(configs, path.Join(pods, pod, "volumes/kubernetes.io~configmap/kube-proxy/config.conf"))
 	}
-	for _, file := range configs {
-		if text, ok := r.read(file); ok {
-			r.proxyConfig(file, text)
-		}
-	}
-	const manifests = "/etc/kubernetes/manifests"
-	for _, name := range r.list(manifests) {
-		file := path.Join(manifests, name)
-		if text, ok := r.read(file); ok && strings.Contains(text, "kube-proxy") {
-			p := proxy{by: "kube-proxy", file: file, given: map[string]pair{}}
-			p.flags(file, text)
-			r.proxy(p)
-		}
-	}
-	for _, file := range []string{"/etc/systemd/system/kube-proxy.service", "/usr/lib/systemd/system/kube-proxy.service", "/lib/systemd/system/kube-proxy.service"} {
-		if text, ok := r.read(file); ok {
-			if !strings.Contains(text, "--config") { // which makes flags count for nothing
-				p := proxy{by: "kube-proxy", file: file, given: map[string]pair{}}
-				p.flags(file, text)
-				r.proxy(p)
-			}
-			break
-		}
-	}
-	r.k3s()
+	return configs
 }
 
-// k3s runs kube-proxy within itself and sets what it is told exactly. What its command
-// line says comes over its configuration file.
-func (r *reader) k3s() {
-	p := proxy{by: "k3s", given: map[string]pair{}}
-	for _, file := range []string{"/etc/rancher/k3s/config.yaml", "/etc/systemd/system/k3s.service", "/etc/systemd/system/k3s-agent.service"} {
+// readK3s reads the flags of the kube-proxy in k3s. The command line overrides the configuration
+// file.
+func (r *reader) readK3s() {
+	p := proxy{tool: "k3s", given: map[string]pair{}}
+	for _, file := range []string{
+		"/etc/rancher/k3s/config.yaml", "/etc/systemd/system/k3s.service", "/etc/systemd/system/k3s-agent.service",
+	} {
 		if text, ok := r.read(file); ok {
-			p.flags(file, text)
+			p.findFlags(file, text)
 			p.file = cmp.Or(p.file, file)
 		}
 	}
 	if p.file != "" {
-		r.proxy(p)
+		r.addProxy(p)
 	}
 }
 
-// proxyConfig reads a KubeProxyConfiguration.
-func (r *reader) proxyConfig(file, text string) {
+// addProxyFlags adds what a kube-proxy with the flags in a file sets.
+func (r *reader) addProxyFlags(file, text string) {
+	p := proxy{tool: "kube-proxy", file: file, given: map[string]pair{}}
+	p.findFlags(file, text)
+	r.addProxy(p)
+}
+
+// addProxyConfig adds what a kube-proxy with this KubeProxyConfiguration sets.
+func (r *reader) addProxyConfig(file, text string) {
 	var root yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &root); err != nil {
-		r.trouble(tree.Place{File: file}, errYAML)
+		r.addTrouble(tree.Place{File: file}, errYAML)
 		return
 	}
 	if kind := lookup(&root, "kind"); kind == nil || kind.Value != "KubeProxyConfiguration" {
 		return
 	}
-	p := proxy{by: "kube-proxy", file: file, given: map[string]pair{}}
+	p := proxy{tool: "kube-proxy", file: file, given: map[string]pair{}}
 	conntrack := lookup(&root, "conntrack")
 	for _, o := range proxyOptions() {
-		if value := lookup(conntrack, o.key); value != nil && value.Kind == yaml.ScalarNode && value.ShortTag() != "!!null" {
-			p.given[o.key] = pair{Place: tree.Place{File: file, Line: value.Line}, name: "conntrack." + o.key, value: value.Value}
+		value := lookup(conntrack, o.key)
+		if value != nil && value.Kind == yaml.ScalarNode && value.ShortTag() != "!!null" {
+			at := tree.Place{File: file, Line: value.Line}
+			p.given[o.key] = pair{Place: at, name: "conntrack." + o.key, value: value.Value}
 		}
 	}
-	r.proxy(p)
+	r.addProxy(p)
 }
 
-// lookup finds a key of a mapping, or nil.
+// lookup returns the value of a key in a mapping, or nil.
 func lookup(n *yaml.Node, key string) *yaml.Node {
 	if n == nil {
 		return nil
@@ -138,9 +153,9 @@ func lookup(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// flags finds flags of kube-proxy in the text of a file that starts it, whatever its
-// format: each stands as --FLAG=VALUE, or for k3s as FLAG=VALUE.
-func (p proxy) flags(file, text string) {
+// findFlags finds flags of kube-proxy in a file that starts it, whatever its format: --FLAG=VALUE,
+// or FLAG=VALUE for k3s.
+func (p proxy) findFlags(file, text string) {
 	for number, line := range numbered(text) {
 		if strings.HasPrefix(strings.TrimSpace(line), "#") {
 			continue
@@ -160,8 +175,8 @@ func (p proxy) flags(file, text string) {
 	}
 }
 
-// cutFlag gives the value of --kube-proxy-arg=FLAG=VALUE, --FLAG=VALUE or FLAG=VALUE,
-// and "" for --FLAG, whose value is the next word.
+// cutFlag returns the value in --kube-proxy-arg=FLAG=VALUE, --FLAG=VALUE or FLAG=VALUE, and "" for
+// --FLAG, whose value is the next word.
 func cutFlag(word, flag string) (string, bool) {
 	word = strings.TrimPrefix(word, "--kube-proxy-arg=")
 	rest, found := strings.CutPrefix(strings.TrimLeft(word, "-"), flag)
@@ -171,14 +186,16 @@ func cutFlag(word, flag string) (string, bool) {
 	return "", found && rest == ""
 }
 
-// proxy adds what a kube-proxy with these options sets: each value exactly, whatever
-// was there (setIntSysCtl), but hashsize, which it raises to a quarter of max where it is
-// less (SetMax). k3s leaves hashsize alone.
-func (r *reader) proxy(p proxy) {
+// addProxy adds what a kube-proxy with these options sets: each value exactly, whatever it was
+// (setIntSysCtl), except hashsize, which it raises to a quarter of max (SetMax). k3s does not set
+// hashsize.
+func (r *reader) addProxy(p proxy) {
 	add := func(at tree.Place, setting, key, value string) {
 		if n, err := strconv.ParseInt(value, 10, 64); err == nil && n > 0 {
 			raises := setting == sysfs.Hashsize
-			r.add(Assignment{Place: at, Name: setting, Key: key, Value: value, AtLeast: raises, Tool: p.by, Phase: AtServiceStart})
+			r.addAssignment(Assignment{
+				Place: at, Name: setting, Key: key, Value: value, AtLeast: raises, Tool: p.tool, Phase: AtServiceStart,
+			})
 		}
 	}
 	perCore, at := r.proxyNumber(p, 0)
@@ -190,40 +207,39 @@ func (r *reader) proxy(p proxy) {
 			limit, at, key = floor, atFloor, "conntrack.min"
 		}
 		add(at, "max", key, strconv.FormatInt(limit, 10))
-		if p.by != "k3s" {
+		if p.tool != "k3s" {
 			add(at, sysfs.Hashsize, key, strconv.FormatInt(limit/4, 10))
 		}
 	}
 	for _, o := range proxyOptions()[2:] {
 		given, there := p.given[o.key]
 		if !there {
-			given = pair{Place: tree.Place{File: p.file}, name: o.flag, value: o.otherwise}
+			given = pair{Place: tree.Place{File: p.file}, name: o.flag, value: o.defaultValue}
 		}
-		switch value, ok := proxyValue(given.value); {
-		case !ok:
-			r.trouble(given.Place, errDuration)
-		default:
+		if value, ok := proxyValue(given.value); ok {
 			add(given.Place, o.setting, given.name, value)
+		} else {
+			r.addTrouble(given.Place, errDuration)
 		}
 	}
 }
 
-// proxyNumber is the value of maxPerCore (0) or min (1), and where it stands.
+// proxyNumber returns the value of maxPerCore (0) or min (1), and its place.
 func (r *reader) proxyNumber(p proxy, i int) (int64, tree.Place) {
 	o := proxyOptions()[i]
 	given, there := p.given[o.key]
 	if !there {
-		given = pair{Place: tree.Place{File: p.file}, value: o.otherwise}
+		given = pair{Place: tree.Place{File: p.file}, value: o.defaultValue}
 	}
 	n, err := strconv.ParseInt(given.value, 10, 32)
 	if err != nil {
-		r.trouble(given.Place, errNumber)
+		r.addTrouble(given.Place, errNumber)
 		return 0, given.Place
 	}
 	return n, given.Place
 }
 
-// proxyValue turns a truth value or a duration into the kernel's number.
+// proxyValue converts a bool or a duration to the kernel's number.
 func proxyValue(text string) (string, bool) {
 	switch text {
 	case "true":
@@ -235,8 +251,7 @@ func proxyValue(text string) (string, bool) {
 	return strconv.FormatInt(int64(d/time.Second), 10), err == nil
 }
 
-// processors counts the host's: those online, or those of /proc/cpuinfo; 1 where the
-// tree shows none.
+// processors returns the number of CPUs: those online, else those in /proc/cpuinfo, else 1.
 func (r *reader) processors() int {
 	text, _ := r.read("/sys/devices/system/cpu/online")
 	count := 0

@@ -10,8 +10,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 )
 
-// Files that are as long as they may be, of lines that cost the most: each comes to
-// an end, with no more to tell than people can read.
+// TestLongFiles reads files of the maximum size, made of the lines that cost most. The result stays
+// small enough for people to read.
 func TestLongFiles(t *testing.T) {
 	const most = 1 << 20
 	root := t.TempDir()

@@ -10,67 +10,113 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-const (
-	commandLineFile = "/proc/cmdline"
-	inImage         = "the module is part of the kernel: modprobe does not load it"
-)
+const commandLineFile = "/proc/cmdline"
 
-// commandLine is the kernel's; what cannot be read is empty.
+// commandLine returns the kernel's command line, empty if it cannot be read.
 func (r *reader) commandLine() kmod.CommandLine {
 	line, err := kmod.ReadCommandLine(r.tree)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		r.trouble(tree.Place{File: commandLineFile}, cause(err))
+		r.addTrouble(tree.Place{File: commandLineFile}, withoutPath(err))
 	}
 	return line
 }
 
-// modprobe adds the load-time parameters of modprobe.d(5) and of the kernel command
-// line, and what an install command of modprobe.d sets.
-func (r *reader) modprobe(files []sysctlFile) {
+// readModprobe reads the load-time parameters in modprobe.d(5) and on the kernel command line, and
+// the values that an install command of modprobe.d sets.
+func (r *reader) readModprobe() {
 	m := kmod.ReadModprobe(r.tree)
 	r.inv.Modprobe = m
-	lost := ""
+	noEffect := ""
 	if r.builtIn {
-		lost = inImage
+		noEffect = "the module is part of the kernel: modprobe does not load it"
 	}
 	for _, o := range m.Options(kmod.Conntrack) {
-		r.option(o, "modprobe", lost)
+		r.addParameter(o, "modprobe", noEffect)
 	}
 	for _, d := range m.Of("options", "ip_conntrack") {
 		for word := range strings.FieldsSeq(d.Args) {
 			name, value, assigned := strings.Cut(word, "=")
-			r.option(kmod.Option{Place: d.Place, Name: name, Value: value, Bare: !assigned}, "modprobe",
+			r.addParameter(kmod.Option{Place: d.Place, Name: name, Value: value, Bare: !assigned}, "modprobe",
 				"it counts only where the module is loaded by the name ip_conntrack")
 		}
 	}
 	for _, o := range r.commandLine().Options(kmod.Conntrack) {
-		if o.File == "" {
-			o.Place = tree.Place{File: commandLineFile}
-		}
-		r.option(o, "kernel", "")
+		r.addParameter(o, "kernel", "")
 	}
-	// Only the first install command of a module is run (kmod_module_get_install_commands).
-	for i, d := range m.Of("install", kmod.Conntrack) {
-		lost := lost
-		if i > 0 {
-			lost = m.Of("install", kmod.Conntrack)[0].Place.String() + " is the one that is run"
+	installs := m.Of("install", kmod.Conntrack)
+	for i, d := range installs {
+		if i > 0 { // kmod_module_get_install_commands
+			noEffect = installs[0].Place.String() + " is the one that is run"
 		}
-		r.shell(script{Place: d.Place, oneLine: true, by: "modprobe", phase: AfterModuleLoad, lost: lost}, d.Args, files)
+		s := script{Place: d.Place, oneLine: true, tool: "modprobe", phase: AfterModuleLoad, noEffect: noEffect}
+		r.addScript(s, d.Args)
 	}
 }
 
-func (r *reader) option(o kmod.Option, by, lost string) {
+func (r *reader) addParameter(o kmod.Option, tool, noEffect string) {
 	if o.Bare {
 		o.Value = "1" // parse_args: a bool without a value is true
 	}
-	if _, known := r.ours[o.File]; !known {
-		r.ours[o.File] = false
-		r.read(o.File) // is it ours?
+	if _, known := r.fromPersist[o.File]; !known {
+		r.fromPersist[o.File] = false
+		r.read(o.File) // sets fromPersist
 	}
 	again := slices.ContainsFunc(r.inv.Assignments, func(a Assignment) bool {
 		return a.Parameter && a.Place == o.Place && a.Name == o.Name && a.Value == o.Value
 	})
 	if !again {
-		r.add(Assignment{Place: o.Place, Name: o.Name, Parameter: true, Key: o.Name, Value: o.Value, Tool: by, Phase: AtModuleLoad, NoEffect: lost})
+		r.addAssignment(Assignment{
+			Place: o.Place, Name: o.Name, Parameter: true, Key: o.Name, Value: o.Value,
+			Tool: tool, Phase: AtModuleLoad, NoEffect: noEffect,
+		})
 	}
+}
+
+// readModulesLoad reads the lines that load nf_conntrack before the sysctl files are applied. With
+// systemd these are in modules-load.d(5) and on the kernel command line; systemd reads /etc/modules
+// only through a link. Other init systems read modules-load.d and /etc/modules. The init scripts of
+// CentOS 6 have their own files (readSysconfigModules).
+func (r *reader) readModulesLoad() {
+	files := r.dropins(".conf", configDirs("modules-load.d")...)
+	switch r.init {
+	case initScripts:
+		return
+	case initSystemd:
+		names, ok := r.commandLine().Value("modules_load")
+		if ok && slices.ContainsFunc(strings.Split(names, ","), needsConntrack) {
+			r.inv.EarlyLoads = append(r.inv.EarlyLoads, tree.Place{File: commandLineFile})
+		}
+	default:
+		files = append(files, dropin{path: "/etc/modules"})
+	}
+	for _, f := range files {
+		if f.hidden != "" {
+			continue
+		}
+		text, _ := r.read(f.path)
+		for number, line := range numbered(text) {
+			if fields := strings.Fields(line); len(fields) > 0 && needsConntrack(fields[0]) {
+				r.inv.EarlyLoads = append(r.inv.EarlyLoads, tree.Place{File: f.path, Line: number})
+			}
+		}
+	}
+}
+
+// needsConntrack reports whether a module is nf_conntrack or needs it, so that modprobe(8) loads
+// both. It knows the kernel's modules that people name in such files.
+func needsConntrack(module string) bool {
+	module = strings.ReplaceAll(module, "-", "_")
+	for _, prefix := range []string{
+		"nf_conntrack", "nf_nat", "ip_conntrack", "ip_nat_", "nf_flow_table", "nft_ct", "nft_nat", "nft_masq",
+		"nft_chain_nat",
+	} {
+		if strings.HasPrefix(module, prefix) {
+			return true
+		}
+	}
+	return slices.Contains([]string{
+		"iptable_nat", "ip6table_nat", "xt_conntrack", "xt_state", "xt_CT", "xt_connlimit", "xt_connmark",
+		"xt_CONNMARK", "xt_connbytes", "xt_connlabel", "xt_helper", "xt_nat", "xt_MASQUERADE", "ipt_MASQUERADE",
+		"xt_REDIRECT", "ip_vs", "act_ct", "openvswitch", "nft_redir", "nft_connlimit", "nft_flow_offload",
+	}, module)
 }

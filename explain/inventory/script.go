@@ -13,19 +13,20 @@ import (
 
 const hashsizeFile = "/sys/module/nf_conntrack/parameters/hashsize"
 
-// script is shell text that somebody runs.
+// script is shell text that a tool runs.
 type script struct {
 	tree.Place
-	// oneLine is true for text that stands in one line of another file.
+	// oneLine is true for text that is part of one line of another file.
 	oneLine bool
-	by      string
+	tool    string
 	phase   Phase
-	lost    string
+	// noEffect is why the tool does not run the script, or "".
+	noEffect string
 }
 
-// shell adds what a script assigns with sysctl, systemd-sysctl, echo and modprobe,
-// and gives the places where it loads nf_conntrack.
-func (r *reader) shell(s script, text string, files []sysctlFile) (loads []tree.Place) {
+// addScript adds what a script sets with sysctl, systemd-sysctl, echo and modprobe. It returns the
+// places where it loads nf_conntrack.
+func (r *reader) addScript(s script, text string) (loads []tree.Place) {
 	var before command
 	for _, c := range parseShell(text) {
 		at := s.Place
@@ -35,17 +36,17 @@ func (r *reader) shell(s script, text string, files []sysctlFile) (loads []tree.
 		name, args := c.program()
 		switch name {
 		case "sysctl":
-			r.shellSysctl(s, at, args, files)
+			r.addSysctlCommand(s, at, args)
 		case "systemd-sysctl":
-			r.systemdSysctl(s, args, files)
+			r.addSystemdSysctlCommand(s, args)
 		case "echo", "printf":
-			r.shellWrite(s, at, args, c.file)
+			r.addWrite(s, at, args, c.file)
 		case "tee":
 			if from, values := before.program(); c.piped && (from == "echo" || from == "printf") && len(args) > 0 {
-				r.shellWrite(s, at, values, args[len(args)-1])
+				r.addWrite(s, at, values, args[len(args)-1])
 			}
 		case "modprobe":
-			if r.shellModprobe(s, at, args) {
+			if r.addModprobeCommand(s, at, args) {
 				loads = append(loads, at)
 			}
 		}
@@ -54,8 +55,8 @@ func (r *reader) shell(s script, text string, files []sysctlFile) (loads []tree.
 	return loads
 }
 
-// shellWrite is echo VALUE > FILE.
-func (r *reader) shellWrite(s script, at tree.Place, args []string, file string) {
+// addWrite adds echo VALUE > FILE.
+func (r *reader) addWrite(s script, at tree.Place, args []string, file string) {
 	var values []string
 	for _, arg := range args {
 		if !strings.HasPrefix(arg, "-") && arg != `%s\n` && arg != "%s" && arg != "%d" {
@@ -67,27 +68,31 @@ func (r *reader) shellWrite(s script, at tree.Place, args []string, file string)
 		name, isSysctl = "net/netfilter/nf_conntrack_buckets", true
 	}
 	if isSysctl {
-		r.shellAssign(s, at, file, path.Clean(name), strings.Join(values, " "))
+		r.addScriptSysctl(s, at, file, path.Clean(name), strings.Join(values, " "))
 	}
 }
 
-func (r *reader) shellAssign(s script, at tree.Place, key, name, value string) {
-	if setting, lost, ok := r.setting(name); ok {
-		if s.lost != "" {
-			lost = s.lost
+// addScriptSysctl adds a value for the path name below /proc/sys, if it is one of our settings.
+func (r *reader) addScriptSysctl(s script, at tree.Place, key, name, value string) {
+	if setting, noEffect, ok := r.setting(name); ok {
+		if s.noEffect != "" {
+			noEffect = s.noEffect
 		}
-		r.add(Assignment{Place: at, Name: setting, Key: key, Value: value, Tool: s.by, Phase: s.phase, NoEffect: lost})
+		r.addAssignment(Assignment{
+			Place: at, Name: setting, Key: key, Value: value, Tool: s.tool, Phase: s.phase, NoEffect: noEffect,
+		})
 	}
 }
 
-// shellSysctl is sysctl(8): KEY=VALUE, -p FILE…, --system.
-func (r *reader) shellSysctl(s script, at tree.Place, args []string, files []sysctlFile) {
+// addSysctlCommand adds what sysctl(8) sets: KEY=VALUE, -p FILE…, --system.
+func (r *reader) addSysctlCommand(s script, at tree.Place, args []string) {
 	var load, system bool
 	var named []string
 	pattern := ""
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		value, joined := strings.CutPrefix(arg, "--pattern=")
+		short := strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "--")
 		switch {
 		case joined:
 			pattern = value
@@ -96,66 +101,37 @@ func (r *reader) shellSysctl(s script, at tree.Place, args []string, files []sys
 			pattern = args[i]
 		case arg == "--system":
 			system = true
-		case arg == "--load" || strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "--") && strings.ContainsAny(arg, "pf"):
+		case arg == "--load" || short && strings.ContainsAny(arg, "pf"):
 			load = true
-			if _, file, ok := strings.Cut(strings.ReplaceAll(arg, "f", "p"), "p"); ok && strings.HasPrefix(file, "/") {
-				named = append(named, arg[strings.IndexAny(arg, "pf")+1:])
+			if file := arg[strings.IndexAny(arg, "pf")+1:]; short && strings.HasPrefix(file, "/") {
+				named = append(named, file)
 			}
 		case strings.HasPrefix(arg, "-"):
 		case load:
 			named = append(named, arg)
 		default:
 			if key, value, ok := strings.Cut(arg, "="); ok {
-				r.shellAssign(s, at, key, sysctlName(key), value)
+				r.addScriptSysctl(s, at, key, sysctlName(key), value)
 			}
 		}
 	}
-	switch {
-	case system:
-		r.rerun(s, matchingLines(linesOf(files), pattern))
-	case load && len(named) == 0:
-		r.rerun(s, r.conf(files))
-	case load:
-		for _, file := range named {
-			r.rerun(s, r.linesIn(file, files))
-		}
+	if load && len(named) == 0 {
+		named = []string{sysctlConf}
+	}
+	var lines []sysctlLine
+	if system {
+		lines, named = matchingLines(linesOf(r.sysctls), pattern), nil
+	}
+	for _, file := range named {
+		lines = append(lines, r.linesIn(file)...)
+	}
+	if s.noEffect == "" {
+		r.applySysctl(sysctlRun{tool: s.tool, phase: s.phase}, lines)
 	}
 }
 
-// shellModprobe is modprobe nf_conntrack [PARAMETER=VALUE…]. It reports whether it
-// loads the module.
-func (r *reader) shellModprobe(s script, at tree.Place, args []string) bool {
-	loads, itself := false, false
-	for _, arg := range args {
-		key, value, assigned := strings.Cut(arg, "=")
-		switch {
-		case arg == "-r" || arg == "--remove":
-			return false
-		case strings.HasPrefix(arg, "-"):
-		case !assigned && bringsConntrack(arg):
-			loads = true
-			itself = itself || strings.ReplaceAll(arg, "-", "_") == kmod.Conntrack
-		case assigned && itself:
-			r.add(Assignment{Place: at, Name: key, Parameter: true, Key: key, Value: value, Tool: s.by, Phase: AtModuleLoad, NoEffect: s.lost})
-		}
-	}
-	return loads && s.lost == ""
-}
-
-// plain reports whether a word has nothing in it that a shell works out.
-func plain(word string) bool {
-	return !strings.ContainsFunc(word, func(c rune) bool { return c == '$' || c == '`' || unicode.IsSpace(c) })
-}
-
-// rerun adds what a script applies of sysctl files once more.
-func (r *reader) rerun(s script, lines []sysctlLine) {
-	if s.lost == "" {
-		r.apply(sysctlRun{by: s.by, phase: s.phase}, lines)
-	}
-}
-
-// systemdSysctl is systemd-sysctl [--prefix=PATH] [FILE…].
-func (r *reader) systemdSysctl(s script, args []string, files []sysctlFile) {
+// addSystemdSysctlCommand adds what systemd-sysctl [--prefix=PATH] [FILE…] sets.
+func (r *reader) addSystemdSysctlCommand(s script, args []string) {
 	var prefixes, named []string
 	for _, arg := range args {
 		if prefix, ok := strings.CutPrefix(arg, "--prefix="); ok {
@@ -164,49 +140,66 @@ func (r *reader) systemdSysctl(s script, args []string, files []sysctlFile) {
 			named = append(named, arg)
 		}
 	}
-	lines := linesOf(withoutConf(files))
+	lines := linesOf(withoutSysctlConf(r.sysctls))
 	if len(named) > 0 {
 		lines = nil
 		for _, file := range named {
-			lines = append(lines, r.linesIn(file, files)...)
+			lines = append(lines, r.linesIn(file)...)
 		}
 	}
 	if len(prefixes) > 0 {
 		lines = below(lines, prefixes)
 	}
-	if s.lost == "" {
-		r.apply(sysctlRun{by: s.by, phase: s.phase, unchanged: true}, lines)
+	if s.noEffect == "" {
+		r.applySysctl(sysctlRun{tool: s.tool, phase: s.phase, keepsFirst: true}, lines)
 	}
 }
 
-// conf gives the lines of /etc/sysctl.conf.
-func (r *reader) conf(files []sysctlFile) []sysctlLine { return r.linesIn(sysctlConf, files) }
-
-// linesIn gives the lines of a file that a command names: a path, or a name in
-// sysctl.d.
-func (r *reader) linesIn(file string, files []sysctlFile) []sysctlLine {
-	for _, f := range files {
-		if f.hidden == "" && (f.path == file || !strings.Contains(file, "/") && strings.HasSuffix(f.path, "/"+file)) {
+// linesIn returns the lines of a file that a command names: by its path, or by its name in sysctl.d.
+func (r *reader) linesIn(file string) []sysctlLine {
+	for _, f := range r.sysctls {
+		isNamed := f.path == file || !strings.Contains(file, "/") && strings.HasSuffix(f.path, "/"+file)
+		if isNamed && f.hidden == "" {
 			return f.lines
 		}
 	}
-	if !strings.HasPrefix(file, "/") || !plain(file) {
+	isExpanded := strings.ContainsFunc(file, func(c rune) bool { return c == '$' || c == '`' || unicode.IsSpace(c) })
+	if !strings.HasPrefix(file, "/") || isExpanded {
 		return nil
 	}
 	text, _ := r.read(file)
-	lines, troubles := parseSysctl(file, text)
-	for _, t := range troubles {
-		r.trouble(t.Place, t.Err)
-	}
-	return lines
+	return r.sysctlLines(file, text)
 }
 
-// matchingLines keeps the lines whose key matches sysctl's --pattern, an extended
-// regular expression. One that cannot be understood matches all.
+// matchingLines returns the lines whose key matches sysctl's --pattern, an extended regular
+// expression. An invalid pattern matches every line.
 func matchingLines(lines []sysctlLine, pattern string) []sysctlLine {
 	match, err := regexp.CompilePOSIX(pattern)
 	if pattern == "" || err != nil {
 		return lines
 	}
 	return slices.DeleteFunc(slices.Clone(lines), func(line sysctlLine) bool { return !match.MatchString(line.key) })
+}
+
+// addModprobeCommand adds the parameters of modprobe nf_conntrack [PARAMETER=VALUE…]. It reports
+// whether the command loads nf_conntrack.
+func (r *reader) addModprobeCommand(s script, at tree.Place, args []string) bool {
+	loads, itself := false, false
+	for _, arg := range args {
+		key, value, assigned := strings.Cut(arg, "=")
+		switch {
+		case arg == "-r" || arg == "--remove":
+			return false
+		case strings.HasPrefix(arg, "-"):
+		case !assigned && needsConntrack(arg):
+			loads = true
+			itself = itself || strings.ReplaceAll(arg, "-", "_") == kmod.Conntrack
+		case assigned && itself:
+			r.addAssignment(Assignment{
+				Place: at, Name: key, Parameter: true, Key: key, Value: value,
+				Tool: s.tool, Phase: AtModuleLoad, NoEffect: s.noEffect,
+			})
+		}
+	}
+	return loads && s.noEffect == ""
 }

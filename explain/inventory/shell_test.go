@@ -72,7 +72,7 @@ func TestSysctlName(t *testing.T) {
 	}
 }
 
-// --prefix= means whole path components, and leaves patterns for later.
+// TestBelow: --prefix= compares whole path components, and keeps patterns.
 func TestBelow(t *testing.T) {
 	lines, _ := parseSysctl("f", "net.netfilter.nf_conntrack_max=1\nnet.nf_conntrack_max=2\nnet.netfilter*=3\nkernel.x=4\n")
 	for prefix, want := range map[string]string{

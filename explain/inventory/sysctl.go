@@ -19,18 +19,17 @@ type sysctlLine struct {
 	// name is the path below /proc/sys.
 	name  string
 	value string
-	// dash is true for "-key"; bare for a line without "=", which keeps a key from
-	// being set by a pattern.
+	// dash is true for "-key". bare is true for a line without "=", which excludes a key from the
+	// patterns.
 	dash, bare bool
 }
 
-// sysctlFile is one file, and why nobody reads it, or "".
 type sysctlFile struct {
 	dropin
 	lines []sysctlLine
 }
 
-// parseSysctl reads the text of one file as sysctl.d(5) says.
+// parseSysctl reads the text of one file, by the rules of sysctl.d(5).
 func parseSysctl(file, text string) ([]sysctlLine, []tree.Trouble) {
 	var lines []sysctlLine
 	var troubles []tree.Trouble
@@ -53,9 +52,17 @@ func parseSysctl(file, text string) ([]sysctlLine, []tree.Trouble) {
 	return lines, troubles
 }
 
-// sysctlName gives the path below /proc/sys of a key. Where the first separator is
-// a slash, dots are part of the names; where it is a dot, dots and slashes change
-// places (sysctl.d(5)).
+// sysctlLines is parseSysctl with the troubles added to the inventory.
+func (r *reader) sysctlLines(file, text string) []sysctlLine {
+	lines, troubles := parseSysctl(file, text)
+	for _, t := range troubles {
+		r.addTrouble(t.Place, t.Err)
+	}
+	return lines
+}
+
+// sysctlName returns the path of a key below /proc/sys. If its first separator is a slash, dots are
+// part of the names; if it is a dot, dots and slashes are exchanged (sysctl.d(5)).
 func sysctlName(key string) string {
 	if i := strings.IndexAny(key, "./"); i >= 0 && key[i] == '.' {
 		key = strings.Map(func(c rune) rune {
@@ -71,39 +78,30 @@ func sysctlName(key string) string {
 	return strings.TrimPrefix(path.Clean(key), "/")
 }
 
-// sysctlFiles reads sysctl.d of all directories, in the order of their names, and
-// behind them /etc/sysctl.conf.
+// sysctlFiles returns the sysctl.d files of all directories in the order of their names, and
+// /etc/sysctl.conf as the last. The place of a link to /etc/sysctl.conf is that file, which is the
+// one that people edit.
 func (r *reader) sysctlFiles() []sysctlFile {
 	var files []sysctlFile
 	for _, d := range append(r.dropins(".conf", configDirs("sysctl.d")...), dropin{path: sysctlConf}) {
 		if text, ok := r.read(d.path); ok {
-			lines, troubles := parseSysctl(r.named(d.path), text)
-			for _, t := range troubles {
-				r.trouble(t.Place, t.Err)
+			file := d.path
+			if end, _, err := r.tree.Resolve(file); err == nil && end == sysctlConf {
+				file = sysctlConf
 			}
-			files = append(files, sysctlFile{d, lines})
+			files = append(files, sysctlFile{d, r.sysctlLines(file, text)})
 		}
 	}
 	return files
 }
 
-// named is the file that people know: /etc/sysctl.conf for the link to it in
-// sysctl.d.
-func (r *reader) named(path string) string {
-	if end, _, err := r.tree.Resolve(path); err == nil && end == sysctlConf {
-		return sysctlConf
-	}
-	return path
-}
-
-// setting names the setting that a path below /proc/sys is, in the catalogue or of
-// nf_conntrack at all. lost says why the key has no effect on any kernel that has
-// the setting.
-func (r *reader) setting(name string) (setting, lost string, ok bool) {
+// setting returns the name of the setting at a path below /proc/sys, and whether it is one of
+// nf_conntrack. noEffect is why the key has no effect on any kernel that has the setting, or "".
+func (r *reader) setting(name string) (setting, noEffect string, ok bool) {
 	old, isOld := oldName(name)
 	if isOld {
 		if !r.hasOldKeys() {
-			lost = "kernels since 4.9 have no key of this name"
+			noEffect = "kernels since 4.9 have no key of this name"
 		}
 		name = old
 	}
@@ -115,13 +113,13 @@ func (r *reader) setting(name string) (setting, lost string, ok bool) {
 	case s == nil:
 		return "", "", false
 	case sysfs.ReadOnly(strings.TrimPrefix(name, "net/netfilter/")):
-		lost = "the kernel counts it: it cannot be set"
+		noEffect = "the kernel counts it: it cannot be set"
 	}
-	return s.Name, lost, true
+	return s.Name, noEffect, true
 }
 
-// oldName gives today's path for a key of ip_conntrack, the IPv4 tracker that
-// nf_conntrack took the place of.
+// oldName returns the present path of a key of ip_conntrack, the IPv4 tracker that nf_conntrack
+// replaced.
 func oldName(name string) (string, bool) {
 	if name == "net/ipv4/ip_conntrack_max" {
 		return "net/netfilter/nf_conntrack_max", true
@@ -133,16 +131,16 @@ func oldName(name string) (string, bool) {
 // hasOldKeys reports whether this kernel has the keys of ip_conntrack
 // (CONFIG_NF_CONNTRACK_PROC_COMPAT, which Linux 4.9 dropped).
 func (r *reader) hasOldKeys() bool {
-	if r.old == nil {
-		old := r.tree.Exists("/proc/sys/net/ipv4/netfilter/ip_conntrack_max") || r.hadOldKeys()
-		r.old = &old
+	if r.hasOld == nil {
+		old := r.tree.Exists("/proc/sys/net/ipv4/netfilter/ip_conntrack_max") || r.buildHasOldKeys()
+		r.hasOld = &old
 	}
-	return *r.old
+	return *r.hasOld
 }
 
-// hadOldKeys tells the same from the kernel's build configuration, for when the
-// module is not there.
-func (r *reader) hadOldKeys() bool {
+// buildHasOldKeys reports the same by the kernel's build configuration, for when the module is not
+// loaded.
+func (r *reader) buildHasOldKeys() bool {
 	release, err := r.tree.Read("/proc/sys/kernel/osrelease", 256)
 	if err != nil {
 		return false
@@ -151,18 +149,18 @@ func (r *reader) hadOldKeys() bool {
 	return err == nil && strings.Contains(string(config), "CONFIG_NF_CONNTRACK_PROC_COMPAT=y")
 }
 
-// matching gives the settings' paths that a pattern matches: those that this kernel
-// has, or all where the module is not there to show them.
+// matching returns the paths of the settings that a pattern matches: of those that this kernel has,
+// or of all settings if the module is not loaded to show them.
 func (r *reader) matching(pattern string) []string {
-	if r.present == nil {
+	if r.matchable == nil {
 		loaded := r.tree.Exists("/proc/sys/net/netfilter/nf_conntrack_max")
 		for _, s := range sysfs.Catalogue() {
 			if !loaded || r.tree.Exists("/"+s.File()) {
-				r.present = append(r.present, strings.TrimPrefix(s.File(), "proc/sys/"))
+				r.matchable = append(r.matchable, strings.TrimPrefix(s.File(), "proc/sys/"))
 			}
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(r.present), func(name string) bool {
+	return slices.DeleteFunc(slices.Clone(r.matchable), func(name string) bool {
 		ok, _ := path.Match(pattern, name)
 		return !ok
 	})
@@ -172,15 +170,15 @@ func isGlob(name string) bool { return strings.ContainsAny(name, "*?[") }
 
 // sysctlRun is one run of a program over lines of sysctl files.
 type sysctlRun struct {
-	by    string
+	tool  string
 	phase Phase
-	// unchanged is systemd-sysctl's way with a key that is given twice: where the
-	// value is the same, the first one stays where it is in the order.
-	unchanged bool
+	// keepsFirst is true for systemd-sysctl: a key that is set twice to the same value keeps the
+	// place in the order that it had first.
+	keepsFirst bool
 }
 
-// apply adds what a run over these lines assigns.
-func (r *reader) apply(run sysctlRun, lines []sysctlLine) {
+// applySysctl adds what a run over these lines sets.
+func (r *reader) applySysctl(run sysctlRun, lines []sysctlLine) {
 	explicit := map[string]bool{}
 	for _, line := range lines {
 		explicit[line.name] = explicit[line.name] || !isGlob(line.name)
@@ -192,29 +190,30 @@ func (r *reader) apply(run sysctlRun, lines []sysctlLine) {
 		}
 		if !isGlob(line.name) {
 			before, twice := first[line.name]
-			lost := ""
-			if run.unchanged && twice && before.value == line.value {
-				lost = before.Place.String() + " gives the same value before"
+			noEffect := ""
+			if run.keepsFirst && twice && before.value == line.value {
+				noEffect = before.Place.String() + " gives the same value before"
 			} else {
 				first[line.name] = line
 			}
-			r.assign(run, line, line.name, lost)
+			r.addSysctl(run, line, line.name, noEffect)
 			continue
 		}
-		if r.right[line.File] > maxAssignments {
+		if r.assignments[line.File] > maxAssignments {
 			continue
 		}
 		for _, name := range r.matching(line.name) {
 			if !explicit[name] {
-				r.assign(run, line, name, "")
+				r.addSysctl(run, line, name, "")
 			}
 		}
 	}
 }
 
-// assign adds one line's assignment to the setting at name, if it is one of ours.
-func (r *reader) assign(run sysctlRun, line sysctlLine, name, lost string) {
-	if r.right[line.File] > maxAssignments {
+// addSysctl adds the assignment of one line to the path name below /proc/sys, if it is one of our
+// settings.
+func (r *reader) addSysctl(run sysctlRun, line sysctlLine, name, noEffect string) {
+	if r.assignments[line.File] > maxAssignments {
 		return
 	}
 	setting, never, ok := r.setting(name)
@@ -222,12 +221,15 @@ func (r *reader) assign(run sysctlRun, line sysctlLine, name, lost string) {
 		return
 	}
 	if never != "" {
-		lost = never
+		noEffect = never
 	}
-	r.add(Assignment{Place: line.Place, Name: setting, Key: line.key, Value: line.value, Tool: run.by, Phase: run.phase, NoEffect: lost})
+	r.addAssignment(Assignment{
+		Place: line.Place, Name: setting, Key: line.key, Value: line.value,
+		Tool: run.tool, Phase: run.phase, NoEffect: noEffect,
+	})
 }
 
-// linesOf gives the lines of the files that are read.
+// linesOf returns the lines of the files that are not hidden.
 func linesOf(files []sysctlFile) []sysctlLine {
 	var lines []sysctlLine
 	for _, f := range files {
@@ -238,8 +240,8 @@ func linesOf(files []sysctlFile) []sysctlLine {
 	return lines
 }
 
-// below keeps the lines whose key is below one of the prefixes, as systemd-sysctl
-// --prefix= does: whole path components; and patterns, which it sorts out later.
+// below returns the lines whose key is below one of the prefixes, as systemd-sysctl --prefix= does:
+// it compares whole path components, and keeps patterns, which it sorts out later.
 func below(lines []sysctlLine, prefixes []string) []sysctlLine {
 	return slices.DeleteFunc(slices.Clone(lines), func(line sysctlLine) bool {
 		return !slices.ContainsFunc(prefixes, func(prefix string) bool {

@@ -7,14 +7,14 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// maxRule is how long a rule may be for udevd to read it (UDEV_LINE_SIZE).
+// maxRule is the longest rule that udevd reads, in bytes (UDEV_LINE_SIZE).
 const maxRule = 16384
 
 // udevTerm is one KEY{attribute}OPERATOR"value" of a rule.
 type udevTerm struct{ key, attribute, operator, value string }
 
-// parseUdev splits a rule of udev(7) into its terms. What is no term is skipped, as
-// udevd skips the whole rule with a warning: ok is then false.
+// parseUdev splits a rule of udev(7) into its terms. ok is false at the first invalid term: udevd
+// then skips the whole rule with a warning.
 func parseUdev(rule string) (terms []udevTerm, ok bool) {
 	for rest := strings.TrimLeft(rule, " \t,"); rest != ""; rest = strings.TrimLeft(rest, " \t,") {
 		at := strings.IndexAny(rest, "=!+-:")
@@ -47,7 +47,7 @@ func parseUdev(rule string) (terms []udevTerm, ok bool) {
 	return terms, true
 }
 
-// cutQuoted cuts text at the quote that ends it; \" is a quote in it.
+// cutQuoted cuts text at the closing quote; \" is a quote in the value.
 func cutQuoted(text string) (value, after string, closed bool) {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -64,51 +64,52 @@ func cutQuoted(text string) (value, after string, closed bool) {
 	return b.String(), "", false
 }
 
-// udev reads the udev rules that are about nf_conntrack's arrival.
-func (r *reader) udev(files []sysctlFile) {
+// readUdev reads the udev rules for the load of nf_conntrack.
+func (r *reader) readUdev() {
 	for _, f := range r.dropins(".rules", configDirs("udev/rules.d")...) {
 		text, ok := r.read(f.path)
 		if !ok || !strings.Contains(text, "conntrack") {
 			continue
 		}
 		for number, rule := range joinedLines(text) {
-			r.udevRule(tree.Place{File: f.path, Line: number}, rule, f.hidden, files)
+			r.addUdevRule(tree.Place{File: f.path, Line: number}, rule, f.hidden)
 		}
 	}
 }
 
-func (r *reader) udevRule(at tree.Place, rule, lost string, files []sysctlFile) {
+// addUdevRule adds what one rule sets; noEffect is why udevd does not read it, or "".
+func (r *reader) addUdevRule(at tree.Place, rule, noEffect string) {
 	if len(rule) > maxRule {
-		r.trouble(at, errRule)
+		r.addTrouble(at, errRule)
 		return
 	}
 	terms, ok := parseUdev(rule)
-	if !strings.Contains(rule, "conntrack") || !aboutConntrack(terms) {
+	if !strings.Contains(rule, "conntrack") || !matchesConntrack(terms) {
 		return
 	}
 	if !ok {
-		r.trouble(at, errRule)
+		r.addTrouble(at, errRule)
 		return
 	}
-	if lost == "" && r.builtIn {
-		lost = "the module is part of the kernel: its arrival is no event"
+	if noEffect == "" && r.builtIn {
+		noEffect = "the module is part of the kernel: no add event announces it"
 	}
-	s := script{Place: at, oneLine: true, by: "udev", phase: AfterModuleLoad, lost: lost}
+	s := script{Place: at, oneLine: true, tool: "udev", phase: AfterModuleLoad, noEffect: noEffect}
 	for _, term := range terms {
 		switch {
 		case term.key == "RUN" && (term.operator == "+=" || term.operator == "=" || term.operator == ":="):
-			r.shell(s, shellOf(term.value), files)
+			r.addScript(s, commandText(term.value))
 		case term.key == "SYSCTL" && term.operator == "=":
-			r.shellAssign(s, at, term.attribute, sysctlName(term.attribute), term.value)
+			r.addScriptSysctl(s, at, term.attribute, sysctlName(term.attribute), term.value)
 		case term.key == "ATTR" && term.operator == "=" && term.attribute == "parameters/hashsize":
-			r.shellWrite(s, at, []string{term.value}, hashsizeFile)
+			r.addWrite(s, at, []string{term.value}, hashsizeFile)
 		}
 	}
 }
 
-// aboutConntrack reports whether a rule matches the module's arrival.
-func aboutConntrack(terms []udevTerm) bool {
-	about := false
+// matchesConntrack reports whether a rule matches the module's add event.
+func matchesConntrack(terms []udevTerm) bool {
+	named := false
 	for _, t := range terms {
 		if t.operator != "==" {
 			continue
@@ -127,7 +128,7 @@ func aboutConntrack(terms []udevTerm) bool {
 			if !matches {
 				return false
 			}
-			about = true
+			named = true
 		case "SUBSYSTEM":
 			if t.value != "module" {
 				return false
@@ -138,11 +139,11 @@ func aboutConntrack(terms []udevTerm) bool {
 			}
 		}
 	}
-	return about
+	return named
 }
 
-// shellOf is what a program of RUN runs: of sh -c 'TEXT' the text.
-func shellOf(run string) string {
+// commandText returns the shell text that a program of RUN runs: the TEXT of sh -c 'TEXT'.
+func commandText(run string) string {
 	for _, c := range parseShell(run) {
 		if name, args := c.program(); (name == "sh" || name == "bash" || name == "dash") && len(args) == 2 && args[0] == "-c" {
 			return args[1]

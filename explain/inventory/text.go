@@ -13,9 +13,9 @@ type pair struct {
 	section, name, value string
 }
 
-// shellPairs reads a file of assignments that a shell script takes in: firewall
-// scripts' configuration. The last of a name counts. The rest of such a file is
-// code, and skipped.
+// shellPairs returns the assignments in a file that a shell script sources, such as the
+// configuration of a firewall script. The last of a name counts. It returns nil if there is no
+// such file.
 func (r *reader) shellPairs(path string) map[string]pair {
 	text, ok := r.read(path)
 	if !ok {
@@ -24,7 +24,7 @@ func (r *reader) shellPairs(path string) map[string]pair {
 	pairs := map[string]pair{}
 	for _, c := range parseShell(text) {
 		if len(c.words) > 0 {
-			continue // NAME=VALUE is for that one command
+			continue // NAME=VALUE before a command is only for that command
 		}
 		for _, v := range c.assigns {
 			pairs[v.name] = pair{Place: tree.Place{File: path, Line: c.line}, name: v.name, value: v.value}
@@ -33,10 +33,17 @@ func (r *reader) shellPairs(path string) map[string]pair {
 	return pairs
 }
 
-// parseINI reads [section] and NAME=VALUE lines; separators are the characters
-// that may stand between name and value. Comments begin with # or ;, in a value
-// with " #".
-func parseINI(file, text, separators string) ([]pair, []tree.Trouble) {
+// addPairOption adds the option of a tool that its file sets, or else the tool's default.
+func (r *reader) addPairOption(tool, file string, given map[string]pair, name, defaultValue string) {
+	if p, there := given[name]; there {
+		r.addOption(tool, name, p.value, p.Place, false)
+		return
+	}
+	r.addOption(tool, name, defaultValue, tree.Place{File: file}, true)
+}
+
+// parseINI reads [section] and NAME=VALUE lines. Comments begin with # or ;, after a value with " #".
+func parseINI(file, text string) ([]pair, []tree.Trouble) {
 	var pairs []pair
 	var troubles []tree.Trouble
 	section := ""
@@ -50,22 +57,23 @@ func parseINI(file, text, separators string) ([]pair, []tree.Trouble) {
 			section = strings.TrimSpace(line[1:strings.IndexByte(line, ']')])
 			continue
 		}
-		cut := strings.IndexAny(line, separators)
-		if cut <= 0 {
+		name, value, assigned := strings.Cut(line, "=")
+		if name == "" || !assigned {
 			troubles = append(troubles, tree.Trouble{Place: at, Err: errNotAssignment})
 			continue
 		}
-		value, _, _ := strings.Cut(line[cut+1:], " #")
-		pairs = append(pairs, pair{at, section, strings.TrimSpace(line[:cut]), strings.TrimSpace(value)})
+		value, _, _ = strings.Cut(value, " #")
+		pairs = append(pairs, pair{at, section, strings.TrimSpace(name), strings.TrimSpace(value)})
 	}
 	return pairs, troubles
 }
 
-func (r *reader) ini(path, separators string) []pair {
+// iniPairs returns the pairs of a file, none if it cannot be read.
+func (r *reader) iniPairs(path string) []pair {
 	text, _ := r.read(path)
-	pairs, troubles := parseINI(path, text, separators)
+	pairs, troubles := parseINI(path, text)
 	for _, t := range troubles {
-		r.trouble(t.Place, t.Err)
+		r.addTrouble(t.Place, t.Err)
 	}
 	return pairs
 }

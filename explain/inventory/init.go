@@ -1,0 +1,62 @@
+package inventory
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// initKind is the init system, as far as it decides which program reads sysctl files.
+type initKind string
+
+const (
+	initSystemd initKind = "systemd"
+	initScripts initKind = "rc.sysinit" // of CentOS 6
+	initOpenRC  initKind = "OpenRC"
+	initOther   initKind = "init"
+)
+
+// initSystem returns the running init system, or else the one that is installed.
+func (r *reader) initSystem() initKind {
+	exists := func(paths ...string) bool { return slices.ContainsFunc(paths, r.tree.Exists) }
+	switch {
+	case exists("/run/systemd/system"):
+		return initSystemd
+	case exists("/etc/rc.d/rc.sysinit", "/etc/rc.sysinit"):
+		return initScripts
+	case exists("/sbin/openrc", "/usr/sbin/openrc", "/etc/runlevels"):
+		return initOpenRC
+	case exists("/usr/lib/systemd/systemd", "/lib/systemd/systemd"):
+		return initSystemd
+	case exists("/etc/inittab"):
+		return initOther
+	}
+	return initSystemd
+}
+
+// isEnabled reports whether the init system starts a service at boot. It is true if the tree has
+// no directory that would show it.
+func (r *reader) isEnabled(service string) bool {
+	known := false
+	wants, _ := r.tree.List("/etc/systemd/system")
+	for _, dir := range wants {
+		if strings.HasSuffix(dir, ".wants") {
+			known = true
+			if !r.tree.Gone(filepath.Join("/etc/systemd/system", dir, service+".service")) {
+				return true
+			}
+		}
+	}
+	for _, dir := range []string{
+		"/etc/rc3.d", "/etc/rc.d/rc3.d", "/etc/rc2.d", "/etc/runlevels/default", "/etc/runlevels/boot",
+	} {
+		names, err := r.tree.List(dir)
+		known = known || err == nil && !r.inv.Systemd
+		if slices.ContainsFunc(names, func(name string) bool {
+			return name == service || len(name) > 3 && name[0] == 'S' && name[3:] == service
+		}) {
+			return true
+		}
+	}
+	return !known
+}

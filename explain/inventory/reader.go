@@ -1,0 +1,225 @@
+package inventory
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/kmod"
+)
+
+const (
+	// maxFile limits the size of a file that is read, in bytes.
+	maxFile = 1 << 20
+	// maxTroubles and maxAssignments limit what is kept of one file. There are far fewer settings.
+	maxTroubles    = 10
+	maxAssignments = 1000
+
+	// persistHeader begins the files that persist writes. It is the start of persist.Header, which
+	// this package may not import.
+	persistHeader = "# Written by ctkeeper persist"
+)
+
+// The errors of files and lines. The file, or file and line, stand before them.
+var (
+	errBinary        = errors.New("is not a text file")
+	errNotAssignment = errors.New("is not an assignment")
+	errTooLong       = errors.New("has 1000 assignments or more: the rest is ignored")
+	errTooMany       = errors.New("has more invalid lines")
+	errYAML          = errors.New("is not valid YAML")
+	errDuration      = errors.New("is not a duration")
+	errNumber        = errors.New("is not a number")
+	errJSON          = errors.New("is not a valid daemon.json")
+	errRule          = errors.New("is not a valid rule of udev(7)")
+)
+
+// reader collects an inventory.
+type reader struct {
+	tree    tree.Tree
+	inv     Inventory
+	init    initKind
+	builtIn bool
+	// sysctls are the sysctl.d files in the order of their names, /etc/sysctl.conf last.
+	sysctls []sysctlFile
+	// Counts and facts by file.
+	troubles, assignments map[string]int
+	fromPersist           map[string]bool
+	// Answers that are found once: whether this kernel has the keys of ip_conntrack, and the
+	// settings that a sysctl pattern can match.
+	hasOld    *bool
+	matchable []string
+}
+
+// readers returns the readers of the tools that set values, one for each tool. Each adds to the
+// inventory what its tool's files say, and nothing if the tool is not installed. Within one phase
+// of the boot, the order of this list is the order of the assignments.
+func readers() []func(*reader) {
+	return []func(*reader){
+		(*reader).readModprobe,
+		(*reader).readModulesLoad,
+		(*reader).readSysconfigModules,
+		(*reader).readSysctl,
+		(*reader).readUdev,
+		(*reader).readIptables,
+		(*reader).readFirewalld,
+		(*reader).readUFW,
+		(*reader).readShorewall,
+		(*reader).readProxmox,
+		(*reader).readTuned,
+		(*reader).readRcLocal,
+		(*reader).readKubeProxy,
+		(*reader).readDocker,
+		(*reader).readUnusedSysctl,
+	}
+}
+
+// Read reads the files of every tool that can set nf_conntrack's values.
+func Read(t tree.Tree) Inventory {
+	r := &reader{
+		tree: t, troubles: map[string]int{}, assignments: map[string]int{}, fromPersist: map[string]bool{},
+	}
+	r.builtIn = kmod.Look(t.Root(), kmod.Conntrack).State == kmod.BuiltIn
+	r.init = r.initSystem()
+	r.inv.Systemd = r.init == initSystemd
+	r.sysctls = r.sysctlFiles()
+	for _, read := range readers() {
+		read(r)
+	}
+	if len(r.inv.EarlyLoads) == 0 && !r.builtIn {
+		markTooEarly(r.inv.Assignments)
+	}
+	markOverridden(r.inv.Assignments)
+	r.inv.Troubles = append(r.inv.Modprobe.Troubles, r.inv.Troubles...)
+	return r.inv
+}
+
+// read returns the text of a file. A missing file is not a trouble.
+func (r *reader) read(path string) (string, bool) {
+	data, err := r.tree.Read(path, maxFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", false
+	case err != nil:
+		r.addTrouble(tree.Place{File: path}, withoutPath(err))
+		return "", false
+	case bytes.IndexByte(data, 0) >= 0:
+		r.addTrouble(tree.Place{File: path}, errBinary)
+		return "", false
+	}
+	text := string(data)
+	first, rest, _ := strings.Cut(text, "\n")
+	second, _, _ := strings.Cut(rest, "\n") // after the #! of a script
+	r.fromPersist[path] = strings.HasPrefix(first, persistHeader) || strings.HasPrefix(second, persistHeader)
+	if r.fromPersist[path] && !slices.Contains(r.inv.PersistFiles, path) {
+		r.inv.PersistFiles = append(r.inv.PersistFiles, path)
+	}
+	return text, true
+}
+
+// list returns the sorted names in a directory. A missing directory is not a trouble.
+func (r *reader) list(dir string) []string {
+	names, err := r.tree.List(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.addTrouble(tree.Place{File: dir}, withoutPath(err))
+	}
+	return names
+}
+
+// withoutPath returns the error in a PathError: the trouble has the path already.
+func withoutPath(err error) error {
+	if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
+		return wrapped.Err
+	}
+	return err
+}
+
+func (r *reader) addTrouble(at tree.Place, err error) {
+	r.troubles[at.File]++
+	switch n := r.troubles[at.File]; {
+	case n == maxTroubles:
+		err = errTooMany
+	case n > maxTroubles:
+		return
+	}
+	r.inv.Troubles = append(r.inv.Troubles, tree.Trouble{Place: at, Err: err})
+}
+
+func (r *reader) addAssignment(a Assignment) {
+	r.assignments[a.File]++
+	switch n := r.assignments[a.File]; {
+	case n == maxAssignments:
+		r.addTrouble(tree.Place{File: a.File}, errTooLong)
+		return
+	case n > maxAssignments:
+		return
+	}
+	a.FromPersist = r.fromPersist[a.File]
+	r.inv.Assignments = append(r.inv.Assignments, a)
+}
+
+func (r *reader) addOption(tool, name, value string, at tree.Place, isDefault bool) {
+	r.inv.ToolOptions = append(r.inv.ToolOptions,
+		ToolOption{Place: at, Tool: tool, Name: name, Value: value, Default: isDefault})
+}
+
+// isExecutable reports whether a file has an x bit.
+func (r *reader) isExecutable(path string) bool {
+	info, err := r.tree.Stat(path)
+	return err == nil && info.Mode()&0o111 != 0
+}
+
+// dropin is a file in a drop-in directory.
+type dropin struct {
+	path string
+	// hidden is why it is not read, or "".
+	hidden string
+}
+
+// dropins returns the files of several directories in the order in which they are read: by name,
+// whatever the directory. A file hides those of the same name in later directories. A directory
+// that is a link to an earlier one (/lib) is left out.
+func (r *reader) dropins(ext string, dirs ...string) []dropin {
+	var found []dropin
+	first := map[string]string{}
+	seen := map[string]bool{}
+	for _, dir := range dirs {
+		end, _, err := r.tree.Resolve(dir)
+		if err == nil && seen[end] {
+			continue
+		}
+		seen[end] = true
+		for _, name := range r.list(dir) {
+			if !strings.HasSuffix(name, ext) || strings.HasPrefix(name, ".") {
+				continue
+			}
+			path := filepath.Join(dir, name)
+			by, taken := first[name]
+			switch {
+			case taken:
+				found = append(found, dropin{path, "hidden by " + by})
+			case r.tree.IsNull(path):
+				first[name] = path
+			default:
+				first[name] = path
+				found = append(found, dropin{path: path})
+			}
+		}
+	}
+	slices.SortStableFunc(found, func(a, b dropin) int {
+		return strings.Compare(filepath.Base(a.path), filepath.Base(b.path))
+	})
+	return found
+}
+
+// configDirs returns the directories of one kind of drop-in, by precedence.
+func configDirs(kind string) []string {
+	var dirs []string
+	for _, dir := range []string{"/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"} {
+		dirs = append(dirs, filepath.Join(dir, kind))
+	}
+	return dirs
+}

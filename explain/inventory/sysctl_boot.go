@@ -1,0 +1,104 @@
+package inventory
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// readSysctl reads the sysctl files that the init system applies at boot.
+func (r *reader) readSysctl() {
+	run := sysctlRun{tool: "sysctl", phase: AtBoot}
+	files := r.sysctls
+	switch r.init {
+	case initSystemd:
+		run.tool, run.keepsFirst = "systemd-sysctl", true
+		files = withoutSysctlConf(files)
+	case initScripts:
+		files = inDirs(files, "/usr/lib", "/run", "/etc", sysctlConf)
+	case initOpenRC:
+		files = r.openRCFiles()
+	}
+	for _, f := range files {
+		appliedToo := slices.ContainsFunc(files, func(g sysctlFile) bool { return g.path == f.path && g.hidden == "" })
+		if f.hidden != "" && !appliedToo {
+			for _, line := range f.lines {
+				r.addSysctl(run, line, line.name, f.hidden)
+			}
+		}
+	}
+	lines := linesOf(files)
+	r.applySysctl(run, lines)
+	for _, line := range slices.Backward(lines) {
+		if line.name == "kernel/modules_disabled" && !line.bare {
+			r.addOption("sysctl", "kernel.modules_disabled", line.value, line.Place, false)
+			break
+		}
+	}
+}
+
+// withoutSysctlConf leaves out /etc/sysctl.conf: systemd-sysctl reads it through a link in
+// sysctl.d, or not at all.
+func withoutSysctlConf(files []sysctlFile) []sysctlFile {
+	return slices.DeleteFunc(slices.Clone(files), func(f sysctlFile) bool { return f.path == sysctlConf })
+}
+
+// inDirs returns the files in the order of an init script that reads one directory after the
+// other. It leaves out the files in other directories.
+func inDirs(files []sysctlFile, dirs ...string) []sysctlFile {
+	var sorted []sysctlFile
+	for _, dir := range dirs {
+		for _, f := range files {
+			if f.path == dir || filepath.Dir(f.path) == dir+"/sysctl.d" {
+				sorted = append(sorted, f)
+			}
+		}
+	}
+	return sorted
+}
+
+// openRCFiles returns the files that OpenRC's service sysctl reads. Alpine's script reads one
+// directory after the other, with /etc/sysctl.conf before /run. OpenRC's script runs sysctl
+// --system or, with BusyBox, reads /etc alone.
+func (r *reader) openRCFiles() []sysctlFile {
+	if names, err := r.tree.List("/etc/runlevels/boot"); err == nil && !slices.Contains(names, "sysctl") {
+		return nil
+	}
+	script, _ := r.read("/etc/init.d/sysctl")
+	if !strings.Contains(script, "BSD_sysctl") {
+		return inDirs(r.sysctls, "/lib", "/usr/lib", "/etc", sysctlConf, "/run")
+	}
+	if end, _, err := r.tree.Resolve("/sbin/sysctl"); err == nil && filepath.Base(end) == "busybox" {
+		if !r.tree.Exists(sysctlConf) {
+			return nil
+		}
+		return inDirs(r.sysctls, sysctlConf, "/etc")
+	}
+	return r.sysctls
+}
+
+// readUnusedSysctl reads the sysctl files that no program on this host applies.
+func (r *reader) readUnusedSysctl() {
+	for _, f := range r.sysctls {
+		used := slices.ContainsFunc(r.inv.Assignments, func(a Assignment) bool { return a.File == f.path })
+		if used || r.isLinkedFrom(f.path) {
+			continue
+		}
+		for _, line := range f.lines {
+			if !line.bare {
+				run := sysctlRun{tool: "sysctl", phase: AtBoot}
+				r.addSysctl(run, line, line.name, "no program reads "+f.path+" at boot here")
+			}
+		}
+	}
+}
+
+// isLinkedFrom reports whether a file is read under another name, as /etc/sysctl.conf is through
+// the link /etc/sysctl.d/99-sysctl.conf.
+func (r *reader) isLinkedFrom(path string) bool {
+	end, _, err := r.tree.Resolve(path)
+	return err == nil && slices.ContainsFunc(r.sysctls, func(f sysctlFile) bool {
+		other, _, err := r.tree.Resolve(f.path)
+		return err == nil && f.path != path && f.hidden == "" && other == end
+	})
+}
