@@ -5,21 +5,19 @@ import (
 	"strings"
 )
 
-// Error is one thing wrong with the configuration, and where.
+// Error is one error in the configuration, with its place.
 type Error struct {
-	// File is the path to open to repair it: below the root directory, the root
-	// directory included.
+	// File is the path to open, with the root directory.
 	File string `json:"file"`
-	// Line and Column begin at 1; 0 where the trouble is with the whole file.
+	// Line and Column begin at 1. They are 0 where the whole file is wrong.
 	Line   int `json:"line"`
 	Column int `json:"column"`
-	// Key is the dotted key, as settings.max; empty where there is none.
+	// Key is the dotted key, such as settings.max; empty where there is none.
 	Key string `json:"key"`
-	// Problem says what is wrong, Allowed what would be right; Allowed may be
-	// empty.
+	// Problem is what is wrong. Allowed is what would be right, or empty.
 	Problem string `json:"problem"`
 	Allowed string `json:"allowed"`
-	// Err is the cause where the system gave one.
+	// Err is the system error that caused it, or nil.
 	Err error `json:"-"`
 }
 
@@ -44,11 +42,11 @@ func (e Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the cause, for errors.Is.
+// Unwrap returns the system error, for errors.Is.
 func (e Error) Unwrap() error { return e.Err }
 
-// Errors is everything wrong with a configuration, in the order of the files and
-// their lines. It is never empty as an error.
+// Errors are all errors of a configuration, in the order of the files and their lines. An
+// Errors that is returned as an error is not empty.
 type Errors []Error
 
 // Error is one line for each error.
@@ -60,7 +58,7 @@ func (es Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Unwrap gives the errors one by one, for errors.Is and errors.As.
+// Unwrap returns the errors one by one, for errors.Is and errors.As.
 func (es Errors) Unwrap() []error {
 	errs := make([]error, len(es))
 	for i, e := range es {
@@ -69,7 +67,7 @@ func (es Errors) Unwrap() []error {
 	return errs
 }
 
-// orNil is the error to return: nil when nothing is wrong.
+// orNil returns es as an error, and nil where it is empty.
 func (es Errors) orNil() error {
 	if len(es) == 0 {
 		return nil

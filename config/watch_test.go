@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -38,28 +39,28 @@ func watch(t *testing.T, root string, src Source) *watching {
 	return &watching{t: t, root: root, changes: changes}
 }
 
-// expect does something and waits for the report, then until there is no other: a
-// slow machine makes two bursts of one.
+// expect runs do and waits for the report, and then until there is no other: on a slow machine
+// one burst may be reported as two.
 func (w *watching) expect(what string, do func(root string) error) {
 	w.t.Helper()
 	if err := do(w.root); err != nil {
 		w.t.Fatal(err)
 	}
-	for patient := 10 * time.Second; ; patient = 3 * debounce {
+	for timeout := 10 * time.Second; ; timeout = 3 * debounce {
 		select {
 		case <-w.changes:
 			continue
-		case <-time.After(patient):
+		case <-time.After(timeout):
 		}
-		if patient > patience {
+		if timeout > maxBurst {
 			w.t.Fatalf("%s: not reported", what)
 		}
 		return
 	}
 }
 
-// silence does something and waits long enough for a report not to come.
-func (w *watching) silence(what string, do func(root string) error) {
+// expectNone runs do and fails the test if it is reported.
+func (w *watching) expectNone(what string, do func(root string) error) {
 	w.t.Helper()
 	if err := do(w.root); err != nil {
 		w.t.Fatal(err)
@@ -105,9 +106,12 @@ func all(steps ...func(string) error) func(string) error {
 
 func TestWatchWrites(t *testing.T) {
 	t.Parallel()
-	w := watch(t, host(t, map[string]string{DefaultMain: "a", etcDir + "a.yaml": "a", "/srv/b.yaml": "b", etcDir + "b.yaml": "-> /srv/b.yaml"}), Source{})
+	w := watch(t, host(t, map[string]string{
+		DefaultMain: "a", etcDir + "a.yaml": "a", "/srv/b.yaml": "b", etcDir + "b.yaml": "-> /srv/b.yaml",
+	}), Source{})
 	w.expect("a write to the main file", write(DefaultMain, "b"))
-	w.expect("an editor's save", all(write("/etc/ctkeeper/.ctkeeper.yaml.swp", "c"), rename("/etc/ctkeeper/.ctkeeper.yaml.swp", DefaultMain)))
+	const swap = "/etc/ctkeeper/.ctkeeper.yaml.swp"
+	w.expect("an editor's save", all(write(swap, "c"), rename(swap, DefaultMain)))
 	w.expect("a write after the save", write(DefaultMain, "d"))
 	w.expect("a save with a backup", all(rename(DefaultMain, DefaultMain+"~"), write(DefaultMain, "e")))
 	w.expect("a write to a drop-in", write(etcDir+"a.yaml", "b"))
@@ -116,7 +120,7 @@ func TestWatchWrites(t *testing.T) {
 	w.expect("a mask", all(remove(etcDir+"a.yaml"), symlink("/dev/null", etcDir+"a.yaml")))
 	w.expect("a write to a link's target", write("/srv/b.yaml", "c"))
 	w.expect("another mode", func(root string) error { return os.Chmod(filepath.Join(root, DefaultMain), 0o600) })
-	w.expect("the main file's end", remove(DefaultMain))
+	w.expect("a removed main file", remove(DefaultMain))
 }
 
 func TestWatchDirectoriesThatComeAndGo(t *testing.T) {
@@ -129,15 +133,15 @@ func TestWatchDirectoriesThatComeAndGo(t *testing.T) {
 	w.expect("conf.d back", write(etcDir+"a.yaml", "c"))
 	w.expect("a write in the new one", write(etcDir+"a.yaml", "d"))
 	w.expect("the whole directory moved away", rename("/etc/ctkeeper", "/etc/ctkeeper.old"))
-	w.silence("a write where it is now", write("/etc/ctkeeper.old/conf.d/a.yaml", "e"))
+	w.expectNone("a write to where it was moved", write("/etc/ctkeeper.old/conf.d/a.yaml", "e"))
 	w.expect("another in its place", all(write("/etc/new/conf.d/b.yaml", "a"), rename("/etc/new", "/etc/ctkeeper")))
 	w.expect("a write in that", write(etcDir+"b.yaml", "b"))
 	w.expect("everything away", remove("/etc"))
 	w.expect("everything back", write(etcDir+"a.yaml", "a"))
 }
 
-// TestWatchConfigMap does what the kubelet does: files are links to ..data, which
-// is a link to a directory with a time in its name, swapped by a rename.
+// TestWatchConfigMap does what the kubelet does: files are links to ..data, which is a link to a
+// directory with a time in its name, and is swapped by a rename.
 func TestWatchConfigMap(t *testing.T) {
 	t.Parallel()
 	for name, dir := range map[string]string{"main file": "/etc/ctkeeper", "drop-ins": "/etc/ctkeeper/conf.d", "another main file": "/config"} {
@@ -171,21 +175,24 @@ func TestWatchConfigMap(t *testing.T) {
 	}
 }
 
-func TestWatchMindsItsOwnBusiness(t *testing.T) {
+func TestWatchIgnoresOtherFiles(t *testing.T) {
 	t.Parallel()
-	w := watch(t, host(t, map[string]string{DefaultMain: "a", runDir + "a.yaml": "a", usrDir + "b.yaml": "-> /dev/null", "/dev/null": ""}), Source{})
+	w := watch(t, host(t, map[string]string{
+		DefaultMain: "a", runDir + "a.yaml": "a", usrDir + "b.yaml": "-> /dev/null", "/dev/null": "",
+	}), Source{})
 	for _, path := range []string{
-		"/etc/hosts", "/etc/ctkeeper/ctkeeper.yaml~", "/etc/ctkeeper/.ctkeeper.yaml.swp", "/etc/ctkeeper/notes/a.yaml", runDir + ".a.yaml.swp",
-		"/run/ctkeeper/ctkeeper.sock", "/run/other.pid", "/usr/lib/libc.so", "/usr/lib/ctkeeper/catalog", "/dev/null",
+		"/etc/hosts", "/etc/ctkeeper/ctkeeper.yaml~", "/etc/ctkeeper/.ctkeeper.yaml.swp",
+		"/etc/ctkeeper/notes/a.yaml", runDir + ".a.yaml.swp", "/run/ctkeeper/ctkeeper.sock", "/run/other.pid",
+		"/usr/lib/libc.so", "/usr/lib/ctkeeper/catalog", "/dev/null",
 	} {
-		w.silence(path, all(write(path, "x"), remove(path)))
+		w.expectNone(path, all(write(path, "x"), remove(path)))
 	}
 	other := watch(t, host(t, map[string]string{"/other.yaml": "a"}), Source{Main: "/other.yaml"})
-	other.silence("a drop-in beside another main file", write(etcDir+"a.yaml", "a"))
+	other.expectNone("a drop-in beside another main file", write(etcDir+"a.yaml", "a"))
 	other.expect("that main file", write("/other.yaml", "b"))
 }
 
-func TestWatchBundlesABurstAndReportsAnEndlessOne(t *testing.T) {
+func TestWatchMergesBursts(t *testing.T) {
 	t.Parallel()
 	w := watch(t, host(t, map[string]string{DefaultMain: "a"}), Source{})
 	for i := range 50 {
@@ -201,7 +208,7 @@ func TestWatchBundlesABurstAndReportsAnEndlessOne(t *testing.T) {
 		<-w.changes
 	}
 	for begin := time.Now(); len(w.changes) == 0; {
-		if time.Since(begin) > 10*patience {
+		if time.Since(begin) > 10*maxBurst {
 			t.Fatal("an endless burst is not reported")
 		}
 		if err := write(DefaultMain, "b")(w.root); err != nil {
@@ -229,8 +236,8 @@ func TestWatcherEnds(t *testing.T) {
 	}
 }
 
-// TestWatchTheRunningSystem is for the paths that no test may touch: they can be
-// watched, and a watch of them ends.
+// TestWatchTheRunningSystem watches the real paths, which a test must not change: setting the
+// watches and ending them works.
 func TestWatchTheRunningSystem(t *testing.T) {
 	t.Parallel()
 	w, err := NewWatcher(Source{})
@@ -241,5 +248,27 @@ func TestWatchTheRunningSystem(t *testing.T) {
 	stop()
 	if err := w.Run(ctx, func() {}); err != nil {
 		t.Errorf("Run: %v", err)
+	}
+}
+
+// Directories that are only passed through are not watched: / and /etc change often for other
+// reasons, and each change would wake the daemon.
+func TestWatchPlanOmitsBusyDirectories(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"etc/ctkeeper/conf.d", "run/ctkeeper", "usr/lib/ctkeeper"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	paths := Source{Root: root}.watchPlan().paths
+	for _, busy := range []string{"", "etc", "run", "usr", "usr/lib"} {
+		if slices.Contains(paths, filepath.Join(root, busy)) {
+			t.Errorf("/%s is watched, among %q", busy, paths)
+		}
+	}
+	for _, ours := range []string{"etc/ctkeeper", "etc/ctkeeper/conf.d", "run/ctkeeper", "usr/lib/ctkeeper"} {
+		if !slices.Contains(paths, filepath.Join(root, ours)) {
+			t.Errorf("/%s is not watched, among %q", ours, paths)
+		}
 	}
 }
