@@ -243,6 +243,28 @@ func (d Directive) matches(module string) bool {
 	return d.Module == module
 }
 
+// BlockingInstalls returns the install lines that keep a module from loading: modprobe(8) runs
+// the command of the first one in place of loading the module, and the next becomes the first once
+// that is removed. Lines behind one that loads a module are never read.
+func (m Modprobe) BlockingInstalls(module string) []Directive {
+	lines := m.Of("install", module)
+	if i := slices.IndexFunc(lines, func(d Directive) bool { return loadsModule(d.Args) }); i >= 0 {
+		return lines[:i]
+	}
+	return lines
+}
+
+// loadsModule reports whether a shell command runs modprobe or insmod, however deep in its quotes.
+func loadsModule(command string) bool {
+	isSeparator := func(r rune) bool { return strings.ContainsRune(" \t;&|(){}`$\"'", r) }
+	for word := range strings.FieldsFuncSeq(command, isSeparator) {
+		if base := path.Base(word); base == "modprobe" || base == "insmod" {
+			return true
+		}
+	}
+	return false
+}
+
 // Options gives the parameters for a module, in the order in which the kernel gets
 // them: the later wins.
 func (m Modprobe) Options(module string) []Option {

@@ -263,6 +263,36 @@ func TestOf(t *testing.T) {
 	}
 }
 
+func TestBlockingInstalls(t *testing.T) {
+	const install = "install nf_conntrack_sip "
+	for _, test := range []struct {
+		name, text, want string
+	}{
+		{"none", "blacklist nf_conntrack_sip\n", "[]"},
+		{"another module", "install nf_conntrack_ftp /bin/false\n", "[]"},
+		{"false", install + "/bin/false\n", "[1]"},
+		{"true", install + "true # not here\n", "[1]"},
+		{"a shell that fails", install + "/bin/sh -c 'exit 1'\n", "[1]"},
+		{"a pattern", "install nf-conntrack_* :\n", "[1]"},
+		{"a name that only looks like modprobe", install + "/opt/no-modprobe.sh\n", "[1]"},
+		{"modprobe", install + "/sbin/modprobe -i nf_conntrack_sip\n", "[]"},
+		{"insmod", install + "insmod /x.ko\n", "[]"},
+		{"modprobe in a shell", install + `/bin/sh -c "sysctl -w a=1;$(modprobe -i nf_conntrack_sip)"` + "\n", "[]"},
+		{"two lines", install + "/bin/false\n" + install + "/bin/true\n", "[1 2]"},
+		{"one that loads behind one that does not", install + "/bin/false\n" + install + "modprobe -i nf_conntrack_sip\n", "[1]"},
+		{"one that loads, first", install + "modprobe -i nf_conntrack_sip\n" + install + "/bin/false\n", "[]"},
+	} {
+		directives, _ := ParseModprobe("f", []byte(test.text))
+		lines := []int{}
+		for _, d := range (Modprobe{Directives: directives}).BlockingInstalls("nf_conntrack_sip") {
+			lines = append(lines, d.Line)
+		}
+		if got := fmt.Sprint(lines); got != test.want {
+			t.Errorf("%s: lines %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
 func TestOptions(t *testing.T) {
 	directives, _ := ParseModprobe("f", []byte("options nf-conntrack hashsize=1 \"expect_hashsize=2\"\noptions other x=1\n"+
 		"options nf_conntrack acct  tstamp=\"1 2\" \"quoted name=a b\" expect-hashsize=4 =x empty= open=\"a b\n"))

@@ -194,15 +194,9 @@ func checkHelperModules(h *picture.Host) []finding.Finding {
 // blockedBy are the lines of modprobe.d that keep the kernel from loading a module for a
 // rule: a rule asks for it by an alias (nfct-helper-sip), to which blacklists apply.
 func blockedBy(h *picture.Host, module string) []finding.Evidence {
-	lines := h.Inventory.Modprobe.Of("blacklist", module)
-	for _, d := range h.Inventory.Modprobe.Of("install", module) {
-		command := strings.TrimSpace(d.Args)
-		if slices.Contains([]string{"false", "true"}, command[strings.LastIndex(command, "/")+1:]) {
-			lines = append(lines, d)
-		}
-	}
+	modprobe := h.Inventory.Modprobe
 	var barred []finding.Evidence
-	for _, d := range lines {
+	for _, d := range slices.Concat(modprobe.Of("blacklist", module), modprobe.BlockingInstalls(module)) {
 		barred = append(barred, finding.At(d.Place, strings.TrimSpace(d.Kind+" "+d.Module+" "+d.Args)))
 	}
 	return barred

@@ -58,13 +58,13 @@ func TestHelperFindings(t *testing.T) {
 			&picture.Host{Rules: inFile, Index: index, Inventory: inventory.Inventory{Modprobe: kmod.Modprobe{Directives: []kmod.Directive{
 				{Place: tree.Place{File: "/etc/modprobe.d/x.conf", Line: 3}, Kind: "blacklist", Module: "nf_conntrack_sip"},
 				{Place: tree.Place{File: "/etc/modprobe.d/x.conf", Line: 7}, Kind: "install", Module: "nf_conntrack_sip", Args: "/bin/false"},
-				{Place: tree.Place{File: "/usr/lib/modprobe.d/y.conf", Line: 1}, Kind: "install", Module: "nf_conntrack_sip", Args: "/usr/bin/true"},
+				{Place: tree.Place{File: "/usr/lib/modprobe.d/y.conf", Line: 1}, Kind: "install", Module: "nf_conntrack_sip", Args: "/bin/sh -c 'exit 1'"},
 				{Place: tree.Place{File: "/etc/modprobe.d/x.conf", Line: 8}, Kind: "install", Module: "nf_conntrack_sip", Args: "/sbin/modprobe -i nf_conntrack_sip"},
 			}}}}, checkHelperModules, []finding.Finding{{
 				ID: "helper-module-missing", Severity: finding.Error, Summary: "a firewall rule wants the helper sip, and nf_conntrack_sip is kept from loading",
 				Evidence: []finding.Evidence{
 					fileEvidence, finding.Seen("/etc/modprobe.d/x.conf", 3, "blacklist nf_conntrack_sip"),
-					finding.Seen("/etc/modprobe.d/x.conf", 7, "install nf_conntrack_sip /bin/false"), finding.Seen("/usr/lib/modprobe.d/y.conf", 1, "install nf_conntrack_sip /usr/bin/true"),
+					finding.Seen("/etc/modprobe.d/x.conf", 7, "install nf_conntrack_sip /bin/false"), finding.Seen("/usr/lib/modprobe.d/y.conf", 1, "install nf_conntrack_sip /bin/sh -c 'exit 1'"),
 				},
 				Fix: []string{
 					"sed -i '3s/^/# /;7s/^/# /' /etc/modprobe.d/x.conf",

@@ -2,7 +2,6 @@ package module
 
 import (
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
@@ -144,12 +143,8 @@ type block struct {
 }
 
 func findBlock(h *picture.Host, module string) block {
-	b := block{blacklists: h.Inventory.Modprobe.Of("blacklist", module)}
-	for _, d := range h.Inventory.Modprobe.Of("install", module) {
-		if !loads(d.Args) {
-			b.installs = append(b.installs, d)
-		}
-	}
+	modprobe := h.Inventory.Modprobe
+	b := block{installs: modprobe.BlockingInstalls(module), blacklists: modprobe.Of("blacklist", module)}
 	for line := h.CommandLine; ; {
 		word := line.Blacklist(module)
 		if word == "" {
@@ -162,16 +157,6 @@ func findBlock(h *picture.Host, module string) block {
 		}
 		line = kmod.CommandLine{Words: slices.DeleteFunc(slices.Clone(line.Words), func(other string) bool { return other == word })}
 	}
-}
-
-// loads reports whether the command of an install line loads a module in the end.
-func loads(command string) bool {
-	for word := range strings.FieldsFuncSeq(command, func(r rune) bool { return strings.ContainsRune(" \t;&|(){}`$\"'", r) }) {
-		if base := path.Base(word); base == "modprobe" || base == "insmod" {
-			return true
-		}
-	}
-	return false
 }
 
 func (b block) evidence() []finding.Evidence {
