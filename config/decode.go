@@ -14,8 +14,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// decoder turns one file into a layer. It goes on after an error, so that one
-// look shows all that is wrong.
+// decoder decodes one file into a layer. It continues after an error, so that all errors of the
+// file are reported at once.
 type decoder struct {
 	file, open string
 	layer      layer
@@ -23,8 +23,8 @@ type decoder struct {
 	errs       Errors
 }
 
-// decode reads data, the content of file as the host sees it, to be opened as
-// open.
+// decode decodes the content of a file. file is its path as the host has it, open the path to
+// open, with the root.
 func decode(file, open string, data []byte) (layer, []string, Errors) {
 	d := &decoder{file: file, open: open, layer: newLayer()}
 	if root := d.parse(data); root != nil {
@@ -39,8 +39,8 @@ func decode(file, open string, data []byte) (layer, []string, Errors) {
 	return d.layer, d.warnings, d.errs
 }
 
-// parse gives the root of the one document in data; nil where there is none or
-// it cannot be read.
+// parse returns the root of the one document in data, and nil where there is none or it is not
+// YAML.
 func (d *decoder) parse(data []byte) *yaml.Node {
 	if line := binaryLine(data); line > 0 {
 		d.errs = append(d.errs, Error{File: d.open, Line: line, Problem: "is not text", Allowed: "YAML in UTF-8"})
@@ -50,7 +50,7 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	var first, second yaml.Node
 	if err := in.Decode(&first); err != nil {
 		if !errors.Is(err, io.EOF) {
-			d.errs = append(d.errs, d.syntax(data, err))
+			d.errs = append(d.errs, d.syntaxError(data, err))
 		}
 		return nil
 	}
@@ -58,7 +58,7 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	case err == nil:
 		d.fail(&second, "", &fault{problem: "a second YAML document begins", allowed: "one document in a file"})
 	case !errors.Is(err, io.EOF):
-		d.errs = append(d.errs, d.syntax(data, err))
+		d.errs = append(d.errs, d.syntaxError(data, err))
 	}
 	if len(first.Content) == 0 {
 		return nil
@@ -66,7 +66,7 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	return first.Content[0]
 }
 
-// binaryLine is the line of the first byte that no text has; 0 where all is text.
+// binaryLine returns the line of the first byte that is not text, and 0 without one.
 func binaryLine(data []byte) int {
 	for i := 0; i < len(data); {
 		r, size := utf8.DecodeRune(data[i:])
@@ -78,17 +78,17 @@ func binaryLine(data []byte) int {
 	return 0
 }
 
-// yamlLine finds the line in the text of the parser's errors: it has no other
-// place for it.
+// yamlLine matches the line number in the text of the parser's errors, which have it nowhere
+// else.
 var yamlLine = regexp.MustCompile(`^line (\d+): `)
 
-// grammarError knows the errors of the parser proper. They count lines from 0,
-// where those of its scanner count from 1 (yaml.v3, parser.fail).
+// grammarError matches the errors of yaml.v3's parser, which count lines from 0; those of its
+// scanner count from 1 (yaml.v3, parser.fail).
 var grammarError = regexp.MustCompile(`did not find expected (key|node content|<|'-'|',')`)
 
-// syntax places the parser's error. A tab that indents is the usual culprit and
-// the parser's words do not say so.
-func (d *decoder) syntax(data []byte, err error) Error {
+// syntaxError returns the YAML library's error with its place. The usual cause is a tab in the
+// indentation, which the library's text does not name.
+func (d *decoder) syntaxError(data []byte, err error) Error {
 	lines := strings.Split(string(data), "\n")
 	for i, line := range lines {
 		text := strings.TrimLeft(line, " \t")
@@ -114,7 +114,7 @@ func (d *decoder) syntax(data []byte, err error) Error {
 	return wrong
 }
 
-// fail notes what is wrong with a node.
+// fail adds an error at a node.
 func (d *decoder) fail(n *yaml.Node, key string, wrong *fault) {
 	d.errs = append(d.errs, wrong.at(d.at(n), key))
 }
@@ -123,7 +123,7 @@ func (d *decoder) at(n *yaml.Node) position {
 	return position{file: d.file, open: d.open, line: n.Line, column: n.Column}
 }
 
-// document reads the top level.
+// document decodes the top level.
 func (d *decoder) document(root *yaml.Node) {
 	d.section(root, "", func(k, v *yaml.Node) {
 		switch k.Value {
@@ -138,13 +138,13 @@ func (d *decoder) document(root *yaml.Node) {
 		case "metrics":
 			d.metrics(v)
 		default:
-			d.unknown(k, "", topKeys())
+			d.failUnknown(k, "", topKeys())
 		}
 	})
 }
 
-// section walks a mapping, each key once; empty is a mapping without keys, as it
-// is left when the last line below it becomes a comment.
+// section calls each for every key of a mapping. An empty value counts as a mapping without
+// keys, as remains when the last line below it is commented out.
 func (d *decoder) section(n *yaml.Node, key string, each func(k, v *yaml.Node)) {
 	n = deref(n)
 	switch {
@@ -178,9 +178,9 @@ func (d *decoder) section(n *yaml.Node, key string, each func(k, v *yaml.Node)) 
 	}
 }
 
-// deref gives what an alias stands for, at the alias's own place. The schema is
-// three levels deep and so is the walk: an alias that contains itself ends as a
-// value of the wrong kind.
+// deref returns the node that an alias stands for, with the alias's own place. Decoding goes no
+// deeper than the three levels of the schema, so an alias that contains itself ends as a value
+// of the wrong kind.
 func deref(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode && n.Alias != nil {
 		target := *n.Alias
@@ -190,7 +190,7 @@ func deref(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// read reads one scalar value by parse.
+// read parses one scalar value.
 func read[T any](d *decoder, n *yaml.Node, key string, parse func(scalar) (T, *fault)) given[T] {
 	s, wrong := scalarOf(n)
 	if wrong == nil {
@@ -203,13 +203,13 @@ func read[T any](d *decoder, n *yaml.Node, key string, parse func(scalar) (T, *f
 	return given[T]{}
 }
 
-// unknown refuses a key, with the nearest of the known ones.
-func (d *decoder) unknown(k *yaml.Node, section string, known []string) {
+// failUnknown adds the error of an unknown key, with the nearest of the known ones.
+func (d *decoder) failUnknown(k *yaml.Node, section string, known []string) {
 	wrong := &fault{problem: "unknown key"}
 	near := nearest(k.Value, known)
 	switch {
-	case section == "" && misplaced(k.Value) != "":
-		wrong.allowed = "it belongs under " + misplaced(k.Value)
+	case section == "" && sectionOf(k.Value) != "":
+		wrong.allowed = "it belongs under " + sectionOf(k.Value)
 	case near != "":
 		wrong.allowed = "did you mean " + near + "?"
 	default:

@@ -52,7 +52,7 @@ func (d *decoder) guard(n *yaml.Node) {
 		case "allow":
 			d.layer.guardAllow = d.allow(v)
 		default:
-			d.unknown(k, "guard", []string{"mode", "allow"})
+			d.failUnknown(k, "guard", []string{"mode", "allow"})
 		}
 	})
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,9 +19,9 @@ const (
 
 func topKeys() []string { return []string{"settings", "module", "enforcement", "guard", "metrics"} }
 
-// misplaced names the section, or the sections, that a key at the top level belongs to; empty
-// where there is none.
-func misplaced(key string) string {
+// sectionOf returns the section or sections of a key that stands at the top level by mistake,
+// and the empty string for an unknown key.
+func sectionOf(key string) string {
 	switch key {
 	case "load", "parameters":
 		return "module"
@@ -49,7 +48,7 @@ func (d *decoder) enforcement(n *yaml.Node) {
 		case "resync":
 			d.layer.resync = read(d, v, keyResync, resync)
 		default:
-			d.unknown(k, "enforcement", []string{"mode", "resync"})
+			d.failUnknown(k, "enforcement", []string{"mode", "resync"})
 		}
 	})
 }
@@ -74,22 +73,7 @@ func resync(s scalar) (time.Duration, *fault) {
 	return d, wrong
 }
 
-// shortDuration writes a duration as a person would: 1h, not 1h0m0s.
-func shortDuration(d time.Duration) string {
-	if d == 0 {
-		return "0s"
-	}
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
-}
-
-// nearest is the one of known that a misspelt name is most like; empty where
+// nearest returns the known name that is most like a misspelt one, and the empty string where
 // none is near.
 func nearest(name string, known []string) string {
 	best, least := "", 1+max(1, min(3, len(name)/3))
@@ -104,7 +88,7 @@ func nearest(name string, known []string) string {
 	return best
 }
 
-// distance counts the letters to change between a and b (Levenshtein).
+// distance returns the number of edits between a and b (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -125,7 +109,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// settingNames returns every name a setting may be misspelt from.
+// settingNames returns the short names of all settings, for suggestions.
 func settingNames() []string {
 	var names []string
 	for _, s := range sysfs.Catalogue() {
@@ -134,5 +118,5 @@ func settingNames() []string {
 			names = append(names, s.Alias)
 		}
 	}
-	return slices.Clip(names)
+	return names
 }

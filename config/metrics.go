@@ -41,7 +41,7 @@ func (d *decoder) metrics(n *yaml.Node) {
 		case "textfile":
 			d.layer.textfile = read(d, v, keyMetricsTextfile, path)
 		default:
-			d.unknown(k, "metrics", metricsKeys())
+			d.failUnknown(k, "metrics", metricsKeys())
 		}
 	})
 }

@@ -8,8 +8,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// moduleParameter is a load-time parameter of nf_conntrack, as MODULE_PARM_DESC
-// of nf_conntrack_*.c has it.
+// moduleParameter is a load-time parameter of nf_conntrack (module_param in nf_conntrack_*.c).
 type moduleParameter struct {
 	name  string
 	least int64
@@ -17,21 +16,22 @@ type moduleParameter struct {
 	doc   string
 }
 
-// moduleParameters returns the parameters of Linux 5.10 to 7.2.
+// moduleParameters returns the load-time parameters of Linux 5.10 to 7.2.
 func moduleParameters() []moduleParameter {
 	return []moduleParameter{
-		{"hashsize", 1, math.MaxInt32, "Hash buckets at load. The kernel then makes max 8 times as many, until something sets max."},
-		{"expect_hashsize", 1, math.MaxInt32 / 4, "Hash buckets of the expectation table; expect_max becomes 4 times as many. The one reliable way to have it right from the first moment."},
+		{"hashsize", 1, math.MaxUint32 / 8, "Hash buckets at load. The kernel sets max to 8 times as many, until something writes max."},
+		{"expect_hashsize", 1, math.MaxInt32 / 4, "Hash buckets of the expectation table; the kernel sets expect_max to 4 times " +
+			"as many. Only this sets expect_max reliably from the load on."},
 		{"acct", 0, 1, "Count packets and bytes, in network namespaces created from then on."},
-		{"tstamp", 0, 1, "Note when connections begin and end, in network namespaces created from then on."},
-		{"nf_conntrack_helper", 0, 1, "Attach helpers by port without a rule; kernels up to 5.19."},
-		{"enable_hooks", 0, 1, "Track in every network namespace, whether or not a rule asks for it."},
+		{"tstamp", 0, 1, "Record when connections begin and end, in network namespaces created from then on."},
+		{"nf_conntrack_helper", 0, 1, "Assign helpers by port without a rule; kernels up to 5.19."},
+		{"enable_hooks", 0, 1, "Track connections in every network namespace, with or without a rule that needs it."},
 	}
 }
 
 func (p moduleParameter) isBool() bool { return p.least == 0 && p.most == 1 }
 
-// allowed says which values p takes.
+// allowed returns the values that p accepts, for messages.
 func (p moduleParameter) allowed() string {
 	if p.isBool() {
 		return "true, false"
@@ -39,7 +39,7 @@ func (p moduleParameter) allowed() string {
 	return strconv.FormatInt(p.least, 10) + "–" + strconv.FormatInt(p.most, 10)
 }
 
-// parse reads p's value as modprobe.d takes it.
+// parse returns p's value in modprobe.d's notation.
 func (p moduleParameter) parse(s scalar) (string, *fault) {
 	if p.isBool() {
 		on, wrong := boolean(s)
@@ -57,7 +57,7 @@ func (d *decoder) module(n *yaml.Node) {
 		case "parameters":
 			d.parameters(v)
 		default:
-			d.unknown(k, "module", []string{"load", "parameters"})
+			d.failUnknown(k, "module", []string{"load", "parameters"})
 		}
 	})
 }

@@ -8,19 +8,18 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// example has every key once.
+// example is a configuration with every key.
 //
 //go:embed reference.yaml
 var example string
 
-// referenceText is all of the reference that is not in the catalogue. {example},
-// {default}, {settings} and {parameters} stand for what is generated.
+// referenceText is the reference without what is generated: {example}, {default}, {settings} and
+// {parameters}.
 //
 //go:embed reference.md
 var referenceText string
 
-// Reference is docs/configuration.md, generated from the catalogue and from the
-// files that the code itself reads.
+// Reference returns docs/configuration.md, generated from the catalogue and the embedded files.
 func Reference() string {
 	return strings.NewReplacer(
 		"{example}", strings.TrimSpace(example),
@@ -32,7 +31,7 @@ func Reference() string {
 
 func settingsTable() string {
 	var b strings.Builder
-	b.WriteString("| setting | kind | range | kernels | what it is |\n|---|---|---|---|---|\n")
+	b.WriteString("| setting | kind | range | kernels | description |\n|---|---|---|---|---|\n")
 	for _, s := range sysfs.Catalogue() {
 		name := "`" + s.Name + "`"
 		if s.Alias != "" {
@@ -40,7 +39,7 @@ func settingsTable() string {
 		}
 		doc := s.Doc
 		if s.Global {
-			doc += " One for the whole host."
+			doc += " One value for the whole host."
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", name, s.Kind, rangeOf(s), kernels(s), doc)
 	}
@@ -71,7 +70,7 @@ func kernels(s *sysfs.Setting) string {
 
 func parametersTable() string {
 	var b strings.Builder
-	b.WriteString("| parameter | range | what it is |\n|---|---|---|\n")
+	b.WriteString("| parameter | range | description |\n|---|---|---|\n")
 	for _, p := range moduleParameters() {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", p.name, p.allowed(), p.doc)
 	}

@@ -77,7 +77,7 @@ func (d *decoder) policy(w *want, n *yaml.Node) bool {
 		switch policy {
 		case sysfs.Exactly, sysfs.AtLeast, sysfs.AtMost:
 		default:
-			d.unknown(k, w.key, []string{"exactly", "at_least", "at_most"})
+			d.failUnknown(k, w.key, []string{"exactly", "at_least", "at_most"})
 			return
 		}
 		if ordered := w.setting.Kind != sysfs.Text && w.setting.Kind != sysfs.Bool; !ordered && policy != sysfs.Exactly {

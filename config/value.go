@@ -117,29 +117,11 @@ func duration(s scalar) (time.Duration, *fault) {
 		}
 		return time.Duration(n) * time.Second, nil
 	}
-	days, rest, found := strings.Cut(s.text, "d")
-	if !found {
-		days, rest = "", s.text
+	d, err := ParseDuration(s.text)
+	if err != nil {
+		return 0, wrong
 	}
-	var total time.Duration
-	if found {
-		n, err := strconv.ParseUint(days, 10, 16)
-		if err != nil {
-			return 0, wrong
-		}
-		total = time.Duration(n) * 24 * time.Hour
-	}
-	if rest != "" || !found {
-		if found && !strings.ContainsAny(rest[:1], "0123456789") {
-			return 0, wrong
-		}
-		d, err := time.ParseDuration(rest)
-		if err != nil || rest == "0" || rest[0] == '+' {
-			return 0, wrong
-		}
-		total += d
-	}
-	return total, nil
+	return d, nil
 }
 
 // seconds reads a duration that the kernel takes in whole seconds.

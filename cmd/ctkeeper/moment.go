@@ -2,16 +2,14 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ctkeeper/ctkeeper/config"
 )
 
 // momentForms says how a moment is written; the words are those of systemd.time(7).
 const momentForms = "2006-01-02 15:04, RFC 3339, today, yesterday, or how long ago, as 10m, 2h30m or 1d"
-
-// maxDays is what fits into a time.Duration.
-const maxDays = 36500
 
 // moment reads a point in time, or how long it is before now. Text without a zone is in
 // that of now.
@@ -27,7 +25,8 @@ func moment(text string, now time.Time) (time.Time, error) {
 	case "yesterday":
 		return time.Date(year, month, day-1, 0, 0, 0, 0, now.Location()), nil
 	}
-	if ago, ok := ago(text); ok {
+	// As in journalctl(1), a time before now may have a sign.
+	if ago, err := config.ParseDuration(strings.TrimPrefix(text, "-")); err == nil && ago >= 0 {
 		return now.Add(-ago), nil
 	}
 	for _, layout := range []string{time.DateTime, "2006-01-02 15:04", time.DateOnly, "2006-01-02T15:04:05", "2006-01-02T15:04"} {
@@ -40,24 +39,4 @@ func moment(text string, now time.Time) (time.Time, error) {
 		return t, fmt.Errorf("invalid argument %q for --since (%s)", text, momentForms)
 	}
 	return t, nil
-}
-
-// ago reads a length of time, which may have days and, as in journalctl(1), a sign.
-func ago(text string) (time.Duration, bool) {
-	text = strings.TrimPrefix(text, "-")
-	days, rest, found := strings.Cut(text, "d")
-	if !found {
-		d, err := time.ParseDuration(text)
-		return d, err == nil && d >= 0
-	}
-	n, err := strconv.ParseUint(days, 10, 16)
-	if err != nil || n > maxDays {
-		return 0, false
-	}
-	whole := time.Duration(n) * 24 * time.Hour
-	if rest == "" {
-		return whole, true
-	}
-	d, err := time.ParseDuration(rest)
-	return whole + d, err == nil && d >= 0
 }

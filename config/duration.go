@@ -1,0 +1,45 @@
+package config
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// errDuration is the error of text that is not a duration.
+var errDuration = errors.New("not a duration")
+
+// ParseDuration parses a duration such as 90s, 1h30m, 24h or 5d12h: like time.ParseDuration, but
+// with whole days in front (up to 65535), and without a plus sign or a 0 without a unit.
+func ParseDuration(text string) (time.Duration, error) {
+	days, rest, hasDays := strings.Cut(text, "d")
+	if !hasDays {
+		if text == "0" || strings.HasPrefix(text, "+") {
+			return 0, errDuration
+		}
+		return time.ParseDuration(text)
+	}
+	n, err := strconv.ParseUint(days, 10, 16)
+	total := time.Duration(n) * 24 * time.Hour
+	if err != nil || rest == "" {
+		return total, err
+	}
+	d, err := time.ParseDuration(rest)
+	if err != nil || rest == "0" || rest[0] < '0' || rest[0] > '9' || total+d < 0 {
+		return 0, errDuration
+	}
+	return total + d, nil
+}
+
+// shortDuration formats a duration without zero units at its end: 1h, not 1h0m0s.
+func shortDuration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
