@@ -1,7 +1,5 @@
-// Package persist writes the files that make the next boot come up right: what modprobe(8)
-// and systemd-modules-load read before ctkeeper runs. It owns those files whole
-// and touches no other.
+// Package persist writes the boot files: what modprobe(8) and systemd-modules-load read at the
+// next boot, before ctkeeper runs. It owns these files and never changes others.
 //
-// It is apply for the time before the module is there; nothing of it runs in the
-// daemon.
+// It does what apply does, for the time before the module is loaded. The daemon does not use it.
 package persist

@@ -8,17 +8,17 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-// host is what the files depend on besides the configuration.
+// host is what the boot files depend on besides the configuration.
 type host struct {
-	// memory is MemTotal in bytes, 0 where it is not known.
+	// memory is MemTotal in bytes, or 0 if it is unknown.
 	memory int64
-	// builtIn is true where nf_conntrack is part of the kernel image.
+	// builtIn is true if nf_conntrack is part of the kernel image.
 	builtIn bool
-	// parameters names what this kernel's module takes, nil where that cannot be told;
-	// from is where it was read.
+	// parameters has the parameters of this kernel's module, nil if they are unknown; source is
+	// where they were read.
 	parameters map[string]bool
-	from       string
-	// types has the parameters' types in the kernel, as far as they are known.
+	source     string
+	// types has the types of parameters in the kernel, as far as they are known.
 	types map[string]string
 	// systemdSysctl is the path of systemd-sysctl(8), or empty.
 	systemdSysctl string
@@ -26,12 +26,12 @@ type host struct {
 
 func systemdDirs() []string { return []string{"/usr/lib/systemd", "/lib/systemd"} }
 
-// look takes the facts from the tree.
-func look(t tree.Tree) host {
+// readHost reads what the boot files depend on from the tree.
+func readHost(t tree.Tree) host {
 	h := host{types: map[string]string{}}
-	h.memory, _ = config.TotalMemory(t) // without it the kernel has the last word
-	h.builtIn = builtIn(t)
-	h.parameters, h.from = kmod.Parameters(t, kmod.Conntrack)
+	h.memory, _ = config.TotalMemory(t) // if it is unknown, only the kernel checks the table sizes
+	h.builtIn = isBuiltIn(t)
+	h.parameters, h.source = kmod.Parameters(t, kmod.Conntrack)
 	if release, err := kmod.Release(t); err == nil {
 		h.readTypes(t, release)
 	}
@@ -43,8 +43,8 @@ func look(t tree.Tree) host {
 	return h
 }
 
-// readTypes asks the module's file. It also names what sysfs does not show: a parameter
-// without any permission.
+// readTypes reads the module file. The file also names the parameters that sysfs does not show,
+// those with permissions 0000.
 func (h *host) readTypes(t tree.Tree, release string) {
 	index, err := kmod.ReadIndex(t, release)
 	if err != nil || index.Path(kmod.Conntrack) == "" {
@@ -62,9 +62,9 @@ func (h *host) readTypes(t tree.Tree, release string) {
 	}
 }
 
-// builtIn reports whether nf_conntrack is in the kernel image: of the running
-// kernel, and on a disk of every kernel that is installed.
-func builtIn(t tree.Tree) bool {
+// isBuiltIn reports whether nf_conntrack is part of the image of the running kernel or, for a tree
+// that is not running, of every installed kernel.
+func isBuiltIn(t tree.Tree) bool {
 	switch kmod.Look(t.Root(), kmod.Conntrack).State {
 	case kmod.BuiltIn:
 		return true
@@ -85,10 +85,10 @@ func builtIn(t tree.Tree) bool {
 	return found
 }
 
-// takes reports whether this kernel's module has a parameter. hashsize is in every
-// kernel, and no modinfo names it (module_param_call makes no entry there). Where
-// nothing can be told, the parameters that all kernels have are taken.
-func (h host) takes(name string) bool {
+// hasParameter reports whether this kernel's module has a parameter. Every kernel has hashsize, though
+// no modinfo names it (module_param_call makes no entry there). If the parameters are unknown, it
+// reports those that every kernel has.
+func (h host) hasParameter(name string) bool {
 	switch {
 	case name == hashsize:
 		return true
@@ -98,9 +98,9 @@ func (h host) takes(name string) bool {
 	return name == expectHashsize || name == "acct" || name == "tstamp"
 }
 
-// ownBuckets is the most buckets that any kernel chooses by itself with that much memory
-// (nf_conntrack_init_start). Where the memory is not known it is the most of all.
-func (h host) ownBuckets() int64 {
+// defaultBuckets returns the most buckets that any kernel chooses by itself with this much memory
+// (nf_conntrack_init_start); if the memory is unknown, the most with any memory.
+func (h host) defaultBuckets() int64 {
 	const gib = 1 << 30
 	switch {
 	case h.memory > 4*gib, h.memory == 0:

@@ -16,49 +16,49 @@ const (
 	// hidden is a parameter that sysfs does not show: its permissions are 0000.
 	hidden = "enable_hooks"
 
-	// expectFactor is how many expectations the kernel allows a bucket at load
+	// expectFactor is expect_max for each bucket of the expectation table at load
 	// (nf_conntrack_expect_init).
 	expectFactor = 4
-	// maxFactor is the same for connections, where hashsize= is given
+	// maxFactor is max for each bucket of the connection table at load, if hashsize= is set
 	// (nf_conntrack_init_start).
 	maxFactor = 8
-	// ownExpectShare is the buckets of the connection table for one of the
-	// expectation table, where nobody says how many.
-	ownExpectShare = 256
+	// defaultExpectShare is the number of connection buckets for each expectation bucket, if
+	// expect_hashsize= is not set.
+	defaultExpectShare = 256
 
 	bucketBytes = 8 // one pointer, a struct hlist_head
-	// tableShare is the part of RAM that a hash table may take, 1/4, as in the
-	// configuration. The kernel refuses more pages than there are (vmalloc), and
-	// cannot find most of them free.
+	// tableShare limits a hash table to 1/4 of RAM, as the configuration does. The kernel refuses
+	// more pages than there are (vmalloc), and rarely finds most of them free.
 	tableShare = 4
 )
 
 // option is one parameter of the options line.
 type option struct {
 	name, value string
-	// from is the key of the configuration, and where it stands.
-	from string
+	// origin is the configuration key, with its value where that differs, and its place.
+	origin string
 }
 
-// options are what nf_conntrack is to be loaded with: what module.parameters asks
-// for, else what the settings come to. What it must not or cannot get is left out,
-// and said.
+// options returns the parameters to load nf_conntrack with: from module.parameters, else from the
+// settings. Parameters that the module does not have or would refuse are left out, with a note or
+// an error.
 func (p *planner) options() []option {
-	asked := map[string]option{}
+	explicit := map[string]option{}
 	for _, parameter := range p.cfg.Module.Parameters {
-		asked[parameter.Name] = option{parameter.Name, parameter.Value, "module.parameters." + parameter.Name + ", " + parameter.Origin}
+		origin := "module.parameters." + parameter.Name + ", " + parameter.Origin
+		explicit[parameter.Name] = option{parameter.Name, parameter.Value, origin}
 	}
 	var out []option
 	for _, name := range []string{hashsize, expectHashsize, "acct", "tstamp", "nf_conntrack_helper", hidden} {
-		o, explicit := asked[name]
-		if !explicit {
-			o = p.derived(name, out)
+		o, isExplicit := explicit[name]
+		if !isExplicit {
+			o = p.optionFor(name, out)
 		}
 		switch err := p.host.check(o); {
 		case o.name == "":
-		case !p.host.takes(name):
-			if explicit {
-				p.noSuchParameter(o)
+		case !p.host.hasParameter(name):
+			if isExplicit {
+				p.noteNoParameter(o)
 			}
 		case err != nil:
 			p.fail(err)
@@ -67,70 +67,69 @@ func (p *planner) options() []option {
 		}
 	}
 	for _, name := range []string{hashsize, expectHashsize} {
-		if n := number(out, name); p.host.memory == 0 && n > p.host.ownBuckets() {
-			p.note("%s=%d is a table of %s: this host's memory is not known, and has to be at least %d times as large",
+		if n := optionNumber(out, name); p.host.memory == 0 && n > p.host.defaultBuckets() {
+			p.note("%s=%d makes a table of %s: this host's memory is unknown, and must be at least %d times as large",
 				name, n, config.FormatBytes(sysfs.RoundHashsize(n)*bucketBytes), tableShare)
 		}
 	}
 	return out
 }
 
-func (p *planner) noSuchParameter(o option) {
+func (p *planner) noteNoParameter(o option) {
 	if p.host.parameters == nil || o.name == hidden && len(p.host.types) == 0 {
-		p.note("%s is left out (%s): it cannot be told whether this host's nf_conntrack has it", o.name, o.from)
+		p.note("%s left out (%s): cannot find out whether this host's nf_conntrack has it", o.name, o.origin)
 		return
 	}
-	p.note("%s is left out (%s): this host's nf_conntrack has no such parameter (%s)", o.name, o.from, p.host.from)
+	p.note("%s left out (%s): this host's nf_conntrack has no such parameter (%s)", o.name, o.origin, p.host.source)
 }
 
-// derived is the option that a setting comes to, given those before it. An empty one
-// where there is none.
-func (p *planner) derived(name string, before []option) option {
+// optionFor returns the parameter that applies a setting at load, given the options before it, or an
+// empty option if none is needed.
+func (p *planner) optionFor(name string, before []option) option {
 	setting := map[string]string{
 		hashsize: sysfs.Hashsize, expectHashsize: "expect_max", "acct": "acct", "tstamp": "timestamp", "nf_conntrack_helper": "helper",
 	}[name]
 	want, wanted := p.cfg.Want(setting)
-	if !wanted || !asksAtLoad(want) {
+	if !wanted || !appliesAtLoad(want) {
 		return option{}
 	}
 	n, err := strconv.ParseInt(want.Value, 10, 64)
 	if err != nil {
 		return option{}
 	}
-	own := int64(-1) // what the kernel has without being told
-	asked := want.String()
+	byDefault := int64(-1) // the value that the kernel chooses
+	text := want.String()
 	switch name {
 	case hashsize:
-		own = p.host.ownBuckets()
+		byDefault = p.host.defaultBuckets()
 	case expectHashsize:
 		n = (n + expectFactor - 1) / expectFactor
-		asked += ", 4 to a bucket"
-		own = p.host.ownExpectBuckets(before)
+		text += " at 4 per bucket"
+		byDefault = p.host.defaultExpectBuckets(before)
 	}
-	if want.Policy == sysfs.AtLeast && n <= own {
+	if want.Policy == sysfs.AtLeast && n <= byDefault {
 		return option{}
 	}
-	return option{name, strconv.FormatInt(n, 10), "settings." + setting + " " + asked + ", " + want.Origin}
+	return option{name, strconv.FormatInt(n, 10), "settings." + setting + " " + text + ", " + want.Origin}
 }
 
-// asksAtLoad reports whether a want is one for the files. What nobody asked for, the
-// embedded default, waits for the daemon: a hashsize given at load would make max 8 times
-// as large, and at_least is content with that.
-func asksAtLoad(w sysfs.Want) bool {
+// appliesAtLoad reports whether a want belongs in the boot files. The embedded default does not: a
+// hashsize that is set at load would make max 8 times as large, and at_least accepts that.
+func appliesAtLoad(w sysfs.Want) bool {
 	return w.Policy != sysfs.AtMost && w.Origin != config.DefaultOrigin
 }
 
-// ownExpectBuckets is how large the kernel makes the expectation table by itself.
-func (h host) ownExpectBuckets(options []option) int64 {
-	buckets := h.ownBuckets()
-	if n := number(options, hashsize); n > 0 {
+// defaultExpectBuckets returns the size that the kernel chooses for the expectation table.
+func (h host) defaultExpectBuckets(options []option) int64 {
+	buckets := h.defaultBuckets()
+	if n := optionNumber(options, hashsize); n > 0 {
 		buckets = sysfs.RoundHashsize(n)
 	}
-	return max(1, buckets/ownExpectShare)
+	return max(1, buckets/defaultExpectShare)
 }
 
-// number is the value of an option, 0 where it is not there.
-func number(options []option, name string) int64 {
+// optionNumber returns the value of an option, 0 if it is not set.
+func optionNumber(options []option, name string) int64 {
 	for _, o := range options {
 		if o.name == name {
 			n, _ := strconv.ParseInt(o.value, 10, 64)
@@ -140,37 +139,36 @@ func number(options []option, name string) int64 {
 	return 0
 }
 
-// check holds an option against what the kernel takes at load. The error is
-// ErrUnloadable.
+// check returns ErrUnloadable if nf_conntrack would not load with an option.
 func (h host) check(o option) error {
 	if o.name == "" {
 		return nil
 	}
-	refused := func(why string) error {
-		return fmt.Errorf("cannot write %s=%s (%s): %w: %s", o.name, o.value, o.from, ErrUnloadable, why)
+	unloadable := func(reason string) error {
+		return fmt.Errorf("cannot write %s=%s (%s): %w: %s", o.name, o.value, o.origin, ErrUnloadable, reason)
 	}
-	if err := parses(o.value, h.kind(o.name)); err != nil {
-		return refused(err.Error())
+	if err := checkType(o.value, h.typeOf(o.name)); err != nil {
+		return unloadable(err.Error())
 	}
 	if o.name != hashsize && o.name != expectHashsize {
 		return nil
 	}
-	// As nf_ct_alloc_hashtable does it.
+	// As in nf_ct_alloc_hashtable.
 	n, _ := strconv.ParseInt(o.value, 10, 64)
 	size := sysfs.RoundHashsize(n) * bucketBytes
 	switch {
 	case n == 0:
-		return refused("it has to be above 0")
+		return unloadable("it must be above 0")
 	case size > math.MaxInt32:
-		return refused("a table of " + config.FormatBytes(size) + " is too large: the kernel allocates less than 2 GiB")
+		return unloadable("a table of " + config.FormatBytes(size) + " is too large: the kernel allocates less than 2 GiB")
 	case h.memory > 0 && size > h.memory/tableShare:
-		return refused("a table of " + config.FormatBytes(size) + " is over 1/4 of the " + config.FormatBytes(h.memory) + " of RAM")
+		return unloadable("a table of " + config.FormatBytes(size) + " is over 1/4 of the " + config.FormatBytes(h.memory) + " of RAM")
 	}
 	return nil
 }
 
-// kind is a parameter's type in the kernel, by its module's file where that tells.
-func (h host) kind(name string) string {
+// typeOf returns the type of a parameter in the kernel: from the module file, or else a known one.
+func (h host) typeOf(name string) string {
 	if kind := h.types[name]; kind != "" {
 		return kind
 	}
@@ -180,9 +178,10 @@ func (h host) kind(name string) string {
 	return "bool"
 }
 
-// parses reports what is wrong with a value of a type (STANDARD_PARAM_DEF and
-// param_set_bool of kernel/params.c). Types that nf_conntrack never had are taken.
-func parses(value, kind string) error {
+// checkType returns an error if the kernel refuses a value for a parameter of a type
+// (STANDARD_PARAM_DEF and param_set_bool of kernel/params.c). It accepts any value for the types that
+// no parameter of nf_conntrack ever had.
+func checkType(value, kind string) error {
 	switch kind {
 	case "uint":
 		if _, err := strconv.ParseUint(value, 10, 32); err != nil {
@@ -200,9 +199,9 @@ func parses(value, kind string) error {
 	return nil
 }
 
-// readsBack tries a modprobe.d file for syntax: what modprobe(8) would make of it has
-// to be what was meant.
-func readsBack(text string, options []option) error {
+// verify parses the text of a modprobe.d file, and returns an error if modprobe(8) would not pass
+// exactly these options.
+func verify(text string, options []option) error {
 	directives, troubles := kmod.ParseModprobe(ModprobePath, []byte(text))
 	for _, trouble := range troubles {
 		return trouble

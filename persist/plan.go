@@ -20,59 +20,56 @@ const (
 	SysctlPath      = "/etc/sysctl.d/90-ctkeeper.conf"
 )
 
-// Header begins every file that persist writes, behind the #! of a script; a file
-// without it is somebody else's.
+// Header begins every file that persist writes, after the #! of a script. A file without it is
+// foreign.
 const Header = "# Written by ctkeeper persist; changes are lost. See ctkeeper persist --help."
 
-// maxFileSize is far above what persist writes.
+// maxFileSize limits the size of an existing file, in bytes. persist writes far less.
 const maxFileSize = 1 << 20
 
-// The errors of NewPlan that are told apart. None of them keeps the other files from
-// being written.
+// The errors of NewPlan. The other files can be written in spite of them.
 var (
-	// ErrForeign is a file at one of persist's paths that it did not write.
+	// ErrForeign is returned for a file at one of persist's paths that persist did not write.
 	ErrForeign = errors.New("not written by ctkeeper")
-	// ErrUnloadable is a value with which nf_conntrack would not load.
+	// ErrUnloadable is returned for a value with which nf_conntrack would not load.
 	ErrUnloadable = errors.New("nf_conntrack would not load with it")
 )
 
-// Options choose the files.
+// Options select the files.
 type Options struct {
-	// Sysconfig writes the script of older init systems in place of modules-load.d.
+	// Sysconfig selects a script for older init systems in place of the modules-load.d file.
 	Sysconfig bool
-	// Udev also writes a udev rule and a sysctl.d file, for hosts where the daemon is
-	// not running.
+	// Udev also selects a udev rule and a sysctl.d file, for when the daemon is not running.
 	Udev bool
-	// Remove plans for no file at all.
+	// Remove selects no file: those that persist wrote are removed.
 	Remove bool
 }
 
-// File is one file as it should be.
+// File is one file of a plan.
 type File struct {
 	Path string
-	// Content is nil where the file should not be there.
+	// Content is nil if the file should not exist.
 	Content []byte
 	Mode    fs.FileMode
-	// Before is what is there now, nil for nothing.
-	Before []byte
-	// BeforeMode is its mode.
+	// Before is the present content, nil if the file does not exist.
+	Before     []byte
 	BeforeMode fs.FileMode
 }
 
-// Plan is what persist would do.
+// Plan is what persist does to the files.
 type Plan struct {
 	Files []File
-	// Notes are for people: what was left out and why, the kernel command line of a
-	// built-in.
+	// Notes are for operators: what was left out and why, and the kernel command line that a
+	// built-in nf_conntrack needs.
 	Notes []string
 }
 
-// Paths are the files that persist owns, in the order in which it writes them.
+// Paths returns the files that persist owns, in the order in which it writes them.
 func Paths() []string {
 	return []string{ModprobePath, ModulesLoadPath, SysconfigPath, SysctlPath, UdevRulePath}
 }
 
-// Ours reports whether persist wrote a file with this content.
+// IsOurs reports whether persist wrote a file with this content.
 func IsOurs(content []byte) bool {
 	text := string(content)
 	if strings.HasPrefix(text, "#!") {
@@ -82,35 +79,34 @@ func IsOurs(content []byte) bool {
 	return first == Header
 }
 
-// NewPlan works out the files for a configuration on the host in the tree. The
-// script, the udev rule and the sysctl.d file are made where opts ask for them, and
-// kept as they should be where persist wrote them before.
+// NewPlan returns the files for a configuration on the host in the tree. The script, the udev rule
+// and the sysctl.d file are planned if opts select them, or if persist wrote them before.
 //
-// The error joins everything that cannot be written, ErrForeign and ErrUnloadable
-// among it; the plan is good without it.
+// The error joins an error for each file or option that cannot be written, ErrForeign and
+// ErrUnloadable among them. The plan is valid in spite of it.
 func NewPlan(t tree.Tree, cfg *config.Config, opts Options) (Plan, error) {
-	p := planner{tree: t, cfg: cfg, opts: opts, before: map[string]present{}, texts: map[string]string{}}
+	p := planner{tree: t, cfg: cfg, opts: opts, before: map[string]existing{}, texts: map[string]string{}}
 	for _, path := range Paths() {
-		p.before[path] = lookAt(t, path)
+		p.before[path] = readExisting(t, path)
 	}
 	if !opts.Remove {
-		p.host = look(t)
-		p.write()
+		p.host = readHost(t)
+		p.render()
 	}
 	for _, path := range Paths() {
-		p.file(path)
+		p.addFile(path)
 	}
 	return p.plan, errors.Join(p.errs...)
 }
 
-// planner holds what NewPlan has worked out so far.
+// planner is the state of NewPlan.
 type planner struct {
 	tree   tree.Tree
 	cfg    *config.Config
 	opts   Options
 	host   host
-	before map[string]present
-	// texts has the files that should be there.
+	before map[string]existing
+	// texts has the texts of the files that should exist.
 	texts map[string]string
 	plan  Plan
 	errs  []error
@@ -126,63 +122,64 @@ func (p *planner) fail(err error) {
 	}
 }
 
-// asked reports whether a file of those that not every host needs is to be there.
-func (p *planner) asked(flag bool, path string) bool { return flag || p.before[path].ours }
+// wanted reports whether an optional file should exist: if its flag is set, or it exists and is ours.
+func (p *planner) wanted(flag bool, path string) bool { return flag || p.before[path].ours }
 
-// write works out the text of every file.
-func (p *planner) write() {
+// render sets the texts of the files.
+func (p *planner) render() {
 	options := p.options()
 	if p.host.builtIn {
-		p.commandLine(options)
+		p.noteCommandLine(options)
 	} else {
-		p.texts[ModprobePath] = p.modprobe(options)
-		p.texts[p.loader()] = p.load()
+		p.texts[ModprobePath] = p.modprobeText(options)
+		p.texts[p.loadPath()] = p.loadText()
 	}
-	if p.asked(p.opts.Udev, SysctlPath) || p.asked(p.opts.Udev, UdevRulePath) {
-		p.net(options)
+	if p.wanted(p.opts.Udev, SysctlPath) || p.wanted(p.opts.Udev, UdevRulePath) {
+		p.renderFallback(options)
 	}
 }
 
-// loader is the file that loads the module at boot.
-func (p *planner) loader() string {
-	if p.asked(p.opts.Sysconfig, SysconfigPath) {
+// loadPath returns the path of the file that loads the module at boot.
+func (p *planner) loadPath() string {
+	if p.wanted(p.opts.Sysconfig, SysconfigPath) {
 		return SysconfigPath
 	}
 	return ModulesLoadPath
 }
 
-// net works out the udev rule and the sysctl.d file.
-func (p *planner) net(options []option) {
-	if p.asked(p.opts.Udev, SysctlPath) {
-		p.texts[SysctlPath] = p.sysctls(options)
+// renderFallback sets the texts of the udev rule and the sysctl.d file, which apply the settings
+// when the daemon is not running.
+func (p *planner) renderFallback(options []option) {
+	if p.wanted(p.opts.Udev, SysctlPath) {
+		p.texts[SysctlPath] = p.sysctlText(options)
 	}
-	// A built-in announces nothing, and is there before sysctl.d is read.
-	if p.host.builtIn || !p.asked(p.opts.Udev, UdevRulePath) || p.texts[SysctlPath] == "" {
+	// A built-in module has no add event, and exists before sysctl.d is read.
+	if p.host.builtIn || !p.wanted(p.opts.Udev, UdevRulePath) || p.texts[SysctlPath] == "" {
 		return
 	}
 	if p.host.systemdSysctl == "" {
 		p.fail(fmt.Errorf("cannot write %s: no systemd-sysctl in %s", UdevRulePath, strings.Join(systemdDirs(), " or ")))
 		for _, path := range []string{SysctlPath, UdevRulePath} {
-			p.texts[path] = string(p.before[path].content) // the one is nothing without the other
+			p.texts[path] = string(p.before[path].content) // neither is of use without the other
 		}
 		return
 	}
-	p.texts[UdevRulePath] = udevRule(p.host.systemdSysctl)
+	p.texts[UdevRulePath] = udevRuleText(p.host.systemdSysctl)
 }
 
-// file adds one file to the plan, unless it is somebody else's.
-func (p *planner) file(path string) {
+// addFile adds one file to the plan, unless a foreign file is at its path.
+func (p *planner) addFile(path string) {
 	text, before := p.texts[path], p.before[path]
 	switch {
 	case before.masked && text != "":
-		p.note("%s is a link to /dev/null: it is left as it is", path)
+		p.note("%s left unchanged: it is a link to /dev/null", path)
 	case before.masked:
 	case errors.Is(before.err, ErrForeign) && text != "":
 		p.fail(fmt.Errorf("cannot write %s: %w: move it away first", path, before.err))
 	case before.err != nil && text != "":
 		p.fail(fmt.Errorf("cannot write %s: %w", path, before.err))
 	case before.err != nil && p.opts.Remove:
-		p.note("%s is left as it is: %s", path, before.err)
+		p.note("%s left unchanged: %s", path, before.err)
 	case before.err != nil:
 	default:
 		file := File{Path: path, Mode: modeOf(path), Before: before.content, BeforeMode: before.mode}
@@ -194,53 +191,52 @@ func (p *planner) file(path string) {
 }
 
 func modeOf(path string) fs.FileMode {
-	if path == SysconfigPath { // what cannot be executed is not run
+	if path == SysconfigPath { // a script that is not executable is not run
 		return 0o755
 	}
 	return 0o644
 }
 
-// present is what is at one of persist's paths.
-type present struct {
+// existing is what is at one of persist's paths before it writes.
+type existing struct {
 	content []byte
 	mode    fs.FileMode
 	ours    bool
 	masked  bool
-	// err is why it is not persist's to write.
+	// err is why persist must not write it, or nil.
 	err error
 }
 
-func lookAt(t tree.Tree, path string) present {
+func readExisting(t tree.Tree, path string) existing {
 	switch {
 	case t.Gone(path):
-		return present{}
+		return existing{}
 	case t.IsNull(path):
-		return present{masked: true}
+		return existing{masked: true}
 	}
 	if link, err := isLink(t, path); err != nil {
-		return present{err: err}
+		return existing{err: err}
 	} else if link {
-		return present{err: fmt.Errorf("a symbolic link: %w", ErrForeign)}
+		return existing{err: fmt.Errorf("a symbolic link: %w", ErrForeign)}
 	}
 	content, err := t.Read(path, maxFileSize)
 	if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
-		err = inner.Err // the path stands before it
+		err = inner.Err // the message has the path already
 	}
 	if err != nil {
-		return present{err: err}
+		return existing{err: err}
 	}
 	info, err := t.Stat(path)
 	if err != nil {
-		return present{err: err}
+		return existing{err: err}
 	}
 	if !IsOurs(content) {
-		return present{err: ErrForeign}
+		return existing{err: ErrForeign}
 	}
-	return present{content: content, mode: info.Mode().Perm(), ours: true}
+	return existing{content: content, mode: info.Mode().Perm(), ours: true}
 }
 
-// isLink reports whether path itself is a symbolic link. A loop on the way to it is an
-// error.
+// isLink reports whether path itself is a symbolic link. A loop of links in its directory is an error.
 func isLink(t tree.Tree, path string) (bool, error) {
 	dir, _, err := t.Resolve(filepath.Dir(path))
 	if err != nil {

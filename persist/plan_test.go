@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
-// usual asks for something of every file.
+// usual is a configuration that needs every file.
 const usual = `settings:
   hashsize: 100000
   max: 300000
@@ -34,7 +34,7 @@ module:
 
 const releaseDir = "usr/lib/modules/6.1.0-50-amd64/"
 
-// debian is a host of 4 GiB with systemd, the module loaded, and a configuration.
+// debian makes a host with 4 GiB, systemd, the module loaded, and a configuration.
 func debian(t *testing.T, yaml string) string {
 	t.Helper()
 	root := kerneltree.New(t)
@@ -55,8 +55,8 @@ func debian(t *testing.T, yaml string) string {
 	return root
 }
 
-// withModuleFile gives the host a module's file, as kernel 5.10 has it.
-func withModuleFile(t *testing.T, root string) {
+// putModuleFile puts the module file of kernel 5.10 on the host.
+func putModuleFile(t *testing.T, root string) {
 	t.Helper()
 	ko := kerneltree.KO("parm=acct:Enable accounting.", "parmtype=acct:bool", "parmtype=tstamp:bool", "parmtype=expect_hashsize:uint",
 		"parmtype=nf_conntrack_helper:bool", "parmtype=enable_hooks:bool")
@@ -73,8 +73,8 @@ func newPlan(t *testing.T, root string, opts persist.Options) (persist.Plan, err
 	return persist.NewPlan(tree.At(root), cfg, opts)
 }
 
-// render is a plan for people's eyes.
-func render(p persist.Plan, err error) string {
+// describe returns a plan as text.
+func describe(p persist.Plan, err error) string {
 	var b strings.Builder
 	for _, f := range p.Files {
 		if f.Content != nil {
@@ -117,13 +117,13 @@ func TestPlan(t *testing.T) {
 		{"usual", usual, persist.Options{}, nil},
 		{"module-absent", usual, persist.Options{}, func(t *testing.T, root string) {
 			kerneltree.Unload(t, root)
-			withModuleFile(t, root)
+			putModuleFile(t, root)
 		}},
 		{"kernel-unknown", "settings: {acct: true}\n" + parameters, persist.Options{}, func(t *testing.T, root string) { kerneltree.Unload(t, root) }},
 		{"parameters", "settings: {hashsize: 8192, acct: true, helper: false}\n" + parameters, persist.Options{}, nil},
 		{"parameters-5.10", parameters, persist.Options{}, func(t *testing.T, root string) {
 			kerneltree.Put(t, root, "sys/module/nf_conntrack/parameters/nf_conntrack_helper", "N\n")
-			withModuleFile(t, root) // sysfs does not show enable_hooks, the file does
+			putModuleFile(t, root) // sysfs does not show enable_hooks, the file does
 		}},
 		{"sysconfig", usual, persist.Options{Sysconfig: true}, nil},
 		{"udev", usual, persist.Options{Udev: true}, nil},
@@ -140,7 +140,7 @@ func TestPlan(t *testing.T) {
 			kerneltree.Put(t, root, releaseDir+"modules.dep", "")
 			kerneltree.Put(t, root, releaseDir+"modules.builtin", "kernel/net/netfilter/nf_conntrack.ko\n")
 		}},
-		{"built-in-and-said", "settings: {hashsize: 100000}\n", persist.Options{}, func(t *testing.T, root string) {
+		{"built-in-and-set", "settings: {hashsize: 100000}\n", persist.Options{}, func(t *testing.T, root string) {
 			kerneltree.BuiltIn(t, root)
 			kerneltree.Put(t, root, "proc/cmdline", "quiet nf_conntrack.hashsize=100000\n")
 		}},
@@ -148,13 +148,13 @@ func TestPlan(t *testing.T) {
 		{"too-large-for-any", "settings: {hashsize: 300000000, max: 5}\n", persist.Options{}, func(t *testing.T, root string) {
 			kerneltree.Put(t, root, "proc/meminfo", "MemTotal: 134217728 kB\n")
 		}},
-		{"at-least-of-the-kernels-own", "settings: {hashsize: {at_least: 65536}, expect_max: {at_least: 1024}}\n", persist.Options{}, nil},
+		{"at-least-the-default", "settings: {hashsize: {at_least: 65536}, expect_max: {at_least: 1024}}\n", persist.Options{}, nil},
 		{"at-least-more", "settings: {hashsize: {at_least: 65537}, expect_max: {at_least: 1033}}\n", persist.Options{}, nil},
 		{"at-most", "settings: {hashsize: {at_most: 8192}, expect_max: {at_most: 8192}}\n", persist.Options{Udev: true}, nil},
 		{"embedded-default", "", persist.Options{Udev: true}, nil},
-		{"taken", usual, persist.Options{}, func(t *testing.T, root string) {
+		{"foreign", usual, persist.Options{}, func(t *testing.T, root string) {
 			kerneltree.Put(t, root, persist.ModprobePath, "options nf_conntrack hashsize=1\n")
-			kerneltree.Put(t, root, persist.UdevRulePath, "# nobody asked for this one\n")
+			kerneltree.Put(t, root, persist.UdevRulePath, "# not planned\n")
 		}},
 		{"a-directory", usual, persist.Options{}, func(t *testing.T, root string) { kerneltree.Put(t, root, persist.ModprobePath+"/x", "") }},
 		{"too-long", usual, persist.Options{}, func(t *testing.T, root string) {
@@ -184,7 +184,7 @@ func TestPlan(t *testing.T) {
 			if test.alter != nil {
 				test.alter(t, root)
 			}
-			golden(t, test.name, render(newPlan(t, root, test.opts)))
+			golden(t, test.name, describe(newPlan(t, root, test.opts)))
 		})
 	}
 }
@@ -211,14 +211,14 @@ func TestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text := read(t, root, persist.ModprobePath); !strings.Contains(text, "\noptions nf_conntrack hashsize=8192\n") {
-		t.Errorf("the rest was not written:\n%s", text)
+		t.Errorf("the other file was not written:\n%s", text)
 	}
 	if text := read(t, root, persist.ModulesLoadPath); text != "nf_conntrack\n" {
-		t.Errorf("somebody else's file was changed:\n%s", text)
+		t.Errorf("a foreign file was changed:\n%s", text)
 	}
 }
 
-// An odd name of a configuration file begins no line of its own in any file.
+// TestOddOrigin: a line break in the name of a configuration file begins no line in a boot file.
 func TestOddOrigin(t *testing.T) {
 	cfg, err := config.Source{Root: debian(t, usual)}.Load()
 	if err != nil {

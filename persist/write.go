@@ -12,7 +12,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// Change says what happens to a file.
+// Change is what happens to a file.
 type Change string
 
 // The changes of files.
@@ -22,7 +22,7 @@ const (
 	Unchanged Change = "unchanged"
 )
 
-// Change says what Write does to f.
+// Change returns what Write does to a file.
 func (f File) Change() Change {
 	switch {
 	case f.Content == nil && f.Before == nil:
@@ -35,7 +35,7 @@ func (f File) Change() Change {
 	return Written
 }
 
-// Diff is the plan as a unified diff, empty where nothing changes.
+// Diff returns the plan as a unified diff, "" if nothing changes.
 func (p Plan) Diff() string {
 	var b strings.Builder
 	for _, f := range p.Files {
@@ -49,16 +49,15 @@ func (p Plan) Diff() string {
 		case f.Content == nil:
 			after = "/dev/null"
 		case f.Mode != f.BeforeMode:
-			fmt.Fprintf(&b, "mode of %s: %04o, to be %04o\n", f.Path, f.BeforeMode, f.Mode)
+			fmt.Fprintf(&b, "mode of %s: %04o, will be %04o\n", f.Path, f.BeforeMode, f.Mode)
 		}
 		b.WriteString(udiff.Unified(before, after, string(f.Before), string(f.Content)))
 	}
 	return b.String()
 }
 
-// Write makes it so and tells the paths that it wrote or removed. Files that are as they should be
-// are not touched. One that cannot be written keeps nothing from the others; the error
-// joins them all.
+// Write writes and removes the files that change, and returns their paths. After an error it goes on
+// with the next file; the error joins them all.
 func (p Plan) Write(t tree.Tree) (changed []string, err error) {
 	var errs []error
 	for _, f := range p.Files {
@@ -72,7 +71,7 @@ func (p Plan) Write(t tree.Tree) (changed []string, err error) {
 			err = t.Replace(f.Path, f.Content, f.Mode)
 		}
 		if err != nil {
-			errs = append(errs, f.failed(err))
+			errs = append(errs, f.wrap(err))
 			continue
 		}
 		changed = append(changed, f.Path)
@@ -80,8 +79,8 @@ func (p Plan) Write(t tree.Tree) (changed []string, err error) {
 	return changed, errors.Join(errs...)
 }
 
-// failed words an error with the file's path, and that once.
-func (f File) failed(err error) error {
+// wrap returns an error that names the file's path once.
+func (f File) wrap(err error) error {
 	if inner := (*fs.PathError)(nil); errors.As(err, &inner) && inner.Path == f.Path {
 		err = inner.Err
 	}

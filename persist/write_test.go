@@ -18,7 +18,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/persist"
 )
 
-// write makes a plan so, and gives the paths that it changed.
+// write writes a new plan, and returns the paths that it changed.
 func write(t *testing.T, root string, opts persist.Options) []string {
 	t.Helper()
 	p, err := newPlan(t, root, opts)
@@ -39,11 +39,11 @@ func wantChanged(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
-// A file is written once, and again only where its content or its mode differs.
+// TestWriteTwice: a file is written again only if its content or its mode differs.
 func TestWriteTwice(t *testing.T) {
 	root := debian(t, usual)
 	all := []string{persist.ModprobePath, persist.ModulesLoadPath, persist.SysctlPath, persist.UdevRulePath}
-	wantChanged(t, "the first writing", write(t, root, persist.Options{Udev: true}), all...)
+	wantChanged(t, "the first write", write(t, root, persist.Options{Udev: true}), all...)
 	for _, path := range all {
 		if mode := modeOf(t, root, path); mode != 0o644 {
 			t.Errorf("%s has mode %o", path, mode)
@@ -53,19 +53,19 @@ func TestWriteTwice(t *testing.T) {
 	wantChanged(t, "the second", write(t, root, persist.Options{Udev: true}))
 	wantChanged(t, "one without the flag", write(t, root, persist.Options{}))
 	if stamp(t, root, persist.ModprobePath) != before {
-		t.Error("a file that is as it should be was written")
+		t.Error("an unchanged file was written")
 	}
 	if err := os.Chmod(filepath.Join(root, persist.ModprobePath), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wantChanged(t, "a foreign mode", write(t, root, persist.Options{}), persist.ModprobePath)
+	wantChanged(t, "another mode", write(t, root, persist.Options{}), persist.ModprobePath)
 	if mode := modeOf(t, root, persist.ModprobePath); mode != 0o644 {
-		t.Errorf("the mode is %o again", mode)
+		t.Errorf("the mode is still %o", mode)
 	}
 }
 
-// What a flag made is kept up to date without it, and no more is made.
-func TestKeptUpToDate(t *testing.T) {
+// TestUpdateWithoutFlags: a file that a flag selected once is kept up to date without the flag.
+func TestUpdateWithoutFlags(t *testing.T) {
 	root := debian(t, usual)
 	write(t, root, persist.Options{Udev: true, Sysconfig: true})
 	kerneltree.Put(t, root, config.DefaultMain, strings.Replace(usual, "300000", "400000", 1))
@@ -78,7 +78,7 @@ func TestKeptUpToDate(t *testing.T) {
 		persist.ModprobePath, persist.SysconfigPath, persist.SysctlPath, persist.UdevRulePath)
 	for _, path := range persist.Paths() {
 		if _, err := os.Lstat(filepath.Join(root, path)); err == nil {
-			t.Errorf("%s is still there", path)
+			t.Errorf("%s still exists", path)
 		}
 	}
 }
@@ -89,7 +89,7 @@ func TestSysconfigInPlaceOfModulesLoad(t *testing.T) {
 	wantChanged(t, "--sysconfig", write(t, root, persist.Options{Sysconfig: true}), persist.ModulesLoadPath, persist.SysconfigPath)
 }
 
-// Remove takes ours and leaves the others', whatever the configuration says.
+// TestRemove removes our files and leaves foreign ones, whatever the configuration.
 func TestRemove(t *testing.T) {
 	root := debian(t, usual)
 	write(t, root, persist.Options{Udev: true, Sysconfig: true})
@@ -98,7 +98,7 @@ func TestRemove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{persist.UdevRulePath + " is left as it is: not written by ctkeeper"}, p.Notes); diff != "" {
+	if diff := cmp.Diff([]string{persist.UdevRulePath + " left unchanged: not written by ctkeeper"}, p.Notes); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}
 	changed, err := p.Write(tree.At(root))
@@ -107,11 +107,11 @@ func TestRemove(t *testing.T) {
 	}
 	wantChanged(t, "remove", changed, persist.ModprobePath, persist.SysconfigPath, persist.SysctlPath)
 	if read(t, root, persist.UdevRulePath) != "# mine now\n" {
-		t.Error("somebody else's file was changed")
+		t.Error("a foreign file was changed")
 	}
 }
 
-// What cannot be taken further is left as it is.
+// TestUdevFilesWithoutSystemd: without systemd-sysctl, the udev files are left unchanged.
 func TestUdevFilesWithoutSystemd(t *testing.T) {
 	root := debian(t, usual)
 	write(t, root, persist.Options{Udev: true})
@@ -124,7 +124,7 @@ func TestUdevFilesWithoutSystemd(t *testing.T) {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	if diff := p.Diff(); diff != "" {
-		t.Errorf("it would change:\n%s", diff)
+		t.Errorf("the plan changes:\n%s", diff)
 	}
 }
 
@@ -136,7 +136,7 @@ func TestDiff(t *testing.T) {
 	}
 	golden(t, "diff-new", p.Diff())
 	if _, err := os.Lstat(filepath.Join(root, persist.ModprobePath)); err == nil {
-		t.Error("a plan writes")
+		t.Error("NewPlan writes")
 	}
 	write(t, root, persist.Options{})
 	kerneltree.Put(t, root, config.DefaultMain, "settings: {hashsize: 200000, max: 300000}\n")
@@ -153,7 +153,7 @@ func TestDiff(t *testing.T) {
 	golden(t, "diff-removed", p.Diff())
 }
 
-// One file that cannot be written keeps nothing from the others.
+// TestWriteErrors: after a file that cannot be written, the others are written.
 func TestWriteErrors(t *testing.T) {
 	root := debian(t, usual)
 	p, err := newPlan(t, root, persist.Options{Udev: true})
@@ -163,7 +163,7 @@ func TestWriteErrors(t *testing.T) {
 	kerneltree.Put(t, root, "etc/modprobe.d", "a file\n")
 	kerneltree.Put(t, root, persist.UdevRulePath+"/x", "a directory\n")
 	changed, err := p.Write(tree.At(root))
-	wantChanged(t, "the writing", changed, persist.ModulesLoadPath, persist.SysctlPath)
+	wantChanged(t, "the write", changed, persist.ModulesLoadPath, persist.SysctlPath)
 	const want = "cannot write /etc/modprobe.d/ctkeeper.conf: mkdir /etc/modprobe.d: not a directory\n" +
 		"cannot write /etc/udev/rules.d/90-ctkeeper.rules: file exists"
 	if err == nil || err.Error() != want {
@@ -178,13 +178,13 @@ func TestWriteErrors(t *testing.T) {
 	}
 }
 
-func TestOurs(t *testing.T) {
+func TestIsOurs(t *testing.T) {
 	for text, want := range map[string]bool{
 		persist.Header: true, persist.Header + "\nx\n": true, "#!/bin/sh\n" + persist.Header + "\n": true,
 		"": false, "#!/bin/sh\n": false, "x\n" + persist.Header + "\n": false, persist.Header + " \n": false, "#!": false,
 	} {
 		if got := persist.IsOurs([]byte(text)); got != want {
-			t.Errorf("Ours(%q) is %t", text, got)
+			t.Errorf("IsOurs(%q) is %t", text, got)
 		}
 	}
 }
@@ -194,7 +194,7 @@ func modeOf(t *testing.T, root, path string) fs.FileMode {
 	return info(t, root, path).Mode()
 }
 
-// stamp tells one writing of a file from the next.
+// stamp returns a file's modification time.
 func stamp(t *testing.T, root, path string) int64 {
 	t.Helper()
 	return info(t, root, path).ModTime().UnixNano()
@@ -209,7 +209,7 @@ func info(t *testing.T, root, path string) fs.FileInfo {
 	return info
 }
 
-// On a read-only file system nothing is written, and each file is named.
+// TestReadOnly: on a read-only file system nothing is written, and the error names each file.
 func TestReadOnly(t *testing.T) {
 	if !netns.Enter(t) {
 		return
@@ -219,7 +219,7 @@ func TestReadOnly(t *testing.T) {
 		source string
 		flags  uintptr
 	}{
-		{"none", unix.MS_REC | unix.MS_PRIVATE}, // so that it stays in here
+		{"none", unix.MS_REC | unix.MS_PRIVATE}, // mounts stay in this namespace
 		{root, unix.MS_BIND},
 		{root, unix.MS_BIND | unix.MS_REMOUNT | unix.MS_RDONLY},
 	} {
@@ -231,7 +231,7 @@ func TestReadOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	defer func() { _ = unix.Unmount(root, unix.MNT_DETACH) }() // or nothing could take the directory away
+	defer func() { _ = unix.Unmount(root, unix.MNT_DETACH) }() // else TempDir cannot be removed
 	p, err := newPlan(t, root, persist.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -242,5 +242,5 @@ func TestReadOnly(t *testing.T) {
 	if !errors.Is(err, unix.EROFS) || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
-	wantChanged(t, "the writing", changed)
+	wantChanged(t, "the write", changed)
 }

@@ -74,7 +74,7 @@ func TestPersistErrors(t *testing.T) {
 	root := host(t, drifting+"module: {load: true, parameters: {nf_conntrack_helper: true}}\n")
 	kerneltree.Put(t, root, persist.ModulesLoadPath, "nf_conntrack\n")
 	const taken = "cannot write /etc/modules-load.d/ctkeeper.conf: not written by ctkeeper: move it away first"
-	const missing = "nf_conntrack_helper is left out (module.parameters.nf_conntrack_helper, /etc/ctkeeper/ctkeeper.yaml:5): " +
+	const missing = "nf_conntrack_helper left out (module.parameters.nf_conntrack_helper, /etc/ctkeeper/ctkeeper.yaml:5): " +
 		"this host's nf_conntrack has no such parameter (/sys/module/nf_conntrack/parameters)"
 	ctkeeper(t.Context(), "persist", "--root", root).wants(t, 1,
 		[]string{"wrote /etc/modprobe.d/ctkeeper.conf\n"}, []string{"note: " + missing + "\n", "ctkeeper: " + taken + "\n"})
