@@ -161,6 +161,7 @@ func TestImportDocument(t *testing.T) {
 	root := settled(t)
 	got := ctkeeper(t.Context(), "import", "-o", "json", "--root", root)
 	var doc struct {
+		API      int
 		YAML     string
 		Obsolete []tree.Place
 		Notes    []string
@@ -168,8 +169,8 @@ func TestImportDocument(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(doc.YAML, importer.Header) || len(doc.Obsolete) != 6 || doc.Notes == nil {
-		t.Errorf("import -o json gives %+v", doc)
+	if doc.API != 1 || !strings.HasPrefix(doc.YAML, importer.Header) || len(doc.Obsolete) != 6 || doc.Notes == nil {
+		t.Errorf("import -o json prints %+v", doc)
 	}
 }
 

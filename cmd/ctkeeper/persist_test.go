@@ -83,6 +83,9 @@ func TestPersistErrors(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil {
 		t.Fatalf("%v\n%s", err, got.stdout)
 	}
+	if !strings.HasPrefix(got.stdout, "{\n  \"api\": 1,\n") {
+		t.Errorf("the document does not begin with its api:\n%s", got.stdout)
+	}
 	want := persist.Report{
 		Files: []persist.FileReport{{Path: persist.ModprobePath, Change: persist.Unchanged}},
 		Notes: []string{missing}, Errors: []string{taken},

@@ -6,10 +6,12 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/importer"
 	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
-// ImportView is an import in the form for programs. Its lists are never nil.
+// ImportView is the document of an import. Its lists are never nil.
 type ImportView struct {
+	API      status.API   `json:"api"`
 	YAML     string       `json:"yaml"`
 	Obsolete []tree.Place `json:"obsolete"`
 	Notes    []string     `json:"notes"`
@@ -17,7 +19,11 @@ type ImportView struct {
 
 // Import writes the drop-in: for people the file as it is.
 func (p Printer) Import(i importer.Import) error {
-	doc := ImportView{string(i.YAML), append([]tree.Place{}, i.Obsolete...), append([]string{}, i.Notes...)}
+	doc := ImportView{
+		YAML:     string(i.YAML),
+		Obsolete: append([]tree.Place{}, i.Obsolete...),
+		Notes:    append([]string{}, i.Notes...),
+	}
 	return p.Document(doc, func(w io.Writer) {
 		_, _ = w.Write(i.YAML) // a buffer takes everything
 	})

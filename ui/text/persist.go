@@ -5,12 +5,19 @@ import (
 	"io"
 
 	"github.com/ctkeeper/ctkeeper/persist"
+	"github.com/ctkeeper/ctkeeper/status"
 )
+
+// PersistView is the document of a persist.
+type PersistView struct {
+	API status.API `json:"api"`
+	persist.Report
+}
 
 // Persist writes what became of the boot files; of a dry run the difference alone,
 // which patch(1) understands.
 func (p Printer) Persist(r persist.Report) error {
-	return p.Document(r, func(w io.Writer) {
+	return p.Document(PersistView{Report: r}, func(w io.Writer) {
 		if r.DryRun {
 			_, _ = io.WriteString(w, r.Diff) // a buffer takes everything
 			return
