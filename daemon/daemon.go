@@ -23,35 +23,35 @@ import (
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// Why Run ends other than on request; cmd turns them into exit statuses.
+// Errors of Run that cmd turns into exit statuses of their own.
 var (
-	// ErrRefused is a configuration that was refused at the start.
+	// ErrRefused means that the configuration was refused at the start.
 	ErrRefused = errors.New("configuration refused")
-	// ErrForbidden says that nothing could be enforced for want of rights, and
-	// that Options.Strict asked to end then.
-	ErrForbidden = errors.New("nothing can be enforced here for want of rights")
+	// ErrForbidden means that the host permits no write at all, and that Options.Strict
+	// was set.
+	ErrForbidden = errors.New("nothing can be enforced here: every write is forbidden")
 )
 
-// Options are what the daemon runs with.
+// Options configure the daemon.
 type Options struct {
 	// Source is where the configuration is; its Root is the system's.
 	Source  config.Source
 	Log     *zap.Logger
 	Notify  *systemd.Notifier
 	Version string
-	// Strict ends the daemon where nothing can be enforced for want of rights.
+	// Strict ends the daemon with ErrForbidden where nothing can be enforced.
 	Strict bool
 	// Socket is the path of the status socket.
 	Socket string
-	// Sockets are what systemd listens on for metrics.listen: systemd.
+	// Sockets are the sockets from systemd, for metrics.listen: systemd.
 	Sockets []*os.File
 	// History is the path of the file that keeps the history over restarts; empty is none.
 	History string
-	// Started, where not nil, is called once the first pass is done.
+	// Started, where not nil, is called once after the first pass.
 	Started func(status.Document)
 }
 
-// Daemon is the running ctkeeper.
+// Daemon is a running ctkeeper.
 type Daemon struct {
 	opts     Options
 	log      *logQueue
@@ -61,108 +61,135 @@ type Daemon struct {
 	table    *tableTask
 	messages kernelMessages
 	keeper   *reconcile.Keeper
-	watch    atomic.Pointer[sysfs.Watcher]
-	guardian *guardian
-	// looked and configured have something at each look at the table, and at each
-	// configuration that was read.
-	looked, configured, guardConfigured chan struct{}
+	watcher  atomic.Pointer[sysfs.Watcher]
+	guard    *guardControl
 
-	reloading   sync.Mutex // one at a time, or an older reading could win
+	reloading   sync.Mutex // one reload at a time: an older configuration must not replace a newer one
 	mu          sync.Mutex
 	cfg         *config.Config
-	loadedAt    time.Time // when cfg was read
-	refused     error     // why the newest configuration was, or nil
-	unsupported string    // what the log last said this kernel does not have
+	cfgAt       time.Time     // when cfg was read
+	cfgErr      error         // why the newest configuration was refused, or nil
+	cfgRead     chan struct{} // closed, and replaced, when a configuration was read
+	unsupported string        // the unsupported settings that were logged last
+
+	parameterCache parameterCache
 }
 
-// Run is the daemon, until ctx ends (nil) or something that cannot be mended
-// happens: ErrRefused, ErrForbidden, or another daemon on the socket.
+// Run runs the daemon until ctx ends, and then returns nil. Other errors are ErrRefused,
+// ErrForbidden, or another daemon that listens on the socket.
 func Run(ctx context.Context, opts Options) error {
 	d := newDaemon(opts)
 	defer d.log.drain()
-	// From here on: before, a SIGHUP would end the process.
+	// Before this point a SIGHUP ends the process.
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 
 	cfg, err := opts.Source.Load()
 	if err != nil {
-		d.sayRefused(err, "ctkeeper does not start")
+		d.recordRefused(err, "ctkeeper does not start")
 		return fmt.Errorf("%w:\n%w", ErrRefused, err)
 	}
 	server, err := d.listen()
 	if err != nil {
 		return err
 	}
-	d.cfg, d.loadedAt = cfg, time.Now()
+	d.cfg, d.cfgAt = cfg, time.Now()
 	d.loadModule(ctx)
-	d.sayLoaded(cfg)
+	d.recordLoaded(cfg)
 	files := sysfs.NewFiles(opts.Source.Root)
 	defer func() { _ = files.Close() }() // every write has its own error
 	d.keeper = reconcile.New(d.keeperOptions(files), Desired(cfg))
 
-	err = d.runTasks(ctx, hup, server)
-	if !errors.Is(err, context.Canceled) {
+	if err := d.runTasks(ctx, d.tasks(hup, server)); !errors.Is(err, context.Canceled) {
 		return err
 	}
-	d.opts.Log.Info("stopped, every value is left as it is")
+	d.opts.Log.Info("stopped, every value stays as it is")
 	return nil
 }
 
 func newDaemon(opts Options) *Daemon {
 	d := &Daemon{
-		opts: opts, log: newLogQueue(), since: time.Now(),
-		looked: make(chan struct{}, 1), configured: make(chan struct{}, 1), guardConfigured: make(chan struct{}, 1),
-		guardian: newGuardian(),
+		opts: opts, log: newLogQueue(), since: time.Now(), cfgRead: make(chan struct{}), guard: newGuardControl(),
 	}
 	d.opts.Log = d.log.wrap(opts.Log)
-	d.metrics = metrics.New(opts.Version, d.measured)
+	d.metrics = metrics.New(opts.Version, d.gauges)
 	d.recorder = recorder{eventLogger{d.opts.Log}, newHistory(), d.metrics}
 	d.table = newTableTask(opts.Source.Root, d.recorder.Record)
-	d.table.done = func() { poke(d.looked) }
 	return d
 }
 
-// poke puts something into a channel with room for one. It never blocks.
-func poke(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
+// tasks returns everything that the daemon runs.
+func (d *Daemon) tasks(hup <-chan os.Signal, server *server) []task {
+	log := d.opts.Log
+	all := []task{
+		restart(log, "uevent", d.watchModule),
+		restart(log, "inotify", d.watchSettings),
+		restart(log, "config", d.watchConfig),
+		{name: "log", run: d.log.run},
+		{name: "keeper", run: d.keeper.Run, ready: d.keeper.Ready()},
+		{name: "signal", run: func(ctx context.Context) error { return d.reloadOnSignal(ctx, hup) }},
+		{name: "table", run: d.watchTable},
+		{name: "kernel log", run: d.followKernelLog},
+		{name: "listener", run: d.serveMetrics},
+		{name: "textfile", run: d.writeTextfile},
 	}
-}
-
-// runTasks runs all that the daemon is, until ctx ends or a task cannot go on.
-func (d *Daemon) runTasks(ctx context.Context, hup <-chan os.Signal, server *server) error {
-	tasks, ctx := errgroup.WithContext(ctx)
-	for source, run := range map[string]func(context.Context) error{
-		"uevent": d.watchModule, "inotify": d.watchSettings, "config": d.watchConfig, "guard": d.watchGuard,
-	} {
-		tasks.Go(func() error { return restarting(ctx, d.opts.Log, source, run) })
-	}
-	tasks.Go(func() error { return d.log.run(ctx) })
-	tasks.Go(func() error { return d.keeper.Run(ctx) })
-	tasks.Go(func() error { return d.announce(ctx) })
-	tasks.Go(func() error { return d.hangups(ctx, hup) })
-	tasks.Go(func() error { return d.watchTable(ctx) })
-	tasks.Go(func() error { return d.followKernelLog(ctx) })
-	tasks.Go(func() error { return d.serveMetrics(ctx) })
-	tasks.Go(func() error { return d.writeTextfile(ctx) })
+	guard := restart(log, "guard", d.watchGuard)
+	guard.ready, guard.readyTimeout = d.guard.ready, guardTimeout
+	all = append(all, guard)
 	if d.opts.History != "" {
-		tasks.Go(func() error { return d.storeHistory(ctx) })
+		all = append(all, task{name: "history", run: d.storeHistory})
 	}
 	if server != nil {
-		tasks.Go(func() error { return d.serve(ctx, server) })
+		all = append(all, task{name: "socket", run: func(ctx context.Context) error { return d.serve(ctx, server) }})
 	}
-	return tasks.Wait()
+	return all
+}
+
+// runTasks runs all tasks until ctx ends or one of them returns an error.
+func (d *Daemon) runTasks(ctx context.Context, all []task) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, t := range all {
+		group.Go(func() error {
+			err := t.run(ctx)
+			d.opts.Log.Debug("task ended", zap.String(systemd.KeySource, t.name), zap.Error(err))
+			return err
+		})
+	}
+	group.Go(func() error { return d.announce(ctx, all) })
+	return group.Wait()
+}
+
+// announce sends READY to systemd when every task is ready, and STOPPING when ctx ends.
+func (d *Daemon) announce(ctx context.Context, all []task) error {
+	for _, t := range all {
+		if t.ready != nil {
+			sleep(ctx, t.readyTimeout, t.ready)
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	s := d.keeper.Report().Summary()
+	if d.opts.Strict && s.Forbidden > 0 && s.InSync == 0 {
+		return ErrForbidden
+	}
+	d.logNotify(d.opts.Notify.Ready(statusLine(s, nil)))
+	if d.opts.Started != nil {
+		d.opts.Started(d.status())
+	}
+	<-ctx.Done()
+	d.logNotify(d.opts.Notify.Stopping())
+	return ctx.Err()
 }
 
 func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {
 	opts := KeeperOptions(d.opts.Source.Root, files, d.recorder)
-	opts.Changed = d.changed
-	opts.Witness = d.guardian
+	opts.Changed = d.publishSummary
+	opts.Witness = d.guard
 	opts.Adopted = func(desired *reconcile.Desired) {
-		if err := d.guardian.adopt(desired); err != nil {
-			d.opts.Log.Warn("the guard does not know what is wanted now", zap.Error(err))
+		if err := d.guard.setDesired(desired); err != nil {
+			d.opts.Log.Warn("guard: cannot update the BPF map", zap.Error(err))
 		}
 	}
 	opts.Passed = func(why reconcile.Reason, took time.Duration) {
@@ -171,99 +198,73 @@ func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {
 	}
 	if interval := d.opts.Notify.WatchdogInterval(); interval > 0 {
 		opts.Heartbeat = interval / 3
-		opts.Beat = d.watchdog(opts.Heartbeat / 2)
+		opts.Beat = d.feedWatchdog(opts.Heartbeat / 2)
 	}
 	opts.ModuleMoved = func() {
-		if w := d.watch.Load(); w != nil {
+		if w := d.watcher.Load(); w != nil {
 			if err := w.Arm(); err != nil {
-				d.opts.Log.Warn("cannot watch every setting", zap.Error(err))
+				d.opts.Log.Warn("inotify: cannot watch every setting", zap.Error(err))
 			}
 		}
 	}
 	return opts
 }
 
-// watchdog gives what the keeper's loop calls after each pass: it feeds systemd's
-// watchdog, not more often than every so often, since passes may come in storms.
-func (d *Daemon) watchdog(every time.Duration) func() {
+// feedWatchdog returns the function that the keeper's loop calls after each pass. It feeds
+// systemd's watchdog at most once in every interval: passes can come in storms.
+func (d *Daemon) feedWatchdog(every time.Duration) func() {
 	var fed time.Time
 	return func() {
 		if now := time.Now(); now.Sub(fed) >= every {
 			fed = now
-			d.notified(d.opts.Notify.Watchdog())
+			d.logNotify(d.opts.Notify.Watchdog())
 		}
 	}
 }
 
-// announce says READY after the first pass, and STOPPING at the end.
-func (d *Daemon) announce(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-d.keeper.Ready():
-	}
-	select { // whoever starts after this service finds the guard in place
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-d.guardian.tried:
-	case <-time.After(guardTime):
-	}
-	s := d.keeper.Report().Summary()
-	if d.opts.Strict && s.Forbidden > 0 && s.InSync == 0 {
-		return ErrForbidden
-	}
-	d.notified(d.opts.Notify.Ready(statusLine(s, nil)))
-	if d.opts.Started != nil {
-		d.opts.Started(d.status())
-	}
-	<-ctx.Done()
-	d.notified(d.opts.Notify.Stopping())
-	return ctx.Err()
-}
-
-// changed follows the keeper's summary.
-func (d *Daemon) changed() {
+// publishSummary updates the status line of systemd.
+func (d *Daemon) publishSummary() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	report := d.keeper.Report() // within the lock, or an older one could be told last
-	d.notified(d.opts.Notify.Status(statusLine(report.Summary(), d.refused)))
-	d.sayUnsupported(report)
+	report := d.keeper.Report() // within the lock: an older one must not be sent last
+	d.logNotify(d.opts.Notify.Status(statusLine(report.Summary(), d.cfgErr)))
+	d.logUnsupported(report)
 }
 
-// loadModule loads nf_conntrack where the configuration asks for it and this
-// process may. The service may not: its unit does it beforehand, as root.
+// loadModule loads nf_conntrack if module.load is on and this process may load modules. The
+// service may not: its unit loads it as root, before the daemon starts.
 func (d *Daemon) loadModule(ctx context.Context) {
 	if !d.cfg.Module.Load || kmod.Look(d.opts.Source.Root, kmod.Conntrack).State != kmod.Absent {
 		return
 	}
+	log := d.opts.Log.With(zap.String(systemd.KeyModule, kmod.Conntrack))
 	if !kmod.MayLoad() {
-		d.opts.Log.Warn("module.load is on, but nf_conntrack is absent and this process may not load modules: waiting for it",
-			zap.String(systemd.KeyModule, kmod.Conntrack), zap.String(systemd.KeyHint, "ctkeeper doctor, as root, tells why"))
+		log.Warn("module.load is on, but nf_conntrack is absent and this process may not load modules: waiting for it",
+			zap.String(systemd.KeyHint, "run ctkeeper doctor as root to see why"))
 		return
 	}
 	if err := kmod.Load(ctx, d.opts.Source.Root, kmod.Conntrack); err != nil {
-		d.opts.Log.Error("cannot load the module, waiting for it", zap.String(systemd.KeyModule, kmod.Conntrack), zap.Error(err))
+		log.Error("cannot load the module, waiting for it", zap.Error(err))
 	}
 }
 
-// hangups reloads the configuration at each SIGHUP.
-func (d *Daemon) hangups(ctx context.Context, hup <-chan os.Signal) error {
+// reloadOnSignal reloads the configuration at each SIGHUP.
+func (d *Daemon) reloadOnSignal(ctx context.Context, hup <-chan os.Signal) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-hup:
-			d.notified(d.opts.Notify.Reloading())
+			d.logNotify(d.opts.Notify.Reloading())
 			d.reload(true)
-			d.notified(d.opts.Notify.Ready(""))
+			d.logNotify(d.opts.Notify.Ready(""))
 		}
 	}
 }
 
-// notified logs what systemd could not be told. It changes nothing else: the
-// settings are kept all the same.
-func (d *Daemon) notified(err error) {
+// logNotify logs an error of sd_notify, which changes nothing else.
+func (d *Daemon) logNotify(err error) {
 	if err != nil {
-		d.opts.Log.Warn("systemd does not listen", zap.Error(err))
+		d.opts.Log.Warn("sd_notify failed", zap.Error(err))
 	}
 }

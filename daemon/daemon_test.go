@@ -52,10 +52,10 @@ func TestModuleComesAndGoes(t *testing.T) {
 	}
 	kerneltree.Load(t, root)
 	d.wait("values in force after the load", func() bool { return kerneltree.Get(t, root, "max") == "100000" })
-	d.wait("status", func() bool { return d.notified.has("STATUS=1 of 1 settings in force") })
-	d.wait("load", func() bool { return d.said("nf_conntrack was loaded") })
+	d.wait("status", func() bool { return d.notified.has("STATUS=1 of 1 settings in effect") })
+	d.wait("load", func() bool { return d.logged("nf_conntrack was loaded") })
 	kerneltree.Unload(t, root)
-	d.wait("unload", func() bool { return d.said("nf_conntrack was unloaded") })
+	d.wait("unload", func() bool { return d.logged("nf_conntrack was unloaded") })
 	kerneltree.Load(t, root)
 	d.wait("values in force again", func() bool { return kerneltree.Get(t, root, "max") == "100000" })
 	// A watch set on a directory that came later works as well.
@@ -73,7 +73,7 @@ func TestReload(t *testing.T) {
 	kerneltree.Set(t, root, "udp_timeout", "7") // let go
 
 	write(t, main, "settings: {max: 300000, maximum: 5}\n")
-	d.wait("refusal", func() bool { return d.said("configuration refused, the last good one stays in force") })
+	d.wait("refusal", func() bool { return d.logged("configuration refused, the last good one stays in effect") })
 	d.wait("refusal in systemctl status", func() bool { return d.notified.has("newest configuration refused") })
 	kerneltree.Set(t, root, "max", "5")
 	d.wait("the last good value", func() bool { return kerneltree.Get(t, root, "max") == "200000" })
@@ -181,7 +181,7 @@ func TestEnds(t *testing.T) {
 	t.Run("a socket that cannot be had", func(t *testing.T) {
 		root := kerneltree.New(t)
 		d := start(t, root, "settings: {max: 100000}\n", func(o *Options) { o.Socket = "/dev/null/ctkeeper.sock" })
-		if got := kerneltree.Get(t, root, "max"); got != "100000" || !d.said("working without a status socket") {
+		if got := kerneltree.Get(t, root, "max"); got != "100000" || !d.logged("status socket: running without it") {
 			t.Errorf("max is %s, want it kept without a socket, and that said", got)
 		}
 	})
@@ -195,10 +195,10 @@ func TestStatusLine(t *testing.T) {
 		want    string
 	}{
 		{reconcile.Summary{Settings: 3, Pending: 3}, nil, "waiting for nf_conntrack"},
-		{reconcile.Summary{Module: present, Settings: 3, InSync: 3}, nil, "3 of 3 settings in force"},
-		{reconcile.Summary{Module: present, Settings: 4, InSync: 1, Contested: 1, Forbidden: 1, Unsupported: 1}, nil, "1 of 4 settings in force, 1 contested, 1 forbidden, 1 unsupported by this kernel"},
-		{reconcile.Summary{Module: present, Settings: 1, Drifted: 1, Mode: reconcile.Observe}, nil, "0 of 1 settings in force, 1 drifted, mode observe"},
-		{reconcile.Summary{Module: present, Settings: 1, InSync: 1}, errEnough, "1 of 1 settings in force, newest configuration refused, the last good one is in force"},
+		{reconcile.Summary{Module: present, Settings: 3, InSync: 3}, nil, "3 of 3 settings in effect"},
+		{reconcile.Summary{Module: present, Settings: 4, InSync: 1, Contested: 1, Forbidden: 1, Unsupported: 1}, nil, "1 of 4 settings in effect, 1 contested, 1 forbidden, 1 unsupported by this kernel"},
+		{reconcile.Summary{Module: present, Settings: 1, Drifted: 1, Mode: reconcile.Observe}, nil, "0 of 1 settings in effect, 1 drifted, mode observe"},
+		{reconcile.Summary{Module: present, Settings: 1, InSync: 1}, errEnough, "1 of 1 settings in effect, newest configuration refused, the last good one is in effect"},
 	}
 	for _, tt := range tests {
 		if diff := cmp.Diff(tt.want, statusLine(tt.s, tt.refused)); diff != "" {

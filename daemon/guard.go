@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -15,277 +14,137 @@ import (
 	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
-	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// maxSaid bounds the writers whose refusal was said and is remembered; when there are more, all
-// are said anew.
-const maxSaid = 256
+const (
+	// guardTimeout bounds how long READY waits for the guard.
+	guardTimeout = 5 * time.Second
+	// guardRetry is the time after which an unavailable guard is opened again: what was
+	// missing may be there.
+	guardRetry = 5 * time.Minute
+)
 
-// guardTime bounds how long the daemon's readiness waits for the guard.
-const guardTime = 5 * time.Second
-
-// guardRetry is how long after a guard could not be had it is tried again: what was missing
-// may be there.
-const guardRetry = 5 * time.Minute
-
-// guardian holds the guard while there is one, and what it is to know. It is the keeper's
-// witness.
-type guardian struct {
-	// tried is closed when the first guard was opened, or could not be.
-	tried chan struct{}
-	once  sync.Once
-
-	mu      sync.Mutex
-	guard   *guard.Guard       // nil: there is none
-	wanted  config.Guard       // by the configuration
-	desired *reconcile.Desired // adopted last
-	status  status.Guard       // but for what report adds
-	refused []status.RefusedWrites
-	said    map[refusedWriter]bool
-}
-
-// refusedWriter is who was refused what, without what differs each time.
-type refusedWriter struct{ setting, comm, place string }
-
-func newGuardian() *guardian {
-	return &guardian{tried: make(chan struct{}), status: guardOff(config.Guard{Mode: config.GuardOff}), said: map[refusedWriter]bool{}}
-}
-
-// Wrote implements reconcile.Witness.
-func (g *guardian) Wrote(s *sysfs.Setting, found string, after time.Time) *sysfs.Writer {
-	if open := g.opened(); open != nil {
-		return open.Wrote(s, found, after)
-	}
-	return nil
-}
-
-// Moved implements reconcile.Witness.
-func (g *guardian) Moved(loaded bool, after time.Time) *sysfs.Writer {
-	if open := g.opened(); open != nil {
-		return open.Moved(loaded, after)
-	}
-	return nil
-}
-
-func (g *guardian) opened() *guard.Guard {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.guard
-}
-
-// adopt tells the guard what is wanted, within the pass that takes it over: whatever that pass
-// writes is let through.
-func (g *guardian) adopt(desired *reconcile.Desired) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.desired = desired
-	return g.tell()
-}
-
-// use takes a guard over, or none, and what is wanted of it.
-func (g *guardian) use(open *guard.Guard, wanted config.Guard, current status.Guard) error {
-	defer g.once.Do(func() { close(g.tried) })
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.guard, g.wanted, g.status = open, wanted, current
-	return g.tell()
-}
-
-// tell brings the guard up to date.
-func (g *guardian) tell() error {
-	if g.guard == nil {
-		return nil
-	}
-	lock := g.locks()
-	g.status.State, g.status.Note = status.GuardWatching, ""
-	if lock {
-		g.status.State, g.status.Note = status.GuardLocked, lockNote
-	}
-	if g.desired == nil {
-		return nil
-	}
-	return g.guard.SetWants(g.desired.Wants, lock)
-}
-
-// locks reports whether foreign writes are refused: never in observe mode, which changes
-// nothing on the host.
-func (g *guardian) locks() bool {
-	return g.wanted.Mode == config.GuardLock && (g.desired == nil || g.desired.Mode == reconcile.Enforce)
-}
-
-// report is the guard's part of the status.
-func (g *guardian) report() status.Guard {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s := g.status
-	s.Mode = string(g.wanted.Mode)
-	s.Allow, s.Refused = append([]string{}, g.wanted.Allow...), append([]status.RefusedWrites{}, g.refused...)
-	s.Locked = []string{}
-	if s.State == status.GuardLocked && g.desired != nil {
-		for _, want := range g.desired.Wants {
-			if guard.Lockable(want.Setting) {
-				s.Locked = append(s.Locked, want.Setting.Name)
-			}
-		}
-	}
-	return s
-}
-
-// refuse counts a refused write and gives its event; one that was said of this writer before
-// is quiet.
-func (g *guardian) refuse(r guard.Refusal) reconcile.Event {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.refused = countRefusal(g.refused, r)
-	want := ""
-	if g.desired != nil {
-		if i := slices.IndexFunc(g.desired.Wants, func(w sysfs.Want) bool { return w.Setting.Name == r.Setting.Name }); i >= 0 {
-			want = g.desired.Wants[i].String()
-		}
-	}
-	e := reconcile.RefusedWrite(r.At, r.Setting.Name, want, r.Value, &r.By)
-	who := refusedWriter{r.Setting.Name, r.By.Comm, r.By.Place()}
-	if e.Quiet = g.said[who]; !e.Quiet && len(g.said) == maxSaid {
-		clear(g.said)
-	}
-	g.said[who] = true
-	return e
-}
-
-// watchGuard keeps the guard as the configuration wants it, until ctx ends or one that was
-// there fails.
+// watchGuard runs the guard that the configuration asks for, until ctx ends or a running guard
+// fails.
 func (d *Daemon) watchGuard(ctx context.Context) error {
-	said := ""
+	logged := ""
 	for ctx.Err() == nil {
-		wanted := d.configuration().Guard
-		if wanted.Mode == config.GuardOff {
-			_ = d.guardian.use(nil, wanted, guardOff(wanted)) // nothing to tell
-			said = ""
-			d.guardAsked(ctx, 0)
+		cfg, changed := d.configuration()
+		if cfg.Guard.Mode == config.GuardOff {
+			_ = d.guard.setGuard(nil, cfg.Guard, guardOff(cfg.Guard)) // nil without a guard
+			logged = ""
+			sleep(ctx, 0, changed)
 			continue
 		}
-		open, err := d.openGuard(wanted)
+		open, err := d.openGuard(cfg.Guard)
 		if err != nil {
-			if current := d.guardIsUnavailable(wanted, err); current.Error != said {
-				said = current.Error
-				fields := []zap.Field{zap.String(systemd.KeyError, current.Error)}
-				if _, hint := joinMissing(current.Missing); hint != "" {
-					fields = append(fields, zap.String(systemd.KeyHint, hint))
-				}
-				d.opts.Log.Warn("the guard cannot be had, the settings are kept without it", fields...)
+			if s := d.setUnavailable(cfg.Guard, err); s.Error != logged {
+				logged = s.Error
+				_, hint := joinMissing(s.Missing)
+				d.opts.Log.Warn("guard: unavailable, the settings are applied without it",
+					zap.String(systemd.KeyError, s.Error), optional(systemd.KeyHint, hint))
 			}
-			d.guardAsked(ctx, guardRetry)
+			sleep(ctx, guardRetry, changed)
 			continue
 		}
-		said = ""
-		if err := d.runGuard(ctx, open, wanted); err != nil {
-			d.guardIsUnavailable(d.configuration().Guard, err)
+		logged = ""
+		if err := d.runGuard(ctx, open, cfg.Guard); err != nil {
+			cfg, _ := d.configuration()
+			d.setUnavailable(cfg.Guard, err)
 			return err
 		}
 	}
 	return ctx.Err()
 }
 
-// guardAsked waits for a configuration to be read, at most so long; 0 is for ever.
-func (d *Daemon) guardAsked(ctx context.Context, most time.Duration) {
-	var late <-chan time.Time
-	if most > 0 {
-		late = time.After(most)
-	}
-	select {
-	case <-ctx.Done():
-	case <-d.guardConfigured:
-	case <-late:
-	}
-}
-
-func (d *Daemon) openGuard(wanted config.Guard) (*guard.Guard, error) {
+func (d *Daemon) openGuard(cfg config.Guard) (*guard.Guard, error) {
 	if d.opts.Source.Root != "" {
-		return nil, &guard.Unavailable{Missing: guard.Missing{What: "the guard", Why: "below another root there are files, and no kernel"}}
+		why := guard.Missing{What: "the guard", Why: "below another root there are files, and no kernel"}
+		return nil, &guard.Unavailable{Missing: why}
 	}
-	return guard.Open(guard.Options{Allow: wanted.Allow})
+	return guard.Open(guard.Options{Allow: cfg.Allow})
 }
 
-// guardIsUnavailable notes why there is no guard.
-func (d *Daemon) guardIsUnavailable(wanted config.Guard, err error) status.Guard {
-	current := guardOff(wanted)
-	current.State, current.Error = status.GuardUnavailable, err.Error()
+// setUnavailable stores why no guard runs, and returns that status.
+func (d *Daemon) setUnavailable(cfg config.Guard, err error) status.Guard {
+	s := guardOff(cfg)
+	s.State, s.Error = status.GuardUnavailable, err.Error()
 	if why := (*guard.Unavailable)(nil); errors.As(err, &why) {
-		current.Error, current.Missing = why.Why, missingWithHints(why.Missing)
+		s.Error, s.Missing = why.Why, missingWithHints(why.Missing)
 	}
-	_ = d.guardian.use(nil, wanted, current) // nothing to tell
-	return current
+	_ = d.guard.setGuard(nil, cfg, s) // nil without a guard
+	return s
 }
 
-// runGuard runs a guard until ctx ends, it fails, or another one is wanted: nil.
-func (d *Daemon) runGuard(ctx context.Context, open *guard.Guard, wanted config.Guard) (err error) {
+// runGuard runs a guard until ctx ends, the guard fails, or the configuration asks for another
+// one; it then returns nil.
+func (d *Daemon) runGuard(ctx context.Context, open *guard.Guard, cfg config.Guard) (err error) {
 	defer func() {
-		_ = d.guardian.use(nil, wanted, guardOff(wanted)) // nothing to tell
+		_ = d.guard.setGuard(nil, cfg, guardOff(cfg)) // nil without a guard
 		err = errors.Join(err, open.Close())
 	}()
 	can := open.Abilities()
-	current := guardOff(wanted)
-	current.Names, current.Missing = abilityNames(can), missingWithHints(can.Missing...)
-	if err := d.guardian.use(open, wanted, current); err != nil {
+	s := guardOff(cfg)
+	s.Names, s.Missing = abilityNames(can), missingWithHints(can.Missing...)
+	if err := d.guard.setGuard(open, cfg, s); err != nil {
 		return err
 	}
-	d.sayGuard()
-	// What was written before is found by looking.
+	d.logGuard()
+	// A full pass finds what was written before.
 	d.keeper.Wake(reconcile.Guard | reconcile.Overflow)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error {
-		return open.Run(ctx, d.waker(reconcile.Guard), func(r guard.Refusal) { d.recorder.Record(d.guardian.refuse(r)) })
+		return open.Run(ctx, d.wakeFor(reconcile.Guard), func(r guard.Refusal) { d.recorder.Record(d.guard.countRefusal(r)) })
 	})
-	tasks.Go(func() error { return d.followGuard(ctx, open, wanted, stop) })
+	tasks.Go(func() error { return d.followGuardConfig(ctx, open, cfg, stop) })
 	if err := tasks.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
 }
 
-// followGuard follows the configuration: another mode needs no other guard, another list of
-// units does.
-func (d *Daemon) followGuard(ctx context.Context, open *guard.Guard, wanted config.Guard, stop func()) error {
+// followGuardConfig applies another mode to a running guard, and stops it where the
+// configuration needs another one: for another list of units, or none.
+func (d *Daemon) followGuardConfig(ctx context.Context, open *guard.Guard, cfg config.Guard, stop func()) error {
 	for {
-		d.guardAsked(ctx, 0)
-		now := d.configuration().Guard
-		switch {
+		newest, changed := d.configuration()
+		switch now := newest.Guard; {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case now.Mode == config.GuardOff || !slices.Equal(now.Allow, wanted.Allow):
-			poke(d.guardConfigured) // for who opens the next
+		case now.Mode == config.GuardOff || !slices.Equal(now.Allow, cfg.Allow):
 			stop()
 			return nil
-		case now.Mode != wanted.Mode:
-			wanted = now
-			if err := d.guardian.use(open, now, d.guardian.report()); err != nil {
+		case now.Mode != cfg.Mode:
+			cfg = now
+			if err := d.guard.setGuard(open, now, d.guard.report()); err != nil {
 				return err
 			}
-			d.sayGuard()
+			d.logGuard()
 		}
+		sleep(ctx, 0, changed)
 	}
 }
 
-// sayGuard tells what the guard does, and in the same line what it cannot tell here.
-func (d *Daemon) sayGuard() {
-	current := d.guardian.report()
-	message := "the guard watches: every foreign write is seen at once"
-	if current.State == status.GuardLocked {
-		message = "the guard is locked: foreign writes of other values are refused"
+// logGuard logs what the guard does, and what is missing for it on this host.
+func (d *Daemon) logGuard() {
+	s := d.guard.report()
+	message := "guard: watching, every foreign write is seen at once"
+	if s.State == status.GuardLocked {
+		message = "guard: locked, foreign writes of other values are refused"
 	}
-	fields := []zap.Field{zap.String(systemd.KeyNames, strings.Join(current.Names, ","))}
-	if current.State == status.GuardLocked {
-		fields = append(fields, zap.String(systemd.KeySetting, strings.Join(current.Locked, ",")))
+	missing, hint := joinMissing(s.Missing)
+	d.opts.Log.Info(message, zap.String(systemd.KeyNames, strings.Join(s.Names, ",")),
+		optional(systemd.KeySetting, strings.Join(s.Locked, ",")),
+		optional(systemd.KeyMissing, missing), optional(systemd.KeyHint, hint))
+}
+
+// optional returns a field of a log entry that is left out where it is empty.
+func optional(key, value string) zap.Field {
+	if value == "" {
+		return zap.Skip()
 	}
-	if missing, hint := joinMissing(current.Missing); missing != "" {
-		fields = append(fields, zap.String(systemd.KeyMissing, missing))
-		if hint != "" {
-			fields = append(fields, zap.String(systemd.KeyHint, hint))
-		}
-	}
-	d.opts.Log.Info(message, fields...)
+	return zap.String(key, value)
 }

@@ -58,7 +58,7 @@ func TestGuardSeesContainers(t *testing.T) {
 	d := start(t, "", guarded+"watch\n")
 	writeLikeAContainer(t, "55")
 	d.wait("repair", func() bool { return procValue(t, procUDP) == "33" })
-	d.wait("drift logged", func() bool { return d.said("udp_timeout was set to 55 by sh (pid ") })
+	d.wait("drift logged", func() bool { return d.logged("udp_timeout was set to 55 by sh (pid ") })
 	entry := d.logs.FilterMessageSnippet("udp_timeout was set to 55").All()[0].ContextMap()
 	if entry[systemd.KeyByComm] != "sh" || entry[systemd.KeyByPID] == int64(0) || entry[systemd.KeyCause] != "write" {
 		t.Errorf("the entry's fields are %v", entry)
@@ -135,14 +135,14 @@ func TestGuardFails(t *testing.T) {
 	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles("")), Desired(cfg))
 	var tasks errgroup.Group
 	tasks.Go(func() error { return d.watchGuard(t.Context()) })
-	<-d.guardian.tried
-	if err := d.guardian.opened().Close(); err != nil {
+	<-d.guard.ready
+	if err := d.guard.current().Close(); err != nil {
 		t.Error(err)
 	}
 	if err := tasks.Wait(); err == nil {
 		t.Error("no failure")
 	}
-	if got := d.guardian.report(); got.State != status.GuardUnavailable || got.Error == "" || got.Mode != "watch" {
+	if got := d.guard.report(); got.State != status.GuardUnavailable || got.Error == "" || got.Mode != "watch" {
 		t.Errorf("guard: %+v", got)
 	}
 }
@@ -174,20 +174,20 @@ func TestGuardUnavailable(t *testing.T) {
 	if len(got.Missing) != 1 || !strings.Contains(got.Missing[0].Hint, "systemd.unified_cgroup_hierarchy=1") {
 		t.Errorf("missing: %+v", got.Missing)
 	}
-	if said := d.logs.FilterMessageSnippet("the guard cannot be had").All(); len(said) != 1 || said[0].ContextMap()[systemd.KeyHint] == "" {
+	if said := d.logs.FilterMessageSnippet("guard: unavailable").All(); len(said) != 1 || said[0].ContextMap()[systemd.KeyHint] == "" {
 		t.Errorf("said %d times: %v", len(said), said)
 	}
 }
 
-func TestGuardianSaysOncePerWriter(t *testing.T) {
-	g := newGuardian()
+func TestRefusalIsLoggedOncePerWriter(t *testing.T) {
+	g := newGuardControl()
 	maximum, expect := sysfs.Lookup("max"), sysfs.Lookup("expect_max")
-	if err := g.adopt(&reconcile.Desired{Wants: []sysfs.Want{{Setting: maximum, Policy: sysfs.AtLeast, Value: "1000"}}}); err != nil {
+	if err := g.setDesired(&reconcile.Desired{Wants: []sysfs.Want{{Setting: maximum, Policy: sysfs.AtLeast, Value: "1000"}}}); err != nil {
 		t.Fatal(err)
 	}
 	at := time.Unix(1, 0)
 	refuse := func(s *sysfs.Setting, value string, by sysfs.Writer) reconcile.Event {
-		return g.refuse(guard.Refusal{At: at, Setting: s, Value: value, By: by})
+		return g.countRefusal(guard.Refusal{At: at, Setting: s, Value: value, By: by})
 	}
 	proxy, shell := sysfs.Writer{PID: 7, Comm: "kube-proxy", Unit: "k.service"}, sysfs.Writer{PID: 8, Comm: "sh"}
 	var quiet []bool
@@ -207,22 +207,22 @@ func TestGuardianSaysOncePerWriter(t *testing.T) {
 	if e := refuse(maximum, "8", sysfs.Writer{}); e.Want != "at_least 1000" || e.Kind != reconcile.KindRefusedWrite {
 		t.Errorf("event: %+v", e)
 	}
-	for i := range 2 * maxSaid {
+	for i := range 2 * maxRefusedWriters {
 		refuse(maximum, "9", sysfs.Writer{Comm: string(rune('a' + i))})
 	}
-	if len(g.said) > maxSaid {
-		t.Errorf("%d writers are remembered", len(g.said))
+	if len(g.logged) > maxRefusedWriters {
+		t.Errorf("%d writers are remembered", len(g.logged))
 	}
 }
 
 // Of what is kept, what one value serves the host for is locked.
-func TestGuardianTellsWhatIsLocked(t *testing.T) {
-	g := newGuardian()
+func TestLockedSettings(t *testing.T) {
+	g := newGuardControl()
 	var wants []sysfs.Want
 	for _, name := range []string{"max", "udp_timeout", "expect_max"} {
 		wants = append(wants, sysfs.Want{Setting: sysfs.Lookup(name), Policy: sysfs.Exactly, Value: "1000"})
 	}
-	if err := g.adopt(&reconcile.Desired{Wants: wants}); err != nil {
+	if err := g.setDesired(&reconcile.Desired{Wants: wants}); err != nil {
 		t.Fatal(err)
 	}
 	for state, want := range map[status.GuardState][]string{status.GuardLocked: {"max", "expect_max"}, status.GuardWatching: {}, status.GuardOff: {}} {
@@ -250,22 +250,22 @@ func TestJoinMissing(t *testing.T) {
 	}
 }
 
-// A guard that could not be had is tried again when a configuration is read, and after a while.
-func TestGuardIsAskedAgain(t *testing.T) {
+// sleep ends when its time is over, when it is woken, and with its context.
+func TestSleep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &Daemon{guardConfigured: make(chan struct{}, 1)}
 		start := time.Now()
-		d.guardAsked(t.Context(), guardRetry)
+		sleep(t.Context(), guardRetry, nil)
 		if took := time.Since(start); took != guardRetry {
-			t.Errorf("tried again after %s, want %s", took, guardRetry)
+			t.Errorf("slept %s, want %s", took, guardRetry)
 		}
-		poke(d.guardConfigured)
-		d.guardAsked(t.Context(), 0)
+		woken := make(chan struct{})
+		close(woken)
+		sleep(t.Context(), 0, woken)
 		ended, end := context.WithCancel(t.Context())
 		end()
-		d.guardAsked(ended, 0)
+		sleep(ended, 0, nil)
 		if took := time.Since(start); took != guardRetry {
-			t.Errorf("a configuration and the end were waited for, %s", took-guardRetry)
+			t.Errorf("slept %s although it was woken, and its context had ended", took-guardRetry)
 		}
 	})
 }

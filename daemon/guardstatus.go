@@ -74,8 +74,8 @@ func joinMissing(all []status.Missing) (missing, hint string) {
 	return strings.Join(parts, "; "), strings.Join(hints, "; ")
 }
 
-// countRefusal adds a refused write to those of its setting, in the order of the catalogue.
-func countRefusal(all []status.RefusedWrites, r guard.Refusal) []status.RefusedWrites {
+// addRefusal adds a refused write to those of its setting, in the order of the catalogue.
+func addRefusal(all []status.RefusedWrites, r guard.Refusal) []status.RefusedWrites {
 	i := slices.IndexFunc(all, func(w status.RefusedWrites) bool { return w.Setting == r.Setting.Name })
 	if i < 0 {
 		order := func(name string) int {

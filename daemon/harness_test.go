@@ -115,7 +115,8 @@ func (r *running) events() []string {
 	return kinds
 }
 
-func (r *running) said(part string) bool {
+// logged reports whether any log message contains part.
+func (r *running) logged(part string) bool {
 	for _, e := range r.logs.All() {
 		if strings.Contains(e.Message, part) {
 			return true

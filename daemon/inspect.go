@@ -29,7 +29,8 @@ func Apply(ctx context.Context, root string, cfg *config.Config, log *zap.Logger
 	defer func() { _ = files.Close() }() // every write has its own error
 	keeper := reconcile.New(KeeperOptions(root, files, eventLogger{log}), Desired(cfg))
 	keeper.Pass(reconcile.Start, time.Now())
-	document := newDocument(root, keeper.Report(), cfg)
+	document := newDocument(keeper.Report(), cfg)
+	document.Module.Parameters = readParameters(tree.At(root), document.Module.State, wantedParameters(cfg))
 	document.Table = InspectTable(root)
 	return document
 }
@@ -47,7 +48,8 @@ func Inspect(root string, cfg *config.Config) status.Document {
 	for i := range report.Settings {
 		report.Settings[i].Drifts, report.Settings[i].LastDrift = 0, nil
 	}
-	document := newDocument(root, report, cfg)
+	document := newDocument(report, cfg)
+	document.Module.Parameters = readParameters(tree.At(root), document.Module.State, wantedParameters(cfg))
 	document.Table = InspectTable(root)
 	document.Daemon.Mode = reconcile.Mode(cfg.Mode)
 	return document
@@ -96,14 +98,10 @@ func KeeperOptions(root string, files *sysfs.Files, recorder reconcile.Recorder)
 	}
 }
 
-func newDocument(root string, report reconcile.Report, cfg *config.Config) status.Document {
-	state := kmod.State(report.Module.State)
+func newDocument(report reconcile.Report, cfg *config.Config) status.Document {
 	return status.Document{
-		Daemon: status.Daemon{Mode: report.Mode, Config: status.Config{OK: true, Files: append([]string{}, cfg.Files...)}},
-		Module: status.Module{
-			Name: kmod.Conntrack, State: state, Loads: report.Loads,
-			Parameters: readParameters(tree.At(root), state, wantedParameters(cfg)),
-		},
+		Daemon:   status.Daemon{Mode: report.Mode, Config: status.Config{OK: true, Files: append([]string{}, cfg.Files...)}},
+		Module:   status.Module{Name: kmod.Conntrack, State: kmod.State(report.Module.State), Loads: report.Loads},
 		Settings: report.Settings,
 		Guard:    guardOff(cfg.Guard),
 	}

@@ -12,14 +12,14 @@ import (
 	"github.com/ctkeeper/ctkeeper/metrics"
 )
 
-// kernelMessages counts what the kernel's log says of full tables.
+// kernelMessages counts the kernel's messages of full tables.
 type kernelMessages struct {
 	mu     sync.Mutex
 	counts map[string]int64 // nil while the log is not read
 }
 
-// reading begins to count, or ends it for want of a log.
-func (k *kernelMessages) reading(on bool) {
+// setReading starts to count, or stops where the log cannot be read.
+func (k *kernelMessages) setReading(on bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.counts = nil
@@ -36,17 +36,16 @@ func (k *kernelMessages) add(kind string) {
 	}
 }
 
-// counted are the messages by their kind; nil where the log is not read.
+// counted returns the messages by kind; nil where the log is not read.
 func (k *kernelMessages) counted() map[string]int64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return maps.Clone(k.counts)
 }
 
-// fullTable tells which table a message of the kernel calls full, as a kind of metrics; ""
-// for any other message. The kernel limits their rate, so that they say that something is
-// lost, and not how much (net_warn_ratelimited in nf_conntrack_core.c and
-// nf_conntrack_expect.c).
+// fullTable returns which table a message of the kernel calls full, as a kind of metrics; ""
+// for any other message. The kernel limits their rate: they show that something is lost, not
+// how much (net_warn_ratelimited in nf_conntrack_core.c and nf_conntrack_expect.c).
 func fullTable(text string) string {
 	switch {
 	case klog.ExpectationTableFull(text):
@@ -57,10 +56,10 @@ func fullTable(text string) string {
 	return ""
 }
 
-// followKernelLog counts the kernel's messages of full tables where its log may be read.
-// Where it may not, as in the service, nothing is missing but these counts.
+// followKernelLog counts the kernel's messages of full tables where its log is readable. Where
+// it is not, as in the service, only these counts are missing.
 func (d *Daemon) followKernelLog(ctx context.Context) error {
-	d.messages.reading(true)
+	d.messages.setReading(true)
 	err := klog.Follow(ctx, tree.At(d.opts.Source.Root), func(m klog.Message) {
 		if kind := fullTable(m.Text); kind != "" {
 			d.messages.add(kind)
@@ -68,8 +67,8 @@ func (d *Daemon) followKernelLog(ctx context.Context) error {
 		}
 	})
 	if ctx.Err() == nil {
-		d.messages.reading(false)
-		d.opts.Log.Debug("the kernel's messages of full tables are not counted", zap.Error(err))
+		d.messages.setReading(false)
+		d.opts.Log.Debug("kernel log: not readable, messages of full tables are not counted", zap.Error(err))
 	}
-	return nil // the others go on
+	return nil // an unreadable log ends nothing else
 }

@@ -32,7 +32,7 @@ func TestKernelMessages(t *testing.T) {
 	if got := k.counted(); got != nil {
 		t.Errorf("counted %v, want nothing where nothing is read", got)
 	}
-	k.reading(true)
+	k.setReading(true)
 	k.add(metrics.TableFull)
 	k.add(metrics.TableFull)
 	if diff := cmp.Diff(map[string]int64{metrics.TableFull: 2, metrics.ExpectationsFull: 0}, k.counted()); diff != "" {
@@ -44,7 +44,7 @@ func TestKernelMessages(t *testing.T) {
 func TestNoKernelLog(t *testing.T) {
 	d := start(t, kerneltree.New(t), "settings: {max: 100000}\n")
 	d.wait("no counts", func() bool { return d.status().Table.KernelMessages == nil })
-	if d.said("kernel's messages") {
+	if d.logged("kernel log") {
 		t.Error("the missing log is said, and not at the level debug")
 	}
 }

@@ -14,9 +14,9 @@ import (
 // LogFormats are the values of --log-format.
 func LogFormats() []string { return []string{"auto", "journal", "console", "json"} }
 
-// NewLogger gives a logger of the format: journal writes native journal entries,
-// console lines for people, json lines for programs. auto is journal where
-// standard error is connected to it, else console. Colour needs a terminal.
+// NewLogger returns a logger: journal writes native journal entries, console lines for people,
+// json lines for programs. auto is journal where standard error is connected to it, else
+// console. colour is for terminals.
 func NewLogger(format string, level zapcore.Level, stderr io.Writer, colour bool) (*zap.Logger, error) {
 	out := zapcore.Lock(zapcore.AddSync(stderr))
 	switch {
@@ -49,7 +49,7 @@ func consoleConfig(colour bool) zapcore.EncoderConfig {
 	return encoder
 }
 
-// consoleCore leaves out the fields of events: their message says it all.
+// consoleCore leaves out the fields of events: their message has all of it.
 type consoleCore struct{ zapcore.Core }
 
 // Check implements zapcore.Core.

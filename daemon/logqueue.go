@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// backlog is how many entries may wait for a log that does not answer.
+	// backlog is how many entries may wait for a log that blocks.
 	backlog = 256
-	// lastWords is what the log gets at the end to take what waits.
-	lastWords = 300 * time.Millisecond
+	// drainTimeout bounds writing the waiting entries at the end.
+	drainTimeout = 300 * time.Millisecond
 )
 
-// logQueue has a task of its own write the log: a journal that does not answer
-// must not keep a setting from being repaired.
+// logQueue lets a task of its own write the log: a journal that blocks must not keep a setting
+// from being repaired.
 type logQueue struct {
 	entries chan queued
 	lost    atomic.Int64
@@ -34,12 +34,12 @@ type queued struct {
 
 func newLogQueue() *logQueue { return &logQueue{entries: make(chan queued, backlog)} }
 
-// wrap gives a logger whose entries go through the queue. Logging never blocks.
+// wrap returns a logger whose entries go through the queue. Logging never blocks.
 func (q *logQueue) wrap(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return queueCore{core, q} }))
 }
 
-// run writes until ctx ends, and then what is left.
+// run writes entries until ctx ends, and then the waiting ones.
 func (q *logQueue) run(ctx context.Context) error {
 	for {
 		select {
@@ -52,9 +52,9 @@ func (q *logQueue) run(ctx context.Context) error {
 	}
 }
 
-// drain writes what waits, as far as there is time.
+// drain writes the waiting entries, for at most drainTimeout.
 func (q *logQueue) drain() {
-	for deadline := time.Now().Add(lastWords); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(drainTimeout); time.Now().Before(deadline); {
 		select {
 		case e := <-q.entries:
 			q.write(e)
@@ -66,7 +66,7 @@ func (q *logQueue) drain() {
 
 func (q *logQueue) write(e queued) {
 	if n := q.lost.Load(); n > 0 {
-		lost := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "the log did not keep up, some entries are missing"}
+		lost := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "log queue overflowed, entries were lost"}
 		if e.core.Write(lost, []zapcore.Field{zap.Int64(systemd.KeyCount, n)}) == nil {
 			q.lost.Add(-n)
 		}
@@ -76,7 +76,7 @@ func (q *logQueue) write(e queued) {
 	}
 }
 
-// queueCore is a zapcore.Core that hands its entries to the queue.
+// queueCore is a zapcore.Core that sends its entries to the queue.
 type queueCore struct {
 	zapcore.Core
 	queue *logQueue

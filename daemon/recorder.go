@@ -15,22 +15,21 @@ import (
 // eventLogger is a reconcile.Recorder that writes each event to a log.
 type eventLogger struct{ log *zap.Logger }
 
-// Record logs an event, unless it is a quiet one.
+// Record logs an event, unless it is quiet.
 func (l eventLogger) Record(e reconcile.Event) {
 	if !e.Quiet {
 		l.log.Log(level(e), e.Message, fields(e)...)
 	}
 }
 
-// recorder counts events, logs them and remembers them. It implements
-// reconcile.Recorder.
+// recorder is a reconcile.Recorder that counts events, logs them and keeps them in the history.
 type recorder struct {
 	eventLogger
 	history *history
 	metrics *metrics.Metrics
 }
 
-// Record counts an event, and logs and remembers it unless it is a quiet one.
+// Record counts an event; unless it is quiet it also logs and keeps it.
 func (r recorder) Record(e reconcile.Event) {
 	r.metrics.Record(e)
 	if !e.Quiet {
@@ -39,8 +38,8 @@ func (r recorder) Record(e reconcile.Event) {
 	}
 }
 
-// level is a warning for what a person has to look into, an error for what
-// ctkeeper cannot mend.
+// level returns error for what ctkeeper cannot repair, and warning for what somebody has to look
+// into.
 func level(e reconcile.Event) zapcore.Level {
 	switch {
 	case e.Result == reconcile.NotRepaired:

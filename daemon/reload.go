@@ -11,39 +11,46 @@ import (
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// reload reads the configuration again. A broken one is refused whole and the
-// last good one stays; what was said before is not said again. A person who asks
-// also has tried again what was refused or forbidden.
-func (d *Daemon) reload(asked bool) {
+// configuration returns the configuration in effect, and what is closed when one is read.
+func (d *Daemon) configuration() (*config.Config, <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.cfg, d.cfgRead
+}
+
+// reload reads the configuration again. A broken one is refused whole and the last good one
+// stays in effect; the same refusal is logged once. A reload on request also retries settings
+// that failed or were forbidden.
+func (d *Daemon) reload(onRequest bool) {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	cfg, err := d.opts.Source.Load()
 	d.mu.Lock()
-	before, refused := d.cfg, d.refused
-	d.refused = err
+	before, refused := d.cfg, d.cfgErr
+	d.cfgErr = err
 	if err == nil {
-		d.cfg, d.loadedAt = cfg, time.Now()
+		d.cfg, d.cfgAt = cfg, time.Now()
 	}
+	close(d.cfgRead)
+	d.cfgRead = make(chan struct{})
 	d.mu.Unlock()
-	poke(d.configured)
-	poke(d.guardConfigured)
 	switch {
 	case err != nil:
 		if refused == nil || refused.Error() != err.Error() {
-			d.sayRefused(err, "the last good one stays in force")
+			d.recordRefused(err, "the last good one stays in effect")
 		}
 	case refused != nil || cfg.Fingerprint() != before.Fingerprint():
-		d.sayLoaded(cfg)
+		d.recordLoaded(cfg)
 		d.keeper.SetDesired(Desired(cfg), reconcile.Config)
-	case asked:
+	case onRequest:
 		d.keeper.SetDesired(Desired(cfg), reconcile.Config)
 	default: // only lines moved, which status shows
 		d.keeper.SetDesired(Desired(cfg), reconcile.Resync)
 	}
-	d.changed()
+	d.publishSummary()
 }
 
-func (d *Daemon) sayLoaded(cfg *config.Config) {
+func (d *Daemon) recordLoaded(cfg *config.Config) {
 	from := strings.Join(cfg.Files, ", ")
 	switch {
 	case from != "":
@@ -57,18 +64,20 @@ func (d *Daemon) sayLoaded(cfg *config.Config) {
 	if note != "" {
 		message += "; " + note
 	}
-	d.recorder.Record(reconcile.Event{At: time.Now(), Kind: reconcile.Kind(systemd.EventConfigLoaded), Note: note, Message: message})
+	d.recorder.Record(reconcile.Event{
+		At: time.Now(), Kind: reconcile.Kind(systemd.EventConfigLoaded), Note: note, Message: message,
+	})
 }
 
-func (d *Daemon) sayRefused(err error, instead string) {
+func (d *Daemon) recordRefused(err error, instead string) {
 	d.recorder.Record(reconcile.Event{
 		At: time.Now(), Kind: reconcile.Kind(systemd.EventConfigRefused), Error: err.Error(), Result: reconcile.NotRepaired,
 		Message: "configuration refused, " + instead + ": " + strings.ReplaceAll(err.Error(), "\n", "; "),
 	})
 }
 
-// sayUnsupported names, once, the settings that this kernel does not have.
-func (d *Daemon) sayUnsupported(report reconcile.Report) {
+// logUnsupported logs the settings that this kernel does not have, once for the same list.
+func (d *Daemon) logUnsupported(report reconcile.Report) {
 	var names []string
 	for _, s := range report.Settings {
 		if s.State == reconcile.Unsupported {
@@ -77,7 +86,7 @@ func (d *Daemon) sayUnsupported(report reconcile.Report) {
 	}
 	list := strings.Join(names, ",")
 	if list != d.unsupported && list != "" {
-		d.opts.Log.Warn("this kernel does not have some of the settings asked for; the others are kept",
+		d.opts.Log.Warn("this kernel does not have some settings; the others are applied",
 			zap.String(systemd.KeySetting, list))
 	}
 	d.unsupported = list

@@ -21,28 +21,28 @@ import (
 )
 
 const (
-	// socketMode lets the members of the service's group look.
+	// socketMode lets the members of the service's group read.
 	socketMode = 0o660
-	// shutdownTime is what open requests get at the end.
-	shutdownTime = 500 * time.Millisecond
-	dialTime     = time.Second
-	// maxClients may be connected at one time; more wait.
+	// shutdownTimeout bounds how long open requests may take at the end.
+	shutdownTimeout = 500 * time.Millisecond
+	dialTimeout     = time.Second
+	// maxClients bounds the connections at one time; more wait.
 	maxClients = 32
-	// writeTime is what a client gets to read a piece of its answer.
-	writeTime = 5 * time.Second
+	// writeTimeout is how long a client may take to read one event.
+	writeTimeout = 5 * time.Second
 )
 
-// server answers on the status socket: HTTP and JSON, read-only.
+// server serves the status socket: HTTP and JSON, read-only.
 type server struct {
 	listener net.Listener
 	http     http.Server
 }
 
-// listen opens the status socket. A daemon that answers there already is an
-// error. Where the socket cannot be had the daemon works without it.
+// listen opens the status socket. A daemon that already listens there is an error. Where the
+// socket cannot be opened the server is nil, and the daemon runs without it.
 func (d *Daemon) listen() (*server, error) {
 	path := d.opts.Socket
-	switch conn, err := net.DialTimeout("unix", path, dialTime); {
+	switch conn, err := net.DialTimeout("unix", path, dialTimeout); {
 	case err == nil:
 		_ = conn.Close()
 		return nil, fmt.Errorf("another ctkeeper is running: it answers on %s", path)
@@ -51,13 +51,13 @@ func (d *Daemon) listen() (*server, error) {
 	}
 	listener, err := openSocket(path)
 	if err != nil {
-		d.opts.Log.Warn("working without a status socket", zap.Error(err))
+		d.opts.Log.Warn("status socket: running without it", zap.Error(err))
 		return nil, nil
 	}
-	// Whoever asks shares the descriptors with the settings: few, and none for ever.
+	// Clients use file descriptors, of which the settings need some: few, and none for ever.
 	return &server{
 		listener: netutil.LimitListener(listener, maxClients),
-		http:     http.Server{Handler: d.handler(true), ReadHeaderTimeout: dialTime, IdleTimeout: dialTime},
+		http:     http.Server{Handler: d.handler(true), ReadHeaderTimeout: dialTimeout, IdleTimeout: dialTimeout},
 	}, nil
 }
 
@@ -68,7 +68,7 @@ func openSocket(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make the status socket's directory: %w", err)
 	}
-	// Not by chmod(2) afterwards, which would follow a link that was put there.
+	// By the umask: chmod(2) afterwards would follow a symbolic link that was put there.
 	defer unix.Umask(unix.Umask(0o777 &^ socketMode))
 	listener, err := net.Listen("unix", path)
 	if err != nil {
@@ -77,57 +77,47 @@ func openSocket(path string) (net.Listener, error) {
 	return listener, nil
 }
 
-// serve answers until ctx ends. A server that fails takes nothing along but
-// itself.
+// serve serves until ctx ends. A server that fails is logged and ends nothing else.
 func (d *Daemon) serve(ctx context.Context, s *server) error {
-	if err := s.run(ctx); ctx.Err() == nil {
-		d.opts.Log.Warn("working without a status socket", zap.Error(err))
+	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
+	err := serveUntil(ctx, &s.http, func() error { return s.http.Serve(s.listener) })
+	if err != nil {
+		d.opts.Log.Warn("status socket: running without it", zap.Error(err))
 		return nil
 	}
 	return ctx.Err()
 }
 
-// run serves until ctx ends, and takes the socket away.
-func (s *server) run(ctx context.Context) error {
-	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
+// serveUntil runs serve, which serves with the server, until ctx ends; it then shuts the server
+// down and returns nil. The error is why serve ended before.
+func serveUntil(ctx context.Context, server *http.Server, serve func() error) error {
+	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		late, cancel := context.WithTimeout(context.Background(), shutdownTime)
+		defer close(stopped)
+		late, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 		defer cancel()
-		_ = s.http.Shutdown(late) // whoever still reads has had its time
+		if server.Shutdown(late) != nil {
+			_ = server.Close() // clients that still read have had their time
+		}
 	})
-	defer stop()
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("cannot serve the status socket: %w", err)
+	err := serve()
+	if stop() {
+		_ = server.Close()
+		return err
 	}
-	return ctx.Err()
+	<-stopped
+	return nil
 }
 
-func (d *Daemon) status() status.Document {
-	d.mu.Lock()
-	cfg, refused := d.cfg, d.refused
-	d.mu.Unlock()
-	s := newDocument(d.opts.Source.Root, d.keeper.Report(), cfg)
-	s.Table = newTable(d.table.look(time.Now()), d.table.monitor.State())
-	s.Table.KernelMessages = d.messages.counted()
-	s.Guard = d.guardian.report()
-	s.Daemon.Running, s.Daemon.PID, s.Daemon.Since, s.Daemon.Version = true, os.Getpid(), d.since, d.opts.Version
-	if refused != nil {
-		s.Daemon.Config.OK, s.Daemon.Config.Error = false, refused.Error()
-	}
-	return s
-}
-
-// handler is what is served: all of it may be read by whoever is let in, and nothing can be
-// changed by it. follow lets readers of the events wait for those to come.
+// handler serves the document, the events, the metrics and the page. Everybody who can connect
+// may read all of it; nothing can be changed. follow lets clients wait for new events.
 func (d *Daemon) handler(follow bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+status.PathStatus, d.serveStatus)
 	mux.HandleFunc("GET "+status.PathEvents, func(w http.ResponseWriter, r *http.Request) { d.serveEvents(w, r, follow) })
 	mux.Handle("GET "+status.PathMetrics, d.metrics.Handler())
 	mux.Handle("/", page.Handler(page.Source{
-		Status: d.status,
-		Events: d.recorder.history.after,
-		Points: d.table.monitor.Points,
+		Status: d.status, Events: d.recorder.history.since, Points: d.table.monitor.Points,
 	}))
 	return mux
 }
@@ -135,11 +125,11 @@ func (d *Daemon) handler(follow bool) http.Handler {
 func (d *Daemon) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_ = json.NewEncoder(w).Encode(d.status()) // the reader went away
+	_ = json.NewEncoder(w).Encode(d.status()) // an error means that the client has gone
 }
 
-// serveEvents streams events, one JSON object a line: those after since
-// (RFC 3339), and with follow=true those to come.
+// serveEvents streams events, one JSON object a line: those after since (RFC 3339), and with
+// follow=true the new ones.
 func (d *Daemon) serveEvents(w http.ResponseWriter, r *http.Request, mayFollow bool) {
 	var since time.Time
 	if text := r.FormValue("since"); text != "" {
@@ -151,7 +141,7 @@ func (d *Daemon) serveEvents(w http.ResponseWriter, r *http.Request, mayFollow b
 	}
 	follow := r.FormValue("follow") == "true"
 	if follow && !mayFollow {
-		http.Error(w, "follow is for the status socket", http.StatusBadRequest)
+		http.Error(w, "follow is available on the status socket only", http.StatusBadRequest)
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
@@ -159,8 +149,8 @@ func (d *Daemon) serveEvents(w http.ResponseWriter, r *http.Request, mayFollow b
 	control := http.NewResponseController(w)
 	flush := func() { _ = control.Flush() }
 	out := json.NewEncoder(w)
-	for e := range d.recorder.history.since(r.Context(), since, follow, flush) {
-		if control.SetWriteDeadline(time.Now().Add(writeTime)) != nil || out.Encode(e) != nil {
+	for e := range d.recorder.history.stream(r.Context(), since, follow, flush) {
+		if control.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil || out.Encode(e) != nil {
 			return
 		}
 	}

@@ -10,30 +10,31 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// toolkitLog gives the exporter toolkit a logger. What it only mentions is for those who look
-// for it; a complaint is passed on once and not at each request, which anybody may make.
+// toolkitLog returns a logger for the exporter toolkit. Its messages are for level debug; a
+// warning is logged once and not at each request, which anybody may make.
 func toolkitLog(log *zap.Logger) *slog.Logger {
-	return slog.New(&slogCore{log: log, said: &complaints{}})
+	return slog.New(&slogCore{log: log, last: &lastText{}})
 }
 
 // slogCore is a slog.Handler that writes to zap.
 type slogCore struct {
 	log  *zap.Logger
-	said *complaints
+	last *lastText
 }
 
-// complaints is the one that was passed on last.
-type complaints struct {
+// lastText is the text that was logged last.
+type lastText struct {
 	mu   sync.Mutex
-	last string
+	text string
 }
 
-func (c *complaints) news(text string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	old := c.last == text
-	c.last = text
-	return !old
+// replace stores a text and reports whether it differs from the one before.
+func (l *lastText) replace(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	differs := l.text != text
+	l.text = text
+	return differs
 }
 
 // Enabled implements slog.Handler.
@@ -51,30 +52,30 @@ func (s *slogCore) Handle(_ context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelWarn {
 		level = zapcore.WarnLevel
 	}
-	if level == zapcore.DebugLevel || s.said.news(strings.Join(text, "\n")) {
-		s.log.Log(level, "the web server says: "+r.Message, fields...)
+	if level == zapcore.DebugLevel || s.last.replace(strings.Join(text, "\n")) {
+		s.log.Log(level, "metrics listener: "+r.Message, fields...)
 	}
 	return nil
 }
 
-// serverLog takes what an http.Server complains of. Anybody on the network can cause that, so
-// it is for those who look for it; but where it comes of a file of TLS and passwords that has
-// been changed and is wrong, nobody is served, and that is said.
+// serverLog receives the errors of an http.Server. Anybody on the network can cause them, so
+// they are for level debug. But where a file with TLS and passwords has become invalid nothing
+// is served any more, and that is a warning.
 type serverLog struct {
 	log       *zap.Logger
 	webConfig string
-	said      complaints
+	last      lastText
 }
 
-// Write implements io.Writer for a log.Logger: one complaint at a time.
+// Write implements io.Writer for a log.Logger: one error at a time.
 func (s *serverLog) Write(text []byte) (int, error) {
-	s.log.Debug("the web server complains", zap.String("error", strings.TrimSpace(string(text))))
-	err := usable(s.webConfig)
+	s.log.Debug("metrics listener: request failed", zap.String("error", strings.TrimSpace(string(text))))
+	err := validate(s.webConfig)
 	switch {
 	case err == nil:
-		s.said.news("") // the next is news again
-	case s.said.news(err.Error()):
-		s.log.Warn("metrics and status page are not served over TCP until a file is mended", zap.Error(err))
+		s.last.replace("")
+	case s.last.replace(err.Error()):
+		s.log.Warn("metrics listener: metrics.web_config is invalid, nothing is served until it is fixed", zap.Error(err))
 	}
 	return len(text), nil
 }
@@ -85,10 +86,10 @@ func (s *slogCore) WithAttrs(attrs []slog.Attr) slog.Handler {
 	for i, a := range attrs {
 		fields[i] = zap.String(a.Key, a.Value.String())
 	}
-	return &slogCore{s.log.With(fields...), s.said}
+	return &slogCore{s.log.With(fields...), s.last}
 }
 
 // WithGroup implements slog.Handler.
 func (s *slogCore) WithGroup(name string) slog.Handler {
-	return &slogCore{s.log.With(zap.Namespace(name)), s.said}
+	return &slogCore{s.log.With(zap.Namespace(name)), s.last}
 }

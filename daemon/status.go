@@ -2,15 +2,78 @@ package daemon
 
 import (
 	"fmt"
+	"os"
 	"strings"
+	"sync"
+	"time"
 
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/metrics"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 )
+
+// status returns the daemon's document. It never waits for a pass: the keeper publishes its
+// report. What is read from the kernel for it (figures of the table, module parameters) is at
+// most maxAge old: readers in a loop cost one look a second.
+func (d *Daemon) status() status.Document {
+	d.mu.Lock()
+	cfg, refused := d.cfg, d.cfgErr
+	d.mu.Unlock()
+	report := d.keeper.Report()
+	s := newDocument(report, cfg)
+	s.Module.Parameters = d.parameters(s.Module.State, cfg)
+	s.Table = newTable(d.table.recent(), d.table.monitor.State())
+	s.Table.KernelMessages = d.messages.counted()
+	s.Guard = d.guard.report()
+	s.Daemon.Running, s.Daemon.PID, s.Daemon.Since, s.Daemon.Version = true, os.Getpid(), d.since, d.opts.Version
+	if refused != nil {
+		s.Daemon.Config.OK, s.Daemon.Config.Error = false, refused.Error()
+	}
+	return s
+}
+
+// parameters reads the module's parameters, unless they were read less than maxAge ago in the
+// same state of the module and for the same configuration.
+func (d *Daemon) parameters(module kmod.State, cfg *config.Config) []status.Parameter {
+	d.parameterCache.Lock()
+	defer d.parameterCache.Unlock()
+	c := &d.parameterCache
+	if now := time.Now(); c.cfg != cfg || c.module != module || now.Sub(c.at) > maxAge {
+		c.cfg, c.module, c.at = cfg, module, now
+		c.parameters = readParameters(tree.At(d.opts.Source.Root), module, wantedParameters(cfg))
+	}
+	return c.parameters
+}
+
+// parameterCache is what parameters read last, and when.
+type parameterCache struct {
+	sync.Mutex
+	cfg        *config.Config
+	module     kmod.State
+	at         time.Time
+	parameters []status.Parameter
+}
+
+// gauges returns what the metrics show of the present state.
+func (d *Daemon) gauges() metrics.Now {
+	d.mu.Lock()
+	refused, cfgAt := d.cfgErr, d.cfgAt
+	d.mu.Unlock()
+	report, sample := d.keeper.Report(), d.table.recent()
+	return metrics.Now{
+		Settings: report.Settings, Loaded: report.Module.Present, Loads: report.Loads,
+		ConfigOK: refused == nil, ConfigAt: cfgAt,
+		Table: sample, ByHelper: sample.ByHelper, Levels: d.table.monitor.State().Levels,
+		KernelLog: d.messages.counted() != nil, Guard: string(d.guard.report().State),
+	}
+}
 
 // statusLine is the line that systemctl status shows.
 func statusLine(s reconcile.Summary, refused error) string {
-	parts := []string{fmt.Sprintf("%d of %d settings in force", s.InSync, s.Settings)}
+	parts := []string{fmt.Sprintf("%d of %d settings in effect", s.InSync, s.Settings)}
 	switch {
 	case s.Module.Present:
 	case s.InSync == 0:
@@ -33,7 +96,7 @@ func statusLine(s reconcile.Summary, refused error) string {
 		parts = append(parts, "mode observe")
 	}
 	if refused != nil {
-		parts = append(parts, "newest configuration refused, the last good one is in force")
+		parts = append(parts, "newest configuration refused, the last good one is in effect")
 	}
 	return strings.Join(parts, ", ")
 }

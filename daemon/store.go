@@ -20,31 +20,41 @@ import (
 )
 
 const (
-	// historyMode lets the members of the service's group look, as at the socket.
+	// historyMode lets the members of the service's group read, as the socket does.
 	historyMode = 0o640
-	// maxHistoryLines is when the file is written anew with the last historySize events.
+	// maxHistoryLines is when the file is replaced by the last historySize events.
 	maxHistoryLines = 2 * historySize
 	// maxHistoryFile is how much of the file is read, from its end.
 	maxHistoryFile = 8 << 20
-	// A disk that takes nothing is tried again after this long, doubling.
-	firstStoring = time.Second
-	maxStoring   = 5 * time.Minute
+	// A write that failed is retried after firstStoreRetry, doubling up to maxStoreRetry.
+	firstStoreRetry = time.Second
+	maxStoreRetry   = 5 * time.Minute
 )
 
-// ReadHistory reads the events that a daemon left in the file at path, oldest first, and how
-// many lines of it are none. The error is fs.ErrNotExist where there is no such file.
-func ReadHistory(path string) ([]reconcile.Event, int, error) {
-	text, err := tree.At("").Tail(path, maxHistoryFile)
-	if err != nil {
-		return nil, 0, fmt.Errorf("cannot read the history: %w", err)
-	}
-	events, _, foreign := parseHistory(text)
-	return events, foreign, nil
+// ReadHistory reads the events in the file at path, oldest first, and counts its corrupt lines.
+// The error is fs.ErrNotExist where there is no such file.
+func ReadHistory(path string) (events []reconcile.Event, corrupt int, err error) {
+	events, _, corrupt, err = readHistory(path)
+	return events, corrupt, err
 }
 
-// parseHistory reads one event a line, at most the last historySize, and counts the lines, and
-// those that are none: the last one is torn where the host went down in the middle of it.
-func parseHistory(text []byte) (events []reconcile.Event, lines, foreign int) {
+// readHistory is ReadHistory with the number of the file's lines: maxHistoryLines where there
+// may be more than were read.
+func readHistory(path string) (events []reconcile.Event, lines, corrupt int, err error) {
+	text, err := tree.At("").Tail(path, maxHistoryFile)
+	if err != nil {
+		return nil, 0, 0, fmt.Errorf("cannot read the history: %w", err)
+	}
+	events, lines, corrupt = parseHistory(text)
+	if len(text) > maxHistoryFile/2 { // longer than any that ctkeeper wrote
+		lines = maxHistoryLines
+	}
+	return events, lines, corrupt, nil
+}
+
+// parseHistory returns the last historySize events, one a line, and counts lines and corrupt
+// lines: a crash of the host can leave the last one incomplete.
+func parseHistory(text []byte) (events []reconcile.Event, lines, corrupt int) {
 	for line := range bytes.Lines(text) {
 		lines++
 		if line = bytes.TrimSpace(line); len(line) == 0 {
@@ -52,25 +62,25 @@ func parseHistory(text []byte) (events []reconcile.Event, lines, foreign int) {
 		}
 		var e reconcile.Event
 		if json.Unmarshal(line, &e) != nil || e.At.IsZero() || e.Kind == "" {
-			foreign++
+			corrupt++
 			continue
 		}
 		if events = append(events, e); len(events) == maxHistoryLines {
 			events = append(events[:0], events[historySize:]...)
 		}
 	}
-	return events[max(0, len(events)-historySize):], lines, foreign
+	return events[max(0, len(events)-historySize):], lines, corrupt
 }
 
 // historyFile keeps the history over restarts, one event a line. The file is opened for each
-// writing: events are rare, and a file that was taken away or moved comes anew.
+// write: events are rare, and a file that was removed or renamed is created again.
 type historyFile struct {
 	path  string
-	lines int // at most these are in it
+	lines int // an upper bound of its lines
 }
 
-// append adds events. It does not sync: what a daemon wrote survives its end by itself, and
-// for what a power cut takes a wait at every drift, on a disk that may be slow, is too dear.
+// append adds events. It does not sync: what was written survives the daemon's end anyway, and
+// waiting for a slow disk at every drift costs more than what a power cut could lose.
 func (f *historyFile) append(events []reconcile.Event) (err error) {
 	file, err := f.open()
 	if err != nil {
@@ -78,10 +88,10 @@ func (f *historyFile) append(events []reconcile.Event) (err error) {
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	var text []byte
-	if torn(file) {
+	if lacksNewline(file) {
 		text = []byte{'\n'}
 	}
-	text = append(text, lines(events)...)
+	text = append(text, encodeLines(events)...)
 	f.lines += len(events)
 	if _, err := file.Write(text); err != nil {
 		return fmt.Errorf("cannot write the history: %w", err)
@@ -89,7 +99,8 @@ func (f *historyFile) append(events []reconcile.Event) (err error) {
 	return nil
 }
 
-// open opens the file, an ordinary one and no link: a pipe in its place would hold us up.
+// open opens the file, which has to be a regular one and no symbolic link: opening or writing a
+// pipe in its place would block.
 func (f *historyFile) open() (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o750); err != nil {
 		return nil, fmt.Errorf("cannot make the history's directory: %w", err)
@@ -98,13 +109,12 @@ func (f *historyFile) open() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the history: %w", err)
 	}
-	// The unit's umask is for other files.
 	info, err := file.Stat()
 	switch {
 	case err != nil:
 	case !info.Mode().IsRegular():
 		err = &fs.PathError{Op: "open", Path: f.path, Err: tree.ErrNotRegular}
-	case info.Mode().Perm() != historyMode:
+	case info.Mode().Perm() != historyMode: // the unit's umask is stricter, for its other files
 		err = file.Chmod(historyMode)
 	}
 	if err != nil {
@@ -113,8 +123,8 @@ func (f *historyFile) open() (*os.File, error) {
 	return file, nil
 }
 
-// torn reports whether the last line has no end.
-func torn(file *os.File) bool {
+// lacksNewline reports whether the last line is incomplete.
+func lacksNewline(file *os.File) bool {
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 {
 		return false
@@ -124,84 +134,74 @@ func torn(file *os.File) bool {
 	return err == nil && last[0] != '\n'
 }
 
-// rewrite replaces the file by these events, whole or not at all.
+// rewrite replaces the file atomically by these events.
 func (f *historyFile) rewrite(events []reconcile.Event) error {
-	if err := tree.At("").Replace(f.path, lines(events), historyMode); err != nil {
+	if err := tree.At("").Replace(f.path, encodeLines(events), historyMode); err != nil {
 		return fmt.Errorf("cannot write the history: %w", err)
 	}
 	f.lines = len(events)
 	return nil
 }
 
-func lines(events []reconcile.Event) []byte {
+func encodeLines(events []reconcile.Event) []byte {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	for _, e := range events {
-		_ = encoder.Encode(e) // a buffer takes everything, and an Event is JSON
+		_ = encoder.Encode(e) // a buffer has no errors, and an Event can be encoded
 	}
 	return out.Bytes()
 }
 
-// storeHistory reads what the last daemon left, then writes each event as it comes, until ctx
-// ends. It is a task of its own: a disk that is full or does not answer must not keep a setting
-// from being repaired.
+// storeHistory reads the file of the last daemon, then writes each event to it, until ctx ends.
+// It is a task of its own: a full or hanging disk must not keep a setting from being repaired.
 func (d *Daemon) storeHistory(ctx context.Context) error {
 	file := &historyFile{path: d.opts.History}
-	d.recallHistory(file)
-	delay, stored := firstStoring, 0
+	d.loadHistory(file)
+	retry, stored := firstStoreRetry, 0
 	for ctx.Err() == nil {
-		events, next, more := d.recorder.history.from(stored)
+		events, next, added := d.recorder.history.from(stored)
 		if len(events) == 0 {
-			select {
-			case <-ctx.Done():
-			case <-more:
-			}
+			sleep(ctx, 0, added)
 			continue
 		}
 		err := file.store(events, d.recorder.history)
 		if err == nil {
-			delay, stored = firstStoring, next
+			retry, stored = firstStoreRetry, next
 			continue
 		}
-		if delay == firstStoring { // said once, until it goes again
-			d.opts.Log.Warn("the history is not on disk, it would not survive a restart", zap.Error(err))
+		if retry == firstStoreRetry { // logged once, until a write succeeds
+			d.opts.Log.Warn("history: cannot write the file, retrying; until then a restart would lose events", zap.Error(err))
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(delay):
-		}
-		delay = min(2*delay, maxStoring)
+		sleep(ctx, retry, nil)
+		retry = min(2*retry, maxStoreRetry)
 	}
-	if events, _, _ := d.recorder.history.from(stored); len(events) > 0 && delay == firstStoring {
-		_ = file.append(events) // the last words; a disk that takes none was said
+	if events, _, _ := d.recorder.history.from(stored); len(events) > 0 && retry == firstStoreRetry {
+		_ = file.append(events) // the last attempt; an error of the ones before was logged
 	}
 	return ctx.Err()
 }
 
-// store writes events, or all that is remembered where the file has become long.
-func (f *historyFile) store(events []reconcile.Event, all *history) error {
+// store appends events, or replaces a file that has become long by the whole history.
+func (f *historyFile) store(events []reconcile.Event, h *history) error {
 	if f.lines+len(events) <= maxHistoryLines {
 		return f.append(events)
 	}
-	return f.rewrite(all.remembered())
+	all, _, _ := h.from(oldest)
+	return f.rewrite(all)
 }
 
-// recallHistory puts what the last daemon left before what this one has seen so far.
-func (d *Daemon) recallHistory(file *historyFile) {
-	text, err := tree.At("").Tail(file.path, maxHistoryFile)
+// loadHistory puts the events of the last daemon before those of this one.
+func (d *Daemon) loadHistory(file *historyFile) {
+	events, lines, corrupt, err := readHistory(file.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return
 	case err != nil:
-		d.opts.Log.Warn("what happened before the start cannot be told", zap.Error(fmt.Errorf("cannot read the history: %w", err)))
+		d.opts.Log.Warn("history: cannot read the file, starting empty", zap.Error(err))
 		return
 	}
-	events, lines, foreign := parseHistory(text)
-	d.recorder.history.recall(events)
-	if file.lines = lines; len(text) > maxHistoryFile/2 { // or longer: none of ours is
-		file.lines = maxHistoryLines
-	}
-	if foreign > 0 {
-		d.opts.Log.Warn("some lines of the history are no events, they are passed over", zap.Int(systemd.KeyCount, foreign))
+	d.recorder.history.prepend(events)
+	if file.lines = lines; corrupt > 0 {
+		d.opts.Log.Warn("history: skipped corrupt lines", zap.Int(systemd.KeyCount, corrupt))
 	}
 }

@@ -108,9 +108,9 @@ func TestHistoryFileOfAnotherKind(t *testing.T) {
 func TestRecall(t *testing.T) {
 	h := newHistory()
 	h.add(stored(10))
-	h.recall([]reconcile.Event{stored(1), stored(2)})
+	h.prepend([]reconcile.Event{stored(1), stored(2)})
 	h.add(stored(11))
-	if got := messages(h.remembered()); got != "1 2 10 11" {
+	if got := messages(allOf(h)); got != "1 2 10 11" {
 		t.Errorf("remembered %q", got)
 	}
 	own, next, _ := h.from(0)
@@ -118,12 +118,12 @@ func TestRecall(t *testing.T) {
 		t.Errorf("of this daemon %q, next %d", got, next)
 	}
 	many := make([]reconcile.Event, historySize)
-	h.recall(many)
-	if got := len(h.remembered()); got != historySize {
+	h.prepend(many)
+	if got := len(allOf(h)); got != historySize {
 		t.Errorf("%d events remembered, want %d", got, historySize)
 	}
 	h.add(reconcile.Event{Error: strings.Repeat("ä", maxText)})
-	if last := h.remembered()[historySize-1]; len(last.Error) > maxText+len("…") || !strings.HasSuffix(last.Error, "ä…") {
+	if last := allOf(h)[historySize-1]; len(last.Error) > maxText+len("…") || !strings.HasSuffix(last.Error, "ä…") {
 		t.Errorf("an error of %d bytes is remembered", len(last.Error))
 	}
 }
@@ -170,7 +170,7 @@ func TestHistoryWithoutDisk(t *testing.T) {
 	d := start(t, root, "settings: {max: 100000}\n", func(o *Options) { o.History = filepath.Join(blocked, "events.jsonl") })
 	kerneltree.Set(t, root, "max", "5")
 	d.wait("repair", func() bool { return kerneltree.Get(t, root, "max") == "100000" })
-	d.wait("warning", func() bool { return d.said("the history is not on disk") })
+	d.wait("warning", func() bool { return d.logged("history: cannot write the file") })
 	if err := os.Remove(blocked); err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestHistoryWithoutDisk(t *testing.T) {
 		events, _, err := ReadHistory(filepath.Join(blocked, "events.jsonl"))
 		return !errors.Is(err, fs.ErrNotExist) && len(events) == 3
 	})
-	if got := len(d.logs.FilterMessageSnippet("the history is not on disk").All()); got != 1 {
+	if got := len(d.logs.FilterMessageSnippet("history: cannot write the file").All()); got != 1 {
 		t.Errorf("it was said %d times, want once", got)
 	}
 }
@@ -198,16 +198,22 @@ func TestHistoryPath(t *testing.T) {
 
 func FuzzParseHistory(f *testing.F) {
 	f.Add([]byte(nil))
-	f.Add(lines([]reconcile.Event{stored(1), {At: storedAt, Kind: reconcile.KindTablePressure, Level: "high", Entries: 5, Limit: 6, Duration: 7}}))
+	f.Add(encodeLines([]reconcile.Event{stored(1), {At: storedAt, Kind: reconcile.KindTablePressure, Level: "high", Entries: 5, Limit: 6, Duration: 7}}))
 	f.Add([]byte("{\"at\":\"2026-03-01T12:00:00Z\",\"event\":\"x\",\"duration\":\"5 parsecs\"}\n\n[]\nnull"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		events, count, foreign := parseHistory(text)
 		if len(events) > historySize || len(events)+foreign > count {
 			t.Fatalf("%d events and %d foreign lines of %d", len(events), foreign, count)
 		}
-		again, _, bad := parseHistory(lines(events))
+		again, _, bad := parseHistory(encodeLines(events))
 		if diff := cmp.Diff(events, again); diff != "" && len(events) > 0 || bad != 0 {
 			t.Errorf("%d are not read back (-want +got):\n%s", bad, diff)
 		}
 	})
+}
+
+// allOf returns all events of a history.
+func allOf(h *history) []reconcile.Event {
+	events, _, _ := h.from(oldest)
+	return events
 }

@@ -11,60 +11,61 @@ import (
 )
 
 const (
-	// lookInterval is how often the table is looked at; a pass that falls due about then
-	// takes the look along, so that the processor is woken once for both.
-	lookInterval = 5 * time.Second
-	lookAlong    = lookInterval * 9 / 10
-	lookAlone    = lookInterval * 11 / 10
-	// pointHours is how long the plots reach back.
+	// sampleInterval is how often the table is sampled. A pass that is due about then takes
+	// the sample along, so that the processor is woken once for both.
+	sampleInterval = 5 * time.Second
+	sampleWithPass = sampleInterval * 9 / 10
+	sampleAlone    = sampleInterval * 11 / 10
+	// pointHours is how far the plots go back.
 	pointHours = 6 * time.Hour
-	// fresh is how old what is told at a scrape may be.
-	fresh = time.Second
+	// maxAge is how old the figures may be that a reader gets.
+	maxAge = time.Second
 )
 
-// tableTask looks at the table every so often and tells of pressure.
+// tableTask samples the table periodically and records pressure on it.
 type tableTask struct {
-	look    func(time.Time) table.Sample
+	take    func(time.Time) table.Sample
 	record  func(reconcile.Event)
 	monitor *table.Monitor
-	// done is called after each look.
-	done  func()
-	nudge chan struct{}
+	// sampled gets something after each sample of run's.
+	sampled chan struct{}
+	passing chan struct{}
 
-	asking sync.Mutex // held by who asks, never by the keeper or the task
-	mu     sync.Mutex // held for a moment
-	last   table.Sample
-	asked  table.Sample
+	reading sync.Mutex // held by a reader that samples, never by the keeper or by run
+	mu      sync.Mutex // held for a moment
+	latest  table.Sample
+	ranAt   time.Time // when run took its last sample
 }
 
 func newTableTask(root string, record func(reconcile.Event)) *tableTask {
 	return &tableTask{
-		look: table.NewSampler(root).Take, record: record, monitor: table.NewMonitor(int(pointHours / lookInterval)),
-		done: func() {}, nudge: make(chan struct{}, 1),
+		take: table.NewSampler(root).Take, record: record,
+		monitor: table.NewMonitor(int(pointHours / sampleInterval)),
+		sampled: make(chan struct{}, 1), passing: make(chan struct{}, 1),
 	}
 }
 
-// run looks until ctx ends.
+// run takes samples until ctx ends.
 func (t *tableTask) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		t.once(time.Now())
-		// A tenth of jitter, as the keeper's own look has it.
-		timer.Reset(lookAlone - lookAlone/20 + rand.N(lookAlone/10+1))
+		t.sample(time.Now())
+		// A tenth of jitter, as the keeper's resync has it.
+		timer.Reset(sampleAlone - sampleAlone/20 + rand.N(sampleAlone/10+1))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-timer.C:
-		case <-t.nudge:
+		case <-t.passing:
 		}
 	}
 }
 
-func (t *tableTask) once(at time.Time) {
-	sample := t.look(at)
+func (t *tableTask) sample(at time.Time) {
+	sample := t.take(at)
 	t.mu.Lock()
-	t.last = sample
+	t.latest, t.ranAt = sample, sample.At
 	t.mu.Unlock()
 	for _, p := range t.monitor.Add(sample) {
 		t.record(reconcile.Event{
@@ -72,34 +73,40 @@ func (t *tableTask) once(at time.Time) {
 			Table: p.Table, Level: string(p.Level), Dropping: p.Dropping, Entries: p.Entries, Limit: p.Limit,
 		})
 	}
-	t.done()
+	notify(t.sampled)
 }
 
-// passed has the task look now where a look is about due. It never blocks.
+// passed makes run sample now if a sample is about due. It never blocks.
 func (t *tableTask) passed() {
 	t.mu.Lock()
-	due := !t.last.At.IsZero() && time.Since(t.last.At) >= lookAlong
+	due := !t.ranAt.IsZero() && time.Since(t.ranAt) >= sampleWithPass
 	t.mu.Unlock()
 	if due {
-		poke(t.nudge)
+		notify(t.passing)
 	}
 }
 
-// recent is the last look, or a new one where that is older than fresh: whoever asks in a
-// loop costs one look a second.
+// recent returns the latest sample, or a new one where that is older than maxAge: readers in a
+// loop cost one sample a second.
 func (t *tableTask) recent() table.Sample {
-	t.asking.Lock()
-	defer t.asking.Unlock()
+	t.reading.Lock()
+	defer t.reading.Unlock()
 	t.mu.Lock()
-	last := t.last
+	latest := t.latest
 	t.mu.Unlock()
-	now := time.Now()
-	if last.At.Before(t.asked.At) {
-		last = t.asked
+	if now := time.Now(); latest.At.IsZero() || now.Sub(latest.At) > maxAge {
+		latest = t.take(now)
+		t.mu.Lock()
+		t.latest = latest
+		t.mu.Unlock()
 	}
-	if last.At.IsZero() || now.Sub(last.At) > fresh {
-		last = t.look(now)
-		t.asked = last
+	return latest
+}
+
+// notify sends to a channel with room for one value. It never blocks.
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
-	return last
 }

@@ -28,7 +28,7 @@ func TestTableTask(t *testing.T) {
 		looks := make(chan time.Duration, 100)
 		said := make(chan reconcile.Event, 100)
 		task := newTableTask("", func(e reconcile.Event) { said <- e })
-		task.look = func(at time.Time) table.Sample {
+		task.take = func(at time.Time) table.Sample {
 			looks <- at.Sub(began)
 			n := entries.Load()
 			return table.Sample{At: at, Figures: table.Figures{Entries: &n, Max: &limit}}
@@ -80,7 +80,7 @@ func TestRecent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		looks := 0
 		task := newTableTask("", nil)
-		task.look = func(at time.Time) table.Sample {
+		task.take = func(at time.Time) table.Sample {
 			looks++
 			return table.Sample{At: at}
 		}
@@ -116,7 +116,7 @@ func TestPressureIsLogged(t *testing.T) {
 	if diff := cmp.Diff(want, logs.All()[2].ContextMap()); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)
 	}
-	if got := len(r.history.remembered()); got != 3 {
+	if got := len(allOf(r.history)); got != 3 {
 		t.Errorf("%d events remembered, want 3", got)
 	}
 }

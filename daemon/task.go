@@ -12,30 +12,53 @@ import (
 const (
 	firstRestart = 100 * time.Millisecond
 	maxRestart   = 30 * time.Second
-	// A task that ran this long had started well: its next failure is a first.
-	goodRun = time.Minute
+	// stableRun is how long a task has to run for its next failure to count as the first.
+	stableRun = time.Minute
 )
 
-// restarting runs a watcher until ctx ends, again and again with backoff when it
-// fails: what it would have said is found by the keeper's timer meanwhile.
-func restarting(ctx context.Context, log *zap.Logger, source string, run func(context.Context) error) error {
-	delay := firstRestart
-	for {
-		began := time.Now()
-		err := run(ctx)
-		if ctx.Err() != nil {
-			return nil
+// task is one of the daemon's goroutines.
+type task struct {
+	name string
+	// run returns when ctx ends. An error other than ctx's ends the daemon.
+	run func(ctx context.Context) error
+	// ready, where not nil, is closed when the task has done what READY waits for; READY
+	// waits at most readyTimeout, 0 for no limit.
+	ready        <-chan struct{}
+	readyTimeout time.Duration
+}
+
+// restart returns a task that runs a watcher again, with backoff, whenever it fails. What the
+// watcher misses meanwhile the keeper's timer finds.
+func restart(log *zap.Logger, name string, run func(context.Context) error) task {
+	return task{name: name, run: func(ctx context.Context) error {
+		delay := firstRestart
+		for ctx.Err() == nil {
+			began := time.Now()
+			err := run(ctx)
+			if ctx.Err() != nil {
+				break
+			}
+			if time.Since(began) > stableRun {
+				delay = firstRestart
+			}
+			log.Warn("watcher failed, restarting it",
+				zap.String(systemd.KeySource, name), zap.Duration("after", delay), zap.Error(err))
+			sleep(ctx, delay, nil)
+			delay = min(2*delay, maxRestart)
 		}
-		if time.Since(began) > goodRun {
-			delay = firstRestart
-		}
-		log.Warn("watcher failed, starting it again",
-			zap.String(systemd.KeySource, source), zap.Duration("after", delay), zap.Error(err))
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(delay):
-		}
-		delay = min(2*delay, maxRestart)
+		return nil
+	}}
+}
+
+// sleep returns when ctx ends, wake is closed or receives, or the time is over; 0 is no limit.
+func sleep(ctx context.Context, limit time.Duration, wake <-chan struct{}) {
+	var over <-chan time.Time
+	if limit > 0 {
+		over = time.After(limit)
+	}
+	select {
+	case <-ctx.Done():
+	case <-wake:
+	case <-over:
 	}
 }

@@ -20,63 +20,54 @@ import (
 )
 
 const (
-	// idleTime lets a Prometheus that scrapes once a minute keep its connection.
-	idleTime = 75 * time.Second
-	// answerLimit is what a client on the network gets to read its answer.
-	answerLimit = 10 * time.Second
-	maxHeader   = 16 << 10
+	// idleTimeout lets a Prometheus that scrapes once a minute keep its connection.
+	idleTimeout = 75 * time.Second
+	// headerTimeout and answerTimeout bound a client on the network.
+	headerTimeout = 5 * time.Second
+	answerTimeout = 10 * time.Second
+	maxHeader     = 16 << 10
 )
 
-// errNoSockets says why metrics.listen: systemd has nothing to serve on.
-var errNoSockets = errors.New("systemd gave no socket (is ctkeeper.socket there, and was it started before the service?)")
+// errNoSockets means that metrics.listen: systemd has no socket to serve.
+var errNoSockets = errors.New("systemd passed no socket (is ctkeeper.socket there, and was it started before the service?)")
 
-// serveMetrics serves what the status socket does over TCP, where the configuration says,
-// until ctx ends. What fails is said and tried again: it takes nothing along but itself.
+// serveMetrics serves over TCP what the status socket serves, where the configuration asks for
+// it, until ctx ends. A failed listener is logged and retried; it never stops the daemon.
 func (d *Daemon) serveMetrics(ctx context.Context) error {
-	delay, said := firstRestart, ""
+	delay, logged := firstRestart, ""
 	for ctx.Err() == nil {
-		wanted := d.configuration().Metrics
-		wanted.Textfile = "" // no concern of ours
+		cfg, changed := d.configuration()
 		began := time.Now()
-		err := d.serveOn(ctx, wanted)
+		err := d.serveConfigured(ctx, cfg.Metrics)
 		if err == nil {
-			delay, said = firstRestart, ""
+			delay, logged = firstRestart, ""
 			continue
 		}
-		if time.Since(began) > goodRun {
+		if time.Since(began) > stableRun {
 			delay = firstRestart
 		}
-		if err.Error() != said {
-			said = err.Error()
-			d.opts.Log.Warn("metrics and status page are not served over TCP, trying again", zap.Duration("after", delay), zap.Error(err))
+		if err.Error() != logged {
+			logged = err.Error()
+			d.opts.Log.Warn("metrics listener failed, retrying", zap.Duration("after", delay), zap.Error(err))
 		}
-		d.configuredIn(ctx, delay)
+		sleep(ctx, delay, changed)
 		delay = min(2*delay, maxRestart)
 	}
 	return ctx.Err()
 }
 
-// configuredIn waits for a configuration to be read, at most so long.
-func (d *Daemon) configuredIn(ctx context.Context, most time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-d.configured:
-	case <-time.After(most):
-	}
-}
-
-// serveOn serves as wanted, until ctx ends or something else is wanted: nil. The error is why
-// it cannot, or can no longer.
-func (d *Daemon) serveOn(ctx context.Context, wanted config.Metrics) error {
+// serveConfigured serves until ctx ends or the configuration asks for something else, and then
+// returns nil. The error is why it cannot, or can no longer.
+func (d *Daemon) serveConfigured(ctx context.Context, cfg config.Metrics) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	tasks, ctx := errgroup.WithContext(ctx)
-	if wanted.Listen != "" {
-		webConfig := d.webConfig(wanted)
-		if err := usable(webConfig); err != nil {
+	if cfg.Listen != "" {
+		webConfig := d.webConfig(cfg)
+		if err := validate(webConfig); err != nil {
 			return err
 		}
-		listeners, err := d.listeners(ctx, wanted.Listen)
+		listeners, err := d.listeners(ctx, cfg.Listen)
 		if err != nil {
 			return err
 		}
@@ -85,44 +76,41 @@ func (d *Daemon) serveOn(ctx context.Context, wanted config.Metrics) error {
 		}
 	}
 	tasks.Go(func() error {
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-d.configured:
-			}
-			now := d.configuration().Metrics
-			if now.Listen != wanted.Listen || now.WebConfig != wanted.WebConfig {
+		for ctx.Err() == nil {
+			newest, changed := d.configuration()
+			if newest.Metrics.Listen != cfg.Listen || newest.Metrics.WebConfig != cfg.WebConfig {
 				stop()
 			}
+			sleep(ctx, 0, changed)
 		}
+		return nil
 	})
 	return tasks.Wait()
 }
 
-// webConfig is where the file with TLS and passwords is, "" without one.
-func (d *Daemon) webConfig(wanted config.Metrics) string {
-	if wanted.WebConfig == "" {
+// webConfig returns the path of the file with TLS and passwords, "" without one.
+func (d *Daemon) webConfig(cfg config.Metrics) string {
+	if cfg.WebConfig == "" {
 		return ""
 	}
-	return tree.At(d.opts.Source.Root).Real(wanted.WebConfig)
+	return tree.At(d.opts.Source.Root).Real(cfg.WebConfig)
 }
 
-// usable reports what is wrong with a file of TLS and passwords; nothing is with none.
-func usable(webConfig string) error {
+// validate checks a file with TLS and passwords; "" is valid.
+func validate(webConfig string) error {
 	if err := exporter.Validate(webConfig); err != nil {
 		return fmt.Errorf("cannot use metrics.web_config %s: %w", webConfig, err)
 	}
 	return nil
 }
 
-// listeners opens the address, or takes the sockets that systemd opened.
+// listeners opens the address, or returns the sockets that systemd opened.
 func (d *Daemon) listeners(ctx context.Context, address string) ([]net.Listener, error) {
 	if address != config.ListenSystemd {
 		var listen net.ListenConfig
 		l, err := listen.Listen(ctx, "tcp", address)
 		if op := (*net.OpError)(nil); errors.As(err, &op) {
-			err = op.Err // without the address once more
+			err = op.Err // without repeating the address
 		}
 		if err != nil {
 			return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
@@ -131,12 +119,12 @@ func (d *Daemon) listeners(ctx context.Context, address string) ([]net.Listener,
 	}
 	var all []net.Listener
 	for _, file := range d.opts.Sockets {
-		l, err := net.FileListener(file) // a copy: the socket itself is for the next time
+		l, err := net.FileListener(file) // a copy: the socket itself is used again after a reload
 		if err != nil {
 			for _, l := range all {
-				_ = l.Close() // nobody was served
+				_ = l.Close() // nothing was served on it
 			}
-			return nil, fmt.Errorf("cannot listen on the socket %s of systemd: %w", file.Name(), err)
+			return nil, fmt.Errorf("cannot listen on the socket %s from systemd: %w", file.Name(), err)
 		}
 		all = append(all, l)
 	}
@@ -146,32 +134,24 @@ func (d *Daemon) listeners(ctx context.Context, address string) ([]net.Listener,
 	return all, nil
 }
 
-// serveTCP serves on a listener until ctx ends. Each listener has a server of its own: the
-// toolkit changes the server that it is given.
+// serveTCP serves on a listener until ctx ends. Each listener has a server of its own, because
+// the toolkit changes the server that is passed to it.
 func (d *Daemon) serveTCP(ctx context.Context, listener net.Listener, webConfig string) error {
-	errorLog := log.New(&serverLog{log: d.opts.Log, webConfig: webConfig}, "", 0)
+	defer func() { _ = listener.Close() }() // open where the toolkit has not begun to serve
 	server := &http.Server{
-		Handler: d.handler(false), MaxHeaderBytes: maxHeader, ErrorLog: errorLog,
-		ReadHeaderTimeout: dialTime * 5, ReadTimeout: answerLimit, WriteTimeout: answerLimit, IdleTimeout: idleTime,
+		Handler: d.handler(false), MaxHeaderBytes: maxHeader,
+		ErrorLog:          log.New(&serverLog{log: d.opts.Log, webConfig: webConfig}, "", 0),
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: answerTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
 	}
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		late, cancel := context.WithTimeout(context.Background(), shutdownTime)
-		defer cancel()
-		if server.Shutdown(late) != nil {
-			_ = server.Close() // whoever still reads has had its time
-		}
-	})
 	address := listener.Addr().String()
-	d.opts.Log.Info("serving metrics and status page", zap.String(systemd.KeyAddress, address), zap.String(systemd.KeyWebConfig, webConfig))
-	err := exporter.Serve(netutil.LimitListener(listener, maxClients), server, &exporter.FlagConfig{WebConfigFile: &webConfig}, toolkitLog(d.opts.Log))
-	if stop() {
-		_ = server.Close()
-		_ = listener.Close() // where the toolkit did not come to serve
+	d.opts.Log.Info("serving metrics and status page",
+		zap.String(systemd.KeyAddress, address), zap.String(systemd.KeyWebConfig, webConfig))
+	err := serveUntil(ctx, server, func() error {
+		flags := &exporter.FlagConfig{WebConfigFile: &webConfig}
+		return exporter.Serve(netutil.LimitListener(listener, maxClients), server, flags, toolkitLog(d.opts.Log))
+	})
+	if err != nil {
 		return fmt.Errorf("cannot serve on %s: %w", address, err)
 	}
-	<-stopped
-	_ = listener.Close()
 	return nil
 }

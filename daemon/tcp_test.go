@@ -144,7 +144,7 @@ func TestAddressIsTaken(t *testing.T) {
 	}
 	address := taken.Addr().String()
 	d := start(t, root, listenOn(address))
-	d.wait("complaint", func() bool { return d.said("metrics and status page are not served over TCP") })
+	d.wait("complaint", func() bool { return d.logged("metrics listener failed") })
 	if got := kerneltree.Get(t, root, "max"); got != "100000" {
 		t.Errorf("max is %s", got)
 	}
@@ -153,7 +153,7 @@ func TestAddressIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.wait("the listener", func() bool { code, _, _ := get(t, "http://"+address+"/metrics", nil); return code == http.StatusOK })
-	complaints := d.logs.FilterMessageSnippet("are not served over TCP").All()
+	complaints := d.logs.FilterMessageSnippet("metrics listener failed").All()
 	if got := complaints[0].ContextMap()["error"]; len(complaints) != 1 || got != "cannot listen on "+address+": bind: address already in use" {
 		t.Errorf("%d complaints, the first: %v", len(complaints), got)
 	}
@@ -217,8 +217,8 @@ func TestWebConfig(t *testing.T) {
 			t.Errorf("with a wrong key: %d", code)
 		}
 	}
-	d.wait("complaint", func() bool { return d.said("until a file is mended") })
-	complaints := d.logs.FilterMessageSnippet("until a file is mended").All()
+	d.wait("complaint", func() bool { return d.logged("nothing is served until it is fixed") })
+	complaints := d.logs.FilterMessageSnippet("nothing is served until it is fixed").All()
 	want := "cannot use metrics.web_config " + filepath.Join(dir, "web.yaml") + ": failed to load X509KeyPair: tls: failed to find any PEM data in key input"
 	if got := complaints[0].ContextMap()["error"]; len(complaints) != 1 || got != want {
 		t.Errorf("%d complaints, the first: %v", len(complaints), got)
@@ -235,7 +235,7 @@ func TestWebConfigIsMissing(t *testing.T) {
 	root, address := kerneltree.New(t), freePort(t)
 	yaml := fmt.Sprintf("settings: {max: 100000}\nmetrics: {listen: %q, web_config: /etc/ctkeeper/web.yaml}\n", address)
 	d := start(t, root, yaml)
-	d.wait("complaint", func() bool { return d.said("metrics and status page are not served over TCP") })
+	d.wait("complaint", func() bool { return d.logged("metrics listener failed") })
 	if code, _, _ := get(t, "http://"+address+"/metrics", nil); code == http.StatusOK {
 		t.Error("served without the web configuration")
 	}
@@ -243,15 +243,15 @@ func TestWebConfigIsMissing(t *testing.T) {
 	write(t, file, "tls_server_config: [\n")
 	wrong := "cannot use metrics.web_config " + file + ": yaml: line 1: did not find expected node content"
 	d.wait("complaint about the file", func() bool {
-		said := d.logs.FilterMessageSnippet("are not served over TCP").All()
+		said := d.logs.FilterMessageSnippet("metrics listener failed").All()
 		return said[len(said)-1].ContextMap()["error"] == wrong
 	})
-	if d.said("serving metrics and status page") {
+	if d.logged("serving metrics and status page") {
 		t.Error("it says that it serves, and does not")
 	}
 	write(t, file, "{}\n")
 	d.wait("the listener", func() bool { code, _, _ := get(t, "http://"+address+"/metrics", nil); return code == http.StatusOK })
-	if !d.said("serving metrics and status page") {
+	if !d.logged("serving metrics and status page") {
 		t.Error("it does not say that it serves")
 	}
 }
@@ -284,8 +284,8 @@ func TestSystemdSocket(t *testing.T) {
 
 func TestNoSystemdSocket(t *testing.T) {
 	d := start(t, kerneltree.New(t), listenOn(config.ListenSystemd))
-	d.wait("complaint", func() bool { return d.said("metrics and status page are not served over TCP") })
-	if got := d.logs.FilterMessageSnippet("over TCP").All()[0].ContextMap()["error"]; got != errNoSockets.Error() {
+	d.wait("complaint", func() bool { return d.logged("metrics listener failed") })
+	if got := d.logs.FilterMessageSnippet("metrics listener failed").All()[0].ContextMap()["error"]; got != errNoSockets.Error() {
 		t.Errorf("the complaint is %v", got)
 	}
 }
@@ -302,9 +302,9 @@ func TestToolkitLog(t *testing.T) {
 	for _, e := range logs.All() {
 		got = append(got, fmt.Sprint(e.Level, " ", e.Message, " ", e.ContextMap()))
 	}
-	want := "debug the web server says: Listening on map[address:[::]:1]\n" +
-		"warn the web server says: Unable to parse configuration map[a:1 err:no such file]\n" +
-		"warn the web server says: something else map[g:map[]]"
+	want := "debug metrics listener: Listening on map[address:[::]:1]\n" +
+		"warn metrics listener: Unable to parse configuration map[a:1 err:no such file]\n" +
+		"warn metrics listener: something else map[g:map[]]"
 	if text := strings.Join(got, "\n"); text != want {
 		t.Errorf("log\n%s\nwant\n%s", text, want)
 	}

@@ -13,11 +13,11 @@ import (
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// Each of these listens first and then has the keeper look at everything: what
-// happened before the listening is then found by looking.
+// Each watcher listens first and then wakes the keeper for a full pass, which finds what
+// happened before it listened.
 
-// watchModule wakes the keeper when nf_conntrack comes or goes, and
-// nf_defrag_ipv6, which brings the frag6 settings.
+// watchModule wakes the keeper when nf_conntrack is loaded or unloaded, and
+// nf_defrag_ipv6, which has the frag6 settings.
 func (d *Daemon) watchModule(ctx context.Context) error {
 	w, err := kmod.NewWatcher(kmod.Conntrack, "nf_defrag_ipv6")
 	if err != nil {
@@ -25,26 +25,26 @@ func (d *Daemon) watchModule(ctx context.Context) error {
 	}
 	defer func() { _ = w.Close() }()
 	d.keeper.Wake(reconcile.Overflow)
-	return w.Run(ctx, d.waker(reconcile.ModuleMoved))
+	return w.Run(ctx, d.wakeFor(reconcile.ModuleMoved))
 }
 
-// watchSettings wakes the keeper when somebody writes a setting.
+// watchSettings wakes the keeper when a setting is written.
 func (d *Daemon) watchSettings(ctx context.Context) error {
 	w, err := sysfs.NewWatcher(d.opts.Source.Root)
 	if err != nil {
 		return err
 	}
-	d.watch.Store(w)
+	d.watcher.Store(w)
 	defer func() {
-		d.watch.Store(nil)
+		d.watcher.Store(nil)
 		_ = w.Close()
 	}()
-	// The module may have moved between the arming and the storing.
+	// The module may have been loaded or unloaded between NewWatcher and Store.
 	if err := w.Arm(); err != nil {
 		return err
 	}
 	d.keeper.Wake(reconcile.Overflow)
-	return w.Run(ctx, d.waker(reconcile.Write))
+	return w.Run(ctx, d.wakeFor(reconcile.Write))
 }
 
 // watchConfig reloads the configuration when its files change.
@@ -58,8 +58,8 @@ func (d *Daemon) watchConfig(ctx context.Context) error {
 	return w.Run(ctx, func() { d.reload(false) })
 }
 
-// watchTable looks at the table, from the first pass on: before, its limits may not be
-// those that are wanted.
+// watchTable samples the table from the first pass on: before it the limits may not be the
+// wanted ones.
 func (d *Daemon) watchTable(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -69,10 +69,11 @@ func (d *Daemon) watchTable(ctx context.Context) error {
 	}
 }
 
-// waker wakes the keeper for a reason. A queue that overran has lost events: that
-// is counted, and said at the first, second, fourth, eighth time and so on.
-func (d *Daemon) waker(why reconcile.Reason) func(overflow bool) {
-	overruns := 0
+// wakeFor returns a function that wakes the keeper for a reason. Overflow means that a queue
+// overran and events were lost: that is counted, and logged at the first, second, fourth,
+// eighth time and so on.
+func (d *Daemon) wakeFor(why reconcile.Reason) func(overflow bool) {
+	overflows := 0
 	return func(overflow bool) {
 		if !overflow {
 			d.keeper.Wake(why)
@@ -80,8 +81,9 @@ func (d *Daemon) waker(why reconcile.Reason) func(overflow bool) {
 		}
 		d.keeper.Wake(why | reconcile.Overflow)
 		d.metrics.Overflowed(why.String())
-		if overruns++; overruns&(overruns-1) == 0 {
-			d.opts.Log.Warn("events were lost, so everything was looked at", zap.Stringer(systemd.KeySource, why), zap.Int(systemd.KeyCount, overruns))
+		if overflows++; overflows&(overflows-1) == 0 {
+			d.opts.Log.Warn("event queue overflowed, every setting was read again",
+				zap.Stringer(systemd.KeySource, why), zap.Int(systemd.KeyCount, overflows))
 		}
 	}
 }

@@ -100,7 +100,7 @@ func TestGuardLegacyCgroups(t *testing.T) {
 	}
 	run(t, "sysctl", "-w", "net.netfilter.nf_conntrack_max=123456")
 	eventually(t, prompt, "max is repaired", func() bool { return read("max") == "300000" })
-	out, _ := try(t, "journalctl", "-u", "ctkeeper", "-o", "cat", "-g", "the guard cannot be had")
+	out, _ := try(t, "journalctl", "-u", "ctkeeper", "-o", "cat", "-g", "guard: unavailable")
 	if lines := strings.Split(strings.TrimSpace(out), "\n"); len(lines) != 1 || !strings.Contains(lines[0], "unified_cgroup_hierarchy") {
 		t.Errorf("said:\n%s", out)
 	}

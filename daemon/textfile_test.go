@@ -39,14 +39,14 @@ func TestTextfile(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- d.writeTextfile(ctx) }()
 		look := func() {
-			time.Sleep(lookInterval)
-			d.table.once(time.Now())
+			time.Sleep(sampleInterval)
+			d.table.sample(time.Now())
 			synctest.Wait()
 		}
 		look()
 		look()
 		d.log.drain()
-		if got := logs.FilterMessageSnippet("not in the textfile collector's directory").Len(); got != 1 || written() {
+		if got := logs.FilterMessageSnippet("textfile: cannot write the metrics").Len(); got != 1 || written() {
 			t.Errorf("a missing directory is said %d times, want once", got)
 		}
 		if err := os.MkdirAll(dir, 0o755); err != nil {

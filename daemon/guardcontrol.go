@@ -1,0 +1,141 @@
+package daemon
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/guard"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+// maxRefusedWriters bounds the writers whose refusal was logged and is remembered; when there
+// are more, all are forgotten and logged again.
+const maxRefusedWriters = 256
+
+// guardControl connects the guard, where one runs, with the configuration and the desired
+// state. It implements reconcile.Witness.
+type guardControl struct {
+	// ready is closed when the first guard was opened, or could not be.
+	ready     chan struct{}
+	readyOnce sync.Once
+
+	mu      sync.Mutex
+	guard   *guard.Guard       // nil: none runs
+	cfg     config.Guard       // the configuration's
+	desired *reconcile.Desired // of the last pass
+	status  status.Guard       // without what report adds
+	refused []status.RefusedWrites
+	logged  map[refusedWriter]bool
+}
+
+// refusedWriter identifies a writer and a setting, without what differs at each write.
+type refusedWriter struct{ setting, comm, place string }
+
+func newGuardControl() *guardControl {
+	return &guardControl{
+		ready: make(chan struct{}), status: guardOff(config.Guard{Mode: config.GuardOff}), logged: map[refusedWriter]bool{},
+	}
+}
+
+// Wrote implements reconcile.Witness.
+func (g *guardControl) Wrote(s *sysfs.Setting, found string, after time.Time) *sysfs.Writer {
+	if open := g.current(); open != nil {
+		return open.Wrote(s, found, after)
+	}
+	return nil
+}
+
+// Moved implements reconcile.Witness.
+func (g *guardControl) Moved(loaded bool, after time.Time) *sysfs.Writer {
+	if open := g.current(); open != nil {
+		return open.Moved(loaded, after)
+	}
+	return nil
+}
+
+// current returns the guard that runs, or nil.
+func (g *guardControl) current() *guard.Guard {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.guard
+}
+
+// setDesired passes the desired state to the guard, within the pass that adopts it: the guard
+// lets everything through that this pass writes.
+func (g *guardControl) setDesired(desired *reconcile.Desired) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.desired = desired
+	return g.update()
+}
+
+// setGuard replaces the guard, its configuration and its status. open is nil where none runs;
+// the error is then nil, too.
+func (g *guardControl) setGuard(open *guard.Guard, cfg config.Guard, current status.Guard) error {
+	defer g.readyOnce.Do(func() { close(g.ready) })
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.guard, g.cfg, g.status = open, cfg, current
+	return g.update()
+}
+
+// update brings the guard, where one runs, up to date with configuration and desired state.
+func (g *guardControl) update() error {
+	if g.guard == nil {
+		return nil
+	}
+	// In mode observe nothing is refused: it changes nothing on the host.
+	lock := g.cfg.Mode == config.GuardLock && (g.desired == nil || g.desired.Mode == reconcile.Enforce)
+	g.status.State, g.status.Note = status.GuardWatching, ""
+	if lock {
+		g.status.State, g.status.Note = status.GuardLocked, lockNote
+	}
+	if g.desired == nil {
+		return nil
+	}
+	return g.guard.SetWants(g.desired.Wants, lock)
+}
+
+// report returns the guard's part of the document.
+func (g *guardControl) report() status.Guard {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.status
+	s.Mode = string(g.cfg.Mode)
+	s.Allow, s.Refused = append([]string{}, g.cfg.Allow...), append([]status.RefusedWrites{}, g.refused...)
+	s.Locked = []string{}
+	if s.State == status.GuardLocked && g.desired != nil {
+		for _, want := range g.desired.Wants {
+			if guard.Lockable(want.Setting) {
+				s.Locked = append(s.Locked, want.Setting.Name)
+			}
+		}
+	}
+	return s
+}
+
+// countRefusal counts a refused write and returns its event, which is quiet if one of this
+// writer was logged before.
+func (g *guardControl) countRefusal(r guard.Refusal) reconcile.Event {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refused = addRefusal(g.refused, r)
+	want := ""
+	if g.desired != nil {
+		isRefused := func(w sysfs.Want) bool { return w.Setting.Name == r.Setting.Name }
+		if i := slices.IndexFunc(g.desired.Wants, isRefused); i >= 0 {
+			want = g.desired.Wants[i].String()
+		}
+	}
+	e := reconcile.RefusedWrite(r.At, r.Setting.Name, want, r.Value, &r.By)
+	who := refusedWriter{r.Setting.Name, r.By.Comm, r.By.Place()}
+	if e.Quiet = g.logged[who]; !e.Quiet && len(g.logged) == maxRefusedWriters {
+		clear(g.logged)
+	}
+	g.logged[who] = true
+	return e
+}
