@@ -89,7 +89,9 @@ func TestGuardActivity(t *testing.T) {
 		{"lock", GuardOff, reconcile.Enforce, false, "lock is configured; only a running daemon runs it"},
 		{"watch", GuardOff, reconcile.Enforce, true, "watch is configured but not in effect"},
 	} {
-		d := Document{Daemon: Daemon{Running: test.running, Mode: test.daemon}, Guard: Guard{Mode: test.mode, State: test.state}}
+		d := Document{
+			Daemon: Daemon{Running: test.running, Mode: test.daemon}, Guard: Guard{Mode: test.mode, State: test.state},
+		}
 		if got := d.GuardActivity(); got != test.want {
 			t.Errorf("%s, %s: %q, want %q", test.mode, test.state, got, test.want)
 		}
