@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"host/tree":         {},
 	"host/capability":   {},
 	"host/distro":       {"host/tree"},
+	"host/dropin":       {"host/tree"},
 	"host/klog":         {"host/tree"},
 	"sysfs":             {},
 	"systemd":           {},

@@ -3,12 +3,12 @@ package config
 import (
 	"errors"
 	"io/fs"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 
+	"github.com/ctkeeper/ctkeeper/host/dropin"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -28,9 +28,7 @@ func dropinDirs() []string {
 }
 
 // isDropin reports whether a file name is that of a drop-in.
-func isDropin(name string) bool {
-	return strings.HasSuffix(name, dropinExt) && !strings.HasPrefix(name, ".")
-}
+func isDropin(name string) bool { return dropin.HasSuffix(dropinExt)(name) }
 
 // loader collects the layers of one configuration, and all errors in them.
 type loader struct {
@@ -78,27 +76,25 @@ func (l *loader) load(path string, required bool) {
 
 // loadDropins loads the drop-ins of all directories, sorted by file name.
 func (l *loader) loadDropins() {
-	paths := map[string]string{} // by file name: the path that hides the others
+	var paths []string
 	for _, dir := range dropinDirs() {
 		names, wrong := l.list(dir)
 		if wrong != nil {
 			l.errs = append(l.errs, wrong.at(position{open: l.tree.Real(dir)}, ""))
 		}
 		for _, name := range names {
-			path := filepath.Join(dir, name)
-			switch by, taken := paths[name]; {
-			case !isDropin(name):
-				continue
-			case taken:
-				l.hidden = append(l.hidden, Hidden{File: path, Why: "hidden by " + by})
-			default:
-				paths[name] = path
+			if isDropin(name) {
+				paths = append(paths, filepath.Join(dir, name))
 			}
 		}
 		l.warnIgnored(dir, "")
 	}
-	for _, name := range slices.Sorted(maps.Keys(paths)) {
-		l.load(paths[name], false)
+	for _, file := range dropin.Merge(paths) {
+		if file.HiddenBy != "" {
+			l.hidden = append(l.hidden, Hidden{File: file.Path, Why: "hidden by " + file.HiddenBy})
+			continue
+		}
+		l.load(file.Path, false)
 	}
 }
 

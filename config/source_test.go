@@ -64,8 +64,9 @@ func TestPrecedence(t *testing.T) {
 			wants: []string{"acct 1 " + DefaultMain + ":1"},
 			read:  []string{DefaultMain},
 			hidden: []Hidden{
-				{usrDir + "a.yaml", "hidden by " + etcDir + "a.yaml"}, {usrDir + "b.yaml", "hidden by " + runDir + "b.yaml"},
-				{etcDir + "a.yaml", "link to /dev/null"}, {runDir + "b.yaml", "empty file"}, {etcDir + "c.yaml", "link to /dev/null"},
+				{etcDir + "a.yaml", "link to /dev/null"}, {usrDir + "a.yaml", "hidden by " + etcDir + "a.yaml"},
+				{runDir + "b.yaml", "empty file"}, {usrDir + "b.yaml", "hidden by " + runDir + "b.yaml"},
+				{etcDir + "c.yaml", "link to /dev/null"},
 			},
 		},
 		"only masks: the default": {

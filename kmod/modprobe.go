@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strings"
 	"syscall"
 
+	"github.com/ctkeeper/ctkeeper/host/dropin"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -75,53 +75,30 @@ type Modprobe struct {
 func ReadModprobe(t tree.Tree) Modprobe {
 	m := Modprobe{Hidden: map[string]string{}}
 	m.readOld(t)
-	first := map[string]string{} // by file name
-	for _, dir := range modprobeDirs(t) {
-		names, err := t.List(dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			m.trouble(dir, err)
+	files, troubles := dropin.List(t, dropin.Dirs("modprobe.d"), func(file string) bool {
+		if !isModprobeFile(path.Base(file)) {
+			return false
 		}
-		for _, name := range names {
-			file := path.Join(dir, name)
-			if !isModprobeFile(name) {
-				continue
-			}
-			// A directory is passed over, and hides nothing (conf_files_filter_out).
-			if info, err := t.Stat(file); err == nil && info.IsDir() {
-				m.trouble(file, &fs.PathError{Op: "read", Path: file, Err: syscall.EISDIR})
-				continue
-			}
-			if other, taken := first[name]; taken {
-				m.Hidden[file] = other
-				continue
-			}
-			first[name] = file
+		// A directory is passed over, and hides nothing (conf_files_filter_out).
+		info, err := t.Stat(file)
+		isDir := err == nil && info.IsDir()
+		if isDir {
+			m.trouble(file, &fs.PathError{Op: "read", Path: file, Err: syscall.EISDIR})
 		}
+		return !isDir
+	})
+	for _, wrong := range troubles {
+		m.trouble(wrong.File, wrong.Err)
 	}
-	for _, name := range slices.Sorted(maps.Keys(first)) {
-		if file := first[name]; !t.IsNull(file) {
-			m.read(t, file)
+	for _, f := range files {
+		switch {
+		case f.HiddenBy != "":
+			m.Hidden[f.Path] = f.HiddenBy
+		case !f.Masked:
+			m.read(t, f.Path)
 		}
 	}
 	return m
-}
-
-// modprobeDirs are the directories that libkmod reads, those left out that are
-// one with an earlier: /lib is a link to /usr/lib on most hosts.
-func modprobeDirs(t tree.Tree) []string {
-	var dirs []string
-	seen := map[string]bool{}
-	for _, dir := range []string{
-		"/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d",
-	} {
-		end, _, err := t.Resolve(dir)
-		if err == nil && seen[end] {
-			continue
-		}
-		seen[end] = true
-		dirs = append(dirs, dir)
-	}
-	return dirs
 }
 
 // isModprobeFile holds a name to conf_files_filter_out of libkmod.

@@ -58,8 +58,8 @@ func (r *reader) iptablesLines(tool string) []textLine {
 			if strings.Contains(text, "/etc/sysctl.d/") && !strings.Contains(text, sysctlConf) {
 				paths = nil
 				for _, f := range r.sysctls { // in the order of their names, as the shell expands *
-					if path.Dir(f.path) == "/etc/sysctl.d" {
-						paths = append(paths, f.path)
+					if path.Dir(f.Path) == "/etc/sysctl.d" {
+						paths = append(paths, f.Path)
 					}
 				}
 			}

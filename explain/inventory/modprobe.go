@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/dropin"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
@@ -77,7 +78,7 @@ func (r *reader) addParameter(o kmod.Option, tool, noEffect string) {
 // only through a link. Other init systems read modules-load.d and /etc/modules. The init scripts of
 // CentOS 6 have their own files (readSysconfigModules).
 func (r *reader) readModulesLoad() {
-	files := r.dropins(".conf", configDirs("modules-load.d")...)
+	files := r.dropins(".conf", dropin.Dirs("modules-load.d")...)
 	switch r.init {
 	case initScripts:
 		return
@@ -87,16 +88,16 @@ func (r *reader) readModulesLoad() {
 			r.inv.EarlyLoads = append(r.inv.EarlyLoads, tree.Place{File: commandLineFile})
 		}
 	default:
-		files = append(files, dropin{path: "/etc/modules"})
+		files = append(files, dropin.File{Path: "/etc/modules"})
 	}
 	for _, f := range files {
-		if f.hidden != "" {
+		if f.HiddenBy != "" {
 			continue
 		}
-		text, _ := r.read(f.path)
+		text, _ := r.read(f.Path)
 		for number, line := range numbered(text) {
 			if fields := strings.Fields(line); len(fields) > 0 && needsConntrack(fields[0]) {
-				r.inv.EarlyLoads = append(r.inv.EarlyLoads, tree.Place{File: f.path, Line: number})
+				r.inv.EarlyLoads = append(r.inv.EarlyLoads, tree.Place{File: f.Path, Line: number})
 			}
 		}
 	}

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/dropin"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
@@ -172,54 +172,20 @@ func (r *reader) isExecutable(path string) bool {
 	return err == nil && info.Mode()&0o111 != 0
 }
 
-// dropin is a file in a drop-in directory.
-type dropin struct {
-	path string
-	// hidden is why it is not read, or "".
-	hidden string
+// dropins returns the drop-ins with an extension that are not masked, in the order in which they are
+// read. Those that a file of the same name hides are among them.
+func (r *reader) dropins(ext string, dirs ...string) []dropin.File {
+	files, troubles := dropin.List(r.tree, dirs, dropin.HasSuffix(ext))
+	for _, wrong := range troubles {
+		r.addTrouble(wrong.Place, withoutPath(wrong.Err))
+	}
+	return slices.DeleteFunc(files, func(f dropin.File) bool { return f.Masked })
 }
 
-// dropins returns the files of several directories in the order in which they are read: by name,
-// whatever the directory. A file hides those of the same name in later directories. A directory
-// that is a link to an earlier one (/lib) is left out.
-func (r *reader) dropins(ext string, dirs ...string) []dropin {
-	var found []dropin
-	first := map[string]string{}
-	seen := map[string]bool{}
-	for _, dir := range dirs {
-		end, _, err := r.tree.Resolve(dir)
-		if err == nil && seen[end] {
-			continue
-		}
-		seen[end] = true
-		for _, name := range r.list(dir) {
-			if !strings.HasSuffix(name, ext) || strings.HasPrefix(name, ".") {
-				continue
-			}
-			path := filepath.Join(dir, name)
-			by, taken := first[name]
-			switch {
-			case taken:
-				found = append(found, dropin{path, "hidden by " + by})
-			case r.tree.IsNull(path):
-				first[name] = path
-			default:
-				first[name] = path
-				found = append(found, dropin{path: path})
-			}
-		}
+// hiddenReason returns why a drop-in is not read, or "".
+func hiddenReason(f dropin.File) string {
+	if f.HiddenBy == "" {
+		return ""
 	}
-	slices.SortStableFunc(found, func(a, b dropin) int {
-		return strings.Compare(filepath.Base(a.path), filepath.Base(b.path))
-	})
-	return found
-}
-
-// configDirs returns the directories of one kind of drop-in, by precedence.
-func configDirs(kind string) []string {
-	var dirs []string
-	for _, dir := range []string{"/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"} {
-		dirs = append(dirs, filepath.Join(dir, kind))
-	}
-	return dirs
+	return "hidden by " + f.HiddenBy
 }

@@ -158,8 +158,8 @@ func (r *reader) addSystemdSysctlCommand(s script, args []string) {
 // linesIn returns the lines of a file that a command names: by its path, or by its name in sysctl.d.
 func (r *reader) linesIn(file string) []sysctlLine {
 	for _, f := range r.sysctls {
-		isNamed := f.path == file || !strings.Contains(file, "/") && strings.HasSuffix(f.path, "/"+file)
-		if isNamed && f.hidden == "" {
+		isNamed := f.Path == file || !strings.Contains(file, "/") && strings.HasSuffix(f.Path, "/"+file)
+		if isNamed && f.HiddenBy == "" {
 			return f.lines
 		}
 	}

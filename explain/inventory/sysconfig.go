@@ -21,14 +21,14 @@ func (r *reader) readSysconfigModules() {
 		phase = AtModuleLoad
 	}
 	for _, f := range r.dropins(".modules", "/etc/sysconfig/modules") {
-		s := script{Place: tree.Place{File: f.path}, tool: "sysconfig", phase: phase}
+		s := script{Place: tree.Place{File: f.Path}, tool: "sysconfig", phase: phase}
 		switch {
 		case !runs:
 			s.noEffect = "nothing on this host runs /etc/sysconfig/modules"
-		case !r.isExecutable(f.path):
+		case !r.isExecutable(f.Path):
 			s.noEffect = notExecutable
 		}
-		text, _ := r.read(f.path)
+		text, _ := r.read(f.Path)
 		loads := r.addScript(s, text)
 		if r.init == initScripts {
 			r.inv.EarlyLoads = append(r.inv.EarlyLoads, loads...)

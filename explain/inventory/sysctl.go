@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/dropin"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -25,7 +26,7 @@ type sysctlLine struct {
 }
 
 type sysctlFile struct {
-	dropin
+	dropin.File
 	lines []sysctlLine
 }
 
@@ -83,9 +84,9 @@ func sysctlName(key string) string {
 // one that people edit.
 func (r *reader) sysctlFiles() []sysctlFile {
 	var files []sysctlFile
-	for _, d := range append(r.dropins(".conf", configDirs("sysctl.d")...), dropin{path: sysctlConf}) {
-		if text, ok := r.read(d.path); ok {
-			file := d.path
+	for _, d := range append(r.dropins(".conf", dropin.Dirs("sysctl.d")...), dropin.File{Path: sysctlConf}) {
+		if text, ok := r.read(d.Path); ok {
+			file := d.Path
 			if end, _, err := r.tree.Resolve(file); err == nil && end == sysctlConf {
 				file = sysctlConf
 			}
@@ -233,7 +234,7 @@ func (r *reader) addSysctl(run sysctlRun, line sysctlLine, name, noEffect string
 func linesOf(files []sysctlFile) []sysctlLine {
 	var lines []sysctlLine
 	for _, f := range files {
-		if f.hidden == "" {
+		if f.HiddenBy == "" {
 			lines = append(lines, f.lines...)
 		}
 	}

@@ -20,10 +20,10 @@ func (r *reader) readSysctl() {
 		files = r.openRCFiles()
 	}
 	for _, f := range files {
-		appliedToo := slices.ContainsFunc(files, func(g sysctlFile) bool { return g.path == f.path && g.hidden == "" })
-		if f.hidden != "" && !appliedToo {
+		appliedToo := slices.ContainsFunc(files, func(g sysctlFile) bool { return g.Path == f.Path && g.HiddenBy == "" })
+		if f.HiddenBy != "" && !appliedToo {
 			for _, line := range f.lines {
-				r.addSysctl(run, line, line.name, f.hidden)
+				r.addSysctl(run, line, line.name, hiddenReason(f.File))
 			}
 		}
 	}
@@ -40,7 +40,7 @@ func (r *reader) readSysctl() {
 // withoutSysctlConf leaves out /etc/sysctl.conf: systemd-sysctl reads it through a link in
 // sysctl.d, or not at all.
 func withoutSysctlConf(files []sysctlFile) []sysctlFile {
-	return slices.DeleteFunc(slices.Clone(files), func(f sysctlFile) bool { return f.path == sysctlConf })
+	return slices.DeleteFunc(slices.Clone(files), func(f sysctlFile) bool { return f.Path == sysctlConf })
 }
 
 // inDirs returns the files in the order of an init script that reads one directory after the
@@ -49,7 +49,7 @@ func inDirs(files []sysctlFile, dirs ...string) []sysctlFile {
 	var sorted []sysctlFile
 	for _, dir := range dirs {
 		for _, f := range files {
-			if f.path == dir || filepath.Dir(f.path) == dir+"/sysctl.d" {
+			if f.Path == dir || filepath.Dir(f.Path) == dir+"/sysctl.d" {
 				sorted = append(sorted, f)
 			}
 		}
@@ -80,14 +80,14 @@ func (r *reader) openRCFiles() []sysctlFile {
 // readUnusedSysctl reads the sysctl files that no program on this host applies.
 func (r *reader) readUnusedSysctl() {
 	for _, f := range r.sysctls {
-		used := slices.ContainsFunc(r.inv.Assignments, func(a Assignment) bool { return a.File == f.path })
-		if used || r.isLinkedFrom(f.path) {
+		used := slices.ContainsFunc(r.inv.Assignments, func(a Assignment) bool { return a.File == f.Path })
+		if used || r.isLinkedFrom(f.Path) {
 			continue
 		}
 		for _, line := range f.lines {
 			if !line.bare {
 				run := sysctlRun{tool: "sysctl", phase: AtBoot}
-				r.addSysctl(run, line, line.name, "no program reads "+f.path+" at boot here")
+				r.addSysctl(run, line, line.name, "no program reads "+f.Path+" at boot here")
 			}
 		}
 	}
@@ -98,7 +98,7 @@ func (r *reader) readUnusedSysctl() {
 func (r *reader) isLinkedFrom(path string) bool {
 	end, _, err := r.tree.Resolve(path)
 	return err == nil && slices.ContainsFunc(r.sysctls, func(f sysctlFile) bool {
-		other, _, err := r.tree.Resolve(f.path)
-		return err == nil && f.path != path && f.hidden == "" && other == end
+		other, _, err := r.tree.Resolve(f.Path)
+		return err == nil && f.Path != path && f.HiddenBy == "" && other == end
 	})
 }

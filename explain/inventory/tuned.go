@@ -59,8 +59,8 @@ func (r *reader) reapplySysctl() {
 	}
 	var lines []sysctlLine
 	for _, f := range r.sysctls {
-		dir := path.Dir(f.path)
-		if f.hidden == "" && (dir == "/etc/sysctl.d" || dir == "/run/sysctl.d" || f.path == sysctlConf) {
+		dir := path.Dir(f.Path)
+		if f.HiddenBy == "" && (dir == "/etc/sysctl.d" || dir == "/run/sysctl.d" || f.Path == sysctlConf) {
 			lines = append(lines, f.lines...)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/dropin"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -66,13 +67,13 @@ func cutQuoted(text string) (value, after string, closed bool) {
 
 // readUdev reads the udev rules for the load of nf_conntrack.
 func (r *reader) readUdev() {
-	for _, f := range r.dropins(".rules", configDirs("udev/rules.d")...) {
-		text, ok := r.read(f.path)
+	for _, f := range r.dropins(".rules", dropin.Dirs("udev/rules.d")...) {
+		text, ok := r.read(f.Path)
 		if !ok || !strings.Contains(text, "conntrack") {
 			continue
 		}
 		for number, rule := range joinedLines(text) {
-			r.addUdevRule(tree.Place{File: f.path, Line: number}, rule, f.hidden)
+			r.addUdevRule(tree.Place{File: f.Path, Line: number}, rule, hiddenReason(f))
 		}
 	}
 }

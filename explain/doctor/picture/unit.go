@@ -3,12 +3,12 @@ package picture
 import (
 	"errors"
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/host/dropin"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -59,27 +59,19 @@ func resolve(t tree.Tree, file string) string {
 	return end
 }
 
-// listDropIns are the unit's, and those of all services, sorted by file name; of one
-// name the one in the directory of the highest rank counts.
+// listDropIns returns the unit's drop-ins, and those of all services, sorted by file name. A file
+// in the directory of highest precedence hides others of its name, and the unit's own hide those of all.
 func listDropIns(t tree.Tree) []string {
-	byName := map[string]string{}
-	for _, kind := range []string{UnitName + ".d", "service.d"} { // the unit's own hide those of all
+	var dirs, files []string
+	for _, kind := range []string{UnitName + ".d", "service.d"} {
 		for _, dir := range UnitDirs() {
-			names, err := t.List(path.Join(dir, kind))
-			if err != nil {
-				continue
-			}
-			for _, name := range names {
-				if _, hidden := byName[name]; !hidden && strings.HasSuffix(name, ".conf") {
-					byName[name] = path.Join(dir, kind, name)
-				}
-			}
+			dirs = append(dirs, path.Join(dir, kind))
 		}
 	}
-	var files []string
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		if !t.IsNull(byName[name]) {
-			files = append(files, byName[name])
+	found, _ := dropin.List(t, dirs, dropin.HasSuffix(".conf")) // most of them do not exist
+	for _, file := range found {
+		if file.HiddenBy == "" && !file.Masked {
+			files = append(files, file.Path)
 		}
 	}
 	return files
