@@ -22,9 +22,9 @@ func TestBoot(t *testing.T) {
 		if t.Failed() {
 			t.Log(run(t, "journalctl", "--no-pager", "-b", "-u", unit, "-n", "60"))
 		}
-		clean(t)
+		resetHost(t)
 	})
-	if loaded() {
+	if isLoaded() {
 		t.Error("something loaded nf_conntrack at boot")
 	}
 	if state := property(t, "ActiveState"); state != "active" {
@@ -42,12 +42,12 @@ func TestBoot(t *testing.T) {
 	if early := run(t, "journalctl", "-b", "--no-pager", "-t", "systemd-sysctl"); !strings.Contains(early, "Couldn't write '8192' to 'net/netfilter/nf_conntrack_expect_max'") {
 		t.Errorf("systemd-sysctl was meant to come too early, and did not:\n%s", early)
 	}
-	since = now(t)
+	since = journalEnd(t)
 	run(t, "iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT")
-	if !loaded() {
+	if !isLoaded() {
 		t.Fatal("iptables -m conntrack did not load the module")
 	}
-	t.Logf("in force %s after iptables returned", inForce(t, prompt, bootValues))
+	t.Logf("in force %s after iptables returned", waitApplied(t, prompt, bootValues))
 	since.wait(t, "module-load")
 	eventually(t, prompt, "STATUS not waiting any more", func() bool {
 		return !strings.Contains(property(t, "StatusText"), "waiting")

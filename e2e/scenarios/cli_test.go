@@ -12,11 +12,10 @@ import (
 	"time"
 )
 
-// TestStatusAndDiff: what the commands print and how they end, with the daemon,
-// without it, and with something wrong (contract 1.1, 1.3).
+// TestStatusAndDiff: output and exit statuses of status and diff with the daemon, without it, and with a drift.
 func TestStatusAndDiff(t *testing.T) {
-	keepLoaded(t)
-	s, code := ask(t, "status")
+	startWithModule(t)
+	s, code := document(t, "status")
 	if code != 0 || !s.Daemon.Running || s.Daemon.PID != mainPID(t) || s.Daemon.Mode != "enforce" || !s.Daemon.Config.OK {
 		t.Errorf("status with the daemon: %d, %+v", code, s.Daemon)
 	}
@@ -37,75 +36,76 @@ func TestStatusAndDiff(t *testing.T) {
 		t.Errorf("drifts of max: %d, %+v", m.Drifts, m.LastDrift)
 	}
 	run(t, "systemctl", "stop", unit)
-	if s, code := ask(t, "status"); code != 0 || s.Daemon.Running || s.setting("max").Now != "300000" {
+	if s, code := document(t, "status"); code != 0 || s.Daemon.Running || s.setting("max").Now != "300000" {
 		t.Errorf("status without the daemon: %d, %+v", code, s)
 	}
-	if _, code := ask(t, "diff"); code != 0 {
-		t.Errorf("diff with all in force: %d", code)
+	if _, code := document(t, "diff"); code != 0 {
+		t.Errorf("diff without a drift: exit status %d", code)
 	}
 	write(t, sysctl("max"), "65536")
 	for _, command := range []string{"status", "diff"} {
-		s, code := ask(t, command)
+		s, code := document(t, command)
 		if m := s.setting("max"); code != 1 || m.State != "drifted" || m.Now != "65536" {
-			t.Errorf("%s with max wrong: %d, %+v", command, code, m)
+			t.Errorf("%s with max drifted: exit status %d, %+v", command, code, m)
 		}
 	}
 	for _, command := range []string{"status", "diff"} {
-		text, _ := stdout(t, "ctkeeper", command)
+		text, _ := runStdout(t, "ctkeeper", command)
 		if !strings.Contains(text, "65536") || !strings.Contains(text, "300000") {
 			t.Errorf("%s as a table:\n%s", command, text)
 		}
 		if strings.Contains(text, "\x1b[") {
-			t.Errorf("%s colours what is no terminal: %q", command, text)
+			t.Errorf("%s uses colours without a terminal: %q", command, text)
 		}
 	}
 	if got := read("max"); got != "65536" {
-		t.Errorf("looking changed max to %s", got)
+		t.Errorf("status or diff changed max to %s", got)
 	}
 }
 
-// TestApply: one pass, its exit status, and nothing to write in a second one.
+// TestApply: one pass and its exit status. A second pass writes nothing.
 func TestApply(t *testing.T) {
-	fresh(t)
-	put(t, mainFile, usual)
+	cleanHost(t)
+	writeFile(t, mainFile, usual)
 	out, code := try(t, "ctkeeper", "apply")
 	if code != 1 || !strings.Contains(out, "nf_conntrack") {
 		t.Errorf("apply without the module: %d\n%s", code, out)
 	}
-	if loaded() {
-		t.Error("apply loaded the module, unasked")
+	if isLoaded() {
+		t.Error("apply loaded the module, which the configuration does not ask for")
 	}
 	run(t, "modprobe", "nf_conntrack")
 	out, code = try(t, "ctkeeper", "apply")
-	if code != 0 || !holds(usualValues) {
+	if code != 0 || !isApplied(usualValues) {
 		t.Errorf("apply: %d\n%s", code, out)
 	}
 	writes := logWrites(t)
 	if out, code := try(t, "ctkeeper", "apply"); code != 0 {
 		t.Errorf("second apply: %d\n%s", code, out)
 	}
-	if seen := writes.seen(); len(seen) != 0 {
+	if seen := writes.files(); len(seen) != 0 {
 		t.Errorf("the second apply wrote %v", seen)
 	}
 	out, code = try(t, asNobody[0], append(asNobody[1:], "ctkeeper", "apply")...)
 	if code != 0 {
-		t.Errorf("apply as nobody with all in force: %d\n%s", code, out)
+		t.Errorf("apply as nobody without a drift: exit status %d\n%s", code, out)
 	}
 	write(t, sysctl("max"), "65536")
 	out, code = try(t, asNobody[0], append(asNobody[1:], "ctkeeper", "apply")...)
 	if code != 1 || !strings.Contains(out, "max") {
-		t.Errorf("apply as nobody with max wrong: %d\n%s", code, out)
+		t.Errorf("apply as nobody with max drifted: exit status %d\n%s", code, out)
 	}
 }
 
-// TestUnsupported: a key that no kernel has is no error; the rest is enforced.
+// TestUnsupported: a setting that no kernel has is not an error. The others are applied.
 func TestUnsupported(t *testing.T) {
-	keep(t, usual+"\n")
-	put(t, mainFile, strings.Replace(usual, "settings:\n", "settings:\n  net.netfilter.nf_conntrack_from_the_future: 1\n", 1))
+	startDaemon(t, usual+"\n")
+	const future = "  net.netfilter.nf_conntrack_from_the_future: 1\n"
+	writeFile(t, mainFile, strings.Replace(usual, "settings:\n", "settings:\n"+future, 1))
 	run(t, "systemctl", "reload", unit)
 	run(t, "modprobe", "nf_conntrack")
-	inForce(t, prompt, usualValues)
-	s, _ := ask(t, "status")
+	waitApplied(t, prompt, usualValues)
+	s, _ := document(t, "status")
 	unsupported := 0
 	for _, one := range s.Settings {
 		if one.State == "unsupported" && strings.Contains(one.Name, "from_the_future") {
@@ -117,13 +117,13 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-// TestEvents: the history of drifts, from the daemon.
+// TestEvents: the daemon's history of drifts.
 func TestEvents(t *testing.T) {
-	since := keepLoaded(t)
+	since := startWithModule(t)
 	write(t, sysctl("max"), "65539")
 	since.wait(t, "drift", "max")
-	inForce(t, prompt, usualValues)
-	out, code := stdout(t, "ctkeeper", "events", "-o", "json")
+	waitApplied(t, prompt, usualValues)
+	out, code := runStdout(t, "ctkeeper", "events", "-o", "json")
 	if code != 0 {
 		t.Errorf("exit status %d", code)
 	}
@@ -138,22 +138,23 @@ func TestEvents(t *testing.T) {
 		if err != nil {
 			t.Fatalf("events -o json: %v\n%s", err, out)
 		}
-		if e.Event == "drift" && e.Setting == "max" && e.Found == "65539" && e.Result == "repaired" && e.Cause == "write" {
+		if e.Event == "drift" && e.Setting == "max" && e.Found == "65539" &&
+			e.Result == "repaired" && e.Cause == "write" {
 			found++
 		}
 	}
 	if found != 1 {
-		t.Errorf("the drift is there %d times:\n%s", found, out)
+		t.Errorf("%d such drifts, want 1:\n%s", found, out)
 	}
-	if table, code := stdout(t, "ctkeeper", "events"); code != 0 || !strings.Contains(table, "65539") {
+	if table, code := runStdout(t, "ctkeeper", "events"); code != 0 || !strings.Contains(table, "65539") {
 		t.Errorf("events as a table (%d):\n%s", code, table)
 	}
 }
 
-// TestLooking: no command that looks loads the module, or ctnetlink with it.
-func TestLooking(t *testing.T) {
-	keep(t, usual)
-	looking := [][]string{
+// TestReadingLoadsNothing: no command that only reads loads the module or ctnetlink.
+func TestReadingLoadsNothing(t *testing.T) {
+	startDaemon(t, usual)
+	commands := [][]string{
 		{"status"}, {"status", "-o", "json"}, {"diff"}, {"diff", "-o", "yaml"}, {"events"},
 		{"config", "show"}, {"config", "check"}, {"version"}, {"completion", "bash"},
 	}
@@ -161,7 +162,7 @@ func TestLooking(t *testing.T) {
 		if !daemon {
 			run(t, "systemctl", "stop", unit)
 		}
-		for _, args := range looking {
+		for _, args := range commands {
 			out, code := try(t, "ctkeeper", args...)
 			if code > 2 || strings.Contains(out, "panic") {
 				t.Errorf("%v: exit status %d\n%s", args, code, out)
@@ -175,26 +176,25 @@ func TestLooking(t *testing.T) {
 	}
 }
 
-// TestLookingDoesNotPin: with the module loaded, looking neither loads ctnetlink
-// nor keeps the module from being unloaded.
-func TestLookingDoesNotPin(t *testing.T) {
-	keepLoaded(t)
+// TestReadingDoesNotPin: with the module loaded, commands that only read neither load ctnetlink nor keep the module from
+// being unloaded.
+func TestReadingDoesNotPin(t *testing.T) {
+	startWithModule(t)
 	for _, args := range [][]string{{"status"}, {"diff"}, {"events"}, {"config", "show"}} {
 		if out, code := try(t, "ctkeeper", args...); code != 0 {
 			t.Errorf("%v: %d\n%s", args, code, out)
 		}
 	}
 	if _, err := os.Stat("/sys/module/nf_conntrack_netlink"); err == nil {
-		t.Error("looking loaded nf_conntrack_netlink")
+		t.Error("nf_conntrack_netlink was loaded")
 	}
 	run(t, "modprobe", "-r", "nf_conntrack")
 }
 
-// TestExitStatuses: usage is 2, a refused configuration 78, and the errors are
-// all told at once.
+// TestExitStatuses: wrong usage is 2, a refused configuration 78, and all its errors are printed at once.
 func TestExitStatuses(t *testing.T) {
-	fresh(t)
-	put(t, mainFile, broken)
+	cleanHost(t)
+	writeFile(t, mainFile, broken)
 	for _, c := range []struct {
 		want int
 		args []string
@@ -211,7 +211,7 @@ func TestExitStatuses(t *testing.T) {
 	out, _ := try(t, "ctkeeper", "config", "check")
 	for _, where := range []string{mainFile + ":2:", mainFile + ":3:", mainFile + ":4:"} {
 		if !strings.Contains(out, where) {
-			t.Errorf("config check says nothing of %s\n%s", where, out)
+			t.Errorf("config check does not name %s\n%s", where, out)
 		}
 	}
 }

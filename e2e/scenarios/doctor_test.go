@@ -14,27 +14,26 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 )
 
-// examine runs the doctor and gives its report and exit status.
-func examine(t *testing.T) (doctor.Report, int) {
+// runDoctor returns the doctor's report and exit status. It checks that the doctor loaded no module.
+func runDoctor(t *testing.T) (doctor.Report, int) {
 	t.Helper()
-	before := modules(t)
-	out, code := stdout(t, "ctkeeper", "doctor", "-o", "json")
+	before := netfilterModules(t)
+	out, code := runStdout(t, "ctkeeper", "doctor", "-o", "json")
 	var report doctor.Report
 	if err := json.Unmarshal([]byte(out), &report); err != nil {
 		t.Fatalf("doctor, exit status %d: %v\n%s", code, err, out)
 	}
-	if after := modules(t); after != before {
-		t.Errorf("the doctor changed the modules: %s, before %s", after, before)
+	if after := netfilterModules(t); after != before {
+		t.Errorf("netfilter modules after the doctor: %s, before: %s", after, before)
 	}
 	return report, code
 }
 
-// netfilter are the names of the modules that looking at conntrack could load.
-// Others come at their own time, by udev.
+// netfilter matches the modules that reading of conntrack could load. udev may load others at any time.
 var netfilter = regexp.MustCompile(`^(x_tables$|nfnetlink|libcrc32c$|(nf|nft|xt|ip|ipt|ip6|ip6t|iptable|ip6table)_)`)
 
-// modules names the modules of netfilter that are loaded.
-func modules(t *testing.T) string {
+// netfilterModules returns the names of the loaded modules of netfilter.
+func netfilterModules(t *testing.T) string {
 	t.Helper()
 	content, err := os.ReadFile("/proc/modules")
 	if err != nil {
@@ -49,7 +48,7 @@ func modules(t *testing.T) string {
 	return strings.Join(names, " ")
 }
 
-// mustFind returns the finding with this id, which must be there, with evidence.
+// mustFind returns the finding with an id. It must exist and have evidence.
 func mustFind(t *testing.T, report doctor.Report, code int, id string) finding.Finding {
 	t.Helper()
 	var ids []string
@@ -71,21 +70,20 @@ func mustFind(t *testing.T, report doctor.Report, code int, id string) finding.F
 	return finding.Finding{}
 }
 
-// mend finds what is wrong, runs the very commands that the finding prints, and
-// wants a host without a problem afterwards.
-func mend(t *testing.T, id string) {
+// checkFix runs the commands that a finding prints, and checks that the host has no problem afterwards.
+func checkFix(t *testing.T, id string) {
 	t.Helper()
-	report, code := examine(t)
+	report, code := runDoctor(t)
 	for _, command := range mustFind(t, report, code, id).Fix {
 		t.Logf("# %s\n%s", command, run(t, "sh", "-ec", command))
 	}
-	healthy(t)
+	checkHealthy(t)
 }
 
-// healthy wants a report without an error or a warning.
-func healthy(t *testing.T) {
+// checkHealthy checks that the report has neither an error nor a warning.
+func checkHealthy(t *testing.T) {
 	t.Helper()
-	report, code := examine(t)
+	report, code := runDoctor(t)
 	for _, f := range report.Findings {
 		if f.Severity != finding.Info {
 			t.Errorf("%s %s: %s; evidence %v; fix %q", f.Severity, f.ID, f.Summary, f.Evidence, f.Fix)
@@ -96,88 +94,88 @@ func healthy(t *testing.T) {
 	}
 }
 
-// expectLoaded wants the module there and the usual values in force.
-func expectLoaded(t *testing.T) {
+// checkLoaded checks that the module is loaded and the usual values are applied.
+func checkLoaded(t *testing.T) {
 	t.Helper()
-	if !loaded() {
-		t.Fatal("mended, and the module is not there")
+	if !isLoaded() {
+		t.Fatal("the module is not loaded after the fix")
 	}
-	inForce(t, prompt, usualValues)
+	waitApplied(t, prompt, usualValues)
 }
 
-// patient is a host whose module is to be loaded by the service.
-func patient(t *testing.T) { keep(t, loading) }
+// startLoading starts the daemon with a configuration that loads the module.
+func startLoading(t *testing.T) { startDaemon(t, loading) }
 
-// TestDoctorHealthy: nothing to say of a host where all is well.
+// TestDoctorHealthy: no finding on a host without a problem.
 func TestDoctorHealthy(t *testing.T) {
-	patient(t)
-	expectLoaded(t)
-	healthy(t)
+	startLoading(t)
+	checkLoaded(t)
+	checkHealthy(t)
 }
 
-// TestDoctorBlacklisted: the ways to keep a module out in modprobe.d.
+// TestDoctorBlacklisted: the ways to keep a module from being loaded in modprobe.d.
 func TestDoctorBlacklisted(t *testing.T) {
 	for name, line := range map[string]string{
 		"blacklist": "blacklist nf_conntrack\n",
 		"install":   "install nf_conntrack /bin/false\n",
-		"both":      "# hardening\n  blacklist   nf-conntrack\ninstall nf_conntrack /bin/true # not here\noptions dummy numdummies=1\n",
+		"both": "# hardening\n  blacklist   nf-conntrack\ninstall nf_conntrack /bin/true # not here\n" +
+			"options dummy numdummies=1\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			fresh(t)
-			put(t, modprobeD, line)
-			put(t, mainFile, loading)
+			cleanHost(t)
+			writeFile(t, modprobeD, line)
+			writeFile(t, mainFile, loading)
 			run(t, "systemctl", "start", unit)
-			if loaded() {
-				t.Fatal("loaded against modprobe.d")
+			if isLoaded() {
+				t.Fatal("the module was loaded against modprobe.d")
 			}
-			mend(t, "module-blacklisted")
-			expectLoaded(t)
+			checkFix(t, "module-blacklisted")
+			checkLoaded(t)
 			content, err := os.ReadFile(modprobeD)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if name == "both" && !strings.Contains(string(content), "\noptions dummy numdummies=1\n") {
-				t.Errorf("what was none of its business is gone:\n%s", content)
+				t.Errorf("the fix removed another line:\n%s", content)
 			}
 		})
 	}
 }
 
-// TestDoctorDependencyBlacklisted: an install line keeps out what nf_conntrack needs.
+// TestDoctorDependencyBlacklisted: an install line keeps a dependency of nf_conntrack from being loaded.
 func TestDoctorDependencyBlacklisted(t *testing.T) {
-	fresh(t)
-	put(t, modprobeD, "install nf_defrag_ipv6 /bin/false\n")
-	put(t, mainFile, loading)
+	cleanHost(t)
+	writeFile(t, modprobeD, "install nf_defrag_ipv6 /bin/false\n")
+	writeFile(t, mainFile, loading)
 	run(t, "systemctl", "start", unit)
-	if loaded() {
-		t.Fatal("loaded without what it depends on")
+	if isLoaded() {
+		t.Fatal("the module was loaded without its dependency")
 	}
-	mend(t, "dependency-blacklisted")
-	expectLoaded(t)
+	checkFix(t, "dependency-blacklisted")
+	checkLoaded(t)
 }
 
-// TestDoctorBadParameter: an option that the module refuses to load with.
+// TestDoctorBadParameter: the module cannot be loaded with an option in modprobe.d.
 func TestDoctorBadParameter(t *testing.T) {
 	for name, value := range map[string]string{"word": "nonsense", "range": "99999999999", "memory": "2147483647"} {
 		t.Run(name, func(t *testing.T) {
-			fresh(t)
-			put(t, modprobeD, "options nf_conntrack hashsize="+value+" expect_hashsize=1024\n")
-			put(t, mainFile, loading)
+			cleanHost(t)
+			writeFile(t, modprobeD, "options nf_conntrack hashsize="+value+" expect_hashsize=1024\n")
+			writeFile(t, mainFile, loading)
 			run(t, "systemctl", "start", unit)
-			if loaded() {
-				t.Fatal("loaded with a bad parameter")
+			if isLoaded() {
+				t.Fatal("the module was loaded with a bad parameter")
 			}
-			mend(t, "bad-parameter")
-			expectLoaded(t)
+			checkFix(t, "bad-parameter")
+			checkLoaded(t)
 			if got := parameter(t, "expect_hashsize"); got != "1024" {
-				t.Errorf("expect_hashsize is %s: the good option beside the bad one is lost", got)
+				t.Errorf("expect_hashsize is %s, want 1024: the fix removed the valid option too", got)
 			}
 		})
 	}
 }
 
-// installKernelPackage gives the guest's dpkg the package that its conntrack
-// modules come from, and its apt an archive that has it.
+// installKernelPackage installs the package with the conntrack modules, from an archive that the guest's apt can reach.
 func installKernelPackage(t *testing.T) {
 	t.Helper()
 	run(t, "apt-get", "-q", "update")
@@ -189,31 +187,33 @@ func installKernelPackage(t *testing.T) {
 	run(t, "apt-get", "-q", "-y", "install", name)
 }
 
-// moduleFile is where modprobe would find a module.
+// moduleFile returns the file of a module.
 func moduleFile(t *testing.T, name string) string {
 	t.Helper()
-	out, code := stdout(t, "modinfo", "-n", name)
+	out, code := runStdout(t, "modinfo", "-n", name)
 	if code != 0 {
 		t.Fatalf("modinfo -n %s: exit status %d", name, code)
 	}
 	return strings.TrimSpace(out)
 }
 
-// TestDoctorFileRemoved: the module's own file is gone from the disk.
-func TestDoctorFileRemoved(t *testing.T) { removed(t, "nf_conntrack", "module-file-missing") }
+// TestDoctorFileRemoved: the file of nf_conntrack is missing.
+func TestDoctorFileRemoved(t *testing.T) { testRemovedFile(t, "nf_conntrack", "module-file-missing") }
 
-// TestDoctorDependencyRemoved: so is that of a module it depends on.
-func TestDoctorDependencyRemoved(t *testing.T) { removed(t, "nf_defrag_ipv6", "dependency-missing") }
+// TestDoctorDependencyRemoved: the file of a dependency is missing.
+func TestDoctorDependencyRemoved(t *testing.T) {
+	testRemovedFile(t, "nf_defrag_ipv6", "dependency-missing")
+}
 
-func removed(t *testing.T, module, id string) {
-	fresh(t)
+func testRemovedFile(t *testing.T, module, id string) {
+	cleanHost(t)
 	installKernelPackage(t)
 	file := moduleFile(t, module)
 	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // the scenarios that follow need it, whatever becomes of this one
+	t.Cleanup(func() { // the next scenarios need it, even if this one fails
 		if err := os.WriteFile(file, content, 0o644); err != nil {
 			t.Error(err)
 		}
@@ -221,16 +221,16 @@ func removed(t *testing.T, module, id string) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	put(t, mainFile, loading)
+	writeFile(t, mainFile, loading)
 	run(t, "systemctl", "start", unit)
-	if loaded() {
-		t.Fatal("loaded without its file")
+	if isLoaded() {
+		t.Fatal("the module was loaded without its file")
 	}
-	mend(t, id)
-	expectLoaded(t)
+	checkFix(t, id)
+	checkLoaded(t)
 }
 
-// parameter gives a load-time parameter of the loaded module.
+// parameter returns a load-time parameter of the loaded module.
 func parameter(t *testing.T, name string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(paramDir, name))
@@ -240,30 +240,30 @@ func parameter(t *testing.T, name string) string {
 	return strings.TrimSpace(string(content))
 }
 
-// TestDoctorHelpers: who puts expectations into the table is found where the rule
-// is: in nft's own helper objects, in the raw table of iptables-nft and of
-// iptables-legacy. The doctor loads no module for it (see examine).
+// TestDoctorHelpers: the doctor finds the rule that assigns a helper, among nft's helper objects and in the raw table of
+// iptables-nft and of iptables-legacy. It loads no module for that (see runDoctor).
 func TestDoctorHelpers(t *testing.T) {
 	const own = "table ip e2e { ct helper sip-5060 { type \"sip\" protocol udp; }; " +
 		"chain pre { type filter hook prerouting priority -300; udp dport 5060 ct helper set \"sip-5060\"; }; }"
+	const assign = " -t raw -A PREROUTING -p udp --dport 5060 -j CT --helper sip"
 	for name, rule := range map[string][]string{
 		"nft":             {"nft", own},
-		"iptables-nft":    {"iptables-nft", "-t", "raw", "-A", "PREROUTING", "-p", "udp", "--dport", "5060", "-j", "CT", "--helper", "sip"},
-		"iptables-legacy": {"iptables-legacy", "-t", "raw", "-A", "PREROUTING", "-p", "udp", "--dport", "5060", "-j", "CT", "--helper", "sip"},
+		"iptables-nft":    strings.Fields("iptables-nft" + assign),
+		"iptables-legacy": strings.Fields("iptables-legacy" + assign),
 	} {
 		t.Run(name, func(t *testing.T) {
-			fresh(t)
-			put(t, mainFile, usual)
-			run(t, "modprobe", "nf_conntrack_sip") // a rule names its helper, and does not always load it
+			cleanHost(t)
+			writeFile(t, mainFile, usual)
+			run(t, "modprobe", "nf_conntrack_sip") // a rule does not always load its helper
 			run(t, rule[0], rule[1:]...)
 			t.Cleanup(func() {
 				_, _ = try(t, "iptables-legacy", "-t", "raw", "-F")
-				flush(t)
+				flushRules(t)
 				for _, module := range []string{"iptable_raw", "xt_CT", "nft_ct", "nf_conntrack_sip"} {
 					_, _ = try(t, "modprobe", "-r", module)
 				}
 			})
-			report, _ := examine(t)
+			report, _ := runDoctor(t)
 			for _, f := range report.Findings {
 				for _, e := range f.Evidence {
 					if f.ID == "helpers" && strings.Contains(e.Text, "sip") && !strings.HasPrefix(e.File, "/sys/") {
@@ -272,7 +272,7 @@ func TestDoctorHelpers(t *testing.T) {
 					}
 				}
 			}
-			t.Errorf("no finding names the rule; findings %+v, not looked at %+v", report.Findings, report.NotLooked)
+			t.Errorf("no finding has the rule: findings %+v, not looked at %+v", report.Findings, report.NotLooked)
 		})
 	}
 }

@@ -13,7 +13,7 @@ import (
 // TestForeignWrites: whoever writes another value through this host's /proc or
 // /sys sees it put right at once, and the journal says what was found.
 func TestForeignWrites(t *testing.T) {
-	keepLoaded(t)
+	startWithModule(t)
 	for name, c := range map[string]struct {
 		write          func(t *testing.T)
 		setting, found string
@@ -28,9 +28,9 @@ func TestForeignWrites(t *testing.T) {
 		"timeout":    {func(t *testing.T) { write(t, sysctl("tcp_timeout_established"), "432000") }, "tcp_timeout_established", "432000"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			since := now(t)
+			since := journalEnd(t)
 			c.write(t)
-			t.Logf("repaired after %s", inForce(t, prompt, usualValues))
+			t.Logf("repaired after %s", waitApplied(t, prompt, usualValues))
 			e := since.wait(t, "drift", c.setting)
 			if e.get("CTKEEPER_FOUND") != c.found || e.get("CTKEEPER_CAUSE") != "write" {
 				t.Errorf("found %s, cause %s; want %s, write", e.get("CTKEEPER_FOUND"), e.get("CTKEEPER_CAUSE"), c.found)
@@ -43,14 +43,14 @@ func TestForeignWrites(t *testing.T) {
 // containers have. The resync does.
 func TestForeignProc(t *testing.T) {
 	const resync = 5 * time.Second
-	since := keep(t, strings.Replace(usual, "60s", resync.String(), 1))
+	since := startDaemon(t, strings.Replace(usual, "60s", resync.String(), 1))
 	run(t, "modprobe", "nf_conntrack")
-	inForce(t, prompt, usualValues)
+	waitApplied(t, prompt, usualValues)
 	for range 3 {
-		before := now(t)
+		before := journalEnd(t)
 		run(t, "unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", "echo 65536 > "+sysctl("max"))
 		// A resync has jitter, and a pass takes its time here.
-		t.Logf("repaired after %s", inForce(t, resync+resync/2, usualValues))
+		t.Logf("repaired after %s", waitApplied(t, resync+resync/2, usualValues))
 		if cause := before.wait(t, "drift", "max").get("CTKEEPER_CAUSE"); cause != "resync" {
 			t.Errorf("cause %s, want resync", cause)
 		}
@@ -64,10 +64,10 @@ func TestForeignProc(t *testing.T) {
 // while, then less and less often. The journal has one entry when that starts
 // and one when it is over, not a thousand.
 func TestContest(t *testing.T) {
-	since := keepLoaded(t)
+	since := startWithModule(t)
 	began := time.Now()
 	for range 1000 {
-		if err := poke(sysctl("max"), "65536"); err != nil {
+		if err := tryWrite(sysctl("max"), "65536"); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(15 * time.Millisecond)
@@ -78,7 +78,7 @@ func TestContest(t *testing.T) {
 		t.Errorf("contested: want %s, found %s", e.get("CTKEEPER_WANT"), e.get("CTKEEPER_FOUND"))
 	}
 	// The back-off goes to 30 s; then it has to stay quiet for a while.
-	t.Logf("1000 writes in %s; right again %s later", took, inForce(t, 40*time.Second, usualValues))
+	t.Logf("1000 writes in %s; right again %s later", took, waitApplied(t, 40*time.Second, usualValues))
 	settled := since.waitFor(t, time.Minute, "settled", "max")
 	t.Log(contested.get("MESSAGE"))
 	t.Log(settled.get("MESSAGE"))
@@ -91,19 +91,19 @@ func TestContest(t *testing.T) {
 	if n := len(since.events(t, "drift", "max")); n > 30 {
 		t.Errorf("%d drift entries: the contest floods the journal", n)
 	}
-	s, _ := ask(t, "status")
+	s, _ := document(t, "status")
 	if state := s.setting("max").State; state != "in-sync" {
 		t.Errorf("status says %s", state)
 	}
 	// Peace is peace: the next write is repaired at once again.
 	write(t, sysctl("max"), "65536")
-	inForce(t, prompt, usualValues)
+	waitApplied(t, prompt, usualValues)
 }
 
 // TestThousandWritesAtOnce: as fast as a program can write. What counts is the
 // end, and that the daemon neither dies nor floods the journal.
 func TestThousandWritesAtOnce(t *testing.T) {
-	since := keepLoaded(t)
+	since := startWithModule(t)
 	pid := mainPID(t)
 	f, err := os.OpenFile(sysctl("max"), os.O_WRONLY, 0)
 	if err != nil {
@@ -115,7 +115,7 @@ func TestThousandWritesAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	inForce(t, 40*time.Second, usualValues)
+	waitApplied(t, 40*time.Second, usualValues)
 	if mainPID(t) != pid {
 		t.Error("the daemon was restarted")
 	}

@@ -24,21 +24,21 @@ import (
 // TestGuardUnavailable: asked for without its rights the daemon works as ever, says once what
 // is missing, and how to have it.
 func TestGuardUnavailable(t *testing.T) {
-	since := keep(t, usual+"guard: watch\n")
+	since := startDaemon(t, usual+"guard: watch\n")
 	run(t, "modprobe", "nf_conntrack")
-	inForce(t, prompt, usualValues)
-	g := guardIs(t, status.GuardUnavailable)
+	waitApplied(t, prompt, usualValues)
+	g := waitGuard(t, status.GuardUnavailable)
 	t.Logf("status: %s; missing %+v", g.Error, g.Missing)
 	if !strings.Contains(g.Error, "CAP_BPF") || len(g.Missing) != 1 || g.Missing[0].Hint != systemd.GuardStep || len(g.Names) != 0 {
 		t.Errorf("guard %+v", g)
 	}
-	if text, code := stdout(t, "ctkeeper", "status"); code != 0 || !strings.Contains(text, systemd.GuardStep) {
+	if text, code := runStdout(t, "ctkeeper", "status"); code != 0 || !strings.Contains(text, systemd.GuardStep) {
 		t.Errorf("status: %d\n%s", code, text)
 	}
 	run(t, "systemctl", "reload", unit)
 	write(t, sysctl("max"), "70000")
-	inForce(t, prompt, usualValues)
-	if by := byFields(since.drift(t, "max", "70000")); len(by) != 0 {
+	waitApplied(t, prompt, usualValues)
+	if by := writerOf(since.waitDrift(t, "max", "70000")); len(by) != 0 {
 		t.Errorf("by %v", by)
 	}
 	var said []string
@@ -56,7 +56,7 @@ func TestGuardUnavailable(t *testing.T) {
 }
 
 // links counts the BPF programs that a process has attached.
-func links(t *testing.T, pid int) int {
+func countLinks(t *testing.T, pid int) int {
 	t.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
 	if err != nil {
@@ -73,8 +73,8 @@ func links(t *testing.T, pid int) int {
 
 // TestGuardRights: the documented steps give their rights and no other, and take them back.
 func TestGuardRights(t *testing.T) {
-	fresh(t)
-	put(t, mainFile, usual+"guard: watch\n")
+	cleanHost(t)
+	writeFile(t, mainFile, usual+"guard: watch\n")
 	for _, c := range []struct {
 		step, capabilities string
 		state              status.GuardState
@@ -85,7 +85,7 @@ func TestGuardRights(t *testing.T) {
 		{systemd.GuardBack, "0000000000001000", status.GuardUnavailable},
 	} {
 		run(t, "sh", "-c", c.step)
-		guardIs(t, c.state)
+		waitGuard(t, c.state)
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", mainPID(t)))
 		if err != nil {
 			t.Fatal(err)
@@ -95,12 +95,12 @@ func TestGuardRights(t *testing.T) {
 				t.Errorf("%s is not %s after %s", set, c.capabilities, c.step)
 			}
 		}
-		t.Logf("%s: %d programs attached", c.capabilities, links(t, mainPID(t)))
+		t.Logf("%s: %d programs attached", c.capabilities, countLinks(t, mainPID(t)))
 	}
 }
 
 // at is the answer of a daemon that has its socket elsewhere.
-func at(socket string) (status.Document, error) {
+func statusAt(socket string) (status.Document, error) {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}, Timeout: 10 * time.Second}
@@ -114,20 +114,20 @@ func at(socket string) (status.Document, error) {
 }
 
 // second starts another daemon by hand, and gives how many writes to max it refused.
-func second(t *testing.T) (*foreground, func() int) {
+func startSecond(t *testing.T) (*foreground, func() int) {
 	t.Helper()
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "ctkeeper", "ctkeeper.sock")
 	if err := os.Mkdir(filepath.Dir(socket), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	f := foregroundRun(t, "env", "RUNTIME_DIRECTORY="+filepath.Dir(socket), "STATE_DIRECTORY="+filepath.Dir(socket), "ctkeeper", "run")
+	f := startForeground(t, "env", "RUNTIME_DIRECTORY="+filepath.Dir(socket), "STATE_DIRECTORY="+filepath.Dir(socket), "ctkeeper", "run")
 	eventually(t, prompt, "the second daemon's guard is locked", func() bool {
-		s, err := at(socket)
+		s, err := statusAt(socket)
 		return err == nil && s.Guard.State == status.GuardLocked
 	})
 	return f, func() int {
-		s, err := at(socket)
+		s, err := statusAt(socket)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,35 +143,35 @@ func second(t *testing.T) (*foreground, func() int) {
 // TestGuardTwice: two daemons on one host. Both see, either one's end leaves the other at work,
 // and after both nothing is left.
 func TestGuardTwice(t *testing.T) {
-	keepGuarded(t, locked, status.GuardLocked, systemd.GuardStep)
-	proc := containedProc(t)
+	startWithGuard(t, locked, status.GuardLocked, systemd.GuardStep)
+	proc := startContainer(t)
 	works := func(who string) {
 		t.Helper()
-		refused(t, sysctl("max"), "65536")
+		checkRefused(t, sysctl("max"), "65536")
 		write(t, filepath.Join(proc, strings.TrimPrefix(sysctl("tcp_timeout_established"), "/proc")), "999")
-		t.Logf("%s: a container's write was repaired after %s", who, inForce(t, prompt, usualValues))
+		t.Logf("%s: a container's write was repaired after %s", who, waitApplied(t, prompt, usualValues))
 	}
-	f, others := second(t)
-	ours := refusals(t, "max")
+	f, others := startSecond(t)
+	ours := countRefused(t, "max")
 	works("both")
-	eventually(t, prompt, "both have seen it", func() bool { return refusals(t, "max") > ours && others() > 0 })
-	if code := f.ends(t); code != 0 {
+	eventually(t, prompt, "both have seen it", func() bool { return countRefused(t, "max") > ours && others() > 0 })
+	if code := f.stop(t); code != 0 {
 		t.Errorf("exit status %d on request", code)
 	}
 	works("the service alone")
-	f, others = second(t)
+	f, others = startSecond(t)
 	run(t, "systemctl", "stop", unit)
 	works("the one by hand alone")
 	if others() == 0 {
 		t.Error("it has not seen the write")
 	}
 	_ = syscall.Kill(-f.cmd.Process.Pid, syscall.SIGKILL)
-	eventually(t, prompt, "a write goes through after both have ended", func() bool { return poke(sysctl("max"), "65536") == nil })
+	eventually(t, prompt, "a write goes through after both have ended", func() bool { return tryWrite(sysctl("max"), "65536") == nil })
 }
 
 // effort is what a process has cost: voluntary context switches of all its threads, and
 // ticks of the processor.
-func effort(t *testing.T, pid int) (switches, ticks int) {
+func readEffort(t *testing.T, pid int) (switches, ticks int) {
 	t.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	if err != nil || len(files) == 0 {
@@ -205,15 +205,15 @@ func effort(t *testing.T, pid int) (switches, ticks int) {
 func TestGuardIdle(t *testing.T) {
 	over := func(what string, turns int, while func(turn int)) (median int) {
 		pid := mainPID(t)
-		begin, ticks := effort(t, pid)
+		begin, ticks := readEffort(t, pid)
 		var each []int
 		for turn := range turns {
-			before, _ := effort(t, pid)
+			before, _ := readEffort(t, pid)
 			while(turn)
-			after, _ := effort(t, pid)
+			after, _ := readEffort(t, pid)
 			each = append(each, after-before)
 		}
-		end, later := effort(t, pid)
+		end, later := readEffort(t, pid)
 		t.Logf("%s: %d voluntary context switches, %d ticks; one by one %v", what, end-begin, later-ticks, each)
 		// What a start leaves to do, and what happens every few seconds, is not in the median;
 		// who polls is.
@@ -221,16 +221,16 @@ func TestGuardIdle(t *testing.T) {
 		return each[len(each)/2]
 	}
 	quiet := func(int) { time.Sleep(time.Second) }
-	keepGuarded(t, usual, status.GuardOff, "systemctl start "+unit)
+	startWithGuard(t, usual, status.GuardOff, "systemctl start "+unit)
 	off := over("guard off, quiet", 12, quiet)
-	clean(t)
-	put(t, mainFile, usual+"guard: watch\n")
+	resetHost(t)
+	writeFile(t, mainFile, usual+"guard: watch\n")
 	for _, step := range guardRights[len(guardRights)-1].steps {
 		run(t, "sh", "-c", step)
 	}
-	guardIs(t, status.GuardWatching)
+	waitGuard(t, status.GuardWatching)
 	run(t, "modprobe", "nf_conntrack")
-	inForce(t, prompt, usualValues)
+	waitApplied(t, prompt, usualValues)
 	if on := over("guard on, quiet", 12, quiet); on > off+1 {
 		t.Errorf("in the median second %d voluntary context switches with the guard, %d without", on, off)
 	}

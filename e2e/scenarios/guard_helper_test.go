@@ -55,37 +55,37 @@ var wideValues = map[string]string{
 }
 
 // turn is the setting of the n-th writer, and a value that no other one writes.
-func turn(n int) (setting, value string) {
+func nthWrite(n int) (setting, value string) {
 	all := []string{"max", "expect_max", "tcp_timeout_established", "udp_timeout", "icmp_timeout", "generic_timeout"}
 	return all[n%len(all)], strconv.Itoa(70000 + n)
 }
 
 // keepGuarded turns the guard on by the documented steps, on a clean host with a
 // configuration, loads the module, and waits until guard and values are as they should be.
-func keepGuarded(t *testing.T, config string, state status.GuardState, steps ...string) cursor {
+func startWithGuard(t *testing.T, config string, state status.GuardState, steps ...string) cursor {
 	t.Helper()
-	since := startGuarded(t, config, state, steps...)
-	inForce(t, prompt, usualValues)
+	since := startGuard(t, config, state, steps...)
+	waitApplied(t, prompt, usualValues)
 	return since
 }
 
-func startGuarded(t *testing.T, config string, state status.GuardState, steps ...string) cursor {
+func startGuard(t *testing.T, config string, state status.GuardState, steps ...string) cursor {
 	t.Helper()
-	since := fresh(t)
-	put(t, mainFile, config)
+	since := cleanHost(t)
+	writeFile(t, mainFile, config)
 	for _, step := range steps {
 		run(t, "sh", "-c", step)
 	}
-	guardIs(t, state)
+	waitGuard(t, state)
 	run(t, "modprobe", "nf_conntrack")
 	since.wait(t, "module-load")
 	return since
 }
 
 // answer is `ctkeeper status -o json`, all of it.
-func answer(t *testing.T) status.Document {
+func statusDocument(t *testing.T) status.Document {
 	t.Helper()
-	out, _ := stdout(t, "ctkeeper", "status", "-o", "json")
+	out, _ := runStdout(t, "ctkeeper", "status", "-o", "json")
 	var s status.Document
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -94,18 +94,18 @@ func answer(t *testing.T) status.Document {
 }
 
 // guardIs waits until the guard is in a state, and gives what the status says of it.
-func guardIs(t *testing.T, state status.GuardState) status.Guard {
+func waitGuard(t *testing.T, state status.GuardState) status.Guard {
 	t.Helper()
 	var g status.Guard
 	eventually(t, prompt, "the guard is "+string(state), func() bool {
-		g = answer(t).Guard
+		g = statusDocument(t).Guard
 		return g.State == state
 	})
 	return g
 }
 
 // once is the command that writes a setting and is gone.
-func once(setting, value string, more ...string) []string {
+func onceCommand(setting, value string, more ...string) []string {
 	return append([]string{filepath.Join(os.Getenv("CTKEEPER_E2E_DIR"), "once"), sysctl(setting), value}, more...)
 }
 
@@ -125,12 +125,12 @@ func pidOfCommand(t *testing.T, cmd *exec.Cmd) int {
 
 // asUnit runs a command as a transient unit, waits for its end, and gives its exit
 // status.
-func asUnit(t *testing.T, name string, argv ...string) int {
+func runAsUnit(t *testing.T, name string, argv ...string) int {
 	t.Helper()
-	return asUnitWith(t, name, nil, argv...)
+	return runAsUnitWith(t, name, nil, argv...)
 }
 
-func asUnitWith(t *testing.T, name string, options []string, argv ...string) int {
+func runAsUnitWith(t *testing.T, name string, options []string, argv ...string) int {
 	t.Helper()
 	args := append([]string{"-q", "--wait", "--collect", "--unit=" + name}, options...)
 	_, code := try(t, "systemd-run", append(args, argv...)...)
@@ -139,7 +139,7 @@ func asUnitWith(t *testing.T, name string, options []string, argv ...string) int
 
 // contained is a shell line run as a container has it: a pid namespace and a /proc of its
 // own, where this process is the first.
-func contained(line string) *exec.Cmd {
+func containerCommand(line string) *exec.Cmd {
 	cmd := exec.Command("sh", "-c", "mount -t proc proc /proc && test $$ = 1 && "+line)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS}
 	return cmd
@@ -147,7 +147,7 @@ func contained(line string) *exec.Cmd {
 
 // cgroup makes a cgroup by hand, as a container engine does, and gives its directory. What
 // of its path was not there before goes when the scenario ends.
-func cgroup(t *testing.T, path string) string {
+func makeCgroup(t *testing.T, path string) string {
 	t.Helper()
 	dir := "/sys/fs/cgroup"
 	for component := range strings.SplitSeq(path, "/") {
@@ -171,7 +171,7 @@ func cgroup(t *testing.T, path string) string {
 }
 
 // known is what of a writer can be told here, by the daemon's own word.
-func known(names []string, by sysfs.Writer) sysfs.Writer {
+func visiblePart(names []string, by sysfs.Writer) sysfs.Writer {
 	var told sysfs.Writer
 	if slices.Contains(names, "pid") {
 		told.PID = by.PID
@@ -186,7 +186,7 @@ func known(names []string, by sysfs.Writer) sysfs.Writer {
 }
 
 // byFields are the journal fields of a writer, those that it has.
-func byFields(e entry) map[string]string {
+func writerOf(e entry) map[string]string {
 	fields := map[string]string{}
 	for _, name := range []string{"CTKEEPER_BY_PID", "CTKEEPER_BY_COMM", "CTKEEPER_BY_UNIT"} {
 		if value := e.get(name); value != "" {
@@ -197,7 +197,7 @@ func byFields(e entry) map[string]string {
 }
 
 // asFields are the journal fields that a writer should have.
-func asFields(by sysfs.Writer) map[string]string {
+func writerFields(by sysfs.Writer) map[string]string {
 	fields := map[string]string{}
 	if by.PID != 0 {
 		fields["CTKEEPER_BY_PID"] = strconv.Itoa(by.PID)
@@ -212,7 +212,7 @@ func asFields(by sysfs.Writer) map[string]string {
 }
 
 // byLabel is the label of a writer in the metrics.
-func byLabel(by sysfs.Writer) string {
+func writerLabel(by sysfs.Writer) string {
 	switch {
 	case by.Container != "" && by.Comm != "":
 		return "container/" + by.Comm
@@ -224,7 +224,7 @@ func byLabel(by sysfs.Writer) string {
 }
 
 // drift waits for the journal's word of a value that was found.
-func (c cursor) drift(t *testing.T, setting, found string) entry {
+func (c cursor) waitDrift(t *testing.T, setting, found string) entry {
 	t.Helper()
 	var e entry
 	eventually(t, prompt, setting+" found at "+found+", in the journal", func() bool {
@@ -239,21 +239,21 @@ func (c cursor) drift(t *testing.T, setting, found string) entry {
 }
 
 // blames checks that a drift has this writer, wherever one can read it.
-func (c cursor) blames(t *testing.T, setting, found string, want sysfs.Writer) {
+func (c cursor) checkDrift(t *testing.T, setting, found string, want sysfs.Writer) {
 	t.Helper()
-	e := c.drift(t, setting, found)
+	e := c.waitDrift(t, setting, found)
 	t.Log(e.get("MESSAGE"))
-	if diff := cmp.Diff(asFields(want), byFields(e)); diff != "" {
+	if diff := cmp.Diff(writerFields(want), writerOf(e)); diff != "" {
 		t.Errorf("journal (-want +got):\n%s", diff)
 	}
 	if cause := e.get("CTKEEPER_CAUSE"); cause != "write" {
 		t.Errorf("cause %s, want write", cause)
 	}
-	got := *told(t, "drift", setting, found)
+	got := *eventWriter(t, "drift", setting, found)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("ctkeeper events (-want +got):\n%s", diff)
 	}
-	for _, s := range answer(t).Settings {
+	for _, s := range statusDocument(t).Settings {
 		if s.Name != setting {
 			continue
 		}
@@ -263,14 +263,14 @@ func (c cursor) blames(t *testing.T, setting, found string, want sysfs.Writer) {
 			t.Errorf("status (-want +got):\n%s", diff)
 		}
 	}
-	if n := metric(t, fmt.Sprintf("ctkeeper_drift_total{by=%q,cause=\"write\",setting=%q}", byLabel(want), setting)); n < 1 {
+	if n := metric(t, fmt.Sprintf("ctkeeper_drift_total{by=%q,cause=\"write\",setting=%q}", writerLabel(want), setting)); n < 1 {
 		t.Errorf("metrics: %g drifts", n)
 	}
 }
 
 // told is who `ctkeeper events` says brought about the newest event of a kind, of a setting
 // and a value where these are given. It fails where nobody is named.
-func told(t *testing.T, kind, setting, found string) *sysfs.Writer {
+func eventWriter(t *testing.T, kind, setting, found string) *sysfs.Writer {
 	t.Helper()
 	var by *sysfs.Writer
 	for _, e := range history(t) {
@@ -293,7 +293,7 @@ type pastEvent struct {
 // history is `ctkeeper events -o json`.
 func history(t *testing.T) []pastEvent {
 	t.Helper()
-	out, _ := stdout(t, "ctkeeper", "events", "-o", "json")
+	out, _ := runStdout(t, "ctkeeper", "events", "-o", "json")
 	var all []pastEvent
 	in := json.NewDecoder(strings.NewReader(out))
 	for {

@@ -22,28 +22,28 @@ import (
 const locked = usual + "guard: lock\n"
 
 // refused fails unless a write is refused, and the value stays.
-func refused(t *testing.T, path, value string) {
+func checkRefused(t *testing.T, path, value string) {
 	t.Helper()
-	if err := poke(path, value); !errors.Is(err, syscall.EPERM) {
+	if err := tryWrite(path, value); !errors.Is(err, syscall.EPERM) {
 		t.Errorf("%s to %s: %v, want EPERM", filepath.Base(path), value, err)
 	}
-	if !holds(usualValues) {
+	if !isApplied(usualValues) {
 		t.Errorf("%s to %s: refused, yet values changed", filepath.Base(path), value)
 	}
 }
 
 // accepted fails unless a write goes through.
-func accepted(t *testing.T, path, value string) {
+func checkAccepted(t *testing.T, path, value string) {
 	t.Helper()
-	if err := poke(path, value); err != nil {
+	if err := tryWrite(path, value); err != nil {
 		t.Errorf("%s to %s: %v", filepath.Base(path), value, err)
 	}
 }
 
 // refusals is how many writes to a setting the daemon says it refused.
-func refusals(t *testing.T, setting string) int {
+func countRefused(t *testing.T, setting string) int {
 	t.Helper()
-	for _, r := range answer(t).Guard.Refused {
+	for _, r := range statusDocument(t).Guard.Refused {
 		if r.Setting == setting {
 			return r.Count
 		}
@@ -54,7 +54,7 @@ func refusals(t *testing.T, setting string) int {
 // TestGuardLock: who writes another value is told "operation not permitted", and nothing
 // happens; who writes the wanted one is let through.
 func TestGuardLock(t *testing.T) {
-	begin := keepGuarded(t, locked, status.GuardLocked, systemd.GuardStep)
+	begin := startWithGuard(t, locked, status.GuardLocked, systemd.GuardStep)
 	for _, name := range []string{"net.netfilter.nf_conntrack_max", "net.nf_conntrack_max"} {
 		out, code := try(t, "sysctl", "-w", name+"=65536")
 		t.Logf("sysctl -w %s=65536: exit status %d\n%s", name, code, out)
@@ -66,24 +66,24 @@ func TestGuardLock(t *testing.T) {
 		{sysctl("max"), "65536"}, {alias, "65536"}, {sysctl("max"), "0x10000"}, {sysctl("max"), "0"}, {sysctl("max"), "junk"},
 		{sysctl("buckets"), "99840"}, {sysctl("buckets"), "100353"}, {sysctl("expect_max"), "4095"},
 	} {
-		refused(t, c.path, c.value)
+		checkRefused(t, c.path, c.value)
 	}
-	if _, err := contained(strings.Join(once("max", "65536"), " ")).CombinedOutput(); err == nil || !holds(usualValues) {
+	if _, err := containerCommand(strings.Join(onceCommand("max", "65536"), " ")).CombinedOutput(); err == nil || !isApplied(usualValues) {
 		t.Errorf("in a container: %v", err)
 	}
 	out, _ := try(t, "sh", "-c", "echo 65536 > "+sysctl("max"))
 	t.Logf("a shell says: %s", out)
-	since, count := begin.last(t), refusals(t, "max")
+	since, count := begin.last(t), countRefused(t, "max")
 	for _, c := range []struct{ path, value string }{
 		{sysctl("max"), "300000"}, {alias, "300000"}, {sysctl("max"), "0x493e0"}, {sysctl("max"), "01111740"},
 		{sysctl("buckets"), "100352"}, {sysctl("buckets"), "100000"}, {sysctl("buckets"), "99841"}, {sysctl("expect_max"), "4096"},
 	} {
-		accepted(t, c.path, c.value)
-		if !holds(usualValues) {
+		checkAccepted(t, c.path, c.value)
+		if !isApplied(usualValues) {
 			t.Errorf("%s to %s changed values", filepath.Base(c.path), c.value)
 		}
 	}
-	if n := refusals(t, "max"); n != count {
+	if n := countRefused(t, "max"); n != count {
 		t.Errorf("%d refusals after the wanted values, were %d", n, count)
 	}
 	for _, e := range since.unitEntries(t) {
@@ -106,21 +106,21 @@ func (c cursor) last(t *testing.T) cursor {
 // figures. Of many units each has its own.
 func TestGuardLockSaysOnce(t *testing.T) {
 	const writes, units = 50, 15
-	since := keepGuarded(t, locked, status.GuardLocked, systemd.GuardStep)
-	names := answer(t).Guard.Names
-	if code := asUnit(t, "e2e-stubborn", once("max", "65536", fmt.Sprint(writes))...); code != int(syscall.EPERM) {
+	since := startWithGuard(t, locked, status.GuardLocked, systemd.GuardStep)
+	names := statusDocument(t).Guard.Names
+	if code := runAsUnit(t, "e2e-stubborn", onceCommand("max", "65536", fmt.Sprint(writes))...); code != int(syscall.EPERM) {
 		t.Errorf("the unit's last write: errno %d, want EPERM", code)
 	}
-	eventually(t, prompt, "all are counted", func() bool { return refusals(t, "max") == writes })
+	eventually(t, prompt, "all are counted", func() bool { return countRefused(t, "max") == writes })
 	said := since.events(t, "refused-write", "max")
 	if len(said) != 1 {
 		t.Fatalf("said %d times", len(said))
 	}
 	t.Log(said[0].get("MESSAGE"))
-	by := byFields(said[0])
+	by := writerOf(said[0])
 	delete(by, "CTKEEPER_BY_PID")
-	want := known(names, sysfs.Writer{Comm: "once", Unit: "e2e-stubborn.service"})
-	if diff := cmp.Diff(asFields(want), by); diff != "" {
+	want := visiblePart(names, sysfs.Writer{Comm: "once", Unit: "e2e-stubborn.service"})
+	if diff := cmp.Diff(writerFields(want), by); diff != "" {
 		t.Errorf("journal (-want +got):\n%s", diff)
 	}
 	if e := said[0]; e.get("CTKEEPER_VALUE") != "65536" || e.get("CTKEEPER_WANT") != "300000" {
@@ -129,14 +129,14 @@ func TestGuardLockSaysOnce(t *testing.T) {
 	if n := metric(t, `ctkeeper_refused_writes_total{by="e2e-stubborn.service",setting="max"}`); n != writes {
 		t.Errorf("metrics: %g refused", n)
 	}
-	last := answer(t).Guard.Refused[0].Last
+	last := statusDocument(t).Guard.Refused[0].Last
 	if last.Value != "65536" || last.By.Unit != "e2e-stubborn.service" {
 		t.Errorf("status: last %+v", last)
 	}
 	wanted := map[string]bool{"e2e-stubborn.service": true}
 	for i := range units {
 		name := fmt.Sprintf("e2e-refused-%d.service", i)
-		run(t, "systemd-run", append([]string{"-q", "--collect", "--unit=" + name}, once("max", "65536")...)...)
+		run(t, "systemd-run", append([]string{"-q", "--collect", "--unit=" + name}, onceCommand("max", "65536")...)...)
 		wanted[name] = true
 	}
 	got := map[string]bool{}
@@ -157,21 +157,21 @@ func TestGuardLockSaysOnce(t *testing.T) {
 
 // TestGuardLockLeavesOut: what the lock does not cover is repaired as ever.
 func TestGuardLockLeavesOut(t *testing.T) {
-	since := keepGuarded(t, locked, status.GuardLocked, systemd.GuardStep)
-	names := answer(t).Guard.Names
-	pid := pidOf(t, once("tcp_timeout_established", "999")...)
-	inForce(t, prompt, usualValues)
-	since.blames(t, "tcp_timeout_established", "999", known(names, sysfs.Writer{PID: pid, Comm: "once", Unit: scenarioUnit}))
-	accepted(t, filepath.Join(paramDir, "hashsize"), "16384")
-	inForce(t, prompt, usualValues)
-	since.drift(t, "hashsize", "16384")
+	since := startWithGuard(t, locked, status.GuardLocked, systemd.GuardStep)
+	names := statusDocument(t).Guard.Names
+	pid := pidOf(t, onceCommand("tcp_timeout_established", "999")...)
+	waitApplied(t, prompt, usualValues)
+	since.checkDrift(t, "tcp_timeout_established", "999", visiblePart(names, sysfs.Writer{PID: pid, Comm: "once", Unit: scenarioUnit}))
+	checkAccepted(t, filepath.Join(paramDir, "hashsize"), "16384")
+	waitApplied(t, prompt, usualValues)
+	since.waitDrift(t, "hashsize", "16384")
 }
 
 // TestGuardLockAtLeast: where a least value is wanted, a larger one is let through and stays.
 func TestGuardLockAtLeast(t *testing.T) {
 	const config = "settings:\n  max: {at_least: 900000}\n  hashsize: {at_least: 100000}\nguard: lock\n"
-	startGuarded(t, config, status.GuardLocked, systemd.GuardStep)
-	inForce(t, prompt, map[string]string{"max": "900000", "buckets": "100352"})
+	startGuard(t, config, status.GuardLocked, systemd.GuardStep)
+	waitApplied(t, prompt, map[string]string{"max": "900000", "buckets": "100352"})
 	for _, c := range []struct {
 		setting, value string
 		refused        bool
@@ -180,7 +180,7 @@ func TestGuardLockAtLeast(t *testing.T) {
 		{"max", "900000", false}, {"max", "65536", true}, {"max", "1000000", false},
 	} {
 		before := read(c.setting)
-		err := poke(sysctl(c.setting), c.value)
+		err := tryWrite(sysctl(c.setting), c.value)
 		time.Sleep(100 * time.Millisecond)
 		switch now := read(c.setting); {
 		case c.refused && (!errors.Is(err, syscall.EPERM) || now != before):
@@ -195,10 +195,10 @@ func TestGuardLockAtLeast(t *testing.T) {
 // that is only just started may be refused, which says how long the lock takes to know it.
 func TestGuardLockAllow(t *testing.T) {
 	const starts = 20
-	since := keepGuarded(t, usual+"guard: {mode: lock, allow: [e2e-friend.service, e2e-zone.slice]}\n", status.GuardLocked, systemd.GuardStep)
-	names := answer(t).Guard.Names
-	patient := func(value string) []string {
-		return []string{"sh", "-c", "sleep 0.5; exec " + strings.Join(once("max", value), " ")}
+	since := startWithGuard(t, usual+"guard: {mode: lock, allow: [e2e-friend.service, e2e-zone.slice]}\n", status.GuardLocked, systemd.GuardStep)
+	names := statusDocument(t).Guard.Names
+	delayed := func(value string) []string {
+		return []string{"sh", "-c", "sleep 0.5; exec " + strings.Join(onceCommand("max", value), " ")}
 	}
 	for i, c := range []struct {
 		name    string
@@ -211,14 +211,14 @@ func TestGuardLockAllow(t *testing.T) {
 		{"e2e-stranger", []string{"--slice=e2e-zone2.slice"}, syscall.EPERM},
 	} {
 		value := fmt.Sprint(80000 + i)
-		if code := asUnitWith(t, c.name, c.options, patient(value)...); code != int(c.errno) {
+		if code := runAsUnitWith(t, c.name, c.options, delayed(value)...); code != int(c.errno) {
 			t.Errorf("%s %v: errno %d, want %d", c.name, c.options, code, c.errno)
 		}
-		inForce(t, prompt, usualValues)
+		waitApplied(t, prompt, usualValues)
 		if c.errno == 0 {
-			e := since.drift(t, "max", value)
-			want := asFields(known(names, sysfs.Writer{Comm: "once", Unit: c.name + ".service"}))
-			by := byFields(e)
+			e := since.waitDrift(t, "max", value)
+			want := writerFields(visiblePart(names, sysfs.Writer{Comm: "once", Unit: c.name + ".service"}))
+			by := writerOf(e)
 			delete(by, "CTKEEPER_BY_PID")
 			if diff := cmp.Diff(want, by); diff != "" {
 				t.Errorf("journal (-want +got):\n%s", diff)
@@ -228,10 +228,10 @@ func TestGuardLockAllow(t *testing.T) {
 	tooEarly := 0
 	for i := range starts {
 		setting, value := []string{"max", "expect_max", "buckets"}[i%3], fmt.Sprint(81920+512*i)
-		if code := asUnit(t, "e2e-friend", once(setting, value)...); code != 0 {
+		if code := runAsUnit(t, "e2e-friend", onceCommand(setting, value)...); code != 0 {
 			tooEarly++
 		}
-		inForce(t, prompt, usualValues)
+		waitApplied(t, prompt, usualValues)
 	}
 	t.Logf("an allowed unit whose first act is the write was refused %d times of %d", tooEarly, starts)
 }
@@ -239,37 +239,37 @@ func TestGuardLockAllow(t *testing.T) {
 // TestGuardLockReload: the mode and what is wanted change by a reload, and the daemon's own
 // writes go through each time.
 func TestGuardLockReload(t *testing.T) {
-	since := keepGuarded(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
+	since := startWithGuard(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
 	reload := func(guard string, state status.GuardState, max string) {
 		t.Helper()
-		put(t, mainFile, strings.Replace(usual, "300000", max, 1)+"guard: "+guard+"\n")
+		writeFile(t, mainFile, strings.Replace(usual, "300000", max, 1)+"guard: "+guard+"\n")
 		run(t, "systemctl", "reload", unit)
-		guardIs(t, state)
-		inForce(t, prompt, map[string]string{"max": max, "buckets": "100352"})
+		waitGuard(t, state)
+		waitApplied(t, prompt, map[string]string{"max": max, "buckets": "100352"})
 	}
 	reload("lock", status.GuardLocked, "300000")
-	refused(t, sysctl("max"), "65536")
+	checkRefused(t, sysctl("max"), "65536")
 	for i := range 3 {
 		wanted := fmt.Sprint(310000 + 1000*(i%2))
 		reload("lock", status.GuardLocked, wanted)
-		if err := poke(sysctl("max"), "300000"); !errors.Is(err, syscall.EPERM) {
+		if err := tryWrite(sysctl("max"), "300000"); !errors.Is(err, syscall.EPERM) {
 			t.Errorf("with %s wanted, 300000: %v", wanted, err)
 		}
-		accepted(t, sysctl("max"), wanted)
+		checkAccepted(t, sysctl("max"), wanted)
 	}
 	reload("{mode: lock, allow: ["+scenarioUnit+"]}", status.GuardLocked, "300000")
-	accepted(t, sysctl("max"), "70001")
-	inForce(t, prompt, usualValues)
+	checkAccepted(t, sysctl("max"), "70001")
+	waitApplied(t, prompt, usualValues)
 	reload("lock", status.GuardLocked, "300000")
-	refused(t, sysctl("max"), "65536")
+	checkRefused(t, sysctl("max"), "65536")
 	reload("watch", status.GuardWatching, "300000")
-	accepted(t, sysctl("max"), "70002")
-	inForce(t, prompt, usualValues)
-	since.drift(t, "max", "70002")
+	checkAccepted(t, sysctl("max"), "70002")
+	waitApplied(t, prompt, usualValues)
+	since.waitDrift(t, "max", "70002")
 	reload("off", status.GuardOff, "300000")
-	accepted(t, sysctl("max"), "70003")
-	inForce(t, prompt, usualValues)
-	if by := byFields(since.drift(t, "max", "70003")); len(by) != 0 {
+	checkAccepted(t, sysctl("max"), "70003")
+	waitApplied(t, prompt, usualValues)
+	if by := writerOf(since.waitDrift(t, "max", "70003")); len(by) != 0 {
 		t.Errorf("with the guard off: %v", by)
 	}
 	for _, kind := range []string{"failed", "forbidden", "contested"} {
@@ -286,43 +286,43 @@ func TestGuardLockReload(t *testing.T) {
 
 // TestGuardLockEnds: the lock goes with the daemon, however it ends, and comes with the next.
 func TestGuardLockEnds(t *testing.T) {
-	keepGuarded(t, locked, status.GuardLocked, systemd.GuardStep)
-	refused(t, sysctl("max"), "65536")
+	startWithGuard(t, locked, status.GuardLocked, systemd.GuardStep)
+	checkRefused(t, sysctl("max"), "65536")
 	run(t, "systemctl", "stop", unit)
-	accepted(t, sysctl("max"), "65536")
+	checkAccepted(t, sysctl("max"), "65536")
 	// The unit's own RestartSec leaves no time to look.
-	put(t, filepath.Join("/etc/systemd/system", unit+".d", "restart.conf"), "[Service]\nRestartSec=3s\n")
+	writeFile(t, filepath.Join("/etc/systemd/system", unit+".d", "restart.conf"), "[Service]\nRestartSec=3s\n")
 	run(t, "systemctl", "daemon-reload")
 	run(t, "systemctl", "start", unit)
-	guardIs(t, status.GuardLocked)
-	inForce(t, prompt, usualValues)
-	refused(t, sysctl("max"), "65536")
+	waitGuard(t, status.GuardLocked)
+	waitApplied(t, prompt, usualValues)
+	checkRefused(t, sysctl("max"), "65536")
 
 	signal(t, syscall.SIGKILL)
 	killed := time.Now()
-	took := eventually(t, prompt, "a write goes through after the kill", func() bool { return poke(sysctl("max"), "65536") == nil })
+	took := eventually(t, prompt, "a write goes through after the kill", func() bool { return tryWrite(sysctl("max"), "65536") == nil })
 	if again := property(t, "NRestarts"); again != "0" {
 		t.Errorf("NRestarts=%s: the write was too late to prove anything", again)
 	}
 	t.Logf("a foreign write passed %s after the kill", took)
-	inForce(t, 10*time.Second, usualValues)
+	waitApplied(t, 10*time.Second, usualValues)
 	t.Logf("right again %s after the kill", time.Since(killed))
-	guardIs(t, status.GuardLocked)
-	refused(t, sysctl("max"), "65536")
+	waitGuard(t, status.GuardLocked)
+	checkRefused(t, sysctl("max"), "65536")
 }
 
 // TestGuardLockObserve: who only observes refuses nothing.
 func TestGuardLockObserve(t *testing.T) {
-	since := fresh(t)
-	put(t, mainFile, strings.Replace(locked, "enforcement:\n", "enforcement:\n  mode: observe\n", 1))
+	since := cleanHost(t)
+	writeFile(t, mainFile, strings.Replace(locked, "enforcement:\n", "enforcement:\n  mode: observe\n", 1))
 	run(t, "sh", "-c", systemd.GuardStep)
 	run(t, "modprobe", "nf_conntrack")
-	guardIs(t, status.GuardWatching)
+	waitGuard(t, status.GuardWatching)
 	since.wait(t, "module-load")
-	pid := pidOf(t, once("max", "70000")...)
-	e := since.drift(t, "max", "70000")
-	by := known(answer(t).Guard.Names, sysfs.Writer{PID: pid, Comm: "once", Unit: scenarioUnit})
-	if diff := cmp.Diff(asFields(by), byFields(e)); diff != "" {
+	pid := pidOf(t, onceCommand("max", "70000")...)
+	e := since.waitDrift(t, "max", "70000")
+	by := visiblePart(statusDocument(t).Guard.Names, sysfs.Writer{PID: pid, Comm: "once", Unit: scenarioUnit})
+	if diff := cmp.Diff(writerFields(by), writerOf(e)); diff != "" {
 		t.Errorf("journal (-want +got):\n%s", diff)
 	}
 	if got := read("max"); got != "70000" {

@@ -20,10 +20,10 @@ const firewallUnit = "firewall-like.service"
 
 // firewallService brings the service that unloads conntrack when it stops, and loads it by
 // a rule when it starts.
-func firewallService(t *testing.T) {
+func installFirewallService(t *testing.T) {
 	t.Helper()
 	script, file := filepath.Join(os.Getenv("CTKEEPER_E2E_DIR"), "firewall"), "/run/systemd/system/"+firewallUnit
-	put(t, file, "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart="+script+" start\nExecStop="+script+" stop\n")
+	writeFile(t, file, "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart="+script+" start\nExecStop="+script+" stop\n")
 	run(t, "systemctl", "daemon-reload")
 	t.Cleanup(func() {
 		_, _ = try(t, "systemctl", "stop", firewallUnit)
@@ -35,18 +35,18 @@ func firewallService(t *testing.T) {
 }
 
 // mover checks who the journal's newest entry of a kind names, and that it has the rest.
-func (c cursor) mover(t *testing.T, kind string, want sysfs.Writer, settings ...string) {
+func (c cursor) checkWriter(t *testing.T, kind string, want sysfs.Writer, settings ...string) {
 	t.Helper()
 	c.wait(t, kind, settings...)
 	all := c.events(t, kind, settings...)
 	e := all[len(all)-1]
 	t.Log(e.get("MESSAGE"))
-	by := byFields(e)
+	by := writerOf(e)
 	if by["CTKEEPER_BY_PID"] == "" && want.Unit != "" {
 		t.Errorf("%s: no pid", kind)
 	}
 	delete(by, "CTKEEPER_BY_PID")
-	if diff := cmp.Diff(asFields(want), by); diff != "" {
+	if diff := cmp.Diff(writerFields(want), by); diff != "" {
 		t.Errorf("%s %v (-want +got):\n%s", kind, settings, diff)
 	}
 }
@@ -56,8 +56,8 @@ func (c cursor) mover(t *testing.T, kind string, want sysfs.Writer, settings ...
 func TestGuardModule(t *testing.T) {
 	for _, rights := range guardRights {
 		t.Run(rights.name, func(t *testing.T) {
-			keepGuarded(t, usual+"guard: watch\n", status.GuardWatching, rights.steps...)
-			names := answer(t).Guard.Names
+			startWithGuard(t, usual+"guard: watch\n", status.GuardWatching, rights.steps...)
+			names := statusDocument(t).Guard.Names
 			t.Logf("told here: %v", names)
 			// who is a writer as it is told for a load, an unload, or a write through sysfs.
 			who := func(ability string, by sysfs.Writer) sysfs.Writer {
@@ -66,50 +66,50 @@ func TestGuardModule(t *testing.T) {
 				}
 				return by
 			}
-			firewallService(t)
+			installFirewallService(t)
 			unload(t)
 			run(t, "systemctl", "start", firewallUnit)
-			inForce(t, prompt, usualValues)
+			waitApplied(t, prompt, usualValues)
 			for range rights.steps { // once, and twice where it is told
-				since := now(t)
+				since := journalEnd(t)
 				run(t, "systemctl", "restart", firewallUnit)
-				inForce(t, prompt, usualValues)
-				since.mover(t, "module-unload", who("module", sysfs.Writer{Comm: "modprobe", Unit: firewallUnit}))
-				since.mover(t, "module-load", who("module", sysfs.Writer{Comm: "iptables", Unit: firewallUnit}))
-				since.mover(t, "drift", who("module", sysfs.Writer{Comm: "iptables", Unit: firewallUnit}), "tcp_timeout_established")
+				waitApplied(t, prompt, usualValues)
+				since.checkWriter(t, "module-unload", who("module", sysfs.Writer{Comm: "modprobe", Unit: firewallUnit}))
+				since.checkWriter(t, "module-load", who("module", sysfs.Writer{Comm: "iptables", Unit: firewallUnit}))
+				since.checkWriter(t, "drift", who("module", sysfs.Writer{Comm: "iptables", Unit: firewallUnit}), "tcp_timeout_established")
 			}
 			if slices.Contains(names, "module") {
 				// Which restart was it?
-				if by := told(t, "module-load", "", ""); by.Unit != firewallUnit {
+				if by := eventWriter(t, "module-load", "", ""); by.Unit != firewallUnit {
 					t.Errorf("events: loaded by %+v", by)
 				}
-				if by := told(t, "module-unload", "", ""); by.Unit != firewallUnit {
+				if by := eventWriter(t, "module-unload", "", ""); by.Unit != firewallUnit {
 					t.Errorf("events: unloaded by %+v", by)
 				}
-				if text, _ := stdout(t, "ctkeeper", "events"); !strings.Contains(text, firewallUnit) {
+				if text, _ := runStdout(t, "ctkeeper", "events"); !strings.Contains(text, firewallUnit) {
 					t.Errorf("ctkeeper events does not say it:\n%s", text)
 				}
 			}
 			run(t, "systemctl", "stop", firewallUnit)
-			if loaded() {
+			if isLoaded() {
 				t.Error("the firewall's stop left the module loaded: something holds it")
 			}
 
-			since := now(t)
-			if code := asUnit(t, "e2e-loader", "modprobe", "nf_conntrack"); code != 0 {
+			since := journalEnd(t)
+			if code := runAsUnit(t, "e2e-loader", "modprobe", "nf_conntrack"); code != 0 {
 				t.Fatalf("modprobe: exit status %d", code)
 			}
-			inForce(t, prompt, usualValues)
-			since.mover(t, "module-load", who("module", sysfs.Writer{Comm: "modprobe", Unit: "e2e-loader.service"}))
-			if code := asUnit(t, "e2e-sysfs", "sh", "-c", "echo 16384 > "+filepath.Join(paramDir, "hashsize")); code != 0 {
+			waitApplied(t, prompt, usualValues)
+			since.checkWriter(t, "module-load", who("module", sysfs.Writer{Comm: "modprobe", Unit: "e2e-loader.service"}))
+			if code := runAsUnit(t, "e2e-sysfs", "sh", "-c", "echo 16384 > "+filepath.Join(paramDir, "hashsize")); code != 0 {
 				t.Fatalf("sysfs: exit status %d", code)
 			}
-			inForce(t, prompt, usualValues)
-			since.mover(t, "drift", who("sysfs", sysfs.Writer{Comm: "sh", Unit: "e2e-sysfs.service"}), "hashsize")
-			if code := asUnit(t, "e2e-unloader", "modprobe", "-r", "nf_conntrack"); code != 0 || loaded() {
+			waitApplied(t, prompt, usualValues)
+			since.checkWriter(t, "drift", who("sysfs", sysfs.Writer{Comm: "sh", Unit: "e2e-sysfs.service"}), "hashsize")
+			if code := runAsUnit(t, "e2e-unloader", "modprobe", "-r", "nf_conntrack"); code != 0 || isLoaded() {
 				t.Fatalf("modprobe -r: exit status %d", code)
 			}
-			since.mover(t, "module-unload", who("module", sysfs.Writer{Comm: "modprobe", Unit: "e2e-unloader.service"}))
+			since.checkWriter(t, "module-unload", who("module", sysfs.Writer{Comm: "modprobe", Unit: "e2e-unloader.service"}))
 		})
 	}
 }

@@ -39,10 +39,10 @@ var guardWriters = []struct {
 		return sysfs.Writer{PID: pid, Comm: "sh", Unit: scenarioUnit}
 	}},
 	{"gone at once", func(t *testing.T, setting, value string) sysfs.Writer {
-		return sysfs.Writer{PID: pidOf(t, once(setting, value)...), Comm: "once", Unit: scenarioUnit}
+		return sysfs.Writer{PID: pidOf(t, onceCommand(setting, value)...), Comm: "once", Unit: scenarioUnit}
 	}},
 	{"own proc", func(t *testing.T, setting, value string) sysfs.Writer {
-		pid := pidOfCommand(t, contained("echo "+value+" > "+sysctl(setting)))
+		pid := pidOfCommand(t, containerCommand("echo "+value+" > "+sysctl(setting)))
 		return sysfs.Writer{PID: pid, Comm: "sh", Unit: scenarioUnit}
 	}},
 	{"unit", func(t *testing.T, setting, value string) sysfs.Writer {
@@ -53,11 +53,11 @@ var guardWriters = []struct {
 		return sysfs.Writer{PID: pid, Comm: "once", Unit: "e2e-sliced.service"}
 	}},
 	{"scope", func(t *testing.T, setting, value string) sysfs.Writer {
-		pid := pidOf(t, append([]string{"systemd-run", "-q", "--scope", "--unit=e2e-session"}, once(setting, value)...)...)
+		pid := pidOf(t, append([]string{"systemd-run", "-q", "--scope", "--unit=e2e-session"}, onceCommand(setting, value)...)...)
 		return sysfs.Writer{PID: pid, Comm: "once", Unit: "e2e-session.scope"}
 	}},
 	{"container", func(t *testing.T, setting, value string) sysfs.Writer {
-		procs := filepath.Join(cgroup(t, podCgroup), "cgroup.procs")
+		procs := filepath.Join(makeCgroup(t, podCgroup), "cgroup.procs")
 		pid := pidOf(t, "sh", "-c", "echo $$ > "+procs+" && echo "+value+" > "+sysctl(setting))
 		return sysfs.Writer{PID: pid, Comm: "sh", Unit: "cri-containerd-" + containerID + ".scope", Container: containerID, Pod: podUID}
 	}},
@@ -67,8 +67,8 @@ var guardWriters = []struct {
 func pidInUnit(t *testing.T, name string, options []string, setting, value string) int {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pid")
-	line := "echo $$$$ > " + file + "; exec " + strings.Join(once(setting, value), " ")
-	if code := asUnitWith(t, name, options, "sh", "-c", line); code != 0 {
+	line := "echo $$$$ > " + file + "; exec " + strings.Join(onceCommand(setting, value), " ")
+	if code := runAsUnitWith(t, name, options, "sh", "-c", line); code != 0 {
 		t.Fatalf("%s: exit status %d", name, code)
 	}
 	pid, err := os.ReadFile(file)
@@ -83,17 +83,17 @@ func pidInUnit(t *testing.T, name string, options []string, setting, value strin
 func TestGuardNames(t *testing.T) {
 	for _, rights := range guardRights {
 		t.Run(rights.name, func(t *testing.T) {
-			keepGuarded(t, wide+"guard: watch\n", status.GuardWatching, rights.steps...)
-			inForce(t, prompt, wideValues)
-			g := answer(t).Guard
+			startWithGuard(t, wide+"guard: watch\n", status.GuardWatching, rights.steps...)
+			waitApplied(t, prompt, wideValues)
+			g := statusDocument(t).Guard
 			t.Logf("told here: %v; not: %v", g.Names, g.Missing)
 			for i, writer := range guardWriters {
 				t.Run(writer.name, func(t *testing.T) {
-					since := now(t)
-					setting, value := turn(i)
-					by := known(g.Names, writer.write(t, setting, value))
-					inForce(t, prompt, wideValues)
-					since.blames(t, setting, value, by)
+					since := journalEnd(t)
+					setting, value := nthWrite(i)
+					by := visiblePart(g.Names, writer.write(t, setting, value))
+					waitApplied(t, prompt, wideValues)
+					since.checkDrift(t, setting, value, by)
 				})
 			}
 		})
@@ -104,29 +104,29 @@ func TestGuardNames(t *testing.T) {
 // its name.
 func TestGuardShortLived(t *testing.T) {
 	const processes, units = 24, 16
-	keepGuarded(t, wide+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
-	inForce(t, prompt, wideValues)
-	names := answer(t).Guard.Names
-	since := now(t)
+	startWithGuard(t, wide+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
+	waitApplied(t, prompt, wideValues)
+	names := statusDocument(t).Guard.Names
+	since := journalEnd(t)
 	want := map[string]map[string]string{}
 	for i := range processes + units {
-		setting, value := turn(i)
+		setting, value := nthWrite(i)
 		by := sysfs.Writer{Comm: "once", Unit: scenarioUnit}
 		if i < processes {
-			by.PID = pidOf(t, once(setting, value)...)
+			by.PID = pidOf(t, onceCommand(setting, value)...)
 		} else {
 			by.Unit = fmt.Sprintf("e2e-short-%d.service", i)
-			run(t, "systemd-run", append([]string{"-q", "--collect", "--unit=" + by.Unit}, once(setting, value)...)...)
+			run(t, "systemd-run", append([]string{"-q", "--collect", "--unit=" + by.Unit}, onceCommand(setting, value)...)...)
 			eventually(t, prompt, "the unit has written", func() bool { return len(since.events(t, "drift", setting)) > i/6 })
 		}
-		inForce(t, prompt, wideValues)
-		want[value] = asFields(known(names, by))
+		waitApplied(t, prompt, wideValues)
+		want[value] = writerFields(visiblePart(names, by))
 	}
 	var got map[string]map[string]string
 	eventually(t, prompt, "all writes in the journal", func() bool {
 		got = map[string]map[string]string{}
 		for _, e := range since.events(t, "drift") {
-			fields := byFields(e)
+			fields := writerOf(e)
 			if strings.HasPrefix(fields["CTKEEPER_BY_UNIT"], "e2e-short-") {
 				delete(fields, "CTKEEPER_BY_PID") // systemd's child, which nobody waited for
 			}
@@ -142,33 +142,33 @@ func TestGuardShortLived(t *testing.T) {
 // TestGuardOtherNamespace: a timeout of another network namespace is none of ours. The guard
 // cannot tell the namespace, and is woken; nothing is reported, nothing is touched.
 func TestGuardOtherNamespace(t *testing.T) {
-	keepGuarded(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
+	startWithGuard(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
 	const source = `ctkeeper_events_total{source="guard"}`
-	since, woken := now(t), metric(t, source)
+	since, woken := journalEnd(t), metric(t, source)
 	inside := run(t, "unshare", "--net", "sh", "-c", "echo 999 > "+sysctl("tcp_timeout_established")+" && cat "+sysctl("tcp_timeout_established"))
 	eventually(t, prompt, "the guard saw it", func() bool { return metric(t, source) > woken })
 	time.Sleep(2 * time.Second)
 	if got := strings.TrimSpace(inside); got != "999" {
 		t.Errorf("the namespace has %s", got)
 	}
-	if !holds(usualValues) {
+	if !isApplied(usualValues) {
 		t.Error("the host's values changed")
 	}
 	for _, e := range since.unitEntries(t) {
 		t.Errorf("the journal has: %s", e.get("MESSAGE"))
 	}
 	// The host's own write of the same value, later, is its writer's.
-	pid := pidOf(t, once("tcp_timeout_established", "999")...)
-	by := known(answer(t).Guard.Names, sysfs.Writer{PID: pid, Comm: "once", Unit: scenarioUnit})
-	inForce(t, prompt, usualValues)
-	since.blames(t, "tcp_timeout_established", "999", by)
+	pid := pidOf(t, onceCommand("tcp_timeout_established", "999")...)
+	by := visiblePart(statusDocument(t).Guard.Names, sysfs.Writer{PID: pid, Comm: "once", Unit: scenarioUnit})
+	waitApplied(t, prompt, usualValues)
+	since.checkDrift(t, "tcp_timeout_established", "999", by)
 }
 
 // containedProc is a container's own /proc, seen from outside: a write through it reaches
 // no inotify watch of the host's.
-func containedProc(t *testing.T) string {
+func startContainer(t *testing.T) string {
 	t.Helper()
-	cmd := contained("exec sleep 600")
+	cmd := containerCommand("exec sleep 600")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -195,8 +195,8 @@ func TestGuardRepairTime(t *testing.T) {
 		{"guard: off, resync 5s", strings.Replace(usual, "60s", "5s", 1), status.GuardOff, nil, 3, 8 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			since := keepGuarded(t, c.config, c.state, append(c.steps, "systemctl start "+unit)...)
-			file := filepath.Join(containedProc(t), strings.TrimPrefix(sysctl("max"), "/proc"))
+			since := startWithGuard(t, c.config, c.state, append(c.steps, "systemctl start "+unit)...)
+			file := filepath.Join(startContainer(t), strings.TrimPrefix(sysctl("max"), "/proc"))
 			var took []time.Duration
 			for i := range c.writes {
 				start := time.Now()
@@ -207,7 +207,7 @@ func TestGuardRepairTime(t *testing.T) {
 					}
 				}
 				took = append(took, time.Since(start))
-				since.drift(t, "max", fmt.Sprint(70000+i))
+				since.waitDrift(t, "max", fmt.Sprint(70000+i))
 			}
 			slices.Sort(took)
 			var said []string
@@ -223,10 +223,10 @@ func TestGuardRepairTime(t *testing.T) {
 
 // TestGuardContest: who keeps writing is named as the opponent.
 func TestGuardContest(t *testing.T) {
-	since := keepGuarded(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
-	names := answer(t).Guard.Names
+	since := startWithGuard(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
+	names := statusDocument(t).Guard.Names
 	loop := "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do echo 65536 > " + sysctl("max") + "; sleep 0.1; done"
-	if code := asUnit(t, "e2e-rival", "sh", "-c", loop); code != 0 {
+	if code := runAsUnit(t, "e2e-rival", "sh", "-c", loop); code != 0 {
 		t.Fatalf("exit status %d", code)
 	}
 	e := since.wait(t, "contested", "max")
@@ -240,10 +240,10 @@ func TestGuardContest(t *testing.T) {
 	if !strings.Contains(e.get("MESSAGE"), "e2e-rival.service") {
 		t.Error("the message does not name it")
 	}
-	if by := told(t, "contested", "max", "65536"); by.Unit != "e2e-rival.service" {
+	if by := eventWriter(t, "contested", "max", "65536"); by.Unit != "e2e-rival.service" {
 		t.Errorf("events: %+v", by)
 	}
-	if text, _ := stdout(t, "ctkeeper", "status"); !strings.Contains(text, "e2e-rival.service") {
+	if text, _ := runStdout(t, "ctkeeper", "status"); !strings.Contains(text, "e2e-rival.service") {
 		t.Errorf("status does not name the opponent:\n%s", text)
 	}
 }
@@ -252,16 +252,16 @@ func TestGuardContest(t *testing.T) {
 // and it looks at everything.
 func TestGuardOverrun(t *testing.T) {
 	const lost = `ctkeeper_event_overflows_total{source="guard"}`
-	since := keepGuarded(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
+	since := startWithGuard(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
 	before, pid := metric(t, lost), mainPID(t)
 	freeze(t)
-	pidOf(t, once("max", "65536", "20000")...)
+	pidOf(t, onceCommand("max", "65536", "20000")...)
 	start := time.Now()
 	signal(t, syscall.SIGCONT)
-	inForce(t, prompt, usualValues)
+	waitApplied(t, prompt, usualValues)
 	t.Logf("right again %s after the daemon went on", time.Since(start))
 	eventually(t, prompt, "the loss is counted", func() bool { return metric(t, lost) > before })
-	since.drift(t, "max", "65536")
+	since.waitDrift(t, "max", "65536")
 	if mainPID(t) != pid {
 		t.Error("the daemon was restarted")
 	}

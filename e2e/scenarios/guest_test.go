@@ -66,7 +66,7 @@ func try(t *testing.T, name string, args ...string) (string, int) {
 }
 
 // stdout runs a command and gives its standard output alone, and its exit status.
-func stdout(t *testing.T, name string, args ...string) (string, int) {
+func runStdout(t *testing.T, name string, args ...string) (string, int) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	var out, errs bytes.Buffer
@@ -106,12 +106,12 @@ func read(name string) string {
 // write writes a kernel file as another program would: opened once, written once.
 func write(t *testing.T, path, value string) {
 	t.Helper()
-	if err := poke(path, value); err != nil {
+	if err := tryWrite(path, value); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func poke(path, value string) error {
+func tryWrite(path, value string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func poke(path, value string) error {
 func sysctl(name string) string { return filepath.Join(sysctlDir, "nf_conntrack_"+name) }
 
 // put writes an ordinary file and the directories above it.
-func put(t *testing.T, path, content string) {
+func writeFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func put(t *testing.T, path, content string) {
 	}
 }
 
-func holds(want map[string]string) bool {
+func isApplied(want map[string]string) bool {
 	for name, value := range want {
 		if read(name) != value {
 			return false
@@ -144,10 +144,10 @@ func holds(want map[string]string) bool {
 }
 
 // inForce waits until the kernel has all of want.
-func inForce(t *testing.T, timeout time.Duration, want map[string]string) time.Duration {
+func waitApplied(t *testing.T, timeout time.Duration, want map[string]string) time.Duration {
 	t.Helper()
 	start := time.Now()
-	for !holds(want) {
+	for !isApplied(want) {
 		if time.Since(start) > timeout {
 			for name, value := range want {
 				if got := read(name); got != value {
@@ -162,13 +162,13 @@ func inForce(t *testing.T, timeout time.Duration, want map[string]string) time.D
 }
 
 // loaded tells whether nf_conntrack is in the kernel.
-func loaded() bool {
+func isLoaded() bool {
 	_, err := os.Stat("/sys/module/nf_conntrack/initstate")
 	return err == nil
 }
 
 // flush takes away every rule that may hold conntrack's modules.
-func flush(t *testing.T) {
+func flushRules(t *testing.T) {
 	t.Helper()
 	run(t, "nft", "flush", "ruleset")
 }
@@ -177,14 +177,14 @@ func flush(t *testing.T) {
 // can be busy for a moment after its last rule went.
 func unload(t *testing.T) {
 	t.Helper()
-	flush(t)
+	flushRules(t)
 	last := ""
 	eventually(t, 10*time.Second, "conntrack unloaded", func() bool {
 		last = removeUsersFirst(t, "nf_conntrack")
 		if last != "" {
 			t.Logf("unload: %s", last)
 		}
-		return !loaded()
+		return !isLoaded()
 	})
 }
 

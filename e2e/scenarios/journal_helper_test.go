@@ -37,7 +37,7 @@ func (e entry) at() cursor {
 }
 
 // now gives the journal's end.
-func now(t *testing.T) cursor {
+func journalEnd(t *testing.T) cursor {
 	t.Helper()
 	last := entries(t, "-n", "1")
 	if len(last) != 1 {
@@ -58,7 +58,7 @@ func (c cursor) query(t *testing.T, match ...string) []entry {
 func entries(t *testing.T, args ...string) []entry {
 	t.Helper()
 	run(t, "journalctl", "--sync")
-	out, _ := stdout(t, "journalctl", append([]string{"-b", "-q", "-o", "json", "--no-pager"}, args...)...)
+	out, _ := runStdout(t, "journalctl", append([]string{"-b", "-q", "-o", "json", "--no-pager"}, args...)...)
 	var found []entry
 	for line := range bytes.Lines([]byte(out)) {
 		var e entry

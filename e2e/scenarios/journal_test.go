@@ -11,15 +11,15 @@ import (
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// TestJournalFields: one entry for one drift, with the fields of contract 1.4.
+// TestJournalFields: one drift is one entry, with all its fields.
 func TestJournalFields(t *testing.T) {
-	keepLoaded(t)
-	since := now(t)
+	startWithModule(t)
+	since := journalEnd(t)
 	write(t, sysctl("max"), "65536")
 	since.wait(t, "drift", "max")
 	all := since.unitEntries(t)
 	if len(all) != 1 {
-		t.Errorf("one drift made %d entries", len(all))
+		t.Errorf("%d entries for one drift", len(all))
 	}
 	e := since.events(t, "drift")[0]
 	for field, want := range map[string]string{
@@ -36,25 +36,25 @@ func TestJournalFields(t *testing.T) {
 	}
 	for _, word := range []string{"max", "65536", "300000"} {
 		if !strings.Contains(e.get("MESSAGE"), word) {
-			t.Errorf("MESSAGE does not say %s: %s", word, e.get("MESSAGE"))
+			t.Errorf("MESSAGE does not contain %s: %s", word, e.get("MESSAGE"))
 		}
 	}
 }
 
-// TestModuleEntries: the module's coming and going is said once each.
+// TestModuleEntries: a load and an unload of the module is one entry each.
 func TestModuleEntries(t *testing.T) {
-	since := keepLoaded(t)
+	since := startWithModule(t)
 	run(t, "modprobe", "-r", "nf_conntrack")
 	since.wait(t, "module-unload")
-	eventually(t, prompt, "STATUS waits again", func() bool {
+	eventually(t, prompt, "STATUS is waiting again", func() bool {
 		return strings.Contains(property(t, "StatusText"), "waiting for nf_conntrack")
 	})
 	for _, kind := range []string{"module-load", "module-unload", "config-loaded"} {
 		if n := len(since.events(t, kind)); n != 1 {
-			t.Errorf("%s said %d times", kind, n)
+			t.Errorf("%[2]d entries of %[1]s, want 1", kind, n)
 		}
 	}
-	s, _ := ask(t, "status")
+	s, _ := document(t, "status")
 	for _, one := range s.Settings {
 		if one.State != "pending" {
 			t.Errorf("%s is %s without the module", one.Name, one.State)
@@ -62,10 +62,9 @@ func TestModuleEntries(t *testing.T) {
 	}
 }
 
-// TestCatalog: every kind of event has its text, and journalctl -x shows it with
-// the values in place.
+// TestCatalog: every kind of event has a text in the catalog, and journalctl -x prints it with the values of the entry.
 func TestCatalog(t *testing.T) {
-	since := keepLoaded(t)
+	since := startWithModule(t)
 	for _, kind := range systemd.Events() {
 		out, code := try(t, "journalctl", "--no-pager", "--list-catalog", kind.MessageID())
 		if code != 0 || !strings.Contains(out, kind.MessageID()) {
@@ -84,18 +83,18 @@ func TestCatalog(t *testing.T) {
 	}
 	for _, word := range []string{"max", "65537", "300000"} {
 		if !strings.Contains(text[strings.Index(text, explained):], word) {
-			t.Errorf("the explanation does not say %s:\n%s", word, text)
+			t.Errorf("the explanation does not contain %s:\n%s", word, text)
 		}
 	}
-	// A bare name is what is left of a field that the entry does not have; a name
-	// with = is advice, and those of the writer are named to be looked for.
+	// journalctl prints the bare name of a field that the entry does not have. Names with = are part of commands, and the
+	// text mentions those of the writer.
 	named := regexp.MustCompile(`CTKEEPER_FOUND=65537|CTKEEPER_BY_(PID|COMM|UNIT)\b`).ReplaceAllString(text, "")
 	if bare := regexp.MustCompile(`@?CTKEEPER_[A-Z_]+([^=A-Z_]|$)`).FindString(named); bare != "" {
-		t.Errorf("a field was not filled in: %q\n%s", bare, text)
+		t.Errorf("the entry lacks a field of the text: %q\n%s", bare, text)
 	}
 	advised := run(t, "journalctl", "-u", "ctkeeper", "--no-pager", "CTKEEPER_EVENT=drift", "CTKEEPER_SETTING=max")
 	if !strings.Contains(advised, "65537") {
-		t.Errorf("the command that the explanation advises does not find the drift:\n%s", advised)
+		t.Errorf("the command in the explanation does not find the drift:\n%s", advised)
 	}
 	t.Log(text)
 }

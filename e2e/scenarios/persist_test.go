@@ -10,18 +10,21 @@ import (
 	"testing"
 )
 
-// persisted asks for values that have to be there before the daemon is.
+// persisted has values that only boot files can apply.
 const persisted = usual + `module:
   load: true
   parameters:
     expect_hashsize: 2048
 `
 
-// bootFiles are what persist owns.
+// bootFiles returns the files that persist owns, by path.
 func bootFiles(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, pattern := range []string{"/etc/modprobe.d/ctkeeper.conf", "/etc/modules-load.d/ctkeeper.conf", "/etc/udev/rules.d/*ctkeeper*", "/etc/sysctl.d/*ctkeeper*"} {
+	for _, pattern := range []string{
+		"/etc/modprobe.d/ctkeeper.conf", "/etc/modules-load.d/ctkeeper.conf",
+		"/etc/udev/rules.d/*ctkeeper*", "/etc/sysctl.d/*ctkeeper*",
+	} {
 		paths, _ := filepath.Glob(pattern)
 		for _, path := range paths {
 			content, err := os.ReadFile(path)
@@ -34,11 +37,10 @@ func bootFiles(t *testing.T) map[string]string {
 	return found
 }
 
-// TestPersistedBoot: what the unit wrote has the next boot come up right before
-// the daemon runs.
+// TestPersistedBoot: with the boot files that the unit wrote, the next boot has the wanted values before the daemon runs.
 func TestPersistedBoot(t *testing.T) {
-	keep(t, persisted)
-	inForce(t, prompt, usualValues)
+	startDaemon(t, persisted)
+	waitApplied(t, prompt, usualValues)
 	if len(bootFiles(t)) != 2 {
 		t.Fatalf("the unit's start wrote %v", bootFiles(t))
 	}
@@ -59,27 +61,26 @@ func TestPersistedBoot(t *testing.T) {
 	}
 }
 
-// TestPersistUdev: the net for a host where the daemon does not run.
+// TestPersistUdev: the udev rule applies the values on a host without a running daemon.
 func TestPersistUdev(t *testing.T) {
-	fresh(t)
-	put(t, mainFile, usual)
+	cleanHost(t)
+	writeFile(t, mainFile, usual)
 	run(t, "ctkeeper", "persist", "--udev")
 	run(t, "udevadm", "control", "--reload")
 	run(t, "modprobe", "nf_conntrack")
-	inForce(t, prompt*2, usualValues)
+	waitApplied(t, prompt*2, usualValues)
 }
 
-// TestPersistReload: a changed configuration reaches the boot files with a reload,
-// a broken one does not.
+// TestPersistReload: a reload writes a changed configuration to the boot files, but not a broken one.
 func TestPersistReload(t *testing.T) {
-	keep(t, persisted)
-	put(t, mainFile, strings.Replace(persisted, "expect_hashsize: 2048", "expect_hashsize: 4096", 1))
+	startDaemon(t, persisted)
+	writeFile(t, mainFile, strings.Replace(persisted, "expect_hashsize: 2048", "expect_hashsize: 4096", 1))
 	run(t, "systemctl", "reload", unit)
 	before := bootFiles(t)
 	if !strings.Contains(before["/etc/modprobe.d/ctkeeper.conf"], "expect_hashsize=4096") {
 		t.Errorf("after the reload: %v", before)
 	}
-	put(t, mainFile, "settings: {max: nonsense}\n")
+	writeFile(t, mainFile, "settings: {max: nonsense}\n")
 	if _, code := try(t, "systemctl", "reload", unit); code == 0 {
 		t.Error("a reload of a broken configuration succeeds")
 	}
@@ -88,16 +89,16 @@ func TestPersistReload(t *testing.T) {
 	}
 }
 
-// TestNeedsReload: expect_hashsize can only be had by loading the module anew,
-// which is said, with what holds it, and not done.
+// TestNeedsReload: only a new load of the module can change expect_hashsize. status and diff report that and the modules
+// that hold it; nothing reloads it.
 func TestNeedsReload(t *testing.T) {
-	keepLoaded(t)
+	startWithModule(t)
 	run(t, "iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT")
-	put(t, mainFile, persisted)
+	writeFile(t, mainFile, persisted)
 	run(t, "systemctl", "reload", unit)
 	before := parameter(t, "expect_hashsize")
 	for _, command := range []string{"status", "diff"} {
-		out, code := stdout(t, "ctkeeper", command, "-o", "json")
+		out, code := runStdout(t, "ctkeeper", command, "-o", "json")
 		var doc struct {
 			Module struct {
 				Parameters []struct {
@@ -120,24 +121,27 @@ func TestNeedsReload(t *testing.T) {
 		}
 	}
 	if got := parameter(t, "expect_hashsize"); got != before {
-		t.Errorf("expect_hashsize went from %s to %s: somebody reloaded the module", before, got)
+		t.Errorf("expect_hashsize changed from %s to %s: the module was reloaded", before, got)
 	}
 }
 
-// TestImport: what the host's own files brought about is taken over, and nothing
-// differs then.
+// TestImport: the configuration that import writes has the values that the host's files set, so that nothing differs.
 func TestImport(t *testing.T) {
-	fresh(t)
-	put(t, modprobeD, "options nf_conntrack hashsize=10000 expect_hashsize=2000\n")
-	put(t, "/etc/sysctl.d/60-conntrack.conf", "net.netfilter.nf_conntrack_max = 120000\nnet.netfilter.nf_conntrack_tcp_timeout_established = 7200\n")
-	put(t, "/etc/sysctl.d/90-conntrack.conf", "net.nf_conntrack_max = 150000\n")
+	cleanHost(t)
+	writeFile(t, modprobeD, "options nf_conntrack hashsize=10000 expect_hashsize=2000\n")
+	writeFile(t, "/etc/sysctl.d/60-conntrack.conf", "net.netfilter.nf_conntrack_max = 120000\n"+
+		"net.netfilter.nf_conntrack_tcp_timeout_established = 7200\n")
+	writeFile(t, "/etc/sysctl.d/90-conntrack.conf", "net.nf_conntrack_max = 150000\n")
 	run(t, "modprobe", "nf_conntrack")
 	run(t, "systemctl", "restart", "systemd-sysctl.service")
 	out := run(t, "ctkeeper", "import", "--write")
 	t.Logf("%s", out)
-	for _, says := range []string{"max: 150000", "/etc/sysctl.d/90-conntrack.conf:1", "/etc/sysctl.d/60-conntrack.conf:1", "hashsize: 10000", "expect_hashsize: 2000", "tcp_timeout_established: 7200"} {
-		if !strings.Contains(out, says) {
-			t.Errorf("import does not say %q", says)
+	for _, text := range []string{
+		"max: 150000", "/etc/sysctl.d/90-conntrack.conf:1", "/etc/sysctl.d/60-conntrack.conf:1",
+		"hashsize: 10000", "expect_hashsize: 2000", "tcp_timeout_established: 7200",
+	} {
+		if !strings.Contains(out, text) {
+			t.Errorf("import does not print %q", text)
 		}
 	}
 	if out, code := try(t, "ctkeeper", "diff"); code != 0 {

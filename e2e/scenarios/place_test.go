@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// fast looks often, so that what is said at every look shows within seconds.
-const fast = `settings:
+// everySecond is usual with a pass every second, so that a message of every pass would show within seconds.
+const everySecond = `settings:
   max: 300000
   hashsize: 100000
   expect_max: 4096
@@ -22,10 +22,10 @@ enforcement:
   resync: 1s
 `
 
-// looks is long enough for several passes of fast.
-const looks = 6 * time.Second
+// severalPasses is the time for several passes of everySecond.
+const severalPasses = 6 * time.Second
 
-// A foreground is `ctkeeper run` outside of its unit.
+// A foreground is `ctkeeper run` without its unit.
 type foreground struct {
 	cmd  *exec.Cmd
 	done chan error
@@ -46,9 +46,9 @@ func (f *foreground) text() string {
 	return f.log.String()
 }
 
-// foregroundRun starts the daemon by a command line that ends in it, logging to
-// us. It is killed when the scenario ends.
-func foregroundRun(t *testing.T, argv ...string) *foreground {
+// startForeground starts the daemon by a command line that ends in it, and collects its log. It is killed when the
+// scenario ends.
+func startForeground(t *testing.T, argv ...string) *foreground {
 	t.Helper()
 	f := &foreground{done: make(chan error, 1)}
 	f.cmd = exec.Command(argv[0], argv[1:]...)
@@ -68,30 +68,30 @@ func foregroundRun(t *testing.T, argv ...string) *foreground {
 	return f
 }
 
-// staysUp fails when the daemon has ended.
-func (f *foreground) staysUp(t *testing.T) {
+// checkRunning fails if the daemon has ended.
+func (f *foreground) checkRunning(t *testing.T) {
 	t.Helper()
 	select {
 	case err := <-f.done:
-		t.Fatalf("it ended: %v", err)
+		t.Fatalf("the daemon ended: %v", err)
 	default:
 	}
 }
 
-// ends asks the daemon to stop and gives its exit status.
-func (f *foreground) ends(t *testing.T) int {
+// stop sends SIGTERM and returns the exit status.
+func (f *foreground) stop(t *testing.T) int {
 	t.Helper()
 	_ = syscall.Kill(-f.cmd.Process.Pid, syscall.SIGTERM)
 	select {
 	case <-f.done:
 		return f.cmd.ProcessState.ExitCode()
 	case <-time.After(3 * time.Second):
-		t.Fatal("it did not end within 3 s of SIGTERM")
+		t.Fatal("the daemon did not end within 3 s of SIGTERM")
 		return -1
 	}
 }
 
-// refusals gives the lines that say that something cannot be enforced.
+// refusals returns the log lines about settings that cannot be enforced.
 func (f *foreground) refusals() []string {
 	var lines []string
 	for line := range strings.Lines(f.text()) {
@@ -102,27 +102,27 @@ func (f *foreground) refusals() []string {
 	return lines
 }
 
-// saysOnce waits for several passes and wants one refusal with all of words.
-func (f *foreground) saysOnce(t *testing.T, words ...string) {
+// checkRefusedOnce waits for several passes and checks that there is one refusal, with all of words.
+func (f *foreground) checkRefusedOnce(t *testing.T, words ...string) {
 	t.Helper()
-	time.Sleep(looks)
-	f.staysUp(t)
-	said := f.refusals()
-	if len(said) != 1 {
-		t.Errorf("said %d times that it cannot enforce, want once: %q", len(said), said)
+	time.Sleep(severalPasses)
+	f.checkRunning(t)
+	lines := f.refusals()
+	if len(lines) != 1 {
+		t.Errorf("%d refusals, want 1: %q", len(lines), lines)
 	}
 	for _, word := range words {
-		if len(said) > 0 && !strings.Contains(said[0], word) {
-			t.Errorf("the refusal does not say %q: %s", word, said[0])
+		if len(lines) > 0 && !strings.Contains(lines[0], word) {
+			t.Errorf("the refusal does not contain %q: %s", word, lines[0])
 		}
 	}
 }
 
-// TestChildNamespace: in a network namespace of its own the three sizes belong
-// to somebody else, which is said once; the timeouts are kept.
+// TestChildNamespace: in another network namespace than the first the three sizes cannot be written, which is logged
+// once. Timeouts are repaired.
 func TestChildNamespace(t *testing.T) {
-	fresh(t)
-	put(t, mainFile, fast)
+	cleanHost(t)
+	writeFile(t, mainFile, everySecond)
 	run(t, "modprobe", "nf_conntrack")
 	outside := read("tcp_timeout_established")
 	run(t, "ip", "netns", "add", "e2e")
@@ -131,59 +131,61 @@ func TestChildNamespace(t *testing.T) {
 		out, _ := try(t, "ip", "netns", "exec", "e2e", "cat", sysctl("tcp_timeout_established"))
 		return strings.TrimSpace(out)
 	}
-	f := foregroundRun(t, "ip", "netns", "exec", "e2e", "ctkeeper", "run")
-	eventually(t, prompt, "the timeout is in force inside", func() bool { return inside() == "7200" })
-	f.saysOnce(t, "max", "hashsize", "expect_max", "namespace")
+	f := startForeground(t, "ip", "netns", "exec", "e2e", "ctkeeper", "run")
+	eventually(t, prompt, "the timeout is applied inside", func() bool { return inside() == "7200" })
+	f.checkRefusedOnce(t, "max", "hashsize", "expect_max", "namespace")
 	if strings.Contains(strings.Join(f.refusals(), ""), "tcp_timeout_established") {
-		t.Error("the refusal names a timeout, which can be kept here")
+		t.Error("the refusal names a timeout, which can be written here")
 	}
 	run(t, "ip", "netns", "exec", "e2e", "sh", "-c", "echo 100 > "+sysctl("tcp_timeout_established"))
-	eventually(t, prompt, "the timeout is kept inside", func() bool { return inside() == "7200" })
-	if now := read("tcp_timeout_established"); now != outside {
-		t.Errorf("the host's timeout went from %s to %s", outside, now)
+	eventually(t, prompt, "the timeout is repaired inside", func() bool { return inside() == "7200" })
+	if live := read("tcp_timeout_established"); live != outside {
+		t.Errorf("the host's timeout changed from %s to %s", outside, live)
 	}
-	s, code := ask(t, "status")
+	s, code := document(t, "status")
 	if state := s.setting("max").State; state != "forbidden" || code != 1 {
 		t.Errorf("status: max is %s, exit status %d; want forbidden, 1", state, code)
 	}
-	if code := f.ends(t); code != 0 {
-		t.Errorf("exit status %d on request", code)
+	if code := f.stop(t); code != 0 {
+		t.Errorf("exit status %d after SIGTERM", code)
 	}
 }
 
-// TestReadOnlyProc: a container's read-only /proc/sys.
+// TestReadOnlyProc: /proc/sys is read-only, as in a container.
 func TestReadOnlyProc(t *testing.T) {
-	fresh(t)
-	put(t, mainFile, fast)
+	cleanHost(t)
+	writeFile(t, mainFile, everySecond)
 	run(t, "modprobe", "nf_conntrack")
-	f := foregroundRun(t, "unshare", "--mount", "sh", "-c",
-		"mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && mount -o remount,bind,ro /sys && exec ctkeeper run")
-	f.saysOnce(t, "read-only", "max", "tcp_timeout_established")
-	if code := f.ends(t); code != 0 {
-		t.Errorf("exit status %d on request", code)
+	f := startForeground(t, "unshare", "--mount", "sh", "-c",
+		"mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && "+
+			"mount -o remount,bind,ro /sys && exec ctkeeper run")
+	f.checkRefusedOnce(t, "read-only", "max", "tcp_timeout_established")
+	if code := f.stop(t); code != 0 {
+		t.Errorf("exit status %d after SIGTERM", code)
 	}
 }
 
-// asNobody runs a command without any right, in this very process: runuser would
-// stand between us and the command's exit status.
-var asNobody = []string{"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"}
+// asNobody is the beginning of a command line that runs a command without capabilities. setpriv executes it in the same
+// process; with runuser the exit status would be that of runuser.
+var asNobody = []string{
+	"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all",
+}
 
-// TestNotRoot: without any right it says so once, stays, and watches; with
-// --strict it ends with 77.
+// TestNotRoot: without capabilities the daemon logs that once and goes on watching. With --strict it ends with 77.
 func TestNotRoot(t *testing.T) {
-	fresh(t)
-	put(t, mainFile, fast)
+	cleanHost(t)
+	writeFile(t, mainFile, everySecond)
 	run(t, "modprobe", "nf_conntrack")
 	before := read("max")
-	f := foregroundRun(t, append(asNobody, "ctkeeper", "run")...)
-	f.saysOnce(t, "CAP_NET_ADMIN", "max", "tcp_timeout_established")
+	f := startForeground(t, append(asNobody, "ctkeeper", "run")...)
+	f.checkRefusedOnce(t, "CAP_NET_ADMIN", "max", "tcp_timeout_established")
 	if got := read("max"); got != before {
-		t.Errorf("max went from %s to %s", before, got)
+		t.Errorf("max changed from %s to %s", before, got)
 	}
-	if code := f.ends(t); code != 0 {
-		t.Errorf("exit status %d on request", code)
+	if code := f.stop(t); code != 0 {
+		t.Errorf("exit status %d after SIGTERM", code)
 	}
-	strict := foregroundRun(t, append(asNobody, "ctkeeper", "run", "--strict")...)
+	strict := startForeground(t, append(asNobody, "ctkeeper", "run", "--strict")...)
 	select {
 	case <-strict.done:
 		if code := strict.cmd.ProcessState.ExitCode(); code != 77 {
@@ -196,7 +198,7 @@ func TestNotRoot(t *testing.T) {
 
 // TestObserve: mode observe reports drift and writes nothing.
 func TestObserve(t *testing.T) {
-	since := keep(t, strings.Replace(usual, "enforcement:\n", "enforcement:\n  mode: observe\n", 1))
+	since := startDaemon(t, strings.Replace(usual, "enforcement:\n", "enforcement:\n  mode: observe\n", 1))
 	run(t, "modprobe", "nf_conntrack")
 	before := read("max")
 	e := since.wait(t, "drift", "max")
@@ -206,11 +208,11 @@ func TestObserve(t *testing.T) {
 	writes := logWrites(t)
 	write(t, sysctl("max"), "70000")
 	time.Sleep(2 * time.Second)
-	if seen, got := writes.seen(), read("max"); len(seen) != 1 || got != "70000" {
-		t.Errorf("max is %s, and beside our own write there are: %v", got, seen)
+	if seen, got := writes.files(), read("max"); len(seen) != 1 || got != "70000" {
+		t.Errorf("max is %s, want 70000; writes to %v, want only the scenario's", got, seen)
 	}
-	s, code := ask(t, "status")
+	s, code := document(t, "status")
 	if state := s.setting("max").State; state != "drifted" || code != 1 || s.Daemon.Mode != "observe" {
-		t.Errorf("max was %s, then written: status says %s in mode %s, exit status %d", before, state, s.Daemon.Mode, code)
+		t.Errorf("status after a write (before: %s): %s in mode %s, exit status %d", before, state, s.Daemon.Mode, code)
 	}
 }

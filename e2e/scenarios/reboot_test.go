@@ -8,23 +8,23 @@ import (
 	"testing"
 )
 
-// The two halves of TestReboot in ../reboot_test.go. They have a machine to
-// themselves, because the first leaves a kernel that loads no module ever again.
+// The two scenarios of TestReboot in ../reboot_test.go. Each has a machine of its own, because the kernel of the first
+// cannot load modules until it is rebooted.
 
-// TestModulesDisabled: the host's sysctl.d closed the kernel to modules at boot. The
-// doctor says so, and its commands end in a reboot.
+// TestModulesDisabled: a file in sysctl.d disabled module loading at boot. The doctor reports it, and its fix ends with
+// a reboot.
 func TestModulesDisabled(t *testing.T) {
 	if got := strings.TrimSpace(run(t, "cat", "/proc/sys/kernel/modules_disabled")); got != "1" {
 		t.Fatalf("modules_disabled is %s", got)
 	}
-	eventually(t, prompt, "the unit is active, and waits", func() bool { return active(t) })
-	if loaded() {
-		t.Fatal("loaded into a closed kernel")
+	eventually(t, prompt, "the unit is active", func() bool { return isActive(t) })
+	if isLoaded() {
+		t.Fatal("the module was loaded although modules_disabled is 1")
 	}
-	report, code := examine(t)
+	report, code := runDoctor(t)
 	fix := mustFind(t, report, code, "modules-disabled").Fix
 	if len(fix) < 2 || fix[len(fix)-1] != "systemctl reboot" {
-		t.Fatalf("the fix does not end in a reboot: %q", fix)
+		t.Fatalf("the fix does not end with a reboot: %q", fix)
 	}
 	for _, command := range fix[:len(fix)-1] {
 		t.Logf("# %s\n%s", command, run(t, "sh", "-ec", command))
@@ -33,16 +33,16 @@ func TestModulesDisabled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("FIXED %q", content) // for the second boot: this root is in memory
+	t.Logf("FIXED %q", content) // for the second boot, because this root is in memory
 	t.Logf("# %s\n%s", fix[len(fix)-1], run(t, "sh", "-ec", fix[len(fix)-1]))
 }
 
-// TestAfterReboot: the same host, with the file as it was mended.
+// TestAfterReboot: the same host after the fix.
 func TestAfterReboot(t *testing.T) {
 	if got := strings.TrimSpace(run(t, "cat", "/proc/sys/kernel/modules_disabled")); got != "0" {
 		t.Errorf("modules_disabled is %s", got)
 	}
-	eventually(t, prompt, "the unit is active", func() bool { return active(t) })
-	expectLoaded(t)
-	healthy(t)
+	eventually(t, prompt, "the unit is active", func() bool { return isActive(t) })
+	checkLoaded(t)
+	checkHealthy(t)
 }

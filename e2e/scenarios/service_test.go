@@ -16,14 +16,14 @@ import (
 // TestKill: killed while values are wrong. systemd restarts it, and the first
 // pass makes them right.
 func TestKill(t *testing.T) {
-	keepLoaded(t)
+	startWithModule(t)
 	pid := mainPID(t)
 	freeze(t) // it must not repair before it dies
 	write(t, sysctl("max"), "65536")
 	write(t, sysctl("tcp_timeout_established"), "432000")
 	signal(t, syscall.SIGKILL)
-	t.Logf("right again %s after the kill", inForce(t, 10*time.Second, usualValues))
-	eventually(t, 10*time.Second, "active again", func() bool { return active(t) })
+	t.Logf("right again %s after the kill", waitApplied(t, 10*time.Second, usualValues))
+	eventually(t, 10*time.Second, "active again", func() bool { return isActive(t) })
 	if again := mainPID(t); again == pid || again == 0 {
 		t.Errorf("main process %d, was %d", again, pid)
 	}
@@ -34,7 +34,7 @@ func TestKill(t *testing.T) {
 
 // TestStop: stopping is quick and leaves every value where it is.
 func TestStop(t *testing.T) {
-	keepLoaded(t)
+	startWithModule(t)
 	start := time.Now()
 	run(t, "systemctl", "stop", unit)
 	if took := time.Since(start); took > 2*time.Second {
@@ -42,7 +42,7 @@ func TestStop(t *testing.T) {
 	} else {
 		t.Logf("systemctl stop took %s", took)
 	}
-	if !holds(usualValues) {
+	if !isApplied(usualValues) {
 		t.Error("the stop changed values")
 	}
 	if code, result := property(t, "ExecMainStatus"), property(t, "Result"); code != "0" || result != "success" {
@@ -58,7 +58,7 @@ func TestStop(t *testing.T) {
 // TestRights: the daemon is its own user, with CAP_NET_ADMIN and nothing else.
 func TestRights(t *testing.T) {
 	const capNetAdmin = "0000000000001000"
-	keepLoaded(t)
+	startWithModule(t)
 	account, err := user.Lookup("ctkeeper")
 	if err != nil {
 		t.Fatal(err)
@@ -99,17 +99,17 @@ const shortWatchdog = "[Service]\nWatchdogSec=4s\nTimeoutAbortSec=2s\n"
 
 // TestWatchdog: on, fed while the loop works, and deadly when it does not.
 func TestWatchdog(t *testing.T) {
-	fresh(t)
-	put(t, mainFile, usual)
+	cleanHost(t)
+	writeFile(t, mainFile, usual)
 	run(t, "systemctl", "daemon-reload")
 	if usec := property(t, "WatchdogUSec"); usec == "0" || usec == "infinity" {
 		t.Errorf("the unit's own WatchdogUSec=%s", usec)
 	}
-	put(t, filepath.Join("/etc/systemd/system", unit+".d", "watchdog.conf"), shortWatchdog)
+	writeFile(t, filepath.Join("/etc/systemd/system", unit+".d", "watchdog.conf"), shortWatchdog)
 	run(t, "systemctl", "daemon-reload")
 	run(t, "systemctl", "start", unit)
 	run(t, "modprobe", "nf_conntrack")
-	inForce(t, prompt, usualValues)
+	waitApplied(t, prompt, usualValues)
 	pid := mainPID(t)
 	first := property(t, "WatchdogTimestampMonotonic")
 	time.Sleep(12 * time.Second)
@@ -121,7 +121,7 @@ func TestWatchdog(t *testing.T) {
 	}
 	freeze(t)
 	write(t, sysctl("max"), "65536")
-	t.Logf("right again %s after the daemon hung", inForce(t, 20*time.Second, usualValues))
+	t.Logf("right again %s after the daemon hung", waitApplied(t, 20*time.Second, usualValues))
 	if mainPID(t) == pid {
 		t.Error("values are right, but the hung process is the same")
 	}

@@ -24,17 +24,17 @@ import (
 const (
 	leftAddress  = "10.81.0.2"
 	rightAddress = "10.82.0.2"
-	// noticed bounds what the daemon says of the table, which it looks at every
-	// few seconds.
-	noticed = 20 * time.Second
-	// noticedLate is that of expectations, which it counts every 15 s.
-	noticedLate = 40 * time.Second
-	// over bounds the word that all is well again, for which it waits until nothing was
+	// pressureTime is the longest time until an event about the table of connections, which the daemon reads every few
+	// seconds.
+	pressureTime = 20 * time.Second
+	// expectationTime is that about the table of expectations, which it counts every 15 s.
+	expectationTime = 40 * time.Second
+	// reliefTime is the longest time until the event that the table has room again. That waits until nothing was
 	// dropped for a while.
-	over = time.Minute
+	reliefTime = time.Minute
 )
 
-// small is a host with a small table whose entries stay for the scenario.
+// small has small tables, and timeouts that keep entries for the whole scenario.
 const small = `settings:
   max: 1000
   expect_max: 20
@@ -42,15 +42,14 @@ const small = `settings:
   tcp_timeout_established: 1h
 `
 
-// router makes the guest the router between two namespaces, left and right, whose
-// flows it tracks.
-func router(t *testing.T) {
+// makeRouter makes the guest the router between two namespaces, left and right.
+func makeRouter(t *testing.T) {
 	t.Helper()
 	for i, side := range []string{"left", "right"} {
 		net := "10." + strconv.Itoa(81+i) + ".0."
 		run(t, "ip", "netns", "add", side)
 		t.Cleanup(func() {
-			// The kernel takes a namespace down in its own time; the link must go at once.
+			// The kernel removes a namespace some time later; the link must be removed at once.
 			_, _ = try(t, "ip", "link", "delete", "to-"+side)
 			run(t, "ip", "netns", "delete", side)
 		})
@@ -65,9 +64,9 @@ func router(t *testing.T) {
 	run(t, "iptables", "-A", "FORWARD", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
 }
 
-// flows starts the program of that name in a namespace, and gives its first line
-// once it has one; it is killed when the scenario ends.
-func flows(t *testing.T, side string, args ...string) string {
+// startFlows starts the helper flows in a namespace and returns its first line of output. It is killed when the scenario
+// ends.
+func startFlows(t *testing.T, side string, args ...string) string {
 	t.Helper()
 	program := filepath.Join(os.Getenv("CTKEEPER_E2E_DIR"), "flows")
 	cmd := exec.Command("ip", append([]string{"netns", "exec", side, program}, args...)...)
@@ -87,20 +86,26 @@ func flows(t *testing.T, side string, args ...string) string {
 	return strings.TrimSpace(line)
 }
 
-// open makes so many TCP connections through the host and gives how many came
-// about.
-func open(t *testing.T, count int) int {
+// openConnections opens a number of TCP connections through the host and returns how many were accepted.
+func openConnections(t *testing.T, count int) int {
 	t.Helper()
-	return number(t, flows(t, "left", "tcp", rightAddress, "7", strconv.Itoa(count)))
+	return number(t, startFlows(t, "left", "tcp", rightAddress, "7", strconv.Itoa(count)))
 }
 
-// metric gives a figure of /metrics, asked over the daemon's socket.
+// unixClient returns an HTTP client of a Unix socket.
+func unixClient(socket string) *http.Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}
+	return &http.Client{
+		Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: 10 * time.Second,
+	}
+}
+
+// metric returns the value of a series of /metrics on the daemon's socket.
 func metric(t *testing.T, name string) float64 {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", "/run/ctkeeper/ctkeeper.sock")
-	}}, Timeout: 10 * time.Second}
-	response, err := client.Get("http://ctkeeper/metrics")
+	response, err := unixClient("/run/ctkeeper/ctkeeper.sock").Get("http://ctkeeper/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +130,7 @@ func metric(t *testing.T, name string) float64 {
 // tableStatus asks the daemon for the table.
 func tableStatus(t *testing.T) status.Table {
 	t.Helper()
-	out, _ := stdout(t, "ctkeeper", "status", "-o", "json")
+	out, _ := runStdout(t, "ctkeeper", "status", "-o", "json")
 	var s status.Document
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -133,8 +138,8 @@ func tableStatus(t *testing.T) status.Table {
 	return s.Table
 }
 
-// pressure waits until the journal says a word of the table, and gives that entry.
-func (c cursor) pressure(t *testing.T, timeout time.Duration, words ...string) entry {
+// waitPressure waits for an entry about pressure whose message has all of words, and returns it.
+func (c cursor) waitPressure(t *testing.T, timeout time.Duration, words ...string) entry {
 	t.Helper()
 	var found entry
 	eventually(t, timeout, "table-pressure: "+strings.Join(words, ", "), func() bool {
@@ -150,28 +155,36 @@ func (c cursor) pressure(t *testing.T, timeout time.Duration, words ...string) e
 		}
 		return false
 	})
-	t.Logf("%s (CTKEEPER_ENTRIES=%s CTKEEPER_LIMIT=%s)", found.get("MESSAGE"), found.get("CTKEEPER_ENTRIES"), found.get("CTKEEPER_LIMIT"))
+	entries, limit := found.get("CTKEEPER_ENTRIES"), found.get("CTKEEPER_LIMIT")
+	t.Logf("%s (CTKEEPER_ENTRIES=%s CTKEEPER_LIMIT=%s)", found.get("MESSAGE"), entries, limit)
 	return found
 }
 
-// agrees holds the daemon's figures against conntrack(8)'s and the kernel's.
-func agrees(t *testing.T) {
+// checkFigures compares the daemon's figures with those of conntrack(8) and of the kernel.
+func checkFigures(t *testing.T) {
 	t.Helper()
 	count := number(t, run(t, "conntrack", "-C"))
 	if file := number(t, read("count")); file != count {
-		t.Fatalf("the table is not quiet: %d, %d", count, file)
+		t.Fatalf("the table is changing: %d entries, then %d", count, file)
 	}
 	s := tableStatus(t)
 	if s.Entries == nil || int(*s.Entries) != count || int(metric(t, "ctkeeper_conntrack_entries")) != count {
 		t.Errorf("entries: status %v, metrics %g, conntrack -C %d", s.Entries, metric(t, "ctkeeper_conntrack_entries"), count)
 	}
-	for name, said := range map[string]*int64{"max": s.Max, "buckets": s.Buckets, "expect_max": s.ExpectMax} {
-		series := map[string]string{"max": "conntrack_limit", "buckets": "conntrack_buckets", "expect_max": "expectations_limit"}[name]
-		if want := number(t, read(name)); said == nil || int(*said) != want || int(metric(t, "ctkeeper_"+series)) != want {
-			t.Errorf("%s: status %v, metrics %g, /proc %d", name, said, metric(t, "ctkeeper_"+series), want)
+	for name, c := range map[string]struct {
+		status *int64
+		series string
+	}{
+		"max":        {s.Max, "ctkeeper_conntrack_limit"},
+		"buckets":    {s.Buckets, "ctkeeper_conntrack_buckets"},
+		"expect_max": {s.ExpectMax, "ctkeeper_expectations_limit"},
+	} {
+		want, exported := number(t, read(name)), metric(t, c.series)
+		if c.status == nil || int(*c.status) != want || int(exported) != want {
+			t.Errorf("%s: status %v, metrics %g, /proc %d", name, c.status, exported, want)
 		}
 	}
-	kernel, tool := statistics(t), toolStatistics(t)
+	kernel, tool := kernelStatistics(t), toolStatistics(t)
 	if len(kernel) < 10 || len(tool) < 6 {
 		t.Fatalf("/proc has %v, conntrack -S %v", kernel, tool)
 	}
@@ -181,15 +194,15 @@ func agrees(t *testing.T) {
 			t.Errorf("%s: status %d, metrics %g, /proc %d", name, s.Counters[name], metric(t, series), want)
 		}
 	}
-	for name, want := range tool { // which has names of its own for two of them
+	for name, want := range tool { // two of them have other names there
 		if got, known := kernel[name]; known && got != want {
 			t.Errorf("%s: /proc %d, conntrack -S %d", name, got, want)
 		}
 	}
 }
 
-// statistics adds the columns of /proc/net/stat/nf_conntrack up, but for entries.
-func statistics(t *testing.T) map[string]uint64 {
+// kernelStatistics returns the sums of the columns of /proc/net/stat/nf_conntrack without entries.
+func kernelStatistics(t *testing.T) map[string]uint64 {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(run(t, "cat", "/proc/net/stat/nf_conntrack")), "\n")
 	names, sums := strings.Fields(lines[0]), map[string]uint64{}
@@ -207,7 +220,7 @@ func statistics(t *testing.T) map[string]uint64 {
 	return sums
 }
 
-// toolStatistics adds up what conntrack -S says of each processor.
+// toolStatistics returns the sums over all processors of conntrack -S.
 func toolStatistics(t *testing.T) map[string]uint64 {
 	t.Helper()
 	sums := map[string]uint64{}
@@ -225,59 +238,58 @@ func toolStatistics(t *testing.T) map[string]uint64 {
 	return sums
 }
 
-// TestTablePressure fills a real table: each mark is said once, drops are counted,
-// and the end is said too.
+// TestTablePressure fills a real table. Each threshold is one event, drops are counted, and the end is an event too.
 func TestTablePressure(t *testing.T) {
-	since := keep(t, small)
-	router(t)
+	since := startDaemon(t, small)
+	makeRouter(t)
 	run(t, "modprobe", "nf_conntrack")
-	inForce(t, prompt, map[string]string{"max": "1000"})
-	flows(t, "right", "listen", "7")
-	if made := open(t, 850); made != 850 {
+	waitApplied(t, prompt, map[string]string{"max": "1000"})
+	startFlows(t, "right", "listen", "7")
+	if made := openConnections(t, 850); made != 850 {
 		t.Fatalf("%d connections of 850", made)
 	}
-	if e := since.pressure(t, noticed, "85 %"); e.get("CTKEEPER_LIMIT") != "1000" || e.get("PRIORITY") != "4" {
+	if e := since.waitPressure(t, pressureTime, "85 %"); e.get("CTKEEPER_LIMIT") != "1000" || e.get("PRIORITY") != "4" {
 		t.Errorf("limit %s, priority %s", e.get("CTKEEPER_LIMIT"), e.get("PRIORITY"))
 	}
-	agrees(t)
+	checkFigures(t)
 	shown, _ := try(t, "ctkeeper", "status")
-	t.Logf("on the screen:\n%s", shown)
-	if made := open(t, 110); made != 110 {
+	t.Logf("ctkeeper status:\n%s", shown)
+	if made := openConnections(t, 110); made != 110 {
 		t.Fatalf("%d connections of 110", made)
 	}
-	since.pressure(t, noticed, "96 %")
-	agrees(t)
-	if made := open(t, 60); made >= 60 {
+	since.waitPressure(t, pressureTime, "96 %")
+	checkFigures(t)
+	if made := openConnections(t, 60); made >= 60 {
 		t.Fatalf("%d connections of 60 in a table with room for 40", made)
 	}
-	since.pressure(t, noticed, "drop")
-	agrees(t)
+	since.waitPressure(t, pressureTime, "drop")
+	checkFigures(t)
 	if got := tableStatus(t).Counters["drop"]; got == 0 {
 		t.Error("no drops are counted")
 	}
 	before := len(since.events(t, "table-pressure"))
 	run(t, "conntrack", "-F")
-	since.pressure(t, over, "room again")
-	time.Sleep(noticed)
+	since.waitPressure(t, reliefTime, "room again")
+	time.Sleep(pressureTime)
 	for _, e := range since.events(t, "table-pressure") {
 		t.Log(e.get("MESSAGE"))
 	}
 	if after := len(since.events(t, "table-pressure")); before > 4 || after > before+2 {
-		t.Errorf("%d entries on the way up, %d in all: something is said twice", before, after)
+		t.Errorf("%d entries while it was filled, %d in all: more than one for a change", before, after)
 	}
-	agrees(t)
+	checkFigures(t)
 }
 
-// TestExpectationPressure fills a real expectation table: each TFTP request
-// announces one connection.
+// TestExpectationPressure fills a real expectation table: each TFTP request creates one expectation.
 func TestExpectationPressure(t *testing.T) {
-	since := keep(t, small)
-	router(t)
+	since := startDaemon(t, small)
+	makeRouter(t)
 	run(t, "modprobe", "nf_conntrack_tftp")
 	t.Cleanup(func() { _, _ = try(t, "iptables", "-t", "raw", "-F") })
-	run(t, "iptables", "-t", "raw", "-A", "PREROUTING", "-p", "udp", "--dport", "69", "-j", "CT", "--helper", "tftp")
-	inForce(t, prompt, map[string]string{"expect_max": "20"})
-	flows(t, "left", "tftp", rightAddress, "69", "17")
+	assign := "-t raw -A PREROUTING -p udp --dport 69 -j CT --helper tftp"
+	run(t, "iptables", strings.Fields(assign)...)
+	waitApplied(t, prompt, map[string]string{"expect_max": "20"})
+	startFlows(t, "left", "tftp", rightAddress, "69", "17")
 	lines := func() int {
 		content, err := os.ReadFile("/proc/net/nf_conntrack_expect")
 		if err != nil {
@@ -292,39 +304,38 @@ func TestExpectationPressure(t *testing.T) {
 	if s.Expectations == nil || *s.Expectations != 17 || s.ByHelper["tftp"] != 17 {
 		t.Errorf("expectations %v, by helper %v; want 17 of tftp", s.Expectations, s.ByHelper)
 	}
-	run(t, "conntrack", "-L", "expect") // loads nf_conntrack_netlink, by which the daemon can see them too
-	since.pressure(t, noticedLate, "expectation", "85 %")
-	flows(t, "left", "tftp", rightAddress, "69", "30")
-	since.pressure(t, noticedLate, "expectation", "is full: 20 of 20")
+	run(t, "conntrack", "-L", "expect") // loads nf_conntrack_netlink, by which the daemon can count them
+	since.waitPressure(t, expectationTime, "expectation", "85 %")
+	startFlows(t, "left", "tftp", rightAddress, "69", "30")
+	since.waitPressure(t, expectationTime, "expectation", "is full: 20 of 20")
 	if got := int(metric(t, `ctkeeper_expectations_by_helper{helper="tftp"}`)); got != 20 {
 		t.Errorf("metrics: %d expectations of tftp, want 20", got)
 	}
 	run(t, "conntrack", "-F", "expect")
-	since.pressure(t, over, "expectation", "room again")
+	since.waitPressure(t, reliefTime, "expectation", "room again")
 }
 
-// TestHistorySurvives: what happened is known after a restart, and by whoever asks
-// while no daemon runs.
+// TestHistorySurvives: ctkeeper events has events of before a restart, and also without a daemon.
 func TestHistorySurvives(t *testing.T) {
-	keepLoaded(t)
+	startWithModule(t)
 	write(t, sysctl("max"), "65536")
-	inForce(t, prompt, usualValues)
-	told := func() bool {
-		out, code := stdout(t, "ctkeeper", "events", "-o", "json")
+	waitApplied(t, prompt, usualValues)
+	recorded := func() bool {
+		out, code := runStdout(t, "ctkeeper", "events", "-o", "json")
 		return code == 0 && strings.Contains(out, `"found":"65536"`) && strings.Contains(out, `"cause":"write"`)
 	}
-	eventually(t, prompt, "the drift is in the history", told)
-	time.Sleep(time.Second) // the file is written behind the event
+	eventually(t, prompt, "the drift is in the history", recorded)
+	time.Sleep(time.Second) // the file is written after the event
 	run(t, "systemctl", "kill", "-s", "KILL", unit)
-	eventually(t, prompt*3, "active again", func() bool { return active(t) && told() })
+	eventually(t, prompt*3, "active again", func() bool { return isActive(t) && recorded() })
 	run(t, "systemctl", "stop", unit)
-	if !told() {
-		t.Error("without a daemon the history is gone")
+	if !recorded() {
+		t.Error("without a daemon there is no history")
 	}
 }
 
-// TestMetricsOverTCP: the sandboxed service serves metrics and page where the
-// configuration says so, also when that changes, and on a socket of systemd's.
+// TestMetricsOverTCP: the sandboxed service serves metrics and page on the configured address, also after that changed,
+// and on a socket of systemd.
 func TestMetricsOverTCP(t *testing.T) {
 	get := func(url string) string {
 		text := ""
@@ -340,16 +351,17 @@ func TestMetricsOverTCP(t *testing.T) {
 		})
 		return text
 	}
-	keep(t, usual+"metrics:\n  listen: 127.0.0.1:9466\n")
+	startDaemon(t, usual+"metrics:\n  listen: 127.0.0.1:9466\n")
 	run(t, "modprobe", "nf_conntrack")
-	inForce(t, prompt, usualValues)
-	if text := get("http://127.0.0.1:9466/metrics"); !strings.Contains(text, "ctkeeper_setting_actual{setting=\"max\"} 300000\n") {
+	waitApplied(t, prompt, usualValues)
+	text := get("http://127.0.0.1:9466/metrics")
+	if !strings.Contains(text, "ctkeeper_setting_actual{setting=\"max\"} 300000\n") {
 		t.Errorf("metrics:\n%s", text)
 	}
 	if text := get("http://127.0.0.1:9466/"); !strings.Contains(text, "<html") {
 		t.Errorf("page:\n%s", text)
 	}
-	put(t, mainFile, usual+"metrics:\n  listen: 127.0.0.1:9467\n")
+	writeFile(t, mainFile, usual+"metrics:\n  listen: 127.0.0.1:9467\n")
 	get("http://127.0.0.1:9467/metrics")
 	const socketUnit = "/etc/systemd/system/ctkeeper.socket"
 	t.Cleanup(func() {
@@ -357,8 +369,8 @@ func TestMetricsOverTCP(t *testing.T) {
 		_ = os.Remove(socketUnit)
 		run(t, "systemctl", "daemon-reload")
 	})
-	put(t, socketUnit, "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=127.0.0.1:9468\n")
-	put(t, mainFile, usual+"metrics:\n  listen: systemd\n")
+	writeFile(t, socketUnit, "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=127.0.0.1:9468\n")
+	writeFile(t, mainFile, usual+"metrics:\n  listen: systemd\n")
 	run(t, "systemctl", "daemon-reload")
 	run(t, "systemctl", "stop", unit)
 	run(t, "systemctl", "start", "ctkeeper.socket", unit)

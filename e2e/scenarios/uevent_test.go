@@ -14,10 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// storm has the kernel announce n times that a module came: more than any
-// socket's buffer holds. udevd is away meanwhile, or it would be busy with them
-// for minutes.
-func storm(t *testing.T, n int) {
+// sendUevents makes the kernel send n uevents of a loaded module: more than fit into the buffer of a socket. udevd must be
+// stopped, because it would need minutes for them.
+func sendUevents(t *testing.T, n int) {
 	t.Helper()
 	f, err := os.OpenFile("/sys/module/x_tables/uevent", os.O_WRONLY, 0)
 	if err != nil {
@@ -31,48 +30,47 @@ func storm(t *testing.T, n int) {
 	}
 }
 
-func withoutUdevd(t *testing.T) {
+func stopUdevd(t *testing.T) {
 	t.Helper()
 	units := []string{"systemd-udevd-kernel.socket", "systemd-udevd-control.socket", "systemd-udevd.service"}
 	run(t, "systemctl", append([]string{"stop"}, units...)...)
 	t.Cleanup(func() { run(t, "systemctl", append([]string{"start"}, units...)...) })
 }
 
-// TestStormHidesLoad: while the daemon cannot read, its socket overruns, and the
-// load of the module is among what is lost. It must look when it hears of the
-// loss: nothing else will tell it before the resync, a minute away.
-func TestStormHidesLoad(t *testing.T) {
-	keep(t, usual)
-	withoutUdevd(t)
+// TestLostLoad: while the daemon cannot read, its socket overruns, and the uevent of the load is lost. The overrun must
+// make it run a pass, because the resync is a minute away.
+func TestLostLoad(t *testing.T) {
+	startDaemon(t, usual)
+	stopUdevd(t)
 	run(t, "modprobe", "x_tables")
-	since := now(t)
+	since := journalEnd(t)
 	freeze(t)
-	storm(t, 20000)
+	sendUevents(t, 20000)
 	run(t, "modprobe", "nf_conntrack")
 	signal(t, syscall.SIGCONT)
-	t.Logf("in force after %s", inForce(t, prompt, usualValues))
+	t.Logf("applied after %s", waitApplied(t, prompt, usualValues))
 	since.wait(t, "module-load")
 }
 
-// TestStormAlive: the same while the daemon reads as fast as it can, both ways.
-func TestStormAlive(t *testing.T) {
-	keep(t, usual)
-	withoutUdevd(t)
+// TestUeventFlood: loads and unloads among many uevents while the daemon reads as fast as it can.
+func TestUeventFlood(t *testing.T) {
+	startDaemon(t, usual)
+	stopUdevd(t)
 	run(t, "modprobe", "x_tables")
 	pid := mainPID(t)
 	for range 3 {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			storm(t, 30000)
+			sendUevents(t, 30000)
 		}()
 		run(t, "modprobe", "nf_conntrack")
 		<-done
-		inForce(t, prompt, usualValues)
+		waitApplied(t, prompt, usualValues)
 		run(t, "modprobe", "-r", "nf_conntrack")
 	}
-	eventually(t, prompt, "the module is seen as gone", func() bool {
-		s, _ := ask(t, "status")
+	eventually(t, prompt, "status has an absent module", func() bool {
+		s, _ := document(t, "status")
 		return s.Module.State == "absent"
 	})
 	if mainPID(t) != pid {
@@ -80,8 +78,7 @@ func TestStormAlive(t *testing.T) {
 	}
 }
 
-// A forger multicasts what looks like the kernel's uevents, as any root process
-// can, and listens to what arrives.
+// A forger sends messages that look like the kernel's uevents, as any root process can, and receives uevents.
 type forger struct{ fd int }
 
 func newForger(t *testing.T) forger {
@@ -102,10 +99,11 @@ func forgedMessage(action string) []byte {
 		"\x00DEVPATH=/module/nf_conntrack\x00SUBSYSTEM=module\x00SEQNUM=999999\x00")
 }
 
-// multicast sends to group 1, where the kernel itself speaks.
+// multicast sends to group 1, which is the kernel's.
 func (f forger) multicast(t *testing.T, action string) {
 	t.Helper()
-	if err := unix.Sendto(f.fd, forgedMessage(action), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1}); err != nil {
+	group := &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1}
+	if err := unix.Sendto(f.fd, forgedMessage(action), 0, group); err != nil {
 		t.Fatalf("multicast: %v", err)
 	}
 }
@@ -120,11 +118,13 @@ func (f forger) unicast(t *testing.T, action string, pid int) {
 	sent := 0
 	for line := range strings.Lines(string(table)) {
 		fields := strings.Fields(line)
-		if len(fields) < 3 || fields[1] != strconv.Itoa(unix.NETLINK_KOBJECT_UEVENT) || fields[2] != strconv.Itoa(pid) {
+		protocol := strconv.Itoa(unix.NETLINK_KOBJECT_UEVENT)
+		if len(fields) < 3 || fields[1] != protocol || fields[2] != strconv.Itoa(pid) {
 			continue
 		}
 		port, _ := strconv.ParseUint(fields[2], 10, 32)
-		err := unix.Sendto(f.fd, forgedMessage(action), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: uint32(port)})
+		to := &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: uint32(port)}
+		err := unix.Sendto(f.fd, forgedMessage(action), 0, to)
 		if err != nil && !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, unix.EPERM) {
 			t.Fatalf("unicast: %v", err)
 		}
@@ -133,9 +133,8 @@ func (f forger) unicast(t *testing.T, action string, pid int) {
 	t.Logf("unicast %s to %d sockets", action, sent)
 }
 
-// heard waits for a message on a second listener: the proof that the forgery
-// went out.
-func (f forger) heard(t *testing.T, action string) {
+// waitForUevent waits for a forged message, which proves that it was sent.
+func (f forger) waitForUevent(t *testing.T, action string) {
 	t.Helper()
 	if err := unix.SetsockoptTimeval(f.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 2}); err != nil {
 		t.Fatal(err)
@@ -144,37 +143,38 @@ func (f forger) heard(t *testing.T, action string) {
 	for {
 		n, from, err := unix.Recvfrom(f.fd, buf, 0)
 		if err != nil {
-			t.Fatalf("the forged %s did not go out: %v", action, err)
+			t.Fatalf("the forged %s was not received: %v", action, err)
 		}
-		if addr, ok := from.(*unix.SockaddrNetlink); ok && addr.Pid != 0 && strings.HasPrefix(string(buf[:n]), action+"@") {
+		sender, ok := from.(*unix.SockaddrNetlink)
+		if ok && sender.Pid != 0 && strings.HasPrefix(string(buf[:n]), action+"@") {
 			return
 		}
 	}
 }
 
-// TestForgedUevents: what root multicasts is not what the kernel says. With and
-// without the module, nothing is believed, said or changed.
+// TestForgedUevents: uevents of another sender than the kernel are ignored, with and without the module. Nothing is logged
+// and nothing changes.
 func TestForgedUevents(t *testing.T) {
-	keep(t, usual)
+	startDaemon(t, usual)
 	sender, listener := newForger(t), newForger(t)
 	forge := func(wantState string) {
 		t.Helper()
 		pid := mainPID(t)
-		since := now(t)
+		since := journalEnd(t)
 		text := property(t, "StatusText")
 		for _, action := range []string{"add", "remove", "add"} {
 			sender.multicast(t, action)
-			listener.heard(t, action)
+			listener.waitForUevent(t, action)
 			sender.unicast(t, action, pid)
 		}
 		time.Sleep(time.Second)
 		for _, e := range since.unitEntries(t) {
-			t.Errorf("said: %s", e.get("MESSAGE"))
+			t.Errorf("in the journal: %s", e.get("MESSAGE"))
 		}
 		if after := property(t, "StatusText"); after != text {
-			t.Errorf("STATUS went from %q to %q", text, after)
+			t.Errorf("STATUS changed from %q to %q", text, after)
 		}
-		if s, _ := ask(t, "status"); s.Module.State != wantState {
+		if s, _ := document(t, "status"); s.Module.State != wantState {
 			t.Errorf("module %s, want %s", s.Module.State, wantState)
 		}
 		if mainPID(t) != pid {
@@ -183,10 +183,10 @@ func TestForgedUevents(t *testing.T) {
 	}
 	forge("absent")
 	run(t, "modprobe", "nf_conntrack")
-	inForce(t, prompt, usualValues)
+	waitApplied(t, prompt, usualValues)
 	time.Sleep(time.Second)
 	forge("loaded")
-	if s, _ := ask(t, "status"); s.Module.Loads != 1 {
+	if s, _ := document(t, "status"); s.Module.Loads != 1 {
 		t.Errorf("%d loads counted, want 1", s.Module.Loads)
 	}
 }

@@ -15,16 +15,15 @@ import (
 
 const unit = "ctkeeper.service"
 
-// leftovers is what scenarios put on the host, as patterns.
+// leftovers are patterns of the files that scenarios write.
 var leftovers = []string{
 	"/var/lib/ctkeeper/*", "/etc/ctkeeper/*", "/run/ctkeeper/conf.d/*", "/usr/lib/ctkeeper/conf.d/*",
 	modprobeD, "/etc/modprobe.d/ctkeeper.conf", "/etc/modules-load.d/ctkeeper.conf", "/etc/udev/rules.d/*ctkeeper*",
 	"/etc/sysctl.d/*conntrack*.conf", "/etc/sysctl.d/*ctkeeper*.conf", "/etc/systemd/system/" + unit + ".d/*",
 }
 
-// clean brings the host to the state every scenario begins in: no daemon, no
-// conntrack, no configuration.
-func clean(t *testing.T) {
+// resetHost restores the state in which every scenario begins: no daemon, no conntrack, no configuration.
+func resetHost(t *testing.T) {
 	t.Helper()
 	run(t, "systemctl", "stop", unit)
 	_, _ = try(t, "systemctl", "reset-failed", unit)
@@ -44,53 +43,52 @@ func clean(t *testing.T) {
 	}
 }
 
-// fresh cleans the host, and again when the scenario is over; where that failed
-// it shows what the journal has about the unit. It gives the journal's end.
-func fresh(t *testing.T) cursor {
+// cleanHost resets the host, now and at the end of the scenario, and logs the unit's journal if the scenario failed. It
+// returns the end of the journal.
+func cleanHost(t *testing.T) cursor {
 	t.Helper()
-	clean(t)
-	since := now(t)
+	resetHost(t)
+	since := journalEnd(t)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("journal of the unit:\n%s", since.text(t))
 		}
-		clean(t)
+		resetHost(t)
 	})
 	return since
 }
 
-// keep starts the daemon on a clean host with a configuration and no module.
-func keep(t *testing.T, config string) cursor {
+// startDaemon starts the daemon on a clean host, with a configuration and without the module.
+func startDaemon(t *testing.T, config string) cursor {
 	t.Helper()
-	since := fresh(t)
-	put(t, mainFile, config)
+	since := cleanHost(t)
+	writeFile(t, mainFile, config)
 	run(t, "systemctl", "start", unit)
 	return since
 }
 
-// keepLoaded starts the daemon with usual, loads the module and waits until the
-// values are in force.
-func keepLoaded(t *testing.T) cursor {
+// startWithModule starts the daemon with usual, loads the module, and waits until the values are applied.
+func startWithModule(t *testing.T) cursor {
 	t.Helper()
-	since := keep(t, usual)
+	since := startDaemon(t, usual)
 	run(t, "modprobe", "nf_conntrack")
-	inForce(t, prompt, usualValues)
+	waitApplied(t, prompt, usualValues)
 	since.wait(t, "module-load")
 	return since
 }
 
-// property gives one property of the unit.
+// property returns a property of the unit.
 func property(t *testing.T, name string) string {
 	t.Helper()
 	return strings.TrimSpace(run(t, "systemctl", "show", "--value", "-p", name, unit))
 }
 
-func active(t *testing.T) bool { return property(t, "ActiveState") == "active" }
+func isActive(t *testing.T) bool { return property(t, "ActiveState") == "active" }
 
 func mainPID(t *testing.T) int { return number(t, property(t, "MainPID")) }
 
-// freeze stops the daemon, and returns when every thread of it has stopped: on a
-// slow processor that takes a while, and a repair can still slip through.
+// freeze stops the daemon and waits until every thread has stopped. On a slow processor that takes a while, in which it
+// may still repair something.
 func freeze(t *testing.T) {
 	t.Helper()
 	pid := mainPID(t)
@@ -165,9 +163,9 @@ func (s statusJSON) setting(name string) setting {
 }
 
 // ask runs a ctkeeper command with -o json and gives its answer and exit status.
-func ask(t *testing.T, args ...string) (statusJSON, int) {
+func document(t *testing.T, args ...string) (statusJSON, int) {
 	t.Helper()
-	out, code := stdout(t, "ctkeeper", append(args, "-o", "json")...)
+	out, code := runStdout(t, "ctkeeper", append(args, "-o", "json")...)
 	var s statusJSON
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
 		t.Fatalf("ctkeeper %s -o json: %v\n%s", strings.Join(args, " "), err, out)

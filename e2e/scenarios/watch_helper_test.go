@@ -42,19 +42,19 @@ func logWrites(t *testing.T) *writeLog {
 		w.dirs[int32(wd)] = dir
 	}
 	done := make(chan struct{})
-	go w.pump(done)
+	go w.read(done)
 	t.Cleanup(func() { close(done) })
 	return w
 }
 
 // pump polls: a scenario's end must not hang on a read that nothing ends.
-func (w *writeLog) pump(done chan struct{}) {
+func (w *writeLog) read(done chan struct{}) {
 	defer unix.Close(w.fd)
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := unix.Read(w.fd, buf)
 		if err == nil {
-			w.note(buf[:n])
+			w.parse(buf[:n])
 			continue
 		}
 		if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
@@ -69,7 +69,7 @@ func (w *writeLog) pump(done chan struct{}) {
 }
 
 // note takes struct inotify_event apart (inotify(7)): wd, mask, cookie, length, name.
-func (w *writeLog) note(buf []byte) {
+func (w *writeLog) parse(buf []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(buf) >= unix.SizeofInotifyEvent {
@@ -89,7 +89,7 @@ func (w *writeLog) note(buf []byte) {
 
 // seen gives the files written since the start of the log or the last reset. It
 // waits a moment for the pump.
-func (w *writeLog) seen() []string {
+func (w *writeLog) files() []string {
 	time.Sleep(50 * time.Millisecond)
 	w.mu.Lock()
 	defer w.mu.Unlock()
