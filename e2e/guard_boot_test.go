@@ -9,8 +9,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/e2e/rig"
 )
 
-// guardBootConfig has the guard watch. The resync is so long that a prompt repair of a container's write is due to the
-// guard.
+// guardBootConfig has the guard watch. The resync is so long that a prompt repair of a container's write is due to
+// the guard.
 const guardBootConfig = `settings:
   max: 300000
 enforcement:

@@ -18,8 +18,8 @@ const (
 	hardening     = "kernel.kptr_restrict = 2\nkernel.modules_disabled = 1\n"
 )
 
-// TestReboot boots a host whose kernel loads no modules, runs the doctor's fix, which takes effect at the next boot, and
-// boots it again with the file that the fix changed.
+// TestReboot boots a host whose kernel loads no modules, runs the doctor's fix, which takes effect at the next boot,
+// and boots it again with the file that the fix changed.
 func TestReboot(t *testing.T) {
 	if isExcluded("TestModulesDisabled") {
 		t.Skip("CTKEEPER_E2E_RUN does not match TestModulesDisabled")

@@ -5,6 +5,6 @@
 //   - what an idle daemon costs;
 //   - the time from its start to READY.
 //
-// `make bench` runs it in the virtual machine, where everything can be measured, and in a private network namespace of
-// this machine, where only timeouts are writable.
+// `make bench` runs it in the virtual machine, where everything can be measured, and in a private network namespace
+// of this machine, where only timeouts are writable.
 package main

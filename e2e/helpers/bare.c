@@ -1,7 +1,7 @@
 /*
- * bare DIR NAME=VALUE...: the least that keeps files of DIR at their values. It
- * blocks in a read from inotify, reads the file that was written, and writes the
- * value back where it differs. The measure for ctkeeper's time to repair.
+ * bare DIR NAME=VALUE...: the minimal program that keeps files of DIR at their values. It blocks in a read from
+ * inotify, reads the file that was written, and writes the value back if it differs. ctkeeper's time to repair is
+ * compared with it.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -11,9 +11,9 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-static int keep(const char *dir, const char *name, const char *want)
+static int repair(const char *dir, const char *name, const char *want)
 {
-	char path[PATH_MAX], now[64];
+	char path[PATH_MAX], live[64];
 	size_t length = strlen(want);
 	ssize_t n;
 	int fd;
@@ -22,20 +22,20 @@ static int keep(const char *dir, const char *name, const char *want)
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	n = read(fd, now, sizeof(now) - 1);
+	n = read(fd, live, sizeof(live) - 1);
 	if (n < 0) {
 		close(fd);
 		return -1;
 	}
-	now[n] = 0;
-	now[strcspn(now, "\n")] = 0;
-	if (strcmp(now, want) != 0 && pwrite(fd, want, length, 0) != (ssize_t)length)
+	live[n] = 0;
+	live[strcspn(live, "\n")] = 0;
+	if (strcmp(live, want) != 0 && pwrite(fd, want, length, 0) != (ssize_t)length)
 		n = -1;
 	close(fd);
 	return n < 0 ? -1 : 0;
 }
 
-static const char *wanted(int argc, char **argv, const char *name)
+static const char *find_want(int argc, char **argv, const char *name)
 {
 	size_t length = strlen(name);
 
@@ -62,9 +62,9 @@ int main(int argc, char **argv)
 		}
 		for (char *p = buf; p < buf + n;) {
 			struct inotify_event *event = (struct inotify_event *)p;
-			const char *want = event->len ? wanted(argc, argv, event->name) : NULL;
+			const char *want = event->len ? find_want(argc, argv, event->name) : NULL;
 
-			if (want && keep(argv[1], event->name, want) < 0)
+			if (want && repair(argv[1], event->name, want) < 0)
 				perror(event->name);
 			p += sizeof(*event) + event->len;
 		}

@@ -1,7 +1,6 @@
 #!/bin/sh
-# What an iptables init script does with IPTABLES_MODULES_UNLOAD=yes: "stop"
-# flushes everything, then unloads the connection tracker and, before it,
-# whatever uses it; "start" loads rules that need it again.
+# Does what an iptables init script does with IPTABLES_MODULES_UNLOAD=yes. "stop" flushes all rules, then unloads the
+# connection tracker after the modules that use it. "start" loads rules that need it again.
 set -u
 
 unload() {
@@ -9,7 +8,7 @@ unload() {
 	for user in $users; do
 		[ "$user" = - ] || unload "$user" || return 1
 	done
-	# It may have gone together with the last of its users.
+	# modprobe may have unloaded it together with the last of its users.
 	grep -q "^$1 " /proc/modules || return 0
 	modprobe -r "$1"
 }

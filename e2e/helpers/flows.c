@@ -1,11 +1,11 @@
-/* Makes entries in the connection table of the host between two namespaces.
+/* Creates entries in the connection table of the host between two namespaces.
  *
- *   flows listen PORT             accept TCP connections and hold them
- *   flows tcp DEST PORT COUNT     open TCP connections and hold them, then wait
+ *   flows listen PORT             accept TCP connections and keep them open
+ *   flows tcp DEST PORT COUNT     open TCP connections and keep them open
  *   flows udp DEST PORT COUNT     one datagram from each of COUNT sockets
  *   flows tftp DEST PORT COUNT    the same with a TFTP read request (RFC 1350)
  *
- * tcp prints how many connections came about before it waits for its end. */
+ * tcp prints how many connections were accepted, and then waits to be killed. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -30,7 +30,9 @@ static struct sockaddr_in address(const char *host, const char *port) {
 static void listen_on(const char *port) {
 	struct sockaddr_in a = address("0.0.0.0", port);
 	int one = 1, s = socket(AF_INET, SOCK_STREAM, 0);
-	if (s < 0 || setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) || bind(s, (void *)&a, sizeof a) || listen(s, 1024)) die("listen");
+	if (s < 0 || setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) || bind(s, (void *)&a, sizeof a) ||
+	    listen(s, 1024))
+		die("listen");
 	puts("listening");
 	fflush(stdout);
 	for (;;)
@@ -46,9 +48,9 @@ static void tcp(const char *host, const char *port, int count) {
 		if (s < 0) die("socket");
 		if (connect(s, (void *)&a, sizeof a) && errno != EINPROGRESS) continue;
 		struct pollfd p = {.fd = s, .events = POLLOUT};
-		/* A connection that the table has no room for is not answered. */
+		/* A connection for which the table has no room is not answered. */
 		if (poll(&p, 1, 200) == 1 && !getsockopt(s, SOL_SOCKET, SO_ERROR, &error, &size) && !error) made++;
-		else close(s); /* it would knock again and again */
+		else close(s); /* otherwise the kernel would retry */
 	}
 	printf("%d\n", made);
 	fflush(stdout);
@@ -60,9 +62,9 @@ static void datagrams(const char *host, const char *port, int count, const char 
 	for (int i = 0; i < count; i++) {
 		int s = socket(AF_INET, SOCK_DGRAM, 0);
 		if (s < 0) die("socket");
-		/* EPERM says that the table had no room. */
+		/* EPERM means that the table had no room. */
 		if (sendto(s, payload, size, 0, (void *)&a, sizeof a) < 0 && errno != EPERM) die("sendto");
-		/* Open until the end: each needs a port of its own. */
+		/* It stays open, because each needs a port of its own. */
 	}
 }
 

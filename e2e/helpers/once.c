@@ -1,5 +1,5 @@
-/* once FILE VALUE [COUNT]: writes a kernel file as fast as a program can, COUNT
- * times (1), and is gone. It ends with the errno of the last write that failed. */
+/* once FILE VALUE [COUNT]: writes a kernel file COUNT times (by default once), as fast as possible, and exits. The exit
+ * status is the errno of the last write that failed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -18,8 +18,8 @@ const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 // errNotInArchive means that a suite or package is not on the mirror, or no longer.
 var errNotInArchive = errors.New("not on this mirror")
 
-// findMirror returns the URI of the Debian archive that this host's apt uses, or $CTKEEPER_E2E_MIRROR if it is set, as
-// on a host that is not Debian.
+// findMirror returns the URI of the Debian archive that this host's apt uses, or $CTKEEPER_E2E_MIRROR if it is set,
+// as on a host that is not Debian.
 func findMirror() (string, error) {
 	if uri := os.Getenv("CTKEEPER_E2E_MIRROR"); uri != "" {
 		return uri, nil

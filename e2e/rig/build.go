@@ -55,8 +55,8 @@ func Install(dir, tree string) error {
 	return err
 }
 
-// BuildHelpers compiles every C file of a directory and copies every script, both without their extension. C files are
-// linked statically: the guest's C library need not be the host's.
+// BuildHelpers compiles every C file of a directory and copies every script, both without their extension. C files
+// are linked statically: the guest's C library need not be the host's.
 func BuildHelpers(from, to string) error {
 	if err := require(map[string]string{"gcc": "gcc libc6-dev"}); err != nil {
 		return err

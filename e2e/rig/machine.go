@@ -132,9 +132,9 @@ func (r Run) HasEmulatorFault() bool {
 	return err == nil && hasEmulatorFault(string(content))
 }
 
-// hasEmulatorFault finds two faults of QEMU 7.2 with a thread for each processor. Either it executes an instruction as
-// it was before the kernel patched it (an int3 of a static key). Or it returns from a cmpxchg16b with part of a pointer
-// in the flags, whose bits 22 and up are zero on every processor (Intel SDM volume 1, 3.4.3).
+// hasEmulatorFault finds two faults of QEMU 7.2 with a thread for each processor. Either it executes an instruction
+// as it was before the kernel patched it (an int3 of a static key). Or it returns from a cmpxchg16b with part of a
+// pointer in the flags, whose bits 22 and up are zero on every processor (Intel SDM volume 1, 3.4.3).
 func hasEmulatorFault(console string) bool {
 	if strings.Contains(console, "int3: 0000 [#1]") {
 		return true

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// ArchiveDir is the guest's directory of packages for its apt. It has the package with the kernel's conntrack modules,
-// as an archive on the network would.
+// ArchiveDir is the guest's directory of packages for its apt. It has the package with the kernel's conntrack
+// modules, as an archive on the network would.
 const ArchiveDir = GuestDir + "/archive"
 
 // AptSource is the guest's /etc/apt/sources.list.

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// mark begins the lines that a test binary prints about its tests with -test.v=test2json. Output of the tests does not
-// contain it.
+// mark begins the lines that a test binary prints about its tests with -test.v=test2json. Output of the tests does
+// not contain it.
 const mark = "\x16"
 
 // An Outcome is the result of one test in the guest.

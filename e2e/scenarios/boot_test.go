@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// bootValues is what the configuration in force at boot wants (the rig puts it
-// there: it has to be there before any scenario can put anything anywhere).
+// bootValues are the values of the configuration at boot. It is part of the overlay, because no scenario can write it
+// before the boot.
 var bootValues = map[string]string{
 	"max": "200000", "buckets": "100352", "expect_max": "8192", "tcp_timeout_established": "7200",
 }
 
-// TestBoot runs first: it is about how the machine came up. The fourth field
-// report is part of it: a sysctl.d file that is read before the module is there.
+// TestBoot runs first: it tests the state after the boot. A sysctl.d file that is read before the module is loaded,
+// and therefore has no effect, is part of it.
 func TestBoot(t *testing.T) {
 	var since cursor
 	t.Cleanup(func() {
@@ -28,7 +28,7 @@ func TestBoot(t *testing.T) {
 		t.Error("something loaded nf_conntrack at boot")
 	}
 	if state := property(t, "ActiveState"); state != "active" {
-		t.Fatalf("the unit is %s", state)
+		t.Fatalf("ActiveState of the unit is %s", state)
 	}
 	if text := property(t, "StatusText"); !strings.Contains(text, "waiting for nf_conntrack") {
 		t.Errorf("STATUS is %q", text)
@@ -39,23 +39,24 @@ func TestBoot(t *testing.T) {
 	if failed := run(t, "systemctl", "--failed", "--no-legend", "--plain"); strings.TrimSpace(failed) != "" {
 		t.Errorf("failed units after boot:\n%s", failed)
 	}
-	if early := run(t, "journalctl", "-b", "--no-pager", "-t", "systemd-sysctl"); !strings.Contains(early, "Couldn't write '8192' to 'net/netfilter/nf_conntrack_expect_max'") {
-		t.Errorf("systemd-sysctl was meant to come too early, and did not:\n%s", early)
+	early := run(t, "journalctl", "-b", "--no-pager", "-t", "systemd-sysctl")
+	if !strings.Contains(early, "Couldn't write '8192' to 'net/netfilter/nf_conntrack_expect_max'") {
+		t.Errorf("systemd-sysctl did not run before the module was loaded, as this scenario assumes:\n%s", early)
 	}
 	since = journalEnd(t)
 	run(t, "iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT")
 	if !isLoaded() {
 		t.Fatal("iptables -m conntrack did not load the module")
 	}
-	t.Logf("in force %s after iptables returned", waitApplied(t, prompt, bootValues))
+	t.Logf("applied %s after iptables returned", waitApplied(t, prompt, bootValues))
 	since.wait(t, "module-load")
-	eventually(t, prompt, "STATUS not waiting any more", func() bool {
+	eventually(t, prompt, "STATUS is no longer waiting", func() bool {
 		return !strings.Contains(property(t, "StatusText"), "waiting")
 	})
 }
 
-// TestBootOrder holds the unit to contract 1.7: firewalls and networks, which
-// wait for network-pre.target, find the values in force.
+// TestBootOrder: firewalls and networks, which are ordered after network-pre.target, start when the values are
+// applied.
 func TestBootOrder(t *testing.T) {
 	after := strings.Fields(property(t, "After"))
 	before := strings.Fields(property(t, "Before"))
@@ -76,7 +77,8 @@ func TestBootOrder(t *testing.T) {
 			t.Errorf("at boot: %s", e.get("MESSAGE"))
 		}
 	}
-	score, code := try(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=15", "/usr/lib/systemd/system/"+unit)
+	score, code := try(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=15",
+		"/usr/lib/systemd/system/"+unit)
 	if code != 0 {
 		t.Errorf("systemd-analyze security is above 1.5:\n%s", score)
 	}

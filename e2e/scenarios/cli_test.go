@@ -176,8 +176,8 @@ func TestReadingLoadsNothing(t *testing.T) {
 	}
 }
 
-// TestReadingDoesNotPin: with the module loaded, commands that only read neither load ctnetlink nor keep the module from
-// being unloaded.
+// TestReadingDoesNotPin: with the module loaded, commands that only read neither load ctnetlink nor keep the module
+// from being unloaded.
 func TestReadingDoesNotPin(t *testing.T) {
 	startWithModule(t)
 	for _, args := range [][]string{{"status"}, {"diff"}, {"events"}, {"config", "show"}} {

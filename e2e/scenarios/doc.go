@@ -1,5 +1,3 @@
-// Package scenarios holds what ctkeeper must do on a real kernel under a real
-// systemd. The tests are behind the build tag guest: they unload modules,
-// restart units and write sysctls, and so run only inside the virtual machine
-// that package e2e boots for them.
+// Package scenarios tests ctkeeper on a real kernel under a real systemd. The tests have the build tag guest: they
+// unload modules, restart units and write sysctls, so they run only in the virtual machine that package e2e boots.
 package scenarios

@@ -175,7 +175,8 @@ func TestDoctorBadParameter(t *testing.T) {
 	}
 }
 
-// installKernelPackage installs the package with the conntrack modules, from an archive that the guest's apt can reach.
+// installKernelPackage installs the package with the conntrack modules, from an archive that the guest's apt can
+// reach.
 func installKernelPackage(t *testing.T) {
 	t.Helper()
 	run(t, "apt-get", "-q", "update")
@@ -240,8 +241,8 @@ func parameter(t *testing.T, name string) string {
 	return strings.TrimSpace(string(content))
 }
 
-// TestDoctorHelpers: the doctor finds the rule that assigns a helper, among nft's helper objects and in the raw table of
-// iptables-nft and of iptables-legacy. It loads no module for that (see runDoctor).
+// TestDoctorHelpers: the doctor finds the rule that assigns a helper, among nft's helper objects and in the raw table
+// of iptables-nft and of iptables-legacy. It loads no module for that (see runDoctor).
 func TestDoctorHelpers(t *testing.T) {
 	const own = "table ip e2e { ct helper sip-5060 { type \"sip\" protocol udp; }; " +
 		"chain pre { type filter hook prerouting priority -300; udp dport 5060 ct helper set \"sip-5060\"; }; }"

@@ -11,8 +11,8 @@ import (
 
 const restarts = 20
 
-// TestFirewallRestart: the init script of a firewall unloads conntrack and all that depends on it, and loads it again, many
-// times.
+// TestFirewallRestart: the init script of a firewall unloads conntrack and all that depends on it, and loads it
+// again, many times.
 func TestFirewallRestart(t *testing.T) {
 	since := startDaemon(t, usual)
 	firewall := filepath.Join(os.Getenv("CTKEEPER_E2E_DIR"), "firewall")

@@ -48,8 +48,8 @@ func missingReason(g status.Guard, what string) string {
 	return ""
 }
 
-// TestGuardUnderLockdown: with lockdown BPF programs cannot read the kernel's memory. The guard still names writers of
-// sysctls, but not who loads the module or writes hashsize through sysfs. It reports that with the reason.
+// TestGuardUnderLockdown: with lockdown BPF programs cannot read the kernel's memory. The guard still names writers
+// of sysctls, but not who loads the module or writes hashsize through sysfs. It reports that with the reason.
 func TestGuardUnderLockdown(t *testing.T) {
 	if mode := run(t, "cat", "/sys/kernel/security/lockdown"); !strings.Contains(mode, "[confidentiality]") {
 		t.Fatalf("lockdown: %s", mode)
@@ -83,8 +83,8 @@ func TestGuardHybridCgroups(t *testing.T) {
 	})
 }
 
-// TestGuardLegacyCgroups: without a cgroup v2 tree the service runs as without the guard, and reports what is missing and
-// how to get it.
+// TestGuardLegacyCgroups: without a cgroup v2 tree the service runs as without the guard, and reports what is missing
+// and how to get it.
 func TestGuardLegacyCgroups(t *testing.T) {
 	if mounts := run(t, "cat", "/proc/self/mountinfo"); strings.Contains(mounts, " - cgroup2 ") {
 		t.Fatalf("there is a cgroup v2 tree:\n%s", mounts)

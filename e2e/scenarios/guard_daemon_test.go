@@ -3,12 +3,9 @@
 package scenarios
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,15 +18,16 @@ import (
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// TestGuardUnavailable: asked for without its rights the daemon works as ever, says once what
-// is missing, and how to have it.
+// TestGuardUnavailable: without the capabilities for the guard the daemon runs as without it. It logs once what is
+// missing and how to get it.
 func TestGuardUnavailable(t *testing.T) {
 	since := startDaemon(t, usual+"guard: watch\n")
 	run(t, "modprobe", "nf_conntrack")
 	waitApplied(t, prompt, usualValues)
 	g := waitGuard(t, status.GuardUnavailable)
 	t.Logf("status: %s; missing %+v", g.Error, g.Missing)
-	if !strings.Contains(g.Error, "CAP_BPF") || len(g.Missing) != 1 || g.Missing[0].Hint != systemd.GuardStep || len(g.Names) != 0 {
+	if !strings.Contains(g.Error, "CAP_BPF") || len(g.Names) != 0 ||
+		len(g.Missing) != 1 || g.Missing[0].Hint != systemd.GuardStep {
 		t.Errorf("guard %+v", g)
 	}
 	if text, code := runStdout(t, "ctkeeper", "status"); code != 0 || !strings.Contains(text, systemd.GuardStep) {
@@ -39,23 +37,23 @@ func TestGuardUnavailable(t *testing.T) {
 	write(t, sysctl("max"), "70000")
 	waitApplied(t, prompt, usualValues)
 	if by := writerOf(since.waitDrift(t, "max", "70000")); len(by) != 0 {
-		t.Errorf("by %v", by)
+		t.Errorf("writer %v without the guard", by)
 	}
-	var said []string
+	var messages []string
 	for _, e := range since.unitEntries(t) {
 		if strings.Contains(e.get("MESSAGE"), "guard") {
-			said = append(said, e.get("MESSAGE"))
+			messages = append(messages, e.get("MESSAGE"))
 			if e.get("CTKEEPER_HINT") != systemd.GuardStep {
 				t.Errorf("hint %q", e.get("CTKEEPER_HINT"))
 			}
 		}
 	}
-	if len(said) != 1 {
-		t.Errorf("said %d times: %q", len(said), said)
+	if len(messages) != 1 {
+		t.Errorf("%d messages about the guard, want 1: %q", len(messages), messages)
 	}
 }
 
-// links counts the BPF programs that a process has attached.
+// countLinks returns how many BPF programs a process has attached.
 func countLinks(t *testing.T, pid int) int {
 	t.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
@@ -71,7 +69,7 @@ func countLinks(t *testing.T, pid int) int {
 	return count
 }
 
-// TestGuardRights: the documented steps give their rights and no other, and take them back.
+// TestGuardRights: the documented steps give the service their capabilities and no other, and take them away again.
 func TestGuardRights(t *testing.T) {
 	cleanHost(t)
 	writeFile(t, mainFile, usual+"guard: watch\n")
@@ -99,13 +97,10 @@ func TestGuardRights(t *testing.T) {
 	}
 }
 
-// at is the answer of a daemon that has its socket elsewhere.
+// statusAt returns the status document of the daemon with another socket.
 func statusAt(socket string) (status.Document, error) {
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-	}}, Timeout: 10 * time.Second}
 	var s status.Document
-	response, err := client.Get("http://ctkeeper/v1/status")
+	response, err := unixClient(socket).Get("http://ctkeeper/v1/status")
 	if err != nil {
 		return s, err
 	}
@@ -113,15 +108,16 @@ func statusAt(socket string) (status.Document, error) {
 	return s, json.NewDecoder(response.Body).Decode(&s)
 }
 
-// second starts another daemon by hand, and gives how many writes to max it refused.
+// startSecond starts another daemon by hand. The function returns how many writes to max that daemon has refused.
 func startSecond(t *testing.T) (*foreground, func() int) {
 	t.Helper()
 	dir := t.TempDir()
-	socket := filepath.Join(dir, "ctkeeper", "ctkeeper.sock")
-	if err := os.Mkdir(filepath.Dir(socket), 0o755); err != nil {
+	directory := filepath.Join(dir, "ctkeeper")
+	socket := filepath.Join(directory, "ctkeeper.sock")
+	if err := os.Mkdir(directory, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	f := startForeground(t, "env", "RUNTIME_DIRECTORY="+filepath.Dir(socket), "STATE_DIRECTORY="+filepath.Dir(socket), "ctkeeper", "run")
+	f := startForeground(t, "env", "RUNTIME_DIRECTORY="+directory, "STATE_DIRECTORY="+directory, "ctkeeper", "run")
 	eventually(t, prompt, "the second daemon's guard is locked", func() bool {
 		s, err := statusAt(socket)
 		return err == nil && s.Guard.State == status.GuardLocked
@@ -140,42 +136,47 @@ func startSecond(t *testing.T) (*foreground, func() int) {
 	}
 }
 
-// TestGuardTwice: two daemons on one host. Both see, either one's end leaves the other at work,
-// and after both nothing is left.
+// TestGuardTwice: two daemons on one host. Both guards work, the end of one does not affect the other, and after both
+// no lock is left.
 func TestGuardTwice(t *testing.T) {
 	startWithGuard(t, locked, status.GuardLocked, systemd.GuardStep)
 	proc := startContainer(t)
-	works := func(who string) {
+	check := func(who string) {
 		t.Helper()
 		checkRefused(t, sysctl("max"), "65536")
-		write(t, filepath.Join(proc, strings.TrimPrefix(sysctl("tcp_timeout_established"), "/proc")), "999")
+		timeout := strings.TrimPrefix(sysctl("tcp_timeout_established"), "/proc")
+		write(t, filepath.Join(proc, timeout), "999")
 		t.Logf("%s: a container's write was repaired after %s", who, waitApplied(t, prompt, usualValues))
 	}
 	f, others := startSecond(t)
 	ours := countRefused(t, "max")
-	works("both")
-	eventually(t, prompt, "both have seen it", func() bool { return countRefused(t, "max") > ours && others() > 0 })
+	check("both")
+	eventually(t, prompt, "both have counted the write", func() bool {
+		return countRefused(t, "max") > ours && others() > 0
+	})
 	if code := f.stop(t); code != 0 {
-		t.Errorf("exit status %d on request", code)
+		t.Errorf("exit status %d after SIGTERM", code)
 	}
-	works("the service alone")
+	check("the service alone")
 	f, others = startSecond(t)
 	run(t, "systemctl", "stop", unit)
-	works("the one by hand alone")
+	check("the one by hand alone")
 	if others() == 0 {
-		t.Error("it has not seen the write")
+		t.Error("the second daemon has not counted the write")
 	}
 	_ = syscall.Kill(-f.cmd.Process.Pid, syscall.SIGKILL)
-	eventually(t, prompt, "a write goes through after both have ended", func() bool { return tryWrite(sysctl("max"), "65536") == nil })
+	eventually(t, prompt, "a write is accepted after both have ended", func() bool {
+		return tryWrite(sysctl("max"), "65536") == nil
+	})
 }
 
-// effort is what a process has cost: voluntary context switches of all its threads, and
-// ticks of the processor.
+// readEffort returns what a process has used: voluntary context switches of all its threads, and ticks of the
+// processor.
 func readEffort(t *testing.T, pid int) (switches, ticks int) {
 	t.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	if err != nil || len(files) == 0 {
-		t.Fatalf("the daemon's threads: %v", err)
+		t.Fatalf("cannot find the daemon's threads: %v", err)
 	}
 	for _, file := range files {
 		content, err := os.ReadFile(file)
@@ -196,14 +197,14 @@ func readEffort(t *testing.T, pid int) (switches, ticks int) {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest) // from the third on: utime and stime are 14 and 15 (proc_pid_stat(5))
+	fields := strings.Fields(rest) // from the third on; utime and stime are fields 14 and 15 (proc_pid_stat(5))
 	return switches, number(t, fields[11]) + number(t, fields[12])
 }
 
-// TestGuardIdle: while nobody writes the guard costs nothing. Units that come and go wake it
-// (their cgroups), which is printed.
+// TestGuardIdle: while nobody writes, the guard does not wake the daemon. Starts and ends of units wake it, because
+// of their cgroups; how often is logged.
 func TestGuardIdle(t *testing.T) {
-	over := func(what string, turns int, while func(turn int)) (median int) {
+	measure := func(what string, turns int, while func(turn int)) (median int) {
 		pid := mainPID(t)
 		begin, ticks := readEffort(t, pid)
 		var each []int
@@ -215,26 +216,25 @@ func TestGuardIdle(t *testing.T) {
 		}
 		end, later := readEffort(t, pid)
 		t.Logf("%s: %d voluntary context switches, %d ticks; one by one %v", what, end-begin, later-ticks, each)
-		// What a start leaves to do, and what happens every few seconds, is not in the median;
-		// who polls is.
+		// The median leaves out what follows a start and what happens every few seconds, but not polling.
 		slices.Sort(each)
 		return each[len(each)/2]
 	}
-	quiet := func(int) { time.Sleep(time.Second) }
+	idle := func(int) { time.Sleep(time.Second) }
 	startWithGuard(t, usual, status.GuardOff, "systemctl start "+unit)
-	off := over("guard off, quiet", 12, quiet)
+	off := measure("guard off, idle", 12, idle)
 	resetHost(t)
 	writeFile(t, mainFile, usual+"guard: watch\n")
-	for _, step := range guardRights[len(guardRights)-1].steps {
+	for _, step := range guardSteps[len(guardSteps)-1].steps {
 		run(t, "sh", "-c", step)
 	}
 	waitGuard(t, status.GuardWatching)
 	run(t, "modprobe", "nf_conntrack")
 	waitApplied(t, prompt, usualValues)
-	if on := over("guard on, quiet", 12, quiet); on > off+1 {
-		t.Errorf("in the median second %d voluntary context switches with the guard, %d without", on, off)
+	if on := measure("guard on, idle", 12, idle); on > off+1 {
+		t.Errorf("%d voluntary context switches in the median second with the guard, %d without", on, off)
 	}
-	over("guard on, a unit a turn", 50, func(turn int) {
+	measure("guard on, a unit a turn", 50, func(turn int) {
 		run(t, "systemd-run", "-q", "--collect", fmt.Sprintf("--unit=e2e-idle-%d", turn), "true")
 	})
 }

@@ -23,11 +23,11 @@ import (
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// scenarioUnit is the unit that the scenarios themselves run in.
+// scenarioUnit is the unit of the scenarios themselves.
 const scenarioUnit = "e2e-scenarios.service"
 
-// guardRights are what the documented steps give the service.
-var guardRights = []struct {
+// guardSteps are the documented steps that give the service the capabilities for the guard.
+var guardSteps = []struct {
 	name  string
 	steps []string
 }{
@@ -35,8 +35,8 @@ var guardRights = []struct {
 	{"bpf+perfmon", []string{systemd.GuardStep, systemd.PerfmonStep}},
 }
 
-// wide has more settings than usual: ten drifts of one within ten seconds would be
-// a contest, so that many writers take turns.
+// wide has more settings than usual. A setting with ten drifts within ten seconds is contested, so many writes in a
+// row go to different settings.
 const wide = `settings:
   max: 300000
   hashsize: 100000
@@ -54,14 +54,14 @@ var wideValues = map[string]string{
 	"udp_timeout": "40", "icmp_timeout": "41", "generic_timeout": "601",
 }
 
-// turn is the setting of the n-th writer, and a value that no other one writes.
+// nthWrite returns the setting for the n-th writer, and a value that no other one writes.
 func nthWrite(n int) (setting, value string) {
 	all := []string{"max", "expect_max", "tcp_timeout_established", "udp_timeout", "icmp_timeout", "generic_timeout"}
 	return all[n%len(all)], strconv.Itoa(70000 + n)
 }
 
-// keepGuarded turns the guard on by the documented steps, on a clean host with a
-// configuration, loads the module, and waits until guard and values are as they should be.
+// startWithGuard starts the guard by the documented steps on a clean host, loads the module, and waits for the state
+// of the guard and for usualValues.
 func startWithGuard(t *testing.T, config string, state status.GuardState, steps ...string) cursor {
 	t.Helper()
 	since := startGuard(t, config, state, steps...)
@@ -69,6 +69,7 @@ func startWithGuard(t *testing.T, config string, state status.GuardState, steps 
 	return since
 }
 
+// startGuard is startWithGuard for other values.
 func startGuard(t *testing.T, config string, state status.GuardState, steps ...string) cursor {
 	t.Helper()
 	since := cleanHost(t)
@@ -82,7 +83,7 @@ func startGuard(t *testing.T, config string, state status.GuardState, steps ...s
 	return since
 }
 
-// answer is `ctkeeper status -o json`, all of it.
+// statusDocument returns the document of `ctkeeper status -o json`.
 func statusDocument(t *testing.T) status.Document {
 	t.Helper()
 	out, _ := runStdout(t, "ctkeeper", "status", "-o", "json")
@@ -93,7 +94,7 @@ func statusDocument(t *testing.T) status.Document {
 	return s
 }
 
-// guardIs waits until the guard is in a state, and gives what the status says of it.
+// waitGuard waits until the guard is in a state and returns its status.
 func waitGuard(t *testing.T, state status.GuardState) status.Guard {
 	t.Helper()
 	var g status.Guard
@@ -104,12 +105,12 @@ func waitGuard(t *testing.T, state status.GuardState) status.Guard {
 	return g
 }
 
-// once is the command that writes a setting and is gone.
+// onceCommand returns the command that writes a setting and exits.
 func onceCommand(setting, value string, more ...string) []string {
 	return append([]string{filepath.Join(os.Getenv("CTKEEPER_E2E_DIR"), "once"), sysctl(setting), value}, more...)
 }
 
-// pidOf runs a command that must succeed and gives the process id that it had.
+// pidOf runs a command that must succeed and returns its process id.
 func pidOf(t *testing.T, argv ...string) int {
 	t.Helper()
 	return pidOfCommand(t, exec.Command(argv[0], argv[1:]...))
@@ -123,13 +124,13 @@ func pidOfCommand(t *testing.T, cmd *exec.Cmd) int {
 	return cmd.Process.Pid
 }
 
-// asUnit runs a command as a transient unit, waits for its end, and gives its exit
-// status.
+// runAsUnit runs a command as a transient unit, waits for its end, and returns its exit status.
 func runAsUnit(t *testing.T, name string, argv ...string) int {
 	t.Helper()
 	return runAsUnitWith(t, name, nil, argv...)
 }
 
+// runAsUnitWith is runAsUnit with options of systemd-run.
 func runAsUnitWith(t *testing.T, name string, options []string, argv ...string) int {
 	t.Helper()
 	args := append([]string{"-q", "--wait", "--collect", "--unit=" + name}, options...)
@@ -137,16 +138,16 @@ func runAsUnitWith(t *testing.T, name string, options []string, argv ...string) 
 	return code
 }
 
-// contained is a shell line run as a container has it: a pid namespace and a /proc of its
-// own, where this process is the first.
+// containerCommand returns the command that runs a shell line as in a container: with a pid namespace and a /proc of
+// its own, as process 1.
 func containerCommand(line string) *exec.Cmd {
 	cmd := exec.Command("sh", "-c", "mount -t proc proc /proc && test $$ = 1 && "+line)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS}
 	return cmd
 }
 
-// cgroup makes a cgroup by hand, as a container engine does, and gives its directory. What
-// of its path was not there before goes when the scenario ends.
+// makeCgroup makes a cgroup, as a container engine does, and returns its directory. The new directories of its path
+// are removed when the scenario ends.
 func makeCgroup(t *testing.T, path string) string {
 	t.Helper()
 	dir := "/sys/fs/cgroup"
@@ -161,7 +162,7 @@ func makeCgroup(t *testing.T, path string) string {
 		}
 		made := dir
 		t.Cleanup(func() {
-			eventually(t, prompt, made+" is gone", func() bool {
+			eventually(t, prompt, made+" is removed", func() bool {
 				err := os.Remove(made)
 				return err == nil || errors.Is(err, os.ErrNotExist)
 			})
@@ -170,22 +171,22 @@ func makeCgroup(t *testing.T, path string) string {
 	return dir
 }
 
-// known is what of a writer can be told here, by the daemon's own word.
+// visiblePart returns the fields of a writer that the guard reports on this kernel (names).
 func visiblePart(names []string, by sysfs.Writer) sysfs.Writer {
-	var told sysfs.Writer
+	var visible sysfs.Writer
 	if slices.Contains(names, "pid") {
-		told.PID = by.PID
+		visible.PID = by.PID
 	}
 	if slices.Contains(names, "comm") {
-		told.Comm = by.Comm
+		visible.Comm = by.Comm
 	}
 	if slices.Contains(names, "unit") {
-		told.Unit, told.Container, told.Pod = by.Unit, by.Container, by.Pod
+		visible.Unit, visible.Container, visible.Pod = by.Unit, by.Container, by.Pod
 	}
-	return told
+	return visible
 }
 
-// byFields are the journal fields of a writer, those that it has.
+// writerOf returns the journal fields of an entry's writer.
 func writerOf(e entry) map[string]string {
 	fields := map[string]string{}
 	for _, name := range []string{"CTKEEPER_BY_PID", "CTKEEPER_BY_COMM", "CTKEEPER_BY_UNIT"} {
@@ -196,7 +197,7 @@ func writerOf(e entry) map[string]string {
 	return fields
 }
 
-// asFields are the journal fields that a writer should have.
+// writerFields returns the journal fields that a writer should have.
 func writerFields(by sysfs.Writer) map[string]string {
 	fields := map[string]string{}
 	if by.PID != 0 {
@@ -211,7 +212,7 @@ func writerFields(by sysfs.Writer) map[string]string {
 	return fields
 }
 
-// byLabel is the label of a writer in the metrics.
+// writerLabel returns the label of a writer in the metrics.
 func writerLabel(by sysfs.Writer) string {
 	switch {
 	case by.Container != "" && by.Comm != "":
@@ -223,7 +224,7 @@ func writerLabel(by sysfs.Writer) string {
 	}
 }
 
-// drift waits for the journal's word of a value that was found.
+// waitDrift waits for the journal entry of a value that was found and returns it.
 func (c cursor) waitDrift(t *testing.T, setting, found string) entry {
 	t.Helper()
 	var e entry
@@ -238,7 +239,7 @@ func (c cursor) waitDrift(t *testing.T, setting, found string) entry {
 	return e
 }
 
-// blames checks that a drift has this writer, wherever one can read it.
+// checkDrift checks that a drift has this writer in journal, events, status and metrics.
 func (c cursor) checkDrift(t *testing.T, setting, found string, want sysfs.Writer) {
 	t.Helper()
 	e := c.waitDrift(t, setting, found)
@@ -263,13 +264,14 @@ func (c cursor) checkDrift(t *testing.T, setting, found string, want sysfs.Write
 			t.Errorf("status (-want +got):\n%s", diff)
 		}
 	}
-	if n := metric(t, fmt.Sprintf("ctkeeper_drift_total{by=%q,cause=\"write\",setting=%q}", writerLabel(want), setting)); n < 1 {
+	series := fmt.Sprintf("ctkeeper_drift_total{by=%q,cause=\"write\",setting=%q}", writerLabel(want), setting)
+	if n := metric(t, series); n < 1 {
 		t.Errorf("metrics: %g drifts", n)
 	}
 }
 
-// told is who `ctkeeper events` says brought about the newest event of a kind, of a setting
-// and a value where these are given. It fails where nobody is named.
+// eventWriter returns the writer of the newest event of a kind, setting and value in `ctkeeper events`. It fails if
+// that has none.
 func eventWriter(t *testing.T, kind, setting, found string) *sysfs.Writer {
 	t.Helper()
 	var by *sysfs.Writer
@@ -279,7 +281,7 @@ func eventWriter(t *testing.T, kind, setting, found string) *sysfs.Writer {
 		}
 	}
 	if by == nil {
-		t.Errorf("ctkeeper events names nobody for %s %s %s", kind, setting, found)
+		t.Errorf("ctkeeper events: no writer of %s %s %s", kind, setting, found)
 		by = &sysfs.Writer{}
 	}
 	return by
@@ -290,7 +292,7 @@ type pastEvent struct {
 	By                           *sysfs.Writer
 }
 
-// history is `ctkeeper events -o json`.
+// history returns the events of `ctkeeper events -o json`.
 func history(t *testing.T) []pastEvent {
 	t.Helper()
 	out, _ := runStdout(t, "ctkeeper", "events", "-o", "json")

@@ -18,21 +18,21 @@ import (
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// locked is usual with a locked guard.
+// locked is usual with the guard's lock.
 const locked = usual + "guard: lock\n"
 
-// refused fails unless a write is refused, and the value stays.
+// checkRefused checks that a write is refused and changes nothing.
 func checkRefused(t *testing.T, path, value string) {
 	t.Helper()
 	if err := tryWrite(path, value); !errors.Is(err, syscall.EPERM) {
 		t.Errorf("%s to %s: %v, want EPERM", filepath.Base(path), value, err)
 	}
 	if !isApplied(usualValues) {
-		t.Errorf("%s to %s: refused, yet values changed", filepath.Base(path), value)
+		t.Errorf("%s to %s: the refused write changed values", filepath.Base(path), value)
 	}
 }
 
-// accepted fails unless a write goes through.
+// checkAccepted checks that a write is accepted.
 func checkAccepted(t *testing.T, path, value string) {
 	t.Helper()
 	if err := tryWrite(path, value); err != nil {
@@ -40,7 +40,7 @@ func checkAccepted(t *testing.T, path, value string) {
 	}
 }
 
-// refusals is how many writes to a setting the daemon says it refused.
+// countRefused returns how many writes to a setting the status counts as refused.
 func countRefused(t *testing.T, setting string) int {
 	t.Helper()
 	for _, r := range statusDocument(t).Guard.Refused {
@@ -51,32 +51,34 @@ func countRefused(t *testing.T, setting string) int {
 	return 0
 }
 
-// TestGuardLock: who writes another value is told "operation not permitted", and nothing
-// happens; who writes the wanted one is let through.
+// TestGuardLock: a foreign write of another value fails with "operation not permitted" and changes nothing. One of
+// the wanted value is accepted.
 func TestGuardLock(t *testing.T) {
 	begin := startWithGuard(t, locked, status.GuardLocked, systemd.GuardStep)
 	for _, name := range []string{"net.netfilter.nf_conntrack_max", "net.nf_conntrack_max"} {
 		out, code := try(t, "sysctl", "-w", name+"=65536")
 		t.Logf("sysctl -w %s=65536: exit status %d\n%s", name, code, out)
 		if code == 0 || !strings.Contains(out, "Operation not permitted") {
-			t.Errorf("want an error that says: Operation not permitted")
+			t.Errorf("sysctl -w %s: want an error with: Operation not permitted", name)
 		}
 	}
 	for _, c := range []struct{ path, value string }{
-		{sysctl("max"), "65536"}, {alias, "65536"}, {sysctl("max"), "0x10000"}, {sysctl("max"), "0"}, {sysctl("max"), "junk"},
-		{sysctl("buckets"), "99840"}, {sysctl("buckets"), "100353"}, {sysctl("expect_max"), "4095"},
+		{sysctl("max"), "65536"}, {alias, "65536"}, {sysctl("max"), "0x10000"}, {sysctl("max"), "0"},
+		{sysctl("max"), "junk"}, {sysctl("buckets"), "99840"}, {sysctl("buckets"), "100353"}, {sysctl("expect_max"), "4095"},
 	} {
 		checkRefused(t, c.path, c.value)
 	}
-	if _, err := containerCommand(strings.Join(onceCommand("max", "65536"), " ")).CombinedOutput(); err == nil || !isApplied(usualValues) {
+	inside := containerCommand(strings.Join(onceCommand("max", "65536"), " "))
+	if _, err := inside.CombinedOutput(); err == nil || !isApplied(usualValues) {
 		t.Errorf("in a container: %v", err)
 	}
 	out, _ := try(t, "sh", "-c", "echo 65536 > "+sysctl("max"))
-	t.Logf("a shell says: %s", out)
+	t.Logf("output of a shell: %s", out)
 	since, count := begin.last(t), countRefused(t, "max")
 	for _, c := range []struct{ path, value string }{
 		{sysctl("max"), "300000"}, {alias, "300000"}, {sysctl("max"), "0x493e0"}, {sysctl("max"), "01111740"},
-		{sysctl("buckets"), "100352"}, {sysctl("buckets"), "100000"}, {sysctl("buckets"), "99841"}, {sysctl("expect_max"), "4096"},
+		{sysctl("buckets"), "100352"}, {sysctl("buckets"), "100000"}, {sysctl("buckets"), "99841"},
+		{sysctl("expect_max"), "4096"},
 	} {
 		checkAccepted(t, c.path, c.value)
 		if !isApplied(usualValues) {
@@ -84,14 +86,14 @@ func TestGuardLock(t *testing.T) {
 		}
 	}
 	if n := countRefused(t, "max"); n != count {
-		t.Errorf("%d refusals after the wanted values, were %d", n, count)
+		t.Errorf("%d refusals after writes of the wanted values, %d before", n, count)
 	}
 	for _, e := range since.unitEntries(t) {
-		t.Errorf("after the wanted values the journal has: %s", e.get("MESSAGE"))
+		t.Errorf("in the journal after writes of the wanted values: %s", e.get("MESSAGE"))
 	}
 }
 
-// last is the journal's end, once all that happened until now is in it.
+// last returns the end of the journal when it has everything that happened until now.
 func (c cursor) last(t *testing.T) cursor {
 	t.Helper()
 	time.Sleep(500 * time.Millisecond)
@@ -102,9 +104,9 @@ func (c cursor) last(t *testing.T) cursor {
 	return end
 }
 
-// TestGuardLockSaysOnce: fifty refused writes of one unit are one entry, and fifty in the
-// figures. Of many units each has its own.
-func TestGuardLockSaysOnce(t *testing.T) {
+// TestGuardLockReportsOnce: fifty refused writes of one unit are one journal entry, and are counted as fifty. Each
+// unit has an entry of its own.
+func TestGuardLockReportsOnce(t *testing.T) {
 	const writes, units = 50, 15
 	since := startWithGuard(t, locked, status.GuardLocked, systemd.GuardStep)
 	names := statusDocument(t).Guard.Names
@@ -112,18 +114,18 @@ func TestGuardLockSaysOnce(t *testing.T) {
 		t.Errorf("the unit's last write: errno %d, want EPERM", code)
 	}
 	eventually(t, prompt, "all are counted", func() bool { return countRefused(t, "max") == writes })
-	said := since.events(t, "refused-write", "max")
-	if len(said) != 1 {
-		t.Fatalf("said %d times", len(said))
+	entries := since.events(t, "refused-write", "max")
+	if len(entries) != 1 {
+		t.Fatalf("%d entries, want 1", len(entries))
 	}
-	t.Log(said[0].get("MESSAGE"))
-	by := writerOf(said[0])
+	t.Log(entries[0].get("MESSAGE"))
+	by := writerOf(entries[0])
 	delete(by, "CTKEEPER_BY_PID")
 	want := visiblePart(names, sysfs.Writer{Comm: "once", Unit: "e2e-stubborn.service"})
 	if diff := cmp.Diff(writerFields(want), by); diff != "" {
 		t.Errorf("journal (-want +got):\n%s", diff)
 	}
-	if e := said[0]; e.get("CTKEEPER_VALUE") != "65536" || e.get("CTKEEPER_WANT") != "300000" {
+	if e := entries[0]; e.get("CTKEEPER_VALUE") != "65536" || e.get("CTKEEPER_WANT") != "300000" {
 		t.Errorf("value %s, want %s", e.get("CTKEEPER_VALUE"), e.get("CTKEEPER_WANT"))
 	}
 	if n := metric(t, `ctkeeper_refused_writes_total{by="e2e-stubborn.service",setting="max"}`); n != writes {
@@ -155,19 +157,20 @@ func TestGuardLockSaysOnce(t *testing.T) {
 	}
 }
 
-// TestGuardLockLeavesOut: what the lock does not cover is repaired as ever.
-func TestGuardLockLeavesOut(t *testing.T) {
+// TestGuardLockExceptions: what the lock does not cover is repaired.
+func TestGuardLockExceptions(t *testing.T) {
 	since := startWithGuard(t, locked, status.GuardLocked, systemd.GuardStep)
 	names := statusDocument(t).Guard.Names
 	pid := pidOf(t, onceCommand("tcp_timeout_established", "999")...)
 	waitApplied(t, prompt, usualValues)
-	since.checkDrift(t, "tcp_timeout_established", "999", visiblePart(names, sysfs.Writer{PID: pid, Comm: "once", Unit: scenarioUnit}))
+	by := visiblePart(names, sysfs.Writer{PID: pid, Comm: "once", Unit: scenarioUnit})
+	since.checkDrift(t, "tcp_timeout_established", "999", by)
 	checkAccepted(t, filepath.Join(paramDir, "hashsize"), "16384")
 	waitApplied(t, prompt, usualValues)
 	since.waitDrift(t, "hashsize", "16384")
 }
 
-// TestGuardLockAtLeast: where a least value is wanted, a larger one is let through and stays.
+// TestGuardLockAtLeast: with at_least a larger value is accepted and stays.
 func TestGuardLockAtLeast(t *testing.T) {
 	const config = "settings:\n  max: {at_least: 900000}\n  hashsize: {at_least: 100000}\nguard: lock\n"
 	startGuard(t, config, status.GuardLocked, systemd.GuardStep)
@@ -182,20 +185,21 @@ func TestGuardLockAtLeast(t *testing.T) {
 		before := read(c.setting)
 		err := tryWrite(sysctl(c.setting), c.value)
 		time.Sleep(100 * time.Millisecond)
-		switch now := read(c.setting); {
-		case c.refused && (!errors.Is(err, syscall.EPERM) || now != before):
-			t.Errorf("%s to %s: %v, want EPERM; it is %s", c.setting, c.value, err, now)
-		case !c.refused && (err != nil || now != c.value):
-			t.Errorf("%s to %s: %v, and it is %s", c.setting, c.value, err, now)
+		switch live := read(c.setting); {
+		case c.refused && (!errors.Is(err, syscall.EPERM) || live != before):
+			t.Errorf("%s to %s: %v, want EPERM; live value %s", c.setting, c.value, err, live)
+		case !c.refused && (err != nil || live != c.value):
+			t.Errorf("%s to %s: %v; live value %s", c.setting, c.value, err, live)
 		}
 	}
 }
 
-// TestGuardLockAllow: named units, alone or by their slice, may write; the pass repairs. A unit
-// that is only just started may be refused, which says how long the lock takes to know it.
+// TestGuardLockAllow: writes of allowed units, or of units in an allowed slice, are accepted and then repaired. A
+// write right after the unit's start may be refused, because the lock needs a moment to find the unit's cgroup.
 func TestGuardLockAllow(t *testing.T) {
 	const starts = 20
-	since := startWithGuard(t, usual+"guard: {mode: lock, allow: [e2e-friend.service, e2e-zone.slice]}\n", status.GuardLocked, systemd.GuardStep)
+	const config = usual + "guard: {mode: lock, allow: [e2e-allowed.service, e2e-zone.slice]}\n"
+	since := startWithGuard(t, config, status.GuardLocked, systemd.GuardStep)
 	names := statusDocument(t).Guard.Names
 	delayed := func(value string) []string {
 		return []string{"sh", "-c", "sleep 0.5; exec " + strings.Join(onceCommand("max", value), " ")}
@@ -205,10 +209,10 @@ func TestGuardLockAllow(t *testing.T) {
 		options []string
 		errno   syscall.Errno
 	}{
-		{"e2e-friend", nil, 0},
-		{"e2e-guest", []string{"--slice=e2e-zone.slice"}, 0},
-		{"e2e-stranger", nil, syscall.EPERM},
-		{"e2e-stranger", []string{"--slice=e2e-zone2.slice"}, syscall.EPERM},
+		{"e2e-allowed", nil, 0},
+		{"e2e-sliced", []string{"--slice=e2e-zone.slice"}, 0},
+		{"e2e-other", nil, syscall.EPERM},
+		{"e2e-other", []string{"--slice=e2e-zone2.slice"}, syscall.EPERM},
 	} {
 		value := fmt.Sprint(80000 + i)
 		if code := runAsUnitWith(t, c.name, c.options, delayed(value)...); code != int(c.errno) {
@@ -228,16 +232,16 @@ func TestGuardLockAllow(t *testing.T) {
 	tooEarly := 0
 	for i := range starts {
 		setting, value := []string{"max", "expect_max", "buckets"}[i%3], fmt.Sprint(81920+512*i)
-		if code := runAsUnit(t, "e2e-friend", onceCommand(setting, value)...); code != 0 {
+		if code := runAsUnit(t, "e2e-allowed", onceCommand(setting, value)...); code != 0 {
 			tooEarly++
 		}
 		waitApplied(t, prompt, usualValues)
 	}
-	t.Logf("an allowed unit whose first act is the write was refused %d times of %d", tooEarly, starts)
+	t.Logf("writes of an allowed unit right after its start: %d of %d refused", tooEarly, starts)
 }
 
-// TestGuardLockReload: the mode and what is wanted change by a reload, and the daemon's own
-// writes go through each time.
+// TestGuardLockReload: a reload changes the mode and the wanted values, and the daemon's own writes are accepted each
+// time.
 func TestGuardLockReload(t *testing.T) {
 	since := startWithGuard(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
 	reload := func(guard string, state status.GuardState, max string) {
@@ -253,7 +257,7 @@ func TestGuardLockReload(t *testing.T) {
 		wanted := fmt.Sprint(310000 + 1000*(i%2))
 		reload("lock", status.GuardLocked, wanted)
 		if err := tryWrite(sysctl("max"), "300000"); !errors.Is(err, syscall.EPERM) {
-			t.Errorf("with %s wanted, 300000: %v", wanted, err)
+			t.Errorf("300000 with want %s: %v", wanted, err)
 		}
 		checkAccepted(t, sysctl("max"), wanted)
 	}
@@ -284,13 +288,13 @@ func TestGuardLockReload(t *testing.T) {
 	}
 }
 
-// TestGuardLockEnds: the lock goes with the daemon, however it ends, and comes with the next.
+// TestGuardLockEnds: the lock ends with the daemon, also when that is killed, and the next daemon locks again.
 func TestGuardLockEnds(t *testing.T) {
 	startWithGuard(t, locked, status.GuardLocked, systemd.GuardStep)
 	checkRefused(t, sysctl("max"), "65536")
 	run(t, "systemctl", "stop", unit)
 	checkAccepted(t, sysctl("max"), "65536")
-	// The unit's own RestartSec leaves no time to look.
+	// The unit's own RestartSec is too short for the checks.
 	writeFile(t, filepath.Join("/etc/systemd/system", unit+".d", "restart.conf"), "[Service]\nRestartSec=3s\n")
 	run(t, "systemctl", "daemon-reload")
 	run(t, "systemctl", "start", unit)
@@ -300,18 +304,20 @@ func TestGuardLockEnds(t *testing.T) {
 
 	signal(t, syscall.SIGKILL)
 	killed := time.Now()
-	took := eventually(t, prompt, "a write goes through after the kill", func() bool { return tryWrite(sysctl("max"), "65536") == nil })
+	took := eventually(t, prompt, "a write is accepted after the kill", func() bool {
+		return tryWrite(sysctl("max"), "65536") == nil
+	})
 	if again := property(t, "NRestarts"); again != "0" {
-		t.Errorf("NRestarts=%s: the write was too late to prove anything", again)
+		t.Errorf("NRestarts=%s: the write was too late", again)
 	}
-	t.Logf("a foreign write passed %s after the kill", took)
+	t.Logf("a foreign write was accepted %s after the kill", took)
 	waitApplied(t, 10*time.Second, usualValues)
-	t.Logf("right again %s after the kill", time.Since(killed))
+	t.Logf("repaired %s after the kill", time.Since(killed))
 	waitGuard(t, status.GuardLocked)
 	checkRefused(t, sysctl("max"), "65536")
 }
 
-// TestGuardLockObserve: who only observes refuses nothing.
+// TestGuardLockObserve: in mode observe nothing is refused.
 func TestGuardLockObserve(t *testing.T) {
 	since := cleanHost(t)
 	writeFile(t, mainFile, strings.Replace(locked, "enforcement:\n", "enforcement:\n  mode: observe\n", 1))

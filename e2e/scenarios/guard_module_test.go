@@ -15,15 +15,16 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// firewallUnit is a firewall's service as the second field report has it.
+// firewallUnit is the service of a firewall whose restart unloads conntrack.
 const firewallUnit = "firewall-like.service"
 
-// firewallService brings the service that unloads conntrack when it stops, and loads it by
-// a rule when it starts.
+// installFirewallService installs a service that unloads conntrack when it stops, and loads it by a rule when it
+// starts.
 func installFirewallService(t *testing.T) {
 	t.Helper()
 	script, file := filepath.Join(os.Getenv("CTKEEPER_E2E_DIR"), "firewall"), "/run/systemd/system/"+firewallUnit
-	writeFile(t, file, "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart="+script+" start\nExecStop="+script+" stop\n")
+	writeFile(t, file, "[Service]\nType=oneshot\nRemainAfterExit=yes\n"+
+		"ExecStart="+script+" start\nExecStop="+script+" stop\n")
 	run(t, "systemctl", "daemon-reload")
 	t.Cleanup(func() {
 		_, _ = try(t, "systemctl", "stop", firewallUnit)
@@ -34,7 +35,7 @@ func installFirewallService(t *testing.T) {
 	})
 }
 
-// mover checks who the journal's newest entry of a kind names, and that it has the rest.
+// checkWriter checks the writer in the journal's newest entry of a kind.
 func (c cursor) checkWriter(t *testing.T, kind string, want sysfs.Writer, settings ...string) {
 	t.Helper()
 	c.wait(t, kind, settings...)
@@ -51,65 +52,84 @@ func (c cursor) checkWriter(t *testing.T, kind string, want sysfs.Writer, settin
 	}
 }
 
-// TestGuardModule: who loads and unloads the module, by hand and through a rule that the kernel
-// loads it for, and who writes hashsize through sysfs. Nothing holds the module.
+// TestGuardModule: the guard names who loads and unloads the module, by hand and by a rule that needs it, and who
+// writes hashsize through sysfs. It does not pin the module.
 func TestGuardModule(t *testing.T) {
-	for _, rights := range guardRights {
+	for _, rights := range guardSteps {
 		t.Run(rights.name, func(t *testing.T) {
 			startWithGuard(t, usual+"guard: watch\n", status.GuardWatching, rights.steps...)
 			names := statusDocument(t).Guard.Names
-			t.Logf("told here: %v", names)
-			// who is a writer as it is told for a load, an unload, or a write through sysfs.
-			who := func(ability string, by sysfs.Writer) sysfs.Writer {
+			t.Logf("reported here: %v", names)
+			// visible returns a writer if the guard reports what needs an ability: module or sysfs.
+			visible := func(ability string, by sysfs.Writer) sysfs.Writer {
 				if !slices.Contains(names, ability) {
 					return sysfs.Writer{}
 				}
 				return by
 			}
-			installFirewallService(t)
-			unload(t)
-			run(t, "systemctl", "start", firewallUnit)
-			waitApplied(t, prompt, usualValues)
-			for range rights.steps { // once, and twice where it is told
-				since := journalEnd(t)
-				run(t, "systemctl", "restart", firewallUnit)
-				waitApplied(t, prompt, usualValues)
-				since.checkWriter(t, "module-unload", who("module", sysfs.Writer{Comm: "modprobe", Unit: firewallUnit}))
-				since.checkWriter(t, "module-load", who("module", sysfs.Writer{Comm: "iptables", Unit: firewallUnit}))
-				since.checkWriter(t, "drift", who("module", sysfs.Writer{Comm: "iptables", Unit: firewallUnit}), "tcp_timeout_established")
-			}
+			restartFirewall(t, len(rights.steps), visible)
 			if slices.Contains(names, "module") {
-				// Which restart was it?
-				if by := eventWriter(t, "module-load", "", ""); by.Unit != firewallUnit {
-					t.Errorf("events: loaded by %+v", by)
-				}
-				if by := eventWriter(t, "module-unload", "", ""); by.Unit != firewallUnit {
-					t.Errorf("events: unloaded by %+v", by)
-				}
-				if text, _ := runStdout(t, "ctkeeper", "events"); !strings.Contains(text, firewallUnit) {
-					t.Errorf("ctkeeper events does not say it:\n%s", text)
-				}
+				checkFirewallEvents(t)
 			}
 			run(t, "systemctl", "stop", firewallUnit)
 			if isLoaded() {
-				t.Error("the firewall's stop left the module loaded: something holds it")
+				t.Error("the module is loaded after the firewall's stop: something pins it")
 			}
-
-			since := journalEnd(t)
-			if code := runAsUnit(t, "e2e-loader", "modprobe", "nf_conntrack"); code != 0 {
-				t.Fatalf("modprobe: exit status %d", code)
-			}
-			waitApplied(t, prompt, usualValues)
-			since.checkWriter(t, "module-load", who("module", sysfs.Writer{Comm: "modprobe", Unit: "e2e-loader.service"}))
-			if code := runAsUnit(t, "e2e-sysfs", "sh", "-c", "echo 16384 > "+filepath.Join(paramDir, "hashsize")); code != 0 {
-				t.Fatalf("sysfs: exit status %d", code)
-			}
-			waitApplied(t, prompt, usualValues)
-			since.checkWriter(t, "drift", who("sysfs", sysfs.Writer{Comm: "sh", Unit: "e2e-sysfs.service"}), "hashsize")
-			if code := runAsUnit(t, "e2e-unloader", "modprobe", "-r", "nf_conntrack"); code != 0 || isLoaded() {
-				t.Fatalf("modprobe -r: exit status %d", code)
-			}
-			since.checkWriter(t, "module-unload", who("module", sysfs.Writer{Comm: "modprobe", Unit: "e2e-unloader.service"}))
+			loadByHand(t, visible)
 		})
 	}
+}
+
+// restartFirewall restarts the firewall a number of times and checks the writers of what that causes.
+func restartFirewall(t *testing.T, times int, visible func(string, sysfs.Writer) sysfs.Writer) {
+	t.Helper()
+	installFirewallService(t)
+	unload(t)
+	run(t, "systemctl", "start", firewallUnit)
+	waitApplied(t, prompt, usualValues)
+	unloader := visible("module", sysfs.Writer{Comm: "modprobe", Unit: firewallUnit})
+	loader := visible("module", sysfs.Writer{Comm: "iptables", Unit: firewallUnit})
+	for range times {
+		since := journalEnd(t)
+		run(t, "systemctl", "restart", firewallUnit)
+		waitApplied(t, prompt, usualValues)
+		since.checkWriter(t, "module-unload", unloader)
+		since.checkWriter(t, "module-load", loader)
+		since.checkWriter(t, "drift", loader, "tcp_timeout_established")
+	}
+}
+
+// checkFirewallEvents checks that ctkeeper events names the firewall.
+func checkFirewallEvents(t *testing.T) {
+	t.Helper()
+	for _, kind := range []string{"module-load", "module-unload"} {
+		if by := eventWriter(t, kind, "", ""); by.Unit != firewallUnit {
+			t.Errorf("ctkeeper events: %s by %+v", kind, by)
+		}
+	}
+	if text, _ := runStdout(t, "ctkeeper", "events"); !strings.Contains(text, firewallUnit) {
+		t.Errorf("ctkeeper events does not name %s:\n%s", firewallUnit, text)
+	}
+}
+
+// loadByHand loads the module, writes hashsize through sysfs, and unloads it, each in a unit of its own.
+func loadByHand(t *testing.T, visible func(string, sysfs.Writer) sysfs.Writer) {
+	t.Helper()
+	since := journalEnd(t)
+	if code := runAsUnit(t, "e2e-loader", "modprobe", "nf_conntrack"); code != 0 {
+		t.Fatalf("modprobe: exit status %d", code)
+	}
+	waitApplied(t, prompt, usualValues)
+	since.checkWriter(t, "module-load", visible("module", sysfs.Writer{Comm: "modprobe", Unit: "e2e-loader.service"}))
+	code := runAsUnit(t, "e2e-sysfs", "sh", "-c", "echo 16384 > "+filepath.Join(paramDir, "hashsize"))
+	if code != 0 {
+		t.Fatalf("sysfs: exit status %d", code)
+	}
+	waitApplied(t, prompt, usualValues)
+	since.checkWriter(t, "drift", visible("sysfs", sysfs.Writer{Comm: "sh", Unit: "e2e-sysfs.service"}), "hashsize")
+	if code := runAsUnit(t, "e2e-unloader", "modprobe", "-r", "nf_conntrack"); code != 0 || isLoaded() {
+		t.Fatalf("modprobe -r: exit status %d", code)
+	}
+	unloader := visible("module", sysfs.Writer{Comm: "modprobe", Unit: "e2e-unloader.service"})
+	since.checkWriter(t, "module-unload", unloader)
 }

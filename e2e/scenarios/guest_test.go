@@ -21,13 +21,12 @@ const (
 	mainFile  = "/etc/ctkeeper/ctkeeper.yaml"
 	modprobeD = "/etc/modprobe.d/e2e.conf"
 
-	// prompt bounds a repair that an event announced. An emulated processor is
-	// slow, but not by the minute that usual's resync takes.
+	// prompt is the longest time for a repair after an event. An emulated processor is slow, but not as slow as the
+	// resync of usual, which is a minute.
 	prompt = 4 * time.Second
 )
 
-// usual is the configuration of most scenarios. Its resync is so long that only
-// an event can explain a prompt repair.
+// usual is the configuration of most scenarios. Its resync is so long that a prompt repair must be due to an event.
 const usual = `settings:
   max: 300000
   hashsize: 100000
@@ -37,12 +36,12 @@ enforcement:
   resync: 60s
 `
 
-// usualValues is what the kernel says when usual is in force.
+// usualValues are the live values when usual is applied.
 var usualValues = map[string]string{
 	"max": "300000", "buckets": "100352", "expect_max": "4096", "tcp_timeout_established": "7200",
 }
 
-// run runs a command that must succeed and gives its output, both streams.
+// run runs a command that must succeed and returns its output, both streams.
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, code := try(t, name, args...)
@@ -52,7 +51,7 @@ func run(t *testing.T, name string, args ...string) string {
 	return out
 }
 
-// try runs a command and gives its output, both streams, and its exit status.
+// try runs a command and returns its output, both streams, and its exit status.
 func try(t *testing.T, name string, args ...string) (string, int) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -65,7 +64,7 @@ func try(t *testing.T, name string, args ...string) (string, int) {
 	return string(out), 0
 }
 
-// stdout runs a command and gives its standard output alone, and its exit status.
+// runStdout runs a command and returns its standard output and its exit status.
 func runStdout(t *testing.T, name string, args ...string) (string, int) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -80,8 +79,7 @@ func runStdout(t *testing.T, name string, args ...string) (string, int) {
 	return out.String(), cmd.ProcessState.ExitCode()
 }
 
-// eventually waits until cond holds and gives how long that took; it fails the
-// scenario after timeout.
+// eventually waits until cond is true and returns how long that took. After timeout it fails the scenario.
 func eventually(t *testing.T, timeout time.Duration, what string, cond func() bool) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -94,7 +92,7 @@ func eventually(t *testing.T, timeout time.Duration, what string, cond func() bo
 	return time.Since(start)
 }
 
-// read gives a setting's live value, or "" where there is no such file.
+// read returns the live value of a setting, or "" if it has no file.
 func read(name string) string {
 	content, err := os.ReadFile(filepath.Join(sysctlDir, "nf_conntrack_"+name))
 	if err != nil {
@@ -103,7 +101,7 @@ func read(name string) string {
 	return strings.TrimSpace(string(content))
 }
 
-// write writes a kernel file as another program would: opened once, written once.
+// write writes a kernel file as other programs do: it opens it once and writes once.
 func write(t *testing.T, path, value string) {
 	t.Helper()
 	if err := tryWrite(path, value); err != nil {
@@ -111,6 +109,7 @@ func write(t *testing.T, path, value string) {
 	}
 }
 
+// tryWrite is write with the error of the kernel.
 func tryWrite(path, value string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -120,10 +119,10 @@ func tryWrite(path, value string) error {
 	return errors.Join(err, f.Close())
 }
 
-// sysctl is the path of a setting's file.
+// sysctl returns the path of a setting's file.
 func sysctl(name string) string { return filepath.Join(sysctlDir, "nf_conntrack_"+name) }
 
-// put writes an ordinary file and the directories above it.
+// writeFile writes an ordinary file and the directories above it.
 func writeFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -134,6 +133,7 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
+// isApplied reports whether settings have the wanted live values.
 func isApplied(want map[string]string) bool {
 	for name, value := range want {
 		if read(name) != value {
@@ -143,7 +143,7 @@ func isApplied(want map[string]string) bool {
 	return true
 }
 
-// inForce waits until the kernel has all of want.
+// waitApplied waits until settings have the wanted live values and returns how long that took.
 func waitApplied(t *testing.T, timeout time.Duration, want map[string]string) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -161,20 +161,20 @@ func waitApplied(t *testing.T, timeout time.Duration, want map[string]string) ti
 	return time.Since(start)
 }
 
-// loaded tells whether nf_conntrack is in the kernel.
+// isLoaded reports whether nf_conntrack is loaded.
 func isLoaded() bool {
 	_, err := os.Stat("/sys/module/nf_conntrack/initstate")
 	return err == nil
 }
 
-// flush takes away every rule that may hold conntrack's modules.
+// flushRules removes every rule that may hold conntrack's modules.
 func flushRules(t *testing.T) {
 	t.Helper()
 	run(t, "nft", "flush", "ruleset")
 }
 
-// unload takes conntrack out of the kernel, and before it what uses it. A module
-// can be busy for a moment after its last rule went.
+// unload unloads conntrack after the modules that use it. A module can be busy for a moment after its last rule is
+// removed.
 func unload(t *testing.T) {
 	t.Helper()
 	flushRules(t)
@@ -188,6 +188,7 @@ func unload(t *testing.T) {
 	})
 }
 
+// removeUsersFirst unloads a module after its users and returns the last error of modprobe, or "".
 func removeUsersFirst(t *testing.T, module string) string {
 	t.Helper()
 	modules, err := os.ReadFile("/proc/modules")

@@ -15,28 +15,27 @@ import (
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// A cursor is a place in the journal: the time at which journald received the
-// last entry before it, in microseconds since the epoch. It is not journalctl's
-// own kind of cursor, because journalctl 252 skips one entry too many where
-// --after-cursor meets a match.
+// A cursor is a position in the journal: the time at which journald received the last entry before it, in
+// microseconds since the epoch. It is not a cursor of journalctl, because journalctl 252 skips one entry too many
+// when --after-cursor is used with a match.
 type cursor int64
 
-// An entry is one journal entry's fields.
+// An entry has the fields of one journal entry.
 type entry map[string]any
 
-// get gives a field's text, or "".
+// get returns the text of a field, or "".
 func (e entry) get(field string) string {
 	text, _ := e[field].(string)
 	return text
 }
 
-// at gives the time at which journald received the entry.
+// at returns the time at which journald received the entry.
 func (e entry) at() cursor {
 	usec, _ := strconv.ParseInt(e.get("__REALTIME_TIMESTAMP"), 10, 64)
 	return cursor(usec)
 }
 
-// now gives the journal's end.
+// journalEnd returns the end of the journal.
 func journalEnd(t *testing.T) cursor {
 	t.Helper()
 	last := entries(t, "-n", "1")
@@ -46,7 +45,7 @@ func journalEnd(t *testing.T) cursor {
 	return last[0].at()
 }
 
-// query gives the entries after the cursor that match.
+// query returns the entries after the cursor that match.
 func (c cursor) query(t *testing.T, match ...string) []entry {
 	t.Helper()
 	since := fmt.Sprintf("--since=@%d.%06d", c/1e6, c%1e6)
@@ -54,7 +53,7 @@ func (c cursor) query(t *testing.T, match ...string) []entry {
 	return slices.DeleteFunc(found, func(e entry) bool { return e.at() <= c })
 }
 
-// entries runs journalctl, after journald has worked off all it was sent.
+// entries runs journalctl after journald has written everything that it received.
 func entries(t *testing.T, args ...string) []entry {
 	t.Helper()
 	run(t, "journalctl", "--sync")
@@ -70,8 +69,8 @@ func entries(t *testing.T, args ...string) []entry {
 	return found
 }
 
-// events gives the daemon's entries of one kind after the cursor, for one
-// setting where one is named. They are looked for by MESSAGE_ID, as a user would.
+// events returns the daemon's entries of one kind after the cursor, of one setting if one is given. It finds them by
+// MESSAGE_ID, as a user would.
 func (c cursor) events(t *testing.T, kind string, settings ...string) []entry {
 	t.Helper()
 	match := []string{"MESSAGE_ID=" + systemd.Event(kind).MessageID()}
@@ -81,7 +80,7 @@ func (c cursor) events(t *testing.T, kind string, settings ...string) []entry {
 	return c.query(t, match...)
 }
 
-// wait waits for the first entry of a kind.
+// wait waits for the first entry of a kind and returns it.
 func (c cursor) wait(t *testing.T, kind string, settings ...string) entry {
 	t.Helper()
 	return c.waitFor(t, prompt, kind, settings...)
@@ -97,14 +96,13 @@ func (c cursor) waitFor(t *testing.T, timeout time.Duration, kind string, settin
 	return found[0]
 }
 
-// unitEntries gives all that the journal has of the unit, systemd's own words
-// about it included.
+// unitEntries returns all entries of the unit and those of systemd about it.
 func (c cursor) unitEntries(t *testing.T) []entry {
 	t.Helper()
 	return c.query(t, "-u", unit)
 }
 
-// text gives the unit's last entries for people.
+// text returns the unit's last entries for people.
 func (c cursor) text(t *testing.T) string {
 	t.Helper()
 	var text strings.Builder

@@ -62,7 +62,8 @@ func TestModuleEntries(t *testing.T) {
 	}
 }
 
-// TestCatalog: every kind of event has a text in the catalog, and journalctl -x prints it with the values of the entry.
+// TestCatalog: every kind of event has a text in the catalog, and journalctl -x prints it with the values of the
+// entry.
 func TestCatalog(t *testing.T) {
 	since := startWithModule(t)
 	for _, kind := range systemd.Events() {
@@ -86,8 +87,8 @@ func TestCatalog(t *testing.T) {
 			t.Errorf("the explanation does not contain %s:\n%s", word, text)
 		}
 	}
-	// journalctl prints the bare name of a field that the entry does not have. Names with = are part of commands, and the
-	// text mentions those of the writer.
+	// journalctl prints the bare name of a field that the entry does not have. Names with = are part of commands, and
+	// the text mentions those of the writer.
 	named := regexp.MustCompile(`CTKEEPER_FOUND=65537|CTKEEPER_BY_(PID|COMM|UNIT)\b`).ReplaceAllString(text, "")
 	if bare := regexp.MustCompile(`@?CTKEEPER_[A-Z_]+([^=A-Z_]|$)`).FindString(named); bare != "" {
 		t.Errorf("the entry lacks a field of the text: %q\n%s", bare, text)

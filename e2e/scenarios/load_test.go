@@ -51,8 +51,8 @@ func TestModprobeOptions(t *testing.T) {
 	}
 }
 
-// TestHundredLoads: the module is loaded and unloaded a hundred times. The daemon does not pin it, misses no load, and
-// leaks no file.
+// TestHundredLoads: the module is loaded and unloaded a hundred times. The daemon does not pin it, misses no load,
+// and leaks no file.
 func TestHundredLoads(t *testing.T) {
 	const loads = 100
 	startDaemon(t, usual)
@@ -77,8 +77,8 @@ func TestHundredLoads(t *testing.T) {
 	}
 }
 
-// TestHurriedLoads: loads and unloads without a pause, so that passes meet a module that is only partly loaded. In the
-// end the values are applied, and nothing was reported as failed.
+// TestHurriedLoads: loads and unloads without a pause, so that passes meet a module that is only partly loaded. In
+// the end the values are applied, and nothing was reported as failed.
 func TestHurriedLoads(t *testing.T) {
 	since := startDaemon(t, usual)
 	pid := mainPID(t)
@@ -121,8 +121,8 @@ func TestModuleLoad(t *testing.T) {
 	waitApplied(t, prompt, usualValues)
 }
 
-// TestModuleLoadRefused: modprobe.d can prevent the load. The journal has modprobe's error, and the unit is active all
-// the same.
+// TestModuleLoadRefused: modprobe.d can prevent the load. The journal has modprobe's error, and the unit is active
+// all the same.
 func TestModuleLoadRefused(t *testing.T) {
 	for name, c := range map[string]struct{ line, reason string }{
 		"blacklist": {"blacklist nf_conntrack\n", "blacklist"},

@@ -37,7 +37,8 @@ func bootFiles(t *testing.T) map[string]string {
 	return found
 }
 
-// TestPersistedBoot: with the boot files that the unit wrote, the next boot has the wanted values before the daemon runs.
+// TestPersistedBoot: with the boot files that the unit wrote, the next boot has the wanted values before the daemon
+// runs.
 func TestPersistedBoot(t *testing.T) {
 	startDaemon(t, persisted)
 	waitApplied(t, prompt, usualValues)
@@ -89,8 +90,8 @@ func TestPersistReload(t *testing.T) {
 	}
 }
 
-// TestNeedsReload: only a new load of the module can change expect_hashsize. status and diff report that and the modules
-// that hold it; nothing reloads it.
+// TestNeedsReload: only a new load of the module can change expect_hashsize. status and diff report that and the
+// modules that hold it; nothing reloads it.
 func TestNeedsReload(t *testing.T) {
 	startWithModule(t)
 	run(t, "iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT")

@@ -165,8 +165,8 @@ func TestReadOnlyProc(t *testing.T) {
 	}
 }
 
-// asNobody is the beginning of a command line that runs a command without capabilities. setpriv executes it in the same
-// process; with runuser the exit status would be that of runuser.
+// asNobody is the beginning of a command line that runs a command without capabilities. setpriv executes it in the
+// same process; with runuser the exit status would be that of runuser.
 var asNobody = []string{
 	"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all",
 }

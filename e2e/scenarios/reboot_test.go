@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// The two scenarios of TestReboot in ../reboot_test.go. Each has a machine of its own, because the kernel of the first
-// cannot load modules until it is rebooted.
+// The two scenarios of TestReboot in ../reboot_test.go. Each has a machine of its own, because the kernel of the
+// first cannot load modules until it is rebooted.
 
-// TestModulesDisabled: a file in sysctl.d disabled module loading at boot. The doctor reports it, and its fix ends with
-// a reboot.
+// TestModulesDisabled: a file in sysctl.d disabled module loading at boot. The doctor reports it, and its fix ends
+// with a reboot.
 func TestModulesDisabled(t *testing.T) {
 	if got := strings.TrimSpace(run(t, "cat", "/proc/sys/kernel/modules_disabled")); got != "1" {
 		t.Fatalf("modules_disabled is %s", got)

@@ -16,8 +16,8 @@ const broken = `settings:
 setings: {}
 `
 
-// TestBrokenReload: a broken configuration is refused whole, the last good one stays in effect, and systemctl, journal,
-// STATUS and status report it.
+// TestBrokenReload: a broken configuration is refused whole, the last good one stays in effect, and systemctl,
+// journal, STATUS and status report it.
 func TestBrokenReload(t *testing.T) {
 	since := startWithModule(t)
 	writeFile(t, mainFile, broken)
@@ -71,8 +71,8 @@ func TestBrokenStart(t *testing.T) {
 
 func withMax(value string) string { return "settings:\n  max: " + value + "\n" }
 
-// TestDropIns: the drop-ins of all three directories are sorted together. One in /etc hides one of the same name in /run,
-// and that one in /usr/lib. A link to /dev/null masks.
+// TestDropIns: the drop-ins of all three directories are sorted together. One in /etc hides one of the same name in
+// /run, and that one in /usr/lib. A link to /dev/null masks.
 func TestDropIns(t *testing.T) {
 	startWithModule(t)
 	reach := func(want string) {
@@ -110,8 +110,8 @@ func maskFile(t *testing.T, path string) {
 	}
 }
 
-// TestRemovedSetting: a setting that is removed from the configuration keeps its value, and ctkeeper no longer compares
-// it.
+// TestRemovedSetting: a setting that is removed from the configuration keeps its value, and ctkeeper no longer
+// compares it.
 func TestRemovedSetting(t *testing.T) {
 	startWithModule(t)
 	writeFile(t, mainFile, strings.Replace(usual, "  expect_max: 4096\n", "", 1))

@@ -13,16 +13,15 @@ import (
 	"time"
 )
 
-// TestKill: killed while values are wrong. systemd restarts it, and the first
-// pass makes them right.
+// TestKill: the daemon is killed while values differ. systemd restarts it, and the first pass repairs them.
 func TestKill(t *testing.T) {
 	startWithModule(t)
 	pid := mainPID(t)
-	freeze(t) // it must not repair before it dies
+	freeze(t) // it must not repair before it is killed
 	write(t, sysctl("max"), "65536")
 	write(t, sysctl("tcp_timeout_established"), "432000")
 	signal(t, syscall.SIGKILL)
-	t.Logf("right again %s after the kill", waitApplied(t, 10*time.Second, usualValues))
+	t.Logf("repaired %s after the kill", waitApplied(t, 10*time.Second, usualValues))
 	eventually(t, 10*time.Second, "active again", func() bool { return isActive(t) })
 	if again := mainPID(t); again == pid || again == 0 {
 		t.Errorf("main process %d, was %d", again, pid)
@@ -32,7 +31,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// TestStop: stopping is quick and leaves every value where it is.
+// TestStop: stopping is quick and changes no value.
 func TestStop(t *testing.T) {
 	startWithModule(t)
 	start := time.Now()
@@ -51,11 +50,11 @@ func TestStop(t *testing.T) {
 	write(t, sysctl("max"), "65536")
 	time.Sleep(time.Second)
 	if got := read("max"); got != "65536" {
-		t.Errorf("somebody still keeps max: %s", got)
+		t.Errorf("max was repaired without a daemon: %s", got)
 	}
 }
 
-// TestRights: the daemon is its own user, with CAP_NET_ADMIN and nothing else.
+// TestRights: the daemon has its own user, CAP_NET_ADMIN, and no other capability.
 func TestRights(t *testing.T) {
 	const capNetAdmin = "0000000000001000"
 	startWithModule(t)
@@ -75,7 +74,8 @@ func TestRights(t *testing.T) {
 	id := account.Uid
 	want := map[string]string{
 		"Uid": strings.Join([]string{id, id, id, id}, " "), "NoNewPrivs": "1", "Seccomp": "2",
-		"CapEff": capNetAdmin, "CapPrm": capNetAdmin, "CapBnd": capNetAdmin, "CapInh": capNetAdmin, "CapAmb": capNetAdmin,
+		"CapEff": capNetAdmin, "CapPrm": capNetAdmin, "CapBnd": capNetAdmin,
+		"CapInh": capNetAdmin, "CapAmb": capNetAdmin,
 	}
 	for key, value := range want {
 		if got[key] != value {
@@ -83,7 +83,7 @@ func TestRights(t *testing.T) {
 		}
 	}
 	if id == "0" {
-		t.Error("it is root")
+		t.Error("the daemon runs as root")
 	}
 	info, err := os.Stat("/run/ctkeeper/ctkeeper.sock")
 	if err != nil {
@@ -94,10 +94,10 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// shortWatchdog makes the watchdog of the unit short enough for a scenario.
+// shortWatchdog is a drop-in with a watchdog that is short enough for a scenario.
 const shortWatchdog = "[Service]\nWatchdogSec=4s\nTimeoutAbortSec=2s\n"
 
-// TestWatchdog: on, fed while the loop works, and deadly when it does not.
+// TestWatchdog: it is enabled, fed while the loop runs, and kills the daemon when the loop hangs.
 func TestWatchdog(t *testing.T) {
 	cleanHost(t)
 	writeFile(t, mainFile, usual)
@@ -114,15 +114,15 @@ func TestWatchdog(t *testing.T) {
 	first := property(t, "WatchdogTimestampMonotonic")
 	time.Sleep(12 * time.Second)
 	if mainPID(t) != pid {
-		t.Fatal("the watchdog killed a daemon that works")
+		t.Fatal("the watchdog killed a running daemon")
 	}
 	if property(t, "WatchdogTimestampMonotonic") == first {
 		t.Error("the watchdog was not fed in 12 s")
 	}
 	freeze(t)
 	write(t, sysctl("max"), "65536")
-	t.Logf("right again %s after the daemon hung", waitApplied(t, 20*time.Second, usualValues))
+	t.Logf("repaired %s after the daemon hung", waitApplied(t, 20*time.Second, usualValues))
 	if mainPID(t) == pid {
-		t.Error("values are right, but the hung process is the same")
+		t.Error("values are repaired, but the main process is the hung one")
 	}
 }

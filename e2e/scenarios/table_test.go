@@ -24,8 +24,8 @@ import (
 const (
 	leftAddress  = "10.81.0.2"
 	rightAddress = "10.82.0.2"
-	// pressureTime is the longest time until an event about the table of connections, which the daemon reads every few
-	// seconds.
+	// pressureTime is the longest time until an event about the table of connections, which the daemon reads every
+	// few seconds.
 	pressureTime = 20 * time.Second
 	// expectationTime is that about the table of expectations, which it counts every 15 s.
 	expectationTime = 40 * time.Second
@@ -64,8 +64,8 @@ func makeRouter(t *testing.T) {
 	run(t, "iptables", "-A", "FORWARD", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
 }
 
-// startFlows starts the helper flows in a namespace and returns its first line of output. It is killed when the scenario
-// ends.
+// startFlows starts the helper flows in a namespace and returns its first line of output. It is killed when the
+// scenario ends.
 func startFlows(t *testing.T, side string, args ...string) string {
 	t.Helper()
 	program := filepath.Join(os.Getenv("CTKEEPER_E2E_DIR"), "flows")
@@ -334,8 +334,8 @@ func TestHistorySurvives(t *testing.T) {
 	}
 }
 
-// TestMetricsOverTCP: the sandboxed service serves metrics and page on the configured address, also after that changed,
-// and on a socket of systemd.
+// TestMetricsOverTCP: the sandboxed service serves metrics and page on the configured address, also after that
+// changed, and on a socket of systemd.
 func TestMetricsOverTCP(t *testing.T) {
 	get := func(url string) string {
 		text := ""

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sendUevents makes the kernel send n uevents of a loaded module: more than fit into the buffer of a socket. udevd must be
-// stopped, because it would need minutes for them.
+// sendUevents makes the kernel send n uevents of a loaded module: more than fit into the buffer of a socket. udevd
+// must be stopped, because it would need minutes for them.
 func sendUevents(t *testing.T, n int) {
 	t.Helper()
 	f, err := os.OpenFile("/sys/module/x_tables/uevent", os.O_WRONLY, 0)
@@ -37,8 +37,8 @@ func stopUdevd(t *testing.T) {
 	t.Cleanup(func() { run(t, "systemctl", append([]string{"start"}, units...)...) })
 }
 
-// TestLostLoad: while the daemon cannot read, its socket overruns, and the uevent of the load is lost. The overrun must
-// make it run a pass, because the resync is a minute away.
+// TestLostLoad: while the daemon cannot read, its socket overruns, and the uevent of the load is lost. The overrun
+// must make it run a pass, because the resync is a minute away.
 func TestLostLoad(t *testing.T) {
 	startDaemon(t, usual)
 	stopUdevd(t)
@@ -152,8 +152,8 @@ func (f forger) waitForUevent(t *testing.T, action string) {
 	}
 }
 
-// TestForgedUevents: uevents of another sender than the kernel are ignored, with and without the module. Nothing is logged
-// and nothing changes.
+// TestForgedUevents: uevents of another sender than the kernel are ignored, with and without the module. Nothing is
+// logged and nothing changes.
 func TestForgedUevents(t *testing.T) {
 	startDaemon(t, usual)
 	sender, listener := newForger(t), newForger(t)

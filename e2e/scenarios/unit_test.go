@@ -43,8 +43,8 @@ func resetHost(t *testing.T) {
 	}
 }
 
-// cleanHost resets the host, now and at the end of the scenario, and logs the unit's journal if the scenario failed. It
-// returns the end of the journal.
+// cleanHost resets the host, now and at the end of the scenario, and logs the unit's journal if the scenario failed.
+// It returns the end of the journal.
 func cleanHost(t *testing.T) cursor {
 	t.Helper()
 	resetHost(t)
@@ -87,8 +87,8 @@ func isActive(t *testing.T) bool { return property(t, "ActiveState") == "active"
 
 func mainPID(t *testing.T) int { return number(t, property(t, "MainPID")) }
 
-// freeze stops the daemon and waits until every thread has stopped. On a slow processor that takes a while, in which it
-// may still repair something.
+// freeze stops the daemon and waits until every thread has stopped. On a slow processor that takes a while, in which
+// it may still repair something.
 func freeze(t *testing.T) {
 	t.Helper()
 	pid := mainPID(t)

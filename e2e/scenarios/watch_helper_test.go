@@ -14,9 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A writeLog notes, in order, every write to conntrack's files that goes through
-// this machine's /proc and /sys: the daemon's own writes as well as ours. Writes to
-// one file in quick succession may be one entry, as inotify merges them.
+// A writeLog records, in order, every write to conntrack's files through this machine's /proc and /sys: by the daemon
+// and by the scenario. inotify may merge writes to one file in quick succession.
 type writeLog struct {
 	fd   int
 	dirs map[int32]string
@@ -25,8 +24,7 @@ type writeLog struct {
 	writes []string
 }
 
-// logWrites starts a log. The module must be loaded, and stay so: a watch below
-// /sys/module dies with it.
+// logWrites starts a log. The module must be loaded and stay loaded: a watch below /sys/module ends with it.
 func logWrites(t *testing.T) *writeLog {
 	t.Helper()
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
@@ -47,7 +45,7 @@ func logWrites(t *testing.T) *writeLog {
 	return w
 }
 
-// pump polls: a scenario's end must not hang on a read that nothing ends.
+// read polls, because nothing would end a blocking read when the scenario ends.
 func (w *writeLog) read(done chan struct{}) {
 	defer unix.Close(w.fd)
 	buf := make([]byte, 64<<10)
@@ -68,7 +66,7 @@ func (w *writeLog) read(done chan struct{}) {
 	}
 }
 
-// note takes struct inotify_event apart (inotify(7)): wd, mask, cookie, length, name.
+// parse adds events to the log: struct inotify_event is wd, mask, cookie, length, name (inotify(7)).
 func (w *writeLog) parse(buf []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -87,8 +85,7 @@ func (w *writeLog) parse(buf []byte) {
 	}
 }
 
-// seen gives the files written since the start of the log or the last reset. It
-// waits a moment for the pump.
+// files returns the files written since the start of the log or the last reset. It waits a moment for read.
 func (w *writeLog) files() []string {
 	time.Sleep(50 * time.Millisecond)
 	w.mu.Lock()

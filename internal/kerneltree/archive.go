@@ -12,30 +12,28 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// What a text archive cannot carry stands in files of these names.
+// Files with these names describe what a text archive cannot have.
 const (
-	// links has "PATH -> TARGET" a line: a symbolic link.
+	// links has "PATH -> TARGET" in each line: a symbolic link.
 	links = "LINKS"
-	// modes has "MODE PATH" a line: an octal mode, for a file that is there.
+	// modes has "MODE PATH" in each line: the octal mode of an existing file.
 	modes = "MODES"
-	// dirs has a path a line: a directory with nothing in it.
+	// dirs has a path in each line: an empty directory.
 	dirs = "DIRS"
-	// sysctls is what sysctl -a prints, "net.netfilter.nf_conntrack_max = 65536": a
-	// file below /proc/sys each.
+	// sysctls has the output of sysctl -a, "net.netfilter.nf_conntrack_max = 65536": a file below /proc/sys each.
 	sysctls = "SYSCTLS"
-	// modinfo ends the name of a file whose lines become the .modinfo section of a
-	// module, and those that begin with __param_str_ symbols of it, see KO:
-	// nf_conntrack.ko.xz.modinfo makes nf_conntrack.ko.xz.
+	// modinfo is the end of the name of a file that describes a module: nf_conntrack.ko.xz.modinfo makes
+	// nf_conntrack.ko.xz. Its lines become the .modinfo section; those that begin with __param_str_ become symbols
+	// (see KO).
 	modinfo = ".modinfo"
 )
 
-// repeated ends the name of a file whose content is there many times over, with
-// {n} counting from 1: nf_conntrack_expect.times-254 makes nf_conntrack_expect.
+// repeated matches the name of a file whose content is repeated, with {n} as the count from 1:
+// nf_conntrack_expect.times-254 makes nf_conntrack_expect.
 var repeated = regexp.MustCompile(`^(.*)\.times-([0-9]+)$`)
 
-// Unpack writes a host's files from a txtar archive below root. Names of the
-// archive that are in capitals stand for what text cannot carry: LINKS, MODES, DIRS and
-// SYSCTLS; so do names that end in .modinfo and .times-N.
+// Unpack writes a host's files from a txtar archive below root. Files of the archive named LINKS, MODES, DIRS and
+// SYSCTLS, and names that end in .modinfo and .times-N, describe what a text archive cannot have.
 func Unpack(t testing.TB, root, archive string) {
 	t.Helper()
 	parsed, err := txtar.ParseFile(archive)
@@ -52,7 +50,7 @@ func Unpack(t testing.TB, root, archive string) {
 			special[file.Name] = string(file.Data)
 		}
 	}
-	// Links first: files may lie behind them. Modes last: one may lock a directory.
+	// Links first, because files may be below them. Modes last, because one may make a directory read-only.
 	for _, line := range lines(special[links]) {
 		symlink(t, root, line)
 	}
@@ -64,7 +62,7 @@ func Unpack(t testing.TB, root, archive string) {
 	for _, line := range lines(special[sysctls]) {
 		key, value, ok := strings.Cut(line, " = ")
 		if !ok {
-			t.Fatalf("%s: %s: no sysctl: %q", archive, sysctls, line)
+			t.Fatalf("%s: %s: invalid line %q", archive, sysctls, line)
 		}
 		Put(t, root, "proc/sys/"+strings.ReplaceAll(key, ".", "/"), value+"\n")
 	}
@@ -105,7 +103,7 @@ func symlink(t testing.TB, root, line string) {
 	t.Helper()
 	path, target, ok := strings.Cut(line, " -> ")
 	if !ok {
-		t.Fatalf("%s: no link: %q", links, line)
+		t.Fatalf("%s: invalid line %q", links, line)
 	}
 	full := filepath.Join(root, path)
 	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
@@ -121,14 +119,14 @@ func chmod(t testing.TB, root, line string) {
 	octal, path, ok := strings.Cut(line, " ")
 	mode, err := strconv.ParseUint(octal, 8, 32)
 	if !ok || err != nil {
-		t.Fatalf("%s: no mode and path: %q", modes, line)
+		t.Fatalf("%s: invalid line %q", modes, line)
 	}
 	if err := os.Chmod(filepath.Join(root, path), fs.FileMode(mode)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// lines are those of a text that say something.
+// lines returns the lines of a text that are neither empty nor comments.
 func lines(text string) []string {
 	var all []string
 	for line := range strings.Lines(text) {

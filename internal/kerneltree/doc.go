@@ -1,6 +1,4 @@
-// Package kerneltree makes directories that look like a host's /proc and /sys as
-// far as ctkeeper reads them, for tests that run with --root.
+// Package kerneltree makes directories with the files of /proc and /sys that ctkeeper reads, for tests with --root.
 //
-// A tree is plain files: it keeps what is written, and neither rounds nor
-// refuses. What the kernel does to a value is tested on the kernel.
+// A tree has plain files: unlike the kernel they neither round nor refuse a value. Tests of that run on the kernel.
 package kerneltree

@@ -17,8 +17,8 @@ const (
 	countFile = "proc/sys/net/netfilter/nf_conntrack_count"
 )
 
-// defaults are what a 64-bit kernel of the 6 series shows on a host of 4 GiB. A
-// setting that is not here shows 0 if it is a switch, else 30.
+// defaults are the values of a 64-bit kernel 6.x on a host with 4 GiB. A setting that is not here is 0 if it is a
+// boolean, else 30.
 var defaults = map[string]string{
 	"hashsize": "65536", "max": "65536", "expect_max": "1024",
 	"checksum": "1", "events": "2", "tcp_loose": "1", "dccp_loose": "1",
@@ -30,8 +30,8 @@ var defaults = map[string]string{
 	"frag6_timeout": "60", "frag6_high_thresh": "4194304", "frag6_low_thresh": "3145728",
 }
 
-// New gives the root of a host with 4 GiB of RAM and nf_conntrack loaded: every
-// setting of the catalogue has its file, with the kernel's own default.
+// New returns the root of a host with 4 GiB of RAM and nf_conntrack loaded. Every setting of the catalogue has its
+// file, with the kernel's default.
 func New(t testing.TB) string {
 	t.Helper()
 	root := t.TempDir()
@@ -40,8 +40,8 @@ func New(t testing.TB) string {
 	return root
 }
 
-// Load does what loading nf_conntrack does, in the kernel's order: the module is
-// coming, its files appear with their defaults, the module is live.
+// Load changes the tree as loading nf_conntrack does, in the kernel's order: the module is coming, its files appear
+// with their defaults, the module is live.
 func Load(t testing.TB, root string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Join(root, moduleDir, "holders"), 0o755); err != nil {
@@ -54,13 +54,13 @@ func Load(t testing.TB, root string) {
 	for _, s := range sysfs.Catalogue() {
 		Put(t, root, s.File(), fallback(s)+"\n")
 	}
-	// One variable, two files.
+	// These files show the same variable.
 	link(t, root, path(t, "hashsize"), moduleDir+"/parameters/hashsize")
 	link(t, root, path(t, "max"), aliasFile)
 	Put(t, root, moduleDir+"/initstate", "live\n")
 }
 
-// Unload takes away what Load brought.
+// Unload removes what Load made.
 func Unload(t testing.TB, root string) {
 	t.Helper()
 	gone := []string{countFile, aliasFile, "proc/net/nf_conntrack_expect", moduleDir}
@@ -74,7 +74,7 @@ func Unload(t testing.TB, root string) {
 	}
 }
 
-// BuiltIn makes the module one of the kernel image.
+// BuiltIn makes the module built into the kernel image.
 func BuiltIn(t testing.TB, root string) {
 	t.Helper()
 	for _, name := range []string{"initstate", "holders"} {
@@ -84,7 +84,7 @@ func BuiltIn(t testing.TB, root string) {
 	}
 }
 
-// Get is the value that a setting shows.
+// Get returns the live value of a setting.
 func Get(t testing.TB, root, setting string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, path(t, setting)))
@@ -94,8 +94,7 @@ func Get(t testing.TB, root, setting string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// Set writes a setting in place, as another program would: in one write, as the
-// kernel's files take it, so that no reader sees half of it.
+// Set writes a setting in place, as another program would: in one write, so that no reader reads a part of it.
 func Set(t testing.TB, root, setting, value string) {
 	t.Helper()
 	full := filepath.Join(root, path(t, setting))
@@ -113,7 +112,7 @@ func Set(t testing.TB, root, setting, value string) {
 	}
 }
 
-// Remove takes a setting's file away: a kernel that does not have it.
+// Remove removes a setting's file, as on a kernel without this setting.
 func Remove(t testing.TB, root, setting string) {
 	t.Helper()
 	if err := os.Remove(filepath.Join(root, path(t, setting))); err != nil {
@@ -121,7 +120,7 @@ func Remove(t testing.TB, root, setting string) {
 	}
 }
 
-// Put writes any file below root, with the directories above it.
+// Put writes a file below root, with the directories above it.
 func Put(t testing.TB, root, name, content string) {
 	t.Helper()
 	full := filepath.Join(root, name)

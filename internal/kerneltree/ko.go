@@ -18,10 +18,9 @@ import (
 // include/linux/module_signature.h).
 const SignatureMarker = "~Module signature appended~\n"
 
-// KO is the smallest module file: ELF for x86-64 with a .modinfo section that holds
-// "key=value" strings, such as "parm=acct:..." and "parmtype=acct:bool". What has no
-// "=" is the name of a symbol: a parameter like hashsize is there as
-// "__param_str_hashsize" alone. The file cannot be loaded.
+// KO returns a minimal module file: ELF for x86-64 with a .modinfo section of "key=value" strings, such as
+// "parm=acct:..." and "parmtype=acct:bool". A string without "=" is the name of a symbol: a parameter like hashsize
+// has only "__param_str_hashsize". The file cannot be loaded.
 func KO(modinfo ...string) []byte {
 	var info, symbols bytes.Buffer
 	symbols.WriteByte(0)
@@ -65,13 +64,12 @@ func KO(modinfo ...string) []byte {
 	return file.Bytes()
 }
 
-// Sign appends what stands behind a signed module: a signature that nobody made.
+// Sign appends the form of a signature, which is not a valid one.
 func Sign(module []byte) []byte {
 	return append(append(bytes.Clone(module), "not a real signature"...), SignatureMarker...)
 }
 
-// Pack packs a module file by the end of its name: .gz, .xz or .zst; anything else
-// leaves it as it is.
+// Pack compresses a module file as the end of its name says: .gz, .xz or .zst. With another end it returns the file.
 func Pack(t testing.TB, data []byte, ext string) []byte {
 	t.Helper()
 	var packed bytes.Buffer

@@ -11,19 +11,18 @@ import (
 
 const (
 	marker = "CTKEEPER_TEST_IN_NETNS"
-	spare  = 5 * time.Second // what is left of a test's time to report its child
+	spare  = 5 * time.Second // the part of a test's time for the report of its child
 )
 
-// Enter reports whether the test already runs in namespaces of its own. Where it
-// does not, Enter runs the test binary again for this one test, in new ones, and
-// hands on how that ended; the test then has nothing left to do:
+// Enter reports whether the test already runs in namespaces of its own. If not, Enter runs the test binary again for
+// this one test in new namespaces, and fails or skips the test as that did. The test then has nothing left to do:
 //
 //	if !netns.Enter(t) {
 //		return
 //	}
 //
-// A new network namespace starts with nf_conntrack's compiled-in defaults, and
-// may set what is not Global.
+// A new network namespace begins with nf_conntrack's compiled-in defaults, and can write the settings that are not
+// Global.
 func Enter(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(marker) == t.Name() {
@@ -44,22 +43,21 @@ func Enter(t *testing.T) bool {
 	case strings.Contains(string(out), "--- SKIP: "+t.Name()+" "):
 		t.Skipf("in its own namespaces:\n%s", out)
 	case !strings.Contains(string(out), "--- PASS: "+t.Name()+" "):
-		t.Fatalf("in its own namespaces nothing ran:\n%s", out)
+		t.Fatalf("in its own namespaces the test did not run:\n%s", out)
 	}
 	return false
 }
 
-// RequireRoot skips a test that needs root. With CI=true it fails instead: there
-// everything runs as root, and nothing may be left out unseen.
+// RequireRoot skips a test that needs root, if this process is not root. With CI=true it fails it: CI runs as root,
+// and must not skip tests.
 func RequireRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		Cannot(t, "needs root, to make namespaces of its own")
+		Cannot(t, "needs root, for namespaces of its own")
 	}
 }
 
-// Cannot ends a test that was meant to run and cannot, for the reason given. It
-// skips it; with CI=true it fails it.
+// Cannot ends a test that cannot run, for the given reason: it skips it, or with CI=true fails it.
 func Cannot(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {

@@ -116,7 +116,8 @@ func addKeys(b *strings.Builder, prefix string, t reflect.Type, texts *keyTexts)
 	return errors.Join(errs...)
 }
 
-// keyTexts are the texts of keys.yaml by path (DOCUMENT.KEY.KEY) or by the end of a path, and which of them were used.
+// keyTexts are the texts of keys.yaml by path (DOCUMENT.KEY.KEY) or by the end of a path, and which of them were
+// used.
 type keyTexts struct {
 	texts map[string]string
 	used  map[string]bool
