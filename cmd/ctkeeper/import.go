@@ -67,7 +67,7 @@ func (a *app) writeImport(host tree.Tree, made importer.Import) error {
 	case changed:
 		_, _ = fmt.Fprintln(a.stderr, "wrote", importer.DropInPath)
 	default:
-		_, _ = fmt.Fprintln(a.stderr, importer.DropInPath, "says so already")
+		_, _ = fmt.Fprintln(a.stderr, importer.DropInPath, "is up to date")
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func TestImportRoundTrip(t *testing.T) {
 	if text := dropin(t, root); text != "" {
 		t.Fatalf("import alone wrote:\n%s", text)
 	}
-	for _, said := range []string{"wrote /etc/ctkeeper/conf.d/50-imported.yaml\nThese lines can be deleted:\n", "/etc/ctkeeper/conf.d/50-imported.yaml says so already\n"} {
+	for _, said := range []string{"wrote /etc/ctkeeper/conf.d/50-imported.yaml\nThese lines can be deleted:\n", "/etc/ctkeeper/conf.d/50-imported.yaml is up to date\n"} {
 		written := ctkeeper(t.Context(), "import", "--write", "--root", root)
 		written.wants(t, 0, []string{got.stdout}, []string{said})
 		if text := dropin(t, root); text != got.stdout {
@@ -99,7 +99,7 @@ func TestImportWritesOnlyWhatIsSafe(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-			}, 0, "", []string{"# Nothing sets values here"}, nil,
+			}, 0, "", []string{"# No file of this host sets a value"}, nil,
 		},
 		{
 			"a file that cannot be read", func(t *testing.T, root string) {
@@ -127,7 +127,7 @@ func TestImportWritesOnlyWhatIsSafe(t *testing.T) {
 				if err := os.Symlink("/dev/null", filepath.Join(root, "etc/ctkeeper/conf.d")); err != nil {
 					t.Fatal(err)
 				}
-			}, 1, "", []string{"max: 262144"}, []string{"ctkeeper: cannot write /etc/ctkeeper/conf.d/50-imported.yaml: a link to /dev/null is in the place of its directory: take it away first\n"},
+			}, 1, "", []string{"max: 262144"}, []string{"ctkeeper: cannot write /etc/ctkeeper/conf.d/50-imported.yaml: its directory is a link to /dev/null: remove the link first\n"},
 		},
 		{
 			"a directory in its place", func(t *testing.T, root string) {
@@ -185,7 +185,7 @@ func TestInventoryKnowsOurFiles(t *testing.T) {
 			t.Errorf("%s is not ours", a.Place)
 		}
 	}
-	ctkeeper(t.Context(), "import", "--root", root).wants(t, 0, []string{"# Nothing sets values here"}, nil)
+	ctkeeper(t.Context(), "import", "--root", root).wants(t, 0, []string{"# No file of this host sets a value"}, nil)
 }
 
 func TestImportFromNothing(t *testing.T) {

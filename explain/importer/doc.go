@@ -1,6 +1,6 @@
-// Package importer turns what a host's files say of nf_conntrack into ctkeeper's
-// configuration.
+// Package importer turns the values that a host's files set for nf_conntrack into a drop-in of
+// ctkeeper's configuration.
 //
-// It stands before event → observe → diff → apply → record: it helps people to
-// write down what is to be kept.
+// It stands before event → observe → diff → apply → record: it helps people to write the first
+// configuration.
 package importer

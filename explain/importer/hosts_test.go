@@ -16,8 +16,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 )
 
-// TestHosts holds the import of each host that the doctor is tested on to its golden
-// file.
+// TestHosts compares the import of each host that doctor is tested on with its golden file.
 func TestHosts(t *testing.T) {
 	archives, err := filepath.Glob("../doctor/testdata/hosts/*.txtar")
 	if err != nil || len(archives) == 0 {

@@ -11,49 +11,47 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// Target is the drop-in that import --write puts its YAML in.
+// DropInPath is the drop-in that import --write writes.
 const DropInPath = "/etc/ctkeeper/conf.d/50-imported.yaml"
 
-// Header begins every drop-in that import writes; a file without it is somebody
-// else's.
-const Header = "# Written by ctkeeper import, which replaces it; take this line away to keep the file as it is."
+// Header begins every drop-in that import writes. A file without it is foreign.
+const Header = "# Written by ctkeeper import, which replaces this file. Delete this line to keep your changes."
 
-// Import is what a host's files come to.
+// Import is the result of an import.
 type Import struct {
-	// YAML is the drop-in, with a comment on each line telling where it came from.
+	// YAML is the drop-in. A comment on each line has the place that the value comes from.
 	YAML []byte
-	// Empty is true where the drop-in asks for nothing: nothing was found, or the
-	// configuration has it all.
+	// Empty is true if the drop-in sets nothing: no file sets a value, or the configuration has all
+	// of them.
 	Empty bool
-	// Obsolete are the lines that ctkeeper's configuration takes the place of, for
-	// people to delete.
+	// Obsolete are the lines that ctkeeper's configuration replaces. People can delete them.
 	Obsolete []tree.Place
-	// Notes are for people.
+	// Notes are for operators: what was left out, and why.
 	Notes []string
 }
 
-// ErrNothing is a tree with nothing in it to import from.
+// ErrNothingToRead is returned for a tree without any of the directories to import from.
 var ErrNothingToRead = errors.New("nothing to read")
 
-// New works out the drop-in. The error wraps that of the configuration as it is, or as
-// the host would have it with the drop-in, a config.Errors: the drop-in is then not to
-// be written. ErrNothing comes without a drop-in.
+// New returns the drop-in for an inventory. The error wraps the config.Errors of the present
+// configuration, or of the configuration with the drop-in: the drop-in must then not be written. With
+// ErrNothingToRead there is no drop-in.
 func New(t tree.Tree, from inventory.Inventory) (Import, error) {
 	if places := []string{"/etc", "/run", "/usr/lib", "/lib"}; !slices.ContainsFunc(places, t.Exists) {
 		return Import{}, fmt.Errorf("cannot import from %s: %w: no %s", t.Real("/"), ErrNothingToRead, strings.Join(places, ", no "))
 	}
-	b := builder{tree: t, from: from}
-	before := b.before()
-	b.settings()
-	b.module()
-	b.keep()
+	b := builder{tree: t, from: from, covered: map[string]bool{}}
+	refused := b.readConfig()
+	b.addSettings()
+	b.addModule()
+	b.addPrevious()
 	err := b.check()
-	if before != nil {
-		err = fmt.Errorf("the configuration is refused as it is: %w", before)
+	if refused != nil {
+		err = fmt.Errorf("the present configuration is refused: %w", refused)
 	} else if err != nil {
 		err = fmt.Errorf("the configuration would be refused with this drop-in: %w", err)
 	}
-	result := Import{YAML: b.yaml(), Empty: len(b.taken()) == 0, Notes: b.notes}
+	result := Import{YAML: b.yaml(), Empty: len(b.accepted()) == 0, Notes: b.notes}
 	if err == nil {
 		result.Obsolete = b.obsolete()
 	}
@@ -67,45 +65,49 @@ type item struct {
 	// name is the key without quotes.
 	name    string
 	comment string
-	// refused is why config does not take it, or "".
+	// refused is why config refuses it, or "".
 	refused string
 	line    int // in the YAML, from 1
 }
 
+// builder builds the drop-in.
 type builder struct {
-	tree  tree.Tree
-	from  inventory.Inventory
-	had   *config.Config // without what Target says
-	old   *config.Config // with Target, where an import before wrote it; or nil
-	items []item
-	gone  map[string]bool // names whose lines elsewhere have no more use
-	notes []string
+	tree tree.Tree
+	from inventory.Inventory
+	// config is the configuration without the values of an existing drop-in at DropInPath.
+	// previous is the configuration with them, or nil if import did not write that drop-in.
+	config, previous *config.Config
+	items            []item
+	// covered has the keys that ctkeeper sets now: lines of other files that set them are obsolete.
+	covered map[string]bool
+	notes   []string
 }
 
 func (b *builder) note(format string, args ...any) {
 	b.notes = append(b.notes, fmt.Sprintf(format, args...))
 }
 
-func (b *builder) taken() []item {
+// accepted returns the items that config does not refuse.
+func (b *builder) accepted() []item {
 	return slices.DeleteFunc(slices.Clone(b.items), func(i item) bool { return i.refused != "" })
 }
 
-// check has the configuration read with the drop-in in place, and takes out what it
-// refuses, until nothing is left to take out.
+// check loads the configuration with the drop-in, and marks the items that it refuses, until it
+// refuses no more of them.
 func (b *builder) check() error {
 	for {
 		_, err := config.Source{Root: b.tree.Root(), Draft: map[string][]byte{DropInPath: b.yaml()}}.Load()
-		var wrong config.Errors
-		if !errors.As(err, &wrong) || !b.refuse(wrong) {
+		var refused config.Errors
+		if !errors.As(err, &refused) || !b.refuse(refused) {
 			return err
 		}
 	}
 }
 
-// refuse marks the lines that errors are about, and reports whether there are any.
-func (b *builder) refuse(wrong config.Errors) bool {
+// refuse marks the items that errors are about, and reports whether there are any.
+func (b *builder) refuse(errs config.Errors) bool {
 	found := false
-	for _, e := range wrong {
+	for _, e := range errs {
 		at := slices.IndexFunc(b.items, func(i item) bool { return i.line == e.Line && i.refused == "" })
 		if e.File != b.tree.Real(DropInPath) || at < 0 {
 			continue
@@ -117,13 +119,13 @@ func (b *builder) refuse(wrong config.Errors) bool {
 			i.refused += " (" + e.Allowed + ")"
 		}
 		i.refused = printable(i.refused)
-		delete(b.gone, i.section+"."+i.name)
-		b.note("%s %s is not taken: %s; it comes from %s", i.key, i.value, i.refused, i.comment)
+		delete(b.covered, i.section+"."+i.name)
+		b.note("%s %s left out: %s; from %s", i.key, i.value, i.refused, i.comment)
 	}
 	return found
 }
 
-// yaml renders the drop-in, and notes the line of each item.
+// yaml returns the text of the drop-in, and sets the line of each item.
 func (b *builder) yaml() []byte {
 	var out strings.Builder
 	line := 0
@@ -132,14 +134,14 @@ func (b *builder) yaml() []byte {
 		line++
 	}
 	write(Header)
-	if len(b.taken()) == 0 {
-		write("# Nothing sets values here that the configuration does not have already.")
+	if len(b.accepted()) == 0 {
+		write("# No file of this host sets a value that the configuration does not set already.")
 	}
 	section := ""
 	for n := range b.items {
 		i := &b.items[n]
 		if i.refused != "" {
-			write(fmt.Sprintf("# not taken: %s: %s: %s  # %s", i.key, i.value, i.refused, i.comment))
+			write(fmt.Sprintf("# left out: %s: %s: %s  # %s", i.key, i.value, i.refused, i.comment))
 			continue
 		}
 		indent := "  "

@@ -20,8 +20,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestNew imports from the trees of testdata: a host with the module loaded, and the
-// files. A file "live" sets values of the kernel, the file "want" is what comes out.
+// TestNew imports from the trees of testdata: a host with the module loaded, and the files. The file
+// "live" sets values of the kernel, the file "want" is the import.
 func TestNew(t *testing.T) {
 	cases, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(cases) == 0 {
@@ -48,7 +48,7 @@ func TestNew(t *testing.T) {
 					kerneltree.Set(t, root, name, value)
 				}
 			}
-			got := says(t, root)
+			got := describe(t, root)
 			if *update {
 				archive.Files = append(files, txtar.File{Name: "want", Data: []byte(got)})
 				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
@@ -63,15 +63,15 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// says writes an import down, and checks that the configuration takes it.
-func says(t *testing.T, root string) string {
+// describe returns an import as text, and checks that the configuration accepts it.
+func describe(t *testing.T, root string) string {
 	t.Helper()
 	host := tree.At(root)
 	got, err := importer.New(host, inventory.Read(host))
 	if err == nil {
 		_, refused := config.Source{Root: root, Draft: map[string][]byte{importer.DropInPath: got.YAML}}.Load()
 		if refused != nil {
-			t.Errorf("the configuration refuses what import makes: %v", refused)
+			t.Errorf("the configuration refuses the drop-in: %v", refused)
 		}
 	}
 	var b strings.Builder

@@ -8,8 +8,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// number writes a number as YAML has it: the kernel takes 0x and a leading 0 for
-// octal as well. What is no number stays.
+// number converts a number to decimal: the kernel also reads 0x as hexadecimal and a leading 0 as
+// octal. It returns other text unchanged.
 func number(text string) string {
 	if strings.Trim(text, "0123456789abcdefABCDEFxX-") != "" {
 		return text
@@ -20,9 +20,9 @@ func number(text string) string {
 	return text
 }
 
-// truth writes a bool parameter as 0 or 1 (kstrtobool). What is no truth value
-// stays.
-func truth(text string) string {
+// boolDigit converts a bool parameter to 0 or 1, by the rules of kstrtobool. It returns other text
+// unchanged.
+func boolDigit(text string) string {
 	switch strings.ToLower(text) {
 	case "y", "yes", "t", "true", "on":
 		return "1"
@@ -32,7 +32,7 @@ func truth(text string) string {
 	return text
 }
 
-// policy is a want as YAML has it.
+// policy returns a want as YAML.
 func policy(want sysfs.Want) string {
 	if want.Policy == sysfs.Exactly {
 		return scalar(want)
@@ -40,17 +40,16 @@ func policy(want sysfs.Want) string {
 	return "{" + string(want.Policy) + ": " + scalar(want) + "}"
 }
 
-// scalar is a want's value as YAML has it: text in quotes, and whatever else could
-// be taken for something that it is not.
+// scalar returns the value of a want as YAML. Text is quoted.
 func scalar(want sysfs.Want) string {
 	if want.Setting.Kind == sysfs.Text {
 		return strconv.QuoteToASCII(want.Value)
 	}
-	return plainKey(want.Value)
+	return plain(want.Value)
 }
 
-// plainKey is a word that YAML takes as it is, or the word in quotes.
-func plainKey(word string) string {
+// plain returns a word as YAML: quoted, unless YAML reads it as that very word.
+func plain(word string) string {
 	if _, err := strconv.ParseInt(word, 10, 64); err == nil && word[0] == '-' {
 		return word
 	}
@@ -60,7 +59,7 @@ func plainKey(word string) string {
 	return strconv.QuoteToASCII(word)
 }
 
-// printable makes text of a file fit for a comment and a terminal.
+// printable returns text for a comment and a terminal: quoted, if it has control characters.
 func printable(text string) string {
 	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
 		return strconv.QuoteToASCII(text)

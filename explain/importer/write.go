@@ -11,31 +11,27 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// maxTarget is far above what import writes.
-const maxTarget = 1 << 20
-
-// ErrForeign is a file at Target that import did not write.
+// ErrForeign is returned if import did not write the file at DropInPath.
 var ErrForeign = errors.New("not written by ctkeeper import: move it away first")
 
-// ErrMasked is a directory of Target that leads to /dev/null: what is written there
-// nobody reads.
-var ErrMasked = errors.New("a link to /dev/null is in the place of its directory: take it away first")
+// ErrMasked is returned if the directory of DropInPath is a link to /dev/null: a file there would
+// never be read.
+var ErrMasked = errors.New("its directory is a link to /dev/null: remove the link first")
 
-// Write puts the drop-in at Target, and reports whether that changed anything. A
-// file there that import did not write is ErrForeign, and stays; a masked directory is
-// ErrMasked.
+// Write writes the drop-in to DropInPath, and reports whether its content changed. It leaves a foreign
+// file unchanged.
 func (i Import) Write(t tree.Tree) (changed bool, err error) {
 	if end, _, err := t.Resolve(path.Dir(DropInPath)); err == nil && strings.HasPrefix(end+"/", "/dev/null/") {
 		return false, fmt.Errorf("cannot write %s: %w", DropInPath, ErrMasked)
 	}
-	before, err := t.Read(DropInPath, maxTarget)
+	before, err := t.Read(DropInPath, maxFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && t.Gone(DropInPath):
 	case err != nil:
-		return false, fmt.Errorf("cannot write %s: %w: %w", DropInPath, ErrForeign, cause(err))
+		return false, fmt.Errorf("cannot write %s: %w: %w", DropInPath, ErrForeign, withoutPath(err))
 	case bytes.Equal(before, i.YAML):
 		return false, nil
-	case !written(before):
+	case !isOurs(before):
 		return false, fmt.Errorf("cannot write %s: %w", DropInPath, ErrForeign)
 	}
 	if err := t.Replace(DropInPath, i.YAML, 0o644); err != nil {
@@ -44,8 +40,8 @@ func (i Import) Write(t tree.Tree) (changed bool, err error) {
 	return true, nil
 }
 
-// cause is an error without the path, which the message has already.
-func cause(err error) error {
+// withoutPath returns the error in a PathError: the message has the path already.
+func withoutPath(err error) error {
 	if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
 		return wrapped.Err
 	}

@@ -1,0 +1,253 @@
+package importer
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+// maxFile limits the size of the files that are read here, in bytes.
+const maxFile = 1 << 20
+
+// moduleLoad is the key of config.Config.Origins.
+const moduleLoad = "module.load"
+
+// impliedBy has the settings that the kernel derives from a load-time parameter, times a factor
+// (nf_conntrack_init_start, nf_conntrack_expect_init).
+var impliedBy = map[string]struct {
+	parameter string
+	factor    int64
+}{
+	"max":        {sysfs.Hashsize, 8},
+	"expect_max": {"expect_hashsize", 4},
+}
+
+// addSettings adds the run-time settings in the order of the catalogue, then those that are not in
+// it, by name.
+func (b *builder) addSettings() {
+	var unknown []string
+	for _, a := range b.from.Assignments {
+		if !a.Parameter && !slices.Contains(unknown, a.Name) && strings.Contains(a.Name, ".") {
+			unknown = append(unknown, a.Name)
+		}
+	}
+	slices.Sort(unknown)
+	names := make([]string, 0, len(sysfs.Catalogue()))
+	for _, s := range sysfs.Catalogue() {
+		names = append(names, s.Name)
+	}
+	for _, name := range append(names, unknown...) {
+		b.addSetting(name)
+	}
+}
+
+func (b *builder) addSetting(name string) {
+	a, found := b.from.Effective(name)
+	if found && a.Parameter && name != sysfs.Hashsize {
+		found = false // addParameter imports it
+	}
+	if !found {
+		a, found = b.implied(name)
+	}
+	has, configured := b.config.Want(name)
+	configured = configured && has.Origin != config.DefaultOrigin
+	if !found || a.FromPersist && !configured {
+		return
+	}
+	b.covered["settings."+name] = true
+	if configured {
+		if !a.FromPersist {
+			b.note("%s left out: %s sets %s already", name, has.Origin, has)
+		}
+		return
+	}
+	want := sysfs.Want{Setting: sysfs.Lookup(name), Policy: sysfs.Exactly, Value: number(a.Value)}
+	switch ordered := want.Setting.Kind != sysfs.Bool && want.Setting.Kind != sysfs.Text; {
+	case ordered && a.AtLeast:
+		want.Policy = sysfs.AtLeast
+	case ordered && a.AtMost:
+		want.Policy = sysfs.AtMost
+	}
+	b.items = append(b.items, item{
+		section: "settings", key: name, name: name, value: policy(want), comment: b.originOf(a) + b.liveComment(want),
+	})
+}
+
+// implied returns the value that the kernel derives from a load-time parameter for a setting that no
+// file sets, if it is the live value.
+func (b *builder) implied(name string) (inventory.Assignment, bool) {
+	by, known := impliedBy[name]
+	if !known {
+		return inventory.Assignment{}, false
+	}
+	a, found := b.from.Effective(by.parameter)
+	n, err := strconv.ParseInt(a.Value, 0, 32)
+	if !found || !a.Parameter || err != nil {
+		return a, false
+	}
+	if by.parameter == sysfs.Hashsize {
+		n = sysfs.RoundHashsize(n)
+	}
+	want := strconv.FormatInt(by.factor*n, 10)
+	files := sysfs.NewReader(b.tree.Root())
+	defer func() { _ = files.Close() }() // they were only read
+	if live, err := files.Read(sysfs.Lookup(name)); err != nil || live != want {
+		return a, false
+	}
+	a.Name, a.Value, a.Key = name, want, by.parameter+"="+a.Value
+	return a, true
+}
+
+// addModule adds module.load and the load-time parameters.
+func (b *builder) addModule() {
+	foreign := slices.IndexFunc(b.from.EarlyLoads, func(at tree.Place) bool { return !b.isFromPersist(at) })
+	switch origin := b.config.Origins[moduleLoad]; {
+	case foreign < 0:
+	case origin != "" && origin != config.DefaultOrigin:
+		b.note("module.load left out: %s sets %t already", origin, b.config.Module.Load)
+	default:
+		place := printable(b.from.EarlyLoads[foreign].String())
+		b.items = append(b.items, item{section: "module", key: "load", name: "load", value: "true", comment: place})
+	}
+	var names []string
+	for _, a := range b.from.Assignments {
+		if a.Parameter && a.NoEffect == "" && !a.FromPersist && a.Name != sysfs.Hashsize && !slices.Contains(names, a.Name) {
+			names = append(names, a.Name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		b.addParameter(name)
+	}
+}
+
+func (b *builder) addParameter(name string) {
+	a, found := b.from.Effective(name)
+	if !found || !a.Parameter {
+		return
+	}
+	b.covered["module.parameters."+name] = true
+	for _, p := range b.config.Module.Parameters {
+		if p.Name == name {
+			b.note("module.parameters.%s left out: %s sets %s already", name, p.Origin, p.Value)
+			return
+		}
+	}
+	value := number(a.Value)
+	if name != "expect_hashsize" {
+		value = boolDigit(value)
+	}
+	b.items = append(b.items, item{
+		section: "module.parameters", key: plain(name), name: name, value: plain(value), comment: b.originOf(a),
+	})
+}
+
+// isFromPersist reports whether persist wrote the file of a line.
+func (b *builder) isFromPersist(at tree.Place) bool {
+	return slices.Contains(b.from.PersistFiles, at.File)
+}
+
+// originOf returns where a value comes from, and the values that it overrides.
+func (b *builder) originOf(a inventory.Assignment) string {
+	text := fmt.Sprintf("%s (%s)", printable(a.Place.String()), a.Tool)
+	if by, known := impliedBy[a.Name]; known && a.Parameter {
+		return fmt.Sprintf("%s: %s makes it %d times as many at load", text, printable(a.Key), by.factor)
+	}
+	var overridden []string
+	for _, other := range b.from.Assignments {
+		value := printable(fmt.Sprintf("%s of %s", other.Value, other.Place))
+		noEffect := other.Name == a.Name && other.NoEffect != "" && other.Place != a.Place
+		if noEffect && !slices.Contains(overridden, value) {
+			overridden = append(overridden, value)
+		}
+	}
+	if len(overridden) > 0 {
+		text += "; overrides " + strings.Join(overridden, ", ")
+	}
+	return text
+}
+
+// liveComment returns the live value as a comment, "" if it satisfies the want.
+func (b *builder) liveComment(want sysfs.Want) string {
+	files := sysfs.NewReader(b.tree.Root())
+	defer func() { _ = files.Close() }() // they were only read
+	value, err := files.Read(want.Setting)
+	if err != nil || want.Satisfied(value) {
+		return ""
+	}
+	return "; live " + printable(value)
+}
+
+// obsolete returns the lines whose every value ctkeeper sets now, in files that people write. Lines
+// that do more than set values are left out.
+func (b *builder) obsolete() []tree.Place {
+	var places []tree.Place
+	for _, a := range b.from.Assignments {
+		known := slices.Contains(places, a.Place) || slices.Contains(b.from.EarlyLoads, a.Place)
+		if a.Line > 0 && !known && isDeletable(a) && b.isCovered(a.Place) {
+			places = append(places, a.Place)
+		}
+	}
+	places = append(places, b.loadLines()...)
+	slices.SortFunc(places, func(x, y tree.Place) int {
+		return cmp.Or(strings.Compare(x.File, y.File), x.Line-y.Line)
+	})
+	return places
+}
+
+// loadLines returns the lines of modules-load.d that module.load replaces: those that name
+// nf_conntrack itself, not a module that needs it.
+func (b *builder) loadLines() []tree.Place {
+	isLoad := func(i item) bool { return i.section == "module" && i.key == "load" }
+	if !b.config.Module.Load && !slices.ContainsFunc(b.accepted(), isLoad) {
+		return nil
+	}
+	var places []tree.Place
+	for _, at := range b.from.EarlyLoads {
+		if b.isFromPersist(at) || !strings.HasPrefix(at.File, "/etc/modules-load.d/") {
+			continue
+		}
+		text, err := b.tree.Read(at.File, maxFile)
+		lines := strings.Split(string(text), "\n")
+		if err != nil || at.Line > len(lines) {
+			continue
+		}
+		if strings.ReplaceAll(strings.TrimSpace(lines[at.Line-1]), "-", "_") == kmod.Conntrack {
+			places = append(places, at)
+		}
+	}
+	return places
+}
+
+// isDeletable reports whether a line only assigns values, and is in a file of the administrator.
+func isDeletable(a inventory.Assignment) bool {
+	switch {
+	case a.FromPersist || !strings.HasPrefix(a.File, "/etc/"):
+		return false
+	case a.Tool == "modprobe":
+		return a.Parameter // not an install command
+	}
+	return slices.Contains([]string{"systemd-sysctl", "sysctl", "ufw", "tuned", "rc.local", "sysconfig"}, a.Tool)
+}
+
+// isCovered reports whether ctkeeper sets everything that a line sets.
+func (b *builder) isCovered(at tree.Place) bool {
+	for _, a := range b.from.Assignments {
+		covered := b.covered["settings."+a.Name]
+		if a.Parameter {
+			covered = b.covered["module.parameters."+a.Name] || covered && a.Name == sysfs.Hashsize
+		}
+		if a.Place == at && !covered {
+			return false
+		}
+	}
+	return true
+}
