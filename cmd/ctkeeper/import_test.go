@@ -52,7 +52,7 @@ func TestImportRoundTrip(t *testing.T) {
 	root := settled(t)
 	got := ctkeeper(t.Context(), "import", "--root", root)
 	got.wants(t, 0, []string{
-		"  max: 262144  # /etc/sysctl.d/90-x.conf:1 (systemd-sysctl); over 65536 of /etc/sysctl.d/10-x.conf:1\n",
+		"  max: 262144  # /etc/sysctl.d/90-x.conf:1 (systemd-sysctl); overrides 65536 of /etc/sysctl.d/10-x.conf:1\n",
 		"  udp_timeout: {at_least: 20}  # /etc/tuned/mine/tuned.conf:2 (tuned)\n",
 		"    expect_hashsize: 256  # /etc/modprobe.d/ct.conf:1 (modprobe)\n",
 	}, []string{
@@ -90,7 +90,7 @@ func TestImportWritesOnlyWhatIsSafe(t *testing.T) {
 		},
 		{
 			"a refused configuration", func(t *testing.T, root string) { kerneltree.Put(t, root, config.DefaultMain, broken) }, 1, "",
-			[]string{"max: 262144"}, []string{"ctkeeper: the configuration is refused as it is: ", "ctkeeper.yaml:2:3: "},
+			[]string{"max: 262144"}, []string{"ctkeeper: the present configuration is refused: ", "ctkeeper.yaml:2:3: "},
 		},
 		{
 			"nothing found", func(t *testing.T, root string) {
@@ -117,7 +117,7 @@ func TestImportWritesOnlyWhatIsSafe(t *testing.T) {
 				if err := os.Remove(filepath.Join(root, "proc/meminfo")); err != nil {
 					t.Fatal(err)
 				}
-			}, 1, "", []string{"max: 262144"}, []string{"ctkeeper: the configuration is refused as it is: ", "ctkeeper.yaml:1:17: settings.max: cannot be sized"},
+			}, 1, "", []string{"max: 262144"}, []string{"ctkeeper: the present configuration is refused: ", "ctkeeper.yaml:1:17: settings.max: cannot be sized"},
 		},
 		{
 			"a directory that is masked", func(t *testing.T, root string) {
@@ -141,7 +141,7 @@ func TestImportWritesOnlyWhatIsSafe(t *testing.T) {
 				kerneltree.Put(t, root, "etc/sysctl.d/99-a\nsettings: {acct: 0}\n# x.conf", "net.netfilter.nf_conntrack_max = 1\nnot a line\n")
 				kerneltree.Put(t, root, "etc/sysctl.d/99-b.conf", "net.netfilter.nf_conntrack_max = 262144\n")
 			}, 0, importer.Header + "\nsettings:\n  hashsize:",
-			[]string{"max: 262144  # /etc/sysctl.d/99-b.conf:1 (systemd-sysctl); over ", `"1 of /etc/sysctl.d/99-a\nsettings: {acct: 0}\n# x.conf:1"`},
+			[]string{"max: 262144  # /etc/sysctl.d/99-b.conf:1 (systemd-sysctl); overrides ", `"1 of /etc/sysctl.d/99-a\nsettings: {acct: 0}\n# x.conf:1"`},
 			[]string{"note: /etc/sysctl.d/99-a?settings: {acct: 0}?# x.conf:2: is not an assignment\n", "\n  /etc/sysctl.d/99-a?settings: {acct: 0}?# x.conf:1\n"},
 		},
 	}...)
