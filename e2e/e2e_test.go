@@ -81,7 +81,8 @@ func run(t *testing.T, machine *rig.Machine, guest rig.Guest, expected []string)
 	}
 	result, err := boot()
 	for tries := 1; tries < maxBoots && result.HasEmulatorFault() && len(missing) > 0; tries++ {
-		t.Logf("a fault of the emulator stopped the kernel (see %s); booting again for %d scenarios", result.Dir, len(missing))
+		t.Logf("a fault of the emulator stopped the kernel (see %s); booting again for %d scenarios",
+			result.Dir, len(missing))
 		guest.Args = arguments("^(" + strings.Join(slices.Sorted(maps.Keys(missing)), "|") + ")$")
 		result, err = boot()
 	}

@@ -38,7 +38,7 @@ func run() error {
 	flag.StringVar(&b.bare, "bare", "", "the minimal C program (helpers/bare.c, built)")
 	flag.IntVar(&b.writes, "writes", 500, "foreign writes for each program")
 	flag.IntVar(&b.settings, "settings", len(timeouts),
-		"number of timeouts in the configuration, all of which a pass reads; with fewer than 6 the settings get contested")
+		"number of timeouts in the configuration; each pass reads them all, and fewer than 6 get contested")
 	flag.IntVar(&b.loads, "loads", 30, "module loads for each program")
 	flag.IntVar(&b.starts, "starts", 30, "starts of the daemon")
 	flag.DurationVar(&b.quiet, "quiet", 10*time.Minute, "quiet time")

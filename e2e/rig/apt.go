@@ -67,7 +67,8 @@ func openSuite(c Cache, name string) (*suite, error) {
 		}
 	}
 	source := fmt.Sprintf("deb [signed-by=%s] %s %s main\n", keyring, mirror, name)
-	err = errors.Join(writeFile(filepath.Join(s.dir, "sources.list"), source), writeFile(filepath.Join(s.dir, "status"), ""))
+	err = errors.Join(writeFile(filepath.Join(s.dir, "sources.list"), source),
+		writeFile(filepath.Join(s.dir, "status"), ""))
 	if err != nil {
 		return nil, err
 	}

@@ -87,6 +87,7 @@ func writeIndex(dir, name, control string) error {
 	if err != nil {
 		return err
 	}
-	index := fmt.Sprintf("%s\nFilename: ./%s\nSize: %d\nSHA256: %s\n", strings.TrimSpace(control), name, info.Size(), sum)
+	index := fmt.Sprintf("%s\nFilename: ./%s\nSize: %d\nSHA256: %s\n",
+		strings.TrimSpace(control), name, info.Size(), sum)
 	return writeFile(filepath.Join(dir, "Packages"), index)
 }

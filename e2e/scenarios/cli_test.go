@@ -7,16 +7,19 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 // TestStatusAndDiff: output and exit statuses of status and diff with the daemon, without it, and with a drift.
 func TestStatusAndDiff(t *testing.T) {
 	startWithModule(t)
 	s, code := document(t, "status")
-	if code != 0 || !s.Daemon.Running || s.Daemon.PID != mainPID(t) || s.Daemon.Mode != "enforce" || !s.Daemon.Config.OK {
+	if d := s.Daemon; code != 0 || !d.Running || d.PID != mainPID(t) || d.Mode != "enforce" || !d.Config.OK {
 		t.Errorf("status with the daemon: %d, %+v", code, s.Daemon)
 	}
 	if since := time.Since(s.Daemon.Since); since < 0 || since > time.Minute {
@@ -25,18 +28,21 @@ func TestStatusAndDiff(t *testing.T) {
 	if s.Module.Name != "nf_conntrack" || s.Module.State != "loaded" || s.Module.Loads != 1 {
 		t.Errorf("module %+v", s.Module)
 	}
-	if s.Table.Max != 300000 || s.Table.Buckets != 100352 || s.Table.ExpectMax != 4096 {
-		t.Errorf("table %+v", s.Table)
+	wantFigures := []string{"300000", "100352", "4096"}
+	figures := []string{status.Figure(s.Table.Max), status.Figure(s.Table.Buckets), status.Figure(s.Table.ExpectMax)}
+	if !slices.Equal(figures, wantFigures) {
+		t.Errorf("max, buckets and expect_max of the table are %v, want %v", figures, wantFigures)
 	}
-	m := s.setting("max")
-	if m.Want != "300000" || m.Now != "300000" || m.Policy != "exactly" || m.State != "in-sync" || m.Origin != mainFile+":2" {
+	m := settingOf(s, "max")
+	if m.Want != "300000" || m.Now != "300000" || m.Policy != "exactly" || m.State != "in-sync" ||
+		m.Origin != mainFile+":2" {
 		t.Errorf("max %+v", m)
 	}
-	if m.Drifts != 1 || m.LastDrift == nil || m.LastDrift.Cause != "module-load" || m.LastDrift.RepairedIn == "" {
+	if m.Drifts != 1 || m.LastDrift == nil || m.LastDrift.Cause != "module-load" || m.LastDrift.RepairedIn == 0 {
 		t.Errorf("drifts of max: %d, %+v", m.Drifts, m.LastDrift)
 	}
 	run(t, "systemctl", "stop", unit)
-	if s, code := document(t, "status"); code != 0 || s.Daemon.Running || s.setting("max").Now != "300000" {
+	if s, code := document(t, "status"); code != 0 || s.Daemon.Running || settingOf(s, "max").Now != "300000" {
 		t.Errorf("status without the daemon: %d, %+v", code, s)
 	}
 	if _, code := document(t, "diff"); code != 0 {
@@ -45,7 +51,7 @@ func TestStatusAndDiff(t *testing.T) {
 	write(t, sysctl("max"), "65536")
 	for _, command := range []string{"status", "diff"} {
 		s, code := document(t, command)
-		if m := s.setting("max"); code != 1 || m.State != "drifted" || m.Now != "65536" {
+		if m := settingOf(s, "max"); code != 1 || m.State != "drifted" || m.Now != "65536" {
 			t.Errorf("%s with max drifted: exit status %d, %+v", command, code, m)
 		}
 	}

@@ -38,8 +38,8 @@ func TestForeignWrites(t *testing.T) {
 			c.write(t)
 			t.Logf("repaired after %s", waitApplied(t, prompt, usualValues))
 			e := since.wait(t, "drift", c.setting)
-			if e.get("CTKEEPER_FOUND") != c.found || e.get("CTKEEPER_CAUSE") != "write" {
-				t.Errorf("found %s, cause %s; want %s, write", e.get("CTKEEPER_FOUND"), e.get("CTKEEPER_CAUSE"), c.found)
+			if found, cause := e.get("CTKEEPER_FOUND"), e.get("CTKEEPER_CAUSE"); found != c.found || cause != "write" {
+				t.Errorf("found %s, cause %s; want %s, write", found, cause, c.found)
 			}
 		})
 	}
@@ -97,7 +97,7 @@ func TestContest(t *testing.T) {
 		t.Errorf("%d drift entries, want at most 30", n)
 	}
 	s, _ := document(t, "status")
-	if state := s.setting("max").State; state != "in-sync" {
+	if state := settingOf(s, "max").State; state != "in-sync" {
 		t.Errorf("status: %s", state)
 	}
 	// Now a write is repaired at once again.

@@ -3,7 +3,6 @@
 package scenarios
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -17,13 +16,8 @@ import (
 func guardAfterBoot(t *testing.T) status.Guard {
 	t.Helper()
 	eventually(t, 4*prompt, "the unit is active", func() bool { return isActive(t) })
-	out, _ := runStdout(t, "ctkeeper", "status", "-o", "json")
-	var document status.Document
-	if err := json.Unmarshal([]byte(out), &document); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	t.Logf("%s", run(t, "ctkeeper", "status"))
-	return document.Guard
+	return statusDocument(t).Guard
 }
 
 // writeFromContainer writes max as a container would, and waits for the repair and its journal entry.
@@ -97,7 +91,8 @@ func TestGuardLegacyCgroups(t *testing.T) {
 	run(t, "sysctl", "-w", "net.netfilter.nf_conntrack_max=123456")
 	eventually(t, prompt, "max is repaired", func() bool { return read("max") == "300000" })
 	out, _ := try(t, "journalctl", "-u", "ctkeeper", "-o", "cat", "-g", "guard: unavailable")
-	if lines := strings.Split(strings.TrimSpace(out), "\n"); len(lines) != 1 || !strings.Contains(lines[0], "unified_cgroup_hierarchy") {
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) != 1 || !strings.Contains(lines[0], "unified_cgroup_hierarchy") {
 		t.Errorf("journal:\n%s", out)
 	}
 	report, code := runDoctor(t)

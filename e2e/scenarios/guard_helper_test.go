@@ -86,12 +86,8 @@ func startGuard(t *testing.T, config string, state status.GuardState, steps ...s
 // statusDocument returns the document of `ctkeeper status -o json`.
 func statusDocument(t *testing.T) status.Document {
 	t.Helper()
-	out, _ := runStdout(t, "ctkeeper", "status", "-o", "json")
-	var s status.Document
-	if err := json.Unmarshal([]byte(out), &s); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return s
+	d, _ := document(t, "status")
+	return d
 }
 
 // waitGuard waits until the guard is in a state and returns its status.

@@ -64,7 +64,8 @@ func TestGuardLock(t *testing.T) {
 	}
 	for _, c := range []struct{ path, value string }{
 		{sysctl("max"), "65536"}, {alias, "65536"}, {sysctl("max"), "0x10000"}, {sysctl("max"), "0"},
-		{sysctl("max"), "junk"}, {sysctl("buckets"), "99840"}, {sysctl("buckets"), "100353"}, {sysctl("expect_max"), "4095"},
+		{sysctl("max"), "junk"}, {sysctl("buckets"), "99840"}, {sysctl("buckets"), "100353"},
+		{sysctl("expect_max"), "4095"},
 	} {
 		checkRefused(t, c.path, c.value)
 	}
@@ -110,7 +111,8 @@ func TestGuardLockReportsOnce(t *testing.T) {
 	const writes, units = 50, 15
 	since := startWithGuard(t, locked, status.GuardLocked, systemd.GuardStep)
 	names := statusDocument(t).Guard.Names
-	if code := runAsUnit(t, "e2e-stubborn", onceCommand("max", "65536", fmt.Sprint(writes))...); code != int(syscall.EPERM) {
+	code := runAsUnit(t, "e2e-stubborn", onceCommand("max", "65536", fmt.Sprint(writes))...)
+	if code != int(syscall.EPERM) {
 		t.Errorf("the unit's last write: errno %d, want EPERM", code)
 	}
 	eventually(t, prompt, "all are counted", func() bool { return countRefused(t, "max") == writes })

@@ -120,7 +120,8 @@ func TestGuardShortLived(t *testing.T) {
 			by.PID = pidOf(t, onceCommand(setting, value)...)
 		} else {
 			by.Unit = fmt.Sprintf("e2e-short-%d.service", i)
-			run(t, "systemd-run", append([]string{"-q", "--collect", "--unit=" + by.Unit}, onceCommand(setting, value)...)...)
+			options := []string{"-q", "--collect", "--unit=" + by.Unit}
+			run(t, "systemd-run", append(options, onceCommand(setting, value)...)...)
 			eventually(t, prompt, "the unit has written", func() bool {
 				return len(since.events(t, "drift", setting)) > i/6
 			})

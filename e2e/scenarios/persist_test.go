@@ -3,7 +3,6 @@
 package scenarios
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,26 +98,15 @@ func TestNeedsReload(t *testing.T) {
 	run(t, "systemctl", "reload", unit)
 	before := parameter(t, "expect_hashsize")
 	for _, command := range []string{"status", "diff"} {
-		out, code := runStdout(t, "ctkeeper", command, "-o", "json")
-		var doc struct {
-			Module struct {
-				Parameters []struct {
-					Name, Want, Now, State string
-					HeldBy                 []string `json:"held_by"`
-				}
-			}
-		}
-		if err := json.Unmarshal([]byte(out), &doc); err != nil {
-			t.Fatal(err)
-		}
+		doc, code := document(t, command)
 		held := ""
 		for _, p := range doc.Module.Parameters {
-			if p.Name == "expect_hashsize" && p.Want == "2048" && p.Now == before && p.State == "reload" {
+			if p.Name == "expect_hashsize" && p.Want == "2048" && p.Live == before && p.State == "reload" {
 				held = strings.Join(p.HeldBy, " ")
 			}
 		}
 		if code != 1 || !strings.Contains(held, "xt_conntrack") {
-			t.Errorf("%s: exit status %d, held by %q\n%s", command, code, held, out)
+			t.Errorf("%s: exit status %d, held by %q: %+v", command, code, held, doc.Module.Parameters)
 		}
 	}
 	if got := parameter(t, "expect_hashsize"); got != before {

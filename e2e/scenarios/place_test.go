@@ -143,7 +143,7 @@ func TestChildNamespace(t *testing.T) {
 		t.Errorf("the host's timeout changed from %s to %s", outside, live)
 	}
 	s, code := document(t, "status")
-	if state := s.setting("max").State; state != "forbidden" || code != 1 {
+	if state := settingOf(s, "max").State; state != "forbidden" || code != 1 {
 		t.Errorf("status: max is %s, exit status %d; want forbidden, 1", state, code)
 	}
 	if code := f.stop(t); code != 0 {
@@ -212,7 +212,7 @@ func TestObserve(t *testing.T) {
 		t.Errorf("max is %s, want 70000; writes to %v, want only the scenario's", got, seen)
 	}
 	s, code := document(t, "status")
-	if state := s.setting("max").State; state != "drifted" || code != 1 || s.Daemon.Mode != "observe" {
+	if state := settingOf(s, "max").State; state != "drifted" || code != 1 || s.Daemon.Mode != "observe" {
 		t.Errorf("status after a write (before: %s): %s in mode %s, exit status %d", before, state, s.Daemon.Mode, code)
 	}
 }

@@ -39,7 +39,7 @@ func TestQuiet(t *testing.T) {
 		t.Errorf("journal in a quiet minute: %s", e.get("MESSAGE"))
 	}
 	s, code := document(t, "status")
-	h := s.setting("hashsize")
+	h := settingOf(s, "hashsize")
 	if h.State != "in-sync" || h.Now != "10240" || h.Want != "10000" || code != 0 {
 		t.Errorf("status: hashsize want %v, live %v, %s; exit status %d", h.Want, h.Now, h.State, code)
 	}

@@ -116,7 +116,7 @@ func TestRemovedSetting(t *testing.T) {
 	startWithModule(t)
 	writeFile(t, mainFile, strings.Replace(usual, "  expect_max: 4096\n", "", 1))
 	run(t, "systemctl", "reload", unit)
-	if s, _ := document(t, "status"); s.setting("expect_max").Name != "" {
+	if s, _ := document(t, "status"); settingOf(s, "expect_max").Name != "" {
 		t.Error("status still shows expect_max")
 	}
 	if got := read("expect_max"); got != "4096" {

@@ -5,7 +5,6 @@ package scenarios
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -17,8 +16,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/ctkeeper/ctkeeper/status"
 )
 
 const (
@@ -127,17 +124,6 @@ func metric(t *testing.T, name string) float64 {
 	return 0
 }
 
-// tableStatus asks the daemon for the table.
-func tableStatus(t *testing.T) status.Table {
-	t.Helper()
-	out, _ := runStdout(t, "ctkeeper", "status", "-o", "json")
-	var s status.Document
-	if err := json.Unmarshal([]byte(out), &s); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return s.Table
-}
-
 // waitPressure waits for an entry about pressure whose message has all of words, and returns it.
 func (c cursor) waitPressure(t *testing.T, timeout time.Duration, words ...string) entry {
 	t.Helper()
@@ -167,9 +153,10 @@ func checkFigures(t *testing.T) {
 	if file := number(t, read("count")); file != count {
 		t.Fatalf("the table is changing: %d entries, then %d", count, file)
 	}
-	s := tableStatus(t)
-	if s.Entries == nil || int(*s.Entries) != count || int(metric(t, "ctkeeper_conntrack_entries")) != count {
-		t.Errorf("entries: status %v, metrics %g, conntrack -C %d", s.Entries, metric(t, "ctkeeper_conntrack_entries"), count)
+	s := statusDocument(t).Table
+	exported := metric(t, "ctkeeper_conntrack_entries")
+	if s.Entries == nil || int(*s.Entries) != count || int(exported) != count {
+		t.Errorf("entries: status %v, metrics %g, conntrack -C %d", s.Entries, exported, count)
 	}
 	for name, c := range map[string]struct {
 		status *int64
@@ -264,7 +251,7 @@ func TestTablePressure(t *testing.T) {
 	}
 	since.waitPressure(t, pressureTime, "drop")
 	checkFigures(t)
-	if got := tableStatus(t).Counters["drop"]; got == 0 {
+	if got := statusDocument(t).Table.Counters["drop"]; got == 0 {
 		t.Error("no drops are counted")
 	}
 	before := len(since.events(t, "table-pressure"))
@@ -300,7 +287,7 @@ func TestExpectationPressure(t *testing.T) {
 	if got := lines(); got != 17 {
 		t.Fatalf("%d expectations, want 17", got)
 	}
-	s := tableStatus(t)
+	s := statusDocument(t).Table
 	if s.Expectations == nil || *s.Expectations != 17 || s.ByHelper["tftp"] != 17 {
 		t.Errorf("expectations %v, by helper %v; want 17 of tftp", s.Expectations, s.ByHelper)
 	}

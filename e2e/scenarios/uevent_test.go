@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
 // sendUevents makes the kernel send n uevents of a loaded module: more than fit into the buffer of a socket. udevd
@@ -157,7 +159,7 @@ func (f forger) waitForUevent(t *testing.T, action string) {
 func TestForgedUevents(t *testing.T) {
 	startDaemon(t, usual)
 	sender, listener := newForger(t), newForger(t)
-	forge := func(wantState string) {
+	forge := func(wantState kmod.State) {
 		t.Helper()
 		pid := mainPID(t)
 		since := journalEnd(t)

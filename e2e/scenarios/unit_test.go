@@ -10,7 +10,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 const unit = "ctkeeper.service"
@@ -117,58 +119,23 @@ func signal(t *testing.T, s syscall.Signal) {
 	}
 }
 
-// statusJSON is `ctkeeper status -o json` (contract 1.3), and what diff has of it.
-type statusJSON struct {
-	Daemon struct {
-		Running bool
-		PID     int
-		Mode    string
-		Since   time.Time
-		Config  struct {
-			OK    bool
-			Error string
-			Files []string
+// settingOf returns a setting of a document, or a zero one.
+func settingOf(d status.Document, name string) reconcile.Setting {
+	for _, s := range d.Settings {
+		if s.Name == name {
+			return s
 		}
 	}
-	Module struct {
-		Name, State string
-		Loads       int
-	}
-	Settings []setting
-	Table    struct {
-		Entries, Max, Buckets, Expectations int
-		ExpectMax                           int `json:"expect_max"`
-	}
+	return reconcile.Setting{}
 }
 
-type setting struct {
-	Name, Want, Policy, Now, State, Error, Origin string
-	Drifts                                        int
-	LastDrift                                     *struct {
-		At         time.Time
-		Found      string
-		Cause      string
-		RepairedIn string `json:"repaired_in"`
-	} `json:"last_drift"`
-}
-
-// setting gives one setting, or a zero one.
-func (s statusJSON) setting(name string) setting {
-	for _, one := range s.Settings {
-		if one.Name == name {
-			return one
-		}
-	}
-	return setting{}
-}
-
-// ask runs a ctkeeper command with -o json and gives its answer and exit status.
-func document(t *testing.T, args ...string) (statusJSON, int) {
+// document runs a ctkeeper command with -o json and returns its document and exit status.
+func document(t *testing.T, args ...string) (status.Document, int) {
 	t.Helper()
 	out, code := runStdout(t, "ctkeeper", append(args, "-o", "json")...)
-	var s statusJSON
-	if err := json.Unmarshal([]byte(out), &s); err != nil {
+	var d status.Document
+	if err := json.Unmarshal([]byte(out), &d); err != nil {
 		t.Fatalf("ctkeeper %s -o json: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return s, code
+	return d, code
 }

@@ -51,7 +51,8 @@ func fillExpectations(t *testing.T) *conntrack.Conn {
 			netns.Cannot(t, "cannot create a connection with the ftp helper: %v", err)
 		}
 		expect := conntrack.Expect{
-			Timeout: 300, TupleMaster: flow.TupleOrig, Tuple: tuple(client, server, 30000), Mask: tuple(all, all, 65535),
+			Timeout: 300, TupleMaster: flow.TupleOrig,
+			Tuple: tuple(client, server, 30000), Mask: tuple(all, all, 65535),
 		}
 		if err := conn.CreateExpect(expect); err != nil {
 			t.Fatal(err)
