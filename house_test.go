@@ -29,7 +29,9 @@ const module = "github.com/ctkeeper/ctkeeper/"
 var mayImport = map[string][]string{
 	"host/tree":         {},
 	"host/capability":   {},
-	"host/distro":       {"host/tree"},
+	"host/mountinfo":    {"host/tree"},
+	"host/shell":        {},
+	"host/distro":       {"host/shell", "host/tree"},
 	"host/dropin":       {"host/tree"},
 	"host/klog":         {"host/tree"},
 	"sysfs":             {},

@@ -24,11 +24,7 @@ import (
 func newTree(t testing.TB) string {
 	t.Helper()
 	netns.RequireRoot(t)
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	mount, err := mountPoint(mounts)
+	mount, err := findCgroup2()
 	if err != nil {
 		netns.Cannot(t, "%v", err)
 	}

@@ -61,7 +61,7 @@ type Guard struct {
 // It needs CAP_BPF and CAP_NET_ADMIN (capabilities(7)); what CAP_PERFMON would add is in
 // Abilities. The error is an *Unavailable. Until SetWants nothing is watched.
 func Open(opts Options) (*Guard, error) {
-	mount, err := findTree()
+	mount, err := findCgroup2()
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -71,7 +71,7 @@ func (s *told) last() Refusal {
 func newCgroup(t testing.TB, name string) string {
 	t.Helper()
 	netns.RequireRoot(t)
-	mount, err := findTree()
+	mount, err := findCgroup2()
 	if err != nil {
 		netns.Cannot(t, "%v", err)
 	}

@@ -71,12 +71,3 @@ func attach(spec *ebpf.ProgramSpec, to func(*ebpf.Program) (link.Link, error)) (
 	}
 	return attached{program, made}, nil
 }
-
-// findTree finds where the cgroup v2 tree is mounted for this process.
-func findTree() (string, error) {
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return "", fmt.Errorf("cannot find the cgroup v2 tree: %w", err)
-	}
-	return mountPoint(mounts)
-}

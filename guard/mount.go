@@ -2,62 +2,42 @@ package guard
 
 import (
 	"encoding/binary"
-	"slices"
-	"strconv"
+	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/host/mountinfo"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// mountPoint finds where the cgroup v2 tree is mounted in a process' mountinfo
-// (proc_pid_mountinfo(5)), hybrid layouts included: there it is beside the v1 hierarchies,
-// usually at /sys/fs/cgroup/unified. Of several mounts the one of the tree's root wins. The
-// error is ErrNoCgroup2 where there is none.
-func mountPoint(mountinfo []byte) (string, error) {
+// findCgroup2 returns where the cgroup v2 tree is mounted for this process.
+func findCgroup2() (string, error) {
+	mounts, err := mountinfo.Read(tree.Tree{})
+	if err != nil {
+		return "", fmt.Errorf("cannot find the cgroup v2 tree: %w", err)
+	}
+	return mountPoint(mounts)
+}
+
+// mountPoint returns the mount point of the cgroup v2 tree, in hybrid layouts too: there the tree
+// is beside the v1 hierarchies, usually at /sys/fs/cgroup/unified. A mount of the tree's root is
+// preferred to a mount of a part of it. The error is ErrNoCgroup2 where there is none.
+func mountPoint(mounts []mountinfo.Mount) (string, error) {
 	found := ""
-	for line := range strings.Lines(string(mountinfo)) {
-		// 41 31 0:38 ROOT POINT rw,relatime OPTIONAL… - cgroup2 SOURCE rw
-		fields := strings.Split(strings.TrimSuffix(line, "\n"), " ")
-		end := slices.Index(fields, "-")
-		if end < 6 || len(fields) < end+2 || fields[end+1] != "cgroup2" {
-			continue
-		}
-		root, point := fields[3], unescape(fields[4], `\`, 8, 3)
+	for _, m := range mounts {
 		switch {
-		case !strings.HasPrefix(point, "/"):
-		case root == "/":
-			return point, nil
+		case m.FSType != "cgroup2" || !strings.HasPrefix(m.Mountpoint, "/"):
+		case m.Root == "/":
+			return m.Mountpoint, nil
 		case found == "":
-			found = point
+			found = m.Mountpoint
 		}
 	}
 	if found == "" {
 		return "", ErrNoCgroup2
 	}
 	return found, nil
-}
-
-// unescape replaces each mark that is followed by that many digits of a base with the byte
-// that they stand for: \040 in mountinfo (mangle_path), \x2d in unit names
-// (unit_name_escape).
-func unescape(s, mark string, base, digits int) string {
-	var b strings.Builder
-	for {
-		before, after, found := strings.Cut(s, mark)
-		b.WriteString(before)
-		if !found {
-			return b.String()
-		}
-		if len(after) >= digits {
-			if n, err := strconv.ParseUint(after[:digits], base, 8); err == nil {
-				b.WriteByte(byte(n))
-				s = after[digits:]
-				continue
-			}
-		}
-		b.WriteString(mark)
-		s = after
-	}
 }
 
 // eachEvent hands on the events of one read from inotify(7): the watch descriptor, what

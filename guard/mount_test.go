@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 )
 
 const (
@@ -45,7 +47,7 @@ var mounts = map[string]struct{ text, want string }{
 func TestMountPoint(t *testing.T) {
 	for name, test := range mounts {
 		t.Run(name, func(t *testing.T) {
-			got, err := mountPoint([]byte(test.text))
+			got, err := mountPoint(mountinfo.Parse(test.text))
 			if got != test.want || (err == nil) != (test.want != "") || err != nil && !errors.Is(err, ErrNoCgroup2) {
 				t.Errorf("%q, %v; want %q", got, err, test.want)
 			}
@@ -55,10 +57,10 @@ func TestMountPoint(t *testing.T) {
 
 func FuzzMountPoint(f *testing.F) {
 	for _, test := range mounts {
-		f.Add([]byte(test.text))
+		f.Add(test.text)
 	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		point, err := mountPoint(text)
+	f.Fuzz(func(t *testing.T, text string) {
+		point, err := mountPoint(mountinfo.Parse(text))
 		if err == nil && (!strings.HasPrefix(point, "/") || len(point) > len(text)) || err != nil && point != "" {
 			t.Errorf("%q, %v", point, err)
 		}

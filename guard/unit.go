@@ -2,6 +2,7 @@ package guard
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -106,7 +107,29 @@ func machineOf(above []string, component string) string {
 	if !ok && slices.Contains(above, "machine.slice") && !strings.HasPrefix(component, `machine-qemu\x2d`) {
 		name, _ = cutBoth(component, "machine-", ".scope")
 	}
-	return unescape(name, `\x`, 16, 2)
+	return unescape(name)
+}
+
+// unescape replaces each \xNN in a part of a unit name with its byte (unit_name_escape). It keeps "-",
+// which systemd-escape --unescape (go-systemd's UnitNameUnescape) turns into "/": a machine's name has
+// no slash, and systemd-nspawn@.service takes "-" as it is (%i).
+func unescape(s string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(s, `\x`)
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		n, err := strconv.ParseUint(after[:min(2, len(after))], 16, 8)
+		if err != nil || len(after) < 2 {
+			b.WriteString(`\x`)
+			s = after
+			continue
+		}
+		b.WriteByte(byte(n))
+		s = after[2:]
+	}
 }
 
 func cutBoth(s, prefix, suffix string) (string, bool) {

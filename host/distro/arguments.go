@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/shell"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -28,14 +29,14 @@ func (d Distribution) AddKernelArgument(t tree.Tree, argument string) (file stri
 	}
 	switch {
 	case s.grubby:
-		return s.file, []string{"grubby --update-kernel=ALL --args=" + quote(argument)}
+		return s.file, []string{"grubby --update-kernel=ALL --args=" + shell.Quote(argument)}
 	case s.variable != "":
-		line := quote(s.variable + `="$` + s.variable + " " + argument + `"`)
+		line := shell.Quote(s.variable + `="$` + s.variable + " " + argument + `"`)
 		return s.file, append([]string{"grep -qxF " + line + " " + s.file + " || echo " + line + " >> " + s.file}, s.then...)
 	}
-	there := quote("(^| )" + escape(argument) + "( |$)")
+	there := shell.Quote("(^| )" + escape(argument) + "( |$)")
 	return s.file, append([]string{
-		"grep -qE " + there + " " + s.file + " || sed -i " + quote("1s/[[:space:]]*$/ "+strings.ReplaceAll(argument, "/", `\/`)+"/") + " " + s.file,
+		"grep -qE " + there + " " + s.file + " || sed -i " + shell.Quote("1s/[[:space:]]*$/ "+strings.ReplaceAll(argument, "/", `\/`)+"/") + " " + s.file,
 	}, s.then...)
 }
 
@@ -47,7 +48,7 @@ func (d Distribution) RemoveKernelArgument(t tree.Tree, argument string) (file s
 		return s.file, nil
 	}
 	if s.grubby {
-		return s.file, []string{"grubby --update-kernel=ALL --remove-args=" + quote(argument)}
+		return s.file, []string{"grubby --update-kernel=ALL --remove-args=" + shell.Quote(argument)}
 	}
 	file = s.file
 	if file == grubFile {
@@ -67,7 +68,7 @@ func (d Distribution) RemoveKernelArgument(t tree.Tree, argument string) (file s
 	script = append(script, ":a", "s/("+before+")"+argument+"("+behind+`)/\1\2/`, "ta")
 	command := "sed -i -E"
 	for _, line := range script {
-		command += " -e " + quote(line)
+		command += " -e " + shell.Quote(line)
 	}
 	return file, append([]string{command + " " + file}, s.then...)
 }
@@ -141,7 +142,7 @@ func grubFileWith(t tree.Tree, argument string) string {
 	has := regexp.MustCompile(`(?m)^[^#]*[ "'=]` + regexp.QuoteMeta(argument) + `($|[ "'])`)
 	names, _ := t.List(grubDrops) // most have none
 	for i := len(names) - 1; i >= 0; i-- {
-		if file := path.Join(grubDrops, names[i]); strings.HasSuffix(file, ".cfg") && quote(file) == file {
+		if file := path.Join(grubDrops, names[i]); strings.HasSuffix(file, ".cfg") && shell.Quote(file) == file {
 			if text, err := t.Read(file, maxRelease); err == nil && has.Match(text) {
 				return file
 			}

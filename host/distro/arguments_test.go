@@ -190,15 +190,3 @@ func TestGrubSeesTheArgument(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
-
-func TestQuote(t *testing.T) {
-	for _, word := range []string{"", "plain", "a b", "it's", "$HOME", "~", "a*", "(x|y)", "\\", "a\nb"} {
-		out, err := exec.Command("sh", "-c", "printf %s "+quote(word)).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(out) != word {
-			t.Errorf("the shell makes %q of %s, want %q", out, quote(word), word)
-		}
-	}
-}

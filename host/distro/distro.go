@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/shell"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -195,17 +196,7 @@ func (d Distribution) Install(packages ...string) string {
 		return ""
 	}
 	for _, name := range packages {
-		command += " " + quote(name)
+		command += " " + shell.Quote(name)
 	}
 	return command
-}
-
-// quote makes one word of the shell.
-func quote(word string) string {
-	if word != "" && !strings.ContainsFunc(word, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-+.,:=/@%^~", r))
-	}) && word[0] != '~' {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -3,6 +3,8 @@ package distro
 import (
 	"regexp"
 	"strings"
+
+	"github.com/ctkeeper/ctkeeper/host/shell"
 )
 
 // ReinstallKernel is the shell command that puts the files of an installed kernel
@@ -17,10 +19,10 @@ func (d Distribution) ReinstallKernel(release string) string {
 	case suse:
 		// A package's release has a rebuild count behind the kernel's; its Provides has not.
 		version, flavour := flavoured(release, "default")
-		return "zypper --non-interactive install --force " + quote("kernel-"+flavour+"="+version)
+		return "zypper --non-interactive install --force " + shell.Quote("kernel-"+flavour+"="+version)
 	case alpine:
 		_, flavour := flavoured(release, "lts")
-		return "apk fix " + quote("linux-"+flavour)
+		return "apk fix " + shell.Quote("linux-"+flavour)
 	case arch:
 		return "pacman -S --noconfirm " + archPackage(release)
 	}
@@ -49,11 +51,11 @@ func (d Distribution) reinstallDebian(release string) string {
 	const command = "apt-get install -y --reinstall "
 	switch {
 	case strings.HasSuffix(release, "-pve"): // proxmox-kernel-* or pve-kernel-*, signed or not: what is installed
-		return command + "$(dpkg-query --show --showformat '${Package} ' " + quote("*-kernel-"+release+"*") + ")"
+		return command + "$(dpkg-query --show --showformat '${Package} ' " + shell.Quote("*-kernel-"+release+"*") + ")"
 	case d.is("raspbian") && strings.HasSuffix(release, "+"): // all of its kernels are in one package
 		return command + "raspberrypi-kernel"
 	}
-	return command + quote("^linux-(image|modules)-"+regexp.QuoteMeta(release)+"$")
+	return command + shell.Quote("^linux-(image|modules)-"+regexp.QuoteMeta(release)+"$")
 }
 
 func (d Distribution) reinstallRedHat(release string) string {
@@ -67,17 +69,17 @@ func (d Distribution) reinstallRedHat(release string) string {
 	}
 	switch {
 	case strings.Contains(release, "uek"):
-		return manager + " reinstall -y " + quote("kernel-uek*-"+release)
+		return manager + " reinstall -y " + shell.Quote("kernel-uek*-"+release)
 	case d.ID == "amzn" && !d.yum(): // kernel, kernel6.12, …
-		return manager + " reinstall -y " + quote("kernel*-"+release)
+		return manager + " reinstall -y " + shell.Quote("kernel*-"+release)
 	case d.yum():
-		name := quote(kernel + base)
+		name := shell.Quote(kernel + base)
 		return "yum install -y " + name + " && yum reinstall -y " + name
 	}
 	// kernel-modules-core is a package since Fedora 38 and RHEL 9.2.
-	core, modules := quote(kernel+"core-"+base), quote(kernel+"modules-"+base)
+	core, modules := shell.Quote(kernel+"core-"+base), shell.Quote(kernel+"modules-"+base)
 	return manager + " install -y " + core + " " + modules + " && " +
-		manager + " reinstall -y " + core + " " + quote(kernel+"modules*-"+base)
+		manager + " reinstall -y " + core + " " + shell.Quote(kernel+"modules*-"+base)
 }
 
 // ReinstallExtraModules is the command for a module that this distribution ships in
@@ -87,7 +89,7 @@ func (d Distribution) ReinstallExtraModules(release string) string {
 	switch {
 	case d.is("ubuntu"):
 		// Up to 16.04 it was linux-image-extra.
-		return "apt-get install -y --reinstall " + quote("^linux-(image|modules)-extra-"+regexp.QuoteMeta(release)+"$")
+		return "apt-get install -y --reinstall " + shell.Quote("^linux-(image|modules)-extra-"+regexp.QuoteMeta(release)+"$")
 	case d.family() == redHat && !d.yum() && d.ID != "amzn":
 		base, variant, _ := strings.Cut(release, "+")
 		name := "kernel-modules-extra-" + base
@@ -97,7 +99,7 @@ func (d Distribution) ReinstallExtraModules(release string) string {
 		case variant != "":
 			name = "kernel-" + variant + "-modules-extra-" + base
 		}
-		return "dnf install -y " + quote(name) + " && dnf reinstall -y " + quote(name)
+		return "dnf install -y " + shell.Quote(name) + " && dnf reinstall -y " + shell.Quote(name)
 	}
 	return ""
 }
@@ -107,16 +109,16 @@ func (d Distribution) ReinstallExtraModules(release string) string {
 func (d Distribution) RebuildInitramfs(release string) string {
 	switch d.family() {
 	case debian:
-		return "update-initramfs -u -k " + quote(release)
+		return "update-initramfs -u -k " + shell.Quote(release)
 	case redHat:
 		if d.yum() && d.major() == 6 { // dracut(8) has no --kver there
-			return "dracut -f " + quote("/boot/initramfs-"+release+".img") + " " + quote(release)
+			return "dracut -f " + shell.Quote("/boot/initramfs-"+release+".img") + " " + shell.Quote(release)
 		}
-		return "dracut -f --kver " + quote(release)
+		return "dracut -f --kver " + shell.Quote(release)
 	case suse:
-		return "dracut -f --kver " + quote(release)
+		return "dracut -f --kver " + shell.Quote(release)
 	case alpine:
-		return "mkinitfs " + quote(release)
+		return "mkinitfs " + shell.Quote(release)
 	case arch:
 		return "mkinitcpio -P"
 	}

@@ -10,8 +10,8 @@ import (
 	"syscall"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
-	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/shell"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -78,18 +78,18 @@ func wholeFile(t tree.Trouble) finding.Finding {
 		Evidence: []finding.Evidence{finding.At(t.Place, reason(t))},
 	}
 	dir, name := path.Split(t.File)
-	switch file := fixes.Quote(t.File); {
+	switch file := shell.Quote(t.File); {
 	case errors.Is(t, fs.ErrPermission):
 		f.Severity = finding.Info // of this process, not of the host
 		f.Note = "Run ctkeeper doctor as root."
 	case slices.Contains([]string{"modules.dep", "modules.softdep"}, name): // depmod(8) writes them
-		f.Fix = []string{"depmod -a " + fixes.Quote(path.Base(dir))}
+		f.Fix = []string{"depmod -a " + shell.Quote(path.Base(dir))}
 	case errors.Is(t, syscall.ELOOP):
 		f.Summary = fmt.Sprintf("%s is a loop of symbolic links: nobody can read it", t.File)
 		f.Fix = []string{"rm " + file}
 	case errors.Is(t, syscall.EISDIR):
 		f.Summary = fmt.Sprintf("%s is a directory and should be a file: what is in it is not read", t.File)
-		f.Fix = []string{"mv " + file + " " + fixes.Quote(t.File+".d")}
+		f.Fix = []string{"mv " + file + " " + shell.Quote(t.File+".d")}
 	case errors.Is(t, tree.ErrTooLarge):
 		f.Summary = fmt.Sprintf("%s is too large for a configuration file, and was not read", t.File)
 		f.Note = "Find out what wrote it, and put a short file in its place."

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/shell"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -72,7 +73,7 @@ func writeDropIn(name string, settings, parameters []Entry) string {
 	for i, line := range lines {
 		lines[i] = "'" + line + "'"
 	}
-	return "printf '%s\\n' " + strings.Join(lines, " ") + " > " + Quote(path.Join(picture.ConfigDropIns, name))
+	return "printf '%s\\n' " + strings.Join(lines, " ") + " > " + shell.Quote(path.Join(picture.ConfigDropIns, name))
 }
 
 // dropInName names the drop-in of a topic so that it comes after every drop-in

@@ -6,11 +6,10 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/shell"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -32,30 +31,6 @@ func CommentOut(h *picture.Host, lines []finding.Evidence) []string {
 	return fix
 }
 
-// Quote makes one word of the shell (POSIX) of any text. What a terminal would obey,
-// or a person not see, is written as an escape of printf(1).
-func Quote(text string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%+=:,./_-", r)
-	}
-	switch {
-	case text != "" && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0:
-		return text
-	case utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' }) < 0:
-		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-	}
-	var b strings.Builder
-	for i, c := range []byte(text) {
-		option := i == 0 && c == '-' // printf would take it for one
-		if c < 0x80 && !option && (plain(rune(c)) && c != '%' || c == ' ') {
-			b.WriteByte(c)
-		} else {
-			_, _ = fmt.Fprintf(&b, `\%03o`, c) // a builder takes everything
-		}
-	}
-	return `"$(printf '` + b.String() + `')"`
-}
-
 // Literal makes a basic regular expression of sed(1), within slashes, that matches
 // just the text.
 func Literal(text string) string {
@@ -74,14 +49,14 @@ func Literal(text string) string {
 // package's into the copy in /etc that hides it, which no update overwrites.
 func Edit(t tree.Tree, file, script string) string {
 	if own, ok := overridePath(file); ok {
-		return "mkdir -p " + Quote(path.Dir(own)) + " && sed " + Quote(script) + " " + Quote(file) + " > " + Quote(own)
+		return "mkdir -p " + shell.Quote(path.Dir(own)) + " && sed " + shell.Quote(script) + " " + shell.Quote(file) + " > " + shell.Quote(own)
 	}
 	// sed -i puts a file in the place of a link: right where the link leads to a
 	// package's file, wrong where it leads to another file of the administrator's.
 	if end, _, err := t.Resolve(file); err == nil && strings.HasPrefix(end, "/etc/") {
 		file = end
 	}
-	return "sed -i " + Quote(script) + " " + Quote(file)
+	return "sed -i " + shell.Quote(script) + " " + shell.Quote(file)
 }
 
 // EditJoined is edit where lines may go on behind a backslash: then they are joined

@@ -9,6 +9,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 )
 
 const capBPF = "CAP_BPF"
@@ -49,7 +50,7 @@ func checkCgroup(h *picture.Host) []finding.Finding {
 		return nil
 	}
 	f := finding.Finding{
-		ID: "guard-cgroup", Severity: finding.Warning, Evidence: []finding.Evidence{line, finding.Seen(picture.MountinfoFile, 0, "has no cgroup2")},
+		ID: "guard-cgroup", Severity: finding.Warning, Evidence: []finding.Evidence{line, finding.Seen(mountinfo.File, 0, "has no cgroup2")},
 		Summary: "the guard cannot be had: no cgroup v2 tree is mounted",
 	}
 	if h.BPF.Legacy.Text != "" {

@@ -10,6 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 )
@@ -77,7 +78,7 @@ func TestGuard(t *testing.T) {
 		}, nil},
 		"version 1 alone": {map[string]string{"proc/self/mountinfo": legacyMount + "\n"}, []finding.Finding{{
 			ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot be had: control groups are mounted as version 1 alone",
-			Evidence: []finding.Evidence{watch, finding.Seen(picture.MountinfoFile, 1, legacyMount)},
+			Evidence: []finding.Evidence{watch, finding.Seen(mountinfo.File, 1, legacyMount)},
 			Fix: []string{
 				`grep -qxF 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX systemd.unified_cgroup_hierarchy=1"' /etc/default/grub || ` +
 					`echo 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX systemd.unified_cgroup_hierarchy=1"' >> /etc/default/grub`,
@@ -87,7 +88,7 @@ func TestGuard(t *testing.T) {
 		}}},
 		"no control groups, in a container": {map[string]string{"proc/self/mountinfo": "1 0 0:1 / / rw - overlay overlay rw\n", ".dockerenv": "x"}, []finding.Finding{{
 			ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot be had: no cgroup v2 tree is mounted",
-			Evidence: []finding.Evidence{watch, finding.Seen(picture.MountinfoFile, 0, "has no cgroup2"), finding.Seen("/.dockerenv", 0, "docker")},
+			Evidence: []finding.Evidence{watch, finding.Seen(mountinfo.File, 0, "has no cgroup2"), finding.Seen("/.dockerenv", 0, "docker")},
 			Note:     "Run ctkeeper on the host, or give its container the host's tree (docker run --cgroupns host -v /sys/fs/cgroup:/sys/fs/cgroup:ro).",
 		}}},
 		"an old kernel, for which the rest does not count": {map[string]string{

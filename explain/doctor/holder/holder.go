@@ -6,10 +6,10 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
-	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/firewall"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/shell"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
@@ -180,7 +180,7 @@ func keepModules(s inventory.ToolOption) []string {
 		value = "no"
 	}
 	if s.Default {
-		return []string{fmt.Sprintf(`printf '\n%s=%s\n' >> %s`, s.Name, value, fixes.Quote(s.File))}
+		return []string{fmt.Sprintf(`printf '\n%s=%s\n' >> %s`, s.Name, value, shell.Quote(s.File))}
 	}
-	return []string{fmt.Sprintf(`sed -i 's/^[[:blank:]]*%s[[:blank:]]*=.*/%s=%s/' %s`, s.Name, s.Name, value, fixes.Quote(s.File))}
+	return []string{fmt.Sprintf(`sed -i 's/^[[:blank:]]*%s[[:blank:]]*=.*/%s=%s/' %s`, s.Name, s.Name, value, shell.Quote(s.File))}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/shell"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
@@ -47,7 +48,7 @@ func checkKernelInstalled(h *picture.Host) []finding.Finding {
 
 // reinstall puts a kernel's modules back, and loads nf_conntrack where that kernel runs.
 func reinstall(h *picture.Host, release string) []string {
-	return withLoad(h, release, h.Distro.ReinstallKernel(release), "depmod -a "+fixes.Quote(release))
+	return withLoad(h, release, h.Distro.ReinstallKernel(release), "depmod -a "+shell.Quote(release))
 }
 
 // withLoad adds the load to the commands where the release is the running one,
@@ -89,7 +90,7 @@ func checkFile(h *picture.Host) []finding.Finding {
 			f.Summary = "kernel " + k.Release + " has no module nf_conntrack"
 			f.Evidence = []finding.Evidence{finding.Seen(k.Index.Dir+"/modules.dep", 0, "does not list it"), finding.Seen(k.Index.Dir+"/modules.builtin", 0, "does not list it")}
 			if extra := h.Distro.ReinstallExtraModules(k.Release); extra != "" {
-				f.Fix = withLoad(h, k.Release, extra, "depmod -a "+fixes.Quote(k.Release))
+				f.Fix = withLoad(h, k.Release, extra, "depmod -a "+shell.Quote(k.Release))
 			}
 		}
 		f.Evidence = append(f.Evidence, h.Logged(picture.Containing("nf_conntrack: ", "Unknown symbol", "invalid module format"))...)
@@ -132,7 +133,7 @@ func checkIndex(h *picture.Host) []finding.Finding {
 	var found []finding.Finding
 	for _, k := range judgedKernels(h) {
 		f := finding.Finding{
-			ID: "modules-dep-stale", Severity: severity(h), Fix: withLoad(h, k.Release, "depmod -a "+fixes.Quote(k.Release)),
+			ID: "modules-dep-stale", Severity: severity(h), Fix: withLoad(h, k.Release, "depmod -a "+shell.Quote(k.Release)),
 			Summary: "modules.dep of kernel " + k.Release + " does not list modules that are there",
 		}
 		for _, name := range append(k.Dependencies(kmod.Conntrack), kmod.Conntrack) {

@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
-	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/shell"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
@@ -57,7 +57,7 @@ func ruleBlocked(h *picture.Host, name string) (finding.Finding, bool) {
 	return finding.Finding{
 		ID: "rule-module-blacklisted", Severity: severity, Evidence: append(evidence, b.evidence()...),
 		Summary: name + " is kept out, and every rule that needs it fails",
-		Fix:     b.fix(h, name, "modprobe "+fixes.Quote(name)),
+		Fix:     b.fix(h, name, "modprobe "+shell.Quote(name)),
 	}, true
 }
 
@@ -85,9 +85,9 @@ func ruleMissing(h *picture.Host, k picture.Kernel, name string) (finding.Findin
 	if extra := h.Distro.ReinstallExtraModules(k.Release); extra != "" && !file.Found && !file.Listed {
 		again = extra
 	}
-	fix := []string{again, "depmod -a " + fixes.Quote(k.Release)}
+	fix := []string{again, "depmod -a " + shell.Quote(k.Release)}
 	if k.Release == h.Release {
-		fix = append(fix, "modprobe "+fixes.Quote(name))
+		fix = append(fix, "modprobe "+shell.Quote(name))
 	}
 	return finding.Finding{
 		ID: "rule-module-missing", Severity: severity, Evidence: evidence,

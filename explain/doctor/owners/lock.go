@@ -11,6 +11,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/shell"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -71,5 +72,5 @@ func allowsKubeProxy(h *picture.Host) bool {
 func allowUnit(h *picture.Host, unit string) string {
 	units := append(slices.Clone(h.Config.Guard.Allow), unit)
 	name := fixes.DropInAfter("guard", h.Config.Origins["guard.allow"])
-	return "mkdir -p " + picture.ConfigDropIns + ` && printf '%s\n' 'guard:' '  allow: [` + strings.Join(units, ", ") + `]' > ` + fixes.Quote(path.Join(picture.ConfigDropIns, name))
+	return "mkdir -p " + picture.ConfigDropIns + ` && printf '%s\n' 'guard:' '  allow: [` + strings.Join(units, ", ") + `]' > ` + shell.Quote(path.Join(picture.ConfigDropIns, name))
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -54,9 +55,9 @@ type BPF struct {
 // readBPF reads what the guard's programs take.
 func readBPF(t tree.Tree, release string) BPF {
 	b := BPF{Shares: map[string]string{}}
-	if text, err := t.Read(MountinfoFile, maxUnit); err == nil {
+	if mounts, err := mountinfo.Read(t); err == nil {
 		b.Mounts = true
-		b.Unified, b.Legacy = cgroupMounts(string(text))
+		b.Unified, b.Legacy = cgroupMounts(mounts)
 	}
 	if text, err := t.Read(LastCapFile, 64); err == nil {
 		if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && n > 0 && n < 64 {
@@ -81,20 +82,14 @@ func readBPF(t tree.Tree, release string) BPF {
 	return b
 }
 
-// cgroupMounts finds a mount of each kind of cgroup tree: the file system's type is the
-// first word behind the dash (proc_pid_mountinfo(5)).
-func cgroupMounts(text string) (unified, legacy finding.Evidence) {
-	number := 0
-	for line := range strings.Lines(text) {
-		number++
-		before, behind, _ := strings.Cut(line, " - ")
-		kind, _, _ := strings.Cut(behind, " ")
-		switch line := strings.TrimSpace(line); {
-		case len(strings.Fields(before)) < 6:
-		case kind == "cgroup2" && unified.Text == "":
-			unified = finding.Seen(MountinfoFile, number, line)
-		case kind == "cgroup" && legacy.Text == "":
-			legacy = finding.Seen(MountinfoFile, number, line)
+// cgroupMounts returns the first mount of a cgroup v2 tree, and the first of a v1 tree.
+func cgroupMounts(mounts []mountinfo.Mount) (unified, legacy finding.Evidence) {
+	for _, m := range mounts {
+		switch {
+		case m.FSType == "cgroup2" && unified.Text == "":
+			unified = finding.Seen(mountinfo.File, m.Line, m.Text)
+		case m.FSType == "cgroup" && legacy.Text == "":
+			legacy = finding.Seen(mountinfo.File, m.Line, m.Text)
 		}
 	}
 	return unified, legacy

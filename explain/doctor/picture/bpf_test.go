@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -55,7 +56,7 @@ func FuzzBPF(f *testing.F) {
 	f.Add(legacyMount+"\n"+unifiedMount, "CapBnd:\t000001ffffffffff\n", builtConfig)
 	f.Add(" - cgroup2", "CapBnd:\n", "CONFIG_SYSCTL=y\n# CONFIG_CGROUP_BPF is not set")
 	f.Fuzz(func(t *testing.T, mounts, status, text string) {
-		unified, legacy := cgroupMounts(mounts)
+		unified, legacy := cgroupMounts(mountinfo.Parse(mounts))
 		for _, e := range []finding.Evidence{unified, legacy} {
 			lines := strings.Split(mounts, "\n")
 			if e.Text != "" && (e.Line < 1 || e.Line > len(lines) || strings.TrimSpace(lines[e.Line-1]) != e.Text) {

@@ -13,6 +13,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/host/capability"
+	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -23,8 +24,6 @@ const OwnUnitDir = "/etc/systemd/system"
 
 // maxUnit is more than any unit or table of mounts is long.
 const maxUnit = 1 << 20
-
-const MountinfoFile = "/proc/self/mountinfo"
 
 // UnitDirs are where systemd looks for units, the directory that hides the others
 // first (systemd.unit(5)).
@@ -69,32 +68,20 @@ func isChildNetns(t tree.Tree) bool {
 	return err == nil && errFirst == nil && own != first
 }
 
-// readOnlyMounts finds the mounts that make /proc/sys or /sys read-only: of those that
-// hold one of them, the last one counts (proc_pid_mountinfo(5)).
+// readOnlyMounts returns the mounts that make /proc/sys or /sys read-only. Of the mounts that hold one
+// of them, the last of the longest counts.
 func readOnlyMounts(t tree.Tree) []finding.Evidence {
-	text, err := t.Read(MountinfoFile, maxUnit)
-	if err != nil {
-		return nil
-	}
+	mounts, _ := mountinfo.Read(t) // a collected tree has none
 	var found []finding.Evidence
 	for _, dir := range []string{"/proc/sys/net", "/sys/module"} {
-		longest, readOnly, evidence := "", false, finding.Evidence{}
-		number := 0
-		for line := range strings.Lines(string(text)) {
-			number++
-			fields := strings.Fields(line)
-			if len(fields) < 6 {
-				continue
-			}
-			point := fields[4]
-			holds := point == "/" || dir == point || strings.HasPrefix(dir, point+"/")
-			if holds && len(point) >= len(longest) {
-				longest, readOnly = point, slices.Contains(strings.Split(fields[5], ","), "ro")
-				evidence = finding.Seen(MountinfoFile, number, strings.TrimSpace(line))
+		var nearest *mountinfo.Mount
+		for i, m := range mounts {
+			if m.Holds(dir) && (nearest == nil || len(m.Mountpoint) >= len(nearest.Mountpoint)) {
+				nearest = &mounts[i]
 			}
 		}
-		if readOnly {
-			found = append(found, evidence)
+		if nearest != nil && nearest.IsReadOnly() {
+			found = append(found, finding.Seen(mountinfo.File, nearest.Line, nearest.Text))
 		}
 	}
 	return found

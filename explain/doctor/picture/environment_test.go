@@ -10,6 +10,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 )
@@ -79,7 +80,7 @@ func TestEnvironment(t *testing.T) {
 		"a container": {
 			map[string]string{"proc/self/mountinfo": plain + "30 22 0:21 /sys /proc/sys ro,nosuid - proc proc rw\n31 23 0:22 / /sys ro - sysfs sysfs ro\nodd line\n", ".dockerenv": ""}, nil,
 			Environment{Container: finding.Seen("/.dockerenv", 0, "docker"), ReadOnly: []finding.Evidence{
-				finding.Seen(MountinfoFile, 4, "30 22 0:21 /sys /proc/sys ro,nosuid - proc proc rw"), finding.Seen(MountinfoFile, 5, "31 23 0:22 / /sys ro - sysfs sysfs ro"),
+				finding.Seen(mountinfo.File, 4, "30 22 0:21 /sys /proc/sys ro,nosuid - proc proc rw"), finding.Seen(mountinfo.File, 5, "31 23 0:22 / /sys ro - sysfs sysfs ro"),
 			}},
 		},
 		"systemd in a container": {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 	"github.com/ctkeeper/ctkeeper/persist"
 )
 
@@ -52,8 +53,8 @@ func checkReadOnly(h *picture.Host) []finding.Finding {
 		Evidence: append(slices.Clone(h.Env.ReadOnly), h.ContainerEvidence()...),
 	}
 	proc := func(e finding.Evidence) bool {
-		fields := strings.Fields(e.Text) // proc_pid_mountinfo(5): the fifth is the mount point
-		return len(fields) > 4 && !strings.HasPrefix(fields[4], "/sys")
+		mounts := mountinfo.Parse(e.Text)
+		return len(mounts) > 0 && !strings.HasPrefix(mounts[0].Mountpoint, "/sys")
 	}
 	if slices.ContainsFunc(h.Env.ReadOnly, proc) {
 		f.Severity, f.Summary = finding.Warning, "/proc/sys is read-only here: ctkeeper can set nothing"

@@ -10,6 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
@@ -42,14 +43,14 @@ func TestSelf(t *testing.T) {
 			Note:     "Run ctkeeper on the host, or with the host's network (docker run --network host, hostNetwork: true). The other settings belong to each namespace by itself.",
 		}}},
 		"writable": {&picture.Host{}, checkReadOnly, nil},
-		"read-only": {&picture.Host{Env: picture.Environment{ReadOnly: []finding.Evidence{finding.Seen(picture.MountinfoFile, 7, "62 50 0:5 /sys /proc/sys ro - proc proc rw")}, Container: docker}}, checkReadOnly, []finding.Finding{{
+		"read-only": {&picture.Host{Env: picture.Environment{ReadOnly: []finding.Evidence{finding.Seen(mountinfo.File, 7, "62 50 0:5 /sys /proc/sys ro - proc proc rw")}, Container: docker}}, checkReadOnly, []finding.Finding{{
 			ID: "read-only", Severity: finding.Warning, Summary: "/proc/sys is read-only here: ctkeeper can set nothing",
-			Evidence: []finding.Evidence{finding.Seen(picture.MountinfoFile, 7, "62 50 0:5 /sys /proc/sys ro - proc proc rw"), docker},
+			Evidence: []finding.Evidence{finding.Seen(mountinfo.File, 7, "62 50 0:5 /sys /proc/sys ro - proc proc rw"), docker},
 			Note:     "Run ctkeeper on the host, or give its container a writable /proc/sys (docker run --privileged).",
 		}}},
-		"read-only /sys alone": {&picture.Host{Env: picture.Environment{ReadOnly: []finding.Evidence{finding.Seen(picture.MountinfoFile, 7, "62 50 0:5 / /sys ro - sysfs sysfs ro")}}}, checkReadOnly, []finding.Finding{{
+		"read-only /sys alone": {&picture.Host{Env: picture.Environment{ReadOnly: []finding.Evidence{finding.Seen(mountinfo.File, 7, "62 50 0:5 / /sys ro - sysfs sysfs ro")}}}, checkReadOnly, []finding.Finding{{
 			ID: "read-only", Severity: finding.Info, Summary: "/sys is read-only: ctkeeper sets hashsize through /proc/sys where the kernel lets it",
-			Evidence: []finding.Evidence{finding.Seen(picture.MountinfoFile, 7, "62 50 0:5 / /sys ro - sysfs sysfs ro")},
+			Evidence: []finding.Evidence{finding.Seen(mountinfo.File, 7, "62 50 0:5 / /sys ro - sysfs sysfs ro")},
 		}}},
 		"runs":              {&picture.Host{Env: picture.Environment{Systemd: true, Installed: true, Enabled: true, Running: &yes}}, checkService, nil},
 		"a disk, all right": {&picture.Host{Tree: disk, Env: doctortest.Service()}, checkService, nil},
