@@ -1,7 +1,9 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -64,6 +66,21 @@ func (t Table) DropsSince(older Table) *int64 {
 	}
 	drops := table.Drops(grown)
 	return &drops
+}
+
+// Helpers returns the helpers that created expectations, the one with the most first.
+func (t Table) Helpers() []string {
+	return slices.SortedFunc(maps.Keys(t.ByHelper), func(a, b string) int {
+		return cmp.Or(cmp.Compare(t.ByHelper[b], t.ByHelper[a]), cmp.Compare(a, b))
+	})
+}
+
+// WriterName renders who caused a drift in a word: the command, else the unit, "" where neither is known.
+func WriterName(d reconcile.Drift) string {
+	if d.By == nil {
+		return ""
+	}
+	return cmp.Or(d.By.Comm, d.By.Unit)
 }
 
 // LoadsSeen renders how often the daemon saw the module loaded: "loaded once since", "" for never.

@@ -29,7 +29,7 @@ func soundHost(t *testing.T) string {
 
 func TestDoctor(t *testing.T) {
 	t.Run("sound", func(t *testing.T) {
-		ctkeeper(t.Context(), "doctor", "--root", soundHost(t)).wants(t, 0, []string{"\nhealthy: nothing hinders nf_conntrack or its settings here\n"}, nil)
+		ctkeeper(t.Context(), "doctor", "--root", soundHost(t)).wants(t, 0, []string{"\nhealthy: no problem found with nf_conntrack or its settings\n"}, nil)
 	})
 	t.Run("ill", func(t *testing.T) {
 		root := host(t, "module: {load: true}\n")

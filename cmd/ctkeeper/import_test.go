@@ -56,7 +56,7 @@ func TestImportRoundTrip(t *testing.T) {
 		"  udp_timeout: {at_least: 20}  # /etc/tuned/mine/tuned.conf:2 (tuned)\n",
 		"    expect_hashsize: 256  # /etc/modprobe.d/ct.conf:1 (modprobe)\n",
 	}, []string{
-		"With this in /etc/ctkeeper/conf.d/50-imported.yaml these lines can be deleted:\n" +
+		"Once this is in /etc/ctkeeper/conf.d/50-imported.yaml, these lines can be deleted:\n" +
 			"  /etc/modprobe.d/ct.conf:1\n  /etc/modules-load.d/ct.conf:1\n  /etc/sysctl.d/10-x.conf:1\n  /etc/sysctl.d/90-x.conf:1\n  /etc/sysctl.d/90-x.conf:3\n  /etc/tuned/mine/tuned.conf:2\n",
 	})
 	if text := dropin(t, root); text != "" {

@@ -29,7 +29,7 @@ func (a *app) watch(ctx context.Context) error {
 	if isTerminal(os.Stdin) {
 		opts.In = os.Stdin
 	}
-	source := &term.Host{Look: a.look, Daemon: status.NewClient(status.SocketPath(a.root))}
+	source := &term.Host{Read: a.look, Daemon: status.NewClient(status.SocketPath(a.root))}
 	if err := term.Run(ctx, source, opts); err != nil {
 		return failure{exitNo, err}
 	}

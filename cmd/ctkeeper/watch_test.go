@@ -187,7 +187,7 @@ func watchADaemon(t *testing.T, path string) {
 	root := host(t, drifting)
 	p := newTerminal(t)
 	watch := p.run(path, "status", "--watch", "--root", root)
-	p.shows("daemon:  not running; this is what the kernel says")
+	p.shows("daemon:  not running; values are read from the kernel")
 	p.shows("max 1048576 65536 drifted")
 	if modes := p.modes(); modes.Lflag&unix.ICANON != 0 {
 		t.Error("the terminal waits for whole lines")
@@ -201,7 +201,7 @@ func watchADaemon(t *testing.T, path string) {
 	kerneltree.Set(t, root, "max", "1000")
 	p.shows("max was 1000, wanted 1048576: repaired in")
 	stop()
-	p.shows("went away at")
+	p.shows("stopped at")
 	start(t, root)
 	p.shows("daemon:  running, mode enforce")
 

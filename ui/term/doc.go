@@ -1,4 +1,4 @@
-// Package tui is ctkeeper status --watch: the status as a live view in a terminal.
+// Package term is ctkeeper status --watch: the status as a live view in a terminal.
 //
-// It stands at the end of event → observe → diff → apply → record, where people look.
+// In event → observe → diff → apply → record it stands at the end: it reads what was recorded.
 package term

@@ -10,7 +10,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// Colours of ECMA-48's SGR, which every terminal with colours has.
+// Colours: SGR sequences of ECMA-48, which every terminal with colours has.
 const (
 	plain  = ""
 	faint  = "\x1b[2m"
@@ -24,48 +24,46 @@ const (
 // span is a piece of a line in one colour.
 type span struct{ text, colour string }
 
-// line is a line of the screen. Its text may come from anywhere: it is made
-// harmless when it is drawn.
+// line is a line of the screen. Its text may be hostile; drawing escapes it.
 type line []span
 
-func say(text string) line { return line{{text, plain}} }
+func plainLine(text string) line { return line{{text, plain}} }
 
-// look is how lines are drawn.
-type look struct{ colour, ascii bool }
+// style is what the terminal can show.
+type style struct{ colour, ascii bool }
 
-// draw gives a line in at most so many columns.
-func (k look) draw(l line, width int) string {
+// draw renders a line in at most width columns.
+func (s style) draw(l line, width int) string {
 	var out strings.Builder
-	for _, s := range l {
-		text := k.fit(s.text, width)
+	for _, part := range l {
+		text := s.fit(part.text, width)
 		width -= ansi.StringWidth(text)
-		if k.colour && s.colour != plain && text != "" {
-			text = s.colour + text + reset
+		if s.colour && part.colour != plain && text != "" {
+			text = part.colour + text + reset
 		}
 		out.WriteString(text)
 	}
 	return strings.TrimRight(out.String(), " ")
 }
 
-// fit makes a text harmless, and cuts it off where it is wider than so many
-// columns.
-func (k look) fit(text string, width int) string {
+// fit cleans a text and cuts it to at most width columns.
+func (s style) fit(text string, width int) string {
 	tail := "…"
-	if k.ascii {
+	if s.ascii {
 		tail = "~"
 	}
-	return ansi.Truncate(k.clean(text), max(width, 0), tail)
+	return ansi.Truncate(s.clean(text), max(width, 0), tail)
 }
 
-// pad fits a text into exactly so many columns.
-func (k look) pad(text string, width int) string {
-	text = k.fit(text, width)
+// pad fits a text into exactly width columns.
+func (s style) pad(text string, width int) string {
+	text = s.fit(text, width)
 	return text + strings.Repeat(" ", max(width-ansi.StringWidth(text), 0))
 }
 
-// clean makes a text harmless: white space becomes a space, and what a terminal
-// would not show but obey, or show in another order, is written as Go would.
-func (k look) clean(text string) string {
+// clean returns a text that is safe for a terminal: white space becomes a space, and characters that a terminal would
+// interpret, or show in another order, are escaped as in Go.
+func (s style) clean(text string) string {
 	if isClean(text) {
 		return text
 	}
@@ -79,9 +77,9 @@ func (k look) clean(text string) string {
 			out.WriteByte(' ')
 		case !unicode.IsPrint(r):
 			out.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		case k.ascii && r == 'µ': // of time.Duration
+		case s.ascii && r == 'µ': // of time.Duration
 			out.WriteByte('u')
-		case k.ascii && r >= utf8.RuneSelf:
+		case s.ascii && r >= utf8.RuneSelf:
 			out.WriteByte('?')
 		default:
 			out.WriteRune(r)
@@ -100,26 +98,25 @@ func isClean(text string) bool {
 	return true
 }
 
-// bar draws how much of a limit is taken, in so many columns. Something is never
-// drawn as nothing.
-func (k look) bar(n, limit int64, width int) (full, empty string) {
+// bar draws how much of a limit is used, in width columns. Anything above zero fills at least one.
+func (s style) bar(n, limit int64, width int) (full, empty string) {
 	width = max(width, 0)
 	cells := 0
 	if limit > 0 && n > 0 {
 		cells = int(min(float64(width), max(1, float64(width)*float64(n)/float64(limit))))
 	}
 	cells = min(cells, width)
-	if k.ascii {
+	if s.ascii {
 		return strings.Repeat("#", cells), strings.Repeat(".", width-cells)
 	}
 	return strings.Repeat("█", cells), strings.Repeat("░", width-cells)
 }
 
-// sparks draws figures from 0 to the largest of them, a column each. Something is
-// never drawn as nothing, and what is not known is a blank.
-func (k look) sparks(figures []*int64) string {
+// sparks draws figures from 0 to their largest, one column each. Anything above zero is drawn higher than zero; an
+// unknown figure is blank.
+func (s style) sparks(figures []*int64) string {
 	marks := []rune("▁▂▃▄▅▆▇█")
-	if k.ascii {
+	if s.ascii {
 		marks = []rune("_.:-=+*#")
 	}
 	top := peak(figures)
@@ -147,32 +144,32 @@ func peak(figures []*int64) int64 {
 	return top
 }
 
-// column is one of a table: as wide as its widest cell, within its bounds.
+// column is a column of a table, as wide as its widest cell within min and max.
 type column struct {
 	title    string
 	min, max int
-	// rank says who gets room first, and who goes last: the highest.
+	// rank orders the columns on a narrow screen: the highest gets its width first and is dropped last.
 	rank int
-	// cell and colour give what stands in a row; a column without colour is plain.
+	// cell and colour return the text of a row and its colour; nil is plain.
 	cell   func(row int) string
 	colour func(row int) string
 }
 
-// gap is the columns of the screen between two of a table.
+// gap is the space between two columns of a table.
 const gap = 2
 
-// grid gives the columns of a table that have room on the screen, and how wide
-// they are. Two stay in any case, the first as narrow as it must be.
-func (k look) grid(columns []column, rows, width int) ([]column, []int) {
+// grid returns the columns of a table that fit on the screen, and their widths. Two always stay; the first shrinks as
+// far as needed.
+func (s style) grid(columns []column, rows, width int) ([]column, []int) {
 	wanted := make([]int, len(columns))
 	for i, c := range columns {
 		wanted[i] = ansi.StringWidth(c.title)
 		for row := range rows {
-			wanted[i] = max(wanted[i], ansi.StringWidth(k.clean(c.cell(row))))
+			wanted[i] = max(wanted[i], ansi.StringWidth(s.clean(c.cell(row))))
 		}
 		wanted[i] = min(wanted[i], c.max)
 	}
-	byRank := make([]int, len(columns)) // of the columns that stay
+	byRank := make([]int, len(columns)) // indices of the columns that stay
 	for i := range byRank {
 		byRank[i] = i
 	}

@@ -11,57 +11,57 @@ import (
 )
 
 const (
-	// watchEvery is the time between two looks while the daemon answers, lookEvery
-	// that while it does not: every setting's file is then read.
-	watchEvery = time.Second
-	lookEvery  = 2 * time.Second
+	// daemonInterval is the time between two reads of the status from the daemon.
+	daemonInterval = time.Second
+	// kernelInterval is that without a daemon, when every setting's file is read.
+	kernelInterval = 2 * time.Second
 )
 
-// looked is a message: what one look found.
-type looked struct {
+// statusMsg is the result of one read of the status.
+type statusMsg struct {
 	at     time.Time
 	status status.Document
 	err    error
 }
 
-// happened is a message: one event.
-type happened reconcile.Event
+// eventMsg is one event.
+type eventMsg reconcile.Event
 
-// feed tells the model what the source says.
+// feed sends the status and the events of the source to the model.
 type feed struct {
 	source Source
 	send   func(tea.Msg)
 }
 
-// watch looks again and again, until ctx ends.
-func (f feed) watch(ctx context.Context) {
+// pollStatus reads the status at intervals until ctx ends.
+func (f feed) pollStatus(ctx context.Context) {
 	for ctx.Err() == nil {
-		var l looked
-		l.status, l.err = f.source.Status(ctx)
-		l.at = time.Now()
-		f.send(l)
-		every := lookEvery
-		if l.status.Daemon.Running {
-			every = watchEvery
+		var m statusMsg
+		m.status, m.err = f.source.Status(ctx)
+		m.at = time.Now()
+		f.send(m)
+		interval := kernelInterval
+		if m.status.Daemon.Running {
+			interval = daemonInterval
 		}
-		wait(ctx, every)
+		sleep(ctx, interval)
 	}
 }
 
-// listen follows the events until ctx ends. That there is no daemon to follow, or
-// none any more, is what the looks tell.
-func (f feed) listen(ctx context.Context) {
+// followEvents follows the events until ctx ends. Its errors are not shown: the status already shows that no daemon
+// runs.
+func (f feed) followEvents(ctx context.Context) {
 	for ctx.Err() == nil {
 		_ = f.source.Events(ctx, func(e reconcile.Event) error {
-			f.send(happened(e))
+			f.send(eventMsg(e))
 			return ctx.Err()
 		})
-		wait(ctx, lookEvery)
+		sleep(ctx, kernelInterval)
 	}
 }
 
-// wait lets time pass, unless ctx ends.
-func wait(ctx context.Context, d time.Duration) {
+// sleep returns after d, or when ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

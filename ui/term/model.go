@@ -9,55 +9,53 @@ import (
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
-// What is remembered for the screen, which is never larger.
+// Limits of what is kept for the screen, which is never larger.
 const (
 	maxPoints = 512
 	maxEvents = 256
 )
 
-// point is one look at the table, for the sparklines. Nil is what could not be
-// read.
+// point is one sample of the table for the sparklines. Nil is a figure that could not be read.
 type point struct {
 	at             time.Time
 	entries, drops *int64
 }
 
-// model is all that the screen shows. It knows no clock, no terminal and no
-// daemon: messages tell it everything.
+// model is all that the screen shows. It reads no clock, no terminal and no daemon: all of it comes in messages.
 type model struct {
-	look
-	// zone is the time zone of the times that people read; nil is the local one.
+	style
+	// zone is the time zone of the times on the screen; nil is the local one.
 	zone          *time.Location
 	width, height int
 
 	status status.Document
-	// at is when the status was that; the zero time says that nothing is known yet.
+	// at is the time of the status; zero before the first one.
 	at time.Time
-	// failed is why there is nothing newer.
+	// failed is the error of the last read of the status.
 	failed error
-	// lost is since when the daemon, which was there, does not answer.
+	// lost is when a daemon that was running stopped answering.
 	lost time.Time
 
 	points []point
 	events []reconcile.Event
-	// top is the first setting that is shown.
+	// top is the index of the first setting on the screen.
 	top int
 }
 
-// Init has nothing to begin: the feed does.
+// Init returns no command: the feed sends the first message.
 func (m model) Init() tea.Cmd { return nil }
 
-// Update takes in a message.
+// Update returns the model after a message.
 func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	var cmd tea.Cmd
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
 	case tea.KeyPressMsg:
-		m.top, cmd = m.key(msg.String())
-	case looked:
-		m = m.saw(msg)
-	case happened:
+		m.top, cmd = m.handleKey(msg.String())
+	case statusMsg:
+		m = m.withStatus(msg)
+	case eventMsg:
 		m.events = lastOf(append(m.events, reconcile.Event(msg)), maxEvents)
 	}
 	m.top = min(m.top, len(m.status.Settings)-m.plan().settings)
@@ -65,8 +63,8 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, cmd
 }
 
-// key gives the first setting to show after a key, and what else to do.
-func (m model) key(key string) (int, tea.Cmd) {
+// handleKey returns the first setting to show after a key, and the command that the key stands for.
+func (m model) handleKey(key string) (int, tea.Cmd) {
 	page := max(m.plan().settings, 1)
 	switch key {
 	case "q", "Q", "esc", "ctrl+c":
@@ -87,25 +85,24 @@ func (m model) key(key string) (int, tea.Cmd) {
 	return m.top, nil
 }
 
-// saw takes in what a look found.
-func (m model) saw(l looked) model {
-	if m.failed = l.err; l.err != nil {
+// withStatus returns the model with a new status.
+func (m model) withStatus(msg statusMsg) model {
+	if m.failed = msg.err; msg.err != nil {
 		return m
 	}
 	switch {
-	case l.status.Daemon.Running:
+	case msg.status.Daemon.Running:
 		m.lost = time.Time{}
 	case m.status.Daemon.Running:
-		m.lost = l.at
+		m.lost = msg.at
 	}
-	p := point{l.at, l.status.Table.Entries, l.status.Table.DropsSince(m.status.Table)}
+	p := point{msg.at, msg.status.Table.Entries, msg.status.Table.DropsSince(m.status.Table)}
 	m.points = lastOf(append(m.points, p), maxPoints)
-	m.status, m.at = l.status, l.at
+	m.status, m.at = msg.status, msg.at
 	return m
 }
 
-// lastOf gives the last n of a slice, in memory of its own when it takes any away:
-// a model that was given away keeps what it has.
+// lastOf returns the last n elements. A shortened slice is a copy: an older model keeps its own.
 func lastOf[T any](all []T, n int) []T {
 	if len(all) <= n {
 		return all

@@ -45,7 +45,7 @@ func TestKeys(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			var m tea.Model = told(look{}, 80, 24, look1(many(60)))
+			var m tea.Model = modelAfter(style{}, 80, 24, firstStatus(many(60)))
 			var cmd tea.Cmd
 			for _, key := range test.keys {
 				m, cmd = m.Update(key)
@@ -54,30 +54,30 @@ func TestKeys(t *testing.T) {
 				t.Errorf("the first setting is %d, want %d", got, test.top)
 			}
 			if quit := cmd != nil && cmd() == tea.Quit(); quit != test.quit {
-				t.Errorf("it quits: %t, want %t", quit, test.quit)
+				t.Errorf("quits: %t, want %t", quit, test.quit)
 			}
 		})
 	}
 }
 
-// A list that became shorter is not scrolled past its end.
-func TestShorter(t *testing.T) {
-	m := told(look{}, 80, 24, look1(many(60)), tea.KeyPressMsg{Code: tea.KeyEnd}, look1(many(10)))
+// A list that got shorter is not scrolled past its end.
+func TestShorterList(t *testing.T) {
+	m := modelAfter(style{}, 80, 24, firstStatus(many(60)), tea.KeyPressMsg{Code: tea.KeyEnd}, firstStatus(many(10)))
 	if m.top != 2 {
 		t.Errorf("the first setting is %d, want 2", m.top)
 	}
-	m = told(look{}, 80, 24, look1(many(60)), tea.KeyPressMsg{Code: tea.KeyEnd}, tea.WindowSizeMsg{Width: 80, Height: 100})
+	m = modelAfter(style{}, 80, 24, firstStatus(many(60)), tea.KeyPressMsg{Code: tea.KeyEnd}, tea.WindowSizeMsg{Width: 80, Height: 100})
 	if m.top != 0 {
 		t.Errorf("on a large screen the first setting is %d", m.top)
 	}
 }
 
-// What is remembered is bounded.
+// The samples and events that are kept are bounded.
 func TestBounds(t *testing.T) {
-	m := told(look{}, 80, 24)
+	m := modelAfter(style{}, 80, 24)
 	var next tea.Model = m
 	for i := range 3 * maxPoints {
-		next, _ = next.Update(looked{at: after(i), status: quiet()})
+		next, _ = next.Update(statusMsg{at: after(i), status: quiet()})
 		next, _ = next.Update(drift(i, "max", "1", "2"))
 	}
 	m = next.(model)
@@ -132,7 +132,7 @@ func TestBar(t *testing.T) {
 		{5, 10, -1, ""},
 	}
 	for _, test := range tests {
-		full, empty := look{ascii: true}.bar(test.n, test.limit, test.width)
+		full, empty := style{ascii: true}.bar(test.n, test.limit, test.width)
 		if full+empty != test.want {
 			t.Errorf("%d of %d in %d: %q, want %q", test.n, test.limit, test.width, full+empty, test.want)
 		}
@@ -141,13 +141,13 @@ func TestBar(t *testing.T) {
 
 func TestSparks(t *testing.T) {
 	figures := []*int64{n(0), nil, n(1), n(50), n(99), n(100), n(-3)}
-	if got, want := (look{}).sparks(figures), "▁ ▂▅▇█▁"; got != want {
+	if got, want := (style{}).sparks(figures), "▁ ▂▅▇█▁"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got, want := (look{ascii: true}).sparks(figures), "_ .=*#_"; got != want {
+	if got, want := (style{ascii: true}).sparks(figures), "_ .=*#_"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got, want := (look{ascii: true}).sparks([]*int64{n(0), n(0)}), "__"; got != want {
+	if got, want := (style{ascii: true}).sparks([]*int64{n(0), n(0)}), "__"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -163,10 +163,10 @@ func TestClean(t *testing.T) {
 		{`it's "so"`, `it's "so"`, `it's "so"`},
 	}
 	for _, test := range tests {
-		if got := (look{}).clean(test.text); got != test.want {
+		if got := (style{}).clean(test.text); got != test.want {
 			t.Errorf("%q: %q, want %q", test.text, got, test.want)
 		}
-		if got := (look{ascii: true}).clean(test.text); got != test.ascii {
+		if got := (style{ascii: true}).clean(test.text); got != test.ascii {
 			t.Errorf("%q in ASCII: %q, want %q", test.text, got, test.ascii)
 		}
 	}
@@ -179,34 +179,34 @@ func FuzzFit(f *testing.F) {
 	f.Add("e\u0301\u0301\u200d\u2028", 1)
 	f.Fuzz(func(t *testing.T, text string, width int) {
 		width = min(max(width, 0), 200)
-		for _, k := range []look{{}, {ascii: true}} {
-			got := k.fit(text, width)
+		for _, st := range []style{{}, {ascii: true}} {
+			got := st.fit(text, width)
 			if w := ansi.StringWidth(got); w > width {
 				t.Errorf("%d columns of %d: %q", w, width, got)
 			}
 			for _, r := range got {
-				if !unicode.IsPrint(r) || k.ascii && r > '~' {
+				if !unicode.IsPrint(r) || st.ascii && r > '~' {
 					t.Errorf("%q in %q", r, got)
 				}
 			}
-			if w := ansi.StringWidth(k.pad(text, width)); w != width {
+			if w := ansi.StringWidth(st.pad(text, width)); w != width {
 				t.Errorf("padded to %d columns of %d: %q", w, width, got)
 			}
 		}
 	})
 }
 
-// script is a source that answers as it is told.
+// script is a source with prepared answers.
 type script struct {
 	statuses func(i int) (status.Document, error)
 	events   func(ctx context.Context, i int, each func(reconcile.Event) error) error
-	looks    int
+	reads    int
 	follows  int
 }
 
 func (s *script) Status(context.Context) (status.Document, error) {
-	s.looks++
-	return s.statuses(s.looks)
+	s.reads++
+	return s.statuses(s.reads)
 }
 
 func (s *script) Events(ctx context.Context, each func(reconcile.Event) error) error {
@@ -214,8 +214,8 @@ func (s *script) Events(ctx context.Context, each func(reconcile.Event) error) e
 	return s.events(ctx, s.follows, each)
 }
 
-// It looks every second while there is a daemon and every two without one, and
-// follows the events anew when they end.
+// The feed reads the status every second with a daemon and every two without, and follows the events again when they
+// end.
 func TestFeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
@@ -228,7 +228,7 @@ func TestFeed(t *testing.T) {
 				case 3:
 					return status.Document{}, nil
 				case 4:
-					return status.Document{}, errors.New("cannot tell")
+					return status.Document{}, errors.New("cannot read")
 				}
 				cancel()
 				return status.Document{}, ctx.Err()
@@ -240,24 +240,24 @@ func TestFeed(t *testing.T) {
 				return each(reconcile.Event{Setting: "max"})
 			},
 		}
-		var looks, events []time.Duration
+		var reads, events []time.Duration
 		f := feed{source: source, send: func(msg tea.Msg) {
 			switch msg := msg.(type) {
-			case looked:
-				looks = append(looks, msg.at.Sub(began))
-			case happened:
+			case statusMsg:
+				reads = append(reads, msg.at.Sub(began))
+			case eventMsg:
 				events = append(events, time.Since(began))
 			}
 		}}
-		f.watch(ctx)
+		f.pollStatus(ctx)
 		want := []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second, 6 * time.Second, 7 * time.Second}
-		if diff := cmp.Diff(want, looks); diff != "" {
-			t.Errorf("looks (-want +got):\n%s", diff)
+		if diff := cmp.Diff(want, reads); diff != "" {
+			t.Errorf("reads (-want +got):\n%s", diff)
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		began = time.Now()
-		f.listen(ctx)
+		f.followEvents(ctx)
 		if diff := cmp.Diff([]time.Duration{0, 4 * time.Second}, events); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}

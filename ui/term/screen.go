@@ -1,9 +1,7 @@
 package term
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,20 +22,19 @@ func (m model) View() tea.View {
 	return view
 }
 
-// plan is how many lines of the screen each part gets.
+// plan is the number of lines of each part of the screen.
 type plan struct {
 	head, bars, sparks int
-	// settings and events are lines without their titles, which are there with them.
+	// settings and events do not count their titles.
 	settings, events int
 	titles           bool
 	footer           int
 }
 
-// someEvents is how many lines of events are enough where settings want the room.
-const someEvents = 8
+// enoughEvents is the number of lines of events beyond which settings come first.
+const enoughEvents = 8
 
-// plan shares the lines out: the head and the fill first, then settings and events
-// as they need, then the rest.
+// plan divides the lines: the head and the bars first, then settings and events as they need, then the rest.
 func (m model) plan() plan {
 	p := plan{head: len(m.head())}
 	left := m.height
@@ -55,18 +52,18 @@ func (m model) plan() plan {
 	p.sparks = take(2, 6)
 	p.titles = take(4, 6) > 0 // both, with a blank line before
 	want := len(m.status.Settings)
-	p.events = min(max(min(left/3, someEvents), left-want), left)
+	p.events = min(max(min(left/3, enoughEvents), left-want), left)
 	if left < 3 {
 		p.events = 0
 	}
 	if !p.titles {
-		p.events = min(p.events, len(m.events)) // nothing says what the blank lines are
+		p.events = min(p.events, len(m.events)) // blank lines need a title
 	}
 	p.settings = max(left-p.events, 0)
 	return p
 }
 
-// screen is at most width columns and height lines.
+// screen renders everything in at most width columns and height lines.
 func (m model) screen() string {
 	if m.width < 1 || m.height < 1 {
 		return ""
@@ -94,7 +91,7 @@ func (m model) screen() string {
 	return strings.Join(out[:min(len(out), m.height)], "\n")
 }
 
-// head says who is at work: the daemon, its configuration, the module, the guard.
+// head renders the daemon, its configuration, the module, the guard and a summary of the settings.
 func (m model) head() []line {
 	lines := []line{m.daemon()}
 	if m.at.IsZero() {
@@ -109,10 +106,11 @@ func (m model) head() []line {
 	if n := m.status.Table.Buckets; n != nil {
 		text += fmt.Sprintf("; %d buckets", *n)
 	}
-	lines = append(lines, say(text))
+	lines = append(lines, plainLine(text))
 	for _, p := range module.Parameters {
 		if p.State == status.ParameterNeedsReload {
-			lines = append(lines, line{{fmt.Sprintf("reload:  %s is %s, wanted %s: needs %s loaded anew", p.Name, p.Live, p.Want, module.Name), yellow}})
+			text := fmt.Sprintf("reload:  %s is %s, wanted %s: needs a reload of %s", p.Name, p.Live, p.Want, module.Name)
+			lines = append(lines, line{{text, yellow}})
 		}
 	}
 	lines = append(lines, m.guard()...)
@@ -122,130 +120,127 @@ func (m model) head() []line {
 	return lines
 }
 
-// daemon is the first line, with the time of what is shown.
+// daemon renders the first line, with the time of the status at its end.
 func (m model) daemon() line {
 	d := m.status.Daemon
-	said := span{"not running; this is what the kernel says", yellow}
+	state := span{"not running; values are read from the kernel", yellow}
 	switch {
 	case m.failed != nil:
-		said = span{m.failed.Error(), red}
+		state = span{m.failed.Error(), red}
 	case m.at.IsZero():
-		said = span{"asking it", plain}
+		state = span{"reading the status", plain}
 	case d.Running:
-		said = span{fmt.Sprintf("running, mode %s, pid %d, since %s", d.Mode, d.PID, m.clock(d.Since, time.DateTime)), plain}
+		since := m.clock(d.Since, time.DateTime)
+		state = span{fmt.Sprintf("running, mode %s, pid %d, since %s", d.Mode, d.PID, since), plain}
 	case d.Error != "":
-		said = span{d.Error, red}
+		state = span{d.Error, red}
 	case !m.lost.IsZero():
-		said = span{"went away at " + m.clock(m.lost, time.TimeOnly) + "; this is what the kernel says", red}
+		state = span{"stopped at " + m.clock(m.lost, time.TimeOnly) + "; values are read from the kernel", red}
 	}
-	l := line{{"daemon:  ", plain}, said}
+	l := line{{"daemon:  ", plain}, state}
 	if m.at.IsZero() {
 		return l
 	}
 	now := m.clock(m.at, time.TimeOnly)
-	if pad := m.width - ansi.StringWidth("daemon:  "+m.clean(said.text)) - len(now); pad > 1 {
+	if pad := m.width - ansi.StringWidth("daemon:  "+m.clean(state.text)) - len(now); pad > 1 {
 		l = append(l, span{strings.Repeat(" ", pad) + now, faint})
 	}
 	return l
 }
 
-// config is there when the configuration was refused.
+// config renders the errors of a refused configuration.
 func (m model) config() []line {
 	c := m.status.Daemon.Config
 	if c.OK {
 		return nil
 	}
-	text := "config:  REFUSED, the last good one is in force:"
+	text := "config:  REFUSED, the last good one stays in effect:"
 	if !m.status.Daemon.Running {
 		text = "config:  REFUSED:"
 	}
 	lines := []line{{{text, red}}}
-	const indent, most = 9, 4
+	const indent, maxErrors = 9, 4
 	for e := range strings.SplitSeq(strings.TrimSpace(c.Error), "\n") {
 		e = m.clean(strings.TrimPrefix(e, "/etc/ctkeeper/"))
 		for part := range strings.SplitSeq(ansi.Wrap(e, max(m.width-indent, 10), ""), "\n") {
-			lines = append(lines, say(strings.Repeat(" ", indent)+part))
+			lines = append(lines, plainLine(strings.Repeat(" ", indent)+part))
 		}
 	}
-	if len(lines) > 1+most {
-		lines = append(lines[:most], say(strings.Repeat(" ", indent)+"and more: ctkeeper config check"))
+	if len(lines) > 1+maxErrors {
+		lines = append(lines[:maxErrors], plainLine(strings.Repeat(" ", indent)+"and more: ctkeeper config check"))
 	}
 	return lines
 }
 
-// bars show how full the tables are.
+// bars renders how full the tables are.
 func (m model) bars() []line {
 	t := m.status.Table
 	connections := m.fill(table.Connections, t.Entries, t.Max)
 	expectations := m.fill(table.Expectations, t.Expectations, t.ExpectMax)
-	return []line{connections, append(expectations, span{helpers(t.ByHelper), plain})}
+	return []line{connections, append(expectations, span{helpers(t), plain})}
 }
 
-func (m model) fill(what string, n, limit *int64) line {
+func (m model) fill(name string, n, limit *int64) line {
 	t := m.status.Table
-	said, share := status.Figure(n)+" of "+status.Figure(limit), int64(0)
+	text, share := status.Figure(n)+" of "+status.Figure(limit), int64(0)
 	switch {
 	case n == nil || limit == nil:
 	case *limit <= 0:
-		said = status.Figure(n) + ", no limit"
+		text = status.Figure(n) + ", no limit"
 	default:
-		said += fmt.Sprintf(", %.1f %%", 100*float64(*n)/float64(*limit))
+		text += fmt.Sprintf(", %.1f %%", 100*float64(*n)/float64(*limit))
 		share = *limit
 	}
 	colour := green
-	switch t.Levels[what] {
+	switch t.Levels[name] {
 	case table.High:
 		colour = yellow
 	case table.Critical:
 		colour = red
 	}
-	if t.Dropping[what] {
-		said, colour = said+", dropping", red
-	} else if forecast := t.Forecast(what); forecast != "" {
-		said += ", " + forecast
+	if t.Dropping[name] {
+		text, colour = text+", dropping", red
+	} else if forecast := t.Forecast(name); forecast != "" {
+		text += ", " + forecast
 	}
 	count := int64(0)
 	if n != nil {
 		count = *n
 	}
 	full, empty := m.bar(count, share, min(m.width/4, 40))
-	return line{{m.pad(what, label), plain}, {full, colour}, {empty, faint}, {" " + said, plain}}
+	return line{{m.pad(name, label), plain}, {full, colour}, {empty, faint}, {" " + text, plain}}
 }
 
-// helpers says whose the expectations are, the most first.
-func helpers(count map[string]int64) string {
-	names := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
-		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b))
-	})
+// helpers renders the expectations by helper: ", sip 9, ftp 2".
+func helpers(t status.Table) string {
 	var text strings.Builder
-	for _, name := range names {
-		if count[name] > 0 && name != "" {
-			text.WriteString(fmt.Sprintf(", %s %d", name, count[name]))
+	for _, name := range t.Helpers() {
+		if n := t.ByHelper[name]; n > 0 && name != "" {
+			fmt.Fprintf(&text, ", %s %d", name, n)
 		}
 	}
 	return text.String()
 }
 
-// label is the width of what stands before bars and sparklines.
+// label is the width of the names of bars and sparklines.
 const label = len("expectations ")
 
-// sparklines show the last looks: how many connections, and how many packets were
-// dropped.
+// sparklines renders the connections and the dropped packets of the last samples.
 func (m model) sparklines() []line {
 	width := max(min(m.width-label-len("  peak 1048576 in 100 s"), maxPoints), 8)
-	seen := lastOf(m.points, width)
-	entries, dropped := make([]*int64, len(seen)), make([]*int64, len(seen))
+	points := lastOf(m.points, width)
+	entries, dropped := make([]*int64, len(points)), make([]*int64, len(points))
 	var sum int64
-	for i, p := range seen {
+	for i, p := range points {
 		if entries[i], dropped[i] = p.entries, p.drops; p.drops != nil {
 			sum += *p.drops
 		}
 	}
-	lasted := ""
-	if last := len(seen) - 1; last > 0 {
-		lasted = fmt.Sprintf(" in %.0f s", seen[last].at.Sub(seen[0].at).Seconds())
+	period := ""
+	if last := len(points) - 1; last > 0 {
+		period = fmt.Sprintf(" in %.0f s", points[last].at.Sub(points[0].at).Seconds())
 	}
-	top, count, colour := fmt.Sprintf("peak %d", peak(entries))+lasted, strconv.FormatInt(sum, 10)+lasted, plain
+	top, count, colour := fmt.Sprintf("peak %d", peak(entries))+period, strconv.FormatInt(sum, 10)+period, plain
 	if m.status.Table.Entries == nil {
 		top = "?"
 	}
@@ -261,7 +256,7 @@ func (m model) sparklines() []line {
 	}
 }
 
-// log shows the last events, the newest at the bottom.
+// log renders the last events, the newest at the bottom.
 func (m model) log(p plan) []line {
 	layout := "01-02 15:04:05 "
 	if m.width < 60 {
@@ -272,21 +267,19 @@ func (m model) log(p plan) []line {
 		e := m.events[i]
 		indent, colour := len(layout), eventColour(e)
 		text := ansi.Wrap(m.clean(e.Message), max(m.width-indent, 10), "")
-		said := strings.Split(text, "\n")
-		if room := p.events - len(lines); len(said) > room { // its beginning says most
-			said = append(said[:room-1:room-1], strings.Join(said[room-1:], " "))
+		wrapped := strings.Split(text, "\n")
+		if room := p.events - len(lines); len(wrapped) > room { // keep its beginning
+			wrapped = append(wrapped[:room-1:room-1], strings.Join(wrapped[room-1:], " "))
 		}
-		for n := len(said) - 1; n >= 0; n-- {
-			l := line{{strings.Repeat(" ", indent), plain}, {said[n], colour}}
+		for n := len(wrapped) - 1; n >= 0; n-- {
+			l := line{{strings.Repeat(" ", indent), plain}, {wrapped[n], colour}}
 			if n == 0 {
 				l[0] = span{m.clock(e.At, layout), faint}
 			}
 			lines = append(lines, l)
 		}
 	}
-	for a, b := 0, len(lines)-1; a < b; a, b = a+1, b-1 {
-		lines[a], lines[b] = lines[b], lines[a]
-	}
+	slices.Reverse(lines)
 	if len(lines) == 0 && p.events > 0 && p.titles {
 		lines = []line{{{"none yet", faint}}}
 	}
@@ -316,7 +309,7 @@ func eventColour(e reconcile.Event) string {
 	return plain
 }
 
-// footer names the keys, and says which settings are shown.
+// footer renders the keys, and which settings are on the screen.
 func (m model) footer(p plan) line {
 	keys, arrows := "q quit", "↑ ↓"
 	if m.ascii {
@@ -328,7 +321,7 @@ func (m model) footer(p plan) line {
 	return line{{keys, faint}}
 }
 
-// clock is a time as people read it.
+// clock formats a time in the zone of the screen.
 func (m model) clock(t time.Time, layout string) string {
 	zone := m.zone
 	if zone == nil {

@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 var start = time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 
-// after is a moment of the tests.
+// after returns a time of the tests.
 func after(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
 
 func n(v int64) *int64 { return &v }
@@ -37,7 +37,7 @@ func setting(name, want, now string, state reconcile.State) reconcile.Setting {
 	}}
 }
 
-// quiet is a host where all is well.
+// quiet is the status of a host without a problem.
 func quiet() status.Document {
 	s := status.Document{
 		Daemon: status.Daemon{Running: true, PID: 4711, Since: start, Mode: reconcile.Enforce, Config: status.Config{OK: true}},
@@ -72,7 +72,7 @@ func many(count int) status.Document {
 	return s
 }
 
-// filling gives looks at a table that fills, a second apart, and drops in the end.
+// filling returns samples of a table that fills, a second apart, and drops in the end.
 func filling(s status.Document) []tea.Msg {
 	var msgs []tea.Msg
 	for i := range 40 {
@@ -80,17 +80,17 @@ func filling(s status.Document) []tea.Msg {
 		if i >= 35 {
 			s.Table.Counters = map[string]uint64{"drop": 5, "early_drop": 1 + uint64(i-34)*10}
 		}
-		msgs = append(msgs, looked{at: after(i), status: s})
+		msgs = append(msgs, statusMsg{at: after(i), status: s})
 	}
 	return msgs
 }
 
-func look1(s status.Document) tea.Msg {
-	return looked{at: after(5), status: s}
+func firstStatus(s status.Document) tea.Msg {
+	return statusMsg{at: after(5), status: s}
 }
 
 func drift(second int, name, found, want string) tea.Msg {
-	return happened{
+	return eventMsg{
 		At: after(second), Kind: reconcile.KindDrift, Setting: name, Found: found, Want: want,
 		Message: fmt.Sprintf("%s was %s, wanted %s: repaired in 1.2ms (cause: write)", name, found, want),
 	}
@@ -100,13 +100,13 @@ func contest() (status.Document, []tea.Msg) {
 	s := quiet()
 	s.Settings[1].State, s.Settings[1].Drifts, s.Settings[1].Now = reconcile.Contested, 137, "65536"
 	s.Settings[1].LastDrift = &reconcile.Drift{At: after(4), Found: "65536", Cause: reconcile.CauseWrite}
-	return s, []tea.Msg{drift(1, "max", "65536", "1048576"), drift(2, "max", "65536", "1048576"), happened{
+	return s, []tea.Msg{drift(1, "max", "65536", "1048576"), drift(2, "max", "65536", "1048576"), eventMsg{
 		At: after(3), Kind: reconcile.KindContested, Setting: "max",
 		Message: "max is contested: another writer keeps changing it (or the kernel does not keep it), last to 65536; wanted 1048576. Repairing it less often now, at least every 30s",
 	}}
 }
 
-// guarded is a host whose guard does what it is asked for, as far as it can.
+// guarded is the status of a host with a guard.
 func guarded(mode config.GuardMode, state status.GuardState) status.Document {
 	s, _ := contest()
 	s.Settings[1].LastDrift.By = &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "kubelet.service"}
@@ -121,14 +121,14 @@ func guarded(mode config.GuardMode, state status.GuardState) status.Document {
 	return s
 }
 
-// locking is a guard that refused two settings' writes.
+// locking is the status of a host whose guard refused writes to two settings.
 func locking() (status.Document, []tea.Msg) {
 	s := guarded(config.GuardLock, status.GuardLocked)
 	hashsize, limit := status.RefusedWrites{Setting: "hashsize", Count: 1}, status.RefusedWrites{Setting: "max", Count: 2}
 	hashsize.Last.At, hashsize.Last.Value = after(1), "8192"
 	limit.Last.At, limit.Last.Value, limit.Last.By = after(3), "131072", *s.Settings[1].LastDrift.By
 	s.Guard.Refused = []status.RefusedWrites{hashsize, limit}
-	return s, []tea.Msg{happened{
+	return s, []tea.Msg{eventMsg{
 		At: after(3), Kind: reconcile.KindRefusedWrite, Setting: "max", Found: "131072", By: &limit.Last.By,
 		Message: "max: kube-proxy (pid 2211, kubelet.service) was refused 131072",
 	}}
@@ -150,18 +150,17 @@ func hostile() (status.Document, []tea.Msg) {
 	refused.Last.At, refused.Last.Value, refused.Last.By = after(3), evil, writer
 	s.Guard = status.Guard{Mode: "lock", State: status.GuardLocked, Missing: []status.Missing{{What: evil}}, Refused: []status.RefusedWrites{refused}}
 	s.Daemon.Config = status.Config{Error: "/etc/" + evil + ":2:3: unknown key\n" + evil}
-	return s, []tea.Msg{happened{At: after(3), Kind: reconcile.KindFailed, Message: "max was " + evil}}
+	return s, []tea.Msg{eventMsg{At: after(3), Kind: reconcile.KindFailed, Message: "max was " + evil}}
 }
 
-// screens are what the golden files hold: what is told to the model, and how it is
-// drawn.
+// screens are the cases of the golden files: the messages to the model, and the style and size of the screen.
 func screens() map[string]struct {
-	look          look
+	style         style
 	width, height int
 	msgs          []tea.Msg
 } {
 	type screen = struct {
-		look          look
+		style         style
 		width, height int
 		msgs          []tea.Msg
 	}
@@ -205,51 +204,51 @@ func screens() map[string]struct {
 	alone := gone
 	alone.Guard = status.Guard{Mode: "lock", State: status.GuardOff}
 	locked, refusals := locking()
-	pressure := happened{
+	pressure := eventMsg{
 		At: after(34), Kind: reconcile.KindTablePressure, Table: table.Connections, Level: string(table.Critical), Dropping: true,
 		Message: "the kernel is dropping new connections: 10 packets in 5 s, the connection table is 97 % full: 973440 of 1000000 entries",
 	}
 	fill := append(filling(full), pressure, drift(12, "max", "65536", "1048576"), drift(33, "tcp_timeout_established", "432000", "86400"))
 	return map[string]screen{
-		"asking":           {look{}, 80, 24, nil},
-		"quiet":            {look{}, 80, 24, []tea.Msg{look1(quiet())}},
-		"filling":          {look{}, 80, 24, fill},
-		"filling-colour":   {look{colour: true}, 80, 24, fill},
-		"filling-ascii":    {look{ascii: true}, 80, 24, fill},
-		"filling-120x40":   {look{}, 120, 40, fill},
-		"filling-40x10":    {look{}, 40, 10, fill},
-		"filling-20x5":     {look{}, 20, 5, fill},
-		"no-daemon":        {look{}, 80, 24, []tea.Msg{look1(never)}},
-		"daemon-gone":      {look{}, 80, 24, []tea.Msg{look1(quiet()), looked{at: after(7), status: gone}, looked{at: after(9), status: gone}}},
-		"daemon-back":      {look{}, 80, 24, []tea.Msg{look1(quiet()), looked{at: after(7), status: gone}, looked{at: after(9), status: quiet()}}},
-		"daemon-hung":      {look{}, 80, 24, []tea.Msg{look1(quiet()), looked{at: after(12), status: hung}}},
-		"failed":           {look{}, 80, 24, []tea.Msg{look1(quiet()), looked{at: after(7), err: errors.New("cannot read it")}}},
-		"refused":          {look{}, 80, 24, []tea.Msg{look1(refused)}},
-		"refused-40x10":    {look{}, 40, 10, []tea.Msg{look1(refused)}},
-		"refused-unknown":  {look{}, 80, 24, []tea.Msg{look1(unknown)}},
-		"absent":           {look{}, 80, 24, []tea.Msg{looked{at: after(5), status: absent}}},
-		"unlimited":        {look{}, 80, 24, []tea.Msg{look1(unlimited)}},
-		"contested":        {look{}, 80, 24, append([]tea.Msg{look1(contested)}, fight...)},
-		"contested-colour": {look{colour: true}, 80, 24, append([]tea.Msg{look1(contested)}, fight...)},
-		"contested-40x10":  {look{}, 40, 10, append([]tea.Msg{look1(contested)}, fight...)},
-		"sixty":            {look{}, 80, 24, []tea.Msg{look1(many(60))}},
-		"sixty-end":        {look{}, 80, 24, []tea.Msg{look1(many(60)), tea.KeyPressMsg{Code: tea.KeyEnd}}},
-		"guard-watching":   {look{}, 80, 24, []tea.Msg{look1(watched)}},
-		"guard-observe":    {look{}, 80, 24, []tea.Msg{look1(idle)}},
-		"guard-locked":     {look{}, 80, 24, append([]tea.Msg{look1(locked)}, refusals...)},
-		"guard-120x40":     {look{}, 120, 40, append([]tea.Msg{look1(locked)}, refusals...)},
-		"guard-40x10":      {look{}, 40, 10, append([]tea.Msg{look1(locked)}, refusals...)},
-		"guard-missing":    {look{colour: true}, 80, 24, []tea.Msg{look1(unguarded)}},
-		"guard-no-daemon":  {look{}, 80, 24, []tea.Msg{look1(alone)}},
-		"guard-hostile":    {look{}, 80, 24, append([]tea.Msg{look1(worse)}, evils...)},
-		"hostile":          {look{}, 80, 24, append([]tea.Msg{look1(bad)}, evils...)},
-		"hostile-ascii":    {look{ascii: true}, 80, 24, append([]tea.Msg{look1(bad)}, evils...)},
+		"asking":           {style{}, 80, 24, nil},
+		"quiet":            {style{}, 80, 24, []tea.Msg{firstStatus(quiet())}},
+		"filling":          {style{}, 80, 24, fill},
+		"filling-colour":   {style{colour: true}, 80, 24, fill},
+		"filling-ascii":    {style{ascii: true}, 80, 24, fill},
+		"filling-120x40":   {style{}, 120, 40, fill},
+		"filling-40x10":    {style{}, 40, 10, fill},
+		"filling-20x5":     {style{}, 20, 5, fill},
+		"no-daemon":        {style{}, 80, 24, []tea.Msg{firstStatus(never)}},
+		"daemon-gone":      {style{}, 80, 24, []tea.Msg{firstStatus(quiet()), statusMsg{at: after(7), status: gone}, statusMsg{at: after(9), status: gone}}},
+		"daemon-back":      {style{}, 80, 24, []tea.Msg{firstStatus(quiet()), statusMsg{at: after(7), status: gone}, statusMsg{at: after(9), status: quiet()}}},
+		"daemon-hung":      {style{}, 80, 24, []tea.Msg{firstStatus(quiet()), statusMsg{at: after(12), status: hung}}},
+		"failed":           {style{}, 80, 24, []tea.Msg{firstStatus(quiet()), statusMsg{at: after(7), err: errors.New("cannot read it")}}},
+		"refused":          {style{}, 80, 24, []tea.Msg{firstStatus(refused)}},
+		"refused-40x10":    {style{}, 40, 10, []tea.Msg{firstStatus(refused)}},
+		"refused-unknown":  {style{}, 80, 24, []tea.Msg{firstStatus(unknown)}},
+		"absent":           {style{}, 80, 24, []tea.Msg{statusMsg{at: after(5), status: absent}}},
+		"unlimited":        {style{}, 80, 24, []tea.Msg{firstStatus(unlimited)}},
+		"contested":        {style{}, 80, 24, append([]tea.Msg{firstStatus(contested)}, fight...)},
+		"contested-colour": {style{colour: true}, 80, 24, append([]tea.Msg{firstStatus(contested)}, fight...)},
+		"contested-40x10":  {style{}, 40, 10, append([]tea.Msg{firstStatus(contested)}, fight...)},
+		"sixty":            {style{}, 80, 24, []tea.Msg{firstStatus(many(60))}},
+		"sixty-end":        {style{}, 80, 24, []tea.Msg{firstStatus(many(60)), tea.KeyPressMsg{Code: tea.KeyEnd}}},
+		"guard-watching":   {style{}, 80, 24, []tea.Msg{firstStatus(watched)}},
+		"guard-observe":    {style{}, 80, 24, []tea.Msg{firstStatus(idle)}},
+		"guard-locked":     {style{}, 80, 24, append([]tea.Msg{firstStatus(locked)}, refusals...)},
+		"guard-120x40":     {style{}, 120, 40, append([]tea.Msg{firstStatus(locked)}, refusals...)},
+		"guard-40x10":      {style{}, 40, 10, append([]tea.Msg{firstStatus(locked)}, refusals...)},
+		"guard-missing":    {style{colour: true}, 80, 24, []tea.Msg{firstStatus(unguarded)}},
+		"guard-no-daemon":  {style{}, 80, 24, []tea.Msg{firstStatus(alone)}},
+		"guard-hostile":    {style{}, 80, 24, append([]tea.Msg{firstStatus(worse)}, evils...)},
+		"hostile":          {style{}, 80, 24, append([]tea.Msg{firstStatus(bad)}, evils...)},
+		"hostile-ascii":    {style{ascii: true}, 80, 24, append([]tea.Msg{firstStatus(bad)}, evils...)},
 	}
 }
 
-// told is a model that was told all that.
-func told(k look, width, height int, msgs ...tea.Msg) model {
-	m := tea.Model(model{look: k, zone: time.UTC})
+// modelAfter returns a model after messages.
+func modelAfter(st style, width, height int, msgs ...tea.Msg) model {
+	m := tea.Model(model{style: st, zone: time.UTC})
 	for _, msg := range append([]tea.Msg{tea.WindowSizeMsg{Width: width, Height: height}}, msgs...) {
 		m, _ = m.Update(msg)
 	}
@@ -259,8 +258,8 @@ func told(k look, width, height int, msgs ...tea.Msg) model {
 func TestScreens(t *testing.T) {
 	for name, s := range screens() {
 		t.Run(name, func(t *testing.T) {
-			got := told(s.look, s.width, s.height, s.msgs...).View().Content
-			fits(t, got, s.look, s.width, s.height)
+			got := modelAfter(s.style, s.width, s.height, s.msgs...).View().Content
+			fits(t, got, s.style, s.width, s.height)
 			file := filepath.Join("testdata", name+".golden")
 			if *update {
 				if err := os.WriteFile(file, []byte(got+"\n"), 0o644); err != nil {
@@ -278,14 +277,14 @@ func TestScreens(t *testing.T) {
 	}
 }
 
-// Every size holds every screen, and nothing on it is for the terminal to obey.
+// Every screen fits into every size, and holds nothing that a terminal interprets.
 func TestEverySize(t *testing.T) {
 	for name, s := range screens() {
-		m := told(s.look, s.width, s.height, s.msgs...)
+		m := modelAfter(s.style, s.width, s.height, s.msgs...)
 		for _, width := range []int{0, 1, 2, 13, 20, 33, 40, 80, 81, 300} {
 			for _, height := range []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 19, 24, 44} {
 				sized, _ := m.Update(tea.WindowSizeMsg{Width: width, Height: height})
-				fits(t, sized.View().Content, s.look, width, height)
+				fits(t, sized.View().Content, s.style, width, height)
 				if t.Failed() {
 					t.Fatalf("%s at %d×%d", name, width, height)
 				}
@@ -294,9 +293,8 @@ func TestEverySize(t *testing.T) {
 	}
 }
 
-// fits fails the test where a screen is too large, or holds anything but text and
-// the colours it may have.
-func fits(t *testing.T, screen string, k look, width, height int) {
+// fits fails the test if a screen is too large, or holds anything but text and its colours.
+func fits(t *testing.T, screen string, st style, width, height int) {
 	t.Helper()
 	lines := strings.Split(screen, "\n")
 	if len(lines) > max(height, 1) {
@@ -307,13 +305,13 @@ func fits(t *testing.T, screen string, k look, width, height int) {
 			t.Errorf("%d columns of %d: %q", w, width, l)
 		}
 		text := l
-		if k.colour {
+		if st.colour {
 			for _, c := range []string{faint, bold, red, green, yellow, reset} {
 				text = strings.ReplaceAll(text, c, "")
 			}
 		}
 		for _, r := range text {
-			if !unicode.IsPrint(r) || k.ascii && r > '~' {
+			if !unicode.IsPrint(r) || st.ascii && r > '~' {
 				t.Errorf("%q in %q", r, l)
 			}
 		}

@@ -6,10 +6,11 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// table shows as many settings as there is room for, from m.top on.
+// table renders the settings from m.top on, as many as the plan allows.
 func (m model) table(p plan) []line {
 	settings := m.status.Settings
 	var lines []line
@@ -29,7 +30,7 @@ func (m model) table(p plan) []line {
 		lines = append(lines, l)
 	}
 	if len(settings) == 0 && p.settings > 0 && !m.at.IsZero() && m.status.Daemon.Config.OK {
-		lines = append(lines, say("No settings are asked for."))
+		lines = append(lines, plainLine("No settings are configured."))
 	}
 	for len(lines) < p.settings {
 		lines = append(lines, nil)
@@ -45,8 +46,7 @@ func (m model) title(columns []column, widths []int) line {
 	return line{{strings.TrimRight(text.String(), " "), bold}}
 }
 
-// columns are those of ctkeeper status. The state is what one looks for: it goes
-// last but for the name.
+// columns returns the columns of ctkeeper status. The name and the state are the last to be dropped.
 func (m model) columns() []column {
 	all := m.status.Settings
 	return []column{
@@ -65,25 +65,26 @@ func (m model) columns() []column {
 	}
 }
 
-// summary says in one line how the settings stand, those that are not shown too.
+// summary renders how many settings are in each state, those outside the screen included.
 func (m model) summary() line {
 	s := reconcile.Report{Settings: m.status.Settings}.Summary()
 	l := line{{fmt.Sprintf("state:   %d of %d settings in sync", s.InSync, s.Settings), plain}}
-	for _, some := range []struct {
+	for _, count := range []struct {
 		n     int
 		state reconcile.State
 	}{
 		{s.Drifted, reconcile.Drifted}, {s.Contested, reconcile.Contested}, {s.Forbidden, reconcile.Forbidden},
 		{s.Failed, reconcile.Failed}, {s.Pending, reconcile.Pending}, {s.Unsupported, reconcile.Unsupported},
 	} {
-		if some.n > 0 {
-			l = append(l, span{", ", plain}, span{fmt.Sprintf("%d %s", some.n, some.state), stateColour(some.state)})
+		if count.n > 0 {
+			text := fmt.Sprintf("%d %s", count.n, count.state)
+			l = append(l, span{", ", plain}, span{text, stateColour(count.state)})
 		}
 	}
 	return l
 }
 
-// last is what is wrong with a setting, or else what was wrong last.
+// last renders a setting's error or else its last drift. The writer comes first: 80 columns have room for little else.
 func (m model) last(s reconcile.Setting) string {
 	switch d := s.LastDrift; {
 	case s.Error != "":
@@ -91,7 +92,8 @@ func (m model) last(s reconcile.Setting) string {
 	case d == nil:
 		return "-"
 	default:
-		return fmt.Sprintf("%s%s %s, was %s", by(d), m.when(d.At), d.Cause, d.Found)
+		text := fmt.Sprintf("%s %s %s, was %s", status.WriterName(*d), m.when(d.At), d.Cause, d.Found)
+		return strings.TrimPrefix(text, " ")
 	}
 }
 

@@ -8,34 +8,33 @@ import (
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
-// Source is what the view shows.
+// Source provides what the view shows.
 type Source interface {
-	// Status tells how things stand: as the daemon says or, where none runs, as the
-	// kernel does. An error leaves what was shown before, and is shown.
+	// Status returns the document of the daemon or, where none runs, of the kernel. On an error the view keeps the
+	// last document and shows the error.
 	Status(ctx context.Context) (status.Document, error)
-	// Events calls each for the events that the daemon remembers and then for those
-	// to come, until ctx ends or the daemon does. Called again it goes on where it
-	// was.
+	// Events calls each for the daemon's past events and then for new ones, until ctx ends or the daemon stops. The
+	// next call continues after the last event.
 	Events(ctx context.Context, each func(reconcile.Event) error) error
 }
 
-// Host is the source that a daemon and the kernel are.
+// Host is the source of a running view: the daemon and the kernel of a host.
 type Host struct {
-	// Look is Status.
-	Look func(ctx context.Context) (status.Document, error)
-	// Daemon is asked for events.
+	// Read returns the status.
+	Read func(ctx context.Context) (status.Document, error)
+	// Daemon serves the events.
 	Daemon *status.Client
-	// seen is when the last event was.
-	seen time.Time
+	// lastEvent is the time of the last event that was passed on.
+	lastEvent time.Time
 }
 
-// Status is what Look tells.
-func (h *Host) Status(ctx context.Context) (status.Document, error) { return h.Look(ctx) }
+// Status calls Read.
+func (h *Host) Status(ctx context.Context) (status.Document, error) { return h.Read(ctx) }
 
-// Events are the daemon's, after the last one that was seen.
+// Events follows the daemon's events after the last one that was passed on.
 func (h *Host) Events(ctx context.Context, each func(reconcile.Event) error) error {
-	return h.Daemon.Events(ctx, h.seen, true, func(e reconcile.Event) error {
-		h.seen = e.At
+	return h.Daemon.Events(ctx, h.lastEvent, true, func(e reconcile.Event) error {
+		h.lastEvent = e.At
 		return each(e)
 	})
 }

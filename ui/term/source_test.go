@@ -14,16 +14,16 @@ import (
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
-// A host asked again tells the events after those it has told.
-func TestHostGoesOn(t *testing.T) {
+// A second call of Events continues after the last event.
+func TestHostContinues(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "ctkeeper.sock")
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var asked []string
+	var requests []string
 	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked = append(asked, r.URL.Path+" since "+r.FormValue("since")+" follow "+r.FormValue("follow"))
+		requests = append(requests, r.URL.Path+" since "+r.FormValue("since")+" follow "+r.FormValue("follow"))
 		_, _ = w.Write([]byte(`{"at":"2026-03-01T10:00:01.5Z","event":"drift","message":"one"}` + "\n" +
 			`{"at":"2026-03-01T10:00:02.5Z","event":"drift","message":"two"}` + "\n"))
 	})}
@@ -35,9 +35,9 @@ func TestHostGoesOn(t *testing.T) {
 	}()
 
 	host := &Host{Daemon: status.NewClient(socket)}
-	var told []string
+	var events []string
 	each := func(e reconcile.Event) error {
-		told = append(told, e.Message)
+		events = append(events, e.Message)
 		return nil
 	}
 	for range 2 {
@@ -45,16 +45,16 @@ func TestHostGoesOn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff([]string{"one", "two", "one", "two"}, told); diff != "" {
+	if diff := cmp.Diff([]string{"one", "two", "one", "two"}, events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	want := []string{"/v1/events since  follow true", "/v1/events since 2026-03-01T10:00:02.5Z follow true"}
-	if diff := cmp.Diff(want, asked); diff != "" {
-		t.Errorf("asked (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, requests); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 
-	cannot := errors.New("cannot tell")
-	host.Look = func(context.Context) (status.Document, error) { return quiet(), cannot }
+	cannot := errors.New("cannot read")
+	host.Read = func(context.Context) (status.Document, error) { return quiet(), cannot }
 	if s, err := host.Status(t.Context()); !errors.Is(err, cannot) || s.Daemon.PID != 4711 {
 		t.Errorf("status of pid %d, %v", s.Daemon.PID, err)
 	}

@@ -12,23 +12,22 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// frames is how often a second a change may be drawn: scrolling is smooth to the
-// eye, and a slow line is not flooded.
-const frames = 20
+// maxFPS limits the redraws a second: scrolling looks smooth, and a slow line is not flooded.
+const maxFPS = 20
 
-// Options say where to draw, and how.
+// Options are the terminal and its abilities.
 type Options struct {
-	// In gives the keys: a terminal, or nil for the controlling one.
+	// In is the terminal that keys are read from; nil is the controlling one.
 	In  io.Reader
 	Out io.Writer
-	// Colour says that Out takes colours.
+	// Colour is true where Out has colours.
 	Colour bool
-	// ASCII draws without any other character; see UTF8.
+	// ASCII draws with ASCII characters only; see UTF8.
 	ASCII bool
 }
 
-// UTF8 reports whether the locale that an environment asks for is one of UTF-8:
-// the first of LC_ALL, LC_CTYPE and LANG that is not empty says so (locale(7)).
+// UTF8 reports whether the locale of an environment is a UTF-8 one: the first of LC_ALL, LC_CTYPE and LANG that is not
+// empty decides (locale(7)).
 func UTF8(getenv func(string) string) bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if locale := getenv(name); locale != "" {
@@ -40,20 +39,19 @@ func UTF8(getenv func(string) string) bool {
 	return false
 }
 
-// Run draws on the terminal's alternate screen until q, Esc or ^C, SIGHUP or the
-// end of ctx, and leaves the terminal as it was. The error says that the terminal
-// cannot be used.
+// Run draws on the terminal's alternate screen until q, Esc, ^C, SIGHUP or the end of ctx, and then restores the
+// terminal. It returns an error where the terminal cannot be used.
 func Run(ctx context.Context, source Source, opts Options) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
 	defer stop()
 	ctx, quit := context.WithCancel(ctx)
 	defer quit()
 
-	how := []tea.ProgramOption{tea.WithOutput(opts.Out), tea.WithoutSignalHandler(), tea.WithFPS(frames)}
+	options := []tea.ProgramOption{tea.WithOutput(opts.Out), tea.WithoutSignalHandler(), tea.WithFPS(maxFPS)}
 	if opts.In != nil {
-		how = append(how, tea.WithInput(opts.In))
+		options = append(options, tea.WithInput(opts.In))
 	}
-	program := tea.NewProgram(model{look: look{colour: opts.Colour, ascii: opts.ASCII}}, how...)
+	program := tea.NewProgram(model{style: style{colour: opts.Colour, ascii: opts.ASCII}}, options...)
 	f := feed{source: source, send: program.Send}
 	var tasks errgroup.Group
 	tasks.Go(func() error {
@@ -64,7 +62,7 @@ func Run(ctx context.Context, source Source, opts Options) error {
 		return nil
 	})
 	tasks.Go(func() error { <-ctx.Done(); program.Quit(); return nil })
-	tasks.Go(func() error { f.watch(ctx); return nil })
-	tasks.Go(func() error { f.listen(ctx); return nil })
+	tasks.Go(func() error { f.pollStatus(ctx); return nil })
+	tasks.Go(func() error { f.followEvents(ctx); return nil })
 	return tasks.Wait()
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 )
 
-// Config writes a merged configuration: as YAML with a comment on each line for
-// people, and as a document with the origin beside each value for programs.
+// Config writes a merged configuration: as YAML with a comment on each line for people, and as a document with
+// the origin beside each value for programs.
 func (p Printer) Config(cfg *config.Config) error {
 	if p.Format == "table" {
 		return cfg.Show(p.Out)
@@ -15,7 +15,7 @@ func (p Printer) Config(cfg *config.Config) error {
 	return p.Document(cfg.View(), nil)
 }
 
-// Problems writes what a check found, for programs: err is nil or config.Errors.
+// Problems writes the result of config check for programs. err is nil or a config.Errors.
 func (p Printer) Problems(warnings []string, err error) error {
 	doc := struct {
 		OK       bool          `json:"ok"`

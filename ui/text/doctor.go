@@ -1,6 +1,7 @@
 package text
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -11,49 +12,49 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 )
 
-// longest is how much of a host's text people are shown in one line, in runes; a
-// document has all of it.
-const longest = 300
+// maxEvidence is the length of a line of a host's text in the table, in runes. The documents have all of it.
+const maxEvidence = 300
 
 // Doctor writes a report.
 func (p Printer) Doctor(r doctor.Report) error {
 	return p.Document(r, func(w io.Writer) {
-		_, _ = fmt.Fprintf(w, "%s, %s%s\n\n", clean(orElse(r.Distribution, "an unknown distribution")), runs(r), below(r.Root)) // a buffer takes everything
+		distribution := clean(cmp.Or(r.Distribution, "unknown distribution"))
+		_, _ = fmt.Fprintf(w, "%s, %s%s\n\n", distribution, kernel(r), root(r.Root))
 		for _, f := range r.Findings {
 			p.finding(w, f)
 		}
 		if len(r.NotLooked) > 0 {
-			_, _ = fmt.Fprintln(w, "Could not be looked at:")
+			_, _ = fmt.Fprintln(w, "Could not be read:")
 			evidence(w, r.NotLooked)
 			_, _ = fmt.Fprintln(w)
 		}
-		if r.Root != "/" && slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return len(f.Fix) > 0 }) {
-			_, _ = fmt.Fprint(w, "The commands are for that host, not for this one.\n\n")
+		hasFix := slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return len(f.Fix) > 0 })
+		if r.Root != "/" && hasFix {
+			_, _ = fmt.Fprint(w, "Run the commands on that host, not on this one.\n\n")
 		}
 		_, _ = fmt.Fprintln(w, p.tally(r))
 	})
 }
 
-func runs(r doctor.Report) string {
+func kernel(r doctor.Report) string {
 	if r.Kernel == "" {
 		return "no running kernel"
 	}
 	return "kernel " + clean(r.Kernel)
 }
 
-// below says which host it is, where it is not this one.
-func below(root string) string {
-	if root == "/" {
+// root names the root directory of another host; it is empty for this one.
+func root(dir string) string {
+	if dir == "/" {
 		return ""
 	}
-	return ", below " + visible(root)
+	return ", root " + visible(dir)
 }
 
-// finding is a paragraph. Its commands stand alone in their lines, whole, so that
-// they can be copied.
+// finding writes one paragraph. Each command has lines of its own and is never cut, so that it can be copied.
 func (p Printer) finding(w io.Writer, f finding.Finding) {
-	word := p.colour(strings.ToUpper(string(f.Severity)), colourOf(f.Severity))
-	_, _ = fmt.Fprintf(w, "%s %s: %s\n", word, f.ID, clean(f.Summary)) // a buffer takes everything
+	word := p.colour(strings.ToUpper(string(f.Severity)), severityColour(f.Severity))
+	_, _ = fmt.Fprintf(w, "%s %s: %s\n", word, f.ID, clean(f.Summary))
 	evidence(w, f.Evidence)
 	if len(f.Fix) > 0 {
 		_, _ = fmt.Fprintln(w, "  fix:")
@@ -69,16 +70,16 @@ func (p Printer) finding(w io.Writer, f finding.Finding) {
 	_, _ = fmt.Fprintln(w)
 }
 
-func evidence(w io.Writer, seen []finding.Evidence) {
-	for _, e := range seen {
-		_, _ = fmt.Fprintf(w, "  %s: %s\n", clean(e.Place.String()), clean(e.Text)) // a buffer takes everything
+func evidence(w io.Writer, list []finding.Evidence) {
+	for _, e := range list {
+		_, _ = fmt.Fprintf(w, "  %s: %s\n", clean(e.Place.String()), clean(e.Text))
 	}
 }
 
-// tally is the last line: what it all comes to.
+// tally renders the last line: healthy, or the number of errors and warnings.
 func (p Printer) tally(r doctor.Report) string {
 	if r.Healthy {
-		return p.colour("healthy", green) + ": nothing hinders nf_conntrack or its settings here"
+		return p.colour("healthy", green) + ": no problem found with nf_conntrack or its settings"
 	}
 	count := map[finding.Severity]int{}
 	for _, f := range r.Findings {
@@ -97,7 +98,7 @@ func (p Printer) tally(r doctor.Report) string {
 	return strings.Join(parts, ", ")
 }
 
-func colourOf(s finding.Severity) string {
+func severityColour(s finding.Severity) string {
 	switch s {
 	case finding.Error:
 		return red
@@ -115,16 +116,16 @@ func (p Printer) colour(word, colour string) string {
 	return colour + word + reset
 }
 
-// clean makes one short, visible line of a host's text, which may hold anything.
+// clean returns a host's text as one short line that is safe for a terminal.
 func clean(text string) string {
 	text = strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
-	if runes := []rune(text); len(runes) > longest {
-		text = string(runes[:longest]) + "…"
+	if runes := []rune(text); len(runes) > maxEvidence {
+		text = string(runes[:maxEvidence]) + "…"
 	}
 	return visible(text)
 }
 
-// visible leaves nothing in a line that a terminal would obey.
+// visible replaces every character that a terminal would interpret.
 func visible(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -135,11 +136,4 @@ func visible(text string) string {
 		}
 		return r
 	}, text)
-}
-
-func orElse(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
 }

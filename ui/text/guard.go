@@ -3,6 +3,7 @@ package text
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -11,43 +12,35 @@ import (
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
-// guard says what the guard does, and what it cannot do here; nothing where none is asked
-// for.
+// guard writes what the guard does and what it cannot do on this host; nothing where none is configured.
 func (p Printer) guard(w io.Writer, s status.Document) {
 	g := s.Guard
 	if !g.IsConfigured() {
 		return
 	}
-	var out strings.Builder
-	what := "guard:"
-	say := func(lines ...string) {
-		for _, line := range lines {
-			sayLine(&out, "%-8s %s", what, line)
-			what = ""
-		}
-	}
+	var lines []string
 	switch g.State {
 	case status.GuardWatching:
-		say(wrap(s.GuardActivity() + ", " + names(g.Names))...)
+		lines = wrap(s.GuardActivity() + ", " + reported(g.Names))
 	case status.GuardLocked:
-		say(wrap(locked(g) + "; " + p.refusals(g))...)
-		say(wrap(names(g.Names))...)
-		say(wrap(g.Note)...)
+		lines = slices.Concat(wrap(locked(g)+"; "+p.refusals(g)), wrap(reported(g.Names)), wrap(g.Note))
 	case status.GuardUnavailable:
-		say(unavailable(g)...)
+		lines = unavailable(g)
 	default:
-		say(s.GuardActivity())
+		lines = []string{s.GuardActivity()}
 	}
 	if len(g.Allow) > 0 && g.WantsLock() {
-		say(wrap("may write: " + strings.Join(g.Allow, ", "))...)
+		lines = append(lines, wrap("may write: "+strings.Join(g.Allow, ", "))...)
 	}
 	if g.State != status.GuardUnavailable {
 		for _, m := range g.MergeMissing() {
-			say(wrap(without(m))...)
+			lines = append(lines, wrap(without(m))...)
 		}
 	}
+	var out strings.Builder
+	printSection(&out, "guard:", lines)
 	text := out.String()
-	if p.Colour { // it stands first, and what a host says of it behind
+	if p.Colour { // the first one is ours, the others are a host's text
 		text = strings.Replace(text, notAvailable, yellow+notAvailable+reset, 1)
 	}
 	_, _ = io.WriteString(w, text)
@@ -55,10 +48,10 @@ func (p Printer) guard(w io.Writer, s status.Document) {
 
 const notAvailable = "NOT AVAILABLE"
 
-// names says what the guard can tell.
-func names(of []string) string {
+// reported renders what the guard can report of writers, from Guard.Names.
+func reported(names []string) string {
 	var writers, parts []string
-	for _, name := range of {
+	for _, name := range names {
 		switch name {
 		case "comm":
 			writers = append(writers, "command")
@@ -71,65 +64,64 @@ func names(of []string) string {
 		}
 	}
 	if len(writers) > 0 {
-		parts = append([]string{"the " + and(writers, "") + " of writers"}, parts...)
+		parts = append([]string{"the " + joinWithAnd(writers, "") + " of writers"}, parts...)
 	}
 	if len(parts) == 0 {
-		return "names nobody"
+		return "cannot identify writers"
 	}
-	return "names " + and(parts, ",")
+	return "reports " + joinWithAnd(parts, ",")
 }
 
-// and joins words as people do; comma stands before the last "and".
-func and(words []string, comma string) string {
+// joinWithAnd joins words by commas and a last "and", before which lastComma stands.
+func joinWithAnd(words []string, lastComma string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}
 	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + comma + " and " + words[last]
+	return strings.Join(words[:last], ", ") + lastComma + " and " + words[last]
 }
 
-// locked says which settings refuse foreign writes.
-func locked(s status.Guard) string {
-	kept := s.Locked
-	switch len(kept) {
+// locked renders which settings refuse foreign writes.
+func locked(g status.Guard) string {
+	switch len(g.Locked) {
 	case 0:
-		return "locked: of the settings that are kept none can refuse writes"
+		return "locked: none of the configured settings can refuse writes"
 	case 1:
-		return "locked: " + kept[0] + " refuses foreign writes"
+		return "locked: " + g.Locked[0] + " refuses foreign writes"
 	}
-	return "locked: " + strings.Join(kept, ", ") + " refuse foreign writes"
+	return "locked: " + strings.Join(g.Locked, ", ") + " refuse foreign writes"
 }
 
-// refusals says how many writes were refused, and all about the last of them.
+// refusals renders how many writes were refused, and the last of them.
 func (p Printer) refusals(g status.Guard) string {
 	count, last := g.Refusals()
 	if count == 0 {
 		return "none refused"
 	}
 	layout := time.TimeOnly
-	if !p.today(last.Last.At) {
+	if !p.isToday(last.Last.At) {
 		layout = time.DateTime
 	}
-	return fmt.Sprintf("%d refused, last %s to %s by %s at %s", count, last.Setting, orDash(last.Last.Value), last.Last.By, p.at(last.Last.At, layout))
+	return fmt.Sprintf("%d refused, last %s to %s by %s at %s",
+		count, last.Setting, orDash(last.Last.Value), last.Last.By, p.at(last.Last.At, layout))
 }
 
-// unavailable says why there is no guard and, in lines of their own that can be copied, how to
-// have it.
+// unavailable renders why there is no guard, and how to get it in lines of their own, so that they can be copied.
 func unavailable(g status.Guard) []string {
-	why, rest := g.Error, []string(nil)
+	reason, rest := g.Error, []string(nil)
 	for _, m := range g.Missing {
 		switch {
 		case !strings.Contains(g.Error, m.Why):
 			rest = append(rest, wrap(without(m))...)
 		case m.Hint != "":
-			why = strings.TrimRight(strings.ReplaceAll(why, m.Hint, ""), "; ")
+			reason = strings.TrimRight(strings.ReplaceAll(reason, m.Hint, ""), "; ")
 			rest = append(rest, m.Hint)
 		}
 	}
-	return append(wrap(notAvailable+": "+why), rest...)
+	return append(wrap(notAvailable+": "+reason), rest...)
 }
 
-// without is what the guard cannot do, why, and how to have it.
+// without renders what the guard cannot do, why, and how to get it.
 func without(m status.Missing) string {
 	text := "without " + m.What + ": " + m.Why
 	if m.Hint != "" {
@@ -138,30 +130,27 @@ func without(m status.Missing) string {
 	return text
 }
 
-// longestName is what a table has for who brought a drift: as much as a command may have
-// (TASK_COMM_LEN, less its NUL).
-const longestName = 15
+// maxName is the width of a drift's writer or cause in the table: the longest command name (TASK_COMM_LEN without
+// its NUL).
+const maxName = 15
 
-// who brought a drift, shortly, or else what did.
-func who(d reconcile.Drift) string {
-	text := ""
-	if d.By != nil {
-		text = orElse(d.By.Comm, d.By.Unit)
-	}
+// writerOrCause renders who caused a drift or, where that is not known, what did.
+func writerOrCause(d reconcile.Drift) string {
+	text := status.WriterName(d)
 	if text == "" || d.Cause == reconcile.CauseModuleLoad { // a load is not a write
 		text = strings.TrimSpace(strings.TrimPrefix(string(d.Cause), "module-") + " " + text)
 	}
-	if utf8.RuneCountInString(text) > longestName {
-		text = string([]rune(text)[:longestName-1]) + "…"
+	if utf8.RuneCountInString(text) > maxName {
+		text = string([]rune(text)[:maxName-1]) + "…"
 	}
 	return text
 }
 
-// opponents names who contests a setting, one a line.
-func opponents(w io.Writer, settings []reconcile.Setting) {
+// contenders writes who contests a setting, one a line.
+func contenders(w io.Writer, settings []reconcile.Setting) {
 	for _, s := range settings {
 		if s.State == reconcile.Contested && s.LastDrift != nil && s.LastDrift.By != nil {
-			sayLine(w, "%s: contested by %s", s.Name, strings.Join(strings.Fields(s.LastDrift.By.String()), " "))
+			printLine(w, "%s: contested by %s", s.Name, strings.Join(strings.Fields(s.LastDrift.By.String()), " "))
 		}
 	}
 }

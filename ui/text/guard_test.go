@@ -85,18 +85,18 @@ func TestGuard(t *testing.T) {
 		settings []reconcile.Setting
 		want     string
 	}{
-		"off":                        {guardStatus(config.GuardOff, status.GuardOff), nil, "\nNo settings are asked for.\n"},
-		"of a daemon without guards": {status.Guard{}, nil, "\nNo settings are asked for.\n"},
+		"off":                        {guardStatus(config.GuardOff, status.GuardOff), nil, "\nNo settings are configured.\n"},
+		"of a daemon without guards": {status.Guard{}, nil, "\nNo settings are configured.\n"},
 		"watching": {
 			watchfulGuard(), nil,
-			"guard:   watching, names the pid, command and unit of writers,\n         who loads the module, and who writes hashsize through sysfs",
+			"guard:   watching, reports the pid, command and unit of writers,\n         who loads the module, and who writes hashsize through sysfs",
 		},
 		"watching, an old kernel": {
 			with(guardStatus(config.GuardWatch, status.GuardWatching), func(g *status.Guard) {
 				g.Names = []string{"unit"}
 				g.Missing = []status.Missing{{What: "pid and command of a writer", Why: "this kernel tells the unit alone"}}
 			}), nil,
-			"guard:   watching, names the unit of writers\n         without pid and command of a writer: this kernel tells the unit alone",
+			"guard:   watching, reports the unit of writers\n         without pid and command of a writer: this kernel tells the unit alone",
 		},
 		"watching, one right missing": {
 			with(guardStatus(config.GuardWatch, status.GuardWatching), func(g *status.Guard) {
@@ -106,17 +106,17 @@ func TestGuard(t *testing.T) {
 				}
 				g.Missing = append(g.Missing, status.Missing{What: "x", Why: "of no use"})
 			}), nil,
-			"guard:   watching, names the pid and unit of writers\n" +
+			"guard:   watching, reports the pid and unit of writers\n" +
 				"         without the command of a writer, who loads the module,\n         who writes hashsize through sysfs: CAP_PERFMON is missing;\n" +
 				"         install -m 0644 /usr/share/ctkeeper/guard-perfmon.conf && systemctl restart ctkeeper\n         without x: of no use",
 		},
-		"watching, but nobody": {guardStatus(config.GuardWatch, status.GuardWatching), nil, "guard:   watching, names nobody"},
+		"watching, but nobody": {guardStatus(config.GuardWatch, status.GuardWatching), nil, "guard:   watching, cannot identify writers"},
 		"locked": {
 			lockedGuard(), all,
 			"guard:   locked: hashsize, max, expect_max refuse foreign writes; 3 refused,\n" +
 				"         last max to 131072 by kube-proxy (pid 2211,\n" +
 				"         container 4f0c8a21bd03 of pod 1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11) at 11:00:00\n" +
-				"         names the pid and unit of writers, and who loads the module\n" +
+				"         reports the pid and unit of writers, and who loads the module\n" +
 				"         keeps honest programs off, no defence against root\n" +
 				"         may write: docker.service, system-kube.slice\n" +
 				"         without the command of a writer: CAP_PERFMON is missing;\n" +
@@ -128,17 +128,17 @@ func TestGuard(t *testing.T) {
 				g.Locked = []string{"max"}
 				g.Refused = []status.RefusedWrites{refusal("max", 1, "", noon.Add(-24*time.Hour), sysfs.Writer{})}
 			}), kept("max", "udp_timeout"),
-			"guard:   locked: max refuses foreign writes; 1 refused,\n         last max to - by somebody at 2026-02-28 11:00:00\n         names nobody",
+			"guard:   locked: max refuses foreign writes; 1 refused,\n         last max to - by somebody at 2026-02-28 11:00:00\n         cannot identify writers",
 		},
 		"locked, nothing to lock": {
 			guardStatus(config.GuardLock, status.GuardLocked), kept("udp_timeout"),
-			"guard:   locked: of the settings that are kept none can refuse writes;\n         none refused\n         names nobody",
+			"guard:   locked: none of the configured settings can refuse writes; none refused\n         cannot identify writers",
 		},
 		"locked, in mode observe": {
 			with(watchfulGuard(), func(g *status.Guard) {
 				g.Mode, g.Names, g.Allow = "lock", []string{"unit"}, []string{"docker.service"}
 			}), nil,
-			"guard:   watching, refuses nothing in mode observe, names the unit of writers\n         may write: docker.service",
+			"guard:   watching, refuses nothing in mode observe, reports the unit of writers\n         may write: docker.service",
 		},
 		"unavailable": {
 			with(guardStatus(config.GuardWatch, status.GuardUnavailable), func(g *status.Guard) {

@@ -17,7 +17,7 @@ type ImportView struct {
 	Notes    []string     `json:"notes"`
 }
 
-// Import writes the drop-in: for people the file as it is.
+// Import writes the drop-in: its text for people, an ImportView for programs.
 func (p Printer) Import(i importer.Import) error {
 	doc := ImportView{
 		YAML:     string(i.YAML),
@@ -25,29 +25,28 @@ func (p Printer) Import(i importer.Import) error {
 		Notes:    append([]string{}, i.Notes...),
 	}
 	return p.Document(doc, func(w io.Writer) {
-		_, _ = w.Write(i.YAML) // a buffer takes everything
+		_, _ = w.Write(i.YAML)
 	})
 }
 
-// ImportNotes writes an import's notes for people, each on a line of its own whatever
-// names the host's files have.
+// ImportNotes writes the notes of an import for people, one a line.
 func ImportNotes(w io.Writer, notes []string) {
 	for _, note := range notes {
 		_, _ = fmt.Fprintln(w, "note:", visible(note))
 	}
 }
 
-// ImportObsolete names the lines that the drop-in takes the place of, where it is
-// written, or would take.
+// ImportObsolete lists the lines of other files that the drop-in replaces. written is false where it was only
+// printed.
 func ImportObsolete(w io.Writer, places []tree.Place, written bool) {
 	if len(places) == 0 {
 		return
 	}
-	when := "With this in " + importer.DropInPath + " these"
+	header := "Once this is in " + importer.DropInPath + ", these lines can be deleted:"
 	if written {
-		when = "These"
+		header = "These lines can be deleted:"
 	}
-	_, _ = fmt.Fprintln(w, when+" lines can be deleted:")
+	_, _ = fmt.Fprintln(w, header)
 	for _, place := range places {
 		_, _ = fmt.Fprintln(w, "  "+visible(place.String()))
 	}

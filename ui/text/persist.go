@@ -8,37 +8,36 @@ import (
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
-// PersistView is the document of a persist.
+// PersistView is the document of ctkeeper persist.
 type PersistView struct {
 	API status.API `json:"api"`
 	persist.Report
 }
 
-// Persist writes what became of the boot files; of a dry run the difference alone,
-// which patch(1) understands.
+// Persist writes what changed in the boot files; of a dry run only the difference, as patch(1) reads it.
 func (p Printer) Persist(r persist.Report) error {
 	return p.Document(PersistView{Report: r}, func(w io.Writer) {
 		if r.DryRun {
-			_, _ = io.WriteString(w, r.Diff) // a buffer takes everything
+			_, _ = io.WriteString(w, r.Diff)
 			return
 		}
-		idle := len(r.Errors) == 0 // standard error has those
-		say := func(what, object string) {
-			_, _ = fmt.Fprintf(w, "%s %s\n", what, object)
-			idle = false
+		unchanged := len(r.Errors) == 0 // standard error has those
+		report := func(verb, object string) {
+			_, _ = fmt.Fprintf(w, "%s %s\n", verb, object)
+			unchanged = false
 		}
 		for _, f := range r.Files {
 			switch f.Change {
 			case persist.Written:
-				say("wrote", f.Path)
+				report("wrote", f.Path)
 			case persist.Removed:
-				say("removed", f.Path)
+				report("removed", f.Path)
 			}
 		}
 		if r.Loaded {
-			say("loaded", "nf_conntrack")
+			report("loaded", "nf_conntrack")
 		}
-		if idle {
+		if unchanged {
 			_, _ = fmt.Fprintln(w, "Nothing to change.")
 		}
 	})

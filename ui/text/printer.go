@@ -20,20 +20,20 @@ func Formats() []string { return []string{"table", "json", "yaml"} }
 // Known reports whether format is one of Formats.
 func Known(format string) bool { return slices.Contains(Formats(), format) }
 
-// Printer writes documents in one format.
+// Printer writes documents in one format. Tables go through a buffer first, whose writes cannot fail.
 type Printer struct {
 	Out io.Writer
 	// Format is one of Formats.
 	Format string
-	// Colour says that Out is a terminal which takes it.
+	// Colour is true where Out is a terminal that has colours.
 	Colour bool
-	// Zone is the time zone of the times that people read; nil is the local one.
+	// Zone is the time zone of the times in tables; nil is the local one.
 	Zone *time.Location
-	// Now is when it is; the zero time asks the clock.
+	// Now is the present time; zero reads the clock.
 	Now time.Time
 }
 
-// at is a time in the printer's zone.
+// at formats a time in the printer's zone.
 func (p Printer) at(t time.Time, layout string) string {
 	zone := p.Zone
 	if zone == nil {
@@ -81,17 +81,17 @@ func (p Printer) json(doc any) error {
 	return encoder.Encode(doc)
 }
 
-// yaml goes through JSON, which is YAML: names and order are then the same.
+// yaml encodes doc as JSON, which is YAML, and restyles it: keys and their order are then those of the JSON.
 func (p Printer) yaml(doc any) error {
 	text, err := json.Marshal(doc)
 	if err != nil {
-		return fmt.Errorf("cannot write the document: %w", err)
+		return fmt.Errorf("cannot encode the document: %w", err)
 	}
 	var node yaml.Node
-	if err := yaml.Unmarshal(printable(text), &node); err != nil {
-		return fmt.Errorf("cannot write the document: %w", err)
+	if err := yaml.Unmarshal(escapeForYAML(text), &node); err != nil {
+		return fmt.Errorf("cannot encode the document: %w", err)
 	}
-	block(&node)
+	useBlockStyle(&node)
 	encoder := yaml.NewEncoder(p.Out)
 	encoder.SetIndent(2)
 	if err := encoder.Encode(&node); err != nil {
@@ -100,12 +100,12 @@ func (p Printer) yaml(doc any) error {
 	return encoder.Close()
 }
 
-// printable escapes what JSON may hold as it is and YAML may not.
-func printable(text []byte) []byte {
+// escapeForYAML escapes the characters that JSON allows as they are and YAML does not.
+func escapeForYAML(text []byte) []byte {
 	var out bytes.Buffer
 	for _, r := range string(text) {
 		if unicode.IsControl(r) || r == 0xfeff || r == 0xfffe || r == 0xffff {
-			_, _ = fmt.Fprintf(&out, `\u%04x`, r) // a buffer takes everything
+			_, _ = fmt.Fprintf(&out, `\u%04x`, r)
 		} else {
 			out.WriteRune(r)
 		}
@@ -113,28 +113,28 @@ func printable(text []byte) []byte {
 	return out.Bytes()
 }
 
-// block takes the braces and quotes of JSON off, but for words that readers of YAML 1.1 take
-// for true or false: off is a mode.
-func block(n *yaml.Node) {
-	if (len(n.Content) > 0 || n.Kind == yaml.ScalarNode) && !slices.Contains([]string{"y", "n", "yes", "no", "on", "off"}, strings.ToLower(n.Value)) {
+// useBlockStyle removes the braces and quotes of JSON. Words that YAML 1.1 reads as true or false stay quoted: off
+// is a mode.
+func useBlockStyle(n *yaml.Node) {
+	isBool := slices.Contains([]string{"y", "n", "yes", "no", "on", "off"}, strings.ToLower(n.Value))
+	if (len(n.Content) > 0 || n.Kind == yaml.ScalarNode) && !isBool {
 		n.Style = 0
 	}
 	for _, child := range n.Content {
-		block(child)
+		useBlockStyle(child)
 	}
 }
 
-// columns aligns rows of tab-separated cells.
+// columns writes aligned rows of tab-separated cells.
 func columns(w io.Writer, header string, rows []string) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range append([]string{header}, rows...) {
-		_, _ = fmt.Fprintln(tw, row) // a buffer takes everything
+		_, _ = fmt.Fprintln(tw, row)
 	}
 	_ = tw.Flush()
 }
 
-// row joins cells. White space in them, as in the values of some sysctls, is a
-// space: tabs and ends of lines are what sets the cells apart.
+// row joins cells by tabs. White space inside a cell, as some sysctls have it, becomes one space.
 func row(cells ...string) string {
 	for i, cell := range cells {
 		cells[i] = visible(strings.Join(strings.Fields(cell), " "))
@@ -142,9 +142,9 @@ func row(cells ...string) string {
 	return strings.Join(cells, "\t")
 }
 
-// sayLine writes one line, whatever a host's text in it holds.
-func sayLine(w io.Writer, format string, args ...any) {
-	_, _ = fmt.Fprintln(w, visible(fmt.Sprintf(format, args...))) // a buffer takes everything
+// printLine writes one line that is safe for a terminal, whatever its arguments hold.
+func printLine(w io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintln(w, visible(fmt.Sprintf(format, args...)))
 }
 
 const (
@@ -154,8 +154,7 @@ const (
 	red    = "\x1b[31m"
 )
 
-// paint colours the words of states in an aligned table: after the aligning, so
-// that the colours take no width.
+// paint colours the words of states in an aligned table. Before the aligning, the colours would count as width.
 func (p Printer) paint(table string, colours map[string]string) string {
 	if !p.Colour {
 		return table

@@ -24,77 +24,75 @@ func (p Printer) Status(s status.Document) error {
 }
 
 func (p Printer) head(w io.Writer, s status.Document) {
-	say := func(what, format string, args ...any) {
-		sayLine(w, "%-8s "+format, append([]any{what}, args...)...)
+	line := func(name, format string, args ...any) {
+		printLine(w, "%-8s "+format, append([]any{name}, args...)...)
 	}
 	switch {
 	case s.Daemon.Error != "":
-		say("daemon:", "%s", s.Daemon.Error)
-		say("", "this is what the kernel says")
+		line("daemon:", "%s", s.Daemon.Error)
+		line("", "values are read from the kernel")
 	case s.Daemon.Running:
-		say("daemon:", "running since %s, pid %d, mode %s", p.at(s.Daemon.Since, time.DateTime), s.Daemon.PID, s.Daemon.Mode)
+		since := p.at(s.Daemon.Since, time.DateTime)
+		line("daemon:", "running since %s, pid %d, mode %s", since, s.Daemon.PID, s.Daemon.Mode)
 	default:
-		say("daemon:", "not running; this is what the kernel says")
+		line("daemon:", "not running; values are read from the kernel")
 	}
 	files := strings.Join(s.Daemon.Config.Files, ", ")
 	switch {
 	case files != "":
 	case len(s.Settings) == 0:
-		files = "nothing: every file is empty or masked"
+		files = "every file is empty or masked"
 	default:
 		files = "embedded default"
 	}
-	say("config:", "%s", files)
+	line("config:", "%s", files)
 	if !s.Daemon.Config.OK {
-		say("", "REFUSED, the last good one is in force:")
-		for line := range strings.SplitSeq(s.Daemon.Config.Error, "\n") {
-			say("", "  %s", line)
+		line("", "REFUSED, the last good one stays in effect:")
+		for problem := range strings.SplitSeq(s.Daemon.Config.Error, "\n") {
+			line("", "  %s", problem)
 		}
 	}
 	module := fmt.Sprintf("%s %s", s.Module.Name, s.Module.State)
 	if loads := s.Module.LoadsSeen(); loads != "" {
 		module += ", " + loads
 	}
-	say("module:", "%s", module)
+	line("module:", "%s", module)
 	reloads(w, s.Module)
-	untold(w, s.Module)
 	p.guard(w, s)
 	p.table(w, s.Table)
 	_, _ = fmt.Fprintln(w)
 }
 
-// reloads says which parameters need the module loaded anew, one a line.
+// reloads writes the parameters that need a reload of the module, or may need one, one a line.
 func reloads(w io.Writer, m status.Module) {
+	var known, unknown []string
 	for _, p := range m.Parameters {
-		if p.State == status.ParameterNeedsReload {
-			sayLine(w, "%-8s %s is %s, wanted %s (%s): %s", "reload:", p.Name, p.Live, p.Want, p.Origin, wayToReload(m, p))
+		switch {
+		case p.State == status.ParameterNeedsReload:
+			known = append(known, fmt.Sprintf("%s is %s, wanted %s (%s): %s", p.Name, p.Live, p.Want, p.Origin, reloadHint(m, p)))
+		case p.State == status.ParameterUnknown && m.State != kmod.Absent:
+			unknown = append(unknown, fmt.Sprintf("%s, wanted %s (%s), may need a reload: %s", p.Name, p.Want, p.Origin, p.Error))
 		}
+	}
+	for _, text := range append(known, unknown...) {
+		printLine(w, "%-8s %s", "reload:", text)
 	}
 }
 
-// untold says of which parameters it cannot be told whether they need that.
-func untold(w io.Writer, m status.Module) {
-	for _, p := range m.Parameters {
-		if p.State == status.ParameterUnknown && m.State != kmod.Absent {
-			sayLine(w, "%-8s %s, wanted %s (%s), may need it: %s", "reload:", p.Name, p.Want, p.Origin, p.Error)
-		}
-	}
-}
-
-// wayToReload is what a parameter needs, with what stands in the way.
-func wayToReload(m status.Module, p status.Parameter) string {
+// reloadHint renders what has to be done for a parameter, and which modules are in the way.
+func reloadHint(m status.Module, p status.Parameter) string {
 	switch {
 	case m.State == kmod.BuiltIn:
 		return m.Name + " is built in: needs the kernel command line and a reboot"
 	case len(p.HeldBy) == 0:
-		return "needs " + m.Name + " loaded anew"
+		return "needs a reload of " + m.Name
 	}
-	return "needs " + m.Name + " loaded anew; held by " + strings.Join(p.HeldBy, ", ")
+	return "needs a reload of " + m.Name + ", which is used by " + strings.Join(p.HeldBy, ", ")
 }
 
 func (p Printer) settings(w io.Writer, settings []reconcile.Setting) {
 	if len(settings) == 0 {
-		_, _ = fmt.Fprintln(w, "No settings are asked for.")
+		_, _ = fmt.Fprintln(w, "No settings are configured.")
 		return
 	}
 	var rows []string
@@ -107,16 +105,15 @@ func (p Printer) settings(w io.Writer, settings []reconcile.Setting) {
 		string(reconcile.InSync): green, string(reconcile.Pending): yellow, string(reconcile.Unsupported): yellow,
 		string(reconcile.Drifted): red, string(reconcile.Contested): red, string(reconcile.Forbidden): red, string(reconcile.Failed): red,
 	}))
-	complaints(w, settings)
-	opponents(w, settings)
+	settingErrors(w, settings)
+	contenders(w, settings)
 }
 
-// short is an origin below the usual directory: "ctkeeper.yaml:3".
+// short renders an origin without the default directory: "ctkeeper.yaml:3".
 func short(origin string) string { return strings.TrimPrefix(origin, "/etc/ctkeeper/") }
 
-// complaints are the errors of settings, one a line; settings with the same error
-// share it.
-func complaints(w io.Writer, settings []reconcile.Setting) {
+// settingErrors writes the errors of settings, one a line. Settings with the same error share a line.
+func settingErrors(w io.Writer, settings []reconcile.Setting) {
 	names := map[string][]string{}
 	var order []string
 	for _, s := range settings {
@@ -129,7 +126,7 @@ func complaints(w io.Writer, settings []reconcile.Setting) {
 		names[s.Error] = append(names[s.Error], s.Name)
 	}
 	for _, e := range order {
-		sayLine(w, "%s: %s", strings.Join(names[e], ", "), strings.ReplaceAll(e, "\n", "; "))
+		printLine(w, "%s: %s", strings.Join(names[e], ", "), strings.ReplaceAll(e, "\n", "; "))
 	}
 }
 
@@ -137,23 +134,22 @@ func want(s reconcile.Setting) string {
 	return sysfs.Want{Policy: s.Policy, Value: s.Want}.String()
 }
 
-// lastDrift is the value that was found, when, and who brought it or else what did; the events
-// and the other formats have the rest. Today is told by the time and another day by the date,
-// as ls(1) does.
+// lastDrift renders the value that was found, when, and its writer or cause. Events and documents have the rest. A
+// drift of today has its time and an older one its date, as in ls(1).
 func (p Printer) lastDrift(s reconcile.Setting) string {
 	d := s.LastDrift
 	if d == nil {
 		return "-"
 	}
 	at := p.at(d.At, "15:04")
-	if !p.today(d.At) {
+	if !p.isToday(d.At) {
 		at = p.at(d.At, "01-02")
 	}
-	return fmt.Sprintf("%s %s %s", d.Found, at, who(*d))
+	return fmt.Sprintf("%s %s %s", d.Found, at, writerOrCause(*d))
 }
 
-// today reports whether a moment is of this day, in the printer's zone.
-func (p Printer) today(t time.Time) bool {
+// isToday reports whether a time is of the present day in the printer's zone.
+func (p Printer) isToday(t time.Time) bool {
 	now := p.Now
 	if now.IsZero() {
 		now = time.Now()
@@ -168,19 +164,19 @@ func orDash(text string) string {
 	return text
 }
 
-// Applied writes where one pass left the settings.
+// Applied writes the settings after one pass.
 func (p Printer) Applied(s status.Document) error {
 	doc := struct {
 		Module   status.Module       `json:"module"`
 		Settings []reconcile.Setting `json:"settings"`
 	}{s.Module, s.Settings}
 	return p.Document(doc, func(w io.Writer) {
-		_, _ = fmt.Fprintf(w, "%-8s %s %s\n\n", "module:", s.Module.Name, s.Module.State) // a buffer takes everything
+		_, _ = fmt.Fprintf(w, "%-8s %s %s\n\n", "module:", s.Module.Name, s.Module.State)
 		p.settings(w, s.Settings)
 	})
 }
 
-// Diff writes what differs, and nothing else for people.
+// Diff writes the settings that differ for people, and all settings for programs.
 func (p Printer) Diff(s status.Document) error {
 	doc := struct {
 		Module   status.Module        `json:"module"`
@@ -191,7 +187,6 @@ func (p Printer) Diff(s status.Document) error {
 	}
 	return p.Document(doc, func(w io.Writer) {
 		reloads(w, s.Module)
-		untold(w, s.Module)
 		var rows []string
 		for _, setting := range s.Settings {
 			if setting.State != reconcile.InSync {
@@ -209,7 +204,7 @@ func (p Printer) Diff(s status.Document) error {
 		var buf bytes.Buffer
 		columns(&buf, row("SETTING", "NOW", "WANT", "MEMORY", "STATE", "FROM"), rows)
 		_, _ = w.Write(buf.Bytes())
-		complaints(w, s.Settings)
+		settingErrors(w, s.Settings)
 	})
 }
 

@@ -1,38 +1,36 @@
 package text
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
-// width is that of a terminal that nobody made wider.
-const width = 80
+// width is the width of a terminal, and label that of the names of sections.
+const (
+	width = 80
+	label = 9
+)
 
-// oddities returns counters of which a healthy host has few, as the kernel's file calls them.
-func oddities() []string {
+// rareCounters lists the counters that stay low on a healthy host, by their names in the kernel's file.
+func rareCounters() []string {
 	return []string{"search_restart", "clashres", "chainlength", "icmp_error", "expect_new", "expect_create", "expect_delete"}
 }
 
-// table says how the tables stand; nothing where there are none.
+// table writes how full the tables are, and the counters; nothing where there is no table.
 func (p Printer) table(w io.Writer, t status.Table) {
 	if t.Entries == nil {
 		return
 	}
 	var out strings.Builder
-	say := func(what, text string) {
-		for _, line := range wrap(text) {
-			sayLine(&out, "%-8s %s", what, line)
-			what = ""
-		}
-	}
+	section := func(name, text string) { printSection(&out, name, wrap(text)) }
 	text := status.Fill("connections", t.Entries, t.Max) + level(t, table.Connections)
 	if t.Buckets != nil {
 		text += ", " + status.Figure(t.Buckets) + " buckets"
@@ -40,18 +38,15 @@ func (p Printer) table(w io.Writer, t status.Table) {
 	if t.LoadFactor != nil {
 		text += fmt.Sprintf(", load %.1f", *t.LoadFactor)
 	}
-	say("table:", text+trend(t))
+	section("table:", text+trend(t))
 	text = status.Fill("expectations", t.Expectations, t.ExpectMax) + level(t, table.Expectations)
-	for i, helper := range helpers(t.ByHelper) {
-		if i == 0 {
-			text += ":"
-		}
-		text += " " + helper
+	if helpers := helperCounts(t); helpers != "" {
+		text += ": " + helpers
 	}
-	say("", text)
-	say("drops:", strings.Join(counts(t, table.DropCounters()), ", "))
-	say("counts:", strings.Join(counts(t, oddities()), ", "))
-	say("kernel:", kernelSaid(t.KernelMessages))
+	section("", text)
+	section("drops:", strings.Join(counts(t, table.DropCounters()), ", "))
+	section("counts:", strings.Join(counts(t, rareCounters()), ", "))
+	section("kernel:", kernelMessages(t.KernelMessages))
 	text = out.String()
 	if p.Colour { // after the wrapping, so that colours take no width
 		text = strings.NewReplacer(", high", ", "+yellow+"high"+reset, ", critical", ", "+red+"critical"+reset).Replace(text)
@@ -59,7 +54,7 @@ func (p Printer) table(w io.Writer, t status.Table) {
 	_, _ = io.WriteString(w, text)
 }
 
-// level says how pressing a table is, where it is.
+// level renders the pressure on a table, if any.
 func level(t status.Table, name string) string {
 	text := ""
 	if l := t.Levels[name]; l != "" && l != table.Calm {
@@ -71,7 +66,7 @@ func level(t status.Table, name string) string {
 	return text
 }
 
-// trend says where the connections are going.
+// trend renders the rate of the connections, and the forecast.
 func trend(t status.Table) string {
 	var parts []string
 	if rate := t.Rates["entries"]; math.Abs(rate) >= 0.5 {
@@ -86,28 +81,16 @@ func trend(t status.Table) string {
 	return "; " + strings.Join(parts, ", ")
 }
 
-// helpers are "9 sip", the most first.
-func helpers(byHelper map[string]int64) []string {
-	names := slices.SortedFunc(maps.Keys(byHelper), func(a, b string) int {
-		if byHelper[a] != byHelper[b] {
-			return int(min(max(byHelper[b]-byHelper[a], -1), 1))
-		}
-		return strings.Compare(a, b)
-	})
-	for i, name := range names {
-		text := name
-		if text == "" {
-			text = "without helper"
-		}
-		names[i] = strconv.FormatInt(byHelper[name], 10) + " " + text
-		if i < len(names)-1 {
-			names[i] += ","
-		}
+// helperCounts renders the expectations by helper: "9 sip, 2 ftp".
+func helperCounts(t status.Table) string {
+	var parts []string
+	for _, name := range t.Helpers() {
+		parts = append(parts, fmt.Sprintf("%d %s", t.ByHelper[name], cmp.Or(name, "without helper")))
 	}
-	return names
+	return strings.Join(parts, ", ")
 }
 
-// counts are "12 drop (3/s)", without those that are zero.
+// counts renders counters that are not zero: "12 drop (3/s)".
 func counts(t status.Table, names []string) []string {
 	var out []string
 	for _, name := range names {
@@ -127,25 +110,32 @@ func counts(t status.Table, names []string) []string {
 	return out
 }
 
-// kernelSaid is what the kernel's log has of full tables.
-func kernelSaid(messages map[string]int64) string {
+// kernelMessages renders how often the kernel logged that a table is full.
+func kernelMessages(messages map[string]int64) string {
 	var parts []string
 	for _, kind := range slices.Sorted(maps.Keys(messages)) {
 		if n := messages[kind]; n > 0 {
-			parts = append(parts, fmt.Sprintf("said %q %d times", strings.ReplaceAll(kind, "-", " "), n))
+			parts = append(parts, fmt.Sprintf("logged %q %d times", strings.ReplaceAll(kind, "-", " "), n))
 		}
 	}
 	return strings.Join(parts, ", ")
 }
 
-// wrap breaks a text behind its commas and the like, so that it fits beside the names of the
-// lines; an empty one has no line.
+// printSection writes lines with the name of the section before the first.
+func printSection(w io.Writer, name string, lines []string) {
+	for _, line := range lines {
+		printLine(w, "%-8s %s", name, line)
+		name = ""
+	}
+}
+
+// wrap breaks a text after commas, semicolons and colons into lines of a section. An empty text has no line.
 func wrap(text string) []string {
 	var lines []string
 	line := ""
 	marked := strings.NewReplacer(", ", ",\n", "; ", ";\n", ": ", ":\n").Replace(text)
 	for part := range strings.SplitSeq(marked, "\n") {
-		if line != "" && len(line)+1+len(part) > width-9 {
+		if line != "" && len(line)+1+len(part) > width-label {
 			lines, line = append(lines, line), ""
 		}
 		line = strings.TrimLeft(line+" "+part, " ")

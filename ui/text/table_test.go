@@ -58,9 +58,9 @@ func TestTable(t *testing.T) {
 			"table:   2147483646 of 2147483647 connections (99 %), critical,\n         21474836 buckets, load 100.0; -1000000/s, full in about 25 h\n" +
 				"         1 of 2147483647 expectations (0 %): 1 without helper\n" +
 				"drops:   1099511627776 drop (1000000000/s), 1099511627776 early_drop (9.9/s),\n         1099511627776 insert_failed\ncounts:  1 clashres\n" +
-				"kernel:  said \"expectation table full\" 1099511627776 times,\n         said \"table full\" 1099511627776 times",
+				"kernel:  logged \"expectation table full\" 1099511627776 times,\n         logged \"table full\" 1099511627776 times",
 		},
-		"absent": {status.Table{}, "\nNo settings are asked for.\n"},
+		"absent": {status.Table{}, "\nNo settings are configured.\n"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
