@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -194,25 +193,6 @@ func checkType(value, kind string) error {
 	case "bool":
 		if value != "0" && value != "1" {
 			return fmt.Errorf("%q is neither 0 nor 1", value)
-		}
-	}
-	return nil
-}
-
-// verify parses the text of a modprobe.d file, and returns an error if modprobe(8) would not pass
-// exactly these options.
-func verify(text string, options []option) error {
-	directives, troubles := kmod.ParseModprobe(ModprobePath, []byte(text))
-	for _, trouble := range troubles {
-		return trouble
-	}
-	got := kmod.Modprobe{Directives: directives}.Options(kmod.Conntrack)
-	if len(got) != len(options) || len(directives) != 1 {
-		return fmt.Errorf("it reads back as %d options in %d lines, not as %d in 1", len(got), len(directives), len(options))
-	}
-	for i, o := range options {
-		if got[i].Name != o.name || got[i].Value != o.value {
-			return fmt.Errorf("%s=%s reads back as %s=%s", o.name, o.value, got[i].Name, got[i].Value)
 		}
 	}
 	return nil

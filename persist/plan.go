@@ -131,7 +131,7 @@ func (p *planner) render() {
 	if p.host.builtIn {
 		p.noteCommandLine(options)
 	} else {
-		p.texts[ModprobePath] = p.modprobeText(options)
+		p.texts[ModprobePath] = modprobeText(options)
 		p.texts[p.loadPath()] = p.loadText()
 	}
 	if p.wanted(p.opts.Udev, SysctlPath) || p.wanted(p.opts.Udev, UdevRulePath) {

@@ -14,6 +14,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
 )
 
@@ -58,8 +59,8 @@ func debian(t *testing.T, yaml string) string {
 // putModuleFile puts the module file of kernel 5.10 on the host.
 func putModuleFile(t *testing.T, root string) {
 	t.Helper()
-	ko := kerneltree.KO("parm=acct:Enable accounting.", "parmtype=acct:bool", "parmtype=tstamp:bool", "parmtype=expect_hashsize:uint",
-		"parmtype=nf_conntrack_helper:bool", "parmtype=enable_hooks:bool")
+	ko := kerneltree.KO("parm=acct:Enable accounting.", "parmtype=acct:bool", "parmtype=tstamp:bool",
+		"parmtype=expect_hashsize:uint", "parmtype=nf_conntrack_helper:bool", "parmtype=enable_hooks:bool")
 	kerneltree.Put(t, root, releaseDir+"modules.dep", "kernel/net/netfilter/nf_conntrack.ko.xz:\n")
 	kerneltree.Put(t, root, releaseDir+"kernel/net/netfilter/nf_conntrack.ko.xz", string(kerneltree.Pack(t, ko, ".xz")))
 }
@@ -107,85 +108,132 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+// planTests are configurations with what makes a host differ from debian.
+var planTests = []struct {
+	name, yaml string
+	opts       persist.Options
+	alter      func(t *testing.T, root string)
+}{
+	{"usual", usual, persist.Options{}, nil},
+	{"sysconfig", usual, persist.Options{Sysconfig: true}, nil},
+	{"udev", usual, persist.Options{Udev: true}, nil},
+	{
+		"udev-at-least", "settings: {hashsize: {at_least: 512}, max: {at_least: 1000}, expect_max: {at_least: 10}, " +
+			"udp_timeout: {at_least: 60s}, icmp_timeout: {at_most: 10s}}\n",
+		persist.Options{Udev: true}, nil,
+	},
+	{
+		"udev-without-systemd", usual, persist.Options{Udev: true},
+		func(t *testing.T, root string) { removeAll(t, root, "usr/lib/systemd") },
+	},
+	{"module-absent", usual, persist.Options{}, func(t *testing.T, root string) {
+		kerneltree.Unload(t, root)
+		putModuleFile(t, root)
+	}},
+	{"kernel-unknown", "settings: {acct: true}\n" + parameters, persist.Options{}, unload},
+	{"parameters", "settings: {hashsize: 8192, acct: true, helper: false}\n" + parameters, persist.Options{}, nil},
+	{"parameters-5.10", parameters, persist.Options{}, func(t *testing.T, root string) {
+		kerneltree.Put(t, root, "sys/module/nf_conntrack/parameters/nf_conntrack_helper", "N\n")
+		putModuleFile(t, root) // sysfs does not show enable_hooks, the file does
+	}},
+	{"built-in", usual, persist.Options{Udev: true}, builtIn},
+	{"built-in-of-a-disk", usual, persist.Options{}, func(t *testing.T, root string) {
+		kerneltree.Unload(t, root)
+		kerneltree.Put(t, root, releaseDir+"modules.dep", "")
+		kerneltree.Put(t, root, releaseDir+"modules.builtin", "kernel/net/netfilter/nf_conntrack.ko\n")
+	}},
+	{"built-in-and-set", "settings: {hashsize: 100000}\n", persist.Options{}, func(t *testing.T, root string) {
+		kerneltree.BuiltIn(t, root)
+		kerneltree.Put(t, root, "proc/cmdline", "quiet nf_conntrack.hashsize=100000\n")
+	}},
+	{"too-large", "settings: {hashsize: 8192, expect_max: 2147483647}\n", persist.Options{}, nil},
+	{"too-large-for-any", "settings: {hashsize: 300000000, max: 5}\n", persist.Options{}, func(t *testing.T, root string) {
+		kerneltree.Put(t, root, "proc/meminfo", "MemTotal: 134217728 kB\n")
+	}},
+	{
+		"at-least-the-default", "settings: {hashsize: {at_least: 65536}, expect_max: {at_least: 1024}}\n",
+		persist.Options{}, nil,
+	},
+	{
+		"at-least-more", "settings: {hashsize: {at_least: 65537}, expect_max: {at_least: 1033}}\n",
+		persist.Options{}, nil,
+	},
+	{
+		"at-most", "settings: {hashsize: {at_most: 8192}, expect_max: {at_most: 8192}}\n",
+		persist.Options{Udev: true}, nil,
+	},
+	{"embedded-default", "", persist.Options{Udev: true}, nil},
+	{"foreign", usual, persist.Options{}, func(t *testing.T, root string) {
+		kerneltree.Put(t, root, persist.ModprobePath, "options nf_conntrack hashsize=1\n")
+		kerneltree.Put(t, root, persist.UdevRulePath, "# not planned\n")
+	}},
+	{
+		"a-directory", usual, persist.Options{},
+		func(t *testing.T, root string) { kerneltree.Put(t, root, persist.ModprobePath+"/x", "") },
+	},
+	{"too-long", usual, persist.Options{}, func(t *testing.T, root string) {
+		kerneltree.Put(t, root, persist.ModprobePath, persist.Header+"\n"+strings.Repeat("#\n", 1<<20))
+	}},
+	{"links", usual, persist.Options{}, func(t *testing.T, root string) {
+		kerneltree.Put(t, root, "etc/elsewhere", persist.Header+"\n")
+		link(t, root, "../elsewhere", persist.ModulesLoadPath)
+		link(t, root, "/dev/null", persist.ModprobePath)
+	}},
+	{
+		"a-disk", strings.Replace(usual, "hashsize: 100000", "hashsize: 10000000", 1), persist.Options{},
+		func(t *testing.T, root string) { removeAll(t, root, "proc", "sys") },
+	},
+	{"a-loop", usual, persist.Options{}, func(t *testing.T, root string) {
+		link(t, root, "modules-load.d", "etc/modules-load.d")
+		link(t, root, "ctkeeper.conf", persist.ModprobePath)
+	}},
+	{
+		"no-place", usual, persist.Options{},
+		func(t *testing.T, root string) { kerneltree.Put(t, root, "etc/modules-load.d", "a file\n") },
+	},
+}
+
+const parameters = "module:\n  parameters: {hashsize: 4096, expect_hashsize: 2048, acct: false, " +
+	"nf_conntrack_helper: true, enable_hooks: true}\n"
+
 func TestPlan(t *testing.T) {
-	parameters := "module:\n  parameters: {hashsize: 4096, expect_hashsize: 2048, acct: false, nf_conntrack_helper: true, enable_hooks: true}\n"
-	tests := []struct {
-		name, yaml string
-		opts       persist.Options
-		alter      func(t *testing.T, root string)
-	}{
-		{"usual", usual, persist.Options{}, nil},
-		{"module-absent", usual, persist.Options{}, func(t *testing.T, root string) {
-			kerneltree.Unload(t, root)
-			putModuleFile(t, root)
-		}},
-		{"kernel-unknown", "settings: {acct: true}\n" + parameters, persist.Options{}, func(t *testing.T, root string) { kerneltree.Unload(t, root) }},
-		{"parameters", "settings: {hashsize: 8192, acct: true, helper: false}\n" + parameters, persist.Options{}, nil},
-		{"parameters-5.10", parameters, persist.Options{}, func(t *testing.T, root string) {
-			kerneltree.Put(t, root, "sys/module/nf_conntrack/parameters/nf_conntrack_helper", "N\n")
-			putModuleFile(t, root) // sysfs does not show enable_hooks, the file does
-		}},
-		{"sysconfig", usual, persist.Options{Sysconfig: true}, nil},
-		{"udev", usual, persist.Options{Udev: true}, nil},
-		{"udev-at-least", "settings: {hashsize: {at_least: 512}, max: {at_least: 1000}, expect_max: {at_least: 10}, udp_timeout: {at_least: 60s}, icmp_timeout: {at_most: 10s}}\n",
-			persist.Options{Udev: true}, nil},
-		{"udev-without-systemd", usual, persist.Options{Udev: true}, func(t *testing.T, root string) {
-			if err := os.RemoveAll(filepath.Join(root, "usr/lib/systemd")); err != nil {
-				t.Fatal(err)
-			}
-		}},
-		{"built-in", usual, persist.Options{Udev: true}, func(t *testing.T, root string) { kerneltree.BuiltIn(t, root) }},
-		{"built-in-of-a-disk", usual, persist.Options{}, func(t *testing.T, root string) {
-			kerneltree.Unload(t, root)
-			kerneltree.Put(t, root, releaseDir+"modules.dep", "")
-			kerneltree.Put(t, root, releaseDir+"modules.builtin", "kernel/net/netfilter/nf_conntrack.ko\n")
-		}},
-		{"built-in-and-set", "settings: {hashsize: 100000}\n", persist.Options{}, func(t *testing.T, root string) {
-			kerneltree.BuiltIn(t, root)
-			kerneltree.Put(t, root, "proc/cmdline", "quiet nf_conntrack.hashsize=100000\n")
-		}},
-		{"too-large", "settings: {hashsize: 8192, expect_max: 2147483647}\n", persist.Options{}, nil},
-		{"too-large-for-any", "settings: {hashsize: 300000000, max: 5}\n", persist.Options{}, func(t *testing.T, root string) {
-			kerneltree.Put(t, root, "proc/meminfo", "MemTotal: 134217728 kB\n")
-		}},
-		{"at-least-the-default", "settings: {hashsize: {at_least: 65536}, expect_max: {at_least: 1024}}\n", persist.Options{}, nil},
-		{"at-least-more", "settings: {hashsize: {at_least: 65537}, expect_max: {at_least: 1033}}\n", persist.Options{}, nil},
-		{"at-most", "settings: {hashsize: {at_most: 8192}, expect_max: {at_most: 8192}}\n", persist.Options{Udev: true}, nil},
-		{"embedded-default", "", persist.Options{Udev: true}, nil},
-		{"foreign", usual, persist.Options{}, func(t *testing.T, root string) {
-			kerneltree.Put(t, root, persist.ModprobePath, "options nf_conntrack hashsize=1\n")
-			kerneltree.Put(t, root, persist.UdevRulePath, "# not planned\n")
-		}},
-		{"a-directory", usual, persist.Options{}, func(t *testing.T, root string) { kerneltree.Put(t, root, persist.ModprobePath+"/x", "") }},
-		{"too-long", usual, persist.Options{}, func(t *testing.T, root string) {
-			kerneltree.Put(t, root, persist.ModprobePath, persist.Header+"\n"+strings.Repeat("#\n", 1<<20))
-		}},
-		{"links", usual, persist.Options{}, func(t *testing.T, root string) {
-			kerneltree.Put(t, root, "etc/elsewhere", persist.Header+"\n")
-			link(t, root, "../elsewhere", persist.ModulesLoadPath)
-			link(t, root, "/dev/null", persist.ModprobePath)
-		}},
-		{"a-disk", strings.Replace(usual, "hashsize: 100000", "hashsize: 10000000", 1), persist.Options{}, func(t *testing.T, root string) {
-			for _, dir := range []string{"proc", "sys"} {
-				if err := os.RemoveAll(filepath.Join(root, dir)); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}},
-		{"a-loop", usual, persist.Options{}, func(t *testing.T, root string) {
-			link(t, root, "modules-load.d", "etc/modules-load.d")
-			link(t, root, "ctkeeper.conf", persist.ModprobePath)
-		}},
-		{"no-place", usual, persist.Options{}, func(t *testing.T, root string) { kerneltree.Put(t, root, "etc/modules-load.d", "a file\n") }},
-	}
-	for _, test := range tests {
+	for _, test := range planTests {
 		t.Run(test.name, func(t *testing.T) {
 			root := debian(t, test.yaml)
 			if test.alter != nil {
 				test.alter(t, root)
 			}
-			golden(t, test.name, describe(newPlan(t, root, test.opts)))
+			plan, err := newPlan(t, root, test.opts)
+			golden(t, test.name, describe(plan, err))
+			checkModprobe(t, plan)
 		})
+	}
+}
+
+// checkModprobe checks that modprobe(8) reads one line of options from the modprobe.d file.
+func checkModprobe(t *testing.T, plan persist.Plan) {
+	t.Helper()
+	for _, f := range plan.Files {
+		if f.Path != persist.ModprobePath || f.Content == nil {
+			continue
+		}
+		directives, troubles := kmod.ParseModprobe(f.Path, f.Content)
+		if len(directives) != 1 || directives[0].Kind != "options" || len(troubles) != 0 {
+			t.Errorf("modprobe reads %+v from it, with the troubles %v", directives, troubles)
+		}
+	}
+}
+
+func unload(t *testing.T, root string) { kerneltree.Unload(t, root) }
+
+func builtIn(t *testing.T, root string) { kerneltree.BuiltIn(t, root) }
+
+func removeAll(t *testing.T, root string, dirs ...string) {
+	t.Helper()
+	for _, dir := range dirs {
+		if err := os.RemoveAll(filepath.Join(root, dir)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -233,6 +281,7 @@ func TestOddOrigin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkModprobe(t, p)
 	for _, f := range p.Files {
 		for line := range strings.Lines(string(f.Content)) {
 			if strings.HasPrefix(line, "install") || strings.Contains(line, "\r") {

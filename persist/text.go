@@ -1,7 +1,6 @@
 package persist
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -24,7 +23,7 @@ func comment(text string) string {
 }
 
 // modprobeText returns the text of the modprobe.d file, "" if there are no options.
-func (p *planner) modprobeText(options []option) string {
+func modprobeText(options []option) string {
 	if len(options) == 0 {
 		return ""
 	}
@@ -40,12 +39,7 @@ func (p *planner) modprobeText(options []option) string {
 	for _, o := range options {
 		b.WriteString(" " + o.name + "=" + o.value)
 	}
-	b.WriteString("\n")
-	if err := verify(b.String(), options); err != nil {
-		p.fail(fmt.Errorf("cannot write %s: %w", ModprobePath, err))
-		return ""
-	}
-	return b.String()
+	return b.String() + "\n"
 }
 
 // loadText returns the text of the file that loads the module at boot, "" if module.load is off.

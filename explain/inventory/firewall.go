@@ -31,27 +31,17 @@ func (r *reader) readIptables() {
 		}
 		lines := r.iptablesLines(tool)
 		words := strings.Fields(list.value)
-		for _, word := range words[:min(len(words), maxWords)] {
-			var matching []sysctlLine
-			for _, l := range lines {
-				if strings.Contains(l.text, word) {
-					matching = append(matching, l.sysctlLine)
-				}
-			}
+		for _, word := range words[:min(len(words), maxWords)] { // the script runs fgrep for each word
+			lacksWord := func(l sysctlLine) bool { return !strings.Contains(l.text, word) }
+			matching := slices.DeleteFunc(slices.Clone(lines), lacksWord)
 			r.applySysctl(sysctlRun{tool: tool, phase: AtFirewallStart}, matching)
 		}
 	}
 }
 
-// textLine is a line of a sysctl file with its text, which fgrep searches.
-type textLine struct {
-	sysctlLine
-	text string
-}
-
 // iptablesLines returns the lines from which the init script picks those that it passes to sysctl
 // (*_SYSCTL_LOAD_LIST): of /etc/sysctl.conf, or of /etc/sysctl.d/*.conf if the script names these.
-func (r *reader) iptablesLines(tool string) []textLine {
+func (r *reader) iptablesLines(tool string) []sysctlLine {
 	paths := []string{sysctlConf}
 	for _, script := range iptablesScripts(tool) {
 		if text, ok := r.read(script); ok {
@@ -66,17 +56,11 @@ func (r *reader) iptablesLines(tool string) []textLine {
 			break
 		}
 	}
-	var found []textLine
+	var lines []sysctlLine
 	for _, file := range paths {
-		text, _ := r.read(file)
-		texts := strings.Split(text, "\n")
-		for _, l := range r.linesIn(file) {
-			if l.Line <= len(texts) {
-				found = append(found, textLine{l, texts[l.Line-1]})
-			}
-		}
+		lines = append(lines, r.linesIn(file)...)
 	}
-	return found
+	return lines
 }
 
 func iptablesScripts(tool string) []string {

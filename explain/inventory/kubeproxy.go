@@ -73,7 +73,8 @@ func (r *reader) readKubeProxy() {
 // proxyConfigs returns the paths of kube-proxy's configuration files.
 func (r *reader) proxyConfigs() []string {
 	configs := []string{
-		"/var/lib/kube-proxy/config.conf", "/var/lib/kube-proxy/kube-proxy-config.yaml", "/var/lib/kube-proxy/config.yaml",
+		"/var/lib/kube-proxy/config.conf", "/var/lib/kube-proxy/config.yaml",
+		"/var/lib/kube-proxy/kube-proxy-config.yaml",
 	}
 	for _, name := range r.list("/etc/kubernetes") {
 		isConfig := slices.Contains([]string{".yaml", ".yml", ".conf"}, path.Ext(name))
@@ -114,43 +115,25 @@ func (r *reader) addProxyFlags(file, text string) {
 
 // addProxyConfig adds what a kube-proxy with this KubeProxyConfiguration sets.
 func (r *reader) addProxyConfig(file, text string) {
-	var root yaml.Node
-	if err := yaml.Unmarshal([]byte(text), &root); err != nil {
+	var config struct {
+		Kind      string
+		Conntrack map[string]yaml.Node
+	}
+	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
 		r.addTrouble(tree.Place{File: file}, errYAML)
 		return
 	}
-	if kind := lookup(&root, "kind"); kind == nil || kind.Value != "KubeProxyConfiguration" {
+	if config.Kind != "KubeProxyConfiguration" {
 		return
 	}
 	p := proxy{tool: "kube-proxy", file: file, given: map[string]pair{}}
-	conntrack := lookup(&root, "conntrack")
 	for _, o := range proxyOptions() {
-		value := lookup(conntrack, o.key)
-		if value != nil && value.Kind == yaml.ScalarNode && value.ShortTag() != "!!null" {
+		if value := config.Conntrack[o.key]; value.Kind == yaml.ScalarNode && value.ShortTag() != "!!null" {
 			at := tree.Place{File: file, Line: value.Line}
 			p.given[o.key] = pair{Place: at, name: "conntrack." + o.key, value: value.Value}
 		}
 	}
 	r.addProxy(p)
-}
-
-// lookup returns the value of a key in a mapping, or nil.
-func lookup(n *yaml.Node, key string) *yaml.Node {
-	if n == nil {
-		return nil
-	}
-	if n.Kind == yaml.DocumentNode && len(n.Content) > 0 {
-		n = n.Content[0]
-	}
-	if n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return n.Content[i+1]
-		}
-	}
-	return nil
 }
 
 // findFlags finds flags of kube-proxy in a file that starts it, whatever its format: --FLAG=VALUE,
@@ -212,10 +195,7 @@ func (r *reader) addProxy(p proxy) {
 		}
 	}
 	for _, o := range proxyOptions()[2:] {
-		given, there := p.given[o.key]
-		if !there {
-			given = pair{Place: tree.Place{File: p.file}, name: o.flag, value: o.defaultValue}
-		}
+		given := p.option(o)
 		if value, ok := proxyValue(given.value); ok {
 			add(given.Place, o.setting, given.name, value)
 		} else {
@@ -224,13 +204,17 @@ func (r *reader) addProxy(p proxy) {
 	}
 }
 
+// option returns an option as it is given, or its default.
+func (p proxy) option(o proxyOption) pair {
+	if given, there := p.given[o.key]; there {
+		return given
+	}
+	return pair{Place: tree.Place{File: p.file}, name: o.flag, value: o.defaultValue}
+}
+
 // proxyNumber returns the value of maxPerCore (0) or min (1), and its place.
 func (r *reader) proxyNumber(p proxy, i int) (int64, tree.Place) {
-	o := proxyOptions()[i]
-	given, there := p.given[o.key]
-	if !there {
-		given = pair{Place: tree.Place{File: p.file}, value: o.defaultValue}
-	}
+	given := p.option(proxyOptions()[i])
 	n, err := strconv.ParseInt(given.value, 10, 32)
 	if err != nil {
 		r.addTrouble(given.Place, errNumber)

@@ -15,8 +15,8 @@ const sysctlConf = "/etc/sysctl.conf"
 // sysctlLine is one line of a sysctl.d(5) or sysctl.conf(5) file.
 type sysctlLine struct {
 	tree.Place
-	// key is as written, without the "-" before it.
-	key string
+	// text is the whole line. key is as written, without the "-" before it.
+	text, key string
 	// name is the path below /proc/sys.
 	name  string
 	value string
@@ -39,7 +39,7 @@ func parseSysctl(file, text string) ([]sysctlLine, []tree.Trouble) {
 		if text == "" || text[0] == '#' || text[0] == ';' {
 			continue
 		}
-		line := sysctlLine{Place: tree.Place{File: file, Line: number}}
+		line := sysctlLine{Place: tree.Place{File: file, Line: number}, text: text}
 		text, line.dash = strings.CutPrefix(text, "-")
 		key, value, assigned := strings.Cut(text, "=")
 		line.key, line.value, line.bare = strings.TrimSpace(key), strings.TrimSpace(value), !assigned
