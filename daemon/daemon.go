@@ -234,7 +234,7 @@ func (d *Daemon) publishSummary() {
 // loadModule loads nf_conntrack if module.load is on and this process may load modules. The
 // service may not: its unit loads it as root, before the daemon starts.
 func (d *Daemon) loadModule(ctx context.Context) {
-	if !d.cfg.Module.Load || kmod.Look(d.opts.Source.Root, kmod.Conntrack).State != kmod.Absent {
+	if !d.cfg.Module.Load || kmod.Observe(d.opts.Source.Root, kmod.Conntrack).State != kmod.Absent {
 		return
 	}
 	log := d.opts.Log.With(zap.String(systemd.KeyModule, kmod.Conntrack))

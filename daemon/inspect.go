@@ -19,7 +19,7 @@ import (
 // Apply makes one pass over the system below root, without a daemon, and returns the result.
 // It loads nf_conntrack first where the configuration asks for it.
 func Apply(ctx context.Context, root string, cfg *config.Config, log *zap.Logger) status.Document {
-	if cfg.Module.Load && kmod.Look(root, kmod.Conntrack).State == kmod.Absent {
+	if cfg.Module.Load && kmod.Observe(root, kmod.Conntrack).State == kmod.Absent {
 		if err := kmod.Load(ctx, root, kmod.Conntrack); err != nil {
 			log.Error("cannot load the module, its settings stay pending",
 				zap.String(systemd.KeyModule, kmod.Conntrack), zap.Error(err))
@@ -85,11 +85,11 @@ func Desired(cfg *config.Config) *reconcile.Desired {
 
 // KeeperOptions returns the options of a keeper of the system below root.
 func KeeperOptions(root string, files *sysfs.Files, recorder reconcile.Recorder) reconcile.Options {
-	looker := kmod.NewLooker(root, kmod.Conntrack)
+	observer := kmod.NewObserver(root, kmod.Conntrack)
 	return reconcile.Options{
 		Kernel: files, Recorder: recorder, WayOut: files.WayOut, ModuleName: kmod.Conntrack,
 		Module: func() reconcile.Module {
-			m := looker.Look()
+			m := observer.Observe()
 			return reconcile.Module{
 				State: string(m.State), Present: m.State != kmod.Absent, Instance: m.Instance, Settling: m.Settling,
 			}

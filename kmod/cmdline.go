@@ -9,11 +9,11 @@ import (
 
 const (
 	commandLine = "/proc/cmdline"
-	// maxCommandLine is above COMMAND_LINE_SIZE of every architecture, in bytes.
+	// maxCommandLine, in bytes, is above COMMAND_LINE_SIZE of every architecture.
 	maxCommandLine = 64 << 10
 )
 
-// CommandLine is the kernel's (/proc/cmdline), as words with quotes taken off.
+// CommandLine is the kernel command line (/proc/cmdline) as words without their quotes.
 type CommandLine struct{ Words []string }
 
 // ReadCommandLine reads /proc/cmdline.
@@ -25,14 +25,14 @@ func ReadCommandLine(t tree.Tree) (CommandLine, error) {
 	return ParseCommandLine(string(text)), nil
 }
 
-// ParseCommandLine takes a kernel command line apart (next_arg of lib/cmdline.c).
+// ParseCommandLine splits a kernel command line into words (next_arg of lib/cmdline.c).
 func ParseCommandLine(text string) CommandLine {
 	var c CommandLine
 	for text = trimSpace(text); text != ""; text = trimSpace(text) {
 		var o Option
 		before := text
 		o, text = nextArgument(text)
-		// The name as it was written, which nextArgument gives the kernel's form.
+		// The name as it was written: nextArgument has replaced its hyphens.
 		name := strings.TrimPrefix(before, `"`)[:len(o.Name)]
 		if !o.Bare {
 			name += "=" + o.Value
@@ -42,8 +42,8 @@ func ParseCommandLine(text string) CommandLine {
 	return c
 }
 
-// split takes a word apart. A "=" in front is a part of the name.
-func split(word string) (name, value string, bare bool) {
+// splitWord splits name=value. A leading "=" is part of the name.
+func splitWord(word string) (name, value string, bare bool) {
 	if word == "" {
 		return "", "", true
 	}
@@ -53,59 +53,60 @@ func split(word string) (name, value string, bare bool) {
 	return underscores(word), "", true
 }
 
-// kernel gives the words that the kernel reads: those behind "--" are init's.
-func (c CommandLine) kernel() []string {
+// kernelWords returns the words that the kernel reads: those after "--" are for init.
+func (c CommandLine) kernelWords() []string {
 	if end := slices.Index(c.Words, "--"); end >= 0 {
 		return c.Words[:end]
 	}
 	return c.Words
 }
 
-// Value is the value of the last name=value, and whether there is one. "-" and "_"
-// are the same in names.
+// Value returns the value of the last name=value, and whether there is one. In names "-" and "_" are
+// the same.
 func (c CommandLine) Value(name string) (string, bool) {
 	last, found := "", false
-	for _, word := range c.kernel() {
-		if other, value, bare := split(word); !bare && other == underscores(name) {
+	for _, word := range c.kernelWords() {
+		if other, value, bare := splitWord(word); !bare && other == underscores(name) {
 			last, found = value, true
 		}
 	}
 	return last, found
 }
 
-// Options gives the parameters for a module ("nf_conntrack.hashsize=4096"), which
-// modprobe(8) adds to those of modprobe.d, and a built-in takes as they are.
+// Options returns the parameters for a module ("nf_conntrack.hashsize=4096"). modprobe(8) adds them
+// to those of modprobe.d; for a built-in module the kernel reads them itself.
 func (c CommandLine) Options(module string) []Option {
 	var options []Option
 	for _, word := range c.Words {
-		name, value, bare := split(word)
+		name, value, bare := splitWord(word)
 		if parameter, ok := strings.CutPrefix(name, underscores(module)+"."); ok && parameter != "" {
-			options = append(options, Option{Place: tree.Place{File: commandLine}, Name: parameter, Value: value, Bare: bare})
+			place := tree.Place{File: commandLine}
+			options = append(options, Option{Place: place, Name: parameter, Value: value, Bare: bare})
 		}
 	}
 	return options
 }
 
-// Blacklist gives the word that keeps a module out: of modprobe.blacklist=, which
-// modprobe(8) reads like a blacklist line, or of module_blacklist=, by which the kernel itself
-// refuses to load it (blacklisted of kernel/module/main.c), or "".
-func (c CommandLine) Blacklist(module string) string {
+// BlacklistWord returns the word that blacklists a module, or "". modprobe(8) reads
+// modprobe.blacklist= like a blacklist line; for module_blacklist= the kernel itself refuses to load
+// the module (blacklisted of kernel/module/main.c).
+func (c CommandLine) BlacklistWord(module string) string {
 	module = underscores(module)
 	for _, word := range c.Words {
-		name, value, _ := split(word)
+		name, value, _ := splitWord(word)
 		if name == "modprobe.blacklist" && slices.Contains(strings.Split(underscores(value), ","), module) {
 			return word
 		}
 	}
-	// The kernel keeps the last one alone, and compares letter by letter.
-	refuses := ""
-	for _, word := range c.kernel() {
-		if name, value, bare := split(word); !bare && name == "module_blacklist" {
-			refuses = ""
+	// The kernel reads only the last module_blacklist=, and there "-" and "_" differ.
+	refusedBy := ""
+	for _, word := range c.kernelWords() {
+		if name, value, bare := splitWord(word); !bare && name == "module_blacklist" {
+			refusedBy = ""
 			if slices.Contains(strings.Split(value, ","), module) {
-				refuses = word
+				refusedBy = word
 			}
 		}
 	}
-	return refuses
+	return refusedBy
 }

@@ -17,7 +17,8 @@ func TestParseCommandLine(t *testing.T) {
 	}{
 		{"", nil},
 		{" \n", nil},
-		{"BOOT_IMAGE=/vmlinuz root=UUID=1-2 ro  quiet\n", []string{"BOOT_IMAGE=/vmlinuz", "root=UUID=1-2", "ro", "quiet"}},
+		{"BOOT_IMAGE=/vmlinuz root=UUID=1-2 ro  quiet\n",
+			[]string{"BOOT_IMAGE=/vmlinuz", "root=UUID=1-2", "ro", "quiet"}},
 		{`a="b c" "d=e f" "g h" i`, []string{"a=b c", "d=e f", "g h", "i"}},
 		{`a="b c`, []string{"a=b c"}},
 		{`a=b" "c d`, []string{`a=b" "c`, "d"}},
@@ -37,42 +38,47 @@ func TestValue(t *testing.T) {
 		name, want string
 		found      bool
 	}{
-		{"lock_down", "b", true}, {"lock-down", "b", true}, {"bare", "", false}, {"empty", "", true}, {"none", "", false},
+		{"lock_down", "b", true}, {"lock-down", "b", true}, {"bare", "", false}, {"empty", "", true}, {"none", "",
+			false},
 	}
 	for _, test := range tests {
 		if got, found := c.Value(test.name); got != test.want || found != test.found {
-			t.Errorf("%s is %q, %t", test.name, got, found)
+			t.Errorf("%s: %q, %t, want %q, %t", test.name, got, found, test.want, test.found)
 		}
 	}
 }
 
 func TestCommandLineOptions(t *testing.T) {
-	c := ParseCommandLine(`nf-conntrack.hashsize=4096 x.y=1 nf_conntrack.acct nf_conntrack.expect-hashsize="8" nf_conntrack. nf_conntrack_ftp.ports=1`)
+	c := ParseCommandLine("nf-conntrack.hashsize=4096 x.y=1 nf_conntrack.acct " +
+		`nf_conntrack.expect-hashsize="8" nf_conntrack. nf_conntrack_ftp.ports=1`)
 	place := tree.Place{File: "/proc/cmdline"}
-	want := []Option{{place, "hashsize", "4096", false}, {place, "acct", "", true}, {place, "expect_hashsize", "8", false}}
+	want := []Option{
+		{place, "hashsize", "4096", false}, {place, "acct", "", true}, {place, "expect_hashsize", "8", false},
+	}
 	if diff := cmp.Diff(want, c.Options("nf-conntrack")); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
 	}
 }
 
-func TestBlacklist(t *testing.T) {
+func TestBlacklistWord(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"quiet", ""},
 		{"modprobe.blacklist=nf_conntrack", "modprobe.blacklist=nf_conntrack"},
 		{"modprobe.blacklist=a,nf-conntrack,b", "modprobe.blacklist=a,nf-conntrack,b"},
-		{"modprobe.blacklist=nf_conntrack modprobe.blacklist=b", "modprobe.blacklist=nf_conntrack"}, // each counts
+		{"modprobe.blacklist=nf_conntrack modprobe.blacklist=b",
+			"modprobe.blacklist=nf_conntrack"}, // every word is read
 		{"modprobe.blacklist=nf_conntrack_sip,xnf_conntrack", ""},
 		{"modprobe.blacklist= modprobe.blacklist", ""},
 		{"module_blacklist=a,nf_conntrack", "module_blacklist=a,nf_conntrack"},
 		{"module-blacklist=nf_conntrack", "module-blacklist=nf_conntrack"},
-		{"module_blacklist=nf-conntrack", ""},                    // the kernel compares letters
-		{"module_blacklist=nf_conntrack module_blacklist=b", ""}, // and keeps the last
+		{"module_blacklist=nf-conntrack", ""},                    // for the kernel "-" and "_" differ here
+		{"module_blacklist=nf_conntrack module_blacklist=b", ""}, // and it reads the last word
 		{`"module_blacklist=nf_conntrack"`, "module_blacklist=nf_conntrack"},
-		{"-- module_blacklist=nf_conntrack", ""}, // init's
+		{"-- module_blacklist=nf_conntrack", ""}, // for init
 		{"-- modprobe.blacklist=nf_conntrack", "modprobe.blacklist=nf_conntrack"},
 	}
 	for _, test := range tests {
-		if got := ParseCommandLine(test.text).Blacklist("nf-conntrack"); got != test.want {
+		if got := ParseCommandLine(test.text).BlacklistWord("nf-conntrack"); got != test.want {
 			t.Errorf("%q: %q, want %q", test.text, got, test.want)
 		}
 	}
@@ -102,7 +108,7 @@ func FuzzParseCommandLine(f *testing.F) {
 		length := 0
 		for _, word := range c.Words {
 			length += len(word)
-			if name, value, bare := split(word); !bare && len(name)+len(value)+1 != len(word) {
+			if name, value, bare := splitWord(word); !bare && len(name)+len(value)+1 != len(word) {
 				t.Errorf("%q is split into %q and %q", word, name, value)
 			}
 		}
@@ -111,7 +117,7 @@ func FuzzParseCommandLine(f *testing.F) {
 		}
 		c.Options("nf_conntrack")
 		c.Value("x")
-		if word := c.Blacklist("nf_conntrack"); word != "" && !strings.Contains(underscores(word), "nf_conntrack") {
+		if word := c.BlacklistWord("nf_conntrack"); word != "" && !strings.Contains(underscores(word), "nf_conntrack") {
 			t.Errorf("blacklisted by %q", word)
 		}
 	})

@@ -1,10 +1,8 @@
-// Package kmod is the room for the kernel's modules: whether nf_conntrack is
-// there, the uevents that say it came or went, and loading it through
-// modprobe(8) where the configuration asks for that. It also reads, as text, what
-// decides about a module's load before it happens: modprobe.d, the kernel command
-// line, what depmod(8) wrote, and what a module's file says of itself.
+// Package kmod reads the state of kernel modules, receives the uevents of their loads and unloads,
+// and loads a module through modprobe(8). It also parses what decides how a module will be loaded:
+// modprobe.d, the kernel command line, the files of depmod(8), and the module's own file.
 //
-// In event → observe → diff → apply → record it is where events come from, and
-// the first thing that observe looks at. It never opens ctnetlink and keeps no
-// reference to the module, so the module can be unloaded while ctkeeper runs.
+// In event → observe → diff → apply → record it is a source of events, and observe reads the module
+// state first. The package never opens ctnetlink and holds no reference to the module, so the module
+// can be unloaded while ctkeeper runs.
 package kmod

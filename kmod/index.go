@@ -14,39 +14,39 @@ import (
 
 const (
 	osrelease = "/proc/sys/kernel/osrelease"
-	// maxIndex is the longest file of depmod(8) that is read, in bytes; that of a
-	// distribution's whole kernel is below 1 MiB.
+	// maxIndex limits a file of depmod(8), in bytes. For a distribution's whole kernel it is below
+	// 1 MiB.
 	maxIndex = 4 << 20
 )
 
-// moduleDirs are where a release has its directory; the second is where the first
-// leads to on most hosts.
+// moduleDirs returns the parents of the releases' directories. On most hosts the first is a link to
+// the second.
 func moduleDirs() []string { return []string{"/lib/modules", "/usr/lib/modules"} }
 
 // Release is the running kernel's release (uname -r), from /proc/sys/kernel/osrelease.
 func Release(t tree.Tree) (string, error) {
 	text, err := t.Read(osrelease, 4096)
 	if err != nil {
-		return "", fmt.Errorf("cannot tell the kernel's release: %w", err)
+		return "", fmt.Errorf("cannot read the kernel's release: %w", err)
 	}
 	release := strings.TrimSpace(string(text))
 	if !isRelease(release) {
-		return "", fmt.Errorf("cannot tell the kernel's release: %s has %.80q", osrelease, release)
+		return "", fmt.Errorf("cannot read the kernel's release: %s has %.80q", osrelease, release)
 	}
 	return release, nil
 }
 
-// isRelease reports whether a release can be the name of a directory.
+// isRelease reports whether a release is usable as the name of a directory.
 func isRelease(release string) bool {
 	return release != "" && release != "." && release != ".." && !strings.ContainsAny(release, "/\x00")
 }
 
-// Installed gives the releases that have a directory with modules.dep below
-// /lib/modules or /usr/lib/modules, sorted.
-func Installed(t tree.Tree) []string {
+// InstalledReleases returns, sorted, the releases with a modules.dep below /lib/modules or
+// /usr/lib/modules.
+func InstalledReleases(t tree.Tree) []string {
 	var releases []string
 	for _, dir := range moduleDirs() {
-		names, _ := t.List(dir) // what is not there has none
+		names, _ := t.List(dir) // a missing directory has none
 		for _, name := range names {
 			if t.Exists(path.Join(dir, name, "modules.dep")) {
 				releases = append(releases, name)
@@ -57,37 +57,40 @@ func Installed(t tree.Tree) []string {
 	return slices.Compact(releases)
 }
 
-// Releases gives the release of the running kernel, or on a disk, where none runs,
-// every installed one.
+// Releases returns the release of the running kernel. In a tree without one (an offline disk) it
+// returns every installed release.
 func Releases(t tree.Tree) []string {
 	if release, err := Release(t); err == nil {
 		return []string{release}
 	}
-	return Installed(t)
+	return InstalledReleases(t)
 }
 
-// Index is what depmod(8) wrote for one kernel release.
+// Index holds what depmod(8) wrote for one kernel release. Its maps are keyed by module name.
 type Index struct {
 	// Dir is the release's directory.
 	Dir string
-	// Files has each module's file by its name, relative to Dir, from modules.dep.
-	// Old versions of depmod write absolute paths.
+	// Files has each module's file relative to Dir, from modules.dep. Old versions of depmod write
+	// absolute paths.
 	Files map[string]string
-	// Depends has each module's dependencies by name, all of them, the first to be
-	// loaded last, as modules.dep has them.
+	// Depends has all dependencies of each module, direct or not, in the order of modules.dep: the
+	// first to be loaded is last.
 	Depends map[string][]string
 	// BuiltIn has the modules of the kernel image, from modules.builtin.
 	BuiltIn map[string]bool
-	// Softdeps has "pre: a b post: c" of modules.softdep by module.
+	// Softdeps has the arguments of modules.softdep ("pre: a b post: c").
 	Softdeps map[string]string
 	Troubles []tree.Trouble
 }
 
-// ReadIndex reads modules.dep, modules.builtin and modules.softdep of a release. A
-// directory that is not there is an error, fs.ErrNotExist. A file that is not there
-// is a trouble, except modules.softdep, which kernels before 3.13 do not have.
+// ReadIndex reads modules.dep, modules.builtin and modules.softdep of a release. It returns
+// fs.ErrNotExist if the release has no directory. A missing file is a trouble, except modules.softdep,
+// which kernels before 3.13 do not have.
 func ReadIndex(t tree.Tree, release string) (Index, error) {
-	x := Index{Files: map[string]string{}, Depends: map[string][]string{}, BuiltIn: map[string]bool{}, Softdeps: map[string]string{}}
+	x := Index{
+		Files: map[string]string{}, Depends: map[string][]string{}, BuiltIn: map[string]bool{},
+		Softdeps: map[string]string{},
+	}
 	if !isRelease(release) {
 		return x, fmt.Errorf("cannot read the modules of release %.80q: %w", release, fs.ErrNotExist)
 	}
@@ -108,7 +111,7 @@ func ReadIndex(t tree.Tree, release string) (Index, error) {
 	return x, nil
 }
 
-// read hands each line of a file to add, which reports whether it makes sense.
+// read calls add for each line of a file. add reports whether the line is valid.
 func (x *Index) read(t tree.Tree, name string, add func(line string) bool) {
 	file := path.Join(x.Dir, name)
 	text, err := t.Read(file, maxIndex)
@@ -119,29 +122,29 @@ func (x *Index) read(t tree.Tree, name string, add func(line string) bool) {
 		err = ErrBinary
 	}
 	if err != nil {
-		x.Troubles = append(x.Troubles, trouble(file, 0, err))
+		x.Troubles = append(x.Troubles, newTrouble(file, 0, err))
 		return
 	}
-	var troubles complaints
+	var troubles troubleList
 	number := 0
 	for line := range strings.Lines(string(text)) {
 		number++
 		line = strings.TrimSpace(line)
 		if line != "" && line[0] != '#' && !add(line) {
-			troubles.add(file, number, fmt.Errorf("cannot understand %.80q", line))
+			troubles.add(file, number, fmt.Errorf("invalid line %.80q", line))
 		}
 	}
 	x.Troubles = append(x.Troubles, troubles.list(file)...)
 }
 
-// addDepends takes "kernel/a.ko: kernel/b.ko kernel/c.ko".
+// addDepends adds a line of modules.dep: "kernel/a.ko: kernel/b.ko kernel/c.ko".
 func (x *Index) addDepends(line string) bool {
 	file, depends, colon := strings.Cut(line, ":")
 	name, ok := moduleName(file)
 	if !colon || !ok {
 		return false
 	}
-	// The first line of a name is the one that counts, as in index_search of libkmod.
+	// For one name the first line wins, as in index_search of libkmod.
 	if _, known := x.Files[name]; known {
 		return true
 	}
@@ -162,21 +165,21 @@ func (x *Index) addBuiltIn(line string) bool {
 	return ok
 }
 
-// addSoftdep takes "softdep NAME pre: a b post: c".
+// addSoftdep adds a line of modules.softdep: "softdep NAME pre: a b post: c".
 func (x *Index) addSoftdep(line string) bool {
 	d, err := parseDirective(line)
 	if err != nil || d.Kind != "softdep" {
 		return false
 	}
-	// The first line of a name is the one that counts (kmod_module_get_softdeps).
+	// For one name the first line wins (kmod_module_get_softdeps).
 	if _, known := x.Softdeps[d.Module]; !known {
 		x.Softdeps[d.Module] = d.Args
 	}
 	return true
 }
 
-// moduleName is a module's name by its file (path_to_modname of libkmod); false for
-// what is not a module's file.
+// moduleName returns the name of the module in a file (path_to_modname of libkmod), false if the file
+// name is not a module's.
 func moduleName(file string) (string, bool) {
 	base := path.Base(file)
 	for _, ext := range []string{".ko", ".ko.gz", ".ko.xz", ".ko.zst"} {
@@ -187,7 +190,7 @@ func moduleName(file string) (string, bool) {
 	return "", false
 }
 
-// Path is where a module's file should be, by modules.dep, or "".
+// Path returns the path of a module's file according to modules.dep, or "".
 func (x Index) Path(module string) string {
 	file, known := x.Files[underscores(module)]
 	switch {

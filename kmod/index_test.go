@@ -17,10 +17,10 @@ func TestRelease(t *testing.T) {
 	tests := []struct{ file, want, err string }{
 		{"6.1.0-50-cloud-amd64\n", "6.1.0-50-cloud-amd64", ""},
 		{"7.2.13+deb14-amd64", "7.2.13+deb14-amd64", ""},
-		{"\n", "", `cannot tell the kernel's release: /proc/sys/kernel/osrelease has ""`},
-		{"../../etc\n", "", `cannot tell the kernel's release: /proc/sys/kernel/osrelease has "../../etc"`},
-		{"..\n", "", `cannot tell the kernel's release: /proc/sys/kernel/osrelease has ".."`},
-		{strings.Repeat("x", 5000), "", "cannot tell the kernel's release: read /proc/sys/kernel/osrelease: file too large"},
+		{"\n", "", `cannot read the kernel's release: /proc/sys/kernel/osrelease has ""`},
+		{"../../etc\n", "", `cannot read the kernel's release: /proc/sys/kernel/osrelease has "../../etc"`},
+		{"..\n", "", `cannot read the kernel's release: /proc/sys/kernel/osrelease has ".."`},
+		{strings.Repeat("x", 5000), "", "cannot read the kernel's release: read /proc/sys/kernel/osrelease: file too large"},
 	}
 	for _, test := range tests {
 		root := t.TempDir()
@@ -30,30 +30,31 @@ func TestRelease(t *testing.T) {
 			t.Errorf("%.20q: %q, %q", test.file, got, text(err))
 		}
 	}
-	const want = "cannot tell the kernel's release: open /proc/sys/kernel/osrelease: no such file or directory"
+	const want = "cannot read the kernel's release: open /proc/sys/kernel/osrelease: no such file or directory"
 	if _, err := Release(tree.At(t.TempDir())); text(err) != want || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %q, want %q", text(err), want)
 	}
 }
 
-func TestInstalled(t *testing.T) {
+func TestInstalledReleases(t *testing.T) {
 	root := t.TempDir()
-	for _, name := range []string{"usr/lib/modules/6.2/modules.dep", "usr/lib/modules/6.1/modules.dep", "usr/lib/modules/6.0/modules.order"} {
-		kerneltree.Put(t, root, name, "")
+	for _, name := range []string{"6.2/modules.dep", "6.1/modules.dep", "6.0/modules.order"} {
+		kerneltree.Put(t, root, "usr/lib/modules/"+name, "")
 	}
-	if diff := cmp.Diff([]string{"6.1", "6.2"}, Installed(tree.At(root))); diff != "" {
+	if diff := cmp.Diff([]string{"6.1", "6.2"}, InstalledReleases(tree.At(root))); diff != "" {
 		t.Errorf("in /usr (-want +got):\n%s", diff)
 	}
 	link(t, "usr/lib", filepath.Join(root, "lib"))
-	if diff := cmp.Diff([]string{"6.1", "6.2"}, Installed(tree.At(root))); diff != "" {
+	if diff := cmp.Diff([]string{"6.1", "6.2"}, InstalledReleases(tree.At(root))); diff != "" {
 		t.Errorf("merged /usr (-want +got):\n%s", diff)
 	}
-	if got := Installed(tree.At(t.TempDir())); got != nil {
+	if got := InstalledReleases(tree.At(t.TempDir())); got != nil {
 		t.Errorf("in an empty tree: %q", got)
 	}
 }
 
-const modulesDep = `kernel/net/netfilter/nf_conntrack.ko.xz: kernel/net/ipv6/netfilter/nf_defrag_ipv6.ko.xz kernel/net/ipv4/netfilter/nf_defrag_ipv4.ko.xz kernel/lib/libcrc32c.ko.xz
+const modulesDep = "kernel/net/netfilter/nf_conntrack.ko.xz: kernel/net/ipv6/netfilter/nf_defrag_ipv6.ko.xz " +
+	"kernel/net/ipv4/netfilter/nf_defrag_ipv4.ko.xz kernel/lib/libcrc32c.ko.xz" + `
 kernel/lib/libcrc32c.ko.xz:
 /lib/modules/6.1/extra/some-thing.ko: kernel/net/netfilter/nf_conntrack.ko.xz
 updates/nf_conntrack.ko:
@@ -64,7 +65,8 @@ func TestReadIndex(t *testing.T) {
 	const dir = "lib/modules/6.1/"
 	kerneltree.Put(t, root, dir+"modules.dep", modulesDep)
 	kerneltree.Put(t, root, dir+"modules.builtin", "kernel/net/ipv4/tcp-cubic.ko\n")
-	kerneltree.Put(t, root, dir+"modules.softdep", "# Soft dependencies extracted from modules themselves.\nsoftdep libcrc32c pre: crc32c\nsoftdep libcrc32c pre: second\nsoftdep some-thing post: a b\n")
+	kerneltree.Put(t, root, dir+"modules.softdep", "# Soft dependencies extracted from modules themselves.\n"+
+		"softdep libcrc32c pre: crc32c\nsoftdep libcrc32c pre: second\nsoftdep some-thing post: a b\n")
 	got, err := ReadIndex(tree.At(root), "6.1")
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +77,9 @@ func TestReadIndex(t *testing.T) {
 			"nf_conntrack": "kernel/net/netfilter/nf_conntrack.ko.xz", "libcrc32c": "kernel/lib/libcrc32c.ko.xz",
 			"some_thing": "/lib/modules/6.1/extra/some-thing.ko",
 		},
-		Depends: map[string][]string{"nf_conntrack": {"nf_defrag_ipv6", "nf_defrag_ipv4", "libcrc32c"}, "some_thing": {"nf_conntrack"}},
+		Depends: map[string][]string{
+			"nf_conntrack": {"nf_defrag_ipv6", "nf_defrag_ipv4", "libcrc32c"}, "some_thing": {"nf_conntrack"},
+		},
 		BuiltIn: map[string]bool{"tcp_cubic": true},
 		Softdeps: map[string]string{
 			"libcrc32c": "pre: crc32c", "some_thing": "post: a b",
@@ -95,10 +99,12 @@ func TestReadIndex(t *testing.T) {
 	}
 }
 
-func TestReadIndexThatIsDamaged(t *testing.T) {
+func TestReadIndexCorrupt(t *testing.T) {
 	root := t.TempDir()
-	kerneltree.Put(t, root, "usr/lib/modules/6.1/modules.dep", "what\nkernel/x.txt: \nkernel/a.ko: nonsense kernel/b.ko\n"+strings.Repeat("y\n", 20))
-	kerneltree.Put(t, root, "usr/lib/modules/6.1/modules.softdep", "kernel\x00")
+	const dir = "usr/lib/modules/6.1/"
+	kerneltree.Put(t, root, dir+"modules.dep",
+		"what\nkernel/x.txt: \nkernel/a.ko: nonsense kernel/b.ko\n"+strings.Repeat("y\n", 20))
+	kerneltree.Put(t, root, dir+"modules.softdep", "kernel\x00")
 	got, err := ReadIndex(tree.At(root), "6.1")
 	if err != nil {
 		t.Fatal(err)
@@ -109,13 +115,13 @@ func TestReadIndexThatIsDamaged(t *testing.T) {
 	if diff := cmp.Diff(map[string][]string{"a": {"b"}}, got.Depends); diff != "" {
 		t.Errorf("depends (-want +got):\n%s", diff)
 	}
-	troubles := said(got.Troubles)
+	troubles := texts(got.Troubles)
 	if len(troubles) != maxTroubles+3 {
 		t.Fatalf("troubles %q", troubles)
 	}
 	want := []string{
-		`/usr/lib/modules/6.1/modules.dep:1: cannot understand "what"`,
-		`/usr/lib/modules/6.1/modules.dep:2: cannot understand "kernel/x.txt:"`,
+		`/usr/lib/modules/6.1/modules.dep:1: invalid line "what"`,
+		`/usr/lib/modules/6.1/modules.dep:2: invalid line "kernel/x.txt:"`,
 		"/usr/lib/modules/6.1/modules.dep: and 12 more lines like these",
 		"/usr/lib/modules/6.1/modules.builtin: cannot open: no such file or directory",
 		"/usr/lib/modules/6.1/modules.softdep: binary file",
@@ -125,7 +131,7 @@ func TestReadIndexThatIsDamaged(t *testing.T) {
 	}
 }
 
-func TestReadIndexThatIsNotThere(t *testing.T) {
+func TestReadIndexMissing(t *testing.T) {
 	for release, want := range map[string]string{
 		"6.1":    "cannot read the modules of release 6.1: open /usr/lib/modules/6.1: no such file or directory",
 		"../etc": `cannot read the modules of release "../etc": file does not exist`,
@@ -143,7 +149,8 @@ func TestReadIndexThatIsNotThere(t *testing.T) {
 
 func TestModuleName(t *testing.T) {
 	for file, want := range map[string]string{
-		"kernel/a-b.ko": "a_b", "a.ko.gz": "a", "/x/a.ko.xz": "a", "a.ko.zst": "a", "a.ko.bz2": "", "a": "", ".ko": "", "": "", "a.ko/": "a",
+		"kernel/a-b.ko": "a_b", "a.ko.gz": "a", "/x/a.ko.xz": "a", "a.ko.zst": "a", "a.ko/": "a",
+		"a.ko.bz2": "", "a": "", ".ko": "", "": "",
 	} {
 		if got, ok := moduleName(file); got != want || ok != (want != "") {
 			t.Errorf("%s: %q, %t", file, got, ok)
@@ -155,7 +162,10 @@ func FuzzIndex(f *testing.F) {
 	f.Add(modulesDep, "kernel/x.ko\n", "softdep a pre: b\n")
 	f.Add("a.ko:\n:b\na.ko a.ko:", "\xff.ko", "softdep a\nsoftdep\n")
 	f.Fuzz(func(t *testing.T, dep, builtin, softdep string) {
-		x := Index{Dir: "/lib/modules/x", Files: map[string]string{}, Depends: map[string][]string{}, BuiltIn: map[string]bool{}, Softdeps: map[string]string{}}
+		x := Index{
+			Dir: "/lib/modules/x", Files: map[string]string{}, Depends: map[string][]string{},
+			BuiltIn: map[string]bool{}, Softdeps: map[string]string{},
+		}
 		for line := range strings.Lines(dep) {
 			x.addDepends(line)
 		}

@@ -15,20 +15,19 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/capability"
 )
 
-// loadTimeout bounds one modprobe: an install line in modprobe.d can run
-// anything.
+// loadTimeout limits one modprobe: an install line in modprobe.d can run anything.
 const loadTimeout = 10 * time.Second
 
-// waitDelay is how long what an install line started may hold modprobe's output
-// open once modprobe itself has ended.
+// waitDelay is how long a process of an install line may keep modprobe's output open after modprobe
+// itself has ended.
 const waitDelay = time.Second
 
-// ErrNotLoaded says that modprobe(8) was content and the module is absent all
-// the same: it is blacklisted, or an install line put something in its place.
-var ErrNotLoaded = errors.New("modprobe reported no error, but the module is not there (blacklisted in modprobe.d?)")
+// ErrNotLoaded means that modprobe(8) succeeded and the module is absent: it is blacklisted, or an
+// install line runs something else in place of the load.
+var ErrNotLoaded = errors.New("modprobe succeeded, but the module is absent (blacklisted in modprobe.d?)")
 
-// Load loads a module through modprobe(8), which heeds the blacklists, install
-// lines and options of modprobe.d. The error holds everything that modprobe said.
+// Load loads a module through modprobe(8), which follows the blacklists, install lines and options of
+// modprobe.d. The error includes all output of modprobe.
 func Load(ctx context.Context, root, name string) error {
 	if root != "" && filepath.Clean(root) != "/" {
 		return fmt.Errorf("cannot load %s: %s is not the running system", name, root)
@@ -41,15 +40,16 @@ func Load(ctx context.Context, root, name string) error {
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w (%w)", ctx.Err(), err)
 	}
-	said := strings.Join(strings.FieldsFunc(string(bytes.TrimSpace(out)), func(r rune) bool { return r == '\n' }), "; ")
+	output := strings.Join(strings.FieldsFunc(string(bytes.TrimSpace(out)), func(r rune) bool { return r == '\n' }),
+		"; ")
 	switch {
-	case err != nil && said != "":
-		return fmt.Errorf("cannot load %s: modprobe: %w: %s", name, err, said)
+	case err != nil && output != "":
+		return fmt.Errorf("cannot load %s: modprobe: %w: %s", name, err, output)
 	case err != nil:
 		return fmt.Errorf("cannot load %s: %w", name, err)
-	case Look(root, name).State == Absent:
-		if said != "" {
-			return fmt.Errorf("cannot load %s: %w: %s", name, ErrNotLoaded, said)
+	case Observe(root, name).State == Absent:
+		if output != "" {
+			return fmt.Errorf("cannot load %s: %w: %s", name, ErrNotLoaded, output)
 		}
 		return fmt.Errorf("cannot load %s: %w", name, ErrNotLoaded)
 	}

@@ -20,7 +20,7 @@ const (
 	missing = "ctkeeper_no_such_module"
 )
 
-// fakeModprobe puts a shell script in modprobe's place. Nothing is loaded.
+// fakeModprobe puts a shell script first in PATH as modprobe. Nothing is loaded.
 func fakeModprobe(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -40,20 +40,22 @@ func TestLoad(t *testing.T) {
 		notLoaded            bool
 	}{
 		{"loaded", `echo insmod x`, present, "", false},
-		{"asked as documented", `[ "$*" = "--use-blacklist --verbose kernel" ]`, present, "", false},
+		{"arguments", `[ "$*" = "--use-blacklist --verbose kernel" ]`, present, "", false},
 		{
-			"refused", "echo 'insmod /lib/x.ko hashsize=9'\necho \"modprobe: ERROR: could not insert '$3': Invalid argument\" >&2\nexit 1", missing,
+			"refused", "echo 'insmod /lib/x.ko hashsize=9'\n" +
+				"echo \"modprobe: ERROR: could not insert '$3': Invalid argument\" >&2\nexit 1", missing,
 			"cannot load ctkeeper_no_such_module: modprobe: exit status 1: insmod /lib/x.ko hashsize=9; " +
 				"modprobe: ERROR: could not insert 'ctkeeper_no_such_module': Invalid argument", false,
 		},
-		{"refused without a word", `exit 3`, missing, "cannot load ctkeeper_no_such_module: exit status 3", false},
+		{"refused without output", `exit 3`, missing, "cannot load ctkeeper_no_such_module: exit status 3", false},
 		{
 			"blacklisted", `exit 0`, missing,
-			"cannot load ctkeeper_no_such_module: modprobe reported no error, but the module is not there (blacklisted in modprobe.d?)", true,
+			"cannot load ctkeeper_no_such_module: modprobe succeeded, but the module is absent (blacklisted in modprobe.d?)", true,
 		},
 		{
-			"an install line in its place", `echo install /bin/true`, missing,
-			"cannot load ctkeeper_no_such_module: modprobe reported no error, but the module is not there (blacklisted in modprobe.d?): install /bin/true", true,
+			"an install line runs something else", `echo install /bin/true`, missing,
+			"cannot load ctkeeper_no_such_module: modprobe succeeded, but the module is absent (blacklisted in modprobe.d?): " +
+				"install /bin/true", true,
 		},
 	}
 	for _, test := range tests {
@@ -86,17 +88,17 @@ func TestLoadWithoutModprobe(t *testing.T) {
 }
 
 func TestLoadOnlyIntoTheRunningSystem(t *testing.T) {
-	fakeModprobe(t, "echo it was run >&2; exit 1")
+	fakeModprobe(t, "echo modprobe ran >&2; exit 1")
 	const want = "cannot load nf_conntrack: /srv/image is not the running system"
 	if got := text(Load(t.Context(), "/srv/image", Conntrack)); got != want {
 		t.Errorf("error %q, want %q", got, want)
 	}
-	if got := text(Load(t.Context(), "/.", "x")); !strings.Contains(got, "it was run") {
-		t.Errorf("/. is the running system too, and the error is %q", got)
+	if got := text(Load(t.Context(), "/.", "x")); !strings.Contains(got, "modprobe ran") {
+		t.Errorf("/. is the running system too, error %q", got)
 	}
 }
 
-// An install line can start anything, and what it starts keeps the output open.
+// A process that an install line starts can keep the output open.
 func TestLoadEndsInTime(t *testing.T) {
 	fakeModprobe(t, "echo waiting\nsleep 8\necho done")
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -107,7 +109,7 @@ func TestLoadEndsInTime(t *testing.T) {
 		t.Errorf("error %v, want %v", err, context.DeadlineExceeded)
 	}
 	if !strings.HasSuffix(text(err), ": waiting") {
-		t.Errorf("what it said is lost: %v", err)
+		t.Errorf("the output is missing: %v", err)
 	}
 	if took := time.Since(began); took > 300*time.Millisecond+waitDelay+3*time.Second {
 		t.Errorf("took %s", took)
@@ -128,6 +130,6 @@ func TestMayLoad(t *testing.T) {
 		}
 	}
 	if want := effective&(1<<unix.CAP_SYS_MODULE) != 0; MayLoad() != want {
-		t.Errorf("MayLoad is %t, the kernel says %t", MayLoad(), want)
+		t.Errorf("MayLoad is %t, CapEff says %t", MayLoad(), want)
 	}
 }

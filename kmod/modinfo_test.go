@@ -3,6 +3,7 @@ package kmod
 import (
 	"bytes"
 	"compress/gzip"
+	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,12 +24,13 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
-// conntrackKO says of itself what nf_conntrack of 5.10 says.
+// conntrackKO has the metadata of nf_conntrack of 5.10.
 func conntrackKO() []byte {
 	return kerneltree.KO(
 		"parm=acct:Enable connection tracking flow accounting.", "parmtype=acct:bool", "parmtype=expect_hashsize:uint",
 		"parm=untyped:text", "__param_str_hashsize", "__param_str_acct", "__param_str_", "nf_conntrack_in",
-		"depends=nf_defrag_ipv6,libcrc32c,nf-defrag-ipv4", "vermagic=5.10.0-32-cloud-amd64 SMP mod_unload modversions ", "license=GPL")
+		"depends=nf_defrag_ipv6,libcrc32c,nf-defrag-ipv4",
+		"vermagic=5.10.0-32-cloud-amd64 SMP mod_unload modversions ", "license=GPL")
 }
 
 var conntrackInfo = Info{
@@ -56,50 +58,52 @@ func TestReadInfo(t *testing.T) {
 	}
 }
 
-// xz(1) itself makes more kinds of files than the package that tests pack with.
-func TestParseInfoOfXZ(t *testing.T) {
+// xz(1) makes more kinds of files than the package that the tests compress with.
+func TestParseInfoXZ(t *testing.T) {
 	if _, err := exec.LookPath("xz"); err != nil {
 		netns.Cannot(t, "no xz here: %v", err)
 	}
-	file := kerneltree.Sign(append(conntrackKO(), bytes.Repeat([]byte("some text that packs well\n"), 10000)...))
+	file := kerneltree.Sign(append(conntrackKO(), bytes.Repeat([]byte("some text that compresses well\n"), 10000)...))
 	for _, args := range [][]string{
-		{"--check=crc32", "--lzma2=dict=1MiB"}, {"--check=none"}, {"--check=crc64", "-0"}, {"--check=sha256"}, {"--block-size=65536", "-T2"},
+		{"--check=crc32", "--lzma2=dict=1MiB"}, {"--check=none"}, {"--check=crc64", "-0"}, {"--check=sha256"},
+		{"--block-size=65536", "-T2"},
 	} {
 		command := exec.Command("xz", append(args, "-c")...)
 		command.Stdin = bytes.NewReader(file)
-		packed, err := command.Output()
+		compressed, err := command.Output()
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := unpack(packed, maxModule)
+		got, err := decompress(compressed, maxModule)
 		if err != nil || !bytes.Equal(got, file) {
 			t.Errorf("%q: %d bytes of %d, %v", args, len(got), len(file), err)
 		}
 		if args[0] == "--check=crc32" || args[0] == "--check=crc64" {
-			// The checksum stands before the index, the one part that begins with 0.
-			damaged := bytes.Clone(packed)
-			index := 4 * (int(binary.LittleEndian.Uint32(damaged[len(damaged)-8:])) + 1)
-			damaged[len(damaged)-12-index-1] ^= 1
-			if _, err := unpack(damaged, maxModule); !errors.Is(err, ErrNotModule) {
-				t.Errorf("%q, damaged: %v", args, err)
+			// The last checksum is before the index, whose first byte is 0.
+			corrupt := bytes.Clone(compressed)
+			index := 4 * (int(binary.LittleEndian.Uint32(corrupt[len(corrupt)-8:])) + 1)
+			corrupt[len(corrupt)-12-index-1] ^= 1
+			if _, err := decompress(corrupt, maxModule); !errors.Is(err, ErrNotModule) {
+				t.Errorf("%q, corrupt: %v", args, err)
 			}
 		}
 	}
 	command := exec.Command("xz", "--x86", "--lzma2", "-c")
 	command.Stdin = bytes.NewReader(file)
-	packed, err := command.Output()
+	compressed, err := command.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "not a kernel module: damaged xz data: a filter besides LZMA2"
-	if _, err := ParseInfo(packed); text(err) != want {
+	const want = "not a kernel module: corrupt xz data: a filter other than LZMA2"
+	if _, err := ParseInfo(compressed); text(err) != want {
 		t.Errorf("error %q, want %q", text(err), want)
 	}
 }
 
-func TestParseInfoOfSomethingElse(t *testing.T) {
+func TestParseInfoInvalid(t *testing.T) {
+	const noSection = "not a kernel module: no .modinfo section"
 	ko := conntrackKO()
-	packed := func(ext string, cut int) []byte {
+	compressed := func(ext string, cut int) []byte {
 		data := kerneltree.Pack(t, ko, ext)
 		return data[:len(data)-cut]
 	}
@@ -107,16 +111,18 @@ func TestParseInfoOfSomethingElse(t *testing.T) {
 		name, want string
 		file       []byte
 	}{
-		{"empty", "not a kernel module", nil},
-		{"text", "not a kernel module", []byte("#!/bin/sh\nexit 0\n")},
-		{"ELF cut short", "not a kernel module: damaged", ko[:40]},
-		{"ELF without its sections", "not a kernel module: damaged", ko[:70]},
-		{"no .modinfo", "not a kernel module: no .modinfo section", bytes.ReplaceAll(ko, []byte(".modinfo"), []byte(".nothing"))},
-		{"gzip cut short", "not a kernel module: unexpected EOF", packed(".gz", 9)},
+		{"empty", "not a kernel module: EOF", nil},
+		{"text", "not a kernel module: bad magic number '[35 33 47 98]' in record at byte 0x0",
+			[]byte("#!/bin/sh\nexit 0\n")},
+		{"truncated ELF", "not a kernel module: EOF", ko[:40]},
+		{"ELF without its sections", "not a kernel module: EOF", ko[:70]},
+		{"no .modinfo", noSection, bytes.ReplaceAll(ko, []byte(".modinfo"), []byte(".nothing"))},
+		{"compressed .modinfo", noSection, compressedSection(ko)},
+		{"truncated gzip", "not a kernel module: unexpected EOF", compressed(".gz", 9)},
 		{"gzip's first bytes", "not a kernel module: unexpected EOF", []byte("\x1f\x8b\x08")},
-		{"xz cut short", "not a kernel module: unexpected EOF", packed(".xz", 120)},
-		{"xz's first bytes", "not a kernel module: damaged xz data", []byte("\xfd7zXZ\x00\x00")},
-		{"zstd cut short", "not a kernel module: unexpected EOF", packed(".zst", 9)},
+		{"truncated xz", "not a kernel module: unexpected EOF", compressed(".xz", 120)},
+		{"xz's first bytes", "not a kernel module: corrupt xz data", []byte("\xfd7zXZ\x00\x00")},
+		{"truncated zstd", "not a kernel module: unexpected EOF", compressed(".zst", 9)},
 	}
 	for _, test := range tests {
 		got, err := ParseInfo(test.file)
@@ -124,12 +130,12 @@ func TestParseInfoOfSomethingElse(t *testing.T) {
 			t.Errorf("%s: error %q, want %q", test.name, text(err), test.want)
 		}
 		if diff := cmp.Diff(Info{}, got); diff != "" {
-			t.Errorf("%s: an error and information too (-want +got):\n%s", test.name, diff)
+			t.Errorf("%s: an error and metadata too (-want +got):\n%s", test.name, diff)
 		}
 	}
 	root := t.TempDir()
 	kerneltree.Put(t, root, "x.ko", "x")
-	if _, err := ReadInfo(tree.At(root), "/x.ko"); text(err) != "cannot read module /x.ko: not a kernel module" {
+	if _, err := ReadInfo(tree.At(root), "/x.ko"); text(err) != "cannot read module /x.ko: not a kernel module: EOF" {
 		t.Errorf("error %q", text(err))
 	}
 	if _, err := ReadInfo(tree.At(root), "/y.ko"); text(err) != "open /y.ko: no such file or directory" {
@@ -137,11 +143,20 @@ func TestParseInfoOfSomethingElse(t *testing.T) {
 	}
 }
 
-// packZeros packs zeros without holding them.
-func packZeros(t *testing.T, size int64, open func(io.Writer) (io.WriteCloser, error)) []byte {
+// compressedSection sets SHF_COMPRESSED on .modinfo, the first section of kerneltree.KO.
+func compressedSection(ko []byte) []byte {
+	const flags = 8 // the offset of sh_flags in Elf64_Shdr, in bytes
+	file := bytes.Clone(ko)
+	sections := binary.LittleEndian.Uint64(file[40:]) // e_shoff
+	binary.LittleEndian.PutUint64(file[sections+64+flags:], uint64(elf.SHF_ALLOC|elf.SHF_COMPRESSED))
+	return file
+}
+
+// compressZeros compresses size zeros without allocating them.
+func compressZeros(t *testing.T, size int64, open func(io.Writer) (io.WriteCloser, error)) []byte {
 	t.Helper()
-	var packed bytes.Buffer
-	w, err := open(&packed)
+	var compressed bytes.Buffer
+	w, err := open(&compressed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,47 +169,48 @@ func packZeros(t *testing.T, size int64, open func(io.Writer) (io.WriteCloser, e
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return packed.Bytes()
+	return compressed.Bytes()
 }
 
-// A small file that unpacks to more than any module has is refused.
-func TestUnpackIsBounded(t *testing.T) {
+// A small file that decompresses to more than the limit is refused.
+func TestDecompressIsBounded(t *testing.T) {
 	const limit, size = 4 << 20, 5 << 20
 	bombs := map[string][]byte{
-		"gz":  packZeros(t, size, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil }),
-		"zst": packZeros(t, size, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) }),
-		"xz":  packZeros(t, size, func(w io.Writer) (io.WriteCloser, error) { return xz.NewWriter(w) }),
+		"gz":  compressZeros(t, size, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil }),
+		"zst": compressZeros(t, size, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) }),
+		"xz":  compressZeros(t, size, func(w io.Writer) (io.WriteCloser, error) { return xz.NewWriter(w) }),
 	}
-	// A dictionary of 4 GiB, which the file says it needs.
+	// The file asks for a dictionary of 4 GiB.
 	greedy := bytes.Clone(bombs["xz"])
 	at := bytes.Index(greedy, []byte("\x21\x01"))
 	greedy[at+2] = 40
 	bombs["xz dictionary"] = greedy
 	for name, bomb := range bombs {
-		if _, err := unpack(bomb, limit); !errors.Is(err, tree.ErrTooLarge) {
+		if _, err := decompress(bomb, limit); !errors.Is(err, tree.ErrTooLarge) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// As large a one for a small file costs no memory.
+	// A small file that asks for the same dictionary costs no memory.
 	small := kerneltree.Pack(t, []byte("x"), ".xz")
 	small[bytes.Index(small, []byte("\x21\x01"))+2] = 40
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	got, err := unpack(small, limit)
+	got, err := decompress(small, limit)
 	if runtime.ReadMemStats(&after); string(got) != "x" || err != nil || after.TotalAlloc-before.TotalAlloc > 4*limit {
-		t.Errorf("a small file with a large dictionary: %q, %v, %d bytes allocated", got, err, after.TotalAlloc-before.TotalAlloc)
+		t.Errorf("a small file with a large dictionary: %q, %v, %d bytes allocated",
+			got, err, after.TotalAlloc-before.TotalAlloc)
 	}
-	// Blocks without end.
+	// Too many blocks.
 	block := kerneltree.Pack(t, []byte("x"), ".xz")[12:]
 	block = block[:bytes.Index(block, []byte("\x00\x01"))&^3]
 	many := append(bytes.Clone(bombs["xz"][:12]), bytes.Repeat(block, 1000)...)
-	const want = "not a kernel module: damaged xz data: more than 64 blocks"
-	if _, err := unpack(many, limit); text(err) != want {
+	const want = "not a kernel module: corrupt xz data: more than 64 blocks"
+	if _, err := decompress(many, limit); text(err) != want {
 		t.Errorf("error %q, want %q", text(err), want)
 	}
 }
 
-// A file with more parameters than any module has fills no memory with them.
+// The number of parameters of one file is limited.
 func TestParametersAreBounded(t *testing.T) {
 	var modinfo []string
 	for i := range maxParameters {
@@ -206,7 +222,7 @@ func TestParametersAreBounded(t *testing.T) {
 	}
 }
 
-func TestParameters(t *testing.T) {
+func TestParameterNames(t *testing.T) {
 	root := kerneltree.New(t)
 	kerneltree.Put(t, root, "proc/sys/kernel/osrelease", "6.1\n")
 	kerneltree.Put(t, root, "lib/modules/6.1/modules.dep", "kernel/nf_conntrack.ko.xz:\n")
@@ -214,7 +230,7 @@ func TestParameters(t *testing.T) {
 	kerneltree.Put(t, root, file, string(kerneltree.Pack(t, conntrackKO(), ".xz")))
 	check := func(name, wantFrom string, want ...string) {
 		t.Helper()
-		got, from := Parameters(tree.At(root), "nf-conntrack")
+		got, from := ParameterNames(tree.At(root), "nf-conntrack")
 		if from != wantFrom {
 			t.Errorf("%s: from %q, want %q", name, from, wantFrom)
 		}
@@ -242,8 +258,10 @@ func TestParameters(t *testing.T) {
 		kerneltree.Put(t, root, file, "kernel/nf_conntrack.ko:\n")
 	}
 	kerneltree.Put(t, root, "lib/modules/6.1/kernel/nf_conntrack.ko", string(conntrackKO()))
-	kerneltree.Put(t, root, "lib/modules/5.10/kernel/nf_conntrack.ko", string(kerneltree.KO("parmtype=acct:bool", "parmtype=old:bool")))
-	check("on disk, the kernel running", "/lib/modules/6.1/kernel/nf_conntrack.ko", "acct", "expect_hashsize", "hashsize", "untyped")
+	kerneltree.Put(t, root, "lib/modules/5.10/kernel/nf_conntrack.ko",
+		string(kerneltree.KO("parmtype=acct:bool", "parmtype=old:bool")))
+	check("on disk, the kernel running", "/lib/modules/6.1/kernel/nf_conntrack.ko", "acct", "expect_hashsize",
+		"hashsize", "untyped")
 	if err := os.RemoveAll(filepath.Join(root, "proc")); err != nil {
 		t.Fatal(err)
 	}
@@ -259,8 +277,8 @@ func TestParameters(t *testing.T) {
 	check("nothing", "")
 }
 
-// Both classes and both orders of bytes that the kernel has.
-func TestSections(t *testing.T) {
+// Kernels are little-endian and big-endian, 32-bit and 64-bit.
+func TestParseInfo32(t *testing.T) {
 	build := func(order binary.AppendByteOrder, data byte) []byte {
 		// Elf32: a header of 52 bytes, one section's text, names, three section headers.
 		names := "\x00.modinfo\x00.shstrtab\x00"
@@ -308,7 +326,7 @@ func FuzzParseInfo(f *testing.F) {
 			t.Errorf("error %v", err)
 		}
 		if err != nil && info.Parameters != nil {
-			t.Errorf("an error and information too: %+v", info)
+			t.Errorf("an error and metadata too: %+v", info)
 		}
 	})
 }

@@ -17,61 +17,59 @@ import (
 const (
 	// modprobeConf is read by module-init-tools alone.
 	modprobeConf = "/etc/modprobe.conf"
-	// maxModprobe is the longest file of modprobe.d that is read, in bytes.
+	// maxModprobe limits a file of modprobe.d, in bytes.
 	maxModprobe = 1 << 20
-	// maxTroubles is how many lines of one file are complained of.
+	// maxTroubles is how many invalid lines of one file are reported.
 	maxTroubles = 10
 )
 
-// What is wrong with a file as a whole, besides the errors of tree.Read.
+// Errors of a whole file, besides those of tree.Read.
 var (
 	// ErrBinary is a file with NUL bytes in it.
 	ErrBinary = errors.New("binary file")
-	// ErrCarriageReturn is a file with the line ends of another system: modprobe(8) takes
-	// the carriage return for a part of the last word, and so no module has the name.
-	ErrCarriageReturn = errors.New("line ends in a carriage return, which modprobe takes for a part of the last word")
+	// ErrCarriageReturn is a file with CR LF line ends. The carriage return becomes part of the last
+	// word for modprobe(8), and no module has such a name.
+	ErrCarriageReturn = errors.New("line ends in a carriage return, which modprobe reads as part of the last word")
 	// ErrNotRead is /etc/modprobe.conf on a host with kmod.
 	ErrNotRead = errors.New("kmod does not read this file: it belongs in /etc/modprobe.d")
 )
 
 // Directive is one line of modprobe.d(5), continuation lines joined.
 type Directive struct {
-	// Place has the first of the lines that were joined.
+	// Place is that of the first of the joined lines.
 	tree.Place
 	// Kind is alias, blacklist, install, options, remove, softdep or weakdep.
 	Kind string
-	// Module is the module's name with underscores, as the kernel has it; of an
-	// alias the module that it leads to. In install, remove, softdep and weakdep
-	// it may be a pattern of fnmatch(3).
+	// Module is the module's name in the kernel's form, with underscores. In install, remove, softdep
+	// and weakdep it may be a pattern of fnmatch(3).
 	Module string
-	// Args is the rest of the line; of an alias the name that it gives.
+	// Args is the rest of the line; for an alias, the alias.
 	Args string
 }
 
-// Option is one module parameter that modprobe.d or the kernel command line gives.
+// Option is one module parameter from modprobe.d or the kernel command line.
 type Option struct {
 	tree.Place
-	// Name has underscores: the kernel takes "-" for the same (parameq).
+	// Name has underscores: for the kernel "-" is the same (parameq).
 	Name string
 	// Value is empty and Bare true for a name without "=".
 	Value string
 	Bare  bool
 }
 
-// Modprobe is what modprobe(8) reads, in its order.
+// Modprobe is the configuration of modprobe(8), in the order in which modprobe reads it.
 type Modprobe struct {
 	Directives []Directive
-	// Files are those read; Hidden those of the same name in a directory of lower rank,
-	// or masked by a link to /dev/null, with the path that hides them.
+	// Files are the files that were read. Hidden has those that a file of the same name in an earlier
+	// directory, which may be a link to /dev/null, hides: its values are the paths of that file.
 	Files    []string
 	Hidden   map[string]string
 	Troubles []tree.Trouble
 }
 
 // ReadModprobe reads modprobe.d(5): *.conf of /etc, /run, /usr/local/lib, /usr/lib
-// and /lib, sorted together by file name, a file in an earlier directory hiding
-// one of the same name; and /etc/modprobe.conf, which module-init-tools of old
-// systems reads.
+// and /lib, sorted together by file name. A file in an earlier directory hides one of the same name.
+// It also reads /etc/modprobe.conf, which module-init-tools of old systems reads.
 func ReadModprobe(t tree.Tree) Modprobe {
 	m := Modprobe{Hidden: map[string]string{}}
 	m.readOld(t)
@@ -79,16 +77,16 @@ func ReadModprobe(t tree.Tree) Modprobe {
 		if !isModprobeFile(path.Base(file)) {
 			return false
 		}
-		// A directory is passed over, and hides nothing (conf_files_filter_out).
+		// A directory is skipped and hides nothing (conf_files_filter_out).
 		info, err := t.Stat(file)
 		isDir := err == nil && info.IsDir()
 		if isDir {
-			m.trouble(file, &fs.PathError{Op: "read", Path: file, Err: syscall.EISDIR})
+			m.addTrouble(file, &fs.PathError{Op: "read", Path: file, Err: syscall.EISDIR})
 		}
 		return !isDir
 	})
-	for _, wrong := range troubles {
-		m.trouble(wrong.File, wrong.Err)
+	for _, trouble := range troubles {
+		m.addTrouble(trouble.File, trouble.Err)
 	}
 	for _, f := range files {
 		switch {
@@ -101,7 +99,7 @@ func ReadModprobe(t tree.Tree) Modprobe {
 	return m
 }
 
-// isModprobeFile holds a name to conf_files_filter_out of libkmod.
+// isModprobeFile reports whether libkmod reads a file of this name (conf_files_filter_out).
 func isModprobeFile(name string) bool {
 	return len(name) >= 6 && name[0] != '.' && (strings.HasSuffix(name, ".conf") || strings.HasSuffix(name, ".alias"))
 }
@@ -110,7 +108,7 @@ func (m *Modprobe) readOld(t tree.Tree) {
 	switch {
 	case t.Gone(modprobeConf):
 	case t.Exists("/usr/bin/kmod") || t.Exists("/bin/kmod"):
-		m.trouble(modprobeConf, ErrNotRead)
+		m.addTrouble(modprobeConf, ErrNotRead)
 	default:
 		m.read(t, modprobeConf)
 	}
@@ -119,7 +117,7 @@ func (m *Modprobe) readOld(t tree.Tree) {
 func (m *Modprobe) read(t tree.Tree, file string) {
 	text, err := t.Read(file, maxModprobe)
 	if err != nil {
-		m.trouble(file, err)
+		m.addTrouble(file, err)
 		return
 	}
 	directives, troubles := ParseModprobe(file, text)
@@ -128,12 +126,12 @@ func (m *Modprobe) read(t tree.Tree, file string) {
 	m.Troubles = append(m.Troubles, troubles...)
 }
 
-func (m *Modprobe) trouble(file string, err error) {
-	m.Troubles = append(m.Troubles, trouble(file, 0, err))
+func (m *Modprobe) addTrouble(file string, err error) {
+	m.Troubles = append(m.Troubles, newTrouble(file, 0, err))
 }
 
-// trouble leaves the path out of an error: the place has it.
-func trouble(file string, line int, err error) tree.Trouble {
+// newTrouble removes the path from an error, because the place has it.
+func newTrouble(file string, line int, err error) tree.Trouble {
 	if wrapped := (*fs.PathError)(nil); errors.As(err, &wrapped) && wrapped.Path == file {
 		err = fmt.Errorf("cannot %s: %w", wrapped.Op, wrapped.Err)
 	}
@@ -143,12 +141,12 @@ func trouble(file string, line int, err error) tree.Trouble {
 // ParseModprobe reads the text of one file, as libkmod does (kmod_config_parse).
 func ParseModprobe(file string, text []byte) ([]Directive, []tree.Trouble) {
 	if bytes.IndexByte(text, 0) >= 0 {
-		return nil, []tree.Trouble{trouble(file, 0, ErrBinary)}
+		return nil, []tree.Trouble{newTrouble(file, 0, ErrBinary)}
 	}
 	var directives []Directive
-	var troubles complaints
-	returns := false
-	for line, words := range wrapped(text) {
+	var troubles troubleList
+	hasReturn := false
+	for line, words := range joinLines(text) {
 		d, err := parseDirective(words)
 		switch {
 		case err != nil:
@@ -157,21 +155,21 @@ func ParseModprobe(file string, text []byte) ([]Directive, []tree.Trouble) {
 			d.Place = tree.Place{File: file, Line: line}
 			directives = append(directives, d)
 		}
-		if strings.HasSuffix(words, "\r") && !returns {
-			returns = true // one complaint is enough for all its lines
+		if strings.HasSuffix(words, "\r") && !hasReturn {
+			hasReturn = true // reported once for all lines of the file
 			troubles.add(file, line, ErrCarriageReturn)
 		}
 	}
 	return directives, troubles.list(file)
 }
 
-// parseDirective reads a joined line. A comment or an empty line gives no Kind.
+// parseDirective parses a logical line. A comment or an empty line has no Kind.
 func parseDirective(line string) (Directive, error) {
-	kind, rest := word(line)
+	kind, rest := cutWord(line)
 	if kind == "" || kind == "\r" || kind[0] == '#' {
 		return Directive{}, nil
 	}
-	name, rest := word(rest)
+	name, rest := cutWord(rest)
 	d := Directive{Kind: kind, Module: underscores(name), Args: strings.Trim(rest, " \t\r")}
 	switch kind {
 	case "blacklist":
@@ -181,14 +179,14 @@ func parseDirective(line string) (Directive, error) {
 		}
 	case "alias":
 		d.Args = d.Module
-		module, _ := word(rest)
+		module, _ := cutWord(rest)
 		d.Module = underscores(module)
 		if module == "" {
 			return Directive{}, errors.New("alias needs a name and a module")
 		}
 	case "options", "install", "remove", "softdep", "weakdep":
 		if name == "" || d.Args == "" {
-			return Directive{}, fmt.Errorf("%s needs a module and something for it", kind)
+			return Directive{}, fmt.Errorf("%s needs a module and an argument", kind)
 		}
 	case "include", "config":
 		return Directive{}, fmt.Errorf("%s is no longer read by modprobe", kind)
@@ -198,9 +196,9 @@ func parseDirective(line string) (Directive, error) {
 	return d, nil
 }
 
-// Of gives the directives of one kind for a module, in order. Of install, remove,
-// softdep and weakdep modprobe(8) heeds the first alone.
-func (m Modprobe) Of(kind, module string) []Directive {
+// Find returns the directives of one kind for a module, in order. Of install, remove, softdep and
+// weakdep modprobe(8) uses only the first.
+func (m Modprobe) Find(kind, module string) []Directive {
 	var of []Directive
 	for _, d := range m.Directives {
 		if d.Kind == kind && d.matches(module) {
@@ -224,7 +222,7 @@ func (d Directive) matches(module string) bool {
 // the command of the first one in place of loading the module, and the next becomes the first once
 // that is removed. Lines behind one that loads a module are never read.
 func (m Modprobe) BlockingInstalls(module string) []Directive {
-	lines := m.Of("install", module)
+	lines := m.Find("install", module)
 	if i := slices.IndexFunc(lines, func(d Directive) bool { return loadsModule(d.Args) }); i >= 0 {
 		return lines[:i]
 	}
@@ -242,11 +240,11 @@ func loadsModule(command string) bool {
 	return false
 }
 
-// Options gives the parameters for a module, in the order in which the kernel gets
-// them: the later wins.
+// Options returns the parameters for a module in the order in which the kernel receives them: the
+// last one wins.
 func (m Modprobe) Options(module string) []Option {
 	var options []Option
-	for _, d := range m.Of("options", module) {
+	for _, d := range m.Find("options", module) {
 		for _, o := range splitArguments(d.Args) {
 			o.Place = d.Place
 			options = append(options, o)

@@ -14,8 +14,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 )
 
-// said gives the troubles as people read them.
-func said(troubles []tree.Trouble) []string {
+// texts returns the text of each trouble.
+func texts(troubles []tree.Trouble) []string {
 	var lines []string
 	for _, t := range troubles {
 		lines = append(lines, t.Error())
@@ -25,7 +25,7 @@ func said(troubles []tree.Trouble) []string {
 
 func at(file string, line int) tree.Place { return tree.Place{File: file, Line: line} }
 
-// modprobeTexts are what modprobe --showconfig of kmod 30 makes of the same lines.
+// modprobeTexts agree with modprobe --showconfig of kmod 30 on the same lines.
 var modprobeTexts = []struct {
 	name, text string
 	want       []Directive
@@ -33,13 +33,15 @@ var modprobeTexts = []struct {
 }{
 	{"empty", "", nil, nil},
 	{"blank and comments", "\n \t\n# x\n  # y\n", nil, nil},
-	{"options", "options nf-conntrack hashsize=1\n", []Directive{{at("f", 1), "options", "nf_conntrack", "hashsize=1"}}, nil},
+	{"options", "options nf-conntrack hashsize=1\n",
+		[]Directive{{at("f", 1), "options", "nf_conntrack", "hashsize=1"}}, nil},
 	{"no end of line", "blacklist a", []Directive{{at("f", 1), "blacklist", "a", ""}}, nil},
 	{"blanks", "\t options\t a_b   x=1  y=2 \t\n", []Directive{{at("f", 1), "options", "a_b", "x=1  y=2"}}, nil},
 	{"joined", "\noptions a x=1 \\\n  y=2\\\nz=3\nblacklist b\n", []Directive{
 		{at("f", 2), "options", "a", "x=1   y=2z=3"}, {at("f", 5), "blacklist", "b", ""},
 	}, nil},
-	{"a comment goes on in the next line", "# x \\\nblacklist a\nblacklist b\n", []Directive{{at("f", 3), "blacklist", "b", ""}}, nil},
+	{"a comment goes on in the next line", "# x \\\nblacklist a\nblacklist b\n",
+		[]Directive{{at("f", 3), "blacklist", "b", ""}}, nil},
 	{"backslashes", `options a x=\"b\\c` + "\n" + `blacklist d\`, []Directive{
 		{at("f", 1), "options", "a", `x="b\c`}, {at("f", 2), "blacklist", "d", ""},
 	}, nil},
@@ -54,18 +56,18 @@ var modprobeTexts = []struct {
 		{at("f", 1), "alias", "nf_conntrack", "net_pf_[0-9]_x"}, {at("f", 2), "alias", "off", "nf_conntrack"},
 	}, nil},
 	{"words missing", "blacklist\noptions a\ninstall \nalias x\nremove x \nsoftdep\n", nil, []string{
-		"f:1: blacklist names no module", "f:2: options needs a module and something for it",
-		"f:3: install needs a module and something for it", "f:4: alias needs a name and a module",
-		"f:5: remove needs a module and something for it", "f:6: softdep needs a module and something for it",
+		"f:1: blacklist names no module", "f:2: options needs a module and an argument",
+		"f:3: install needs a module and an argument", "f:4: alias needs a name and a module",
+		"f:5: remove needs a module and an argument", "f:6: softdep needs a module and an argument",
 	}},
 	{"unknown", "black-list a\ninclude /etc/x\nconfig y\nOPTIONS a b=1\n", nil, []string{
 		`f:1: unknown directive "black-list"`, "f:2: include is no longer read by modprobe",
 		"f:3: config is no longer read by modprobe", `f:4: unknown directive "OPTIONS"`,
 	}},
-	{"line ends of another system", "blacklist a\r\n\r\noptions b c=1\r\n", []Directive{
+	{"CR LF line ends", "blacklist a\r\n\r\noptions b c=1\r\n", []Directive{
 		{at("f", 1), "blacklist", "a\r", ""}, {at("f", 3), "options", "b", "c=1"},
-	}, []string{"f:1: line ends in a carriage return, which modprobe takes for a part of the last word"}},
-	{"bytes that are no text", "blacklist a\xff\n\xfe\xfd x\n", []Directive{{at("f", 1), "blacklist", "a\xff", ""}},
+	}, []string{"f:1: line ends in a carriage return, which modprobe reads as part of the last word"}},
+	{"invalid UTF-8", "blacklist a\xff\n\xfe\xfd x\n", []Directive{{at("f", 1), "blacklist", "a\xff", ""}},
 		[]string{`f:2: unknown directive "\xfe\xfd"`}},
 	{"binary", "blacklist a\n\x7fELF\x00\n", nil, []string{"f: binary file"}},
 }
@@ -77,14 +79,14 @@ func TestParseModprobe(t *testing.T) {
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("directives (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(test.troubles, said(troubles)); diff != "" {
+			if diff := cmp.Diff(test.troubles, texts(troubles)); diff != "" {
 				t.Errorf("troubles (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestParseModprobeComplainsInBounds(t *testing.T) {
+func TestParseModprobeLimitsTroubles(t *testing.T) {
 	_, troubles := ParseModprobe("f", []byte(strings.Repeat("x y\r\n", 5000)))
 	if got := len(troubles); got != maxTroubles+1 {
 		t.Errorf("%d troubles", got)
@@ -110,7 +112,8 @@ func FuzzParseModprobe(f *testing.F) {
 		}
 		lines := strings.Count(string(text), "\n") + 1
 		for _, d := range directives {
-			if d.Kind == "" || d.Module == "" || d.Line < 1 || d.Line > lines || strings.Contains(d.Args, "\n") && !strings.Contains(string(text), "\\") {
+			isJoined := strings.Contains(d.Args, "\n") && !strings.Contains(string(text), "\\")
+			if d.Kind == "" || d.Module == "" || d.Line < 1 || d.Line > lines || isJoined {
 				t.Errorf("directive %+v", d)
 			}
 			d.matches("nf_conntrack")
@@ -156,7 +159,8 @@ func TestReadModprobe(t *testing.T) {
 			"/usr/lib/modprobe.d/masked.conf": "/etc/modprobe.d/masked.conf",
 		},
 	}
-	if diff := cmp.Diff([]string{`/run/modprobe.d/10-a.conf:2: unknown directive "what"`}, said(got.Troubles)); diff != "" {
+	if diff := cmp.Diff([]string{`/run/modprobe.d/10-a.conf:2: unknown directive "what"`},
+		texts(got.Troubles)); diff != "" {
 		t.Errorf("troubles (-want +got):\n%s", diff)
 	}
 	got.Troubles = nil
@@ -179,8 +183,8 @@ func link(t *testing.T, to, from string) {
 	}
 }
 
-// Nothing that stands in a file's place ends the reading, or waits.
-func TestReadModprobeOfBadFiles(t *testing.T) {
+// No kind of file stops the others from being read, or blocks.
+func TestReadModprobeBadFiles(t *testing.T) {
 	root := t.TempDir()
 	dir := filepath.Join(root, "etc/modprobe.d")
 	kerneltree.Put(t, root, "etc/modprobe.d/big.conf", strings.Repeat("# 10 MB\n", 10<<20/8))
@@ -206,7 +210,7 @@ func TestReadModprobeOfBadFiles(t *testing.T) {
 		"/etc/modprobe.d/loop.conf: cannot open: too many levels of symbolic links",
 		"/etc/modprobe.d/nowhere.conf: cannot open: no such file or directory",
 	}
-	if diff := cmp.Diff(want, said(got.Troubles)); diff != "" {
+	if diff := cmp.Diff(want, texts(got.Troubles)); diff != "" {
 		t.Errorf("troubles (-want +got):\n%s", diff)
 	}
 	var modules []string
@@ -232,19 +236,19 @@ func TestReadModprobeConf(t *testing.T) {
 		t.Errorf("kmod (-want +got):\n%s", diff)
 	}
 	want := []string{"/etc/modprobe.conf: kmod does not read this file: it belongs in /etc/modprobe.d"}
-	if diff := cmp.Diff(want, said(m.Troubles)); diff != "" {
+	if diff := cmp.Diff(want, texts(m.Troubles)); diff != "" {
 		t.Errorf("troubles (-want +got):\n%s", diff)
 	}
 }
 
-func TestReadModprobeOfNothing(t *testing.T) {
+func TestReadModprobeEmptyTree(t *testing.T) {
 	m := ReadModprobe(tree.At(t.TempDir()))
 	if diff := cmp.Diff(Modprobe{Hidden: map[string]string{}}, m); diff != "" {
 		t.Errorf("modprobe.d (-want +got):\n%s", diff)
 	}
 }
 
-func TestOf(t *testing.T) {
+func TestFind(t *testing.T) {
 	text := "blacklist nf-conntrack\nblacklist nf_*\ninstall nf_* /bin/false\ninstall nf_conntrac[!x] /bin/true\n" +
 		"install nf_conntrack_sip x\ninstall [ y\nalias x nf_conntrack\noptions nf_* a=1\n"
 	directives, troubles := ParseModprobe("f", []byte(text))
@@ -252,9 +256,11 @@ func TestOf(t *testing.T) {
 		t.Fatal(troubles)
 	}
 	m := Modprobe{Directives: directives}
-	for kind, want := range map[string]string{"blacklist": "[1]", "install": "[3 4]", "alias": "[7]", "options": "[]", "remove": "[]"} {
+	for kind, want := range map[string]string{
+		"blacklist": "[1]", "install": "[3 4]", "alias": "[7]", "options": "[]", "remove": "[]",
+	} {
 		lines := []int{}
-		for _, d := range m.Of(kind, "nf-conntrack") {
+		for _, d := range m.Find(kind, "nf-conntrack") {
 			lines = append(lines, d.Line)
 		}
 		if got := fmt.Sprint(lines); got != want {
@@ -279,7 +285,8 @@ func TestBlockingInstalls(t *testing.T) {
 		{"insmod", install + "insmod /x.ko\n", "[]"},
 		{"modprobe in a shell", install + `/bin/sh -c "sysctl -w a=1;$(modprobe -i nf_conntrack_sip)"` + "\n", "[]"},
 		{"two lines", install + "/bin/false\n" + install + "/bin/true\n", "[1 2]"},
-		{"one that loads behind one that does not", install + "/bin/false\n" + install + "modprobe -i nf_conntrack_sip\n", "[1]"},
+		{"one that loads behind one that does not",
+			install + "/bin/false\n" + install + "modprobe -i nf_conntrack_sip\n", "[1]"},
 		{"one that loads, first", install + "modprobe -i nf_conntrack_sip\n" + install + "/bin/false\n", "[]"},
 	} {
 		directives, _ := ParseModprobe("f", []byte(test.text))

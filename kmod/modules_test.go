@@ -25,11 +25,12 @@ bad 1 x - Live 0x0
 `
 
 func TestParseModules(t *testing.T) {
-	want := []Listed{
+	want := []ProcModule{
 		{Name: "xt_conntrack", Size: 16384, Uses: 2, State: "Live"},
 		{Name: "nft_ct", Size: 24576, State: "Live"},
 		{Name: "nf_nat", Size: 57344, Uses: 3, UsedBy: []string{"xt_MASQUERADE", "nft_chain_nat"}, State: "Live"},
-		{Name: "nf_conntrack", Size: 188416, Uses: 7, UsedBy: []string{"xt_conntrack", "nf_nat", "nft_ct"}, State: "Live"},
+		{Name: "nf_conntrack", Size: 188416, Uses: 7, UsedBy: []string{"xt_conntrack", "nf_nat", "nft_ct"},
+			State: "Live"},
 		{Name: "nf_tables", Size: 1, Uses: -1, State: "Unloading"},
 		{Name: "coming", Size: 4096, Uses: 1, State: "Loading"},
 		{Name: "frozen", Size: 4096, Uses: -1, State: "Live"},
@@ -55,18 +56,24 @@ func TestReadModules(t *testing.T) {
 func TestUsers(t *testing.T) {
 	tests := []struct {
 		name    string
-		modules []Listed
+		modules []ProcModule
 		of      string
 		want    []string
 	}{
-		{"none", []Listed{{Name: "a"}}, "a", nil},
+		{"none", []ProcModule{{Name: "a"}}, "a", nil},
 		{"not listed", nil, "a", nil},
-		{"chain", []Listed{{Name: "a", UsedBy: []string{"b"}}, {Name: "b", UsedBy: []string{"c"}}, {Name: "c"}}, "a", []string{"c", "b"}},
-		// d uses b and c, and so has to go before both.
-		{"diamond", []Listed{
-			{Name: "a", UsedBy: []string{"b", "c", "d"}}, {Name: "b", UsedBy: []string{"d"}}, {Name: "c", UsedBy: []string{"d"}}, {Name: "d"},
+		{"chain", []ProcModule{
+			{Name: "a", UsedBy: []string{"b"}}, {Name: "b", UsedBy: []string{"c"}}, {Name: "c"},
+		}, "a", []string{"c", "b"}},
+		// d uses b and c, so it is unloaded before both.
+		{"diamond", []ProcModule{
+			{Name: "a", UsedBy: []string{"b", "c", "d"}}, {Name: "b", UsedBy: []string{"d"}},
+			{Name: "c", UsedBy: []string{"d"}}, {Name: "d"},
 		}, "a", []string{"d", "b", "c"}},
-		{"circle", []Listed{{Name: "a", UsedBy: []string{"b", "a"}}, {Name: "b", UsedBy: []string{"a", "c"}}, {Name: "c", UsedBy: []string{"b"}}}, "a", []string{"c", "b"}},
+		{"cycle", []ProcModule{
+			{Name: "a", UsedBy: []string{"b", "a"}}, {Name: "b", UsedBy: []string{"a", "c"}}, {Name: "c",
+				UsedBy: []string{"b"}},
+		}, "a", []string{"c", "b"}},
 	}
 	for _, test := range tests {
 		if diff := cmp.Diff(test.want, Users(test.modules, test.of)); diff != "" {

@@ -12,10 +12,10 @@ import (
 
 const sysModule = "/sys/module"
 
-// Conntrack is the module that ctkeeper is about.
+// Conntrack is the module whose settings ctkeeper owns.
 const Conntrack = "nf_conntrack"
 
-// State says whether a module's code is in the kernel.
+// State is whether a module's code is in the kernel.
 type State string
 
 // The states of a module.
@@ -25,23 +25,22 @@ const (
 	Absent  State = "absent"
 )
 
-// Module is what one look found.
+// Module is a module as it was observed.
 type Module struct {
 	State State
-	// Instance tells one load from the next: the inode number of the module's
-	// directory in sysfs, which every load makes anew. 0 when absent.
+	// Instance identifies one load: it is the inode number of the module's directory in sysfs, which
+	// every load creates again. It is 0 when the module is absent.
 	Instance uint64
-	// Settling is true while the kernel is still loading or unloading it: look
-	// again shortly.
+	// Settling is true while the kernel is still loading or unloading the module: observe it again
+	// shortly.
 	Settling bool
 }
 
-// Look tells the state of a module below root from /sys/module (the kernel's
-// Documentation/ABI/testing/sysfs-module). A module in the kernel image has its
-// parameters there and no initstate; one that is coming or going counts as
-// absent until it is live. Where /sys/module cannot be seen at all, nf_conntrack counts
-// as built in when its sysctl is there.
-func Look(root, name string) Module {
+// Observe reads the state of a module below root from /sys/module (the kernel's
+// Documentation/ABI/testing/sysfs-module). A module in the kernel image has parameters there and no
+// initstate. A module that is being loaded or unloaded is absent until it is live. If there is no
+// /sys/module at all, nf_conntrack is built-in if its sysctl exists.
+func Observe(root, name string) Module {
 	t := tree.At(root)
 	dir := path.Join(sysModule, name)
 	info, err := t.Stat(dir)
@@ -57,17 +56,17 @@ func Look(root, name string) Module {
 	}
 	initstate, err := readInitstate(t, path.Join(dir, "initstate"))
 	switch {
-	case errors.Is(err, os.ErrNotExist) && inImage(t, dir):
+	case errors.Is(err, os.ErrNotExist) && isInImage(t, dir):
 		return Module{State: BuiltIn, Instance: instance}
 	case err == nil && strings.TrimSpace(string(initstate)) == "live":
 		return Module{State: Loaded, Instance: instance}
-	default: // coming, going, or gone while we looked (ENOENT, ENODEV)
+	default: // coming, going, or unloaded between the two reads (ENOENT, ENODEV)
 		return Module{State: Absent, Settling: true}
 	}
 }
 
-// readInitstate trusts the kernel's own file, and spares the running system what
-// Tree.Read asks of it.
+// readInitstate reads the file of the running kernel without the checks of Tree.Read, which cost more
+// system calls.
 func readInitstate(t tree.Tree, file string) ([]byte, error) {
 	if t.Live() {
 		return os.ReadFile(file)
@@ -75,11 +74,11 @@ func readInitstate(t tree.Tree, file string) ([]byte, error) {
 	return t.Read(file, 4096)
 }
 
-// inImage reports whether a module without initstate is part of the kernel
-// image. One that is coming or going has no initstate for a moment too, at the
-// time of its remove uevent for one: but then its holders are made before its
-// parameters, and go after them (mod_sysfs_setup, mod_sysfs_teardown).
-func inImage(t tree.Tree, dir string) bool {
-	there := func(name string) bool { return t.Exists(path.Join(dir, name)) }
-	return !there("holders") && there("parameters") && !there("holders")
+// isInImage reports whether a module without initstate is part of the kernel image. A module that is
+// being loaded or unloaded has no initstate for a moment either, for example at its remove uevent. But
+// its holders directory is created before its parameters and removed after them (mod_sysfs_setup,
+// mod_sysfs_teardown).
+func isInImage(t tree.Tree, dir string) bool {
+	has := func(name string) bool { return t.Exists(path.Join(dir, name)) }
+	return !has("holders") && has("parameters") && !has("holders")
 }

@@ -14,7 +14,7 @@ import (
 
 const moduleDir = "sys/module/nf_conntrack"
 
-func TestLook(t *testing.T) {
+func TestObserve(t *testing.T) {
 	initstate := func(text string) func(*testing.T, string) {
 		return func(t *testing.T, root string) { kerneltree.Put(t, root, moduleDir+"/initstate", text) }
 	}
@@ -35,12 +35,14 @@ func TestLook(t *testing.T) {
 		{"loaded", initstate("live\n"), Module{State: Loaded}},
 		{"coming", initstate("coming\n"), Module{State: Absent, Settling: true}},
 		{"going", initstate("going\n"), Module{State: Absent, Settling: true}},
-		{"a state of kernels to come", initstate("thinking\n"), Module{State: Absent, Settling: true}},
+		{"an unknown state", initstate("thinking\n"), Module{State: Absent, Settling: true}},
 		{"empty initstate", initstate(""), Module{State: Absent, Settling: true}},
 		{"built in", func(t *testing.T, root string) { kerneltree.BuiltIn(t, root) }, Module{State: BuiltIn}},
-		// What mod_sysfs_setup and mod_sysfs_teardown show on their way.
-		{"bare directory", remove(moduleDir+"/initstate", moduleDir+"/holders", moduleDir+"/parameters"), Module{State: Absent, Settling: true}},
-		{"holders alone", remove(moduleDir+"/initstate", moduleDir+"/parameters"), Module{State: Absent, Settling: true}},
+		// The intermediate states of mod_sysfs_setup and mod_sysfs_teardown.
+		{"empty directory", remove(moduleDir+"/initstate", moduleDir+"/holders", moduleDir+"/parameters"),
+			Module{State: Absent, Settling: true}},
+		{"only holders", remove(moduleDir+"/initstate", moduleDir+"/parameters"),
+			Module{State: Absent, Settling: true}},
 		{"holders and parameters", remove(moduleDir + "/initstate"), Module{State: Absent, Settling: true}},
 		{"absent", func(t *testing.T, root string) { kerneltree.Unload(t, root) }, Module{State: Absent}},
 		{"no sysfs, with the sysctl", remove("sys"), Module{State: BuiltIn}},
@@ -50,7 +52,7 @@ func TestLook(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			root := kerneltree.New(t)
 			test.alter(t, root)
-			got := Look(root, Conntrack)
+			got := Observe(root, Conntrack)
 			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(Module{}, "Instance")); diff != "" {
 				t.Errorf("module (-want +got):\n%s", diff)
 			}
@@ -62,27 +64,27 @@ func TestLook(t *testing.T) {
 	}
 }
 
-func TestLookTellsOneLoadFromTheNext(t *testing.T) {
+func TestObserveInstances(t *testing.T) {
 	root := kerneltree.New(t)
-	first := Look(root, Conntrack)
-	if again := Look(root, Conntrack); again != first {
-		t.Errorf("one load looks like two: %+v, %+v", first, again)
+	first := Observe(root, Conntrack)
+	if again := Observe(root, Conntrack); again != first {
+		t.Errorf("one load has two instances: %+v, %+v", first, again)
 	}
-	// The old directory is kept, so that the new one cannot get its number.
+	// The old directory stays, so that the new one cannot get its inode number.
 	if err := os.Rename(filepath.Join(root, moduleDir), filepath.Join(root, "old")); err != nil {
 		t.Fatal(err)
 	}
 	kerneltree.Load(t, root)
-	if second := Look(root, Conntrack); second.Instance == first.Instance || second.State != Loaded {
+	if second := Observe(root, Conntrack); second.Instance == first.Instance || second.State != Loaded {
 		t.Errorf("after a reload %+v, before it %+v", second, first)
 	}
 }
 
-// Links do not lead out of the tree, to the machine that looks at it.
-func TestLookStaysInTheTree(t *testing.T) {
+// A link out of the tree is not followed to the machine that runs the test.
+func TestObserveStaysInTheTree(t *testing.T) {
 	root, outside := t.TempDir(), kerneltree.New(t)
 	link(t, filepath.Join(outside, "sys"), filepath.Join(root, "sys"))
-	if got := Look(root, Conntrack); got.State != Absent {
+	if got := Observe(root, Conntrack); got.State != Absent {
 		t.Errorf("through a link out of the tree: %+v", got)
 	}
 	root = kerneltree.New(t)
@@ -90,19 +92,19 @@ func TestLookStaysInTheTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	link(t, "/real", filepath.Join(root, "sys"))
-	if got := Look(root, Conntrack); got.State != Loaded {
+	if got := Observe(root, Conntrack); got.State != Loaded {
 		t.Errorf("through a link within the tree: %+v", got)
 	}
 }
 
-func TestLookAtThisMachine(t *testing.T) {
+func TestObserveThisMachine(t *testing.T) {
 	if _, err := os.Stat("/sys/module/kernel/parameters"); err != nil {
 		netns.Cannot(t, "no sysfs here: %v", err)
 	}
-	if got := Look("", "kernel").State; got != BuiltIn {
-		t.Errorf("the kernel's own parameters are %s", got)
+	if got := Observe("", "kernel").State; got != BuiltIn {
+		t.Errorf("module kernel is %s", got)
 	}
-	if got := Look("/", "ctkeeper_no_such_module").State; got != Absent {
-		t.Errorf("a module that nobody wrote is %s", got)
+	if got := Observe("/", "ctkeeper_no_such_module").State; got != Absent {
+		t.Errorf("a module that does not exist is %s", got)
 	}
 }

@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// Uevent is the kernel's word that a module came or went
-// (lib/kobject_uevent.c). It is a hint to look, never a state.
+// Uevent is the kernel's report that a module was loaded or unloaded (lib/kobject_uevent.c). It is a
+// reason to observe the module, never its state.
 type Uevent struct {
 	// Action is "add" or "remove".
 	Action string
-	// Module is the module's name, as below /sys/module.
+	// Module is the module's name as below /sys/module.
 	Module string
 }
 
-// ParseUevent reads one message of NETLINK_KOBJECT_UEVENT: a header
-// ACTION@DEVPATH and KEY=VALUE fields, each ended by NUL. It reports false for
-// anything but a module's add or remove whose fields agree with its header.
+// ParseUevent parses one message of NETLINK_KOBJECT_UEVENT: a header ACTION@DEVPATH and KEY=VALUE
+// fields, each ended by NUL. It returns false unless the message is the add or remove of a module and
+// its fields agree with its header.
 func ParseUevent(message []byte) (Uevent, bool) {
 	fields := bytes.Split(bytes.TrimSuffix(message, []byte{0}), []byte{0})
 	action, path, ok := strings.Cut(string(fields[0]), "@")

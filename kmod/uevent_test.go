@@ -18,8 +18,7 @@ func moduleEvent(action, module string) []byte {
 	return message(action+"@"+path, "ACTION="+action, "DEVPATH="+path, "SUBSYSTEM=module", "SEQNUM=1234")
 }
 
-// messages are uevents, the word of ParseUevent on each, and whether the
-// socket's filter lets it pass.
+// messages are uevents, the result of ParseUevent for each, and whether it passes the socket's filter.
 var messages = []struct {
 	name   string
 	text   []byte
@@ -30,21 +29,28 @@ var messages = []struct {
 	{"load", moduleEvent("add", "nf_conntrack"), Uevent{"add", "nf_conntrack"}, true, true},
 	{"unload", moduleEvent("remove", "nf_conntrack"), Uevent{"remove", "nf_conntrack"}, true, true},
 	{"one letter", moduleEvent("add", "x"), Uevent{"add", "x"}, true, true},
-	{"synthetic", message("add@/module/kvm", "ACTION=add", "DEVPATH=/module/kvm", "SUBSYSTEM=module", "SYNTH_UUID=0", "SEQNUM=7"),
+	{"synthetic",
+		message("add@/module/kvm", "ACTION=add", "DEVPATH=/module/kvm", "SUBSYSTEM=module", "SYNTH_UUID=0", "SEQNUM=7"),
 		Uevent{"add", "kvm"}, true, true},
-	{"last NUL missing", []byte("add@/module/x\x00ACTION=add\x00DEVPATH=/module/x\x00SUBSYSTEM=module"), Uevent{"add", "x"}, true, true},
+	{"last NUL missing", []byte("add@/module/x\x00ACTION=add\x00DEVPATH=/module/x\x00SUBSYSTEM=module"),
+		Uevent{"add", "x"}, true, true},
 
 	{"empty", nil, Uevent{}, false, false},
 	{"NUL", []byte{0}, Uevent{}, false, false},
-	{"header alone", []byte("add@/module/nf_conntrack"), Uevent{}, false, true},
+	{"only the header", []byte("add@/module/nf_conntrack"), Uevent{}, false, true},
 	{"change", moduleEvent("change", "nf_conntrack"), Uevent{}, false, false},
-	{"device", message("add@/devices/virtual/net/lo", "ACTION=add", "DEVPATH=/devices/virtual/net/lo", "SUBSYSTEM=net"), Uevent{}, false, false},
+	{"device", message("add@/devices/virtual/net/lo", "ACTION=add", "DEVPATH=/devices/virtual/net/lo", "SUBSYSTEM=net"),
+		Uevent{}, false, false},
 	{"no module", moduleEvent("add", ""), Uevent{}, false, true},
 	{"below a module", moduleEvent("add", "nf_conntrack/holders"), Uevent{}, false, true},
-	{"driver's module", message("add@/modules/x", "ACTION=add", "DEVPATH=/modules/x", "SUBSYSTEM=module"), Uevent{}, false, false},
-	{"another action in the fields", message("add@/module/x", "ACTION=remove", "DEVPATH=/module/x", "SUBSYSTEM=module"), Uevent{}, false, true},
-	{"another path in the fields", message("add@/module/x", "ACTION=add", "DEVPATH=/module/y", "SUBSYSTEM=module"), Uevent{}, false, true},
-	{"another subsystem", message("add@/module/x", "ACTION=add", "DEVPATH=/module/x", "SUBSYSTEM=drivers"), Uevent{}, false, true},
+	{"driver's module", message("add@/modules/x", "ACTION=add", "DEVPATH=/modules/x", "SUBSYSTEM=module"), Uevent{},
+		false, false},
+	{"another action in the fields", message("add@/module/x", "ACTION=remove", "DEVPATH=/module/x", "SUBSYSTEM=module"),
+		Uevent{}, false, true},
+	{"another path in the fields", message("add@/module/x", "ACTION=add", "DEVPATH=/module/y", "SUBSYSTEM=module"),
+		Uevent{}, false, true},
+	{"another subsystem", message("add@/module/x", "ACTION=add", "DEVPATH=/module/x", "SUBSYSTEM=drivers"),
+		Uevent{}, false, true},
 	{"no subsystem", message("add@/module/x", "ACTION=add", "DEVPATH=/module/x"), Uevent{}, false, true},
 	{"cut in the path", []byte("add@/modul"), Uevent{}, false, false},
 	{"udevd's own", []byte("libudev\x00\xfe\xed\xca\xfe"), Uevent{}, false, false},
@@ -72,19 +78,19 @@ func FuzzParseUevent(f *testing.F) {
 		event, ok := ParseUevent(text)
 		switch {
 		case !ok && event != (Uevent{}):
-			t.Errorf("refused, and yet %+v", event)
+			t.Errorf("not accepted, but %+v", event)
 		case !ok:
 		case event.Action != "add" && event.Action != "remove":
 			t.Errorf("action %q", event.Action)
 		case event.Module == "" || strings.ContainsAny(event.Module, "/\x00"):
 			t.Errorf("module %q", event.Module)
 		case !strings.HasPrefix(string(text), event.Action+"@/module/"+event.Module):
-			t.Errorf("%+v is not what the header says", event)
+			t.Errorf("%+v differs from the header", event)
 		}
 	})
 }
 
-// The filter spares wake-ups: it may let too much pass, never too little.
+// The filter only avoids wake-ups: it may pass too much, never too little.
 func TestModuleFilter(t *testing.T) {
 	vm, err := bpf.NewVM(moduleFilter())
 	if err != nil {
@@ -103,13 +109,13 @@ func TestModuleFilter(t *testing.T) {
 				t.Errorf("the filter cuts messages to %d bytes", kept)
 			}
 			if test.ok && kept == 0 {
-				t.Error("the filter drops an event that counts")
+				t.Error("the filter drops a valid event")
 			}
 		})
 	}
 }
 
-func TestFromKernel(t *testing.T) {
+func TestIsFromKernel(t *testing.T) {
 	tests := []struct {
 		name string
 		from unix.Sockaddr
@@ -123,7 +129,7 @@ func TestFromKernel(t *testing.T) {
 		{"nobody", nil, false},
 	}
 	for _, test := range tests {
-		if got := fromKernel(test.from); got != test.want {
+		if got := isFromKernel(test.from); got != test.want {
 			t.Errorf("%s: %t, want %t", test.name, got, test.want)
 		}
 	}

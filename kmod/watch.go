@@ -13,24 +13,22 @@ import (
 )
 
 const (
-	// kernelGroup is the multicast group on which the kernel itself speaks;
-	// udevd speaks on group 2.
+	// kernelGroup is the multicast group to which the kernel sends; udevd sends to group 2.
 	kernelGroup = 1
 	// receiveBuffer holds about a thousand uevents, in bytes.
 	receiveBuffer = 1 << 20
-	// maxUevent is UEVENT_BUFFER_SIZE with room for the header, in bytes.
+	// maxUevent, in bytes, is UEVENT_BUFFER_SIZE and space for the header.
 	maxUevent = 4096
 )
 
-// Watcher hears modules come and go on the kernel's uevent socket (netlink(7),
-// NETLINK_KOBJECT_UEVENT). It needs no rights.
+// Watcher receives the uevents of modules from the kernel (netlink(7), NETLINK_KOBJECT_UEVENT). It
+// needs no capability.
 type Watcher struct {
 	conn  *socket.Conn
 	names []string
 }
 
-// NewWatcher listens for the modules named. Events from this moment on are
-// delivered by Run.
+// NewWatcher opens a socket for the uevents of the named modules. Run receives those sent from now on.
 func NewWatcher(names ...string) (*Watcher, error) {
 	conn, err := socket.Socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_KOBJECT_UEVENT, "uevent", nil)
 	if err != nil {
@@ -44,8 +42,8 @@ func NewWatcher(names ...string) (*Watcher, error) {
 }
 
 func (w *Watcher) listen() error {
-	// The filter spares a wake-up for every other uevent of the host, and the
-	// larger buffer outlives a storm; neither is needed to be right.
+	// The filter avoids a wake-up for every other uevent of the host, and the larger buffer holds a
+	// burst. The watcher is correct without either.
 	filter, err := bpf.Assemble(moduleFilter())
 	if err != nil {
 		return err
@@ -55,10 +53,9 @@ func (w *Watcher) listen() error {
 	return w.conn.Bind(&unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: kernelGroup})
 }
 
-// Run calls moved for every uevent of a watched module until ctx ends or the
-// socket fails. overflow is true where uevents were lost (ENOBUFS, MSG_TRUNC):
-// anything may have happened, so everything has to be looked at.
-func (w *Watcher) Run(ctx context.Context, moved func(overflow bool)) error {
+// Run calls onChange for every uevent of a watched module until ctx ends or the socket fails. overflow
+// is true if uevents were lost (ENOBUFS, MSG_TRUNC): the caller must then observe everything.
+func (w *Watcher) Run(ctx context.Context, onChange func(overflow bool)) error {
 	buf := make([]byte, maxUevent)
 	for {
 		n, _, flags, from, err := w.conn.Recvmsg(ctx, buf, nil, 0)
@@ -66,38 +63,38 @@ func (w *Watcher) Run(ctx context.Context, moved func(overflow bool)) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, unix.ENOBUFS):
-			moved(true)
+			onChange(true)
 		case err != nil:
 			return fmt.Errorf("cannot receive uevents: %w", err)
-		case !fromKernel(from):
+		case !isFromKernel(from):
 		case flags&unix.MSG_TRUNC != 0:
-			moved(true)
+			onChange(true)
 		default:
 			if event, ok := ParseUevent(buf[:n]); ok && slices.Contains(w.names, event.Module) {
-				moved(false)
+				onChange(false)
 			}
 		}
 	}
 }
 
-// Close ends the watch.
+// Close closes the socket.
 func (w *Watcher) Close() error { return w.conn.Close() }
 
-// fromKernel reports whether a message was sent by the kernel to its own group.
-// Root can multicast there too, but only the kernel has port id 0.
-func fromKernel(from unix.Sockaddr) bool {
+// isFromKernel reports whether the kernel sent a message to its own group. Root can multicast to that
+// group too, but only the kernel has port id 0.
+func isFromKernel(from unix.Sockaddr) bool {
 	addr, ok := from.(*unix.SockaddrNetlink)
 	return ok && addr.Pid == 0 && addr.Groups == 1<<(kernelGroup-1)
 }
 
-// moduleFilter is a classic BPF program that passes messages that begin like a
-// module's uevent and drops the rest.
+// moduleFilter returns a classic BPF program that passes the messages that begin like a module's
+// uevent, and drops the others.
 func moduleFilter() []bpf.Instruction {
 	const pass, drop = 1 << 16, 0
 	var program []bpf.Instruction
 	for _, prefix := range []string{"add@/module/", "remove@/modu"} {
 		for at := 0; at < len(prefix); at += 4 {
-			rest := uint8(len(prefix)-at)/4*2 - 1 // what is left of this prefix, its verdict included
+			rest := uint8(len(prefix)-at)/4*2 - 1 // the instructions left of this prefix, with its verdict
 			program = append(program,
 				bpf.LoadAbsolute{Off: uint32(at), Size: 4},
 				bpf.JumpIf{Cond: bpf.JumpEqual, Val: binary.BigEndian.Uint32([]byte(prefix[at:])), SkipFalse: rest})

@@ -12,16 +12,15 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
-// patience is how long a test waits for what has to come.
+// patience is how long a test waits for an expected uevent.
 const patience = 10 * time.Second
 
-// run runs w until the test ends, and gives what it says: one word for each
-// call, whether it was an overflow.
+// run runs w until the test ends. The channel receives the overflow argument of each call.
 func run(t *testing.T, w *Watcher) <-chan bool {
 	t.Helper()
-	heard, ended := make(chan bool, 1<<16), make(chan error, 1)
+	received, ended := make(chan bool, 1<<16), make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() { ended <- w.Run(ctx, func(overflow bool) { heard <- overflow }) }()
+	go func() { ended <- w.Run(ctx, func(overflow bool) { received <- overflow }) }()
 	t.Cleanup(func() {
 		began := time.Now()
 		cancel()
@@ -32,7 +31,7 @@ func run(t *testing.T, w *Watcher) <-chan bool {
 			t.Errorf("Run took %s to end", took)
 		}
 	})
-	return heard
+	return received
 }
 
 func listen(t *testing.T, modules ...string) *Watcher {
@@ -49,12 +48,12 @@ func listen(t *testing.T, modules ...string) *Watcher {
 	return w
 }
 
-func hear(t *testing.T, heard <-chan bool) (overflow bool) {
+func receive(t *testing.T, received <-chan bool) (overflow bool) {
 	t.Helper()
 	select {
-	case overflow = <-heard:
+	case overflow = <-received:
 	case <-time.After(patience):
-		t.Fatal("the uevent was not heard")
+		t.Fatal("no uevent was received")
 	}
 	return overflow
 }
@@ -69,58 +68,59 @@ func ueventSocket(t *testing.T) int {
 	return socket
 }
 
-// forge multicasts a message to those who listen to the kernel. It is what root
-// can do, and it carries the sender's port id.
+// forge multicasts a message to the listeners of the kernel's group, as root can. It carries the
+// sender's port id.
 func forge(t *testing.T, socket int, message []byte) {
 	t.Helper()
-	if err := unix.Sendto(socket, message, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: kernelGroup}); err != nil {
+	group := &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: kernelGroup}
+	if err := unix.Sendto(socket, message, 0, group); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// relay has the kernel itself send a message, from port id 0, to those who
-// listen in this network namespace (uevent_net_rcv_skb, since Linux 4.18).
+// relay makes the kernel send a message, with port id 0, to the listeners of this network namespace
+// (uevent_net_rcv_skb, since Linux 4.18).
 func relay(t *testing.T, socket int, message []byte) {
 	t.Helper()
 	request := binary.NativeEndian.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(message)))
 	request = binary.NativeEndian.AppendUint16(request, unix.NLMSG_MIN_TYPE)
 	request = binary.NativeEndian.AppendUint16(request, unix.NLM_F_REQUEST)
 	request = append(request, make([]byte, 8)...) // sequence number and port id
-	if err := unix.Sendto(socket, append(request, message...), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	kernel := &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
+	if err := unix.Sendto(socket, append(request, message...), 0, kernel); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// Messages come in order: had one been heard that must not, it would have been
-// heard before the one that follows.
-func TestWatcherHearsTheKernelAlone(t *testing.T) {
+// Messages arrive in order: one that must be ignored would be received before the one after it.
+func TestWatcherReceivesOnlyFromTheKernel(t *testing.T) {
 	if !netns.Enter(t) {
 		return
 	}
-	heard := run(t, listen(t, Conntrack, "nf_defrag_ipv6"))
+	received := run(t, listen(t, Conntrack, "nf_defrag_ipv6"))
 	socket := ueventSocket(t)
 	for _, action := range []string{"add", "remove"} {
 		forge(t, socket, moduleEvent(action, Conntrack))
 		forge(t, socket, append(moduleEvent(action, Conntrack), make([]byte, 2*maxUevent)...))
 		relay(t, socket, moduleEvent(action, "nf_conntrack_ftp"))
 		relay(t, socket, moduleEvent(action, "e1000"))
-		relay(t, socket, message("change@/module/"+Conntrack, "ACTION=change", "DEVPATH=/module/"+Conntrack, "SUBSYSTEM=module"))
+		relay(t, socket, moduleEvent("change", Conntrack))
 	}
 	for _, name := range []string{Conntrack, "nf_defrag_ipv6"} {
 		for _, action := range []string{"add", "remove"} {
 			relay(t, socket, moduleEvent(action, name))
-			if hear(t, heard) {
-				t.Errorf("%s of %s is called an overflow", action, name)
+			if receive(t, received) {
+				t.Errorf("%s of %s is reported as an overflow", action, name)
 			}
-			if len(heard) > 0 {
-				t.Errorf("%d events too many were heard", len(heard))
+			if len(received) > 0 {
+				t.Errorf("%d more events were received", len(received))
 			}
 		}
 	}
 }
 
-// More events than the socket's buffer takes, while nobody listens.
-func TestWatcherSaysThatItLostUevents(t *testing.T) {
+// More events than the socket's buffer holds arrive while nobody receives.
+func TestWatcherReportsOverflow(t *testing.T) {
 	if !netns.Enter(t) {
 		return
 	}
@@ -130,13 +130,13 @@ func TestWatcherSaysThatItLostUevents(t *testing.T) {
 	for range storm {
 		relay(t, socket, moduleEvent("add", Conntrack))
 	}
-	heard := run(t, w)
-	for events := 0; !hear(t, heard); events++ {
+	received := run(t, w)
+	for events := 0; !receive(t, received); events++ {
 		if events == storm {
-			t.Fatal("every event was heard, and none was lost")
+			t.Fatal("no event was lost")
 		}
 	}
-	hear(t, heard) // and it goes on listening
+	receive(t, received) // the watcher goes on
 }
 
 func TestWatcherEndsQuickly(t *testing.T) {
@@ -152,6 +152,6 @@ func TestWatcherEndsWhenClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := w.Run(t.Context(), func(bool) {}); err == nil {
-		t.Error("Run on a closed socket ends without an error")
+		t.Error("Run on a closed socket returns no error")
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// wrapped gives the lines of a text by the number of the first of those that a
-// backslash joins. As in libkmod (freadline_wrapped) a backslash before anything
-// else stands for what follows it, and a comment goes on in the next line too.
-func wrapped(text []byte) iter.Seq2[int, string] {
+// joinLines returns the logical lines of a text, keyed by the number of their first physical line. As
+// in libkmod (freadline_wrapped), a backslash at the end of a line joins the next one, also in a
+// comment; before any other character it is dropped.
+func joinLines(text []byte) iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
 		var line strings.Builder
 		first, number := 1, 1
@@ -41,8 +41,8 @@ func wrapped(text []byte) iter.Seq2[int, string] {
 	}
 }
 
-// word takes the first word of a line, as strtok_r(3) does with blank and tab.
-func word(line string) (first, rest string) {
+// cutWord cuts the first word off a line, as strtok_r(3) does with blank and tab.
+func cutWord(line string) (first, rest string) {
 	line = strings.TrimLeft(line, " \t")
 	if end := strings.IndexAny(line, " \t"); end >= 0 {
 		return line[:end], line[end+1:]
@@ -50,8 +50,8 @@ func word(line string) (first, rest string) {
 	return line, ""
 }
 
-// underscores gives a module's name as the kernel has it; what stands in brackets
-// is a range of a pattern.
+// underscores returns the name of a module or parameter in the kernel's form, with each "-" replaced by
+// "_". A "-" between brackets is a range of a pattern and stays.
 func underscores(name string) string {
 	kernels, inside := []byte(name), false
 	for i, c := range kernels {
@@ -65,8 +65,9 @@ func underscores(name string) string {
 	return string(kernels)
 }
 
-// splitArguments takes a line of parameters apart as the kernel does (next_arg of
-// lib/cmdline.c): quotation marks hold blanks together and cannot be escaped.
+// splitArguments splits a line of parameters as the kernel does (next_arg of lib/cmdline.c): quotation
+// marks keep blanks in a word and cannot be escaped. Neither modprobe.d nor the kernel has the rules
+// of a shell.
 func splitArguments(line string) []Option {
 	var options []Option
 	for line = trimSpace(line); line != ""; line = trimSpace(line) {
@@ -77,9 +78,10 @@ func splitArguments(line string) []Option {
 	return options
 }
 
-// trimSpace skips what isspace of the kernel skips, ASCII alone.
+// trimSpace cuts what isspace of the kernel matches, in ASCII, from the front.
 func trimSpace(s string) string { return strings.TrimLeft(s, " \t\n\v\f\r") }
 
+// nextArgument parses the first parameter of a line and returns the rest of the line.
 func nextArgument(line string) (o Option, rest string) {
 	line, quoted := strings.CutPrefix(line, `"`)
 	inQuote, equals, end := quoted, 0, 0
@@ -105,23 +107,23 @@ func nextArgument(line string) (o Option, rest string) {
 	return Option{Name: underscores(argument[:equals]), Value: value}, rest
 }
 
-// complaints keeps the first troubles of a file and counts the others.
-type complaints struct {
+// troubleList keeps the first maxTroubles troubles of a file and counts the others.
+type troubleList struct {
 	kept []tree.Trouble
 	more int
 }
 
-func (c *complaints) add(file string, line int, err error) {
+func (c *troubleList) add(file string, line int, err error) {
 	if len(c.kept) < maxTroubles {
-		c.kept = append(c.kept, trouble(file, line, err))
+		c.kept = append(c.kept, newTrouble(file, line, err))
 	} else {
 		c.more++
 	}
 }
 
-func (c *complaints) list(file string) []tree.Trouble {
+func (c *troubleList) list(file string) []tree.Trouble {
 	if c.more > 0 {
-		return append(c.kept, trouble(file, 0, fmt.Errorf("and %d more lines like these", c.more)))
+		return append(c.kept, newTrouble(file, 0, fmt.Errorf("and %d more lines like these", c.more)))
 	}
 	return c.kept
 }

@@ -31,7 +31,7 @@ func readHost(t tree.Tree) host {
 	h := host{types: map[string]string{}}
 	h.memory, _ = config.TotalMemory(t) // if it is unknown, only the kernel checks the table sizes
 	h.builtIn = isBuiltIn(t)
-	h.parameters, h.source = kmod.Parameters(t, kmod.Conntrack)
+	h.parameters, h.source = kmod.ParameterNames(t, kmod.Conntrack)
 	if release, err := kmod.Release(t); err == nil {
 		h.readTypes(t, release)
 	}
@@ -65,7 +65,7 @@ func (h *host) readTypes(t tree.Tree, release string) {
 // isBuiltIn reports whether nf_conntrack is part of the image of the running kernel or, for a tree
 // that is not running, of every installed kernel.
 func isBuiltIn(t tree.Tree) bool {
-	switch kmod.Look(t.Root(), kmod.Conntrack).State {
+	switch kmod.Observe(t.Root(), kmod.Conntrack).State {
 	case kmod.BuiltIn:
 		return true
 	case kmod.Loaded:

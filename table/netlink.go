@@ -161,7 +161,7 @@ func ctnetlinkReady(root string) bool {
 	if !t.Live() {
 		return false
 	}
-	if kmod.Look(root, netlinkModule).State != kmod.Absent {
+	if kmod.Observe(root, netlinkModule).State != kmod.Absent {
 		return true
 	}
 	return withoutModules(t)

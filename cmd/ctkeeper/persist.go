@@ -64,7 +64,7 @@ func (a *app) persisted(ctx context.Context, cfg *config.Config, opts persist.Op
 		changed, err = plan.Write(host)
 		errs = append(errs, err)
 		// After writing: it is to be loaded with these very options.
-		if cfg.Module.Load && a.root == "" && kmod.Look(a.root, kmod.Conntrack).State == kmod.Absent {
+		if cfg.Module.Load && a.root == "" && kmod.Observe(a.root, kmod.Conntrack).State == kmod.Absent {
 			err = kmod.Load(ctx, a.root, kmod.Conntrack)
 			errs, loaded = append(errs, err), err == nil
 		}

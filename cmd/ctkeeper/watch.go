@@ -42,7 +42,7 @@ func (a *app) look(ctx context.Context) (status.Document, error) {
 	if refused := config.Errors(nil); errors.As(err, &refused) {
 		return status.Document{
 			Daemon: status.Daemon{Config: status.Config{Error: err.Error()}},
-			Module: status.Module{Name: kmod.Conntrack, State: kmod.Look(a.root, kmod.Conntrack).State},
+			Module: status.Module{Name: kmod.Conntrack, State: kmod.Observe(a.root, kmod.Conntrack).State},
 			Table:  daemon.InspectTable(a.root),
 		}, nil
 	}

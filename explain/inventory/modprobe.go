@@ -34,7 +34,7 @@ func (r *reader) readModprobe() {
 	for _, o := range m.Options(kmod.Conntrack) {
 		r.addParameter(o, "modprobe", noEffect)
 	}
-	for _, d := range m.Of("options", "ip_conntrack") {
+	for _, d := range m.Find("options", "ip_conntrack") {
 		for word := range strings.FieldsSeq(d.Args) {
 			name, value, assigned := strings.Cut(word, "=")
 			r.addParameter(kmod.Option{Place: d.Place, Name: name, Value: value, Bare: !assigned}, "modprobe",
@@ -44,7 +44,7 @@ func (r *reader) readModprobe() {
 	for _, o := range r.commandLine().Options(kmod.Conntrack) {
 		r.addParameter(o, "kernel", "")
 	}
-	installs := m.Of("install", kmod.Conntrack)
+	installs := m.Find("install", kmod.Conntrack)
 	for i, d := range installs {
 		if i > 0 { // kmod_module_get_install_commands
 			noEffect = installs[0].Place.String() + " is the one that is run"

@@ -82,7 +82,7 @@ func Read(t tree.Tree) Inventory {
 	r := &reader{
 		tree: t, troubles: map[string]int{}, assignments: map[string]int{}, fromPersist: map[string]bool{},
 	}
-	r.builtIn = kmod.Look(t.Root(), kmod.Conntrack).State == kmod.BuiltIn
+	r.builtIn = kmod.Observe(t.Root(), kmod.Conntrack).State == kmod.BuiltIn
 	r.init = r.initSystem()
 	r.inv.Systemd = r.init == initSystemd
 	r.sysctls = r.sysctlFiles()

@@ -112,7 +112,7 @@ func helpers(h *picture.Host) []picture.HelperModule {
 	all := slices.Clone(h.HelperModules)
 	for _, name := range slices.Sorted(maps.Keys(picture.HelperModules())) {
 		seen := slices.ContainsFunc(all, func(m picture.HelperModule) bool { return m.Name == name })
-		listed := slices.ContainsFunc(h.Modules, func(m kmod.Listed) bool { return m.Name == name })
+		listed := slices.ContainsFunc(h.Modules, func(m kmod.ProcModule) bool { return m.Name == name })
 		switch {
 		case seen:
 		case listed:
@@ -196,7 +196,7 @@ func checkHelperModules(h *picture.Host) []finding.Finding {
 func blockedBy(h *picture.Host, module string) []finding.Evidence {
 	modprobe := h.Inventory.Modprobe
 	var barred []finding.Evidence
-	for _, d := range slices.Concat(modprobe.Of("blacklist", module), modprobe.BlockingInstalls(module)) {
+	for _, d := range slices.Concat(modprobe.Find("blacklist", module), modprobe.BlockingInstalls(module)) {
 		barred = append(barred, finding.At(d.Place, strings.TrimSpace(d.Kind+" "+d.Module+" "+d.Args)))
 	}
 	return barred

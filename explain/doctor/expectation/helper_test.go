@@ -119,7 +119,7 @@ func TestUsesHelper(t *testing.T) {
 			{Tool: "shorewall", Name: "HELPERS", Value: helpers},
 		}}
 	}
-	listed := []kmod.Listed{{Name: "nf_conntrack_sip", State: "Live"}}
+	listed := []kmod.ProcModule{{Name: "nf_conntrack_sip", State: "Live"}}
 	tests := map[string]struct {
 		host *picture.Host
 		want bool

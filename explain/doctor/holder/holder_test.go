@@ -182,7 +182,7 @@ func asSet(names []string) map[string]bool {
 }
 
 // inOrder fails where a module would be unloaded before one that uses it.
-func inOrder(t *testing.T, falls []string, modules []kmod.Listed) {
+func inOrder(t *testing.T, falls []string, modules []kmod.ProcModule) {
 	t.Helper()
 	gone := map[string]bool{}
 	for _, name := range falls {

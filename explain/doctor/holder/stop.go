@@ -31,7 +31,7 @@ type hold struct {
 // everything that it uses.
 //
 // other tells whether rules of the family that stays use a module that serves both.
-func unloading(modules []kmod.Listed, name string, s stop, other func(module string) bool) (falls []string, holds []hold) {
+func unloading(modules []kmod.ProcModule, name string, s stop, other func(module string) bool) (falls []string, holds []hold) {
 	all := append(kmod.Users(modules, name), name)
 	for _, m := range modules {
 		if !slices.Contains(all, m.Name) {
@@ -127,8 +127,8 @@ func holderName(module string) string {
 
 // hasRules reports whether iptables of a family has rules in the kernel: a table with
 // rules holds its own module (do_replace in ip_tables.c).
-func hasRules(modules []kmod.Listed, f family) bool {
-	return slices.ContainsFunc(modules, func(m kmod.Listed) bool {
+func hasRules(modules []kmod.ProcModule, f family) bool {
+	return slices.ContainsFunc(modules, func(m kmod.ProcModule) bool {
 		return familyOf(m.Name) == f && strings.Contains(m.Name, "table_") && m.Uses > len(m.UsedBy)
 	})
 }

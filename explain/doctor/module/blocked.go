@@ -144,9 +144,9 @@ type block struct {
 
 func findBlock(h *picture.Host, module string) block {
 	modprobe := h.Inventory.Modprobe
-	b := block{installs: modprobe.BlockingInstalls(module), blacklists: modprobe.Of("blacklist", module)}
+	b := block{installs: modprobe.BlockingInstalls(module), blacklists: modprobe.Find("blacklist", module)}
 	for line := h.CommandLine; ; {
-		word := line.Blacklist(module)
+		word := line.BlacklistWord(module)
 		if word == "" {
 			return b
 		}

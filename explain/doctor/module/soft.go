@@ -47,7 +47,7 @@ func checkSoftDependencies(h *picture.Host) []finding.Finding {
 // of the modules' own files.
 func softdeps(h *picture.Host, k picture.Kernel, module string) []finding.Evidence {
 	var lines []finding.Evidence
-	for _, d := range h.Inventory.Modprobe.Of("softdep", module) {
+	for _, d := range h.Inventory.Modprobe.Find("softdep", module) {
 		lines = append(lines, finding.At(d.Place, "softdep "+d.Module+" "+d.Args))
 	}
 	if list := k.Index.Softdeps[module]; list != "" {

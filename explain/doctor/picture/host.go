@@ -51,7 +51,7 @@ type Host struct {
 	Index       kmod.Index
 	IndexErr    error
 	CommandLine kmod.CommandLine
-	Modules     []kmod.Listed
+	Modules     []kmod.ProcModule
 	Inventory   inventory.Inventory
 	Rules       firewall.Rules
 	Log         klog.Log

@@ -24,12 +24,12 @@ import (
 
 // Take takes the picture.
 func Take(ctx context.Context, t tree.Tree, opts Options) *Host {
-	h := &Host{Tree: t, Distro: distro.Read(t), Installed: kmod.Installed(t), MemTotal: readMemTotal(t)}
+	h := &Host{Tree: t, Distro: distro.Read(t), Installed: kmod.InstalledReleases(t), MemTotal: readMemTotal(t)}
 	h.Offline = !slices.ContainsFunc([]string{"/proc/sys", CommandLineFile, "/proc/modules", "/sys/module"}, t.Exists)
 	if h.Offline {
 		h.addNotRead("/proc", errors.New("empty: nothing runs here, so that the state of the module, the command line and the values in force are not known"))
 	} else {
-		h.Module = kmod.Look(t.Root(), kmod.Conntrack)
+		h.Module = kmod.Observe(t.Root(), kmod.Conntrack)
 		h.readRunning()
 	}
 	h.Inventory = inventory.Read(t)

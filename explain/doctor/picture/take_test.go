@@ -60,7 +60,7 @@ func TestLogged(t *testing.T) {
 
 func TestLoaded(t *testing.T) {
 	h := &Host{
-		Module: kmod.Module{State: kmod.Absent}, Modules: []kmod.Listed{{Name: "nf_conntrack"}, {Name: "nf_nat"}},
+		Module: kmod.Module{State: kmod.Absent}, Modules: []kmod.ProcModule{{Name: "nf_conntrack"}, {Name: "nf_nat"}},
 		Index: kmod.Index{BuiltIn: map[string]bool{"libcrc32c": true}},
 	}
 	for name, want := range map[string]bool{"nf_conntrack": false, "nf_nat": true, "libcrc32c": true, "xt_state": false} {

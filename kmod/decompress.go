@@ -16,11 +16,11 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-var errDamaged = errors.New("damaged xz data")
+var errCorruptXZ = errors.New("corrupt xz data")
 
-// unpack unpacks a module by its first bytes, as libkmod does; what is not packed
-// is given as it is. What would be longer than limit, in bytes, is tree.ErrTooLarge.
-func unpack(data []byte, limit int) ([]byte, error) {
+// decompress decompresses a module by its first bytes, as libkmod does. It returns data unchanged if it
+// is not compressed, and tree.ErrTooLarge if the result would be over limit, in bytes.
+func decompress(data []byte, limit int) ([]byte, error) {
 	var file []byte
 	var err error
 	switch {
@@ -64,28 +64,29 @@ func unzstd(data []byte, limit int) ([]byte, error) {
 	return file, err
 }
 
-// unxz unpacks the .xz format (version 1.2.1 of its specification) with LZMA2 alone.
-// The package xz would take as much memory as the file says it needs.
+// unxz decompresses the .xz format (version 1.2.1 of its specification), LZMA2 filters only. The
+// package xz would allocate a dictionary as large as the file asks for, up to 4 GiB; so only its
+// decoder of a block is used.
 func unxz(data []byte, limit int) ([]byte, error) {
-	// More blocks than xz(1) makes of the longest module could keep us busy for hours.
+	// xz(1) makes fewer blocks of the largest module. Without a limit a file could take hours.
 	const streamHeader, maxBlocks = 12, 64
 	if len(data) < streamHeader {
-		return nil, errDamaged
+		return nil, errCorruptXZ
 	}
-	// The size of a block's checksum by its kind, in bytes.
+	// The size of a block's checksum, in bytes, by its kind.
 	check := []int{0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64}[data[7]&0xf]
 	var out []byte
 	at := streamHeader
 	for range maxBlocks {
 		if at >= len(data) {
-			return nil, errDamaged
+			return nil, errCorruptXZ
 		}
-		if data[at] == 0 { // the index: that was the last block
+		if data[at] == 0 { // the index, which follows the last block
 			return out, nil
 		}
 		size := (int(data[at]) + 1) * 4
 		if at+size > len(data) {
-			return nil, errDamaged
+			return nil, errCorruptXZ
 		}
 		dictionary, err := xzDictionary(data[at+1:at+size], limit)
 		if err != nil {
@@ -97,13 +98,13 @@ func unxz(data []byte, limit int) ([]byte, error) {
 			return nil, err
 		}
 		at = (len(data) - in.Len() + 3) &^ 3 // blocks are padded to 4 bytes
-		if at+check > len(data) || !checks(data[7]&0xf, block, data[at:at+check]) {
-			return nil, errDamaged
+		if at+check > len(data) || !isChecksumOK(data[7]&0xf, block, data[at:at+check]) {
+			return nil, errCorruptXZ
 		}
 		at += check
 		out = append(out, block...)
 	}
-	return nil, fmt.Errorf("%w: more than %d blocks", errDamaged, maxBlocks)
+	return nil, fmt.Errorf("%w: more than %d blocks", errCorruptXZ, maxBlocks)
 }
 
 func unxzBlock(in *bytes.Reader, dictionary, limit int) ([]byte, error) {
@@ -114,11 +115,10 @@ func unxzBlock(in *bytes.Reader, dictionary, limit int) ([]byte, error) {
 	return readBounded(block, limit)
 }
 
-// xzDictionary reads what follows the size in a block's header: flags, sizes that
-// may be there, and the one filter, which is LZMA2 with the size of its dictionary.
-// It gives as much of that as the limit needs, in bytes.
+// xzDictionary parses a block's header after its size: flags, optional sizes, and one filter, which
+// must be LZMA2. It returns the size of the filter's dictionary in bytes, at most limit.
 func xzDictionary(header []byte, limit int) (int, error) {
-	const lzma2 = "\x21\x01" // its number, and that it has one byte of properties
+	const lzma2 = "\x21\x01" // the filter's number and the size of its properties, in bytes
 	flags, rest := header[0], header[1:]
 	for _, size := range []byte{0x40, 0x80} {
 		if flags&size != 0 {
@@ -129,18 +129,18 @@ func xzDictionary(header []byte, limit int) (int, error) {
 		}
 	}
 	if flags&0x3f != 0 || len(rest) < 3 || string(rest[:2]) != lzma2 {
-		return 0, fmt.Errorf("%w: a filter besides LZMA2", errDamaged)
+		return 0, fmt.Errorf("%w: a filter other than LZMA2", errCorruptXZ)
 	}
 	dictionary, err := lzma.DecodeDictCap(rest[2])
 	if err != nil {
 		return 0, err
 	}
-	// What is unpacked is no longer than the limit, and refers to nothing before it.
+	// The block is no longer than limit and refers to nothing before it.
 	return int(min(dictionary, int64(limit))), nil
 }
 
-// checks holds a block to its CRC32 or CRC64; other kinds nobody uses for modules.
-func checks(kind byte, block, sum []byte) bool {
+// isChecksumOK compares a block with its CRC32 or CRC64. Modules have no other kinds.
+func isChecksumOK(kind byte, block, sum []byte) bool {
 	switch kind {
 	case 1:
 		return bytes.Equal(sum, littleEndian(uint64(crc32.ChecksumIEEE(block)), 4))
