@@ -1,4 +1,4 @@
-package page
+package page_test
 
 import (
 	"bytes"
@@ -31,7 +31,8 @@ func newService(t *testing.T, yaml string) *service {
 	t.Helper()
 	s := &service{T: t, dir: t.TempDir()}
 	s.binary = filepath.Join(s.dir, "ctkeeper-built")
-	if out, err := exec.Command("go", "build", "-o", s.binary, "../../cmd/ctkeeper").CombinedOutput(); err != nil {
+	build := exec.Command("go", "-C", "../../..", "build", "-o", s.binary, "./cmd/ctkeeper")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build ctkeeper: %v\n%s", err, out)
 	}
 	for _, dir := range []string{"run/ctkeeper", "state/ctkeeper"} {

@@ -1,4 +1,4 @@
-package page
+package page_test
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/ui/page"
 )
 
 // unreachable is what a browser says of a server that is away.
@@ -47,7 +48,7 @@ func pageShowsTheValues(b *tab) {
 	at := func(t time.Time) string {
 		return value[string](b, fmt.Sprintf(`new Date(%d).toTimeString().slice(0, 8)`, t.UnixMilli()))
 	}
-	address, _ := serveAt(b.T, "", Handler(h.source()))
+	address, _ := serveAt(b.T, "", page.Handler(h.source()))
 	b.open("http://" + address)
 
 	last := at(h.settings[1].LastDrift.At) + " found 65536, module-load, repaired in 1.23ms"
@@ -127,14 +128,14 @@ func pageUpdatesByItself(b *tab) {
 	h := gateway()
 	var mu sync.Mutex
 	var asked []string
-	page := Handler(h.source())
+	handler := page.Handler(h.source())
 	address, _ := serveAt(b.T, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		if r.URL.Path == "/v1/page" {
 			asked = append(asked, r.URL.Query().Get("since"))
 		}
-		page.ServeHTTP(w, r)
+		handler.ServeHTTP(w, r)
 	}))
 	b.open("http://" + address)
 	// What is there already is left as it is.

@@ -1,4 +1,5 @@
-package page
+// Package page_test shows the status page in a browser.
+package page_test
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package page
+package page_test
 
 import (
 	"strings"
@@ -8,12 +8,13 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/ui/page"
 )
 
 // pageShowsTheGuard in each of its states, on a screen and on a phone.
 func pageShowsTheGuard(b *tab) {
 	h := gateway()
-	address, _ := serveAt(b.T, "", Handler(h.source()))
+	address, _ := serveAt(b.T, "", page.Handler(h.source()))
 	b.open("http://" + address)
 	const who = "kube-proxy (pid 2211, container 4f0c8a21bd03 of pod 1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11)"
 	b.same("locked", "State locked Refuses foreign writes to hashsize, max, expect_max Names the pid of a writer, its unit or container, who loads the module "+
@@ -67,7 +68,7 @@ func pageNamesWriters(b *tab) {
 		{At: time.Now().Add(-time.Second), Kind: reconcile.KindModuleUnload, Message: "nf_conntrack was unloaded by rmmod (pid 9, x.service)", By: &sysfs.Writer{PID: 9, Comm: "rmmod", Unit: "x.service"}},
 	}
 	h.settings[3].LastDrift.By = &sysfs.Writer{}
-	address, _ := serveAt(b.T, "", Handler(h.source()))
+	address, _ := serveAt(b.T, "", page.Handler(h.source()))
 	b.open("http://" + address)
 	var said []string
 	for _, row := range b.rows("history") {

@@ -1,4 +1,4 @@
-package page
+package page_test
 
 import (
 	"encoding/json"
@@ -13,13 +13,14 @@ import (
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
+	"github.com/ctkeeper/ctkeeper/ui/page"
 )
 
 // pageSurvivesTheServer takes the server away, and starts another one in its place,
 // which remembers some of the events and none of the points.
 func pageSurvivesTheServer(b *tab) {
 	h := gateway()
-	address, stop := serveAt(b.T, "", Handler(h.source()))
+	address, stop := serveAt(b.T, "", page.Handler(h.source()))
 	b.open("http://" + address)
 	before := b.rows("history")
 	stop()
@@ -37,7 +38,7 @@ func pageSurvivesTheServer(b *tab) {
 		next.events = append(next.events, e)
 	}
 	next.drift("hashsize", "16384", time.Now().Add(-time.Hour)) // while the page could not look
-	serveAt(b.T, address, Handler(next.source()))
+	serveAt(b.T, address, page.Handler(next.source()))
 	b.until(`document.body.className === "" && document.querySelectorAll("#history tbody tr").length === 8`)
 	rows := b.rows("history")
 	b.same("history of both", before, rows[:len(before)])
@@ -52,14 +53,14 @@ func pageSurvivesTheServer(b *tab) {
 
 // pageSurvivesAnswers that it does not understand.
 func pageSurvivesAnswers(b *tab) {
-	page := Handler(gateway().source())
+	handler := page.Handler(gateway().source())
 	var broken atomic.Pointer[string]
 	address, _ := serveAt(b.T, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if answer := broken.Load(); r.URL.Path == "/v1/page" && answer != nil {
 			_, _ = w.Write([]byte(*answer))
 			return
 		}
-		page.ServeHTTP(w, r)
+		handler.ServeHTTP(w, r)
 	}))
 	b.open("http://" + address)
 	for answer, says := range map[string]string{
@@ -78,17 +79,19 @@ func pageSurvivesAnswers(b *tab) {
 func pageFollowsTheClock(b *tab) {
 	h := gateway()
 	var back atomic.Bool
-	page := Handler(h.source())
+	handler := page.Handler(h.source())
 	address, _ := serveAt(b.T, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		since, _ := time.Parse(time.RFC3339Nano, r.URL.Query().Get("since"))
 		if r.URL.Path != "/v1/page" || !back.Load() {
-			page.ServeHTTP(w, r)
+			handler.ServeHTTP(w, r)
 			return
 		}
 		now := time.Now().Add(-time.Hour)
-		answer := document{At: now, Status: h.source().Status(), Events: h.source().Events(since)}
-		answer.Points = []table.Point{{At: now.Unix() - 5, Max: 1000, Entries: 990}}
-		_ = json.NewEncoder(w).Encode(answer)
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"at": now, "status": h.source().Status(), "forecasts": map[string]string{},
+			"events": h.source().Events(since),
+			"points": []table.Point{{At: now.Unix() - 5, Max: 1000, Entries: 990}},
+		})
 	}))
 	b.open("http://" + address)
 	back.Store(true)
@@ -125,7 +128,7 @@ func hostileValuesAreText(b *tab) {
 		"mode": "lock", "state": hostile()[0], "error": hostile()[1], "note": hostile()[2], "names": names, "allow": names[:8], "missing": missing, "refused": refused,
 	}
 	h.figures["counters"], h.figures["expectations_by_helper"] = counters, helpers
-	address, _ := serveAt(b.T, "", Handler(h.source()))
+	address, _ := serveAt(b.T, "", page.Handler(h.source()))
 	b.open("http://" + address)
 
 	for _, text := range hostile() {
@@ -168,7 +171,7 @@ func pageFitsAPhone(b *tab) {
 	h := gateway()
 	h.refused = "/etc/ctkeeper/conf.d/50-gateway.yaml:3:10: settings.max: 1x is no number (a whole number, or auto)\n" +
 		"/etc/ctkeeper/conf.d/50-gateway.yaml:4:3: settings.hashsiz: no such setting (did you mean hashsize?)"
-	address, _ := serveAt(b.T, "", Handler(h.source()))
+	address, _ := serveAt(b.T, "", page.Handler(h.source()))
 	b.run(chromedp.EmulateViewport(360, 740))
 	b.open("http://" + address)
 	fits(b, 360)
@@ -203,7 +206,7 @@ const contrast = `(() => {
 func pageCanBeRead(b *tab) {
 	h := gateway()
 	h.refused = "ctkeeper.yaml:3:8: settings.max: 1x is no number"
-	address, _ := serveAt(b.T, "", Handler(h.source()))
+	address, _ := serveAt(b.T, "", page.Handler(h.source()))
 	b.open("http://" + address)
 	background := `getComputedStyle(document.body).backgroundColor`
 	seen := map[string]bool{}
@@ -225,7 +228,7 @@ func pageCanBeRead(b *tab) {
 // asks for nothing.
 func pageOfAnEmptyHost(b *tab) {
 	source := (&host{pid: 1, figures: map[string]any{"entries": nil, "max": nil, "buckets": nil, "expectations": nil, "expect_max": nil}}).source()
-	address, _ := serveAt(b.T, "", Handler(source))
+	address, _ := serveAt(b.T, "", page.Handler(source))
 	b.open("http://" + address)
 	for selector, want := range map[string]string{
 		"#state": "No setting is asked for.", "#no-settings": "The configuration asks for no setting.", "#connections": "unknown",
@@ -240,14 +243,14 @@ func pageOfAnEmptyHost(b *tab) {
 // pageBehindAPassword is one that a proxy serves below a path of its own, to who knows the
 // password, which a person put into the address.
 func pageBehindAPassword(b *tab) {
-	page := http.StripPrefix("/hosts/one", Handler(gateway().source()))
+	handler := http.StripPrefix("/hosts/one", page.Handler(gateway().source()))
 	address, _ := serveAt(b.T, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "me" || password != "secret" {
 			w.Header().Set("WWW-Authenticate", "Basic")
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		page.ServeHTTP(w, r)
+		handler.ServeHTTP(w, r)
 	}))
 	b.open("http://me:secret@" + address + "/hosts/one/")
 	b.same("settings", 5, len(b.rows("settings")))

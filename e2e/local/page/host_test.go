@@ -1,4 +1,4 @@
-package page
+package page_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
+	"github.com/ctkeeper/ctkeeper/ui/page"
 )
 
 // host is a host that tests change while the page looks at it. Its status has the
@@ -134,8 +135,8 @@ func (h *host) change(to func()) {
 	to()
 }
 
-func (h *host) source() Source {
-	return Source{
+func (h *host) source() page.Source {
+	return page.Source{
 		Status: func() status.Document {
 			h.mu.Lock()
 			defer h.mu.Unlock()
