@@ -86,7 +86,8 @@ func (p *planner) noteNoParameter(o option) {
 // empty option if none is needed.
 func (p *planner) optionFor(name string, before []option) option {
 	setting := map[string]string{
-		hashsize: sysfs.Hashsize, expectHashsize: "expect_max", "acct": "acct", "tstamp": "timestamp", "nf_conntrack_helper": "helper",
+		hashsize: sysfs.Hashsize, expectHashsize: "expect_max", "acct": "acct", "tstamp": "timestamp",
+		"nf_conntrack_helper": "helper",
 	}[name]
 	want, wanted := p.cfg.Want(setting)
 	if !wanted || !appliesAtLoad(want) {
@@ -155,13 +156,14 @@ func (h host) check(o option) error {
 	// As in nf_ct_alloc_hashtable.
 	n, _ := strconv.ParseInt(o.value, 10, 64)
 	size := sysfs.RoundHashsize(n) * bucketBytes
+	table := "a table of " + config.FormatBytes(size)
 	switch {
 	case n == 0:
 		return unloadable("it must be above 0")
 	case size > math.MaxInt32:
-		return unloadable("a table of " + config.FormatBytes(size) + " is too large: the kernel allocates less than 2 GiB")
+		return unloadable(table + " is too large: the kernel allocates less than 2 GiB")
 	case h.memory > 0 && size > h.memory/tableShare:
-		return unloadable("a table of " + config.FormatBytes(size) + " is over 1/4 of the " + config.FormatBytes(h.memory) + " of RAM")
+		return unloadable(table + " is over 1/4 of the " + config.FormatBytes(h.memory) + " of RAM")
 	}
 	return nil
 }

@@ -158,7 +158,8 @@ func (p *planner) renderFallback(options []option) {
 		return
 	}
 	if p.host.systemdSysctl == "" {
-		p.fail(fmt.Errorf("cannot write %s: no systemd-sysctl in %s", UdevRulePath, strings.Join(systemdDirs(), " or ")))
+		dirs := strings.Join(systemdDirs(), " or ")
+		p.fail(fmt.Errorf("cannot write %s: no systemd-sysctl in %s", UdevRulePath, dirs))
 		for _, path := range []string{SysctlPath, UdevRulePath} {
 			p.texts[path] = string(p.before[path].content) // neither is of use without the other
 		}

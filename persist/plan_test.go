@@ -147,9 +147,10 @@ var planTests = []struct {
 		kerneltree.Put(t, root, "proc/cmdline", "quiet nf_conntrack.hashsize=100000\n")
 	}},
 	{"too-large", "settings: {hashsize: 8192, expect_max: 2147483647}\n", persist.Options{}, nil},
-	{"too-large-for-any", "settings: {hashsize: 300000000, max: 5}\n", persist.Options{}, func(t *testing.T, root string) {
-		kerneltree.Put(t, root, "proc/meminfo", "MemTotal: 134217728 kB\n")
-	}},
+	{
+		"too-large-for-any", "settings: {hashsize: 300000000, max: 5}\n", persist.Options{},
+		func(t *testing.T, root string) { kerneltree.Put(t, root, "proc/meminfo", "MemTotal: 134217728 kB\n") },
+	},
 	{
 		"at-least-the-default", "settings: {hashsize: {at_least: 65536}, expect_max: {at_least: 1024}}\n",
 		persist.Options{}, nil,

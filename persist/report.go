@@ -26,7 +26,8 @@ type FileReport struct {
 
 // Report returns the report of a plan. changed are the paths that Write returned, none in a dry run.
 func (p Plan) Report(changed []string, dryRun bool) Report {
-	r := Report{DryRun: dryRun, Files: []FileReport{}, Diff: p.Diff(), Notes: append([]string{}, p.Notes...), Errors: []string{}}
+	notes := append([]string{}, p.Notes...)
+	r := Report{DryRun: dryRun, Files: []FileReport{}, Diff: p.Diff(), Notes: notes, Errors: []string{}}
 	for _, f := range p.Files {
 		if f.Content == nil && f.Before == nil {
 			continue // it does not exist, and should not

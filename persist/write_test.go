@@ -86,7 +86,8 @@ func TestUpdateWithoutFlags(t *testing.T) {
 func TestSysconfigInPlaceOfModulesLoad(t *testing.T) {
 	root := debian(t, usual)
 	write(t, root, persist.Options{})
-	wantChanged(t, "--sysconfig", write(t, root, persist.Options{Sysconfig: true}), persist.ModulesLoadPath, persist.SysconfigPath)
+	changed := write(t, root, persist.Options{Sysconfig: true})
+	wantChanged(t, "--sysconfig", changed, persist.ModulesLoadPath, persist.SysconfigPath)
 }
 
 // TestRemove removes our files and leaves foreign ones, whatever the configuration.
@@ -98,7 +99,8 @@ func TestRemove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{persist.UdevRulePath + " left unchanged: not written by ctkeeper"}, p.Notes); diff != "" {
+	want := []string{persist.UdevRulePath + " left unchanged: not written by ctkeeper"}
+	if diff := cmp.Diff(want, p.Notes); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}
 	changed, err := p.Write(tree.At(root))
@@ -119,7 +121,8 @@ func TestUdevFilesWithoutSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, err := newPlan(t, root, persist.Options{})
-	const want = "cannot write /etc/udev/rules.d/90-ctkeeper.rules: no systemd-sysctl in /usr/lib/systemd or /lib/systemd"
+	const want = "cannot write /etc/udev/rules.d/90-ctkeeper.rules: " +
+		"no systemd-sysctl in /usr/lib/systemd or /lib/systemd"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
@@ -181,7 +184,8 @@ func TestWriteErrors(t *testing.T) {
 func TestIsOurs(t *testing.T) {
 	for text, want := range map[string]bool{
 		persist.Header: true, persist.Header + "\nx\n": true, "#!/bin/sh\n" + persist.Header + "\n": true,
-		"": false, "#!/bin/sh\n": false, "x\n" + persist.Header + "\n": false, persist.Header + " \n": false, "#!": false,
+		"": false, "#!": false, "#!/bin/sh\n": false,
+		"x\n" + persist.Header + "\n": false, persist.Header + " \n": false,
 	} {
 		if got := persist.IsOurs([]byte(text)); got != want {
 			t.Errorf("IsOurs(%q) is %t", text, got)

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	_ "embed"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -9,32 +10,9 @@ import (
 )
 
 // ruleset is the output of nft 1.0.6 for a native table, and for tables of iptables-nft.
-const ruleset = `{"nftables": [
-{"metainfo": {"version": "1.0.6", "release_name": "Lester Gooch #5", "json_schema_version": 1}},
-{"table": {"family": "inet", "name": "f", "handle": 1}},
-{"ct helper": {"family": "inet", "name": "sip-5060", "table": "f", "handle": 2, "type": "sip", "protocol": "udp", "l3proto": "inet"}},
-{"ct helper": {"family": "inet", "name": "my-tftp", "table": "f", "handle": 3, "type": "tftp", "protocol": "udp", "l3proto": "inet"}},
-{"ct helper": {"family": "inet", "name": "my-irc", "table": "f", "handle": 4, "type": "irc", "protocol": "tcp", "l3proto": "inet"}},
-{"ct helper": {"family": "inet", "name": "unused", "table": "f", "handle": 5, "type": "ftp", "protocol": "tcp", "l3proto": "inet"}},
-{"map": {"family": "inet", "name": "m", "table": "f", "type": {"typeof": {"payload": {"protocol": "tcp", "field": "dport"}}}, "handle": 6,
-  "map": "ct helper", "flags": "interval", "elem": [[6667, "my-irc"], [{"range": [6668, 6669]}, "my-irc"]]}},
-{"chain": {"family": "inet", "table": "f", "name": "pre", "handle": 7, "type": "filter", "hook": "prerouting", "prio": 0, "policy": "accept"}},
-{"rule": {"family": "inet", "table": "f", "chain": "pre", "handle": 8, "expr": [
-  {"match": {"op": "==", "left": {"payload": {"protocol": "udp", "field": "dport"}}, "right": 5060}}, {"ct helper": "sip-5060"}]}},
-{"rule": {"family": "inet", "table": "f", "chain": "pre", "handle": 9, "expr": [
-  {"ct helper": {"map": {"key": {"payload": {"protocol": "udp", "field": "dport"}}, "data": {"set": [[69, "my-tftp"], [5060, "sip-5060"]]}}}}]}},
-{"rule": {"family": "inet", "table": "f", "chain": "pre", "handle": 10, "expr": [
-  {"ct helper": {"map": {"key": {"payload": {"protocol": "tcp", "field": "dport"}}, "data": "@m"}}}]}},
-{"rule": {"family": "inet", "table": "f", "chain": "pre", "handle": 11, "expr": [
-  {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["established", "related"]}}, {"accept": null}]}},
-{"rule": {"family": "inet", "table": "f", "chain": "pre", "handle": 12, "expr": [{"ct count": {"val": 20, "inv": true}}, {"drop": null}]}},
-{"rule": {"family": "inet", "table": "f", "chain": "pre", "handle": 13, "expr": [{"flow": {"op": "add", "flowtable": "@ft"}}]}},
-{"rule": {"family": "inet", "table": "f", "chain": "pre", "handle": 14, "expr": [{"masquerade": null}]}},
-{"rule": {"family": "ip", "table": "filter", "chain": "INPUT", "handle": 3, "expr": [
-  {"xt": {"type": "match", "name": "conntrack"}}, {"counter": {"packets": 0, "bytes": 0}}, {"accept": null}]}},
-{"rule": {"family": "ip", "table": "raw", "chain": "PREROUTING", "handle": 4, "expr": [{"xt": {"type": "target", "name": "CT"}}]}},
-{"rule": {"family": "ip6", "table": "raw", "chain": "PREROUTING", "handle": 4, "expr": [{"xt": {"type": "match", "name": "comment"}}]}}
-]}`
+//
+//go:embed testdata/ruleset.json
+var ruleset string
 
 func TestParseNftJSON(t *testing.T) {
 	place := tree.Place{File: "nft"}
@@ -42,7 +20,8 @@ func TestParseNftJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const inline = `{"map":{"data":{"set":[[69,"my-tftp"],[5060,"sip-5060"]]},"key":{"payload":{"field":"dport","protocol":"udp"}}}}`
+	const inline = `{"map":{"data":{"set":[[69,"my-tftp"],[5060,"sip-5060"]]},` +
+		`"key":{"payload":{"field":"dport","protocol":"udp"}}}}`
 	const named = `{"map":{"data":"@m","key":{"payload":{"field":"dport","protocol":"tcp"}}}}`
 	equal(t, Rules{
 		Helpers: []HelperRule{
@@ -52,7 +31,8 @@ func TestParseNftJSON(t *testing.T) {
 			{Place: place, Name: "irc", Rule: "add rule inet f pre ct helper set " + named},
 		},
 		Modules: map[string]tree.Place{
-			"nft_ct": place, "nft_connlimit": place, "nft_flow_offload": place, "nf_nat": place, "xt_conntrack": place, "xt_CT": place,
+			"nft_ct": place, "nft_connlimit": place, "nft_flow_offload": place, "nf_nat": place,
+			"xt_conntrack": place, "xt_CT": place,
 		},
 	}, got.Rules)
 	if diff := cmp.Diff(map[string]bool{"ip": true}, got.opaque); diff != "" {
@@ -89,7 +69,9 @@ func TestParseNftJSONWithoutObjects(t *testing.T) {
 	}
 	got.Troubles = nil
 	equal(t, Rules{
-		Helpers: []HelperRule{{Place: place, Name: "ftp-standard", Rule: `add rule ip f c ct helper set "ftp-standard"`}},
+		Helpers: []HelperRule{
+			{Place: place, Name: "ftp-standard", Rule: `add rule ip f c ct helper set "ftp-standard"`},
+		},
 		Modules: map[string]tree.Place{"nft_ct": place},
 	}, got)
 }
@@ -145,22 +127,25 @@ func TestReadNftFiles(t *testing.T) {
 	root := t.TempDir()
 	put(t, root, "etc/nftables.conf", nftConf)
 	put(t, root, "etc/nft/sip.nft", "add ct helper inet f sip-5060 { type \"sip\" protocol udp; }\n")
-	put(t, root, "etc/nftables.d/1.nft", "include \"/etc/nftables.conf\"\ninclude \"/etc/*/x.nft\"\ninclude \"/gone.nft\"\n")
+	put(t, root, "etc/nftables.d/1.nft",
+		"include \"/etc/nftables.conf\"\ninclude \"/etc/*/x.nft\"\ninclude \"/gone.nft\"\n")
 	put(t, root, "etc/nftables.d/2.nft", "add rule ip g c notrack\nadd rule ip g c flow add @ft\n")
 	put(t, root, "etc/nftables.d/.3.nft", "add rule inet f ct ct helper set \"unused\"\n")
 	put(t, root, "etc/nftables.d/README", "ct helper set \"unused\"\n")
 	put(t, root, "etc/nftables/nat.nft", "table ip nat { chain c { ct helper set \"unused\"; } }\n")
 	const file = "/etc/nftables.conf"
+	const inline = `ct helper set tcp dport map { 69 : "my-tftp", 6667 : "my-irc" } accept`
 	_, gone := tree.At(root).Stat("/gone.nft")
 	equal(t, Rules{
 		Helpers: []HelperRule{
 			{Place: at(file, 24), Name: "sip", Rule: `udp dport $port ct helper set "sip-5060"`},
 			{Place: at(file, 26), Name: "tftp", Rule: `ct helper set "my-tftp" counter; ct state new accept`},
-			{Place: at(file, 28), Name: "tftp", Rule: `ct helper set tcp dport map { 69 : "my-tftp", 6667 : "my-irc" } accept`},
-			{Place: at(file, 28), Name: "irc", Rule: `ct helper set tcp dport map { 69 : "my-tftp", 6667 : "my-irc" } accept`},
+			{Place: at(file, 28), Name: "tftp", Rule: inline},
+			{Place: at(file, 28), Name: "irc", Rule: inline},
 		},
 		Modules: map[string]tree.Place{
-			"nft_ct": at(file, 8), "nft_connlimit": at(file, 30), "nf_nat": at(file, 31), "nft_flow_offload": at("/etc/nftables.d/2.nft", 2),
+			"nft_ct": at(file, 8), "nft_connlimit": at(file, 30), "nf_nat": at(file, 31),
+			"nft_flow_offload": at("/etc/nftables.d/2.nft", 2),
 		},
 		Sources: []string{file, "/etc/nftables.d/1.nft", "/etc/nftables.d/2.nft", "/etc/nft/sip.nft"},
 		Troubles: []tree.Trouble{
@@ -187,7 +172,8 @@ func TestReadManyNftFiles(t *testing.T) {
 
 func FuzzParseNftJSON(f *testing.F) {
 	f.Add([]byte(ruleset))
-	f.Add([]byte(`{"nftables": [{"rule": {"table": "raw", "expr": [null, "x", {"xt": null}, {"ct helper": {"map": {"data": "@"}}}]}}]}`))
+	f.Add([]byte(`{"nftables": [{"rule": {"table": "raw", "expr": [null, "x", {"xt": null},
+		{"ct helper": {"map": {"data": "@"}}}]}}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := ParseNftJSON("nft", text)
 		if err != nil && (r.Helpers != nil || r.Modules != nil) {

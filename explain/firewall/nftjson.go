@@ -96,7 +96,8 @@ func (r *nftRuleset) addRule(rule nftObject) {
 			case "ct helper":
 				r.addHelpers(rule, value)
 			case "xt":
-				if kind, name := xtName(value); rule.Table == "raw" && (name == "CT" && kind == "target" || name == "") {
+				kind, name := xtName(value)
+				if isOpaque := name == "CT" && kind == "target" || name == ""; isOpaque && rule.Table == "raw" {
 					r.opaque[rule.Family] = true
 				}
 			}

@@ -40,7 +40,10 @@ func TestShorewall(t *testing.T) {
 	}{
 		{"defaults", "STARTUP_ENABLED=Yes\n", append([]string{"ftp:6", "netbios-ns:9", "sip:12"}, rest...)},
 		{"no automatic helpers", "AUTOHELPERS=No\n", rest},
-		{"some helpers", "AUTOHELPERS=\"Yes\"\nHELPERS=\"netbios-ns, sip\" # and no more\n", append([]string{"netbios-ns:9", "sip:12"}, rest...)},
+		{
+			"some helpers", "AUTOHELPERS=\"Yes\"\nHELPERS=\"netbios-ns, sip\" # and no more\n",
+			append([]string{"netbios-ns:9", "sip:12"}, rest...),
+		},
 		{"no helpers", "HELPERS=none\n", rest},
 		{"start disabled", "STARTUP_ENABLED=No\n", nil},
 	}

@@ -38,7 +38,8 @@ var ErrNothingToRead = errors.New("nothing to read")
 // ErrNothingToRead there is no drop-in.
 func New(t tree.Tree, from inventory.Inventory) (Import, error) {
 	if places := []string{"/etc", "/run", "/usr/lib", "/lib"}; !slices.ContainsFunc(places, t.Exists) {
-		return Import{}, fmt.Errorf("cannot import from %s: %w: no %s", t.Real("/"), ErrNothingToRead, strings.Join(places, ", no "))
+		missing := strings.Join(places, ", no ")
+		return Import{}, fmt.Errorf("cannot import from %s: %w: no %s", t.Real("/"), ErrNothingToRead, missing)
 	}
 	b := builder{tree: t, from: from, covered: map[string]bool{}}
 	refused := b.readConfig()

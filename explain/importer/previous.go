@@ -16,7 +16,8 @@ const previousComment = "imported before; no other file sets it now"
 // cases the drop-in hides files of the same name.
 func (b *builder) readConfig() error {
 	var err error
-	b.config, err = config.Source{Root: b.tree.Root(), Draft: map[string][]byte{DropInPath: []byte(Header + "\n")}}.Load()
+	empty := map[string][]byte{DropInPath: []byte(Header + "\n")}
+	b.config, err = config.Source{Root: b.tree.Root(), Draft: empty}.Load()
 	if text, unread := b.tree.Read(DropInPath, maxFile); err == nil && unread == nil && isOurs(text) {
 		b.previous, err = config.Source{Root: b.tree.Root()}.Load()
 	}

@@ -119,7 +119,8 @@ func (b *builder) addModule() {
 	}
 	var names []string
 	for _, a := range b.from.Assignments {
-		if a.Parameter && a.NoEffect == "" && !a.FromPersist && a.Name != sysfs.Hashsize && !slices.Contains(names, a.Name) {
+		isImported := a.Parameter && a.NoEffect == "" && !a.FromPersist && a.Name != sysfs.Hashsize
+		if isImported && !slices.Contains(names, a.Name) {
 			names = append(names, a.Name)
 		}
 	}

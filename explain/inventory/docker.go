@@ -34,7 +34,8 @@ func (r *reader) readDocker() {
 	}
 	for number, line := range numbered(text) {
 		if strings.Contains(line, `"iptables"`) {
-			r.addOption("docker", "iptables", strconv.FormatBool(*config.IPTables), tree.Place{File: file, Line: number}, false)
+			at := tree.Place{File: file, Line: number}
+			r.addOption("docker", "iptables", strconv.FormatBool(*config.IPTables), at, false)
 			return
 		}
 	}

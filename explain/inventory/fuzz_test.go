@@ -7,7 +7,8 @@ import (
 
 func FuzzSysctl(f *testing.F) {
 	for _, seed := range []string{
-		"", "a.b/c=1", "-net.netfilter.nf_conntrack_*", "# c\n; c\n\n net/x = a = b \r\nwords\n=\n-=", "a.b = \xff\n", "/net/x=1\n//=", "[", ".=..",
+		"", "a.b/c=1", "-net.netfilter.nf_conntrack_*", "# c\n; c\n\n net/x = a = b \r\nwords\n=\n-=",
+		"a.b = \xff\n", "/net/x=1\n//=", "[", ".=..",
 	} {
 		f.Add(seed)
 	}
@@ -37,7 +38,8 @@ func FuzzSysctl(f *testing.F) {
 
 func FuzzShell(f *testing.F) {
 	for _, seed := range []string{
-		"", "a b;c|d&&e||f&g", "echo 1 >/proc/x 2>&1 # c", "a 'b c' \"d \\\" $e\" f\\\ng", "x=${A:-1} y=$(b c) z=`d`", "if a; then b; fi", "a >", "a 2>", "'", "\\", "${", "a>b>c", "&>x", "$(", "`",
+		"", "a b;c|d&&e||f&g", "echo 1 >/proc/x 2>&1 # c", "a 'b c' \"d \\\" $e\" f\\\ng",
+		"x=${A:-1} y=$(b c) z=`d`", "if a; then b; fi", "a >", "a 2>", "'", "\\", "${", "a>b>c", "&>x", "$(", "`",
 	} {
 		f.Add(seed)
 	}
@@ -78,7 +80,8 @@ func FuzzINI(f *testing.F) {
 
 func FuzzUdev(f *testing.F) {
 	for _, seed := range []string{
-		"", `ACTION=="add", KERNEL=="nf_conntrack", RUN+="/bin/sh -c 'x > y'"`, `SYSCTL{a/b}="1"`, `A{`, `A}{="`, `A="\"`, `A=e"x" B=i"y"`, `=`, `RUN{program}+="a",,`,
+		"", `ACTION=="add", KERNEL=="nf_conntrack", RUN+="/bin/sh -c 'x > y'"`, `SYSCTL{a/b}="1"`, `A{`, `A}{="`,
+		`A="\"`, `A=e"x" B=i"y"`, `=`, `RUN{program}+="a",,`,
 	} {
 		f.Add(seed)
 	}

@@ -16,15 +16,16 @@ func TestLongFiles(t *testing.T) {
 	const most = 1 << 20
 	root := t.TempDir()
 	for path, line := range map[string]string{
-		"etc/sysctl.d/globs.conf":        "net.netfilter.*=1\n",
-		"etc/sysctl.d/words.conf":        "a\n",
-		"etc/sysctl.d/old.conf":          "net.ipv4.ip_conntrack_max=1\n",
-		"etc/sysctl.conf":                "net.nf_conntrack_max=1\n",
-		"etc/rc.local":                   "${ $( ` # a\n",
-		"etc/udev/rules.d/a.rules":       "conntrack\\\n",
-		"etc/udev/rules.d/b.rules":       "KERNEL==\"nf_conntrack\",",
-		"etc/tuned/active_profile":       "mine ",
-		"etc/tuned/mine/tuned.conf":      "[variables]\na=${a}${a}\n[sysctl]\nnet.nf_conntrack_max=${a}\n[main]\ninclude=mine\n",
+		"etc/sysctl.d/globs.conf":  "net.netfilter.*=1\n",
+		"etc/sysctl.d/words.conf":  "a\n",
+		"etc/sysctl.d/old.conf":    "net.ipv4.ip_conntrack_max=1\n",
+		"etc/sysctl.conf":          "net.nf_conntrack_max=1\n",
+		"etc/rc.local":             "${ $( ` # a\n",
+		"etc/udev/rules.d/a.rules": "conntrack\\\n",
+		"etc/udev/rules.d/b.rules": "KERNEL==\"nf_conntrack\",",
+		"etc/tuned/active_profile": "mine ",
+		"etc/tuned/mine/tuned.conf": "[variables]\na=${a}${a}\n[sysctl]\nnet.nf_conntrack_max=${a}\n" +
+			"[main]\ninclude=mine\n",
 		"etc/sysconfig/iptables-config":  "IPTABLES_SYSCTL_LOAD_LIST=\"conntrack conntrack conntrack\"\n",
 		"etc/default/ufw":                "IPT_SYSCTL=/etc/sysctl.conf\n",
 		"etc/shorewall/shorewall.conf":   "a=b;",

@@ -67,7 +67,8 @@ func parseLines(text string, first int) []command {
 		parsed, rest := parseStatements(line[:min(len(line), maxScript)])
 		if rest != "" {
 			parsed = nil
-			for part := range strings.FieldsFuncSeq(line, func(c rune) bool { return strings.ContainsRune(";|&(){}", c) }) {
+			isOperator := func(c rune) bool { return strings.ContainsRune(";|&(){}", c) }
+			for part := range strings.FieldsFuncSeq(line, isOperator) {
 				more, _ := parseStatements(leadingKeywords.ReplaceAllString(part, ""))
 				parsed = append(parsed, more...)
 			}

@@ -74,7 +74,8 @@ func TestSysctlName(t *testing.T) {
 
 // TestBelow: --prefix= compares whole path components, and keeps patterns.
 func TestBelow(t *testing.T) {
-	lines, _ := parseSysctl("f", "net.netfilter.nf_conntrack_max=1\nnet.nf_conntrack_max=2\nnet.netfilter*=3\nkernel.x=4\n")
+	lines, _ := parseSysctl("f",
+		"net.netfilter.nf_conntrack_max=1\nnet.nf_conntrack_max=2\nnet.netfilter*=3\nkernel.x=4\n")
 	for prefix, want := range map[string]string{
 		"/net/netfilter":              "1 3",
 		"/proc/sys/net/netfilter":     "1 3",

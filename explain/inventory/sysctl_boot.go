@@ -20,8 +20,8 @@ func (r *reader) readSysctl() {
 		files = r.openRCFiles()
 	}
 	for _, f := range files {
-		appliedToo := slices.ContainsFunc(files, func(g sysctlFile) bool { return g.Path == f.Path && g.HiddenBy == "" })
-		if f.HiddenBy != "" && !appliedToo {
+		isApplied := func(g sysctlFile) bool { return g.Path == f.Path && g.HiddenBy == "" }
+		if f.HiddenBy != "" && !slices.ContainsFunc(files, isApplied) {
 			for _, line := range f.lines {
 				r.addSysctl(run, line, line.name, hiddenReason(f.File))
 			}

@@ -160,7 +160,8 @@ func (p *tunedProfile) addValue(at pair, name, value, noEffect string) {
 		noEffect = never
 	}
 	a := Assignment{
-		Place: at.Place, Name: setting, Key: at.name, Value: value, Tool: "tuned", Phase: AtTunedProfile, NoEffect: noEffect,
+		Place: at.Place, Name: setting, Key: at.name, Value: value,
+		Tool: "tuned", Phase: AtTunedProfile, NoEffect: noEffect,
 	}
 	if rest, found := strings.CutPrefix(value, ">"); found {
 		a.Value, a.AtLeast = strings.TrimSpace(rest), true

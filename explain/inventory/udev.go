@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/host/dropin"
@@ -146,7 +147,8 @@ func matchesConntrack(terms []udevTerm) bool {
 // commandText returns the shell text that a program of RUN runs: the TEXT of sh -c 'TEXT'.
 func commandText(run string) string {
 	for _, c := range parseShell(run) {
-		if name, args := c.program(); (name == "sh" || name == "bash" || name == "dash") && len(args) == 2 && args[0] == "-c" {
+		name, args := c.program()
+		if slices.Contains([]string{"sh", "bash", "dash"}, name) && len(args) == 2 && args[0] == "-c" {
 			return args[1]
 		}
 	}
