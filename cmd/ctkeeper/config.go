@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -12,7 +13,7 @@ func (a *app) config() *cobra.Command {
 		Short: "Show or check the configuration",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("a command is missing: show or check")
+			return errors.New("a command is missing: show or check")
 		},
 	}
 	cmd.AddCommand(a.configShow(), a.configCheck())
@@ -21,14 +22,15 @@ func (a *app) config() *cobra.Command {
 
 func (a *app) configShow() *cobra.Command {
 	return &cobra.Command{
-		Use:   "show",
-		Short: "Print the merged configuration, and where each value comes from",
-		Long:  "Exit status: 0; 78 the configuration is refused.",
-		Args:  cobra.NoArgs,
+		Use:         "show",
+		Short:       "Print the merged configuration with the file and line of each value",
+		Long:        "Exit status: 0 printed; 78 configuration refused.",
+		Annotations: readsConfig(),
+		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			cfg, err := a.source().Load()
+			cfg, err := a.load()
 			if err != nil {
-				return failure{exitConfig, err}
+				return err
 			}
 			if err := a.printer().Config(cfg); err != nil {
 				return failure{exitNo, err}
@@ -41,10 +43,14 @@ func (a *app) configShow() *cobra.Command {
 func (a *app) configCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [FILE...]",
-		Short: "Say what is wrong with the configuration, or with single files",
-		Long: "Without FILE it checks what the daemon would read. Each FILE is checked alone.\n\n" +
-			"Exit status: 0; 78 something is wrong.",
+		Short: "Check the configuration, or single files",
+		Long: "Without FILE it checks what the daemon would read; each FILE is checked alone, without --config.\n\n" +
+			"Exit status: 0 valid; 78 configuration refused.",
+		Annotations: readsConfig(),
 		RunE: func(_ *cobra.Command, files []string) error {
+			if len(files) > 0 && a.configSet() {
+				return errors.New("config check FILE checks each FILE alone: leave --config out")
+			}
 			warnings, err := a.source().Check(files...)
 			for _, warning := range warnings {
 				_, _ = fmt.Fprintln(a.stderr, "warning:", warning)

@@ -9,31 +9,34 @@ import (
 
 func (a *app) diff() *cobra.Command {
 	return &cobra.Command{
-		Use:   "diff",
-		Short: "Show what a pass would write; write nothing",
-		Long: "Holds the configuration against the kernel.\n\n" +
-			"Exit status: 0 nothing differs; 1 something does; 2 could not tell.",
+		Use:         "diff",
+		Short:       "Show what a pass would write, without writing it",
+		Annotations: readsConfig(),
+		Long: "Compares the configuration with the kernel.\n\n" +
+			"Exit status: 0 nothing differs; 1 a setting differs; 2 a state is not known; 78 configuration refused.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			cfg, err := a.source().Load()
+			cfg, err := a.load()
 			if err != nil {
-				return failure{exitUnknown, err}
+				return err
 			}
 			document := daemon.Inspect(a.root, cfg)
 			if err := a.printer().Diff(document); err != nil {
 				return failure{exitUnknown, err}
 			}
-			return verdict(document)
+			return exitStatus(document)
 		},
 	}
 }
 
-// verdict is the exit status of diff and status.
-func verdict(s status.Document) error {
+// exitStatus returns the failure that diff and status end with, or nil.
+func exitStatus(d status.Document) error {
 	switch {
-	case s.Differs(), s.Module.NeedsReload():
+	case !d.Daemon.Config.OK:
+		return failure{status: exitConfig}
+	case d.Differs(), d.Module.NeedsReload():
 		return failure{status: exitNo}
-	case s.IsUncertain():
+	case d.IsUncertain():
 		return failure{status: exitUnknown}
 	}
 	return nil

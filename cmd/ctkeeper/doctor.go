@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/status"
 )
@@ -13,21 +15,27 @@ import (
 func (a *app) doctor() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what hinders nf_conntrack or its settings here, and what mends it",
-		Long: "Looks at the module, the kernel's log, the firewall and every file that sets these values.\n" +
-			"It changes nothing and loads nothing. Best run as root, who may see all of it; with --root\n" +
+		Short: "Find what prevents nf_conntrack or its settings from working, and how to fix it",
+		Long: "Examines the module, the kernel's log, the firewall and every file that sets these values.\n" +
+			"It changes nothing and loads nothing. Run it as root, who can read everything; with --root\n" +
 			"it examines a disk or a collected tree.\n\n" +
-			"Exit status: 0 healthy; 1 problems found; 2 could not look.",
-		Args: cobra.NoArgs,
+			"Exit status: 0 healthy; 1 problems found; 2 nothing could be examined; 78 the configuration is refused,\n" +
+			"which is one of the problems found.",
+		Annotations: readsConfig(),
+		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			report, err := doctor.Examine(cmd.Context(), picture.Options{Root: a.root, Source: a.source(), Running: a.running})
+			report, err := doctor.Examine(cmd.Context(), picture.Options{Root: a.root, Source: a.source(), Running: a.isRunning})
 			if err != nil {
 				return failure{exitUnknown, err}
 			}
 			if err := a.printer().Doctor(report); err != nil {
 				return failure{exitUnknown, err}
 			}
-			if !report.Healthy {
+			isRefused := func(f finding.Finding) bool { return f.ID == "config-refused" }
+			switch {
+			case slices.ContainsFunc(report.Findings, isRefused):
+				return failure{status: exitConfig}
+			case !report.Healthy:
 				return failure{status: exitNo}
 			}
 			return nil
@@ -35,8 +43,8 @@ func (a *app) doctor() *cobra.Command {
 	}
 }
 
-// running reports whether a daemon is there. One that may not be asked is.
-func (a *app) running(ctx context.Context) bool {
+// isRunning reports whether a daemon runs; one that this process may not ask does.
+func (a *app) isRunning(ctx context.Context) bool {
 	_, err := status.NewClient(status.SocketPath(a.root)).Status(ctx)
-	return err == nil || !noDaemon(err)
+	return err == nil || !isNoDaemon(err)
 }

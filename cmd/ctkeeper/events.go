@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,21 +18,21 @@ func (a *app) events() *cobra.Command {
 	var since string
 	cmd := &cobra.Command{
 		Use:   "events",
-		Short: "Show what happened: drifts, repairs, pressure on the table",
-		Long: "Asks the daemon for its history: drifts, repairs, module loads, reloads of the configuration, pressure on the table.\n" +
-			"Without a daemon it reads what the last one left, and says so.\n\n" +
-			"Exit status: 0; 1 with --follow and no daemon.",
+		Short: "Show the history: drifts, repairs, pressure on the table",
+		Long: "Shows the daemon's history: drifts, repairs, module loads, reloads of the configuration, pressure on the\n" +
+			"table. Without a daemon it reads the history file that the last one wrote.\n\n" +
+			"Exit status: 0 shown; 1 the history cannot be read, or --follow without a daemon.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			after, err := moment(since, time.Now())
+			after, err := parseTime(since, time.Now())
 			if err != nil {
 				return err
 			}
 			return a.showEvents(cmd.Context(), after, follow)
 		},
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "wait for more, until interrupted")
-	cmd.Flags().StringVar(&since, "since", "", "only after this `TIME`: "+momentForms)
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "wait for new events, until interrupted")
+	cmd.Flags().StringVar(&since, "since", "", "only events after this `TIME`: "+timeForms)
 	return cmd
 }
 
@@ -43,31 +42,31 @@ func (a *app) showEvents(ctx context.Context, after time.Time, follow bool) erro
 	switch {
 	case err == nil:
 		return nil
-	case !noDaemon(err):
+	case !isNoDaemon(err):
 		return failure{exitNo, err}
 	}
 	if err := a.showHistory(status.HistoryPath(a.root), after); err != nil {
 		return failure{exitNo, err}
 	}
 	if follow {
-		return failure{exitNo, fmt.Errorf("no daemon is running, so there is nothing to follow: nothing answers on %s", socket)}
+		return failure{exitNo, fmt.Errorf("no daemon is running, so that there is nothing to follow: nothing answers on %s", socket)}
 	}
 	return nil
 }
 
-// showHistory shows what the last daemon left.
+// showHistory shows the history file of the last daemon.
 func (a *app) showHistory(path string, after time.Time) error {
-	events, foreign, err := daemon.ReadHistory(path)
+	events, corrupt, err := daemon.ReadHistory(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		_, _ = fmt.Fprintln(a.stderr, "ctkeeper: no daemon is running, and none has left a history")
+		_, _ = fmt.Fprintln(a.stderr, "ctkeeper: no daemon is running, and there is no history file")
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("no daemon is running, and what the last one left cannot be read: %w", err)
+		return fmt.Errorf("no daemon is running, and the last one's history is unreadable: %w", err)
 	}
-	_, _ = fmt.Fprintf(a.stderr, "ctkeeper: no daemon is running; this is what the last one left in %s\n", path)
-	if foreign > 0 {
-		_, _ = fmt.Fprintf(a.stderr, "ctkeeper: lines of it that are no events: %d\n", foreign)
+	_, _ = fmt.Fprintf(a.stderr, "ctkeeper: no daemon is running; this is the history file %s\n", path)
+	if corrupt > 0 {
+		_, _ = fmt.Fprintf(a.stderr, "ctkeeper: history: skipped %d corrupt lines\n", corrupt)
 	}
 	for _, e := range events {
 		if !e.At.After(after) {
@@ -78,10 +77,4 @@ func (a *app) showHistory(path string, after time.Time) error {
 		}
 	}
 	return nil
-}
-
-// noDaemon reports whether err, of asking the daemon, says that there is none:
-// no socket, or one that a daemon left behind.
-func noDaemon(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }

@@ -17,15 +17,19 @@ func TestGuardIsNoDifference(t *testing.T) {
 		ctkeeper(t.Context(), "diff", "--root", root).wants(t, 0, []string{"Nothing differs: 1 settings are as wanted."}, nil)
 		ctkeeper(t.Context(), "status", "--root", root).wants(t, 0, []string{"not running"}, nil)
 	}
-	for _, state := range []status.GuardState{"", status.GuardOff, status.GuardWatching, status.GuardLocked, status.GuardUnavailable} {
-		s := status.Document{Daemon: status.Daemon{Running: true, Config: status.Config{OK: true}}, Module: status.Module{State: kmod.Loaded}}
+	for _, state := range []status.GuardState{
+		"", status.GuardOff, status.GuardWatching, status.GuardLocked, status.GuardUnavailable,
+	} {
+		s := status.Document{
+			Daemon: status.Daemon{Running: true, Config: status.Config{OK: true}}, Module: status.Module{State: kmod.Loaded},
+		}
 		s.Guard.Mode, s.Guard.State, s.Guard.Error = "lock", state, "CAP_BPF is missing"
-		if err := verdict(s); err != nil {
+		if err := exitStatus(s); err != nil {
 			t.Errorf("%s: %v, want exit status 0", state, err)
 		}
 		s.Daemon.Config.OK = false
-		if err, f := verdict(s), (failure{}); !errors.As(err, &f) || f.status != exitUnknown {
-			t.Errorf("%s, configuration refused: %v, want exit status 2", state, err)
+		if err, f := exitStatus(s), (failure{}); !errors.As(err, &f) || f.status != exitConfig {
+			t.Errorf("%s, configuration refused: %v, want exit status 78", state, err)
 		}
 	}
 }

@@ -17,21 +17,27 @@ func (a *app) importer() *cobra.Command {
 	var write bool
 	cmd := &cobra.Command{
 		Use:   "import",
-		Short: "Print the configuration that says what this host's files say",
-		Long: "Reads every place that sets nf_conntrack's values (sysctl.d, modprobe.d, udev rules, TuneD, kube-proxy, …),\n" +
-			"and prints a drop-in that says the same, with the file and line that each value comes from.\n" +
-			"It names the lines that the drop-in takes the place of, and deletes nothing.\n\n" +
-			"Exit status: 0; 1 the configuration is refused, or would be with it, or it could not be written;\n" +
-			"2 nothing is there to read.",
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.imported(write) },
+		Short: "Print a drop-in with the values that this host's other files set",
+		Long: "Reads every place that sets nf_conntrack's values (sysctl.d, modprobe.d, udev rules, TuneD, kube-proxy, …)\n" +
+			"and prints a drop-in with the same values, each with its file and line.\n" +
+			"It lists the lines that the drop-in replaces, and deletes nothing.\n\n" +
+			"Exit status: 0 printed; 1 not written; 2 nothing to read; 78 the configuration is refused, or would be\n" +
+			"with the drop-in.",
+		Annotations: readsConfig(),
+		Args:        cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if a.configSet() {
+				return errors.New("import makes a drop-in, and with --config no drop-in is read: leave --config out")
+			}
+			return a.printImport(write)
+		},
 	}
-	cmd.Flags().BoolVar(&write, "write", false, "after printing it, put it in "+importer.DropInPath)
+	cmd.Flags().BoolVar(&write, "write", false, "after printing the drop-in write it to "+importer.DropInPath)
 	return cmd
 }
 
-// imported prints the drop-in, and writes it where that is asked for.
-func (a *app) imported(write bool) error {
+// printImport prints the drop-in, and with write also writes it.
+func (a *app) printImport(write bool) error {
 	host := tree.At(a.root)
 	found := inventory.Read(host)
 	made, refused := importer.New(host, found)
@@ -46,7 +52,7 @@ func (a *app) imported(write bool) error {
 	}
 	text.ImportNotes(a.stderr, made.Notes)
 	if refused != nil {
-		return failure{exitNo, refused}
+		return failure{exitConfig, refused}
 	}
 	if write && !made.Empty {
 		if err := a.writeImport(host, made); err != nil {
@@ -58,7 +64,7 @@ func (a *app) imported(write bool) error {
 }
 
 func (a *app) writeImport(host tree.Tree, made importer.Import) error {
-	// Directories that are made here are for the daemon too, whatever the umask is.
+	// The daemon reads these directories, too, whatever the umask of the caller is.
 	defer syscall.Umask(syscall.Umask(0o022))
 	changed, err := made.Write(host)
 	switch {

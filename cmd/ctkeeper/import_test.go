@@ -89,7 +89,7 @@ func TestImportWritesOnlyWhatIsSafe(t *testing.T) {
 			[]string{"max: 262144"}, []string{"ctkeeper: cannot write /etc/ctkeeper/conf.d/50-imported.yaml: not written by ctkeeper import"},
 		},
 		{
-			"a refused configuration", func(t *testing.T, root string) { kerneltree.Put(t, root, config.DefaultMain, broken) }, 1, "",
+			"a refused configuration", func(t *testing.T, root string) { kerneltree.Put(t, root, config.DefaultMain, broken) }, 78, "",
 			[]string{"max: 262144"}, []string{"ctkeeper: the present configuration is refused: ", "ctkeeper.yaml:2:3: "},
 		},
 		{
@@ -117,7 +117,7 @@ func TestImportWritesOnlyWhatIsSafe(t *testing.T) {
 				if err := os.Remove(filepath.Join(root, "proc/meminfo")); err != nil {
 					t.Fatal(err)
 				}
-			}, 1, "", []string{"max: 262144"}, []string{"ctkeeper: the present configuration is refused: ", "ctkeeper.yaml:1:17: settings.max: cannot be sized"},
+			}, 78, "", []string{"max: 262144"}, []string{"ctkeeper: the present configuration is refused: ", "ctkeeper.yaml:1:17: settings.max: cannot be sized"},
 		},
 		{
 			"a directory that is masked", func(t *testing.T, root string) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -19,51 +20,55 @@ func (a *app) persist() *cobra.Command {
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "persist",
-		Short: "Write the files that make the next boot come up right",
-		Long: "Writes " + persist.ModprobePath + ", and " + persist.ModulesLoadPath + " where module.load asks for it,\n" +
-			"and then loads nf_conntrack where that asks for it. It writes no file of anybody else's.\n" +
-			"What --sysconfig and --udev wrote is kept up to date without them, too.\n\n" +
-			"Exit status: 0; 1 something could not be written or was left out, the module could not be loaded,\n" +
-			"or the configuration is refused, and then nothing is changed.",
-		Args: cobra.NoArgs,
+		Short: "Write the boot files, so that the settings hold from the next boot on",
+		Long: "Writes " + persist.ModprobePath + " and, if module.load is on, " + persist.ModulesLoadPath + ",\n" +
+			"and then loads nf_conntrack if module.load is on. It writes no file of another owner.\n" +
+			"Files that --sysconfig and --udev wrote before are updated without the flags, too.\n\n" +
+			"Exit status: 0 written; 1 something could not be written or was left out, or the module could not be\n" +
+			"loaded; 78 configuration refused, and nothing is changed.",
+		Annotations: readsConfig(),
+		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg := &config.Config{}
-			if !opts.Remove { // which has to work whatever the configuration says
+			switch {
+			case !opts.Remove:
 				var err error
-				if cfg, err = a.source().Load(); err != nil {
-					return failure{exitNo, err}
+				if cfg, err = a.load(); err != nil {
+					return err
 				}
+			case a.configSet(): // removing works with any configuration, so it reads none
+				return errors.New("persist --remove does not read the configuration: leave --config out")
 			}
-			return a.persisted(cmd.Context(), cfg, opts, dryRun)
+			return a.writeBootFiles(cmd.Context(), cfg, opts, dryRun)
 		},
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print what would change, as a unified diff, and change nothing")
-	cmd.Flags().BoolVar(&opts.Remove, "remove", false, "take back every file that ctkeeper persist wrote")
-	cmd.Flags().BoolVar(&opts.Sysconfig, "sysconfig", false, "for init systems that know no modules-load.d: write "+persist.SysconfigPath+" in its place")
-	cmd.Flags().BoolVar(&opts.Udev, "udev", false, "also write a udev rule and a sysctl.d file (systemd 243 or newer), for when the daemon is not running")
+	cmd.Flags().BoolVar(&opts.Remove, "remove", false, "remove every file that ctkeeper persist wrote")
+	cmd.Flags().BoolVar(&opts.Sysconfig, "sysconfig", false, "for init systems without modules-load.d: write "+persist.SysconfigPath+" instead")
+	cmd.Flags().BoolVar(&opts.Udev, "udev", false, "also write a udev rule and a sysctl.d file (systemd 243 or newer), for times when the daemon does not run")
 	cmd.MarkFlagsMutuallyExclusive("remove", "sysconfig")
 	cmd.MarkFlagsMutuallyExclusive("remove", "udev")
 	return cmd
 }
 
-// persisted makes a plan, carries it out and tells about it.
-func (a *app) persisted(ctx context.Context, cfg *config.Config, opts persist.Options, dryRun bool) error {
+// writeBootFiles plans the boot files, writes them and prints a report.
+func (a *app) writeBootFiles(ctx context.Context, cfg *config.Config, opts persist.Options, dryRun bool) error {
 	host := tree.At(a.root)
 	var errs []error
 	plan, err := persist.NewPlan(host, cfg, opts)
 	errs = append(errs, err)
 	if cfg.Mode == config.Observe && !dryRun && plan.Diff() != "" {
 		plan.Files = nil
-		plan.Notes = append(plan.Notes, "the boot files are left as they are, since enforcement.mode is observe; --dry-run shows what they should be")
+		plan.Notes = append(plan.Notes, "the boot files are not changed, because enforcement.mode is observe; --dry-run shows what would change")
 	}
 	var changed []string
 	loaded := false
 	if !dryRun {
-		// The unit's mask is the daemon's: directories that are made here are for all.
+		// The unit's umask is for the daemon's files; directories made here are for everybody.
 		defer syscall.Umask(syscall.Umask(0o022))
 		changed, err = plan.Write(host)
 		errs = append(errs, err)
-		// After writing: it is to be loaded with these very options.
+		// After writing, so that the module is loaded with these options.
 		if cfg.Module.Load && a.root == "" && kmod.Observe(a.root, kmod.Conntrack).State == kmod.Absent {
 			err = kmod.Load(ctx, a.root, kmod.Conntrack)
 			errs, loaded = append(errs, err), err == nil

@@ -20,8 +20,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/ui/text"
 )
 
-// Exit statuses (contract 1.1; 77 and 78 are EX_NOPERM and EX_CONFIG of
-// sysexits(3)).
+// Exit statuses (docs/reference.md; 77 and 78 are EX_NOPERM and EX_CONFIG of sysexits(3)).
 const (
 	exitNo      = 1
 	exitUsage   = 2
@@ -30,8 +29,7 @@ const (
 	exitConfig  = 78
 )
 
-// failure is an error with the exit status that it asks for. Without an error
-// the output has said it all.
+// failure is an exit status with its error; nil where the output already has all of it.
 type failure struct {
 	status int
 	err    error
@@ -46,7 +44,7 @@ func (f failure) Error() string {
 
 func (f failure) Unwrap() error { return f.err }
 
-// app is the global flags, and where output goes.
+// app holds the global flags and the outputs.
 type app struct {
 	configFile string
 	root       string
@@ -84,15 +82,18 @@ func (a *app) command() *cobra.Command {
 		Use:   "ctkeeper",
 		Short: "Keep a Linux host's connection-tracking settings",
 		Long: "ctkeeper owns the settings of nf_conntrack on a host: hashsize, max, expect_max and the others.\n" +
-			"It makes them what /etc/ctkeeper/ctkeeper.yaml says, and keeps them so.",
+			"It applies those of /etc/ctkeeper/ctkeeper.yaml and keeps them applied.",
 		SilenceErrors: true, SilenceUsage: true,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return errors.New("a command is missing") },
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if _, reads := cmd.Annotations[annotationConfig]; a.configSet() && !reads {
+				return fmt.Errorf("%s does not read the configuration: leave --config out", cmd.CommandPath())
+			}
 			if !text.Known(a.output) {
 				return fmt.Errorf("invalid argument %q for --output (%s)", a.output, strings.Join(text.Formats(), ", "))
 			}
-			if err := a.rooted(); err != nil {
+			if err := a.resolveRoot(); err != nil {
 				return err
 			}
 			_, err := a.logger()
@@ -108,7 +109,7 @@ func (a *app) command() *cobra.Command {
 	for flag, values := range map[string][]string{
 		"output": text.Formats(), "log-level": {"debug", "info", "warn", "error"}, "log-format": daemon.LogFormats(),
 	} {
-		// It fails for an unknown flag alone.
+		// An error means an unknown flag.
 		_ = root.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
 	a.configSet = func() bool { return flags.Changed("config") }
@@ -117,7 +118,7 @@ func (a *app) command() *cobra.Command {
 	root.SetErr(a.stderr)
 	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.persist(), a.doctor(), a.importer(), a.config(), a.version())
 	root.SetHelpCommand(help(root))
-	// cobra's own completion command takes anything, and shows its help.
+	// cobra's own completion command accepts any argument, and shows its help.
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.RunE = func(*cobra.Command, []string) error {
@@ -127,7 +128,7 @@ func (a *app) command() *cobra.Command {
 	return root
 }
 
-// help is cobra's help command, but for a command that does not exist.
+// help is cobra's help command with an error for an unknown command.
 func help(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
@@ -146,10 +147,9 @@ func help(root *cobra.Command) *cobra.Command {
 	}
 }
 
-// rooted makes --root absolute; without it the running system is meant. An empty
-// DIR is refused: it is a variable that a script forgot to set, and the running
-// system is not what such a script is about.
-func (a *app) rooted() error {
+// resolveRoot makes --root absolute; without it the root is the running system's. An empty DIR
+// is an error: a script forgot to set a variable, and does not mean the running system.
+func (a *app) resolveRoot() error {
 	if a.root == "" && !a.rootSet() {
 		return nil
 	}
@@ -166,6 +166,20 @@ func (a *app) rooted() error {
 	return nil
 }
 
+// annotationConfig marks the commands that read the configuration: the others refuse --config.
+const annotationConfig = "reads-config"
+
+func readsConfig() map[string]string { return map[string]string{annotationConfig: ""} }
+
+// load reads the configuration. In every command a refused one ends with exitConfig.
+func (a *app) load() (*config.Config, error) {
+	cfg, err := a.source().Load()
+	if err != nil {
+		return nil, failure{exitConfig, err}
+	}
+	return cfg, nil
+}
+
 func (a *app) source() config.Source {
 	return config.Source{Root: a.root, Main: a.configFile, MainRequired: a.configSet()}
 }
@@ -174,8 +188,8 @@ func (a *app) printer() text.Printer {
 	return text.Printer{Out: a.stdout, Format: a.output, Colour: colourful(a.stdout)}
 }
 
-// colourful reports whether colours are welcome on w: on a terminal that has
-// them, unless NO_COLOR is set (no-color.org).
+// colourful reports whether w is a terminal with colours, and NO_COLOR is not set
+// (no-color.org).
 func colourful(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))

@@ -17,11 +17,12 @@ func (a *app) run() *cobra.Command {
 	var strict, show bool
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Run the daemon, in the foreground",
-		Long: "Makes the settings so and keeps them so until it is told to stop.\n\n" +
+		Short: "Run the daemon in the foreground",
+		Long: "Applies the settings and keeps them applied until it is stopped.\n\n" +
 			"Exit status: 0 stopped on request; 78 configuration refused at the start;\n" +
-			"77 nothing could be enforced for want of rights and --strict was given; 1 anything else.",
-		Args: cobra.NoArgs,
+			"77 nothing could be enforced because every write is forbidden, and --strict was given; 1 anything else.",
+		Annotations: readsConfig(),
+		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := a.logger()
 			if err != nil {
@@ -32,20 +33,20 @@ func (a *app) run() *cobra.Command {
 				Strict: strict, Socket: status.SocketPath(a.root), History: status.HistoryPath(a.root), Sockets: systemd.Sockets(),
 			}
 			if show {
-				opts.Started = func(s status.Document) { _ = a.printer().Status(s) } // for eyes alone
+				opts.Started = func(s status.Document) { _ = a.printer().Status(s) } // an error would end nothing
 			}
-			// One pass at a time is all there is to do: a second processor would only
-			// be woken to look for work, and cost the repair what that takes.
+			// There is one pass at a time: a second processor would only be woken to look for
+			// work, and delay the repair by that.
 			runtime.GOMAXPROCS(1)
-			// The heap is some 2 MiB: to collect it twice as often costs nothing that shows,
-			// and takes that much off the memory of a daemon that is scraped.
+			// The heap is about 2 MiB: collecting it twice as often costs nothing that can be
+			// measured, and saves as much of the memory of a daemon that is scraped.
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(50)
 			}
 			err = daemon.Run(cmd.Context(), opts)
 			switch {
 			case errors.Is(err, daemon.ErrRefused):
-				return failure{status: exitConfig} // the log has said it
+				return failure{status: exitConfig} // the log has the errors
 			case errors.Is(err, daemon.ErrForbidden):
 				return failure{exitNoPerm, err}
 			case err != nil:
@@ -54,7 +55,7 @@ func (a *app) run() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&strict, "strict", false, "end with status 77 where nothing can be enforced for want of rights")
-	cmd.Flags().BoolVar(&show, "show", false, "print the status once the first pass is done")
+	cmd.Flags().BoolVar(&strict, "strict", false, "end with status 77 if every write is forbidden")
+	cmd.Flags().BoolVar(&show, "show", false, "print the status after the first pass")
 	return cmd
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -62,10 +63,44 @@ func TestRun(t *testing.T) {
 	if _, err := os.Lstat(status.SocketPath(root)); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there (%v)", err)
 	}
-	ctkeeper(t.Context(), "events", "--root", root).wants(t, 0, []string{"max was 1000, wanted 1048576"}, []string{"no daemon is running; this is what the last one left"})
+	ctkeeper(t.Context(), "events", "--root", root).wants(t, 0, []string{"max was 1000, wanted 1048576"}, []string{"no daemon is running; this is the history file"})
 	if got := kerneltree.Get(t, root, "max"); got != "1048576" {
 		t.Errorf("stopping changed max to %s", got)
 	}
+}
+
+// apply warns when a running daemon wants other values, and is silent when it wants the same.
+func TestApplyBesideDaemon(t *testing.T) {
+	root := host(t, drifting)
+	start(t, root)
+	eventually(t, "the first pass is done", func() bool {
+		return ctkeeper(t.Context(), "status", "--root", root).status == 0
+	})
+	ctkeeper(t.Context(), "apply", "--root", root, "--log-format", "console").wants(t, 0, []string{"in-sync"}, nil)
+	kerneltree.Put(t, root, "etc/other.yaml", "settings: {max: 2000000, hashsize: 131072}\n")
+	got := ctkeeper(t.Context(), "apply", "--root", root, "--config", "/etc/other.yaml", "--log-format", "console")
+	warning := "wants other values and will write them again: max (daemon exactly 1048576, applied exactly 2000000); " +
+		"its configuration is /etc/ctkeeper/ctkeeper.yaml\n"
+	got.wants(t, 0, []string{"in-sync"}, []string{"ctkeeper: the running daemon (pid ", warning})
+}
+
+// status with --config is refused where the running daemon uses another file.
+func TestStatusOfAnotherFile(t *testing.T) {
+	root := host(t, standing)
+	kerneltree.Put(t, root, "etc/other.yaml", "settings: {max: 5}\n")
+	other := []string{"status", "--root", root, "--config", "/etc/other.yaml"}
+	ctkeeper(t.Context(), other...).wants(t, 1, []string{"config:  /etc/other.yaml\n"}, nil) // no daemon yet
+	start(t, root)
+	running := func(args ...string) result { return ctkeeper(t.Context(), append(args, "--root", root)...) }
+	eventually(t, "the daemon answers", func() bool { return strings.Contains(running("status").stdout, "running since") })
+	running("status", "--config", config.DefaultMain).wants(t, 0, []string{"running since"}, nil)
+	running("status", "--config", "/etc/other.yaml").wants(t, 2, nil, []string{
+		"ctkeeper: the running daemon does not use /etc/other.yaml, its configuration is /etc/ctkeeper/ctkeeper.yaml; " +
+			"leave --config out, or compare the kernel with the file: ctkeeper diff --config /etc/other.yaml\n",
+	})
+	kerneltree.Put(t, root, config.DefaultMain, broken)
+	eventually(t, "the refusal is shown", func() bool { return running("status").status == exitConfig })
+	running("status").wants(t, exitConfig, []string{"REFUSED"}, nil)
 }
 
 func TestEventsFollow(t *testing.T) {
@@ -115,7 +150,7 @@ func TestRunWaitsForTheModule(t *testing.T) {
 		return got.status == 2 && strings.Contains(got.stdout, "running since") && strings.Contains(got.stdout, "pending")
 	})
 	kerneltree.Load(t, root)
-	eventually(t, "the values are in force", func() bool { return kerneltree.Get(t, root, "max") == "1048576" })
+	eventually(t, "the values are applied", func() bool { return kerneltree.Get(t, root, "max") == "1048576" })
 	eventually(t, "the load is in the history", func() bool {
 		return strings.Contains(ctkeeper(t.Context(), "events", "--root", root).stdout, "nf_conntrack was loaded")
 	})

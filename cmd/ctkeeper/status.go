@@ -3,7 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"path/filepath"
+	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -14,11 +18,14 @@ import (
 func (a *app) status() *cobra.Command {
 	watch := false
 	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "Show settings, module, table and last drifts",
-		Long: "Asks the daemon; without one it asks the kernel, and says so.\n\n" +
-			"Exit status: 0 nothing differs; 1 something does; 2 could not tell,\n" +
-			"or the daemon has refused the newest configuration. With --watch: 0.",
+		Use:         "status",
+		Short:       "Show settings, module, table and last drifts",
+		Annotations: readsConfig(),
+		Long: "Shows what the running daemon reports, or without a daemon the kernel compared with the configuration.\n" +
+			"With --config FILE the running daemon has to use FILE, too: to compare the kernel with another file,\n" +
+			"run ctkeeper diff --config FILE.\n\n" +
+			"Exit status: 0 nothing differs; 1 a setting differs; 2 a state is not known; 78 the newest configuration\n" +
+			"is refused. With --watch: 0.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if watch {
@@ -26,29 +33,34 @@ func (a *app) status() *cobra.Command {
 			}
 			document, err := a.current(cmd.Context())
 			if err != nil {
-				return failure{exitUnknown, err}
+				return err
 			}
 			if err := a.printer().Status(document); err != nil {
 				return failure{exitUnknown, err}
 			}
-			return verdict(document)
+			return exitStatus(document)
 		},
 	}
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "keep showing it on a terminal, until q")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "keep showing the status on a terminal, until q is pressed")
 	return cmd
 }
 
-// current is how things stand: as the daemon says or, without one, as the kernel
-// does. The error says that the configuration was refused.
+// current returns the daemon's document or, without a daemon, one of the kernel compared with
+// the configuration. The error is a refused configuration, or --config with a daemon that uses
+// another file.
 func (a *app) current(ctx context.Context) (status.Document, error) {
 	document, err := status.NewClient(status.SocketPath(a.root)).Status(ctx)
-	if err != nil {
-		cfg, lerr := a.source().Load()
+	if err == nil {
+		if err := a.checkDaemonConfig(document); err != nil {
+			return document, err
+		}
+	} else {
+		cfg, lerr := a.load()
 		if lerr != nil {
 			return document, lerr
 		}
 		document = daemon.Inspect(a.root, cfg)
-		if !noDaemon(err) {
+		if !isNoDaemon(err) {
 			document.Daemon.Error = err.Error()
 		}
 		if errors.Is(err, fs.ErrPermission) {
@@ -57,4 +69,23 @@ func (a *app) current(ctx context.Context) (status.Document, error) {
 	}
 	daemon.FillUnknown(&document, a.root)
 	return document, nil
+}
+
+// checkDaemonConfig returns an error if --config names a file that the daemon does not use.
+func (a *app) checkDaemonConfig(d status.Document) error {
+	if !a.configSet() {
+		return nil
+	}
+	file, err := filepath.Abs(a.configFile)
+	if err == nil && slices.Contains(d.Daemon.Config.Files, file) {
+		return nil
+	}
+	return failure{exitUsage, fmt.Errorf("the running daemon does not use %s, its configuration is %s; "+
+		"leave --config out, or compare the kernel with the file: ctkeeper diff --config %s", a.configFile, configFiles(d), a.configFile)}
+}
+
+// isNoDaemon reports whether err, of asking the daemon, means that none runs: there is no socket,
+// or a daemon left one behind.
+func isNoDaemon(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }

@@ -41,6 +41,12 @@ func TestWrongUsage(t *testing.T) {
 		{"version extra", `unknown command "extra" for "ctkeeper version"`},
 		{"completion", "a shell is missing: bash, fish, powershell or zsh"},
 		{"completion tcsh", `unknown command "tcsh" for "ctkeeper completion"`},
+		{"events --config /x", "ctkeeper events does not read the configuration: leave --config out"},
+		{"version --config /x", "ctkeeper version does not read the configuration: leave --config out"},
+		{"completion bash --config /x", "ctkeeper completion bash does not read the configuration: leave --config out"},
+		{"import --config /x", "import makes a drop-in, and with --config no drop-in is read: leave --config out"},
+		{"persist --remove --config /x", "persist --remove does not read the configuration: leave --config out"},
+		{"config check /y --config /x", "config check FILE checks each FILE alone: leave --config out"},
 		{"help nosuch", `unknown command "nosuch" for "ctkeeper"`},
 		{"help config nosuch", `unknown command "nosuch" for "ctkeeper config"`},
 	}
@@ -56,13 +62,13 @@ func TestHelp(t *testing.T) {
 	tests := map[string]string{ // arguments → a text of the help
 		"help":             "Available Commands:",
 		"--help":           "Available Commands:",
-		"help diff":        "2 could not tell",
-		"diff -h":          "2 could not tell",
-		"help doctor":      "2 could not look",
-		"help config show": "78 the configuration is refused",
+		"help diff":        "2 a state is not known",
+		"diff -h":          "2 a state is not known",
+		"help doctor":      "2 nothing could be examined",
+		"help config show": "78 configuration refused",
 		"run --help":       "--strict",
-		"help events":      "1 with --follow and no daemon",
-		"help status":      "refused the newest configuration",
+		"help events":      "or --follow without a daemon",
+		"help status":      "78 the newest configuration",
 	}
 	for args, want := range tests {
 		t.Run(args, func(t *testing.T) {
@@ -83,13 +89,16 @@ func TestCompletion(t *testing.T) {
 func TestVersion(t *testing.T) {
 	ctkeeper(t.Context(), "version").wants(t, 0, []string{"ctkeeper " + version + " (" + runtime.Version() + ", " + runtime.GOARCH + ")\n"}, nil)
 	got := ctkeeper(t.Context(), "version", "-o", "json")
-	var doc map[string]string
-	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil || doc["version"] != version {
+	var doc struct {
+		API     int
+		Version string
+	}
+	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil || doc.API != 1 || doc.Version != version {
 		t.Errorf("version -o json gives %q (%v)", got.stdout, err)
 	}
 }
 
-func TestMoment(t *testing.T) {
+func TestParseTime(t *testing.T) {
 	zone := time.FixedZone("", 3600)
 	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, zone)
 	tests := map[string]string{
@@ -111,14 +120,14 @@ func TestMoment(t *testing.T) {
 		"":                          "0001-01-01T00:00:00Z",
 	}
 	for text, want := range tests {
-		got, err := moment(text, now)
+		got, err := parseTime(text, now)
 		if err != nil || got.Format(time.RFC3339Nano) != want {
-			t.Errorf("moment(%q) is %s (%v), want %s", text, got.Format(time.RFC3339Nano), err, want)
+			t.Errorf("parseTime(%q) is %s (%v), want %s", text, got.Format(time.RFC3339Nano), err, want)
 		}
 	}
 	for _, text := range []string{"tomorrow", "10", "12:00", "2026-13-01", "d", "1.5d", "99999d", "1d-2h", "--1h", "1dd"} {
-		if got, err := moment(text, now); err == nil {
-			t.Errorf("moment(%q) is %s, want an error", text, got)
+		if got, err := parseTime(text, now); err == nil {
+			t.Errorf("parseTime(%q) is %s, want an error", text, got)
 		}
 	}
 }

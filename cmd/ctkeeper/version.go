@@ -6,6 +6,8 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 func (a *app) version() *cobra.Command {
@@ -15,12 +17,13 @@ func (a *app) version() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			doc := struct {
-				Version string `json:"version"`
-				Go      string `json:"go"`
-				Arch    string `json:"arch"`
-			}{version, runtime.Version(), runtime.GOARCH}
+				API     status.API `json:"api"`
+				Version string     `json:"version"`
+				Go      string     `json:"go"`
+				Arch    string     `json:"arch"`
+			}{Version: version, Go: runtime.Version(), Arch: runtime.GOARCH}
 			return a.printer().Document(doc, func(w io.Writer) {
-				_, _ = fmt.Fprintf(w, "ctkeeper %s (%s, %s)\n", doc.Version, doc.Go, doc.Arch) // a buffer takes everything
+				_, _ = fmt.Fprintf(w, "ctkeeper %s (%s, %s)\n", doc.Version, doc.Go, doc.Arch) // a buffer has no errors
 			})
 		},
 	}

@@ -13,15 +13,15 @@ import (
 )
 
 var (
-	errNoTerminal = errors.New("--watch needs a terminal; for programs: ctkeeper events --follow -o json")
-	errForPeople  = errors.New("--watch is for people and has no --output; for programs: ctkeeper events --follow -o json")
+	errNoTerminal = errors.New("--watch needs a terminal; programs can use ctkeeper events --follow -o json")
+	errNoFormat   = errors.New("--watch has no --output; programs can use ctkeeper events --follow -o json")
 )
 
-// watch is status --watch. However things stand, its exit status is 0.
+// watch is status --watch. Its exit status is 0 whatever the state.
 func (a *app) watch(ctx context.Context) error {
 	switch {
 	case a.output != "table":
-		return errForPeople
+		return errNoFormat
 	case !isTerminal(a.stdout):
 		return errNoTerminal
 	}
@@ -29,15 +29,15 @@ func (a *app) watch(ctx context.Context) error {
 	if isTerminal(os.Stdin) {
 		opts.In = os.Stdin
 	}
-	source := &term.Host{Read: a.look, Daemon: status.NewClient(status.SocketPath(a.root))}
+	source := &term.Host{Read: a.watched, Daemon: status.NewClient(status.SocketPath(a.root))}
 	if err := term.Run(ctx, source, opts); err != nil {
 		return failure{exitNo, err}
 	}
 	return nil
 }
 
-// look is how things stand. A configuration that is refused is part of it.
-func (a *app) look(ctx context.Context) (status.Document, error) {
+// watched returns current's document. A refused configuration is part of it, not an error.
+func (a *app) watched(ctx context.Context) (status.Document, error) {
 	document, err := a.current(ctx)
 	if refused := config.Errors(nil); errors.As(err, &refused) {
 		return status.Document{

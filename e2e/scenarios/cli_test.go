@@ -206,6 +206,7 @@ func TestExitStatuses(t *testing.T) {
 		args []string
 	}{
 		{2, []string{"nonsense"}}, {2, []string{"status", "--nonsense"}}, {2, []string{"diff", "-o", "xml"}},
+		{78, []string{"diff"}}, {78, []string{"status"}}, {78, []string{"apply"}}, {78, []string{"persist"}},
 		{78, []string{"config", "check"}}, {78, []string{"config", "check", mainFile}}, {78, []string{"run"}},
 		{0, []string{"version"}}, {0, []string{"--help"}},
 	} {

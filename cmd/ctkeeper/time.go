@@ -8,12 +8,11 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 )
 
-// momentForms says how a moment is written; the words are those of systemd.time(7).
-const momentForms = "2006-01-02 15:04, RFC 3339, today, yesterday, or how long ago, as 10m, 2h30m or 1d"
+// timeForms lists the forms of --since; the words are those of systemd.time(7).
+const timeForms = "2006-01-02 15:04, RFC 3339, today, yesterday, or how long ago, as 10m, 2h30m or 1d"
 
-// moment reads a point in time, or how long it is before now. Text without a zone is in
-// that of now.
-func moment(text string, now time.Time) (time.Time, error) {
+// parseTime reads a time, or how long it is before now. Text without a zone is in that of now.
+func parseTime(text string, now time.Time) (time.Time, error) {
 	year, month, day := now.Date()
 	switch text {
 	case "":
@@ -36,7 +35,7 @@ func moment(text string, now time.Time) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		return t, fmt.Errorf("invalid argument %q for --since (%s)", text, momentForms)
+		return t, fmt.Errorf("invalid argument %q for --since (%s)", text, timeForms)
 	}
 	return t, nil
 }
