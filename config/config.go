@@ -3,21 +3,12 @@ package config
 import (
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// Mode says what the daemon does about drift.
-type Mode string
-
-// The modes, by their names in configurations.
-const (
-	// Enforce repairs drift.
-	Enforce Mode = "enforce"
-	// Observe reports drift and writes nothing.
-	Observe Mode = "observe"
-)
-
-// DefaultOrigin is the origin of a value that no file gives.
+// DefaultOrigin is the file of a value that no file sets.
 const DefaultOrigin = "(default)"
 
 // GuardMode says what is done about foreign writes, beside repairing them.
@@ -53,15 +44,12 @@ const (
 
 // Config is one merged, validated configuration. It is not changed once loaded.
 type Config struct {
-	// Wants are the settings asked for, in catalogue order, then those that the
-	// catalogue does not know by name. What was "auto" is a number here.
-	Wants []sysfs.Want
+	// Desired has the wanted settings in catalogue order, then those that are not in the
+	// catalogue by name; "auto" is a number here. Its Mode is enforce unless configured, its
+	// Resync from MinResync to MaxResync.
+	reconcile.Desired
 	// Module is what is asked of the module itself.
 	Module Module
-	// Mode is enforce unless configured.
-	Mode Mode
-	// Resync is how often to look without being told, MinResync to MaxResync.
-	Resync time.Duration
 	// Guard is how foreign writers are dealt with.
 	Guard Guard
 	// Metrics is where to serve metrics.
@@ -76,9 +64,9 @@ type Config struct {
 	// sysctl names that look misspelt, values at odds with each other.
 	Warnings []string
 	// Origins has the place of every value that is neither a want nor a module
-	// parameter: "enforcement.mode" → "/etc/ctkeeper/ctkeeper.yaml:7", or
+	// parameter: "enforcement.mode" → line 7 of /etc/ctkeeper/ctkeeper.yaml, or
 	// DefaultOrigin. All such keys are present.
-	Origins map[string]string
+	Origins map[string]tree.Place
 }
 
 // Module is the section of the same name.
@@ -94,8 +82,8 @@ type Parameter struct {
 	Name string
 	// Value is as modprobe.d takes it: a decimal number, 0 or 1 for a bool.
 	Value string
-	// Origin is the place that asks, as file:line.
-	Origin string
+	// Origin is the place of the value.
+	Origin tree.Place
 }
 
 // Hidden is a file that was found and not read.

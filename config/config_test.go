@@ -60,7 +60,7 @@ func load(t *testing.T, root string) *Config {
 func wants(c *Config) []string {
 	var lines []string
 	for _, w := range c.Wants {
-		lines = append(lines, w.Setting.Name+" "+w.String()+" "+w.Origin)
+		lines = append(lines, w.Setting.Name+" "+w.String()+" "+w.Origin.String())
 	}
 	return lines
 }

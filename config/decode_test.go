@@ -81,7 +81,7 @@ func TestReferenceExampleIsValid(t *testing.T) {
 		t.Errorf("the example has %d module parameters of %d", len(c.Module.Parameters), len(moduleParameters()))
 	}
 	for key, origin := range c.Origins {
-		if origin == DefaultOrigin {
+		if origin.File == DefaultOrigin {
 			t.Errorf("the example does not have %s", key)
 		}
 	}

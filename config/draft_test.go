@@ -33,7 +33,7 @@ func TestDraft(t *testing.T) {
 			}
 			var wants []string
 			for _, w := range c.Wants {
-				wants = append(wants, w.String()+" "+w.Origin)
+				wants = append(wants, w.String()+" "+w.Origin.String())
 			}
 			if diff := cmp.Diff(test.wants, wants); diff != "" || test.err != "" {
 				t.Errorf("wanted error %q (-want +got):\n%s", test.err, diff)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
 // maxAllowed is how many units guard.allow may name: far above any sensible list, and small
@@ -152,8 +154,8 @@ func (r *resolver) checkGuard() {
 		}
 		return
 	}
-	if enforcement := r.layer.mode; enforcement.value == Observe {
-		r.warn(mode.at, "guard.mode lock only watches, because enforcement.mode is observe in "+enforcement.at.origin())
+	if enforcement := r.layer.mode; enforcement.value == reconcile.Observe {
+		r.warn(mode.at, "guard.mode lock only watches, because enforcement.mode is observe in "+enforcement.at.origin().String())
 	}
 	for _, w := range r.layer.wants {
 		if w.setting.Global {
@@ -164,5 +166,5 @@ func (r *resolver) checkGuard() {
 }
 
 func (r *resolver) warn(p position, text string) {
-	r.warnings = append(r.warnings, p.origin()+": "+text)
+	r.warnings = append(r.warnings, p.origin().String()+": "+text)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 func TestGuard(t *testing.T) {
@@ -33,8 +35,8 @@ func TestGuard(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := load(t, host(t, test.files))
 			diff(t, "guard", test.want, c.Guard)
-			diff(t, "origin of the mode", test.mode, c.Origins["guard.mode"])
-			diff(t, "origin of the units", test.allow, c.Origins["guard.allow"])
+			diff(t, "origin of the mode", test.mode, c.Origins["guard.mode"].String())
+			diff(t, "origin of the units", test.allow, c.Origins["guard.allow"].String())
 		})
 	}
 }
@@ -111,8 +113,8 @@ func TestShowGuard(t *testing.T) {
     - tuned.service
 `, shown)
 	diff(t, "view", GuardView{
-		Mode:  Value[GuardMode]{GuardLock, etcDir + "a.yaml:2"},
-		Allow: Value[[]string]{[]string{`dev-x\x2dy.swap`, "tuned.service"}, DefaultMain + ":2"},
+		Mode:  Value[GuardMode]{GuardLock, tree.Place{File: etcDir + "a.yaml", Line: 2}},
+		Allow: Value[[]string]{[]string{`dev-x\x2dy.swap`, "tuned.service"}, tree.Place{File: DefaultMain, Line: 2}},
 	}, c.View().Guard)
 	diff(t, "view of no units", []string{}, load(t, host(t, nil)).View().Guard.Allow.Value)
 }

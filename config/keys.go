@@ -7,6 +7,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -53,8 +54,8 @@ func (d *decoder) enforcement(n *yaml.Node) {
 	})
 }
 
-func mode(s scalar) (Mode, *fault) {
-	if m := Mode(s.text); m == Enforce || m == Observe {
+func mode(s scalar) (reconcile.Mode, *fault) {
+	if m := reconcile.Mode(s.text); m == reconcile.Enforce || m == reconcile.Observe {
 		return m, nil
 	}
 	return "", &fault{problem: quote(s.text) + " is not a mode", allowed: "enforce or observe"}

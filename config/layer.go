@@ -2,9 +2,10 @@ package config
 
 import (
 	"maps"
-	"strconv"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -15,13 +16,8 @@ type position struct {
 	line, column int
 }
 
-// origin is the position as a Config names it.
-func (p position) origin() string {
-	if p.line == 0 {
-		return p.file
-	}
-	return p.file + ":" + strconv.Itoa(p.line)
-}
+// origin is the position as a Config has it.
+func (p position) origin() tree.Place { return tree.Place{File: p.file, Line: p.line} }
 
 // fault is what is wrong with a value, before anybody knows where it stands.
 type fault struct {
@@ -53,7 +49,7 @@ type want struct {
 	setting *sysfs.Setting
 	key     string // as written, for errors
 	policy  sysfs.Policy
-	value   string
+	value   sysfs.Value
 	auto    bool
 	at      position
 }
@@ -69,7 +65,7 @@ type layer struct {
 	wants      map[string]want // by the setting's name
 	parameters map[string]parameter
 	load       given[bool]
-	mode       given[Mode]
+	mode       given[reconcile.Mode]
 	resync     given[time.Duration]
 	guardMode  given[GuardMode]
 	guardAllow given[[]string]

@@ -10,38 +10,13 @@ import (
 )
 
 const (
-	bucketBytes = 8   // one pointer, an hlist_nulls_head
-	entryBytes  = 384 // a struct nf_conn with its extensions, at most
-
 	// autoShare, autoLeast, autoMost and autoStep are how "max: auto" is sized:
 	// a full table takes 1/64 of RAM.
 	autoShare = 64
 	autoLeast = 32768
 	autoMost  = 8388608
 	autoStep  = 1024
-
-	// tableShare is the part of RAM that the buckets alone may take: 1/4. The
-	// kernel allocates them in one piece, and refuses to load the module where
-	// it cannot.
-	tableShare = 4
 )
-
-// Memory is what a want costs in bytes when the table is full: 8 a bucket of
-// hashsize, at most 384 an entry of max and expect_max. False for settings that
-// cost none, and for "no limit".
-func Memory(w sysfs.Want) (int64, bool) {
-	n, err := strconv.ParseInt(w.Value, 10, 64)
-	if err != nil || n <= 0 {
-		return 0, false
-	}
-	switch w.Setting.Name {
-	case nameHashsize:
-		return sysfs.RoundHashsize(n) * bucketBytes, true
-	case nameMax, nameExpectMax:
-		return n * entryBytes, true
-	}
-	return 0, false
-}
 
 // FormatBytes is a size for people: "2 MiB", "1.5 GiB".
 func FormatBytes(n int64) string {
@@ -88,7 +63,7 @@ func TotalMemory(t tree.Tree) (int64, error) {
 
 // autoMax is what "max: auto" comes to.
 func (m memory) autoMax() int64 {
-	n := m.total / autoShare / entryBytes
+	n := m.total / autoShare / sysfs.EntryBytes
 	n = min(max(n, autoLeast), autoMost)
 	return n - n%autoStep
 }
@@ -105,4 +80,4 @@ func (m memory) autoHashsize(limit int64) int64 {
 }
 
 // mostBuckets is how many hash buckets fit in 1/4 of RAM.
-func (m memory) mostBuckets() int64 { return m.total / tableShare / bucketBytes }
+func (m memory) mostBuckets() int64 { return m.total / sysfs.TableShare / sysfs.BucketBytes }

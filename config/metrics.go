@@ -103,6 +103,6 @@ func path(s scalar) (string, *fault) {
 // checkMetrics warns of a web configuration that nothing is served by.
 func (r *resolver) checkMetrics() {
 	if file := r.layer.webConfig; file.value != "" && r.layer.listen.value == "" {
-		r.warnings = append(r.warnings, file.at.origin()+": metrics.web_config has no effect without metrics.listen")
+		r.warnings = append(r.warnings, file.at.origin().String()+": metrics.web_config has no effect without metrics.listen")
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // moduleParameter is a load-time parameter of nf_conntrack (module_param in nf_conntrack_*.c).
@@ -19,7 +21,7 @@ type moduleParameter struct {
 // moduleParameters returns the load-time parameters of Linux 5.10 to 7.2.
 func moduleParameters() []moduleParameter {
 	return []moduleParameter{
-		{"hashsize", 1, math.MaxUint32 / 8, "Hash buckets at load. The kernel sets max to 8 times as many, until something writes max."},
+		{"hashsize", 1, sysfs.MaxBuckets, "Hash buckets at load. The kernel sets max to 8 times as many, until something writes max."},
 		{"expect_hashsize", 1, math.MaxInt32 / 4, "Hash buckets of the expectation table; the kernel sets expect_max to 4 times " +
 			"as many. Only this sets expect_max reliably from the load on."},
 		{"acct", 0, 1, "Count packets and bytes, in network namespaces created from then on."},

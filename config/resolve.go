@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -65,7 +67,7 @@ func (r *resolver) config() *Config {
 	r.compareParameters()
 	r.checkMetrics()
 	r.checkGuard()
-	c := &Config{Origins: map[string]string{}}
+	c := &Config{Origins: map[string]tree.Place{}}
 	for _, w := range r.layer.wants {
 		c.Wants = append(c.Wants, w.sysfs())
 	}
@@ -75,7 +77,7 @@ func (r *resolver) config() *Config {
 		c.Module.Parameters = append(c.Module.Parameters, Parameter{Name: p.name, Value: p.value, Origin: p.at.origin()})
 	}
 	c.Module.Load = settle(c, keyModuleLoad, r.layer.load, false)
-	c.Mode = settle(c, keyMode, r.layer.mode, Enforce)
+	c.Mode = settle(c, keyMode, r.layer.mode, reconcile.Enforce)
 	c.Resync = settle(c, keyResync, r.layer.resync, DefaultResync)
 	c.Guard.Mode = settle(c, keyGuardMode, r.layer.guardMode, GuardOff)
 	c.Guard.Allow = settle(c, keyGuardAllow, r.layer.guardAllow, nil)
@@ -89,7 +91,7 @@ func (r *resolver) config() *Config {
 // comes from.
 func settle[T any](c *Config, key string, g given[T], otherwise T) T {
 	if !g.set {
-		c.Origins[key] = DefaultOrigin
+		c.Origins[key] = tree.Place{File: DefaultOrigin}
 		return otherwise
 	}
 	c.Origins[key] = g.at.origin()
@@ -101,7 +103,7 @@ func (w want) sysfs() sysfs.Want {
 }
 
 func (w want) number() int64 {
-	n, _ := strconv.ParseInt(w.value, 10, 64)
+	n, _ := w.value.Int()
 	return n
 }
 
@@ -127,7 +129,7 @@ func (r *resolver) size(name string, number func() int64) {
 		r.fail(w.at, w.key, &fault{problem: "cannot be sized: " + r.ram.err.Error(), allowed: "a number", err: r.ram.err})
 		return
 	}
-	w.value = strconv.FormatInt(number(), 10)
+	w.value = sysfs.Number(number())
 	r.layer.wants[name] = w
 }
 
@@ -159,7 +161,7 @@ func (r *resolver) checkTable(at position, key string, buckets int64) {
 	buckets = sysfs.RoundHashsize(buckets)
 	if most := r.ram.mostBuckets(); buckets > most {
 		r.fail(at, key, &fault{
-			problem: fmt.Sprintf("a table of %s would take over 1/4 of the %s of RAM", FormatBytes(buckets*bucketBytes), FormatBytes(r.ram.total)),
+			problem: fmt.Sprintf("a table of %s would take over 1/4 of the %s of RAM", FormatBytes(buckets*sysfs.BucketBytes), FormatBytes(r.ram.total)),
 			allowed: fmt.Sprintf("up to %d", most-most%sysfs.RoundHashsize(1)),
 		})
 	}
@@ -175,7 +177,7 @@ func (r *resolver) checkFragments() {
 	}
 	r.fail(low.at, low.key, &fault{
 		problem: fmt.Sprintf("%s is above frag6_high_thresh %s of %s", low.value, high.value, high.at.origin()),
-		allowed: "at most " + high.value,
+		allowed: "at most " + high.value.String(),
 	})
 }
 
@@ -184,7 +186,7 @@ func (r *resolver) checkFragments() {
 func (r *resolver) compareParameters() {
 	w, ok1 := r.layer.wants[nameHashsize]
 	p, ok2 := r.layer.parameters[nameHashsize]
-	if ok1 && ok2 && w.value != "" && !w.sysfs().Satisfied(p.value) {
+	if ok1 && ok2 && w.value.Known() && !w.sysfs().Satisfied(w.setting.Parse(p.value)) {
 		r.warnings = append(r.warnings, fmt.Sprintf("%s: module.parameters.hashsize %s is not settings.hashsize %s of %s: every load is followed by a resize",
 			p.at.origin(), p.value, w.sysfs(), w.at.origin()))
 	}

@@ -33,7 +33,7 @@ func TestAutoSizes(t *testing.T) {
 		if got != test.hashsize {
 			t.Errorf("%s: hashsize %d, want %d", FormatBytes(test.ram), got, test.hashsize)
 		}
-		if sysfs.RoundHashsize(got)*bucketBytes > test.ram/tableShare {
+		if sysfs.RoundHashsize(got)*sysfs.BucketBytes > test.ram/sysfs.TableShare {
 			t.Errorf("%s: hashsize %d takes over 1/4", FormatBytes(test.ram), got)
 		}
 	}
@@ -50,7 +50,7 @@ func TestHashsizeFollowsMax(t *testing.T) {
 	} {
 		c := load(t, host(t, map[string]string{DefaultMain: "settings: {hashsize: auto, " + test.max + "}"}))
 		w, _ := c.Want("hashsize")
-		if w.Value != test.want || !w.Auto {
+		if w.Value.String() != test.want || !w.Auto {
 			t.Errorf("%s: hashsize %s (auto %t), want %s", test.max, w.Value, w.Auto, test.want)
 		}
 	}
@@ -65,7 +65,7 @@ func TestMemoryUnknown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
 			put(t, root, "/proc/meminfo", meminfo)
-			put(t, root, DefaultMain, "settings:\n  hashsize: 2147483647\n")
+			put(t, root, DefaultMain, "settings:\n  hashsize: 536870911\n")
 			load(t, root) // 1/4 of an unknown amount is not checked
 			put(t, root, etcDir+"a.yaml", "settings:\n  max: {at_least: auto}\n")
 			_, err := Source{Root: root}.Load()
@@ -98,7 +98,7 @@ func TestTablesOverAQuarterOfRAM(t *testing.T) {
 		}
 	}
 	// What a later file puts right is right.
-	load(t, host(t, map[string]string{DefaultMain: "settings: {hashsize: 2147483647}", etcDir + "a.yaml": "settings: {hashsize: 512}"}))
+	load(t, host(t, map[string]string{DefaultMain: "settings: {hashsize: 536870911}", etcDir + "a.yaml": "settings: {hashsize: 512}"}))
 }
 
 func TestFragmentThresholds(t *testing.T) {

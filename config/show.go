@@ -21,21 +21,21 @@ func (c *Config) Show(w io.Writer) error {
 	p.preamble(c)
 	p.settings(c.Wants)
 	p.line("module:", "")
-	p.line("  load: "+strconv.FormatBool(c.Module.Load), c.Origins[keyModuleLoad])
+	p.line("  load: "+strconv.FormatBool(c.Module.Load), c.Origins[keyModuleLoad].String())
 	if len(c.Module.Parameters) > 0 {
 		p.line("  parameters:", "")
 	}
 	for _, parameter := range c.Module.Parameters {
-		p.line("    "+parameter.Name+": "+parameter.Value, parameter.Origin)
+		p.line("    "+parameter.Name+": "+parameter.Value, parameter.Origin.String())
 	}
 	p.line("enforcement:", "")
-	p.line("  mode: "+string(c.Mode), c.Origins[keyMode])
-	p.line("  resync: "+shortDuration(c.Resync), c.Origins[keyResync])
+	p.line("  mode: "+string(c.Mode), c.Origins[keyMode].String())
+	p.line("  resync: "+shortDuration(c.Resync), c.Origins[keyResync].String())
 	p.guard(c)
 	p.line("metrics:", "")
-	p.line("  listen: "+strconv.Quote(c.Metrics.Listen), c.Origins[keyMetricsListen])
-	p.line("  web_config: "+strconv.Quote(c.Metrics.WebConfig), c.Origins[keyMetricsWebConfig])
-	p.line("  textfile: "+strconv.Quote(c.Metrics.Textfile), c.Origins[keyMetricsTextfile])
+	p.line("  listen: "+strconv.Quote(c.Metrics.Listen), c.Origins[keyMetricsListen].String())
+	p.line("  web_config: "+strconv.Quote(c.Metrics.WebConfig), c.Origins[keyMetricsWebConfig].String())
+	p.line("  textfile: "+strconv.Quote(c.Metrics.Textfile), c.Origins[keyMetricsTextfile].String())
 	if _, err := w.Write(p.Bytes()); err != nil {
 		return fmt.Errorf("cannot write the configuration: %w", err)
 	}
@@ -106,12 +106,12 @@ func (p *printer) settings(wants []sysfs.Want) {
 // guard writes the mode alone where there is nothing else to say.
 func (p *printer) guard(c *Config) {
 	if len(c.Guard.Allow) == 0 {
-		p.line("guard: "+string(c.Guard.Mode), c.Origins[keyGuardMode])
+		p.line("guard: "+string(c.Guard.Mode), c.Origins[keyGuardMode].String())
 		return
 	}
 	p.line("guard:", "")
-	p.line("  mode: "+string(c.Guard.Mode), c.Origins[keyGuardMode])
-	p.line("  allow:", c.Origins[keyGuardAllow])
+	p.line("  mode: "+string(c.Guard.Mode), c.Origins[keyGuardMode].String())
+	p.line("  allow:", c.Origins[keyGuardAllow].String())
 	for _, unit := range c.Guard.Allow {
 		p.line("    - "+unit, "") // needs no quotes: see unitChars
 	}
@@ -123,23 +123,23 @@ func written(w sysfs.Want) string {
 	case w.Auto:
 		return auto
 	case w.Setting.Kind == sysfs.Text:
-		return strconv.Quote(w.Value)
+		return strconv.Quote(w.Value.String())
 	case w.Setting.Kind == sysfs.Bool:
-		return strconv.FormatBool(w.Value == "1")
+		return strconv.FormatBool(w.Value == sysfs.Number(1))
 	}
-	return w.Value
+	return w.Value.String()
 }
 
 // remark says where a want is from and what it comes to.
 func remark(w sysfs.Want) string {
-	parts := []string{w.Origin}
+	parts := []string{w.Origin.String()}
 	if w.Auto {
-		parts = append(parts, "auto is "+w.Value)
+		parts = append(parts, "auto is "+w.Value.String())
 	}
-	if n, err := strconv.ParseInt(w.Value, 10, 64); err == nil && w.Setting.Kind == sysfs.Seconds && n >= 60 {
+	if n, ok := w.Value.Int(); ok && w.Setting.Kind == sysfs.Seconds && n >= 60 {
 		parts = append(parts, shortDuration(time.Duration(n)*time.Second))
 	}
-	if cost, known := Memory(w); known {
+	if cost := w.MemoryBytes(); cost > 0 {
 		upTo := "up to "
 		if w.Setting.Name == nameHashsize {
 			upTo = ""
@@ -155,7 +155,7 @@ func remark(w sysfs.Want) string {
 func (c *Config) Fingerprint() string {
 	sum := sha256.New()
 	for _, w := range c.Wants {
-		fmt.Fprintf(sum, "%s %s %q\n", w.Setting.Name, w.Policy, w.Value)
+		fmt.Fprintf(sum, "%s %s %q\n", w.Setting.Name, w.Policy, w.Value.String())
 	}
 	for _, p := range c.Module.Parameters {
 		fmt.Fprintf(sum, "parameter %s %q\n", p.Name, p.Value)

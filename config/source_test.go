@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
 const (
@@ -107,14 +110,18 @@ func TestOtherKeysMerge(t *testing.T) {
 		etcDir + "a.yaml": "module:\n  parameters:\n    acct: false\nenforcement:\n  resync: 1m30s\n",
 	}))
 	diff(t, "module", Module{Load: true, Parameters: []Parameter{
-		{"acct", "0", etcDir + "a.yaml:3"}, {"tstamp", "1", DefaultMain + ":1"},
+		{"acct", "0", tree.Place{File: etcDir + "a.yaml", Line: 3}}, {"tstamp", "1", tree.Place{File: DefaultMain, Line: 1}},
 	}}, c.Module)
 	diff(t, "resync", "1m30s", c.Resync.String())
-	diff(t, "mode", Observe, c.Mode)
+	diff(t, "mode", reconcile.Observe, c.Mode)
+	origins := map[string]string{}
+	for key, place := range c.Origins {
+		origins[key] = place.String()
+	}
 	diff(t, "origins", map[string]string{
 		"module.load": DefaultMain + ":1", "enforcement.mode": DefaultMain + ":2", "enforcement.resync": etcDir + "a.yaml:5",
 		"guard.mode": "(default)", "guard.allow": "(default)", "metrics.listen": "(default)", "metrics.web_config": "(default)", "metrics.textfile": "(default)",
-	}, c.Origins)
+	}, origins)
 }
 
 func TestAllErrorsOfAllFiles(t *testing.T) {
@@ -123,7 +130,7 @@ func TestAllErrorsOfAllFiles(t *testing.T) {
 		etcDir + "a.yaml": "setings: {}\n",
 		runDir + "b.yaml": "-> /nowhere",
 		usrDir + "c.yaml": "-> c.yaml",
-		usrDir + "d.yaml": "settings: {hashsize: 2147483647}",
+		usrDir + "d.yaml": "settings: {hashsize: 536870911}",
 		usrDir + "e.yaml": "#" + strings.Repeat("x", maxFileSize),
 	})
 	if err := os.Mkdir(filepath.Join(root, etcDir, "f.yaml"), 0o755); err != nil {
@@ -140,7 +147,7 @@ func TestAllErrorsOfAllFiles(t *testing.T) {
 		usrDir + "c.yaml: cannot read: too many levels of symbolic links",
 		usrDir + "e.yaml: is too large (up to 1 MiB)",
 		etcDir + "f.yaml: is a directory (a file)",
-		usrDir + "d.yaml:1:22: settings.hashsize: a table of 16 GiB would take over 1/4 of the 8 GiB of RAM (up to 268435456)",
+		usrDir + "d.yaml:1:22: settings.hashsize: a table of 4 GiB would take over 1/4 of the 8 GiB of RAM (up to 268435456)",
 	}, "\n"), strings.ReplaceAll(err.Error(), root, ""))
 }
 
@@ -162,7 +169,7 @@ func TestMainFile(t *testing.T) {
 	diff(t, "its error", root+DefaultMain+": cannot read: no such file or directory", err.Error())
 
 	c, err = Source{Main: "/dev/null", MainRequired: true}.Load()
-	if err != nil || len(c.Wants) > 0 || c.Mode != Enforce {
+	if err != nil || len(c.Wants) > 0 || c.Mode != reconcile.Enforce {
 		t.Errorf("/dev/null asks for %v, %v", c, err)
 	}
 }

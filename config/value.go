@@ -153,24 +153,28 @@ func word(s scalar) (string, *fault) {
 	return s.text, nil
 }
 
-// kernelValue reads the value of a setting as the text to write to the kernel.
-func kernelValue(set *sysfs.Setting, s scalar) (string, *fault) {
+// kernelValue parses the value of a setting.
+func kernelValue(set *sysfs.Setting, s scalar) (sysfs.Value, *fault) {
+	var n int64
+	var wrong *fault
 	switch set.Kind {
 	case sysfs.Text:
-		return word(s)
+		text, wrong := word(s)
+		return sysfs.TextValue(text), wrong
 	case sysfs.Bool:
-		on, wrong := boolean(s)
-		return bit(on), wrong
+		var on bool
+		if on, wrong = boolean(s); on {
+			n = 1
+		}
 	case sysfs.Seconds:
-		n, wrong := seconds(s, set.Min, set.Max)
-		return strconv.FormatInt(n, 10), wrong
+		n, wrong = seconds(s, set.Min, set.Max)
 	default:
-		n, wrong := number(s, set.Min, set.Max)
+		n, wrong = number(s, set.Min, set.Max)
 		if wrong != nil && sizeable(set.Name) && strings.Contains(wrong.allowed, "..") {
 			wrong.allowed += ", or " + auto
 		}
-		return strconv.FormatInt(n, 10), wrong
 	}
+	return sysfs.Number(n), wrong
 }
 
 // sizeable reports whether a setting may be auto.

@@ -1,62 +1,66 @@
 package config
 
-import "github.com/ctkeeper/ctkeeper/sysfs"
+import (
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
 
 // View is a Config in the form for programs (config show -o json). Every value
 // has its origin.
 type View struct {
-	Files       []string        `json:"files" yaml:"files"`
-	Hidden      []Hidden        `json:"hidden" yaml:"hidden"`
-	Warnings    []string        `json:"warnings" yaml:"warnings"`
-	Settings    []SettingView   `json:"settings" yaml:"settings"`
-	Module      ModuleView      `json:"module" yaml:"module"`
-	Enforcement EnforcementView `json:"enforcement" yaml:"enforcement"`
-	Guard       GuardView       `json:"guard" yaml:"guard"`
-	Metrics     MetricsView     `json:"metrics" yaml:"metrics"`
+	Files       []string        `json:"files"`
+	Hidden      []Hidden        `json:"hidden"`
+	Warnings    []string        `json:"warnings"`
+	Settings    []SettingView   `json:"settings"`
+	Module      ModuleView      `json:"module"`
+	Enforcement EnforcementView `json:"enforcement"`
+	Guard       GuardView       `json:"guard"`
+	Metrics     MetricsView     `json:"metrics"`
 }
 
 // Value is a value and the file:line that gives it.
 type Value[T any] struct {
-	Value  T      `json:"value" yaml:"value"`
-	Origin string `json:"origin" yaml:"origin"`
+	Value  T          `json:"value"`
+	Origin tree.Place `json:"origin"`
 }
 
 // SettingView is one want.
 type SettingView struct {
-	Name   string       `json:"name" yaml:"name"`
-	Sysctl string       `json:"sysctl" yaml:"sysctl"`
-	Policy sysfs.Policy `json:"policy" yaml:"policy"`
-	// Value is as the kernel takes it; where Auto, what auto came to.
-	Value string `json:"value" yaml:"value"`
-	Auto  bool   `json:"auto" yaml:"auto"`
+	Name   string       `json:"setting"`
+	Sysctl string       `json:"sysctl"`
+	Policy sysfs.Policy `json:"policy"`
+	// Want is the value that is written; where Auto, what auto came to.
+	Want sysfs.Value `json:"want"`
+	Auto bool        `json:"auto"`
 	// MemoryBytes is what a full table costs; 0 where the setting costs none.
-	MemoryBytes int64  `json:"memory_bytes" yaml:"memory_bytes"`
-	Origin      string `json:"origin" yaml:"origin"`
+	MemoryBytes int64      `json:"memory_bytes"`
+	Origin      tree.Place `json:"origin"`
 }
 
 // ModuleView is the section module.
 type ModuleView struct {
-	Load       Value[bool]              `json:"load" yaml:"load"`
-	Parameters map[string]Value[string] `json:"parameters" yaml:"parameters"`
+	Load       Value[bool]              `json:"load"`
+	Parameters map[string]Value[string] `json:"parameters"`
 }
 
 // EnforcementView is the section enforcement; Resync is a duration such as 5s.
 type EnforcementView struct {
-	Mode   Value[Mode]   `json:"mode" yaml:"mode"`
-	Resync Value[string] `json:"resync" yaml:"resync"`
+	Mode   Value[reconcile.Mode] `json:"mode"`
+	Resync Value[string]         `json:"resync"`
 }
 
 // GuardView is the section guard.
 type GuardView struct {
-	Mode  Value[GuardMode] `json:"mode" yaml:"mode"`
-	Allow Value[[]string]  `json:"allow" yaml:"allow"`
+	Mode  Value[GuardMode] `json:"mode"`
+	Allow Value[[]string]  `json:"allow"`
 }
 
 // MetricsView is the section metrics.
 type MetricsView struct {
-	Listen    Value[string] `json:"listen" yaml:"listen"`
-	WebConfig Value[string] `json:"web_config" yaml:"web_config"`
-	Textfile  Value[string] `json:"textfile" yaml:"textfile"`
+	Listen    Value[string] `json:"listen"`
+	WebConfig Value[string] `json:"web_config"`
+	Textfile  Value[string] `json:"textfile"`
 }
 
 // View gives the form for programs. Its lists are never nil, so that a program
@@ -72,7 +76,7 @@ func (c *Config) View() View {
 			Parameters: map[string]Value[string]{},
 		},
 		Enforcement: EnforcementView{
-			Mode:   Value[Mode]{c.Mode, c.Origins[keyMode]},
+			Mode:   Value[reconcile.Mode]{c.Mode, c.Origins[keyMode]},
 			Resync: Value[string]{shortDuration(c.Resync), c.Origins[keyResync]},
 		},
 		Guard: GuardView{
@@ -86,10 +90,9 @@ func (c *Config) View() View {
 		},
 	}
 	for _, w := range c.Wants {
-		cost, _ := Memory(w)
 		v.Settings = append(v.Settings, SettingView{
-			Name: w.Setting.Name, Sysctl: w.Setting.Sysctl(), Policy: w.Policy, Value: w.Value,
-			Auto: w.Auto, MemoryBytes: cost, Origin: w.Origin,
+			Name: w.Setting.Name, Sysctl: w.Setting.Sysctl(), Policy: w.Policy, Want: w.Value,
+			Auto: w.Auto, MemoryBytes: w.MemoryBytes(), Origin: w.Origin,
 		})
 	}
 	for _, p := range c.Module.Parameters {

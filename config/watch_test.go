@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // watching runs a Watcher over root.
@@ -167,7 +169,7 @@ func TestWatchConfigMap(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got, _ := c.Want("max"); got.Value != fmt.Sprint(i) {
+				if got, _ := c.Want("max"); got.Value != sysfs.Number(int64(i)) {
 					t.Errorf("after swap %d max is %s", i, got.Value)
 				}
 			}

@@ -16,13 +16,15 @@ func BenchmarkQuietPass(b *testing.B) {
 	d := &reconcile.Desired{Mode: reconcile.Observe}
 	for _, s := range sysfs.Catalogue() {
 		if _, err := files.Read(s); err == nil {
-			d.Wants = append(d.Wants, sysfs.Want{Setting: s, Policy: sysfs.AtLeast, Value: "0"})
+			d.Wants = append(d.Wants, sysfs.Want{Setting: s, Policy: sysfs.AtLeast, Value: sysfs.Number(0)})
 		}
 	}
 	if len(d.Wants) == 0 {
 		b.Skip("nf_conntrack is not loaded here")
 	}
-	keeper := reconcile.New(KeeperOptions("", files, discard{}), d)
+	keeper := reconcile.New(reconcile.Options{
+		Kernel: newKernel("", files), Observer: reconcile.RecordOnly(func(reconcile.Event) {}),
+	}, d)
 	keeper.Pass(reconcile.Start, time.Now())
 	b.ReportAllocs()
 	for b.Loop() {

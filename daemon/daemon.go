@@ -99,7 +99,7 @@ func Run(ctx context.Context, opts Options) error {
 	d.recordLoaded(cfg)
 	files := sysfs.NewFiles(opts.Source.Root)
 	defer func() { _ = files.Close() }() // every write has its own error
-	d.keeper = reconcile.New(d.keeperOptions(files), Desired(cfg))
+	d.keeper = reconcile.New(d.keeperOptions(files), &cfg.Desired)
 
 	if err := d.runTasks(ctx, d.tasks(hup, server)); !errors.Is(err, context.Canceled) {
 		return err
@@ -181,33 +181,6 @@ func (d *Daemon) announce(ctx context.Context, all []task) error {
 	<-ctx.Done()
 	d.logNotify(d.opts.Notify.Stopping())
 	return ctx.Err()
-}
-
-func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {
-	opts := KeeperOptions(d.opts.Source.Root, files, d.recorder)
-	opts.Changed = d.publishSummary
-	opts.Witness = d.guard
-	opts.Adopted = func(desired *reconcile.Desired) {
-		if err := d.guard.setDesired(desired); err != nil {
-			d.opts.Log.Warn("guard: cannot update the BPF map", zap.Error(err))
-		}
-	}
-	opts.Passed = func(why reconcile.Reason, took time.Duration) {
-		d.metrics.Passed(why.String(), took)
-		d.table.passed()
-	}
-	if interval := d.opts.Notify.WatchdogInterval(); interval > 0 {
-		opts.Heartbeat = interval / 3
-		opts.Beat = d.feedWatchdog(opts.Heartbeat / 2)
-	}
-	opts.ModuleMoved = func() {
-		if w := d.watcher.Load(); w != nil {
-			if err := w.Arm(); err != nil {
-				d.opts.Log.Warn("inotify: cannot watch every setting", zap.Error(err))
-			}
-		}
-	}
-	return opts
 }
 
 // feedWatchdog returns the function that the keeper's loop calls after each pass. It feeds

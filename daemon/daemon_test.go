@@ -17,6 +17,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 func TestKeepsOnATree(t *testing.T) {
@@ -118,8 +119,8 @@ func TestStatusAndEvents(t *testing.T) {
 	if s.Module.State != "loaded" || *s.Table.Max != 100000 || *s.Table.Expectations != 0 {
 		t.Errorf("module %+v, table %+v", s.Module, s.Table)
 	}
-	if s.Settings[0].State != reconcile.InSync || s.Settings[0].Drifts != 2 || s.Settings[0].LastDrift.Found != "5" ||
-		s.Settings[0].LastDrift.RepairedIn <= 0 || !strings.HasSuffix(s.Settings[0].Origin, "ctkeeper.yaml:2") {
+	if s.Settings[0].State != reconcile.InSync || s.Settings[0].Drifts != 2 || s.Settings[0].LastDrift.Found != sysfs.Number(5) ||
+		s.Settings[0].LastDrift.RepairedIn <= 0 || !strings.HasSuffix(s.Settings[0].Origin.String(), "ctkeeper.yaml:2") {
 		t.Errorf("max: %+v %+v", s.Settings[0], s.Settings[0].LastDrift)
 	}
 
@@ -127,11 +128,11 @@ func TestStatusAndEvents(t *testing.T) {
 	defer cancel()
 	var seen []string
 	err := status.NewClient(d.socket).Events(ctx, time.Time{}, true, func(e reconcile.Event) error {
-		seen = append(seen, string(e.Kind)+" "+e.Found)
+		seen = append(seen, string(e.Kind)+" "+e.Found.String())
 		if len(seen) == 4 {
 			kerneltree.Set(t, root, "max", "6")
 		}
-		if e.Found == "6" {
+		if e.Found == sysfs.Number(6) {
 			return errEnough
 		}
 		return nil

@@ -132,7 +132,7 @@ func TestGuardFails(t *testing.T) {
 	}
 	d := newDaemon(Options{Source: source, Log: zap.NewNop(), Notify: &systemd.Notifier{}})
 	d.cfg = cfg
-	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles("")), Desired(cfg))
+	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles("")), &cfg.Desired)
 	var tasks errgroup.Group
 	tasks.Go(func() error { return d.watchGuard(t.Context()) })
 	<-d.guard.ready
@@ -182,7 +182,7 @@ func TestGuardUnavailable(t *testing.T) {
 func TestRefusalIsLoggedOncePerWriter(t *testing.T) {
 	g := newGuardControl()
 	maximum, expect := sysfs.Lookup("max"), sysfs.Lookup("expect_max")
-	if err := g.setDesired(&reconcile.Desired{Wants: []sysfs.Want{{Setting: maximum, Policy: sysfs.AtLeast, Value: "1000"}}}); err != nil {
+	if err := g.setDesired(&reconcile.Desired{Wants: []sysfs.Want{{Setting: maximum, Policy: sysfs.AtLeast, Value: sysfs.Number(1000)}}}); err != nil {
 		t.Fatal(err)
 	}
 	at := time.Unix(1, 0)
@@ -204,7 +204,7 @@ func TestRefusalIsLoggedOncePerWriter(t *testing.T) {
 	if len(refused) != 2 || refused[0].Setting != "max" || refused[0].Count != 3 || refused[0].Last.Value != "7" || refused[0].Last.By != shell {
 		t.Errorf("refused: %+v", refused)
 	}
-	if e := refuse(maximum, "8", sysfs.Writer{}); e.Want != "at_least 1000" || e.Kind != reconcile.KindRefusedWrite {
+	if e := refuse(maximum, "8", sysfs.Writer{}); e.Wanted() != "at_least 1000" || e.Kind != reconcile.KindRefusedWrite {
 		t.Errorf("event: %+v", e)
 	}
 	for i := range 2 * maxRefusedWriters {
@@ -220,7 +220,7 @@ func TestLockedSettings(t *testing.T) {
 	g := newGuardControl()
 	var wants []sysfs.Want
 	for _, name := range []string{"max", "udp_timeout", "expect_max"} {
-		wants = append(wants, sysfs.Want{Setting: sysfs.Lookup(name), Policy: sysfs.Exactly, Value: "1000"})
+		wants = append(wants, sysfs.Want{Setting: sysfs.Lookup(name), Policy: sysfs.Exactly, Value: sysfs.Number(1000)})
 	}
 	if err := g.setDesired(&reconcile.Desired{Wants: wants}); err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 const maxRefusedWriters = 256
 
 // guardControl connects the guard, where one runs, with the configuration and the desired
-// state. It implements reconcile.Witness.
+// state. It implements reconcile.Attributor.
 type guardControl struct {
 	// ready is closed when the first guard was opened, or could not be.
 	ready     chan struct{}
@@ -41,18 +41,18 @@ func newGuardControl() *guardControl {
 	}
 }
 
-// Wrote implements reconcile.Witness.
-func (g *guardControl) Wrote(s *sysfs.Setting, found string, after time.Time) *sysfs.Writer {
+// WriterOf implements reconcile.Attributor.
+func (g *guardControl) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *sysfs.Writer {
 	if open := g.current(); open != nil {
-		return open.Wrote(s, found, after)
+		return open.WriterOf(s, found, after)
 	}
 	return nil
 }
 
-// Moved implements reconcile.Witness.
-func (g *guardControl) Moved(loaded bool, after time.Time) *sysfs.Writer {
+// ModuleChangedBy implements reconcile.Attributor.
+func (g *guardControl) ModuleChangedBy(loaded bool, after time.Time) *sysfs.Writer {
 	if open := g.current(); open != nil {
-		return open.Moved(loaded, after)
+		return open.ModuleChangedBy(loaded, after)
 	}
 	return nil
 }
@@ -124,15 +124,15 @@ func (g *guardControl) countRefusal(r guard.Refusal) reconcile.Event {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refused = addRefusal(g.refused, r)
-	want := ""
+	want := sysfs.Want{Setting: r.Setting}
 	if g.desired != nil {
 		isRefused := func(w sysfs.Want) bool { return w.Setting.Name == r.Setting.Name }
 		if i := slices.IndexFunc(g.desired.Wants, isRefused); i >= 0 {
-			want = g.desired.Wants[i].String()
+			want = g.desired.Wants[i]
 		}
 	}
-	e := reconcile.RefusedWrite(r.At, r.Setting.Name, want, r.Value, &r.By)
-	who := refusedWriter{r.Setting.Name, r.By.Comm, r.By.Place()}
+	e := reconcile.RefusedWrite(r.At, want, r.Value, &r.By)
+	who := refusedWriter{r.Setting.Name, r.By.Comm, r.By.Cgroup()}
 	if e.Quiet = g.logged[who]; !e.Quiet && len(g.logged) == maxRefusedWriters {
 		clear(g.logged)
 	}

@@ -27,9 +27,11 @@ func Apply(ctx context.Context, root string, cfg *config.Config, log *zap.Logger
 	}
 	files := sysfs.NewFiles(root)
 	defer func() { _ = files.Close() }() // every write has its own error
-	keeper := reconcile.New(KeeperOptions(root, files, eventLogger{log}), Desired(cfg))
+	keeper := reconcile.New(reconcile.Options{
+		Kernel: newKernel(root, files), Observer: reconcile.RecordOnly(eventLogger{log}.Record),
+	}, &cfg.Desired)
 	keeper.Pass(reconcile.Start, time.Now())
-	document := newDocument(keeper.Report(), cfg)
+	document := newDocument(root, keeper.Report(), cfg)
 	document.Module.Parameters = readParameters(tree.At(root), document.Module.State, wantedParameters(cfg))
 	document.Table = InspectTable(root)
 	return document
@@ -40,18 +42,20 @@ func Apply(ctx context.Context, root string, cfg *config.Config, log *zap.Logger
 func Inspect(root string, cfg *config.Config) status.Document {
 	files := sysfs.NewReader(root)
 	defer func() { _ = files.Close() }() // opened for reading only
-	desired := Desired(cfg)
+	desired := cfg.Desired
 	desired.Mode = reconcile.Observe
-	keeper := reconcile.New(KeeperOptions(root, files, discard{}), desired)
+	keeper := reconcile.New(reconcile.Options{
+		Kernel: newKernel(root, files), Observer: reconcile.RecordOnly(func(reconcile.Event) {}),
+	}, &desired)
 	keeper.Pass(reconcile.Start, time.Now())
 	report := keeper.Report()
 	for i := range report.Settings {
 		report.Settings[i].Drifts, report.Settings[i].LastDrift = 0, nil
 	}
-	document := newDocument(report, cfg)
+	document := newDocument(root, report, cfg)
 	document.Module.Parameters = readParameters(tree.At(root), document.Module.State, wantedParameters(cfg))
 	document.Table = InspectTable(root)
-	document.Daemon.Mode = reconcile.Mode(cfg.Mode)
+	document.Daemon.Mode = cfg.Mode
 	return document
 }
 
@@ -78,30 +82,16 @@ func FillUnknown(d *status.Document, root string) {
 	}
 }
 
-// Desired is the part of a configuration that the keeper applies.
-func Desired(cfg *config.Config) *reconcile.Desired {
-	return &reconcile.Desired{Wants: cfg.Wants, Mode: reconcile.Mode(cfg.Mode), Resync: cfg.Resync}
-}
-
-// KeeperOptions returns the options of a keeper of the system below root.
-func KeeperOptions(root string, files *sysfs.Files, recorder reconcile.Recorder) reconcile.Options {
-	observer := kmod.NewObserver(root, kmod.Conntrack)
-	return reconcile.Options{
-		Kernel: files, Recorder: recorder, WayOut: files.WayOut, ModuleName: kmod.Conntrack,
-		Module: func() reconcile.Module {
-			m := observer.Observe()
-			return reconcile.Module{
-				State: string(m.State), Present: m.State != kmod.Absent, Instance: m.Instance, Settling: m.Settling,
-			}
-		},
-		Count: files.Count,
+// newDocument has the report and the configuration. The module's state is looked up: the report
+// has only whether it is present.
+func newDocument(root string, report reconcile.Report, cfg *config.Config) status.Document {
+	module := kmod.Absent
+	if report.Module.Present {
+		module = kmod.Observe(root, kmod.Conntrack).State
 	}
-}
-
-func newDocument(report reconcile.Report, cfg *config.Config) status.Document {
 	return status.Document{
 		Daemon:   status.Daemon{Mode: report.Mode, Config: status.Config{OK: true, Files: append([]string{}, cfg.Files...)}},
-		Module:   status.Module{Name: kmod.Conntrack, State: kmod.State(report.Module.State), Loads: report.Loads},
+		Module:   status.Module{Name: kmod.Conntrack, State: module, Loads: report.Loads},
 		Settings: report.Settings,
 		Guard:    guardOff(cfg.Guard),
 	}
@@ -117,7 +107,3 @@ func newTable(s table.Sample, state table.State) status.Table {
 	}
 	return t
 }
-
-type discard struct{}
-
-func (discard) Record(reconcile.Event) {}

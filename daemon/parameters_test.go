@@ -9,12 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
-const origin = "/etc/ctkeeper/ctkeeper.yaml:9"
+var origin = tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 9}
 
 // asking is a configuration with module parameters.
 func asking(parameters ...string) *config.Config {

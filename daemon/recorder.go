@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -12,7 +13,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
-// eventLogger is a reconcile.Recorder that writes each event to a log.
+// eventLogger writes each event to a log.
 type eventLogger struct{ log *zap.Logger }
 
 // Record logs an event, unless it is quiet.
@@ -58,11 +59,11 @@ func level(e reconcile.Event) zapcore.Level {
 func fields(e reconcile.Event) []zap.Field {
 	out := []zap.Field{zap.String(systemd.KeyEvent, string(e.Kind))}
 	texts := map[string]string{
-		systemd.KeySetting: e.Setting, systemd.KeyWant: e.Want, systemd.KeyFound: e.Found, systemd.KeyValue: e.Value,
+		systemd.KeySetting: strings.Join(e.Names(), ","), systemd.KeyWant: e.Wanted(), systemd.KeyFound: e.Found.String(), systemd.KeyValue: e.Value,
 		systemd.KeyResult: string(e.Result), systemd.KeyCause: string(e.Cause), systemd.KeyError: e.Error, systemd.KeyTable: e.Table,
 	}
 	if e.By != nil {
-		texts[systemd.KeyByComm], texts[systemd.KeyByUnit] = e.By.Comm, e.By.Place()
+		texts[systemd.KeyByComm], texts[systemd.KeyByUnit] = e.By.Comm, e.By.Cgroup()
 		if e.By.PID != 0 {
 			out = append(out, zap.Int(systemd.KeyByPID, e.By.PID))
 		}

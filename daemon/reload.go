@@ -41,11 +41,11 @@ func (d *Daemon) reload(onRequest bool) {
 		}
 	case refused != nil || cfg.Fingerprint() != before.Fingerprint():
 		d.recordLoaded(cfg)
-		d.keeper.SetDesired(Desired(cfg), reconcile.Config)
+		d.keeper.SetDesired(&cfg.Desired, reconcile.Config)
 	case onRequest:
-		d.keeper.SetDesired(Desired(cfg), reconcile.Config)
+		d.keeper.SetDesired(&cfg.Desired, reconcile.Config)
 	default: // only lines moved, which status shows
-		d.keeper.SetDesired(Desired(cfg), reconcile.Resync)
+		d.keeper.SetDesired(&cfg.Desired, reconcile.Resync)
 	}
 	d.publishSummary()
 }
@@ -64,16 +64,12 @@ func (d *Daemon) recordLoaded(cfg *config.Config) {
 	if note != "" {
 		message += "; " + note
 	}
-	d.recorder.Record(reconcile.Event{
-		At: time.Now(), Kind: reconcile.Kind(systemd.EventConfigLoaded), Note: note, Message: message,
-	})
+	d.recorder.Record(reconcile.ConfigLoaded(time.Now(), note, message))
 }
 
 func (d *Daemon) recordRefused(err error, instead string) {
-	d.recorder.Record(reconcile.Event{
-		At: time.Now(), Kind: reconcile.Kind(systemd.EventConfigRefused), Error: err.Error(), Result: reconcile.NotRepaired,
-		Message: "configuration refused, " + instead + ": " + strings.ReplaceAll(err.Error(), "\n", "; "),
-	})
+	d.recorder.Record(reconcile.ConfigRefused(time.Now(), err,
+		"configuration refused, "+instead+": "+strings.ReplaceAll(err.Error(), "\n", "; ")))
 }
 
 // logUnsupported logs the settings that this kernel does not have, once for the same list.

@@ -23,7 +23,7 @@ func (d *Daemon) status() status.Document {
 	cfg, refused := d.cfg, d.cfgErr
 	d.mu.Unlock()
 	report := d.keeper.Report()
-	s := newDocument(report, cfg)
+	s := newDocument(d.opts.Source.Root, report, cfg)
 	s.Module.Parameters = d.parameters(s.Module.State, cfg)
 	s.Table = newTable(d.table.recent(), d.table.monitor.State())
 	s.Table.KernelMessages = d.messages.counted()

@@ -142,7 +142,7 @@ func TestHistorySurvives(t *testing.T) {
 	second.wait("the history", func() bool {
 		seen = nil
 		err := status.NewClient(second.socket).Events(context.Background(), time.Time{}, false, func(e reconcile.Event) error {
-			seen = append(seen, string(e.Kind)+" "+e.Found)
+			seen = append(seen, string(e.Kind)+" "+e.Found.String())
 			return nil
 		})
 		return err == nil && len(seen) == 3
@@ -198,7 +198,8 @@ func TestHistoryPath(t *testing.T) {
 
 func FuzzParseHistory(f *testing.F) {
 	f.Add([]byte(nil))
-	f.Add(encodeLines([]reconcile.Event{stored(1), {At: storedAt, Kind: reconcile.KindTablePressure, Level: "high", Entries: 5, Limit: 6, Duration: 7}}))
+	f.Add(encodeLines([]reconcile.Event{stored(1), {At: storedAt, Kind: reconcile.KindTablePressure, Duration: 7,
+		Pressure: reconcile.Pressure{Level: "high", Entries: 5, Limit: 6}}}))
 	f.Add([]byte("{\"at\":\"2026-03-01T12:00:00Z\",\"event\":\"x\",\"duration\":\"5 parsecs\"}\n\n[]\nnull"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		events, count, foreign := parseHistory(text)

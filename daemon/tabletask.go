@@ -68,10 +68,9 @@ func (t *tableTask) sample(at time.Time) {
 	t.latest, t.ranAt = sample, sample.At
 	t.mu.Unlock()
 	for _, p := range t.monitor.Add(sample) {
-		t.record(reconcile.Event{
-			At: p.At, Kind: reconcile.KindTablePressure, Message: p.Message,
+		t.record(reconcile.TablePressure(p.At, reconcile.Pressure{
 			Table: p.Table, Level: string(p.Level), Dropping: p.Dropping, Entries: p.Entries, Limit: p.Limit,
-		})
+		}, p.Message))
 	}
 	notify(t.sampled)
 }

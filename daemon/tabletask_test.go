@@ -97,13 +97,12 @@ func TestRecent(t *testing.T) {
 func TestPressureIsLogged(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
 	r := recorder{eventLogger{zap.New(core)}, newHistory(), metrics.New("", func() metrics.Now { return metrics.Now{} })}
-	for _, e := range []reconcile.Event{
+	for _, pressure := range []reconcile.Pressure{
 		{Table: table.Connections, Level: "high", Entries: 83, Limit: 100},
 		{Table: table.Connections, Level: "calm", Dropping: true, Limit: 100},
 		{Table: table.Expectations, Level: "calm", Limit: 100},
 	} {
-		e.Kind = reconcile.KindTablePressure
-		r.Record(e)
+		r.Record(reconcile.TablePressure(time.Now(), pressure, ""))
 	}
 	var levels []zapcore.Level
 	for _, e := range logs.All() {

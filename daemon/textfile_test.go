@@ -33,7 +33,7 @@ func TestTextfile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDaemon(Options{Source: config.Source{Root: root}, Log: zap.New(core), Notify: &systemd.Notifier{}})
 		d.cfg = asked
-		d.keeper = reconcile.New(d.keeperOptions(files), Desired(asked))
+		d.keeper = reconcile.New(d.keeperOptions(files), &asked.Desired)
 		d.keeper.Pass(reconcile.Start, time.Now())
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)

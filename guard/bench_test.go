@@ -107,7 +107,7 @@ func attachArm(b *testing.B, arm, cgroup string) func() {
 	g := openGuard(b, Options{Cgroup: cgroup})
 	var wants []sysfs.Want
 	for _, s := range sysfs.Catalogue() {
-		wants = append(wants, sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: "1"})
+		wants = append(wants, sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: sysfs.Number(1)})
 	}
 	setWants(b, g, arm == "lock", wants...)
 	return func() { _ = g.Close() }

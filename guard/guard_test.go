@@ -125,7 +125,8 @@ func runGuard(t testing.TB, g *Guard) *told {
 
 func wantOf(t testing.TB, name, value string) sysfs.Want {
 	t.Helper()
-	return sysfs.Want{Setting: sysfs.Lookup(name), Policy: sysfs.Exactly, Value: value}
+	s := sysfs.Lookup(name)
+	return sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: s.Parse(value)}
 }
 
 func setWants(t testing.TB, g *Guard, lock bool, wants ...sysfs.Want) {
@@ -192,14 +193,14 @@ func TestWatchNamesWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "a look", func() bool { looks, _, _ := s.counts(); return looks > 0 })
-	got := g.Wrote(want.Setting, readFile(t, timeoutFile), before.Add(-time.Second))
+	got := g.WriterOf(want.Setting, want.Setting.Parse(readFile(t, timeoutFile)), before.Add(-time.Second))
 	if diff := cmp.Diff(&sysfs.Writer{PID: pid, Comm: "dd", Unit: unit}, got); diff != "" {
 		t.Errorf("writer (-want +got):\n%s", diff)
 	}
-	if other := g.Wrote(want.Setting, "34", before.Add(-time.Second)); other != nil {
+	if other := g.WriterOf(want.Setting, sysfs.Number(34), before.Add(-time.Second)); other != nil {
 		t.Errorf("another value was written by %v", other)
 	}
-	if late := g.Wrote(want.Setting, "33", time.Now().Add(time.Second)); late != nil {
+	if late := g.WriterOf(want.Setting, sysfs.Number(33), time.Now().Add(time.Second)); late != nil {
 		t.Errorf("after the write, it was %v", late)
 	}
 	if _, _, refused := s.counts(); refused > 0 {

@@ -130,7 +130,7 @@ func (g *Guard) wrote(r record) {
 		return
 	}
 	seen := write{at: wall(r.time), value: r.text, by: g.name(r.actor)}
-	seen.open = r.kind == wroteSysctl && !want.Satisfied(r.text)
+	seen.open = r.kind == wroteSysctl && !want.Satisfied(s.Parse(r.text))
 	m := &g.memory
 	m.mu.Lock()
 	m.writes[s.Name] = keepLast(m.writes[s.Name], seen)
@@ -221,10 +221,10 @@ func (m *memory) unsettled() bool {
 	return open
 }
 
-// Wrote names who last gave a setting the value that was found, at after or later; nil where
+// WriterOf names who last gave a setting the value that was found, at after or later; nil where
 // nobody was seen. The last 32 writes to each setting are known. It waits up to 50 ms for what
-// was told and not read yet. It implements reconcile.Witness.
-func (g *Guard) Wrote(s *sysfs.Setting, found string, after time.Time) *sysfs.Writer {
+// was told and not read yet. It implements reconcile.Attributor.
+func (g *Guard) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *sysfs.Writer {
 	g.drain()
 	m := &g.memory
 	m.mu.Lock()
@@ -233,7 +233,7 @@ func (g *Guard) Wrote(s *sysfs.Setting, found string, after time.Time) *sysfs.Wr
 		if w.at.Before(after) {
 			break
 		}
-		if s.Holds(found, w.value) {
+		if s.Shows(found, w.value) {
 			m.writes[s.Name][i].open = false
 			return &w.by
 		}
@@ -241,10 +241,10 @@ func (g *Guard) Wrote(s *sysfs.Setting, found string, after time.Time) *sysfs.Wr
 	return nil
 }
 
-// Moved names who last loaded or unloaded nf_conntrack, at after or later; nil where nobody was
+// ModuleChangedBy names who last loaded or unloaded nf_conntrack, at after or later; nil where nobody was
 // seen. A load on demand names who demanded it, not the modprobe that the kernel started. It
-// implements reconcile.Witness.
-func (g *Guard) Moved(loaded bool, after time.Time) *sysfs.Writer {
+// implements reconcile.Attributor.
+func (g *Guard) ModuleChangedBy(loaded bool, after time.Time) *sysfs.Writer {
 	g.drain()
 	m := &g.memory
 	m.mu.Lock()

@@ -37,7 +37,7 @@ func TestStorm(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the writer's name", func() bool {
-		by := g.Wrote(sysfs.Lookup("tcp_timeout_close"), "21", before.Add(-time.Second))
+		by := g.WriterOf(sysfs.Lookup("tcp_timeout_close"), sysfs.Number(21), before.Add(-time.Second))
 		return by != nil && by.PID == pid
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
@@ -69,7 +70,7 @@ type Metrics struct {
 	mu sync.Mutex
 	// unrepaired is, by setting, the value of a drift that was counted and not
 	// repaired: its repair is the end of that drift and no other one.
-	unrepaired map[string]string
+	unrepaired map[string]sysfs.Value
 	// counted are the settings with series in drifts, repairs and refused.
 	counted map[string]bool
 	// writers are the values that the label by has had.
@@ -89,7 +90,7 @@ func New(version string, now func() Now) *Metrics {
 		repairTook: histogramOf(repairDuration, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
 		// A pass that changes nothing takes some 2 µs for each setting.
 		passTook:   histogramOf(passDuration, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, .025, .1, .5, 2.5, 10),
-		unrepaired: map[string]string{}, counted: map[string]bool{}, writers: map[string]bool{}, values: map[string]map[string]bool{},
+		unrepaired: map[string]sysfs.Value{}, counted: map[string]bool{}, writers: map[string]bool{}, values: map[string]map[string]bool{},
 	}
 	for reason := reconcile.Start; reason <= reconcile.Guard; reason <<= 1 {
 		m.count(m.events, eventsTotal, reason.String(), 0)
@@ -116,10 +117,10 @@ func histogramOf(name string, buckets ...float64) prometheus.Histogram {
 func (m *Metrics) Record(e reconcile.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if e.Kind == reconcile.KindForbidden && e.Want == "" {
+	if e.Kind == reconcile.KindForbidden && !e.Want.Known() {
 		// Several settings that may not be written for one reason; what may not be
 		// read has its want, and was no try to repair.
-		for name := range strings.SplitSeq(e.Setting, ",") {
+		for _, name := range e.Names() {
 			m.repair(clean(name), e.Result)
 		}
 		return

@@ -43,10 +43,23 @@ func golden(t *testing.T, file, got string) {
 
 func TestReferenceIsCurrent(t *testing.T) { golden(t, "../docs/metrics.md", Reference()) }
 
+// maxWant wants max to be 1.
+func maxWant() sysfs.Want { return sysfs.Want{Setting: sysfs.Lookup("max"), Value: sysfs.Number(1)} }
+
 func ptr(n int64) *int64 { return &n }
 
+// value is a live or wanted value as the kernel shows it; the empty text is an unknown value.
+func value(text string) sysfs.Value {
+	if text == "" {
+		return sysfs.Value{}
+	}
+	return (&sysfs.Setting{}).Parse(text)
+}
+
 func setting(name, want string, policy sysfs.Policy, now string, state reconcile.State) reconcile.Setting {
-	return reconcile.Setting{Standing: reconcile.Standing{Name: name, Want: want, Policy: policy, Now: now, State: state}}
+	return reconcile.Setting{Comparison: reconcile.Comparison{
+		Name: name, Want: value(want), Policy: policy, Live: value(now), State: state,
+	}}
 }
 
 // busy is a host on which everything happens.
@@ -72,7 +85,7 @@ func busy() Now {
 }
 
 func drift(name, found string, cause reconcile.Cause, result reconcile.Result, took time.Duration) reconcile.Event {
-	return reconcile.Event{Kind: reconcile.KindDrift, Setting: name, Want: "1", Found: found, Cause: cause, Result: result, Duration: reconcile.Duration(took)}
+	return reconcile.Event{Kind: reconcile.KindDrift, Setting: name, Want: sysfs.Number(1), Found: value(found), Cause: cause, Result: result, Duration: reconcile.Duration(took)}
 }
 
 // filled is the busy host's metrics after some events.
@@ -80,13 +93,13 @@ func filled() *Metrics {
 	m := New("1.2.3", busy)
 	m.Record(drift("max", "65536", reconcile.CauseStart, reconcile.Repaired, 700*time.Microsecond))
 	m.Record(drift("max", "65536", reconcile.CauseWrite, reconcile.Repaired, 1500*time.Microsecond))
-	m.Record(reconcile.Event{Kind: reconcile.KindContested, Setting: "max", Want: "1", Found: "65536", Cause: reconcile.CauseWrite})
+	m.Record(reconcile.Event{Kind: reconcile.KindContested, Setting: "max", Want: sysfs.Number(1), Found: sysfs.Number(65536), Cause: reconcile.CauseWrite})
 	m.Record(reconcile.Event{Kind: reconcile.KindForbidden, Setting: "tcp_be_liberal", Result: reconcile.NotRepaired})
 	m.Record(drift("net.netfilter.nf_log.2", "NONE", reconcile.CauseResync, reconcile.Observed, 0))
 	byProxy := drift("max", "131072", reconcile.CauseWrite, reconcile.Repaired, time.Millisecond)
 	byProxy.By = &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "x.scope", Container: "4f0c", Pod: "1f0e"}
 	m.Record(byProxy)
-	m.Record(reconcile.RefusedWrite(time.Now(), "max", "1", "2", &sysfs.Writer{PID: 7, Comm: "sysctl", Unit: "session-12.scope"}))
+	m.Record(reconcile.RefusedWrite(time.Now(), maxWant(), "2", &sysfs.Writer{PID: 7, Comm: "sysctl", Unit: "session-12.scope"}))
 	m.Passed("start", 90*time.Microsecond)
 	m.Passed("overflow+write", 2*time.Millisecond)
 	m.Overflowed("write")

@@ -16,9 +16,9 @@ import (
 
 func TestRecord(t *testing.T) {
 	failed := func(found, why string) reconcile.Event {
-		return reconcile.Event{Kind: reconcile.KindFailed, Setting: "max", Want: "1", Found: found, Cause: reconcile.CauseWrite, Result: reconcile.NotRepaired, Error: why}
+		return reconcile.Event{Kind: reconcile.KindFailed, Setting: "max", Want: sysfs.Number(1), Found: value(found), Cause: reconcile.CauseWrite, Result: reconcile.NotRepaired, Error: why}
 	}
-	contested := reconcile.Event{Kind: reconcile.KindContested, Setting: "max", Want: "1", Found: "5", Cause: reconcile.CauseWrite}
+	contested := reconcile.Event{Kind: reconcile.KindContested, Setting: "max", Want: sysfs.Number(1), Found: sysfs.Number(5), Cause: reconcile.CauseWrite}
 	putOff := drift("max", "5", reconcile.CauseWrite, "", 0)
 	putOff.Quiet = true
 	repaired := drift("max", "5", reconcile.CauseWrite, reconcile.Repaired, time.Millisecond)
@@ -43,7 +43,7 @@ func TestRecord(t *testing.T) {
 			`ctkeeper_repair_duration_seconds_count 1`,
 			`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
 		}},
-		{"a contest begins with a drift", []reconcile.Event{contested, repaired, {Kind: reconcile.KindSettled, Setting: "max", Found: "1", Cause: reconcile.CauseWrite}}, []string{
+		{"a contest begins with a drift", []reconcile.Event{contested, repaired, {Kind: reconcile.KindSettled, Setting: "max", Found: sysfs.Number(1), Cause: reconcile.CauseWrite}}, []string{
 			`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
 			`ctkeeper_repair_duration_seconds_count 1`,
 			`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
@@ -58,11 +58,11 @@ func TestRecord(t *testing.T) {
 			`ctkeeper_drift_total{by="",cause="resync",setting="max"} 2`,
 			`ctkeeper_repairs_total{result="observed",setting="max"} 2`,
 		}},
-		{"several forbidden", []reconcile.Event{{Kind: reconcile.KindForbidden, Setting: "max,hashsize", Result: reconcile.NotRepaired}}, []string{
+		{"several forbidden", []reconcile.Event{{Kind: reconcile.KindForbidden, Settings: []string{"max", "hashsize"}, Result: reconcile.NotRepaired}}, []string{
 			`ctkeeper_repairs_total{result="failed",setting="hashsize"} 1`,
 			`ctkeeper_repairs_total{result="failed",setting="max"} 1`,
 		}},
-		{"unreadable is no repair", []reconcile.Event{{Kind: reconcile.KindForbidden, Setting: "max", Want: "1", Found: "?", Result: reconcile.NotRepaired}}, []string{}},
+		{"unreadable is no repair", []reconcile.Event{{Kind: reconcile.KindForbidden, Setting: "max", Want: sysfs.Number(1), Found: sysfs.Value{}, Result: reconcile.NotRepaired}}, []string{}},
 		{"the module is not counted here", []reconcile.Event{{Kind: reconcile.KindModuleLoad}}, []string{}},
 		{"what nobody has heard of", []reconcile.Event{drift("max", "5", "moon", "maybe", 0)}, []string{
 			`ctkeeper_drift_total{by="",cause="other",setting="max"} 1`,
@@ -153,7 +153,7 @@ func FuzzRecord(f *testing.F) {
 		now.Table.Counters = map[string]uint64{helper: 1, name: 2, found: 3}
 		m := New(kind, func() Now { return now })
 		for _, want := range []string{"", found} {
-			m.Record(reconcile.Event{Kind: reconcile.Kind(kind), Setting: name, Want: want, Found: found, Cause: reconcile.Cause(cause), Result: reconcile.Result(result),
+			m.Record(reconcile.Event{Kind: reconcile.Kind(kind), Setting: name, Want: value(want), Found: value(found), Cause: reconcile.Cause(cause), Result: reconcile.Result(result),
 				By: &sysfs.Writer{Comm: helper, Unit: found, Container: want}})
 		}
 		m.Passed(cause, -1)

@@ -6,7 +6,6 @@ import (
 	"math"
 	"runtime"
 	"slices"
-	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -105,10 +104,10 @@ func (s *scrape) settings(out chan<- prometheus.Metric, settings []reconcile.Set
 			continue
 		}
 		inForce[name] = true
-		if n, ok := number(setting.Want); ok {
-			s.gauge(out, settingDesired, n, name)
-			if n, ok := number(setting.Now); ok {
-				s.gauge(out, settingActual, n, name)
+		if n, ok := setting.Want.Int(); ok {
+			s.gauge(out, settingDesired, float64(n), name)
+			if n, ok := setting.Live.Int(); ok {
+				s.gauge(out, settingActual, float64(n), name)
 			}
 		}
 		if setting.State != reconcile.Pending && setting.State != reconcile.Unsupported {
@@ -196,11 +195,6 @@ func rank(level table.Level) (float64, bool) {
 		return 2, true
 	}
 	return 0, false
-}
-
-func number(text string) (float64, bool) {
-	n, err := strconv.ParseInt(text, 10, 64)
-	return float64(n), err == nil
 }
 
 func truth(is bool) float64 {

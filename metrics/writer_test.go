@@ -62,7 +62,7 @@ func TestWriters(t *testing.T) {
 		e.By = by
 		m.Record(e)
 		m.Record(e)
-		refused := reconcile.RefusedWrite(time.Now(), "max", "1", "5", by)
+		refused := reconcile.RefusedWrite(time.Now(), maxWant(), "5", by)
 		m.Record(refused)
 		refused.Quiet = true
 		m.Record(refused)
@@ -103,7 +103,7 @@ func TestPutOffIsOneDriftOfItsWriter(t *testing.T) {
 func TestRefusedWritesLeave(t *testing.T) {
 	now := busy()
 	m := New("1", func() Now { return now })
-	m.Record(reconcile.RefusedWrite(time.Now(), "max", "1", "5", nil))
+	m.Record(reconcile.RefusedWrite(time.Now(), maxWant(), "5", nil))
 	if diff := cmp.Diff([]string{`ctkeeper_refused_writes_total{by="",setting="max"} 1`}, series(exposition(t, m), refusedWritesTotal)); diff != "" {
 		t.Errorf("refused (-want +got):\n%s", diff)
 	}

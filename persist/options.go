@@ -44,7 +44,7 @@ type option struct {
 func (p *planner) options() []option {
 	explicit := map[string]option{}
 	for _, parameter := range p.cfg.Module.Parameters {
-		origin := "module.parameters." + parameter.Name + ", " + parameter.Origin
+		origin := "module.parameters." + parameter.Name + ", " + parameter.Origin.String()
 		explicit[parameter.Name] = option{parameter.Name, parameter.Value, origin}
 	}
 	var out []option
@@ -93,8 +93,8 @@ func (p *planner) optionFor(name string, before []option) option {
 	if !wanted || !appliesAtLoad(want) {
 		return option{}
 	}
-	n, err := strconv.ParseInt(want.Value, 10, 64)
-	if err != nil {
+	n, ok := want.Value.Int()
+	if !ok {
 		return option{}
 	}
 	byDefault := int64(-1) // the value that the kernel chooses
@@ -110,13 +110,13 @@ func (p *planner) optionFor(name string, before []option) option {
 	if want.Policy == sysfs.AtLeast && n <= byDefault {
 		return option{}
 	}
-	return option{name, strconv.FormatInt(n, 10), "settings." + setting + " " + text + ", " + want.Origin}
+	return option{name, strconv.FormatInt(n, 10), "settings." + setting + " " + text + ", " + want.Origin.String()}
 }
 
 // appliesAtLoad reports whether a want belongs in the boot files. The embedded default does not: a
 // hashsize that is set at load would make max 8 times as large, and at_least accepts that.
 func appliesAtLoad(w sysfs.Want) bool {
-	return w.Policy != sysfs.AtMost && w.Origin != config.DefaultOrigin
+	return w.Policy != sysfs.AtMost && w.Origin.File != config.DefaultOrigin
 }
 
 // defaultExpectBuckets returns the size that the kernel chooses for the expectation table.

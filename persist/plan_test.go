@@ -273,7 +273,7 @@ func TestOddOrigin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	odd := "/etc/ctkeeper/conf.d/\ninstall nf_conntrack /bin/false\\\r#.yaml:1"
+	odd := tree.Place{File: "/etc/ctkeeper/conf.d/\ninstall nf_conntrack /bin/false\\\r#.yaml", Line: 1}
 	for i := range cfg.Wants {
 		cfg.Wants[i].Origin = odd
 	}

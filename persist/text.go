@@ -47,7 +47,7 @@ func (p *planner) loadText() string {
 	if !p.cfg.Module.Load {
 		return ""
 	}
-	from := comment("module.load, " + p.cfg.Origins["module.load"])
+	from := comment("module.load, " + p.cfg.Origins["module.load"].String())
 	if p.loadPath() == SysconfigPath {
 		return "#!/bin/sh\n" + Header + "\n" + from + "exec /sbin/modprobe -b " + kmod.Conntrack + "\n"
 	}
@@ -63,7 +63,7 @@ func (p *planner) sysctlText(options []option) string {
 		if !appliesAtLoad(want) {
 			continue
 		}
-		b.WriteString(comment(want.Setting.Name + " " + want.String() + ", " + want.Origin))
+		b.WriteString(comment(want.Setting.Name + " " + want.String() + ", " + want.Origin.String()))
 		value := strings.Join(strings.Fields(p.sysctlValue(want, options)), " ")
 		b.WriteString("-" + want.Setting.Sysctl() + " = " + value + "\n")
 	}
@@ -76,9 +76,9 @@ func (p *planner) sysctlText(options []option) string {
 // sysctlValue returns a want as one value. sysctl.d has no at_least, so the value of such a want is
 // at least the kernel's default: the file must not lower it.
 func (p *planner) sysctlValue(want sysfs.Want, options []option) string {
-	n, err := strconv.ParseInt(want.Value, 10, 64)
-	if err != nil || want.Policy != sysfs.AtLeast {
-		return want.Value
+	n, ok := want.Value.Int()
+	if !ok || want.Policy != sysfs.AtLeast {
+		return want.Value.String()
 	}
 	byDefault := n
 	buckets := optionNumber(options, hashsize)
@@ -91,7 +91,7 @@ func (p *planner) sysctlValue(want sysfs.Want, options []option) string {
 		byDefault = max(p.host.defaultExpectBuckets(options), optionNumber(options, expectHashsize)) * expectFactor
 	}
 	if n == 0 && want.Setting.ZeroIsNoLimit {
-		return want.Value
+		return want.Value.String()
 	}
 	return strconv.FormatInt(min(max(n, byDefault), math.MaxInt32), 10)
 }

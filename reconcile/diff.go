@@ -7,45 +7,44 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// Reading is what one look at one setting gave.
+// Reading is the result of reading one setting.
 type Reading struct {
-	Value string
+	Value sysfs.Value
 	Err   error
 }
 
-// Observation is what one look at the kernel found: the module, and a reading
-// for each want, in the order of the wants.
+// Observation is what a pass read: the module, and a reading for each want, in the order of the
+// wants.
 type Observation struct {
 	Module   Module
 	Readings []Reading
 }
 
-// Change is a setting whose live value is not as wanted.
+// Change is a setting whose live value does not satisfy its want.
 type Change struct {
-	// Index is the want's place among the wants.
+	// Index is the index of the want.
 	Index int
 	Want  sysfs.Want
-	// Found is the kernel's text.
-	Found string
+	// Found is the live value.
+	Found sysfs.Value
 }
 
-// Diff holds an observation against the wants: the state of each, and the
-// changes that would make them so, in the order in which they must be written.
-// It is pure.
+// Diff compares an observation with the wants. It returns the state of each want, and the
+// changes in the order in which they must be written. It is pure.
 func Diff(wants []sysfs.Want, seen Observation) ([]State, []Change) {
 	states := make([]State, len(wants))
 	var changes []Change
 	for i, want := range wants {
-		states[i] = judge(want, seen.Readings[i], seen.Module)
+		states[i] = stateOf(want, seen.Readings[i], seen.Module)
 		if states[i] == Drifted {
 			changes = append(changes, Change{Index: i, Want: want, Found: seen.Readings[i].Value})
 		}
 	}
-	order(changes)
+	sortChanges(changes)
 	return states, changes
 }
 
-func judge(want sysfs.Want, r Reading, module Module) State {
+func stateOf(want sysfs.Want, r Reading, module Module) State {
 	switch {
 	case r.Err == nil && want.Satisfied(r.Value):
 		return InSync
@@ -62,12 +61,11 @@ func judge(want sysfs.Want, r Reading, module Module) State {
 	}
 }
 
-// order puts a setting behind the one that bounds it when the bound rises, and
-// before it when the bound falls: at no moment is max above what the hash table
-// was sized for, and the kernel refuses a low threshold above the high one. What
-// has nothing to do with the hash size goes first, because a resize keeps its
-// writer for an RCU grace period (nf_conntrack_hash_resize).
-func order(changes []Change) {
+// sortChanges puts a setting after its ceiling when the ceiling rises, and before it when the
+// ceiling falls: max is never above what the hash table was sized for, and the kernel refuses a
+// low threshold above the high one. Settings that do not depend on the hash size come first,
+// because a resize blocks its writer for an RCU grace period (nf_conntrack_hash_resize).
+func sortChanges(changes []Change) {
 	slices.SortStableFunc(changes, func(a, b Change) int {
 		return cmp.Compare(afterResize(a), afterResize(b))
 	})
@@ -86,7 +84,7 @@ func order(changes []Change) {
 	}
 }
 
-// afterResize is 1 for the hash size and what it bounds, else 0.
+// afterResize is 1 for the hash size and what it bounds, and 0 for others.
 func afterResize(c Change) int {
 	if s := c.Want.Setting; s.Name == sysfs.Hashsize || s.Ceiling == sysfs.Hashsize {
 		return 1

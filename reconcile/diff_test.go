@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 func TestDiffOrders(t *testing.T) {
@@ -34,14 +36,14 @@ func TestDiffOrders(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			seen := Observation{Module: Module{Present: true}}
 			for _, value := range tt.found {
-				seen.Readings = append(seen.Readings, Reading{Value: value})
+				seen.Readings = append(seen.Readings, Reading{Value: sysfs.Lookup("max").Parse(value)})
 			}
 			_, changes := Diff(desire(t, tt.wants...).Wants, seen)
 			var order []string
 			for _, c := range changes {
 				order = append(order, c.Want.Setting.Name)
 				if c.Found != seen.Readings[c.Index].Value {
-					t.Errorf("%s: found %s, index says %s", c.Want.Setting.Name, c.Found, seen.Readings[c.Index].Value)
+					t.Errorf("%s: found %s, the reading at its index is %s", c.Want.Setting.Name, c.Found, seen.Readings[c.Index].Value)
 				}
 			}
 			if diff := cmp.Diff(tt.order, order); diff != "" {
@@ -60,18 +62,18 @@ func TestDiffStates(t *testing.T) {
 		state   State
 		changes int
 	}{
-		{"equal", "max=5", Reading{Value: "5"}, true, InSync, 0},
-		{"different", "max=5", Reading{Value: "6"}, true, Drifted, 1},
-		{"rounded up by the kernel", "hashsize=10000", Reading{Value: "10240"}, true, InSync, 0},
-		{"at least, more", "max>=5", Reading{Value: "6"}, true, InSync, 0},
-		{"at least, less", "max>=5", Reading{Value: "4"}, true, Drifted, 1},
-		{"at least, no limit", "max>=5", Reading{Value: "0"}, true, InSync, 0},
-		{"at most, more", "udp_timeout<=5", Reading{Value: "6"}, true, Drifted, 1},
-		{"not a number", "max=5", Reading{Value: "five"}, true, Drifted, 1},
+		{"equal", "max=5", Reading{Value: sysfs.Lookup("max").Parse("5")}, true, InSync, 0},
+		{"different", "max=5", Reading{Value: sysfs.Lookup("max").Parse("6")}, true, Drifted, 1},
+		{"rounded up by the kernel", "hashsize=10000", Reading{Value: sysfs.Lookup("max").Parse("10240")}, true, InSync, 0},
+		{"at least, more", "max>=5", Reading{Value: sysfs.Lookup("max").Parse("6")}, true, InSync, 0},
+		{"at least, less", "max>=5", Reading{Value: sysfs.Lookup("max").Parse("4")}, true, Drifted, 1},
+		{"at least, no limit", "max>=5", Reading{Value: sysfs.Lookup("max").Parse("0")}, true, InSync, 0},
+		{"at most, more", "udp_timeout<=5", Reading{Value: sysfs.Lookup("max").Parse("6")}, true, Drifted, 1},
+		{"not a number", "max=5", Reading{Value: sysfs.Lookup("max").Parse("five")}, true, Drifted, 1},
 		{"no file, module there", "max=5", Reading{Err: fmt.Errorf("x: %w", syscall.ENOENT)}, true, Unsupported, 0},
 		{"no file, module absent", "max=5", Reading{Err: syscall.ENOENT}, false, Pending, 0},
 		{"dead descriptor", "max=5", Reading{Err: syscall.ENODEV}, false, Pending, 0},
-		{"file outlives the module", "frag6_timeout=5", Reading{Value: "5"}, false, InSync, 0},
+		{"file outlives the module", "frag6_timeout=5", Reading{Value: sysfs.Lookup("max").Parse("5")}, false, InSync, 0},
 		{"may not read", "max=5", Reading{Err: syscall.EACCES}, true, Forbidden, 0},
 		{"broken", "max=5", Reading{Err: errors.New("odd")}, true, Failed, 0},
 	}

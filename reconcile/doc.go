@@ -1,13 +1,38 @@
-// Package reconcile is ctkeeper's heart: one loop, one kind of pass.
+// Package reconcile keeps the kernel's settings at their wanted values: one loop, one kind of
+// pass.
 //
 //	event → observe → diff → apply → record
 //
-// An event (a uevent, a foreign write, a timer, a new configuration) only wakes
-// the loop and says why; it never carries a value. A pass then reads the real
-// state of every wanted setting, works out purely what differs (Diff), writes
-// only that, reads it back, and records each change. A second pass after any
-// pass writes nothing.
+// An event (a uevent, a foreign write, a timer, a new configuration) only wakes the loop and
+// names its reason; it never carries a value. A pass then reads the live value of every wanted
+// setting, computes what differs (Diff, a pure function), writes only that, reads it back, and
+// records each change. A second pass after any pass writes nothing.
 //
-// The package knows settings (sysfs) and nothing of configuration files,
-// systemd or metrics: those are told through Recorder and the hooks of Options.
+// The package imports sysfs and nothing of configuration files, systemd or metrics. It calls
+// them through three interfaces: Kernel, Observer and Attributor.
+//
+// # The life of a setting
+//
+// Each pass decides the state of a setting anew, from what it reads:
+//
+//	read                            module   state        written?
+//	satisfies the want              any      in-sync      no
+//	does not satisfy it             any      drifted      yes, in mode enforce
+//	no such file                    present  unsupported  no
+//	no such file                    absent   pending      no
+//	EACCES, EPERM, EROFS            any      forbidden    no
+//	another error                   any      failed       no
+//
+// A drifted setting then changes its state by what becomes of the write:
+//
+//	from       when                                               to
+//	drifted    written, and the value read back satisfies         in-sync
+//	drifted    the value read back does not satisfy               drifted, and another pass at once
+//	drifted    the write fails: not permitted                     forbidden, until module or configuration change
+//	drifted    the write fails: the file is gone                  pending, and another pass at once
+//	drifted    the write fails otherwise                          failed, retried after 1 s, 2 s, … 5 min
+//	drifted    more than 10 repairs in 10 s                       contested, repaired after 1 s, 2 s, … 30 s
+//	contested  no drift for 10 s                                  in-sync
+//	contested  its file is gone                                   pending or unsupported
+//	any        the configuration changes the want                 as if seen for the first time
 package reconcile

@@ -1,178 +1,188 @@
 package reconcile
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// Kind is what an Event tells (contract 1.4, CTKEEPER_EVENT).
+// Kind is the kind of an Event (contract 1.4, CTKEEPER_EVENT).
 type Kind string
 
-// The kinds of event that passes record, and of those that the table's figures and the guard
-// make.
+// The kinds of event.
 const (
-	KindDrift        Kind = "drift"
-	KindContested    Kind = "contested"
-	KindSettled      Kind = "settled"
+	// KindDrift: a live value did not satisfy its want.
+	KindDrift Kind = "drift"
+	// KindContested: another writer keeps changing a setting, which is repaired less often now.
+	KindContested Kind = "contested"
+	// KindSettled: a contest has ended.
+	KindSettled Kind = "settled"
+	// KindModuleLoad and KindModuleUnload: nf_conntrack was loaded or unloaded.
 	KindModuleLoad   Kind = "module-load"
 	KindModuleUnload Kind = "module-unload"
-	KindFailed       Kind = "failed"
-	KindForbidden    Kind = "forbidden"
-	// KindTablePressure is a table that fills, overflows, or has room again.
+	// KindFailed: the kernel refused a value, or a setting cannot be read.
+	KindFailed Kind = "failed"
+	// KindForbidden: this process may not write settings, in this namespace or container.
+	KindForbidden Kind = "forbidden"
+	// KindConfigLoaded and KindConfigRefused: a configuration was read.
+	KindConfigLoaded  Kind = "config-loaded"
+	KindConfigRefused Kind = "config-refused"
+	// KindTablePressure: a table fills up, overflows, or has room again.
 	KindTablePressure Kind = "table-pressure"
-	// KindRefusedWrite is a foreign write that the guard refused.
+	// KindRefusedWrite: the guard refused a foreign write.
 	KindRefusedWrite Kind = "refused-write"
 )
 
-// Cause is what made a setting drift, as far as ctkeeper can tell.
+// Kinds returns every kind of event.
+func Kinds() []Kind {
+	return []Kind{
+		KindDrift, KindContested, KindSettled, KindModuleLoad, KindModuleUnload, KindFailed, KindForbidden,
+		KindConfigLoaded, KindConfigRefused, KindTablePressure, KindRefusedWrite,
+	}
+}
+
+// Cause is the cause of a drift, as far as it is known.
 type Cause string
 
 // The causes of a drift.
 const (
-	CauseStart      Cause = "start"
-	CauseConfig     Cause = "config"
+	// CauseStart: the first pass of the daemon found it.
+	CauseStart Cause = "start"
+	// CauseConfig: the configuration wants another value than before.
+	CauseConfig Cause = "config"
+	// CauseModuleLoad: the module was loaded with other values.
 	CauseModuleLoad Cause = "module-load"
-	CauseWrite      Cause = "write"
-	CauseResync     Cause = "resync"
+	// CauseWrite: another process wrote the setting.
+	CauseWrite Cause = "write"
+	// CauseResync: a regular pass found it, without an event before.
+	CauseResync Cause = "resync"
 )
 
-// Result is what was done about a drift.
+// Causes returns every cause.
+func Causes() []Cause {
+	return []Cause{CauseStart, CauseConfig, CauseModuleLoad, CauseWrite, CauseResync}
+}
+
+// Result is what became of a drift.
 type Result string
 
 // The results of a drift.
 const (
 	Repaired    Result = "repaired"
-	Observed    Result = "observed"
+	Observed    Result = "observed" // mode is observe
 	NotRepaired Result = "failed"
 )
 
-// Event is one thing that happened, for the journal, the history and the
-// metrics.
+// Results returns every result.
+func Results() []Result { return []Result{Repaired, Observed, NotRepaired} }
+
+// Event is one entry of the journal and the history, and one count of the metrics. Which fields
+// it has depends on its kind.
 type Event struct {
-	At       time.Time `json:"at"`
-	Kind     Kind      `json:"event"`
-	Setting  string    `json:"setting,omitempty"` // several are joined by commas
-	Want     string    `json:"want,omitempty"`
-	Found    string    `json:"found,omitempty"`
-	Result   Result    `json:"result,omitempty"`
-	Cause    Cause     `json:"cause,omitempty"`
-	Duration Duration  `json:"duration,omitzero"` // from the wake to the value read back
-	Error    string    `json:"error,omitempty"`
-	// Value is what a refused write would have set, as far as it is known.
+	At   time.Time `json:"at"`
+	Kind Kind      `json:"event"`
+	// Setting is the name of the setting; Settings has the names where there are several.
+	Setting  string       `json:"setting,omitempty"`
+	Settings []string     `json:"settings,omitempty"`
+	Policy   sysfs.Policy `json:"policy,omitempty"`
+	Want     sysfs.Value  `json:"want,omitzero"`
+	Found    sysfs.Value  `json:"found,omitzero"`
+	Result   Result       `json:"result,omitempty"`
+	Cause    Cause        `json:"cause,omitempty"`
+	// Duration is the time from the wake to the value read back.
+	Duration Duration `json:"duration_seconds,omitzero"`
+	Error    string   `json:"error,omitempty"`
+	// Value is the text that a refused write had, as far as it is known.
 	Value string `json:"value,omitempty"`
-	// By is who did it: wrote the value that was found, loaded or unloaded the module, was
-	// refused. Nil where that is not known; shared, and so never changed.
+	// By is the process that wrote the value, changed the module, or was refused; nil where it
+	// is not known. It must not be changed.
 	By *sysfs.Writer `json:"by,omitempty"`
-	// Table is "connections" or "expectations" and Level how full it is, in table's words;
-	// Dropping says that packets are dropped for want of room. Entries of Limit are in it.
-	Table    string `json:"table,omitempty"`
-	Level    string `json:"level,omitempty"`
-	Dropping bool   `json:"dropping,omitzero"`
-	Entries  int64  `json:"entries,omitzero"`
-	Limit    int64  `json:"limit,omitzero"`
-	// Note is a warning that belongs to the change.
+	Pressure
+	// Note is a warning about the change.
 	Note string `json:"note,omitempty"`
-	// Message says it all in one sentence.
+	// Message has everything in one sentence.
 	Message string `json:"message"`
-	// Quiet is true for drifts within a contest: they count, and are not said
-	// one by one.
+	// Quiet events are counted, and neither logged nor kept in the history.
 	Quiet bool `json:"-"`
 }
 
-// Recorder is told of every event, in order, after the pass has written.
-type Recorder interface {
-	Record(Event)
+// Pressure describes a table in an event of KindTablePressure.
+type Pressure struct {
+	// Table is "connections" or "expectations".
+	Table string `json:"table,omitempty"`
+	// Level is how full it is; see table.Level.
+	Level string `json:"level,omitempty"`
+	// Dropping is true while packets are dropped because the table is full.
+	Dropping bool  `json:"dropping,omitzero"`
+	Entries  int64 `json:"entries,omitzero"`
+	Limit    int64 `json:"limit,omitzero"`
 }
 
-// The sentences of events. They are made when the pass is over, because they name who did it.
+// Names returns the settings of the event.
+func (e Event) Names() []string {
+	if e.Setting != "" {
+		return []string{e.Setting}
+	}
+	return e.Settings
+}
 
-// was says which value was found, and who it came from.
-func was(e Event) string {
-	switch {
-	case e.By == nil:
-		return fmt.Sprintf("%s was %s, wanted %s", e.Setting, e.Found, e.Want)
-	case e.Cause == CauseModuleLoad:
-		return fmt.Sprintf("%s was %s after %s loaded the module, wanted %s", e.Setting, e.Found, e.By, e.Want)
-	default:
-		return fmt.Sprintf("%s was set to %s by %s, wanted %s", e.Setting, e.Found, e.By, e.Want)
+// Wanted is the want for people: "1048576", "at_least 65536". It is empty where the event has
+// none.
+func (e Event) Wanted() string { return e.Policy.Of(e.Want) }
+
+// ConfigLoaded is the event of a configuration that was accepted.
+func ConfigLoaded(at time.Time, note, message string) Event {
+	return Event{At: at, Kind: KindConfigLoaded, Note: note, Message: message}
+}
+
+// ConfigRefused is the event of a configuration that was refused with err.
+func ConfigRefused(at time.Time, err error, message string) Event {
+	return Event{At: at, Kind: KindConfigRefused, Error: err.Error(), Result: NotRepaired, Message: message}
+}
+
+// TablePressure is the event of a table that fills up, overflows, or has room again.
+func TablePressure(at time.Time, pressure Pressure, message string) Event {
+	return Event{At: at, Kind: KindTablePressure, Pressure: pressure, Message: message}
+}
+
+// RefusedWrite is the event of a foreign write that the guard refused. value is the text of the
+// write, printable, and empty where it is not known; by may be nil.
+func RefusedWrite(at time.Time, want sysfs.Want, value string, by *sysfs.Writer) Event {
+	e := Event{
+		At: at, Kind: KindRefusedWrite, Setting: want.Setting.Name, Policy: want.Policy, Want: want.Value,
+		Value: value, By: by,
+	}
+	e.Message = refusedWriteMessage(e)
+	return e
+}
+
+// settingEvent is an event of a drift, a contest or its end.
+func settingEvent(at time.Time, kind Kind, t *tracked, found sysfs.Value) Event {
+	return Event{
+		At: at, Kind: kind, Setting: t.want.Setting.Name, Policy: t.want.Policy, Want: t.want.Value,
+		Found: found, Cause: t.cause,
 	}
 }
 
-func drifted(e Event) string {
-	var said string
-	switch e.Result {
-	case Repaired:
-		said = fmt.Sprintf("%s: repaired in %s (cause: %s)", was(e), e.Duration, e.Cause)
-	case Observed:
-		said = fmt.Sprintf("%s: left alone, mode is observe (cause: %s)", was(e), e.Cause)
-	default:
-		said = fmt.Sprintf("%s: not repaired (cause: %s): %s", was(e), e.Cause, e.Error)
+// unreadableEvent is the event of a setting that cannot be read.
+func unreadableEvent(at time.Time, t *tracked, state State, why string) Event {
+	e := settingEvent(at, KindFailed, t, sysfs.Value{})
+	if state == Forbidden {
+		e.Kind = KindForbidden
 	}
-	if e.Note != "" {
-		said += "; " + e.Note
-	}
-	return said
+	e.Cause, e.Error, e.Result = "", why, NotRepaired
+	return e
 }
 
-func contested(e Event, rivals []rival) string {
-	who := "another writer keeps changing it (or the kernel does not keep it)"
-	switch len(rivals) {
-	case 0:
-	case 1:
-		who = rivals[0].by.String() + " keeps changing it"
-	default:
-		who = rivals[0].by.String() + " and " + rivals[1].by.String() + " keep changing it"
-	}
-	return fmt.Sprintf("%s is contested: %s, last to %s; wanted %s. Repairing it less often now, at least every %s",
-		e.Setting, who, e.Found, e.Want, maxDelay)
-}
+func moduleEvent(at time.Time, kind Kind) Event { return Event{At: at, Kind: kind} }
 
-func settled(e Event, drifts int, lasted time.Duration) string {
-	return fmt.Sprintf("%s has settled at %s: %d more foreign changes seen in %s, none in the last %s",
-		e.Setting, e.Found, drifts, lasted.Round(time.Second), settleAfter)
-}
-
-func failed(e Event) string {
-	return fmt.Sprintf("%s: the kernel refused it: %s", was(e), e.Error)
-}
-
-func unreadable(e Event) string {
-	return fmt.Sprintf("%s cannot be read: %s", e.Setting, e.Error)
-}
-
-func moduleMoved(e Event, module string) string {
-	said := module + " was loaded"
-	if e.Kind == KindModuleUnload {
-		said = module + " was unloaded"
+// forbiddenEvent is the event of settings that may not be written, all for one reason.
+func forbiddenEvent(at time.Time, d denial) Event {
+	e := Event{At: at, Kind: KindForbidden, Error: d.why, Result: NotRepaired}
+	if len(d.settings) == 1 {
+		e.Setting = d.settings[0]
+	} else {
+		e.Settings = d.settings
 	}
-	if e.By != nil {
-		said += " by " + e.By.String()
-	}
-	if e.Kind == KindModuleUnload {
-		said += ": its settings are gone until it is loaded again"
-	}
-	return said
-}
-
-func forbidden(e Event, wayOut string) string {
-	return fmt.Sprintf("cannot enforce %s: %s; %s", strings.ReplaceAll(e.Setting, ",", ", "), e.Error, wayOut)
-}
-
-// RefusedWrite is the event of a foreign write that the guard refused, for a Recorder. want is
-// a sysfs.Want's String; value is what would have been written, printable, and empty where that
-// is not known; by may be nil.
-func RefusedWrite(at time.Time, setting, want, value string, by *sysfs.Writer) Event {
-	e := Event{At: at, Kind: KindRefusedWrite, Setting: setting, Want: want, Value: value, By: by}
-	who, to := "somebody", ""
-	if by != nil {
-		who = by.String()
-	}
-	if value != "" {
-		to = " to " + value
-	}
-	e.Message = fmt.Sprintf("refused to let %s set %s%s: the guard is locked, wanted %s", who, setting, to, want)
 	return e
 }

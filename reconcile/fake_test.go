@@ -7,18 +7,19 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// errForbidden is what the kernel says where rights are missing.
+// errForbidden is the kernel's answer where a capability is missing.
 var errForbidden = syscall.EACCES
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// kernel is a peer for the keeper: values by setting name, errors on demand.
+// kernel is a fake Kernel and Observer: values by setting name, errors on demand.
 type kernel struct {
 	mu       sync.Mutex
 	module   Module
@@ -27,35 +28,40 @@ type kernel struct {
 	writeErr map[string]error
 	writes   []string // "name=value", in order
 	onRead   func(name string)
-	onWrite  func(name, value string) (string, error) // what the kernel makes of it
-	events   []Event
-	moves    int
+	onWrite  func(name, value string) (string, error) // returns the value that the kernel stores
+	count    int64
+
+	events    []Event
+	moves     int // calls of ModuleChanged
+	onAdopted func(*Desired)
+	onPassed  func(Reason, time.Duration)
 }
 
 func newKernel(values map[string]string) *kernel {
 	return &kernel{
-		module: Module{State: "loaded", Present: true, Instance: 1},
+		module: Module{Present: true, Instance: 1},
 		values: values, readErr: map[string]error{}, writeErr: map[string]error{},
 	}
 }
 
-func (k *kernel) Read(s *sysfs.Setting) (string, error) {
+func (k *kernel) Read(s *sysfs.Setting) (sysfs.Value, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.onRead != nil {
 		k.onRead(s.Name)
 	}
 	if err := k.readErr[s.Name]; err != nil {
-		return "", err
+		return sysfs.Value{}, err
 	}
 	value, ok := k.values[s.Name]
 	if !ok || !k.module.Present {
-		return "", fmt.Errorf("cannot read setting: %w", syscall.ENOENT)
+		return sysfs.Value{}, fmt.Errorf("cannot read setting: %w", syscall.ENOENT)
 	}
-	return value, nil
+	return s.Parse(value), nil
 }
 
-func (k *kernel) Write(s *sysfs.Setting, value string) error {
+func (k *kernel) Write(s *sysfs.Setting, v sysfs.Value) error {
+	value := v.String()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.writes = append(k.writes, s.Name+"="+value)
@@ -72,10 +78,28 @@ func (k *kernel) Write(s *sysfs.Setting, value string) error {
 	return nil
 }
 
-func (k *kernel) look() Module {
+func (k *kernel) Module() Module {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.module
+}
+
+func (k *kernel) Count() (int64, error) { return k.count, nil }
+
+func (k *kernel) Remedy(*sysfs.Setting, error) string { return "the remedy" }
+
+func (k *kernel) Adopted(d *Desired) {
+	if k.onAdopted != nil {
+		k.onAdopted(d)
+	}
+}
+
+func (k *kernel) ModuleChanged() { k.moves++ }
+
+func (k *kernel) Passed(reasons Reason, took time.Duration, _ bool) {
+	if k.onPassed != nil {
+		k.onPassed(reasons, took)
+	}
 }
 
 // set is a foreign write.
@@ -97,23 +121,23 @@ func (k *kernel) get(name string) string {
 	return k.values[name]
 }
 
-// Record keeps events, the quiet ones too.
+// Record keeps every event.
 func (k *kernel) Record(e Event) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.events = append(k.events, e)
 }
 
-// said returns "kind setting result cause" of the events that are not quiet, and
-// forgets all.
-func (k *kernel) said() []string {
+// takeEvents returns "kind setting result cause" of the events that are not quiet, and clears
+// all events.
+func (k *kernel) takeEvents() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var out []string
 	for _, e := range k.events {
 		if !e.Quiet {
 			out = append(out, strings.Join(slices.DeleteFunc(
-				[]string{string(e.Kind), e.Setting, string(e.Result), string(e.Cause)},
+				[]string{string(e.Kind), strings.Join(e.Names(), ","), string(e.Result), string(e.Cause)},
 				func(s string) bool { return s == "" }), " "))
 		}
 	}
@@ -121,8 +145,8 @@ func (k *kernel) said() []string {
 	return out
 }
 
-// written returns the writes, and forgets them.
-func (k *kernel) written() []string {
+// takeWrites returns the writes, and clears them.
+func (k *kernel) takeWrites() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	out := k.writes
@@ -130,15 +154,9 @@ func (k *kernel) written() []string {
 	return out
 }
 
-func (k *kernel) options() Options {
-	return Options{
-		Kernel: k, Recorder: k, Module: k.look, ModuleName: "nf_conntrack",
-		ModuleMoved: func() { k.moves++ },
-		WayOut:      func(*sysfs.Setting, error) string { return "the way out" },
-	}
-}
+func (k *kernel) options() Options { return Options{Kernel: k, Observer: k} }
 
-// desire reads "max=1000", "hashsize>=512", "udp_timeout<=30".
+// desire parses "max=1000", "hashsize>=512", "udp_timeout<=30".
 func desire(t testing.TB, wants ...string) *Desired {
 	t.Helper()
 	d := &Desired{Mode: Enforce}
@@ -155,7 +173,7 @@ func desire(t testing.TB, wants ...string) *Desired {
 		if !ok || s == nil {
 			t.Fatalf("bad want %q", text)
 		}
-		d.Wants = append(d.Wants, sysfs.Want{Setting: s, Policy: policy, Value: value, Origin: "test"})
+		d.Wants = append(d.Wants, sysfs.Want{Setting: s, Policy: policy, Value: s.Parse(value)})
 	}
 	return d
 }

@@ -10,104 +10,128 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// Kernel is where settings are read and written: sysfs.Files.
+// Kernel is the system that a Keeper keeps.
 type Kernel interface {
-	Read(*sysfs.Setting) (string, error)
-	Write(s *sysfs.Setting, value string) error
+	// Module looks at nf_conntrack.
+	Module() Module
+	// Read and Write access a setting; see sysfs.Files for the errors.
+	Read(*sysfs.Setting) (sysfs.Value, error)
+	Write(*sysfs.Setting, sysfs.Value) error
+	// Count returns the number of tracked connections, for the warning when max is lowered
+	// under it.
+	Count() (int64, error)
+	// Remedy returns why this process may not write a setting, and what to do about it.
+	Remedy(*sysfs.Setting, error) string
 }
 
-// Witness names who did what a pass found. Nil answers mean that nobody was seen; others are
-// never changed afterwards. It is asked within the pass, and must not wait for the Keeper.
-// guard.Guard is one.
-type Witness interface {
-	// Wrote names who last gave a setting the value that was found, at after or later.
-	Wrote(s *sysfs.Setting, found string, after time.Time) *sysfs.Writer
-	// Moved names who last loaded the module, or unloaded it, at after or later.
-	Moved(loaded bool, after time.Time) *sysfs.Writer
+// Observer is called by passes, from the goroutine of the pass. Only Record and Passed may
+// call the Keeper; none may block for long.
+type Observer interface {
+	// Adopted is called with each desired state that a pass takes over, before it reads or
+	// writes anything.
+	Adopted(*Desired)
+	// ModuleChanged is called when the module was loaded or unloaded, before settings are read:
+	// the place to set watches again.
+	ModuleChanged()
+	// Record is called for each event, in order, after the pass has written.
+	Record(Event)
+	// Passed is called after each pass, with all reasons for it, the time that reading and
+	// writing took, and whether the report's Summary differs from the one before.
+	Passed(reasons Reason, took time.Duration, changed bool)
 }
 
-// Options are what a Keeper works with. Kernel, Module and Recorder are needed;
-// the rest may be nil or zero.
+// RecordOnly is an Observer that calls itself for each event and does nothing else.
+type RecordOnly func(Event)
+
+// Adopted does nothing.
+func (RecordOnly) Adopted(*Desired) {}
+
+// ModuleChanged does nothing.
+func (RecordOnly) ModuleChanged() {}
+
+// Record calls r.
+func (r RecordOnly) Record(e Event) { r(e) }
+
+// Passed does nothing.
+func (RecordOnly) Passed(Reason, time.Duration, bool) {}
+
+// Attributor finds the process that caused what a pass found; guard.Guard is one. It returns nil
+// where none is known. What it returns must not be changed. It is called within a pass, and must
+// not call the Keeper.
+type Attributor interface {
+	// WriterOf returns the last process that gave a setting the value found, at after or later.
+	WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *sysfs.Writer
+	// ModuleChangedBy returns the last process that loaded the module, or unloaded it, at after
+	// or later.
+	ModuleChangedBy(loaded bool, after time.Time) *sysfs.Writer
+}
+
+// Options are what a Keeper works with. Kernel and Observer are needed.
 type Options struct {
 	Kernel   Kernel
-	Recorder Recorder
-	// Module looks at nf_conntrack, whose name is ModuleName.
-	Module     func() Module
-	ModuleName string
-	// Count gives the number of tracked connections, for the warning when max
-	// is lowered under it.
-	Count func() (int64, error)
-	// WayOut turns a refusal of rights into advice.
-	WayOut func(*sysfs.Setting, error) string
-	// ModuleMoved is called before settings are read when the module came or
-	// went: the place to set watches anew.
-	ModuleMoved func()
-	// Adopted is called with each desired state that a pass takes over, before it reads or
-	// writes anything. It must not wait for the Keeper.
-	Adopted func(*Desired)
-	// Witness is asked after a pass has written, for what it found.
-	Witness Witness
-	// Changed is called after each pass that changed the summary.
-	Changed func()
-	// Passed is called after each pass with all that woke it and the time that looking,
-	// writing and reading back took. It must be quick.
-	Passed func(Reason, time.Duration)
-	// Beat is called after each pass, and at least every Heartbeat (0: no bound).
-	Beat      func()
+	Observer Observer
+	// Attributor may be nil.
+	Attributor Attributor
+	// Heartbeat is the longest time between two passes, for a watchdog. 0 means no limit.
 	Heartbeat time.Duration
 }
 
-// Keeper makes the kernel's settings so and keeps them so. Wake, SetDesired and
-// Report may be called from anywhere; passes run one at a time.
+// Keeper applies the desired state and keeps it applied. Wake, SetDesired and Report may be
+// called from any goroutine, and never wait for a pass. Passes run one at a time.
 type Keeper struct {
-	opts    Options
-	desired atomic.Pointer[Desired]
-	waker   *waker
-	ready   chan struct{}
-	begin   sync.Once
+	opts     Options
+	desired  atomic.Pointer[Desired]
+	report   atomic.Pointer[Report]
+	waker    *waker
+	ready    chan struct{}
+	setReady sync.Once
 
-	mu       sync.Mutex // held through a pass
-	adopted  *Desired
-	keepings []*keeping
-	module   Module
-	looked   bool // the module has been looked at once
-	loads    int
-	settling time.Duration // how long to wait for a module that is coming or going
-	last     Summary
-	at       time.Time
+	mu        sync.Mutex // held during a pass
+	adopted   *Desired
+	tracked   []*tracked
+	module    Module
+	looked    bool // the module was looked at before
+	loads     int
+	settling  time.Duration // the wait for a load or an unload under way
+	lastPass  time.Time
+	lastCount Summary
 }
 
-// New gives a keeper of the desired state. Nothing is read or written before
-// Run or Pass.
+// New returns a keeper of the desired state. It reads and writes nothing before Run or Pass.
 func New(opts Options, desired *Desired) *Keeper {
 	k := &Keeper{opts: opts, waker: newWaker(), ready: make(chan struct{})}
 	k.desired.Store(desired)
+	k.report.Store(&Report{})
 	return k
 }
 
-// SetDesired replaces the desired state and wakes the loop for the reason given:
-// Config, or Resync where nothing is wanted differently.
+// SetDesired replaces the desired state and wakes the loop: for Config, or for Resync where the
+// wants are the same.
 func (k *Keeper) SetDesired(d *Desired, why Reason) {
 	k.desired.Store(d)
 	k.Wake(why)
 }
 
-// Wake asks for a pass and says why. It never blocks.
-func (k *Keeper) Wake(r Reason) { k.waker.wake(r, time.Now()) }
+// Wake requests a pass. It never blocks.
+func (k *Keeper) Wake(why Reason) { k.waker.wake(why, time.Now()) }
 
-// Ready is closed when the first pass is done.
+// Ready is closed after the first pass.
 func (k *Keeper) Ready() <-chan struct{} { return k.ready }
 
-// Run makes a first pass, and then one for every wake and whenever one is due,
-// until ctx ends. It returns ctx's error.
+// Report returns the result of the last pass, and an empty report before the first one. A pass
+// that is under way, as during the resize of a large hash table, does not delay it.
+func (k *Keeper) Report() Report { return *k.report.Load() }
+
+// Run makes a first pass, and then one for each wake and whenever one is due, until ctx ends. It
+// returns ctx's error.
 func (k *Keeper) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	reasons, since := Start, time.Now()
 	for {
 		k.Pass(reasons, since)
-		k.begin.Do(func() { close(k.ready) })
-		timer.Reset(k.wait())
+		k.setReady.Do(func() { close(k.ready) })
+		timer.Reset(k.untilNextPass())
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -119,15 +143,15 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// wait is how long the loop may sleep when nobody wakes it.
-func (k *Keeper) wait() time.Duration {
+// untilNextPass returns how long the loop may sleep without an event.
+func (k *Keeper) untilNextPass() time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	const never = time.Duration(1<<63 - 1)
 	wait := never
 	if resync := k.adopted.Resync; resync > 0 {
-		// A tenth of jitter keeps a fleet, and the writers that run every N
-		// seconds, from falling into step with us.
+		// A tenth of jitter, so that the hosts of a fleet, and writers that run every N seconds,
+		// do not stay in step with it.
 		wait = resync - resync/20 + rand.N(resync/10+1)
 	}
 	if k.opts.Heartbeat > 0 {
@@ -136,36 +160,26 @@ func (k *Keeper) wait() time.Duration {
 	if k.settling > 0 {
 		wait = min(wait, k.settling)
 	}
-	for _, kp := range k.keepings {
-		if due := kp.due(k.adopted.Mode); !due.IsZero() {
-			wait = min(wait, time.Until(due))
+	for _, t := range k.tracked {
+		if next := t.nextPass(k.adopted.Mode); !next.IsZero() {
+			wait = min(wait, time.Until(next))
 		}
 	}
 	return max(wait, 0)
 }
 
-// Report tells where everything stood at the end of the last pass.
-func (k *Keeper) Report() Report {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	r := Report{At: k.at, Module: k.module, Loads: k.loads, Settings: make([]Setting, len(k.keepings))}
-	if k.adopted != nil {
-		r.Mode = k.adopted.Mode
+// publish makes the result of the pass that is about to end the Report, and reports whether its
+// Summary has changed.
+func (k *Keeper) publish() bool {
+	r := &Report{
+		At: k.lastPass, Mode: k.adopted.Mode, Module: k.module, Loads: k.loads,
+		Settings: make([]Setting, len(k.tracked)),
 	}
-	for i, kp := range k.keepings {
-		r.Settings[i] = kp.status
-		if kp.status.LastDrift != nil {
-			drift := *kp.status.LastDrift
-			r.Settings[i].LastDrift = &drift
-		}
+	for i, t := range k.tracked {
+		r.Settings[i] = t.status
 	}
-	return r
-}
-
-func (k *Keeper) summary() Summary {
-	s := Summary{Module: k.module, Mode: k.adopted.Mode, Settings: len(k.keepings)}
-	for _, kp := range k.keepings {
-		s.add(kp.status.State)
-	}
-	return s
+	k.report.Store(r)
+	before := k.lastCount
+	k.lastCount = r.Summary()
+	return k.lastCount != before
 }

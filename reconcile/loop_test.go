@@ -47,7 +47,7 @@ func TestResyncFindsWhatNobodySaid(t *testing.T) {
 		}
 		time.Sleep(1300 * time.Millisecond) // 5 s and a twentieth of jitter
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"drift max repaired resync"}, k.said()); diff != "" {
+		if diff := cmp.Diff([]string{"drift max repaired resync"}, k.takeEvents()); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
 	})
@@ -57,7 +57,8 @@ func TestHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKernel(map[string]string{"max": "100"})
 		opts, beats := k.options(), 0
-		opts.Heartbeat, opts.Beat = 10*time.Second, func() { beats++ }
+		opts.Heartbeat = 10 * time.Second
+		k.onPassed = func(Reason, time.Duration) { beats++ }
 		d := desire(t, "max=100") // no resync at all
 		stop := run(t, New(opts, d))
 		time.Sleep(61 * time.Second)
@@ -85,7 +86,7 @@ func TestContest(t *testing.T) {
 			}
 		}
 		fight(100, 493*time.Millisecond) // out of step with the repairs, which come on whole seconds
-		said, written := k.said(), k.written()
+		said, written := k.takeEvents(), k.takeWrites()
 		if len(said) != burst+1 || said[burst] != "contested max write" {
 			t.Errorf("said %q, want %d drifts and one contested", said, burst)
 		}
@@ -103,11 +104,11 @@ func TestContest(t *testing.T) {
 		}
 		time.Sleep(settleAfter)
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"settled max write"}, k.said()); diff != "" {
+		if diff := cmp.Diff([]string{"settled max write"}, k.takeEvents()); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
 		fight(1, time.Second)
-		if diff := cmp.Diff([]string{"drift max repaired write"}, k.said()); diff != "" {
+		if diff := cmp.Diff([]string{"drift max repaired write"}, k.takeEvents()); diff != "" {
 			t.Errorf("after it settled (-want +got):\n%s", diff)
 		}
 	})
@@ -126,7 +127,7 @@ func TestNoSpin(t *testing.T) {
 		{"contested in observe mode", Observe, func(k *kernel, keep *Keeper) { contest(k, keep) }, 60},
 		{"contested, then the module goes", Enforce, func(k *kernel, keep *Keeper) {
 			contest(k, keep)
-			k.setModule(Module{State: "absent"})
+			k.setModule(Module{})
 			keep.Wake(ModuleMoved)
 		}, 60},
 		{"contested, then forbidden", Enforce, func(k *kernel, keep *Keeper) {
@@ -156,7 +157,7 @@ func TestNoSpin(t *testing.T) {
 			keep.Wake(Write)
 		}, 2*3600/30 + 60},
 		{"a module that never gets done loading", Enforce, func(k *kernel, keep *Keeper) {
-			k.setModule(Module{State: "absent", Settling: true})
+			k.setModule(Module{Settling: true})
 			keep.Wake(ModuleMoved)
 		}, 3600 + 60},
 	}
@@ -164,11 +165,11 @@ func TestNoSpin(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := newKernel(map[string]string{"max": "100"})
-				opts, passes := k.options(), atomic.Int64{}
-				opts.Beat = func() { passes.Add(1) }
+				passes := atomic.Int64{}
+				k.onPassed = func(Reason, time.Duration) { passes.Add(1) }
 				d := desire(t, "max=100")
 				d.Mode = tt.mode
-				keep := New(opts, d)
+				keep := New(k.options(), d)
 				defer run(t, keep)()
 				tt.setup(k, keep)
 				synctest.Wait()
@@ -230,7 +231,7 @@ func TestRefusedIsRetried(t *testing.T) {
 		defer run(t, New(k.options(), desire(t, "hashsize=1024")))()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if got := len(k.written()); got != 4 { // at 0, 1, 3, 7 s
+		if got := len(k.takeWrites()); got != 4 { // at 0, 1, 3, 7 s
 			t.Errorf("%d tries in 10 s, want 4", got)
 		}
 		k.mu.Lock()
@@ -238,7 +239,7 @@ func TestRefusedIsRetried(t *testing.T) {
 		k.mu.Unlock()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"failed hashsize failed start", "drift hashsize repaired start"}, k.said()); diff != "" {
+		if diff := cmp.Diff([]string{"failed hashsize failed start", "drift hashsize repaired start"}, k.takeEvents()); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
 	})

@@ -1,168 +1,164 @@
 package reconcile
 
 import (
-	"strings"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 const (
-	// A module that is coming or going is looked at again after this long,
-	// doubling: kernels before 5.11 announce a load before it is done.
+	// A module that is loading or unloading is looked at again after this time, doubling:
+	// kernels before 5.11 announce a load before it is done.
 	firstSettling = 2 * time.Millisecond
 	maxSettling   = time.Second
-	// looks at the module that moves under our reading, before it is left to
-	// the next pass.
-	maxLooks = 3
+	// maxReads is how often a pass reads again because the module changed meanwhile.
+	maxReads = 3
 )
 
-// pass is one run of observe, diff, apply, record.
+// pass is one run of observe, diff, apply, record. It holds keeper.mu.
 type pass struct {
-	*Keeper
-	reasons Reason
-	since   time.Time // the wake
-	now     time.Time
-	before  time.Time // when the pass before this one began
-	first   bool
-	moved   bool // the module came, went or was reloaded
-	denials []denial
-	drifts  []*keeping // those that drifted anew
-	movers  map[bool]*sysfs.Writer
-	events  []told
+	keeper        *Keeper
+	reasons       Reason
+	since         time.Time // the wake
+	now           time.Time // the begin of the pass
+	before        time.Time // the begin of the pass before this one
+	first         bool
+	moduleChanged bool // the module was loaded, unloaded or reloaded since the pass before
+	denials       []denial
+	newDrifts     []*tracked
+	moduleBy      map[bool]*sysfs.Writer // who loaded (true) and unloaded (false) the module
+	events        []pendingEvent
 }
 
-// denial is a want of rights, and the settings it keeps from being set.
+// denial is a reason why settings may not be written, with their names.
 type denial struct {
-	why, wayOut string
-	names       []string
+	why, remedy string
+	settings    []string
 }
 
-// Pass makes one pass: it looks at everything, writes what differs, reads it
-// back and records what happened. since is when the reason for it arose.
+// Pass makes one pass: it reads every wanted setting, writes what differs, reads it back, and
+// records what happened. since is when the first of the reasons arose.
 func (k *Keeper) Pass(reasons Reason, since time.Time) {
 	k.mu.Lock()
-	p := &pass{Keeper: k, reasons: reasons, since: since, now: time.Now(), before: k.at, first: !k.looked}
+	p := &pass{
+		keeper: k, reasons: reasons, since: since, now: time.Now(), before: k.lastPass, first: !k.looked,
+	}
 	p.run()
 	took := time.Since(p.now)
-	p.testify()
-	summary := k.summary()
-	changed := p.first || summary != k.last
-	k.last = summary
+	p.attribute()
+	changed := k.publish() || p.first
 	k.mu.Unlock()
 
 	for _, e := range p.events {
-		k.opts.Recorder.Record(e.Event)
+		k.opts.Observer.Record(e.Event)
 	}
-	if k.opts.Passed != nil {
-		k.opts.Passed(reasons, took)
-	}
-	if changed && k.opts.Changed != nil {
-		k.opts.Changed()
-	}
-	if k.opts.Beat != nil {
-		k.opts.Beat()
-	}
+	k.opts.Observer.Passed(reasons, took, changed)
 }
 
 func (p *pass) run() {
 	p.adopt()
 	seen := p.observe()
-	if p.moved || p.reasons.Has(Config) {
-		for _, kp := range p.keepings {
-			kp.refused = refusal{}
-		}
-	}
-	states, changes := Diff(p.adopted.Wants, seen)
-	for i, kp := range p.keepings {
-		p.follow(kp, states[i], seen.Readings[i])
+	p.lift()
+	k := p.keeper
+	states, changes := Diff(k.adopted.Wants, seen)
+	for i, t := range k.tracked {
+		p.update(t, states[i], seen.Readings[i])
 	}
 	for _, change := range changes {
-		p.handle(p.keepings[change.Index], change)
+		p.handle(k.tracked[change.Index], change)
 	}
 	for _, d := range p.denials {
-		e := Event{At: p.now, Kind: KindForbidden, Setting: strings.Join(d.names, ","), Error: d.why, Result: NotRepaired}
-		p.record(e, func(e Event) string { return forbidden(e, d.wayOut) })
+		p.add(forbiddenEvent(p.now, d), nil, forbiddenMessage(d))
 	}
-	for _, kp := range p.keepings {
-		kp.fresh = false
+	for _, t := range k.tracked {
+		t.isNew = false
 	}
-	p.at = p.now
+	k.lastPass = p.now
 }
 
-// adopt takes over a desired state that was set since the last pass. What is
-// known of settings that stay is kept; settings that left are let go.
+// adopt takes over a desired state that was set since the last pass. Settings that stay keep
+// their history; settings that left are no longer tracked.
 func (p *pass) adopt() {
-	desired := p.desired.Load()
-	if desired == p.adopted {
+	k := p.keeper
+	desired := k.desired.Load()
+	if desired == k.adopted {
 		return
 	}
-	known := map[string]*keeping{}
-	for _, kp := range p.keepings {
-		known[kp.want.Setting.Name] = kp
+	known := map[string]*tracked{}
+	for _, t := range k.tracked {
+		known[t.want.Setting.Name] = t
 	}
-	p.keepings = make([]*keeping, len(desired.Wants))
+	k.tracked = make([]*tracked, len(desired.Wants))
 	for i, want := range desired.Wants {
-		kp := known[want.Setting.Name]
-		if kp == nil {
-			kp = newKeeping(want)
+		t := known[want.Setting.Name]
+		if t == nil {
+			t = newTracked(want)
 		}
-		kp.setWant(want)
-		p.keepings[i] = kp
+		t.setWant(want)
+		k.tracked[i] = t
 	}
-	p.adopted = desired
-	if p.opts.Adopted != nil {
-		p.opts.Adopted(desired)
+	k.adopted = desired
+	k.opts.Observer.Adopted(desired)
+}
+
+// lift ends refusals that may no longer hold: the module was loaded anew, or a person asked.
+func (p *pass) lift() {
+	for _, t := range p.keeper.tracked {
+		switch {
+		case p.reasons.Has(Config):
+			t.refusal = refusal{}
+		case p.moduleChanged:
+			t.refusal = t.refusal.retryNow()
+		}
 	}
 }
 
-// observe looks at the module and reads every wanted setting. When the module
-// moves under the reading it looks again, so that a file that just went with
-// its module is not taken for one that this kernel never had.
+// observe looks at the module and reads every wanted setting. Where the module changes
+// meanwhile it reads again, so that a file that went away with its module is not taken for one
+// that this kernel does not have.
 func (p *pass) observe() Observation {
-	seen := Observation{Readings: make([]Reading, len(p.adopted.Wants))}
-	for range maxLooks {
+	k := p.keeper
+	seen := Observation{Readings: make([]Reading, len(k.adopted.Wants))}
+	for range maxReads {
 		seen.Module = p.lookAtModule()
-		gone := false
-		for i, want := range p.adopted.Wants {
+		failed := false
+		for i, want := range k.adopted.Wants {
 			r := &seen.Readings[i]
-			r.Value, r.Err = p.opts.Kernel.Read(want.Setting)
-			gone = gone || r.Err != nil
+			r.Value, r.Err = k.opts.Kernel.Read(want.Setting)
+			failed = failed || r.Err != nil
 		}
-		if !gone || p.opts.Module() == seen.Module {
+		if !failed || k.opts.Kernel.Module() == seen.Module {
 			break
 		}
 	}
 	return seen
 }
 
-// lookAtModule follows the module, and has the watches set anew before anything
-// is read: a write between the watch and the reading is then seen twice, never
-// missed.
+// lookAtModule follows the module, and has the watches set again before anything is read: a
+// write between the setting of the watch and the read is then seen twice, never missed.
 func (p *pass) lookAtModule() Module {
-	found, before := p.opts.Module(), p.module
+	k := p.keeper
+	found, before := k.opts.Kernel.Module(), k.module
 	if found.Settling {
-		p.settling = min(max(2*p.settling, firstSettling), maxSettling)
+		k.settling = min(max(2*k.settling, firstSettling), maxSettling)
 	} else {
-		p.settling = 0
+		k.settling = 0
 	}
-	if p.looked && found.Present == before.Present && found.Instance == before.Instance {
-		p.module = found
+	if k.looked && found.Present == before.Present && found.Instance == before.Instance {
+		k.module = found
 		return found
 	}
-	if p.opts.ModuleMoved != nil {
-		p.opts.ModuleMoved()
-	}
-	if p.looked {
-		p.moved = true
+	k.opts.Observer.ModuleChanged()
+	if k.looked {
+		p.moduleChanged = true
 		if before.Present {
-			p.recordMove(KindModuleUnload)
+			p.add(moduleEvent(p.now, KindModuleUnload), nil, moduleMessage)
 		}
 		if found.Present {
-			p.loads++
-			p.recordMove(KindModuleLoad)
+			k.loads++
+			p.add(moduleEvent(p.now, KindModuleLoad), nil, moduleMessage)
 		}
 	}
-	p.looked, p.module = true, found
+	k.looked, k.module = true, found
 	return found
 }

@@ -97,21 +97,21 @@ func TestPass(t *testing.T) {
 			"the module's life",
 			map[string]string{"max": "65536"}, desire(t, "max=100"),
 			[]step{
-				{do: func(k *kernel, _ *Keeper) { k.setModule(Module{State: "absent"}) }, why: Start, states: []State{Pending}},
+				{do: func(k *kernel, _ *Keeper) { k.setModule(Module{}) }, why: Start, states: []State{Pending}},
 				with(again, Pending),
 				{
-					do:      func(k *kernel, _ *Keeper) { k.setModule(Module{State: "loaded", Present: true, Instance: 2}) },
+					do:      func(k *kernel, _ *Keeper) { k.setModule(Module{Present: true, Instance: 2}) },
 					why:     ModuleMoved,
 					written: []string{"max=100"}, said: []string{"module-load", "drift max repaired module-load"}, states: []State{InSync},
 				},
 				{
 					do: func(k *kernel, _ *Keeper) {
-						k.setModule(Module{State: "loaded", Present: true, Instance: 3})
+						k.setModule(Module{Present: true, Instance: 3})
 						k.set("max", "65536")
 					}, why: Resync, // the uevents were lost
 					written: []string{"max=100"}, said: []string{"module-unload", "module-load", "drift max repaired module-load"}, states: []State{InSync},
 				},
-				{do: func(k *kernel, _ *Keeper) { k.setModule(Module{State: "absent"}) }, why: ModuleMoved, said: []string{"module-unload"}, states: []State{Pending}},
+				{do: func(k *kernel, _ *Keeper) { k.setModule(Module{}) }, why: ModuleMoved, said: []string{"module-unload"}, states: []State{Pending}},
 			},
 		},
 		{
@@ -120,7 +120,7 @@ func TestPass(t *testing.T) {
 			[]step{{
 				do: func(k *kernel, _ *Keeper) {
 					k.onWrite = func(_, _ string) (string, error) {
-						k.module = Module{State: "absent"}
+						k.module = Module{}
 						return "", syscall.ENOENT
 					}
 				}, why: Start,
@@ -192,10 +192,10 @@ func TestPass(t *testing.T) {
 				for _, setting := range keep.Report().Settings {
 					states = append(states, setting.State)
 				}
-				if diff := cmp.Diff(s.written, k.written()); diff != "" {
+				if diff := cmp.Diff(s.written, k.takeWrites()); diff != "" {
 					t.Errorf("step %d, writes (-want +got):\n%s", i, diff)
 				}
-				if diff := cmp.Diff(s.said, k.said()); diff != "" {
+				if diff := cmp.Diff(s.said, k.takeEvents()); diff != "" {
 					t.Errorf("step %d, events (-want +got):\n%s", i, diff)
 				}
 				if diff := cmp.Diff(s.states, states); diff != "" {
@@ -212,7 +212,7 @@ func TestLoadsAreNoContest(t *testing.T) {
 	keep := New(k.options(), desire(t, "max=100"))
 	keep.Pass(Start, time.Now())
 	for i := range 100 {
-		k.setModule(Module{State: "loaded", Present: true, Instance: uint64(i + 2)})
+		k.setModule(Module{Present: true, Instance: uint64(i + 2)})
 		k.set("max", "65536")
 		keep.Pass(ModuleMoved, time.Now())
 		if got := k.get("max"); got != "100" {
@@ -231,7 +231,7 @@ func TestModuleGoesUnderTheReading(t *testing.T) {
 	reads := 0
 	k.onRead = func(string) {
 		if reads++; reads == 2 {
-			k.module = Module{State: "absent"}
+			k.module = Module{}
 		}
 	}
 	keep := New(k.options(), desire(t, "max=100", "acct=1"))
@@ -248,9 +248,8 @@ func TestModuleGoesUnderTheReading(t *testing.T) {
 
 func TestLoweringMaxUnderTheCountIsSaid(t *testing.T) {
 	k := newKernel(map[string]string{"max": "1000"})
-	opts := k.options()
-	opts.Count = func() (int64, error) { return 900, nil }
-	New(opts, desire(t, "max=500")).Pass(Start, time.Now())
+	k.count = 900
+	New(k.options(), desire(t, "max=500")).Pass(Start, time.Now())
 	if len(k.events) != 1 || !strings.Contains(k.events[0].Message, "the table holds 900 connections") {
 		t.Errorf("events %+v, want one that warns of 900 connections", k.events)
 	}
@@ -258,9 +257,8 @@ func TestLoweringMaxUnderTheCountIsSaid(t *testing.T) {
 
 func TestPassed(t *testing.T) {
 	k := newKernel(map[string]string{"max": "1"})
-	opts := k.options()
 	var woke []Reason
-	opts.Passed = func(why Reason, took time.Duration) {
+	k.onPassed = func(why Reason, took time.Duration) {
 		if woke = append(woke, why); took < 0 || took > time.Minute {
 			t.Errorf("the pass took %s", took)
 		}
@@ -268,7 +266,7 @@ func TestPassed(t *testing.T) {
 			t.Errorf("max is %s when the pass is said to be over", k.get("max"))
 		}
 	}
-	keep := New(opts, desire(t, "max=500"))
+	keep := New(k.options(), desire(t, "max=500"))
 	keep.Pass(Start, time.Now())
 	keep.Pass(Write|Overflow, time.Now())
 	if diff := cmp.Diff([]Reason{Start, Write | Overflow}, woke); diff != "" {

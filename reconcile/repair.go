@@ -2,199 +2,193 @@ package reconcile
 
 import (
 	"errors"
+	"fmt"
 	"slices"
-	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// follow takes over a reading, and says what is worth saying of it.
-func (p *pass) follow(kp *keeping, state State, r Reading) {
-	kp.follow(state, r)
+// update takes over the result of a read, and records a contest that ended or an unreadable file.
+func (p *pass) update(t *tracked, state State, r Reading) {
+	t.update(state, r)
 	switch state {
 	case InSync:
-		p.calm(kp, r.Value)
+		p.settle(t, r.Value)
 	case Pending, Unsupported:
-		kp.pace = pace{} // whoever fought over it, it is gone
+		t.throttle = throttle{} // the contested file is gone
 	case Forbidden, Failed:
-		p.unreadable(kp, state, r.Err)
+		p.reportUnreadable(t, state, r.Err)
 	}
 }
 
-// unreadable says once that a setting cannot be read. It keeps nobody from
-// repairing it when it can be again.
-func (p *pass) unreadable(kp *keeping, state State, err error) {
+// reportUnreadable records once that a setting cannot be read. It does not forbid a later write.
+func (p *pass) reportUnreadable(t *tracked, state State, err error) {
 	why := reasonOf(err)
-	if kp.unreadable == why {
+	if t.unreadable == why {
 		return
 	}
-	kp.unreadable = why
-	e := p.event(kp, "?")
-	e.Kind, e.Cause, e.Error, e.Result = KindFailed, "", why, NotRepaired
-	if state == Forbidden {
-		e.Kind = KindForbidden
-	}
-	p.record(e, unreadable)
+	t.unreadable = why
+	p.add(unreadableEvent(p.now, t, state, why), t, unreadableMessage)
 }
 
-// calm ends a contest that has been over for long enough.
-func (p *pass) calm(kp *keeping, found string) {
-	since, drifts := kp.pace.since, kp.pace.drifts
-	if !kp.pace.calm(p.now) {
+// settle ends a contest that had no drift for long enough.
+func (p *pass) settle(t *tracked, live sysfs.Value) {
+	since, drifts := t.throttle.since, t.throttle.drifts
+	if !t.throttle.settle(p.now) {
 		return
 	}
-	if kp.status.State == Contested {
-		kp.status.State = InSync
-		if kp.open {
-			kp.status.State = Drifted
+	if t.status.State == Contested {
+		t.status.State = InSync
+		if t.drifting {
+			t.status.State = Drifted
 		}
 	}
-	e := p.event(kp, found)
-	e.Kind = KindSettled
-	p.record(e, func(e Event) string { return settled(e, drifts, p.now.Sub(since)) })
+	p.add(settingEvent(p.now, KindSettled, t, live), nil, settledMessage(drifts, p.now.Sub(since)))
 }
 
-// handle deals with one setting that is not as wanted.
-func (p *pass) handle(kp *keeping, change Change) {
-	news := kp.newDrift(change.Found, p.causeOf(kp), p.now)
-	if news {
-		p.drifts = append(p.drifts, kp)
+// handle treats one setting whose live value does not satisfy its want.
+func (p *pass) handle(t *tracked, change Change) {
+	isNew := t.recordDrift(change.Found, p.causeOf(t), p.now)
+	if isNew {
+		p.newDrifts = append(p.newDrifts, t)
 	}
-	if kp.held(p.now) {
-		kp.status.State, kp.status.Error = kp.refused.state, kp.refused.said
-		if news {
-			e := p.event(kp, change.Found)
-			e.Result, e.Error, e.Quiet = NotRepaired, kp.refused.said, true
-			p.recordDrift(kp, e, drifted)
-		}
-		return
-	}
-	if p.adopted.Mode == Observe && !news {
-		p.calm(kp, change.Found)
-		return
-	}
-	act, began := p.mayAct(kp, news)
-	e := p.event(kp, change.Found)
+	observe := p.keeper.adopted.Mode == Observe
 	switch {
-	case began:
-		kp.status.State = Contested
-		e.Kind = KindContested
-		p.recordDrift(kp, e, func(e Event) string { return contested(e, kp.rivalsAt(p.now)) })
-	case act && p.adopted.Mode == Observe:
+	case t.isRefused(p.now):
+		t.status.State, t.status.Error = t.refusal.state, t.refusal.reported
+		if isNew {
+			p.addQuietDrift(t, change.Found, NotRepaired, t.refusal.reported)
+		}
+		return
+	case observe && !isNew:
+		p.settle(t, change.Found)
+		return
+	}
+	repair, begins := p.mayRepair(t, isNew)
+	switch {
+	case begins:
+		t.status.State = Contested
+		p.add(settingEvent(p.now, KindContested, t, change.Found), t, contestedMessage(nil))
+	case repair && observe:
+		e := settingEvent(p.now, KindDrift, t, change.Found)
 		e.Result = Observed
-		p.recordDrift(kp, e, drifted)
-	case act:
-		p.repair(kp, change, e, news)
-	case news:
-		e.Quiet = true
-		p.recordDrift(kp, e, drifted)
+		p.add(e, t, driftMessage)
+	case repair:
+		p.repair(t, change, isNew)
+	case isNew:
+		p.addQuietDrift(t, change.Found, "", "")
 	}
 }
 
-// mayAct asks the setting's pace. What came with the start, a configuration or a
-// load has no writer to fight with: it is repaired at once and
-// counts for no contest, however often the module is loaded.
-func (p *pass) mayAct(kp *keeping, news bool) (act, began bool) {
-	if news && (p.first || kp.fresh || p.moved || kp.absent) {
+// addQuietDrift adds a drift that is counted and not logged.
+func (p *pass) addQuietDrift(t *tracked, found sysfs.Value, result Result, why string) {
+	e := settingEvent(p.now, KindDrift, t, found)
+	e.Result, e.Error, e.Quiet = result, why, true
+	p.add(e, t, driftMessage)
+}
+
+// mayRepair reports whether to repair a drift now, and whether a contest begins with it. A drift
+// that the start, a configuration or a load brought has no opponent: it is repaired at once and
+// does not count for a contest, however often the module is loaded.
+func (p *pass) mayRepair(t *tracked, isNew bool) (repair, begins bool) {
+	if isNew && (p.first || t.isNew || p.moduleChanged || t.wasPending) {
 		return true, false
 	}
-	return kp.pace.drift(p.now)
+	return t.throttle.drifted(p.now)
 }
 
 // repair writes the wanted value and reads it back.
-func (p *pass) repair(kp *keeping, change Change, e Event, news bool) {
-	e.Note = p.overfull(change)
-	if err := p.opts.Kernel.Write(kp.want.Setting, kp.want.Value); err != nil {
-		p.couldNot(kp, e, err)
+func (p *pass) repair(t *tracked, change Change, isNew bool) {
+	kernel := p.keeper.opts.Kernel
+	e := settingEvent(p.now, KindDrift, t, change.Found)
+	e.Note = p.warnOverfull(change)
+	if err := kernel.Write(t.want.Setting, t.want.Value); err != nil {
+		p.writeFailed(t, e, err)
 		return
 	}
-	now, err := p.opts.Kernel.Read(kp.want.Setting)
+	live, err := kernel.Read(t.want.Setting)
 	if err != nil {
-		p.couldNot(kp, e, err)
+		p.writeFailed(t, e, err)
 		return
 	}
 	e.Duration = Duration(time.Since(p.since))
-	kp.status.Now, kp.refused = now, refusal{}
-	if kp.want.Satisfied(now) {
+	t.status.Live, t.refusal = live, refusal{}
+	if t.want.Satisfied(live) {
 		e.Result = Repaired
-		kp.open = false
-		kp.status.LastDrift.RepairedIn = e.Duration
-		if !kp.pace.contested() {
-			kp.status.State = InSync
+		t.setRepaired(e.Duration)
+		if !t.throttle.isContested() {
+			t.status.State = InSync
 		}
 	} else {
-		// Somebody was faster, or the kernel keeps another value: the next pass
-		// sees which, and the pace bounds how often it tries.
-		e.Result, e.Error = NotRepaired, "after writing "+kp.want.Value+" the kernel shows "+now
-		kp.openFound = now
-		p.Wake(Write)
+		// Another writer was faster, or the kernel keeps another value: the next pass sees which
+		// it is, and the throttle limits the attempts.
+		e.Result = NotRepaired
+		e.Error = fmt.Sprintf("after writing %s the kernel shows %s", t.want.Value, live)
+		t.driftFound = live
+		p.keeper.Wake(Write)
 	}
-	e.Quiet = kp.pace.contested()
-	if news || e.Result == Repaired {
-		p.recordDrift(kp, e, drifted)
+	e.Quiet = t.throttle.isContested()
+	if isNew || e.Result == Repaired {
+		p.add(e, t, driftMessage)
 	}
 }
 
-// couldNot sorts a failed write: no right to, gone with the module, or refused.
-func (p *pass) couldNot(kp *keeping, e Event, err error) {
+// writeFailed treats a failed write or read back: not permitted, gone with the module, or refused.
+func (p *pass) writeFailed(t *tracked, e Event, err error) {
 	switch {
 	case sysfs.Forbidden(err):
-		p.forbid(kp, err)
-	case sysfs.Gone(err) && p.gone(kp):
-		kp.status.Now, kp.status.State, kp.open = "", Pending, false
-		p.Wake(ModuleMoved)
-	case kp.refuse(Failed, err.Error(), p.now):
+		p.forbid(t, err)
+	case sysfs.Gone(err) && p.isGone(t):
+		t.status.Live, t.status.State, t.drifting = sysfs.Value{}, Pending, false
+		p.keeper.Wake(ModuleMoved)
+	case t.refuse(Failed, err.Error(), p.now):
 		e.Kind, e.Error, e.Result = KindFailed, err.Error(), NotRepaired
-		p.recordDrift(kp, e, failed)
+		p.add(e, t, failedMessage)
 	}
 }
 
-// gone reports whether a setting's file is not there: a write may answer ENOENT
-// for its value as well.
-func (p *pass) gone(kp *keeping) bool {
-	_, err := p.opts.Kernel.Read(kp.want.Setting)
+// isGone reports whether a setting's file is missing: a write may answer ENOENT for its value too.
+func (p *pass) isGone(t *tracked) bool {
+	_, err := p.keeper.opts.Kernel.Read(t.want.Setting)
 	return sysfs.Gone(err)
 }
 
-// forbid notes a want of rights; settings that lack them for the same reason
-// are said in one event.
-func (p *pass) forbid(kp *keeping, err error) {
-	d := denial{why: reasonOf(err)}
-	if p.opts.WayOut != nil {
-		d.wayOut = p.opts.WayOut(kp.want.Setting, err)
-	}
-	if !kp.refuse(Forbidden, d.why+"; "+d.wayOut, p.now) {
+// forbid records that a setting may not be written. Settings with the same reason share an event.
+func (p *pass) forbid(t *tracked, err error) {
+	d := denial{why: reasonOf(err), remedy: p.keeper.opts.Kernel.Remedy(t.want.Setting, err)}
+	if !t.refuse(Forbidden, d.why+"; "+d.remedy, p.now) {
 		return
 	}
-	i := slices.IndexFunc(p.denials, func(other denial) bool { return other.why == d.why && other.wayOut == d.wayOut })
+	i := slices.IndexFunc(p.denials, func(other denial) bool { return other.why == d.why && other.remedy == d.remedy })
 	if i < 0 {
 		i, p.denials = len(p.denials), append(p.denials, d)
 	}
-	p.denials[i].names = append(p.denials[i].names, kp.want.Setting.Name)
+	p.denials[i].settings = append(p.denials[i].settings, t.want.Setting.Name)
 }
 
-// overfull warns when a new max is below the present number of connections.
-func (p *pass) overfull(change Change) string {
-	if change.Want.Setting.Name != "max" || p.opts.Count == nil || change.Want.Raises(change.Found) {
+// warnOverfull returns a warning where the new max is below the present number of connections.
+func (p *pass) warnOverfull(change Change) string {
+	if change.Want.Setting.Name != sysfs.Max || change.Want.Raises(change.Found) {
 		return ""
 	}
-	count, err := p.opts.Count()
-	limit, perr := strconv.ParseInt(change.Want.Value, 10, 64)
-	if err != nil || perr != nil || limit == 0 || count <= limit {
+	count, err := p.keeper.opts.Kernel.Count()
+	limit, ok := change.Want.Value.Int()
+	if err != nil || !ok || limit == 0 || count <= limit {
 		return ""
 	}
-	return "the table holds " + strconv.FormatInt(count, 10) + " connections, more than the new max: new ones are dropped until there are fewer"
+	return fmt.Sprintf("the table holds %d connections, more than the new max: "+
+		"new ones are dropped until there are fewer", count)
 }
 
-func (p *pass) causeOf(kp *keeping) Cause {
+func (p *pass) causeOf(t *tracked) Cause {
 	switch {
 	case p.first:
 		return CauseStart
-	case kp.fresh:
+	case t.isNew:
 		return CauseConfig
-	case p.moved, kp.absent: // its file may be there before the load is done
+	case p.moduleChanged, t.wasPending: // the file may be there before the load is done
 		return CauseModuleLoad
 	case p.reasons.Has(Write | Guard):
 		return CauseWrite
@@ -203,11 +197,7 @@ func (p *pass) causeOf(kp *keeping) Cause {
 	}
 }
 
-func (p *pass) event(kp *keeping, found string) Event {
-	return Event{At: p.now, Kind: KindDrift, Setting: kp.want.Setting.Name, Want: kp.want.String(), Found: found, Cause: kp.cause}
-}
-
-// reasonOf is the kernel's own word in an error: "permission denied".
+// reasonOf returns the kernel's text for an error: "permission denied".
 func reasonOf(err error) string {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {

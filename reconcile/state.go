@@ -1,87 +1,79 @@
 package reconcile
 
 import (
+	"encoding/json"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// State is where a setting stands (contract 1.3).
+// State is the state of a setting (contract 1.3). The package documentation has the transitions.
 type State string
 
 // The states of a setting.
 const (
-	InSync      State = "in-sync"
-	Drifted     State = "drifted"     // differs, and is not repaired (observe mode) or not yet
-	Pending     State = "pending"     // the module is absent
-	Contested   State = "contested"   // another writer keeps changing it
-	Unsupported State = "unsupported" // this kernel has no such file
-	Forbidden   State = "forbidden"   // this process may not set it, in this place
-	Failed      State = "failed"      // the kernel refused the value
+	// InSync: the live value satisfies the want.
+	InSync State = "in-sync"
+	// Drifted: the live value differs and is not repaired, in mode observe, or not yet.
+	Drifted State = "drifted"
+	// Pending: the setting's file is missing because its module is absent.
+	Pending State = "pending"
+	// Contested: another writer keeps changing the setting.
+	Contested State = "contested"
+	// Unsupported: this kernel has no such file.
+	Unsupported State = "unsupported"
+	// Forbidden: this process may not write the setting, in this namespace or container.
+	Forbidden State = "forbidden"
+	// Failed: the kernel refused the value, or the file cannot be read.
+	Failed State = "failed"
 )
 
-// Mode says whether passes write.
-type Mode string
-
-// The modes of enforcement.
-const (
-	Enforce Mode = "enforce"
-	Observe Mode = "observe"
-)
-
-// Desired is what a configuration asks for. It is swapped whole and never
-// changed once given to a Keeper.
-type Desired struct {
-	Wants []sysfs.Want
-	Mode  Mode
-	// Resync is how often to look without being told. 0 is never.
-	Resync time.Duration
+// States returns every state.
+func States() []State {
+	return []State{InSync, Drifted, Pending, Contested, Unsupported, Forbidden, Failed}
 }
 
-// Module is the state of nf_conntrack as reconcile needs it; see kmod.Module.
-type Module struct {
-	State    string
-	Present  bool
-	Instance uint64
-	Settling bool
-}
-
-// Drift is a setting's last drift, as status shows it.
-type Drift struct {
-	At    time.Time `json:"at"`
-	Found string    `json:"found"`
-	Cause Cause     `json:"cause"`
-	// By is who wrote it, or who loaded the module; nil where that is not known. It is shared,
-	// and so never changed.
-	By         *sysfs.Writer `json:"by,omitempty"`
-	RepairedIn Duration      `json:"repaired_in,omitzero"`
-}
-
-// Standing is how one wanted setting stands; its JSON is contract 1.3, without
-// the history.
-type Standing struct {
-	Name   string       `json:"name"`
-	Want   string       `json:"want"`
+// Comparison is a setting's want beside its live value. Its JSON is contract 1.3 without the
+// history.
+type Comparison struct {
+	Name   string       `json:"setting"`
 	Policy sysfs.Policy `json:"policy"`
-	Now    string       `json:"now"`
-	State  State        `json:"state"`
-	Error  string       `json:"error"`
-	Origin string       `json:"origin"`
+	Want   sysfs.Value  `json:"want"`
+	// Live is null where the value could not be read.
+	Live  sysfs.Value `json:"live"`
+	State State       `json:"state"`
+	Error string      `json:"error"`
+	// MemoryBytes is what Want costs in bytes of kernel memory when the table is full.
+	MemoryBytes int64      `json:"memory_bytes,omitzero"`
+	Origin      tree.Place `json:"origin"`
 }
 
-// Setting is how one wanted setting stands, and its history.
+// Setting is a Comparison and the setting's history since the start of the daemon.
 type Setting struct {
-	Standing
+	Comparison
 	Drifts    int    `json:"drifts"`
 	LastDrift *Drift `json:"last_drift,omitempty"`
 }
 
-// Report is where everything stood at the end of the last pass.
+// Drift is a setting's last drift. It must not be changed.
+type Drift struct {
+	At    time.Time   `json:"at"`
+	Found sysfs.Value `json:"found"`
+	Cause Cause       `json:"cause"`
+	// RepairedIn is the time from the wake to the value read back, 0 where it was not repaired.
+	RepairedIn Duration `json:"repaired_seconds,omitzero"`
+	// By is the process that wrote the value, or loaded the module; nil where it is not known.
+	By *sysfs.Writer `json:"by,omitempty"`
+}
+
+// Report is the result of the last pass. It must not be changed.
 type Report struct {
-	At       time.Time
-	Mode     Mode
-	Module   Module
-	Loads    int // loads of the module seen since the start
+	At     time.Time
+	Mode   Mode
+	Module Module
+	// Loads is the number of loads of the module since the start.
+	Loads    int
 	Settings []Setting
 }
 
@@ -98,47 +90,44 @@ type Summary struct {
 func (r Report) Summary() Summary {
 	s := Summary{Module: r.Module, Mode: r.Mode, Settings: len(r.Settings)}
 	for _, setting := range r.Settings {
-		s.add(setting.State)
+		switch setting.State {
+		case InSync:
+			s.InSync++
+		case Drifted:
+			s.Drifted++
+		case Pending:
+			s.Pending++
+		case Contested:
+			s.Contested++
+		case Unsupported:
+			s.Unsupported++
+		case Forbidden:
+			s.Forbidden++
+		case Failed:
+			s.Failed++
+		}
 	}
 	return s
-}
-
-func (s *Summary) add(state State) {
-	switch state {
-	case InSync:
-		s.InSync++
-	case Drifted:
-		s.Drifted++
-	case Pending:
-		s.Pending++
-	case Contested:
-		s.Contested++
-	case Unsupported:
-		s.Unsupported++
-	case Forbidden:
-		s.Forbidden++
-	case Failed:
-		s.Failed++
-	}
 }
 
 // Differs reports whether any setting is known not to be as wanted.
 func (s Summary) Differs() bool { return s.Drifted+s.Contested+s.Forbidden+s.Failed > 0 }
 
-// Duration is a time.Duration that is written as text: "1.2ms".
+// Duration is a time.Duration. In JSON it is a number of seconds.
 type Duration time.Duration
 
-// MarshalText writes the duration as time.Duration.String does.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+// MarshalJSON writes seconds.
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).Seconds()) }
 
-// UnmarshalText reads what MarshalText wrote.
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	*d = Duration(parsed)
+// UnmarshalJSON reads seconds.
+func (d *Duration) UnmarshalJSON(data []byte) error {
+	var seconds float64
+	err := json.Unmarshal(data, &seconds)
+	*d = Duration(seconds * float64(time.Second))
 	return err
 }
 
-// String is the duration in three digits at most: "1.23ms".
+// String is the duration with three digits at most: "1.23ms".
 func (d Duration) String() string {
 	t := time.Duration(d)
 	unit := time.Duration(1)

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// Reason says why a pass is wanted. Reasons are a set: several that come while
-// a pass runs make one more pass.
+// Reason is a set of reasons for a pass. Reasons that arise during a pass make one more pass.
 type Reason uint8
 
 // The reasons for a pass.
@@ -17,22 +16,22 @@ const (
 	Start Reason = 1 << iota
 	// Config: the desired state was replaced, or a person asked (SIGHUP).
 	Config
-	// ModuleMoved: a uevent said that the module came or went.
+	// ModuleMoved: a uevent announced a load or an unload of the module.
 	ModuleMoved
-	// Write: somebody wrote a setting.
+	// Write: inotify reported a write to a setting.
 	Write
-	// Resync: nobody said anything for a while.
+	// Resync: it is time for a regular pass.
 	Resync
-	// Overflow: a queue overran and events were lost.
+	// Overflow: a queue overflowed and events were lost.
 	Overflow
-	// Guard: the guard saw a foreign write, through whatever procfs it came.
+	// Guard: the guard saw a foreign write, through any procfs instance.
 	Guard
 )
 
 // Has reports whether r contains any reason of other.
 func (r Reason) Has(other Reason) bool { return r&other != 0 }
 
-// String names the reasons: "write+overflow".
+// String is the names of the reasons: "write+overflow".
 func (r Reason) String() string {
 	var names []string
 	for bit, name := range map[Reason]string{
@@ -46,9 +45,9 @@ func (r Reason) String() string {
 	return strings.Join(names, "+")
 }
 
-// waker is the one slot between everything that hears events and the loop.
+// waker is the slot between the sources of events and the loop: it holds one set of reasons.
 type waker struct {
-	c chan struct{}
+	c chan struct{} // has an element while there are reasons
 
 	mu      sync.Mutex
 	reasons Reason
@@ -71,8 +70,8 @@ func (w *waker) wake(r Reason, now time.Time) {
 	}
 }
 
-// take empties the slot: the reasons that gathered and when the first one came. A wake since
-// the slot was seen full is among them, and leaves no pass without a reason behind.
+// take empties the slot. It returns the reasons and when the first of them arose. A wake that
+// came after the loop saw the slot full is among them, and does not cause a pass without a reason.
 func (w *waker) take() (Reason, time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 )
@@ -98,7 +99,7 @@ type Parameter struct {
 	// Want and Live are in modprobe.d's notation; Live is empty where it is not known.
 	Want   string         `json:"want"`
 	Live   string         `json:"live"`
-	Origin string         `json:"origin"`
+	Origin tree.Place     `json:"origin"`
 	State  ParameterState `json:"state"`
 	// Error is why the state is not known.
 	Error string `json:"error"`

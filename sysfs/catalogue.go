@@ -2,24 +2,30 @@ package sysfs
 
 import "math"
 
-// Hashsize is the name of the setting that sizes the hash table.
-const Hashsize = "hashsize"
+// The names of the settings that the code treats by name.
+const (
+	Hashsize  = "hashsize"
+	Max       = "max"
+	ExpectMax = "expect_max"
+)
 
-// catalogue is the one list of settings. Ranges are those of the kernels'
-// ctl_table entries; where kernels differ, the kernel at hand has the last word.
+// catalogue lists every setting. Ranges are those of the kernel's ctl_table entries; where
+// kernels differ, the running kernel decides.
 var catalogue = []*Setting{
 	{
-		Name: Hashsize, Alias: "buckets", Kind: Count, Min: 1, Max: maxInt, Global: true, step: true,
+		Name: Hashsize, Alias: "buckets", Kind: Count, Min: 1, Max: MaxBuckets, Global: true, step: true,
 		file: sysctlDir + "/nf_conntrack_buckets", param: paramsDir + "/hashsize",
-		Doc: "Number of hash buckets of the connection table. The kernel rounds it up to whole pages (a page holds page size / 8 buckets); 8 bytes each.",
+		Doc: "Number of hash buckets of the connection table, 8 bytes each. " +
+			"The kernel rounds it up to whole pages (a page holds page size / 8 buckets).",
 	},
 	{
-		Name: "max", Kind: Count, Max: maxInt, Ceiling: Hashsize, Global: true, ZeroIsNoLimit: true,
-		file: sysctlFile("max"),
-		Doc:  "Most connections the table may hold, counted per network namespace; about 384 bytes each. 0 is no limit, and refused by 7.2.",
+		Name: Max, Kind: Count, Max: maxInt, Ceiling: Hashsize, Global: true, ZeroIsNoLimit: true,
+		file: sysctlFile(Max),
+		Doc: "Most connections the table may hold, counted per network namespace; about 384 bytes each. " +
+			"0 is no limit, and refused by 7.2.",
 	},
 	{
-		Name: "expect_max", Kind: Count, Min: 1, Max: maxInt, Global: true, file: sysctlFile("expect_max"),
+		Name: ExpectMax, Kind: Count, Min: 1, Max: maxInt, Global: true, file: sysctlFile(ExpectMax),
 		Doc: "Most expectations, the connections that helpers (SIP, FTP, …) announce, at one time.",
 	},
 	boolean("acct", "Count packets and bytes of each connection."),
@@ -87,8 +93,10 @@ var catalogue = []*Setting{
 		Doc: "Memory for waiting IPv6 fragments; never below frag6_low_thresh.",
 	},
 	{
-		Name: "frag6_low_thresh", Kind: Bytes, Max: math.MaxInt64, Ceiling: "frag6_high_thresh", file: sysctlFile("frag6_low_thresh"),
-		Doc: "Memory for waiting IPv6 fragments that dropping them comes down to; without effect since 4.17, never above frag6_high_thresh.",
+		Name: "frag6_low_thresh", Kind: Bytes, Max: math.MaxInt64, Ceiling: "frag6_high_thresh",
+		file: sysctlFile("frag6_low_thresh"),
+		Doc: "Memory for waiting IPv6 fragments below which the kernel stops dropping them; " +
+			"without effect since 4.17, never above frag6_high_thresh.",
 	},
 }
 

@@ -1,11 +1,9 @@
-// Package sysfs is the room for the kernel's setting files: the catalogue of
-// nf_conntrack's settings (where each one lives, its kind, its range, when two
-// values are the same to the kernel), what a configuration may want of one,
-// reading and writing, and the watch for other people's writes.
+// Package sysfs is the only package that opens the kernel's setting files. It has the catalogue
+// of nf_conntrack's settings (the file, unit and range of each, and the kernel's arithmetic),
+// the values that a configuration wants, reads and writes, and the watcher for writes by others.
 //
-// In event → observe → diff → apply → record it is the hands and the eyes:
-// reconcile decides, this package touches. Nothing else in ctkeeper opens
-// these files.
+// In event → observe → diff → apply → record it does the observing and the applying; package
+// reconcile decides.
 //
 // The catalogue rests on net/netfilter/nf_conntrack_standalone.c,
 // net/ipv6/netfilter/nf_conntrack_reasm.c and

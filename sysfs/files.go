@@ -22,11 +22,11 @@ const (
 )
 
 // Files reads and writes the kernel's setting files below a root directory.
-// It keeps the running system's open between reads: a look then costs one
-// pread(2) a setting. Descriptors that die with the module (ENOENT and its like
-// after an unload or a reload) are opened again; open ones do not pin the
-// module. Below another root they may be plain files, which outlive their names,
-// and are opened each time.
+//
+// On the running system it keeps them open: a read then costs one pread(2). Descriptors that
+// died with the module (ENOENT, ENODEV after an unload or a reload) are opened again; open
+// descriptors do not pin the module. Below another root the files may be plain ones, which
+// outlive their names, and are opened for each access.
 //
 // A Files is safe for use by several goroutines.
 type Files struct {
@@ -40,32 +40,31 @@ type Files struct {
 
 type handle struct {
 	*os.File
-	fd     int   // File.Fd() makes a system call at each call
-	denied error // why it was opened for reading alone, or nil
+	fd     int   // File.Fd makes a system call at each call
+	denied error // why it was opened read-only, or nil
 }
 
-// NewFiles gives the setting files of the system below root; the empty root is
-// the running system.
+// NewFiles returns the setting files of the system below root. The empty root is the running
+// system.
 func NewFiles(root string) *Files {
-	return &Files{root: rooted(root), open: map[string]handle{}}
+	return &Files{root: cleanRoot(root), open: map[string]handle{}}
 }
 
-// NewReader is NewFiles for looking only: it opens nothing for writing, and its
-// Write fails with fs.ErrPermission.
+// NewReader returns setting files that are opened read-only: Write fails with fs.ErrPermission.
 func NewReader(root string) *Files {
 	f := NewFiles(root)
 	f.readOnly = true
 	return f
 }
 
-func rooted(root string) string {
+func cleanRoot(root string) string {
 	if root == "" {
 		return "/"
 	}
 	return filepath.Clean(root)
 }
 
-// Close closes every file that is open. The Files can be used again.
+// Close closes every open file. The Files can be used again.
 func (f *Files) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -77,10 +76,10 @@ func (f *Files) Close() error {
 	return errors.Join(errs...)
 }
 
-// Read returns the setting's live value without white space around it. The hash
-// size comes from nf_conntrack_buckets and, where there is no such file, from
-// the module parameter.
-func (f *Files) Read(s *Setting) (string, error) {
+// Read returns the setting's live value. The hash size comes from nf_conntrack_buckets and,
+// where there is no such file, from the module parameter. Errors are the kernel's, see
+// Forbidden and Gone.
+func (f *Files) Read(s *Setting) (Value, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	size := maxNumber
@@ -90,32 +89,35 @@ func (f *Files) Read(s *Setting) (string, error) {
 	text, err := f.read(s.file, size)
 	if err != nil && s.param != "" {
 		if fromParam, perr := f.read(s.param, size); perr == nil {
-			return fromParam, nil
+			text, err = fromParam, nil
 		}
 	}
-	return text, err
+	if err != nil {
+		return Value{}, err
+	}
+	return s.Parse(text), nil
 }
 
-// Figure returns a read-only figure of nf_conntrack, such as "count", by the
-// name of its file behind nf_conntrack_.
+// Figure returns the text of the file nf_conntrack_NAME, such as "count".
 func (f *Files) Figure(name string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.read(sysctlFile(name), maxNumber)
 }
 
-// Write gives value to the kernel in one write(2). The hash size goes through
-// nf_conntrack_buckets and, where that may not be written (kernels before 4.7),
-// through the module parameter. Errors are the kernel's, see Forbidden and Gone.
-func (f *Files) Write(s *Setting, value string) error {
+// Write writes the value in one write(2). The hash size goes through nf_conntrack_buckets and,
+// where that file is read-only (kernels before 4.7), through the module parameter. EPERM is a
+// BPF program's refusal, as of another ctkeeper's lock: it is not bypassed through the
+// parameter. Errors are the kernel's, see Forbidden and Gone.
+func (f *Files) Write(s *Setting, value Value) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	err := f.write(s.file, value)
-	locked := errors.Is(err, syscall.EPERM) // by somebody's guard, which is not to be got round
-	if s.param == "" || locked || !(Forbidden(err) || Gone(err)) {
+	text := value.String()
+	err := f.write(s.file, text)
+	if s.param == "" || errors.Is(err, syscall.EPERM) || !(Forbidden(err) || Gone(err)) {
 		return err
 	}
-	switch perr := f.write(s.param, value); {
+	switch perr := f.write(s.param, text); {
 	case Gone(perr):
 		return err
 	case Forbidden(perr):
@@ -134,7 +136,7 @@ func (f *Files) read(path string, size int) (string, error) {
 			return "", fmt.Errorf("cannot read setting: %w", err)
 		}
 	}
-	// Not ReadAt: that reads until EOF, twice the system calls.
+	// Not ReadAt: it reads until EOF, which is twice the system calls.
 	n, err := unix.Pread(h.fd, f.buf[:size], 0)
 	if err != nil {
 		err = &fs.PathError{Op: "read", Path: filepath.Join(f.root, path), Err: err}
@@ -173,9 +175,9 @@ func (f *Files) write(path, value string) error {
 	return fmt.Errorf("cannot write %s: %w", value, err)
 }
 
-// openFile opens a setting for reading and writing, or for reading alone where
-// writing is not allowed, and remembers it. Never with O_CREATE: in sysfs that
-// turns "no such file" into "permission denied".
+// openFile opens a setting file for reading and writing, or read-only where writing is not
+// allowed, and adds it to f.open. Never with O_CREATE: in sysfs that turns "no such file" into
+// "permission denied".
 func (f *Files) openFile(path string) (handle, error) {
 	full := filepath.Join(f.root, path)
 	var h handle
@@ -197,9 +199,9 @@ func (f *Files) openFile(path string) (handle, error) {
 	return h, nil
 }
 
-// openAs opens a file below the root. In a tree no symbolic link leads out of it:
-// an image that somebody hands us must not have us write to this host. Nor does a pipe
-// in the place of a file have us wait for its other end.
+// openAs opens a file below the root. In another tree than the running system no symbolic link
+// leads out of it: a foreign image must not make ctkeeper write to this host. O_NONBLOCK: a
+// named pipe in place of a file must not block.
 func (f *Files) openAs(path string, flag int) (*os.File, error) {
 	if f.root == "/" {
 		return os.OpenFile(filepath.Join(f.root, path), flag, 0)
@@ -208,7 +210,7 @@ func (f *Files) openAs(path string, flag int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = root.Close() }() // it was only a place to begin
+	defer func() { _ = root.Close() }() // opened read-only
 	file, err := root.OpenFile(path, flag|syscall.O_NONBLOCK, 0)
 	if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
 		err = &fs.PathError{Op: "open", Path: filepath.Join(f.root, path), Err: inner.Err}
@@ -216,7 +218,7 @@ func (f *Files) openAs(path string, flag int) (*os.File, error) {
 	return file, err
 }
 
-// release closes a file that is not kept open.
+// release closes the file, unless this is the running system.
 func (f *Files) release(path string) {
 	if f.root != "/" {
 		f.forget(path)
@@ -230,14 +232,14 @@ func (f *Files) forget(path string) {
 	}
 }
 
-// Forbidden reports whether err says that this process, in this place, may not
-// set the setting at all: EACCES, EPERM, EROFS, EOPNOTSUPP.
+// Forbidden reports whether err means that this process may not write the setting at all, in
+// this network namespace or container: EACCES, EPERM, EROFS, EOPNOTSUPP.
 func Forbidden(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EOPNOTSUPP)
 }
 
-// Gone reports whether err says that the setting is not there, or was there and
-// went with the module: ENOENT (sysctl), ENODEV (sysfs).
+// Gone reports whether err means that the setting's file does not exist, or went away with the
+// module: ENOENT (sysctl), ENODEV (sysfs).
 func Gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)
 }

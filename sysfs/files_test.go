@@ -40,12 +40,12 @@ func read(t *testing.T, f *sysfs.Files, setting string) string {
 	if err != nil {
 		t.Fatalf("Read(%s): %v", setting, err)
 	}
-	return value
+	return value.String()
 }
 
 func write(t *testing.T, f *sysfs.Files, setting, value string) {
 	t.Helper()
-	if err := f.Write(sysfs.Lookup(setting), value); err != nil {
+	if err := f.Write(sysfs.Lookup(setting), sysfs.Lookup(setting).Parse(value)); err != nil {
 		t.Fatalf("Write(%s, %s): %v", setting, value, err)
 	}
 }
@@ -85,7 +85,7 @@ func TestFilesOfAReloadedModule(t *testing.T) {
 	if value, err := files.Read(sysfs.Lookup("max")); !sysfs.Gone(err) {
 		t.Errorf("after the unload: %q, %v, want an error that is Gone", value, err)
 	}
-	if err := files.Write(sysfs.Lookup("max"), "1"); !sysfs.Gone(err) {
+	if err := files.Write(sysfs.Lookup("max"), sysfs.Number(1)); !sysfs.Gone(err) {
 		t.Errorf("writing after the unload: %v, want an error that is Gone", err)
 	}
 	kerneltree.Load(t, root)
@@ -102,7 +102,7 @@ func TestFilesNeverMakeAFile(t *testing.T) {
 	root := kerneltree.New(t)
 	files := opened(t, root)
 	kerneltree.Remove(t, root, "acct")
-	err := files.Write(sysfs.Lookup("acct"), "1")
+	err := files.Write(sysfs.Lookup("acct"), sysfs.Number(1))
 	if !sysfs.Gone(err) || sysfs.Forbidden(err) {
 		t.Errorf("Write to a missing file: %v, want an error that is Gone", err)
 	}
@@ -133,7 +133,7 @@ func TestHashsizeThroughTheModuleParameter(t *testing.T) {
 	}
 	_, err = files.Read(sysfs.Lookup("hashsize"))
 	wantError(t, err, "cannot read setting: open "+root+"/proc/sys/net/netfilter/nf_conntrack_buckets: no such file or directory")
-	err = files.Write(sysfs.Lookup("hashsize"), "1")
+	err = files.Write(sysfs.Lookup("hashsize"), sysfs.Number(1))
 	wantError(t, err, "cannot write 1: open "+root+"/proc/sys/net/netfilter/nf_conntrack_buckets: no such file or directory")
 }
 
@@ -155,7 +155,7 @@ func TestReaderWritesNothing(t *testing.T) {
 		t.Errorf("read %s", got)
 	}
 	for _, setting := range []string{"max", "hashsize"} {
-		err := reader.Write(sysfs.Lookup(setting), "1")
+		err := reader.Write(sysfs.Lookup(setting), sysfs.Number(1))
 		if !sysfs.Forbidden(err) || !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("Write(%s): %v, want an error that is Forbidden", setting, err)
 		}
@@ -199,10 +199,10 @@ func TestFilesOfSeveralGoroutines(t *testing.T) {
 	for i := range 8 {
 		group.Go(func() {
 			for range 50 {
-				if err := files.Write(sysfs.Lookup("max"), strconv.Itoa(1000+i)); err != nil {
+				if err := files.Write(sysfs.Lookup("max"), sysfs.Number(int64(1000+i))); err != nil {
 					t.Error(err)
 				}
-				if value, err := files.Read(sysfs.Lookup("max")); err != nil || len(value) != 4 {
+				if value, err := files.Read(sysfs.Lookup("max")); err != nil || len(value.String()) != 4 {
 					t.Errorf("read %q, %v", value, err)
 				}
 			}
@@ -255,7 +255,7 @@ func TestTreeIsNotLeft(t *testing.T) {
 	if value, err := files.Read(sysfs.Lookup("max")); err == nil {
 		t.Errorf("read %q from outside", value)
 	}
-	if err := files.Write(sysfs.Lookup("max"), "1234"); err == nil {
+	if err := files.Write(sysfs.Lookup("max"), sysfs.Number(1234)); err == nil {
 		t.Error("wrote outside")
 	}
 	if text, err := os.ReadFile(outside); err != nil || string(text) != "precious\n" {
@@ -275,7 +275,7 @@ func TestPipeInTheTree(t *testing.T) {
 		t.Errorf("reading gives %v, want %v", err, syscall.ESPIPE)
 	}
 	files := sysfs.NewFiles(root)
-	if err := files.Write(setting, "1"); !errors.Is(err, syscall.ESPIPE) {
+	if err := files.Write(setting, sysfs.Number(1)); !errors.Is(err, syscall.ESPIPE) {
 		t.Errorf("writing gives %v, want %v", err, syscall.ESPIPE)
 	}
 	if err := files.Close(); err != nil {

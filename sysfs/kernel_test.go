@@ -34,7 +34,7 @@ func TestKernelTakesATimeout(t *testing.T) {
 			t.Errorf("wrote %s, the kernel shows %s", value, got)
 		}
 	}
-	err := files.Write(sysfs.Lookup("tcp_loose"), "x")
+	err := files.Write(sysfs.Lookup("tcp_loose"), sysfs.TextValue("x"))
 	wantError(t, err, "cannot write x: write /proc/sys/net/netfilter/nf_conntrack_tcp_loose: invalid argument")
 	if sysfs.Forbidden(err) || sysfs.Gone(err) {
 		t.Errorf("%v is taken for a want of rights, or of a file", err)
@@ -69,8 +69,8 @@ func TestKernelRefusesGlobalsInAChildNamespace(t *testing.T) {
 		if s.Name == "hashsize" && !errors.Is(err, syscall.EOPNOTSUPP) {
 			t.Errorf("%s: %v, want also the module parameter's %v", s.Name, err, syscall.EOPNOTSUPP)
 		}
-		if s.Global && !strings.Contains(files.WayOut(s, err), "first network namespace") {
-			t.Errorf("%s: the way out is %q", s.Name, files.WayOut(s, err))
+		if s.Global && !strings.Contains(files.Remedy(s, err), "initial network namespace") {
+			t.Errorf("%s: the remedy is %q", s.Name, files.Remedy(s, err))
 		}
 	}
 }
@@ -86,12 +86,12 @@ func TestKernelWithReadOnlyProcSys(t *testing.T) {
 		t.Fatal(err)
 	}
 	readOnly(t, "/proc/sys")
-	err := files.Write(sysfs.Lookup("udp_timeout"), "77")
+	err := files.Write(sysfs.Lookup("udp_timeout"), sysfs.Number(77))
 	if !sysfs.Forbidden(err) || !errors.Is(err, syscall.EROFS) {
 		t.Errorf("Write: %v, want %v", err, syscall.EROFS)
 	}
-	if got := files.WayOut(sysfs.Lookup("udp_timeout"), err); !strings.Contains(got, "read-only") {
-		t.Errorf("the way out is %q", got)
+	if got := files.Remedy(sysfs.Lookup("udp_timeout"), err); !strings.Contains(got, "read-only") {
+		t.Errorf("the remedy is %q", got)
 	}
 	if got := read(t, files, "udp_timeout"); got != before {
 		t.Errorf("udp_timeout was %s and is %s", before, got)
@@ -112,14 +112,14 @@ func readOnly(t *testing.T, dir string) {
 	}
 }
 
-func TestWayOutWithoutRights(t *testing.T) {
+func TestRemedyWithoutCapability(t *testing.T) {
 	if _, err := os.Stat("/proc/sys/net/nf_conntrack_max"); err != nil {
-		t.Skip("this is not the first network namespace, or nf_conntrack is not loaded")
+		t.Skip("this is not the initial network namespace, or nf_conntrack is not loaded")
 	}
-	if got := opened(t, "").WayOut(sysfs.Lookup("max"), syscall.EACCES); !strings.Contains(got, "CAP_NET_ADMIN") {
-		t.Errorf("the way out is %q", got)
+	if got := opened(t, "").Remedy(sysfs.Lookup("max"), syscall.EACCES); !strings.Contains(got, "CAP_NET_ADMIN") {
+		t.Errorf("the remedy is %q", got)
 	}
-	if got := opened(t, "").WayOut(sysfs.Lookup("max"), syscall.EPERM); !strings.Contains(got, "guard: lock") {
+	if got := opened(t, "").Remedy(sysfs.Lookup("max"), syscall.EPERM); !strings.Contains(got, "guard: lock") {
 		t.Errorf("the way out of another's lock is %q", got)
 	}
 }
@@ -135,13 +135,13 @@ func TestKernelFileThatDiedIsOpenedAgain(t *testing.T) {
 	bridge(t, unix.SIOCBRADDBR, "ctk0")
 	files := opened(t, "")
 	for _, value := range []string{"1", "0"} {
-		if err := files.Write(setting, value); err != nil {
+		if err := files.Write(setting, setting.Parse(value)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	bridge(t, unix.SIOCBRDELBR, "ctk0")
 	bridge(t, unix.SIOCBRADDBR, "ctk0")
-	if value, err := files.Read(setting); value != "0" || err != nil {
+	if value, err := files.Read(setting); value != sysfs.Number(0) || err != nil {
 		t.Errorf("reading with another device of that name: %q, %v, want 0", value, err)
 	}
 	bridge(t, unix.SIOCBRDELBR, "ctk0")
@@ -151,15 +151,15 @@ func TestKernelFileThatDiedIsOpenedAgain(t *testing.T) {
 	for _, value := range []string{"1", "0"} {
 		bridge(t, unix.SIOCBRADDBR, "ctk0")
 		// The first descriptor is dead or closed, the second is dead for sure.
-		if err := files.Write(setting, value); err != nil {
+		if err := files.Write(setting, setting.Parse(value)); err != nil {
 			t.Errorf("writing with the device back: %v", err)
 		}
-		if got, err := files.Read(setting); got != value || err != nil {
+		if got, err := files.Read(setting); got.String() != value || err != nil {
 			t.Errorf("reading with the device back: %q, %v, want %s", got, err, value)
 		}
 		bridge(t, unix.SIOCBRDELBR, "ctk0")
 	}
-	if err := files.Write(setting, "1"); !sysfs.Gone(err) {
+	if err := files.Write(setting, sysfs.Number(1)); !sysfs.Gone(err) {
 		t.Errorf("writing without the device: %v, want an error that is Gone", err)
 	}
 }

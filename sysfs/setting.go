@@ -6,11 +6,10 @@ import (
 	"strings"
 )
 
-// Kind says how a setting's value is written in a configuration and what it
-// measures.
+// Kind is how a setting's value is written in a configuration, and its unit.
 type Kind string
 
-// The kinds of value that nf_conntrack's settings have.
+// The kinds of nf_conntrack's settings.
 const (
 	// Count is a whole number.
 	Count Kind = "count"
@@ -20,17 +19,16 @@ const (
 	Seconds Kind = "seconds"
 	// Bytes is a whole number of bytes.
 	Bytes Kind = "bytes"
-	// Text is compared word by word: a sysctl that the catalogue does not know.
+	// Text is compared word by word: a sysctl that is not in the catalogue.
 	Text Kind = "text"
 )
 
 const (
 	// maxInt is INT_MAX, the bound of proc_dointvec and its relatives.
 	maxInt = math.MaxInt32
-	// maxSeconds bounds a timeout: proc_dointvec_jiffies refuses what exceeds
-	// INT_MAX jiffies, and no kernel ticks slower than CONFIG_HZ=100. A kernel
-	// that ticks faster refuses some values below it; those come back as the
-	// setting's error.
+	// maxSeconds is the largest timeout: proc_dointvec_jiffies refuses more than INT_MAX
+	// jiffies, and no kernel has less than CONFIG_HZ=100. A kernel with a larger HZ refuses
+	// some smaller values too; its error is then the setting's error.
 	maxSeconds = maxInt / 100
 
 	sysctlDir    = "proc/sys/net/netfilter"
@@ -38,53 +36,62 @@ const (
 	paramsDir    = "sys/module/nf_conntrack/parameters"
 )
 
-// Setting is one run-time setting of nf_conntrack, as the catalogue knows it.
+// Setting describes one run-time setting of nf_conntrack.
 type Setting struct {
-	// Name is the setting's name in configurations, status, journal and
-	// metrics: NAME of nf_conntrack_NAME, and hashsize for the buckets.
+	// Name is the setting's name in configuration, status, journal and metrics: NAME of
+	// nf_conntrack_NAME, and hashsize for nf_conntrack_buckets.
 	Name string
 	// Alias is a second short name of the same setting, or empty.
 	Alias string
-	// Kind, Min and Max say which values the kernel takes, Min and Max
-	// included. They mean nothing for Text.
+	// Kind is the unit; Min and Max, both included, are the range that the kernel accepts.
+	// Min and Max have no meaning for Text.
 	Kind     Kind
 	Min, Max int64
-	// Ceiling names the setting that bounds this one. Raising both, the ceiling
-	// is written first; lowering both, last.
+	// Ceiling is the name of the setting that bounds this one. When both are raised, the
+	// ceiling is written first; when both are lowered, last.
 	Ceiling string
 	// ZeroIsNoLimit is true where the kernel takes 0 to mean "no limit".
 	ZeroIsNoLimit bool
-	// Since and Until bound the kernels that have the setting, in words for
-	// people. ctkeeper never decides by them: it looks whether the file is there.
+	// Since and Until are the first and the last kernel version with the setting, for the
+	// reference only. ctkeeper checks whether the file exists instead.
 	Since, Until string
-	// Global is true where one value serves the whole host and only the initial
-	// network namespace may write it; the other settings are per namespace.
+	// Global is true for a setting of the whole host, which only the initial network namespace
+	// may write; the other settings are per namespace.
 	Global bool
-	// Doc is one sentence for the reference.
+	// Doc describes the setting, for the reference.
 	Doc string
 
-	file  string // below the root; the sysctl file
-	param string // below the root; the module parameter behind it, or empty
+	file  string // the sysctl file, below the root
+	param string // the module parameter with the same value, below the root, or empty
 	step  bool   // the kernel rounds up to whole pages of buckets
 }
 
-// File is the setting's sysctl file, below the root directory of the system.
+// File returns the setting's sysctl file, below the root directory of the system.
 func (s *Setting) File() string { return s.file }
 
-// Sysctl is the setting's full name as sysctl(8) prints it.
+// Sysctls returns the setting's sysctl files, below the root directory of the system: max has
+// two, of which the alias exists in the initial network namespace only.
+func (s *Setting) Sysctls() []string {
+	if s.Name == Max {
+		return []string{s.file, aliasFile}
+	}
+	return []string{s.file}
+}
+
+// Sysctl returns the setting's full name as sysctl(8) prints it.
 func (s *Setting) Sysctl() string {
 	return strings.ReplaceAll(strings.TrimPrefix(s.file, "proc/sys/"), "/", ".")
 }
 
-// Catalogue returns every writable nf_conntrack sysctl of Linux 5.10 to 7.2, in
-// the order of the reference. The slice is the caller's.
+// Catalogue returns every writable nf_conntrack sysctl of Linux 5.10 to 7.2, in the order of the
+// reference.
 func Catalogue() []*Setting { return slices.Clone(catalogue) }
 
-// Lookup finds the setting that a configuration calls name: a short name (max),
-// the kernel's (nf_conntrack_max), or the full sysctl name with dots or slashes
-// (net.netfilter.nf_conntrack_max, and its old alias net.nf_conntrack_max).
-// A full name below net.netfilter that the catalogue does not have gives a Text
-// setting under that full name. It is nil for anything else.
+// Lookup returns the setting with a name as configurations have it: the short name (max), the
+// kernel's (nf_conntrack_max), or the full sysctl name with dots or slashes
+// (net.netfilter.nf_conntrack_max, and its old alias net.nf_conntrack_max). For a full name
+// below net.netfilter that is not in the catalogue it returns a Text setting of that name. It
+// returns nil for anything else.
 func Lookup(name string) *Setting {
 	if name == "" {
 		return nil
@@ -94,7 +101,8 @@ func Lookup(name string) *Setting {
 		dotted = "nf_conntrack_max"
 	}
 	for _, s := range catalogue {
-		if slices.Contains([]string{s.Name, s.Alias, s.Sysctl(), strings.TrimPrefix(s.Sysctl(), "net.netfilter.")}, dotted) {
+		names := []string{s.Name, s.Alias, s.Sysctl(), strings.TrimPrefix(s.Sysctl(), "net.netfilter.")}
+		if slices.Contains(names, dotted) {
 			return s
 		}
 	}
@@ -102,21 +110,20 @@ func Lookup(name string) *Setting {
 		return nil
 	}
 	return &Setting{
-		Name: dotted, Kind: Text, Doc: "A sysctl that ctkeeper does not know, kept as text.",
+		Name: dotted, Kind: Text, Doc: "A sysctl that is not in the catalogue, kept as text.",
 		file: "proc/sys/" + strings.ReplaceAll(dotted, ".", "/"),
 	}
 }
 
-// ReadOnly reports whether name is a file of nf_conntrack that tells a figure
-// and cannot be set.
+// ReadOnly reports whether name is a read-only file of nf_conntrack: the count of connections.
 func ReadOnly(name string) bool {
 	name = strings.ReplaceAll(name, "/", ".")
 	name = strings.TrimPrefix(strings.TrimPrefix(name, "net.netfilter."), sysctlPrefix)
 	return name == "count"
 }
 
-// plainKey reports whether a dotted sysctl name is safe to turn into a path:
-// non-empty words of letters, digits, - and _.
+// plainKey reports whether a dotted sysctl name can safely become a path: it has only non-empty
+// words of letters, digits, - and _.
 func plainKey(dotted string) bool {
 	for word := range strings.SplitSeq(dotted, ".") {
 		if word == "" || strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {

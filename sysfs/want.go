@@ -1,13 +1,14 @@
 package sysfs
 
 import (
-	"math/bits"
-	"os"
+	"math"
 	"strconv"
 	"strings"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// Policy says how a live value is held against the wanted one.
+// Policy is how a live value is compared with the wanted one.
 type Policy string
 
 // The policies of a want, by their names in configurations.
@@ -17,27 +18,26 @@ const (
 	AtMost  Policy = "at_most"
 )
 
-// Want is what a configuration asks of one setting.
+// Want is the value that a configuration wants for one setting.
 type Want struct {
 	Setting *Setting
 	Policy  Policy
-	// Value is the text that is written to the kernel.
-	Value string
-	// Origin is the place that asks, as file:line.
-	Origin string
+	// Value is what is written to the kernel.
+	Value Value
+	// Origin is the place of the value in the configuration.
+	Origin tree.Place
 	// Auto is true where Value was sized from the host's memory.
 	Auto bool
 }
 
-// Satisfied reports whether the kernel's text found is what w asks for. Numbers
-// are compared as the kernel stores them: a hash size counts in whole pages of
-// buckets, so 10000 is satisfied by 10240.
-func (w Want) Satisfied(found string) bool {
+// Satisfied reports whether a live value needs no write. Numbers are compared as the kernel
+// stores them: a hash size counts in whole pages of buckets, so 10000 is satisfied by 10240.
+func (w Want) Satisfied(live Value) bool {
 	if w.Setting.Kind == Text {
-		return sameWords(found, w.Value)
+		return sameWords(live.text, w.Value.text)
 	}
-	have, ok1 := w.Setting.number(found)
-	want, ok2 := w.Setting.number(w.Value)
+	have, ok1 := w.Setting.stored(live)
+	want, ok2 := w.Setting.stored(w.Value)
 	if !ok1 || !ok2 {
 		return false
 	}
@@ -51,34 +51,57 @@ func (w Want) Satisfied(found string) bool {
 	}
 }
 
-// Raises reports whether writing w over found makes the setting larger.
-func (w Want) Raises(found string) bool {
-	have, ok1 := w.Setting.number(found)
-	want, ok2 := w.Setting.number(w.Value)
+// Raises reports whether writing w over a live value makes the setting larger.
+func (w Want) Raises(live Value) bool {
+	have, ok1 := w.Setting.stored(live)
+	want, ok2 := w.Setting.stored(w.Value)
 	return ok1 && ok2 && want > have
 }
 
-// String is the want as a person would say it: "1048576", "at_least 65536".
-func (w Want) String() string {
-	if w.Policy == Exactly || w.Policy == "" {
-		return w.Value
+// String is the want for people: "1048576", "at_least 65536".
+func (w Want) String() string { return w.Policy.Of(w.Value) }
+
+// Of is a wanted value for people: "1048576", "at_least 65536".
+func (p Policy) Of(v Value) string {
+	if p == Exactly || p == "" {
+		return v.String()
 	}
-	return string(w.Policy) + " " + w.Value
+	return string(p) + " " + v.String()
 }
 
-// number gives a value's size as the kernel understands it. "No limit" is the
-// largest there is; a negative number (5.10 takes -1 for max) is the kernel's
-// unsigned one.
-func (s *Setting) number(text string) (int64, bool) {
-	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
-	if err != nil {
+// Span returns the smallest and the largest number that satisfy the want, as the kernel stores
+// numbers: a hash size that is rounded up to the wanted one is included. A 0 that means "no
+// limit", and so satisfies like the largest number, is not counted as 0. False means that the
+// want is not a number.
+func (w Want) Span() (low, high int64, ok bool) {
+	n, ok := w.Setting.stored(w.Value)
+	if !ok {
+		return 0, 0, false
+	}
+	low, high = n, n
+	if w.Setting.step { // everything that is rounded up to n
+		low = n - RoundHashsize(1) + 1
+	}
+	switch w.Policy {
+	case AtLeast:
+		high = math.MaxInt64
+	case AtMost:
+		low = 0
+	}
+	return low, high, true
+}
+
+// stored returns a value as the kernel understands it. "No limit" is the largest number there
+// is; a negative number (5.10 takes -1 for max) is the kernel's unsigned one.
+func (s *Setting) stored(v Value) (int64, bool) {
+	n, ok := v.Int()
+	switch {
+	case !ok:
 		return 0, false
-	}
-	if n < 0 {
+	case n < 0:
 		n += 1 << 32
-	}
-	if n == 0 && s.ZeroIsNoLimit {
-		return 1<<63 - 1, true
+	case n == 0 && s.ZeroIsNoLimit:
+		return math.MaxInt64, true
 	}
 	if s.step {
 		n = RoundHashsize(n)
@@ -86,33 +109,33 @@ func (s *Setting) number(text string) (int64, bool) {
 	return n, true
 }
 
-// told is how much of a written value a BPF program hears of: bpf_sysctl_get_new_value copies
-// it into 64 bytes with a NUL at the end.
-const told = 63
+// bpfText is how many bytes of a written value a BPF program sees: bpf_sysctl_get_new_value
+// copies it into 64 bytes with a NUL at the end.
+const bpfText = 63
 
-// Holds reports whether the kernel shows found after somebody wrote written: 0x20000 is shown
-// as 131072, and a hash size of 10000 as 10240. Numbers are read as proc_get_long does. Texts
-// are compared word by word; one of 63 bytes is taken for the beginning of a longer one.
-func (s *Setting) Holds(found, written string) bool {
+// Shows reports whether the kernel shows live after somebody wrote the text written: 0x20000
+// is shown as 131072, and a hash size of 10000 as 10240. Numbers are parsed as proc_get_long
+// does. Texts are compared word by word; a written text of 63 bytes may be the beginning of a
+// longer one.
+func (s *Setting) Shows(live Value, written string) bool {
 	if s.Kind == Text {
-		return sameWords(found, written) || len(written) >= told && strings.HasPrefix(words(found), words(written))
+		return sameWords(live.text, written) || len(written) >= bpfText && strings.HasPrefix(words(live.text), words(written))
 	}
-	have, ok := s.number(found)
-	decimal, parsed := asKernel(written)
+	have, ok := s.stored(live)
+	n, parsed := parseLong(written)
 	if !ok || !parsed {
 		return false
 	}
-	put, ok := s.number(decimal)
+	put, ok := s.stored(Number(n))
 	return ok && have == put
 }
 
-// asKernel reads a number as proc_get_long does, and gives it in decimal: 0x begins a
-// hexadecimal one and 0 an octal one, white space before it is skipped, and all after the
-// white space behind it is passed over.
-func asKernel(written string) (string, bool) {
+// parseLong parses a number as proc_get_long does: 0x begins a hexadecimal number and 0 an
+// octal one, white space before it is skipped, and so is everything from the next white space on.
+func parseLong(written string) (int64, bool) {
 	fields := strings.Fields(written)
 	if len(fields) == 0 {
-		return "", false
+		return 0, false
 	}
 	digits, negative := strings.CutPrefix(fields[0], "-")
 	base := 10
@@ -123,26 +146,12 @@ func asKernel(written string) (string, bool) {
 		base = 8
 	}
 	n, err := strconv.ParseUint(digits, base, 63)
-	if err != nil {
-		return "", false
-	}
-	decimal := strconv.FormatUint(n, 10)
 	if negative {
-		decimal = "-" + decimal
+		return -int64(n), err == nil
 	}
-	return decimal, true
+	return int64(n), err == nil
 }
 
-// RoundHashsize rounds a number of hash buckets up to whole pages, as
-// nf_ct_alloc_hashtable does: a bucket is one pointer, so with pages of 4 KiB
-// 64-bit kernels count in steps of 512 buckets, with 64 KiB in steps of 8192.
-func RoundHashsize(n int64) int64 {
-	step := int64(os.Getpagesize() / (bits.UintSize / 8))
-	return (n + step - 1) / step * step
-}
-
-func sameWords(a, b string) bool {
-	return words(a) == words(b)
-}
+func sameWords(a, b string) bool { return words(a) == words(b) }
 
 func words(text string) string { return strings.Join(strings.Fields(text), " ") }

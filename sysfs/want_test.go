@@ -16,7 +16,7 @@ const (
 	atMost  = sysfs.AtMost
 )
 
-// step is a page of hash buckets. The figures below suit pages of 4 KiB.
+// step is the number of hash buckets in a page. The figures below are for pages of 4 KiB.
 var step = os.Getpagesize() / 8
 
 func needSmallPages(t *testing.T) {
@@ -89,9 +89,10 @@ func TestSatisfied(t *testing.T) {
 		{text, exactly, "010", "10", false},
 	}
 	for _, test := range tests {
-		want := sysfs.Want{Setting: sysfs.Lookup(test.setting), Policy: test.policy, Value: test.value}
+		s := sysfs.Lookup(test.setting)
+		want := sysfs.Want{Setting: s, Policy: test.policy, Value: s.Parse(test.value)}
 		t.Run(fmt.Sprintf("%s %s is %s", test.setting, want, test.found), func(t *testing.T) {
-			if got := want.Satisfied(test.found); got != test.want {
+			if got := want.Satisfied(s.Parse(test.found)); got != test.want {
 				t.Errorf("got %t, want %t", got, test.want)
 			}
 		})
@@ -116,8 +117,9 @@ func TestRaises(t *testing.T) {
 		{"net.netfilter.nf_log.2", "NONE", "x", false},
 	}
 	for _, test := range tests {
-		want := sysfs.Want{Setting: sysfs.Lookup(test.setting), Value: test.value}
-		if got := want.Raises(test.found); got != test.want {
+		s := sysfs.Lookup(test.setting)
+		want := sysfs.Want{Setting: s, Value: s.Parse(test.value)}
+		if got := want.Raises(s.Parse(test.found)); got != test.want {
 			t.Errorf("%s=%s over %q raises: %t, want %t", test.setting, test.value, test.found, got, test.want)
 		}
 	}
@@ -137,10 +139,10 @@ func TestRoundHashsize(t *testing.T) {
 
 func TestWantString(t *testing.T) {
 	tests := map[string]sysfs.Want{
-		"1048576":        {Policy: exactly, Value: "1048576"},
-		"1":              {Value: "1"},
-		"at_least 65536": {Policy: atLeast, Value: "65536"},
-		"at_most 24":     {Policy: atMost, Value: "24"},
+		"1048576":        {Policy: exactly, Value: sysfs.Number(1048576)},
+		"1":              {Value: sysfs.Number(1)},
+		"at_least 65536": {Policy: atLeast, Value: sysfs.Number(65536)},
+		"at_most 24":     {Policy: atMost, Value: sysfs.Number(24)},
 	}
 	for want, w := range tests {
 		if got := w.String(); got != want {
@@ -149,7 +151,7 @@ func TestWantString(t *testing.T) {
 	}
 }
 
-func TestHolds(t *testing.T) {
+func TestShows(t *testing.T) {
 	needSmallPages(t)
 	const text = "net.netfilter.nf_log.2"
 	long := strings.Repeat("abcdefg ", 10)
@@ -211,27 +213,27 @@ func TestHolds(t *testing.T) {
 		{text, long[:63], long[:63], true},
 	}
 	for _, test := range tests {
-		if got := sysfs.Lookup(test.setting).Holds(test.found, test.written); got != test.want {
+		s := sysfs.Lookup(test.setting)
+		if got := s.Shows(s.Parse(test.found), test.written); got != test.want {
 			t.Errorf("%s shows %q after %q: %t, want %t", test.setting, test.found, test.written, got, test.want)
 		}
 	}
 }
 
-// What the kernel shows is a number that may be written, and a value that satisfies a want
-// shows as the wanted one does.
-func FuzzHolds(f *testing.F) {
+// A numeric setting shows only numbers, and what it shows after a write of itself is itself.
+func FuzzShows(f *testing.F) {
 	f.Add("131072", " 0x20000 1")
 	f.Add("8", "010\n")
 	f.Add("4294967295", "-1")
 	f.Add("", "\x00")
 	f.Fuzz(func(t *testing.T, found, written string) {
 		for _, s := range []*sysfs.Setting{sysfs.Lookup("hashsize"), sysfs.Lookup("max"), sysfs.Lookup("expect_max")} {
-			if !s.Holds(found, written) {
+			if !s.Shows(s.Parse(found), written) {
 				continue
 			}
 			if n, err := strconv.ParseInt(strings.TrimSpace(found), 10, 64); err != nil {
-				t.Errorf("%s shows %q after %q, which is no number", s.Name, found, written)
-			} else if decimal := strconv.FormatInt(n, 10); !s.Holds(decimal, decimal) {
+				t.Errorf("%s shows %q after %q, which is not a number", s.Name, found, written)
+			} else if decimal := strconv.FormatInt(n, 10); !s.Shows(sysfs.Number(n), decimal) {
 				t.Errorf("%s does not show %s after it was written", s.Name, decimal)
 			}
 		}

@@ -31,7 +31,7 @@ func TestWriter(t *testing.T) {
 		if got := test.writer.String(); got != test.said {
 			t.Errorf("%#v is said as %q, want %q", test.writer, got, test.said)
 		}
-		if got := test.writer.Place(); got != test.placed {
+		if got := test.writer.Cgroup(); got != test.placed {
 			t.Errorf("%#v is at %q, want %q", test.writer, got, test.placed)
 		}
 	}

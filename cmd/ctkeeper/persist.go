@@ -13,6 +13,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
 func (a *app) persist() *cobra.Command {
@@ -57,7 +58,7 @@ func (a *app) writeBootFiles(ctx context.Context, cfg *config.Config, opts persi
 	var errs []error
 	plan, err := persist.NewPlan(host, cfg, opts)
 	errs = append(errs, err)
-	if cfg.Mode == config.Observe && !dryRun && plan.Diff() != "" {
+	if cfg.Mode == reconcile.Observe && !dryRun && plan.Diff() != "" {
 		plan.Files = nil
 		plan.Notes = append(plan.Notes, "the boot files are not changed, because enforcement.mode is observe; --dry-run shows what would change")
 	}

@@ -56,7 +56,7 @@ func TestRun(t *testing.T) {
 	eventually(t, "the drift is in the history", func() bool {
 		return strings.Contains(ctkeeper(t.Context(), "events", "--root", root).stdout, "max was 1000, wanted 1048576: repaired in ")
 	})
-	ctkeeper(t.Context(), "events", "--root", root, "-o", "json", "--since", "1h").wants(t, 0, []string{`"event":"drift"`, `"found":"1000"`}, nil)
+	ctkeeper(t.Context(), "events", "--root", root, "-o", "json", "--since", "1h").wants(t, 0, []string{`"event":"drift"`, `"found":1000`}, nil)
 	ctkeeper(t.Context(), "run", "--root", root).wants(t, 1, nil, []string{"another ctkeeper is running"})
 
 	stop().wants(t, 0, nil, []string{"max was 65536, wanted 1048576", "max was 1000, wanted 1048576"})

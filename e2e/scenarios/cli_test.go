@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // TestStatusAndDiff: output and exit statuses of status and diff with the daemon, without it, and with a drift.
@@ -34,15 +35,15 @@ func TestStatusAndDiff(t *testing.T) {
 		t.Errorf("max, buckets and expect_max of the table are %v, want %v", figures, wantFigures)
 	}
 	m := settingOf(s, "max")
-	if m.Want != "300000" || m.Now != "300000" || m.Policy != "exactly" || m.State != "in-sync" ||
-		m.Origin != mainFile+":2" {
+	if m.Want != sysfs.Number(300000) || m.Live != m.Want || m.Policy != "exactly" || m.State != "in-sync" ||
+		m.Origin.String() != mainFile+":2" {
 		t.Errorf("max %+v", m)
 	}
 	if m.Drifts != 1 || m.LastDrift == nil || m.LastDrift.Cause != "module-load" || m.LastDrift.RepairedIn == 0 {
 		t.Errorf("drifts of max: %d, %+v", m.Drifts, m.LastDrift)
 	}
 	run(t, "systemctl", "stop", unit)
-	if s, code := document(t, "status"); code != 0 || s.Daemon.Running || settingOf(s, "max").Now != "300000" {
+	if s, code := document(t, "status"); code != 0 || s.Daemon.Running || settingOf(s, "max").Live != sysfs.Number(300000) {
 		t.Errorf("status without the daemon: %d, %+v", code, s)
 	}
 	if _, code := document(t, "diff"); code != 0 {
@@ -51,7 +52,7 @@ func TestStatusAndDiff(t *testing.T) {
 	write(t, sysctl("max"), "65536")
 	for _, command := range []string{"status", "diff"} {
 		s, code := document(t, command)
-		if m := settingOf(s, "max"); code != 1 || m.State != "drifted" || m.Now != "65536" {
+		if m := settingOf(s, "max"); code != 1 || m.State != "drifted" || m.Live != sysfs.Number(65536) {
 			t.Errorf("%s with max drifted: exit status %d, %+v", command, code, m)
 		}
 	}
@@ -136,7 +137,10 @@ func TestEvents(t *testing.T) {
 	found := 0
 	in := json.NewDecoder(strings.NewReader(out))
 	for {
-		var e struct{ Event, Setting, Found, Want, Result, Cause string }
+		var e struct {
+			Event, Setting, Result, Cause string
+			Found, Want                   json.Number
+		}
 		err := in.Decode(&e)
 		if errors.Is(err, io.EOF) {
 			break

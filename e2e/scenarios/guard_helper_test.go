@@ -202,8 +202,8 @@ func writerFields(by sysfs.Writer) map[string]string {
 	if by.Comm != "" {
 		fields["CTKEEPER_BY_COMM"] = by.Comm
 	}
-	if by.Place() != "" {
-		fields["CTKEEPER_BY_UNIT"] = by.Place()
+	if by.Cgroup() != "" {
+		fields["CTKEEPER_BY_UNIT"] = by.Cgroup()
 	}
 	return fields
 }
@@ -254,7 +254,7 @@ func (c cursor) checkDrift(t *testing.T, setting, found string, want sysfs.Write
 		if s.Name != setting {
 			continue
 		}
-		if s.LastDrift == nil || s.LastDrift.By == nil || s.LastDrift.Found != found {
+		if s.LastDrift == nil || s.LastDrift.By == nil || s.LastDrift.Found.String() != found {
 			t.Errorf("status: last drift %+v", s.LastDrift)
 		} else if diff := cmp.Diff(want, *s.LastDrift.By); diff != "" {
 			t.Errorf("status (-want +got):\n%s", diff)
@@ -272,7 +272,7 @@ func eventWriter(t *testing.T, kind, setting, found string) *sysfs.Writer {
 	t.Helper()
 	var by *sysfs.Writer
 	for _, e := range history(t) {
-		if e.Event == kind && e.Setting == setting && e.Found == found {
+		if e.Event == kind && e.Setting == setting && e.Found.String() == found {
 			by = e.By
 		}
 	}
@@ -284,8 +284,9 @@ func eventWriter(t *testing.T, kind, setting, found string) *sysfs.Writer {
 }
 
 type pastEvent struct {
-	Event, Setting, Found, Value string
-	By                           *sysfs.Writer
+	Event, Setting, Value string
+	Found                 json.Number
+	By                    *sysfs.Writer
 }
 
 // history returns the events of `ctkeeper events -o json`.

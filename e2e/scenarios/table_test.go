@@ -309,7 +309,7 @@ func TestHistorySurvives(t *testing.T) {
 	waitApplied(t, prompt, usualValues)
 	recorded := func() bool {
 		out, code := runStdout(t, "ctkeeper", "events", "-o", "json")
-		return code == 0 && strings.Contains(out, `"found":"65536"`) && strings.Contains(out, `"cause":"write"`)
+		return code == 0 && strings.Contains(out, `"found":65536`) && strings.Contains(out, `"cause":"write"`)
 	}
 	eventually(t, prompt, "the drift is in the history", recorded)
 	time.Sleep(time.Second) // the file is written after the event

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // previousComment is the comment on a value that no other file sets any more.
@@ -37,10 +37,10 @@ func (b *builder) addPrevious() {
 	if b.previous == nil {
 		return
 	}
-	isImported := func(origin string) bool { return strings.HasPrefix(origin, DropInPath+":") }
+	isImported := func(origin tree.Place) bool { return origin.File == DropInPath }
 	for _, want := range b.previous.Wants {
 		has, configured := b.config.Want(want.Setting.Name)
-		if isImported(want.Origin) && (!configured || has.Origin == config.DefaultOrigin) {
+		if isImported(want.Origin) && (!configured || has.Origin.File == config.DefaultOrigin) {
 			b.addItem(item{section: "settings", key: want.Setting.Name, name: want.Setting.Name, value: policy(want)})
 		}
 	}

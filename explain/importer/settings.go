@@ -58,7 +58,7 @@ func (b *builder) addSetting(name string) {
 		a, found = b.implied(name)
 	}
 	has, configured := b.config.Want(name)
-	configured = configured && has.Origin != config.DefaultOrigin
+	configured = configured && has.Origin.File != config.DefaultOrigin
 	if !found || a.FromPersist && !configured {
 		return
 	}
@@ -69,7 +69,8 @@ func (b *builder) addSetting(name string) {
 		}
 		return
 	}
-	want := sysfs.Want{Setting: sysfs.Lookup(name), Policy: sysfs.Exactly, Value: number(a.Value)}
+	s := sysfs.Lookup(name)
+	want := sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: s.Parse(number(a.Value))}
 	switch ordered := want.Setting.Kind != sysfs.Bool && want.Setting.Kind != sysfs.Text; {
 	case ordered && a.AtLeast:
 		want.Policy = sysfs.AtLeast
@@ -96,13 +97,13 @@ func (b *builder) implied(name string) (inventory.Assignment, bool) {
 	if by.parameter == sysfs.Hashsize {
 		n = sysfs.RoundHashsize(n)
 	}
-	want := strconv.FormatInt(by.factor*n, 10)
+	want := by.factor * n
 	files := sysfs.NewReader(b.tree.Root())
 	defer func() { _ = files.Close() }() // they were only read
-	if live, err := files.Read(sysfs.Lookup(name)); err != nil || live != want {
+	if live, err := files.Read(sysfs.Lookup(name)); err != nil || live != sysfs.Number(want) {
 		return a, false
 	}
-	a.Name, a.Value, a.Key = name, want, by.parameter+"="+a.Value
+	a.Name, a.Value, a.Key = name, strconv.FormatInt(want, 10), by.parameter+"="+a.Value
 	return a, true
 }
 
@@ -111,7 +112,7 @@ func (b *builder) addModule() {
 	foreign := slices.IndexFunc(b.from.EarlyLoads, func(at tree.Place) bool { return !b.isFromPersist(at) })
 	switch origin := b.config.Origins[moduleLoad]; {
 	case foreign < 0:
-	case origin != "" && origin != config.DefaultOrigin:
+	case origin.File != "" && origin.File != config.DefaultOrigin:
 		b.note("module.load left out: %s sets %t already", origin, b.config.Module.Load)
 	default:
 		place := printable(b.from.EarlyLoads[foreign].String())
@@ -184,7 +185,7 @@ func (b *builder) liveComment(want sysfs.Want) string {
 	if err != nil || want.Satisfied(value) {
 		return ""
 	}
-	return "; live " + printable(value)
+	return "; live " + printable(value.String())
 }
 
 // obsolete returns the lines whose every value ctkeeper sets now, in files that people write. Lines

@@ -43,9 +43,9 @@ func policy(want sysfs.Want) string {
 // scalar returns the value of a want as YAML. Text is quoted.
 func scalar(want sysfs.Want) string {
 	if want.Setting.Kind == sysfs.Text {
-		return strconv.QuoteToASCII(want.Value)
+		return strconv.QuoteToASCII(want.Value.String())
 	}
-	return plain(want.Value)
+	return plain(want.Value.String())
 }
 
 // plain returns a word as YAML: quoted, unless YAML reads it as that very word.

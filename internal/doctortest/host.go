@@ -12,6 +12,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -98,14 +99,21 @@ func Owned(t *testing.T, assignments ...inventory.Assignment) *picture.Host {
 		Tree: tree.At(t.TempDir()), Module: kmod.Module{State: kmod.Loaded},
 		Inventory: inventory.Inventory{Assignments: assignments},
 		Config: &config.Config{
-			Mode: config.Enforce, Files: []string{MainFile},
-			Wants: []sysfs.Want{
-				{Setting: sysfs.Lookup(picture.Hashsize), Policy: sysfs.AtLeast, Value: "65536", Origin: MainFile + ":2"},
-				{Setting: sysfs.Lookup("max"), Policy: sysfs.Exactly, Value: "1048576", Origin: MainFile + ":3"},
-			},
-			Module: config.Module{Parameters: []config.Parameter{{Name: picture.ExpectHashsize, Value: "2048", Origin: MainFile + ":6"}}},
+			Files: []string{MainFile},
+			Desired: reconcile.Desired{Mode: reconcile.Enforce, Wants: []sysfs.Want{
+				want(picture.Hashsize, sysfs.AtLeast, 65536, 2), want("max", sysfs.Exactly, 1048576, 3),
+			}},
+			Module: config.Module{Parameters: []config.Parameter{
+				{Name: picture.ExpectHashsize, Value: "2048", Origin: tree.Place{File: MainFile, Line: 6}},
+			}},
 		},
 		Env: picture.Environment{Systemd: true, Installed: true, Enabled: true, Running: &yes},
+	}
+}
+
+func want(name string, policy sysfs.Policy, n int64, line int) sysfs.Want {
+	return sysfs.Want{
+		Setting: sysfs.Lookup(name), Policy: policy, Value: sysfs.Number(n), Origin: tree.Place{File: MainFile, Line: line},
 	}
 }
 
@@ -124,9 +132,9 @@ func Uninstalled(h *picture.Host) *picture.Host {
 
 // Bare is a host that nobody has configured: the embedded default holds.
 func Bare(h *picture.Host) *picture.Host {
-	h.Config = &config.Config{Mode: config.Enforce, Wants: []sysfs.Want{
-		{Setting: sysfs.Lookup("max"), Policy: sysfs.AtLeast, Value: "349184", Origin: config.DefaultOrigin, Auto: true},
-	}}
+	floor := want("max", sysfs.AtLeast, 349184, 0)
+	floor.Origin.File, floor.Auto = config.DefaultOrigin, true
+	h.Config = &config.Config{Desired: reconcile.Desired{Mode: reconcile.Enforce, Wants: []sysfs.Want{floor}}}
 	return h
 }
 
@@ -184,7 +192,9 @@ func Config(t *testing.T, settings ...string) *config.Config {
 		if s == nil {
 			t.Fatalf("no such setting: %s", settings[i])
 		}
-		c.Wants = append(c.Wants, sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: settings[i+1], Origin: config.DefaultMain + ":2"})
+		c.Wants = append(c.Wants, sysfs.Want{
+			Setting: s, Policy: sysfs.Exactly, Value: s.Parse(settings[i+1]), Origin: tree.Place{File: config.DefaultMain, Line: 2},
+		})
 	}
 	return c
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -31,9 +32,17 @@ func after(seconds int) time.Time { return start.Add(time.Duration(seconds) * ti
 
 func n(v int64) *int64 { return &v }
 
+// value is a live or wanted value as the kernel shows it; the empty text is an unknown value.
+func value(text string) sysfs.Value {
+	if text == "" {
+		return sysfs.Value{}
+	}
+	return (&sysfs.Setting{}).Parse(text)
+}
+
 func setting(name, want, now string, state reconcile.State) reconcile.Setting {
-	return reconcile.Setting{Standing: reconcile.Standing{
-		Name: name, Want: want, Policy: "exactly", Now: now, State: state, Origin: "/etc/ctkeeper/ctkeeper.yaml:3",
+	return reconcile.Setting{Comparison: reconcile.Comparison{
+		Name: name, Want: value(want), Policy: "exactly", Live: value(now), State: state, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 3},
 	}}
 }
 
@@ -55,7 +64,7 @@ func quiet() status.Document {
 		},
 	}
 	s.Settings[1].Drifts = 2
-	s.Settings[1].LastDrift = &reconcile.Drift{At: after(-90), Found: "65536", Cause: reconcile.CauseModuleLoad}
+	s.Settings[1].LastDrift = &reconcile.Drift{At: after(-90), Found: sysfs.Number(65536), Cause: reconcile.CauseModuleLoad}
 	s.Settings[3].Policy = "at_least"
 	return s
 }
@@ -67,7 +76,7 @@ func many(count int) status.Document {
 	for i := range count {
 		s.Settings = append(s.Settings, setting(fmt.Sprintf("net.netfilter.nf_setting_%02d", i), "1", "1", reconcile.InSync))
 	}
-	s.Settings[count-1].State, s.Settings[count-1].Now = reconcile.Failed, "0"
+	s.Settings[count-1].State, s.Settings[count-1].Live = reconcile.Failed, value("0")
 	s.Settings[count-1].Error = "the kernel refused it: invalid argument"
 	return s
 }
@@ -91,15 +100,15 @@ func firstStatus(s status.Document) tea.Msg {
 
 func drift(second int, name, found, want string) tea.Msg {
 	return eventMsg{
-		At: after(second), Kind: reconcile.KindDrift, Setting: name, Found: found, Want: want,
+		At: after(second), Kind: reconcile.KindDrift, Setting: name, Found: value(found), Want: value(want),
 		Message: fmt.Sprintf("%s was %s, wanted %s: repaired in 1.2ms (cause: write)", name, found, want),
 	}
 }
 
 func contest() (status.Document, []tea.Msg) {
 	s := quiet()
-	s.Settings[1].State, s.Settings[1].Drifts, s.Settings[1].Now = reconcile.Contested, 137, "65536"
-	s.Settings[1].LastDrift = &reconcile.Drift{At: after(4), Found: "65536", Cause: reconcile.CauseWrite}
+	s.Settings[1].State, s.Settings[1].Drifts, s.Settings[1].Live = reconcile.Contested, 137, value("65536")
+	s.Settings[1].LastDrift = &reconcile.Drift{At: after(4), Found: sysfs.Number(65536), Cause: reconcile.CauseWrite}
 	return s, []tea.Msg{drift(1, "max", "65536", "1048576"), drift(2, "max", "65536", "1048576"), eventMsg{
 		At: after(3), Kind: reconcile.KindContested, Setting: "max",
 		Message: "max is contested: another writer keeps changing it (or the kernel does not keep it), last to 65536; wanted 1048576. Repairing it less often now, at least every 30s",
@@ -110,8 +119,8 @@ func contest() (status.Document, []tea.Msg) {
 func guarded(mode config.GuardMode, state status.GuardState) status.Document {
 	s, _ := contest()
 	s.Settings[1].LastDrift.By = &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "kubelet.service"}
-	s.Settings[3].Drifts, s.Settings[3].LastDrift = 1, &reconcile.Drift{At: after(2), Found: "432000", Cause: reconcile.CauseWrite, By: &sysfs.Writer{Unit: "docker.service"}}
-	s.Settings[0].Drifts, s.Settings[0].LastDrift = 1, &reconcile.Drift{At: after(2), Found: "1", Cause: reconcile.CauseWrite, By: &sysfs.Writer{PID: 9}}
+	s.Settings[3].Drifts, s.Settings[3].LastDrift = 1, &reconcile.Drift{At: after(2), Found: sysfs.Number(432000), Cause: reconcile.CauseWrite, By: &sysfs.Writer{Unit: "docker.service"}}
+	s.Settings[0].Drifts, s.Settings[0].LastDrift = 1, &reconcile.Drift{At: after(2), Found: sysfs.Number(1), Cause: reconcile.CauseWrite, By: &sysfs.Writer{PID: 9}}
 	s.Guard = status.Guard{Mode: string(mode), State: state}
 	if state == status.GuardUnavailable {
 		s.Guard.Error = "CAP_BPF is missing; the drop-in guard.conf gives it"
@@ -129,7 +138,7 @@ func locking() (status.Document, []tea.Msg) {
 	limit.Last.At, limit.Last.Value, limit.Last.By = after(3), "131072", *s.Settings[1].LastDrift.By
 	s.Guard.Refused = []status.RefusedWrites{hashsize, limit}
 	return s, []tea.Msg{eventMsg{
-		At: after(3), Kind: reconcile.KindRefusedWrite, Setting: "max", Found: "131072", By: &limit.Last.By,
+		At: after(3), Kind: reconcile.KindRefusedWrite, Setting: "max", Found: sysfs.Number(131072), By: &limit.Last.By,
 		Message: "max: kube-proxy (pid 2211, kubelet.service) was refused 131072",
 	}}
 }
@@ -138,9 +147,9 @@ const evil = "\x1b]0;owned\x07\x1b[2J\x1b[31m\u202egnp\x00\r\n\tend\xff\u0085"
 
 func hostile() (status.Document, []tea.Msg) {
 	s := quiet()
-	s.Settings[0].Now = evil
+	s.Settings[0].Live = sysfs.TextValue(evil)
 	s.Settings[1].Name = "max" + evil
-	s.Settings[2].Name, s.Settings[2].Want, s.Settings[2].Now = "expect_max", "接続追跡の値", "👨‍👩‍👧 é"
+	s.Settings[2].Name, s.Settings[2].Want, s.Settings[2].Live = "expect_max", value("接続追跡の値"), value("👨‍👩‍👧 é")
 	s.Settings[3].Error = evil
 	s.Module.State = evil
 	s.Daemon.Mode = evil
@@ -178,7 +187,7 @@ func screens() map[string]struct {
 	absent.Module.State, absent.Table = "absent", status.Table{}
 	for i := range absent.Settings {
 		absent.Settings = append([]reconcile.Setting(nil), absent.Settings...)
-		absent.Settings[i].State, absent.Settings[i].Now = reconcile.Pending, ""
+		absent.Settings[i].State, absent.Settings[i].Live = reconcile.Pending, value("")
 	}
 	full := quiet()
 	full.Table.Max, full.Table.Expectations = n(1000000), n(7000)
@@ -196,7 +205,7 @@ func screens() map[string]struct {
 	worse := bad
 	worse.Guard = status.Guard{Mode: evil, State: status.GuardUnavailable, Error: evil}
 	worse.Settings = append([]reconcile.Setting(nil), bad.Settings...)
-	worse.Settings[1].LastDrift = &reconcile.Drift{At: after(3), Found: evil, Cause: evil, By: &sysfs.Writer{Unit: evil}}
+	worse.Settings[1].LastDrift = &reconcile.Drift{At: after(3), Found: sysfs.TextValue(evil), Cause: evil, By: &sysfs.Writer{Unit: evil}}
 	watched, unguarded := guarded(config.GuardWatch, status.GuardWatching), guarded(config.GuardLock, status.GuardUnavailable)
 	idle := guarded(config.GuardLock, status.GuardWatching)
 	idle.Guard.Missing = nil
@@ -205,8 +214,9 @@ func screens() map[string]struct {
 	alone.Guard = status.Guard{Mode: "lock", State: status.GuardOff}
 	locked, refusals := locking()
 	pressure := eventMsg{
-		At: after(34), Kind: reconcile.KindTablePressure, Table: table.Connections, Level: string(table.Critical), Dropping: true,
-		Message: "the kernel is dropping new connections: 10 packets in 5 s, the connection table is 97 % full: 973440 of 1000000 entries",
+		At: after(34), Kind: reconcile.KindTablePressure,
+		Pressure: reconcile.Pressure{Table: table.Connections, Level: string(table.Critical), Dropping: true},
+		Message:  "the kernel is dropping new connections: 10 packets in 5 s, the connection table is 97 % full: 973440 of 1000000 entries",
 	}
 	fill := append(filling(full), pressure, drift(12, "max", "65536", "1048576"), drift(33, "tcp_timeout_established", "432000", "86400"))
 	return map[string]screen{

@@ -7,7 +7,6 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
-	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // table renders the settings from m.top on, as many as the plan allows.
@@ -52,9 +51,9 @@ func (m model) columns() []column {
 	return []column{
 		{title: "SETTING", min: 16, max: 28, rank: 6, cell: func(i int) string { return all[i].Name }},
 		{title: "WANT", min: 8, max: 20, rank: 3, cell: func(i int) string {
-			return sysfs.Want{Policy: all[i].Policy, Value: all[i].Want}.String()
+			return all[i].Policy.Of(all[i].Want)
 		}},
-		{title: "NOW", min: 6, max: 20, rank: 4, cell: func(i int) string { return orDash(all[i].Now) }},
+		{title: "LIVE", min: 6, max: 20, rank: 4, cell: func(i int) string { return orDash(all[i].Live.String()) }},
 		{
 			title: "STATE", min: 11, max: 11, rank: 5,
 			cell:   func(i int) string { return string(all[i].State) },

@@ -71,7 +71,7 @@ func TestGuard(t *testing.T) {
 	kept := func(names ...string) []reconcile.Setting {
 		var settings []reconcile.Setting
 		for _, name := range names {
-			settings = append(settings, reconcile.Setting{Standing: reconcile.Standing{Name: name, State: reconcile.InSync}})
+			settings = append(settings, reconcile.Setting{Comparison: reconcile.Comparison{Name: name, State: reconcile.InSync}})
 		}
 		return settings
 	}

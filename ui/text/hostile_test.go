@@ -5,6 +5,7 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -17,10 +18,10 @@ func TestHostileText(t *testing.T) {
 	const evil = "\x1b]0;owned\x07\x1b[2J\r\u009b31m\u202e\xff\x00\nmax is fine"
 	by := sysfs.Writer{PID: 7, Comm: evil, Unit: evil, Container: evil, Pod: evil}
 	setting := reconcile.Setting{
-		Standing:  reconcile.Standing{Name: "n" + evil, Want: evil, Policy: sysfs.Exactly, Now: evil, State: reconcile.Contested, Error: evil, Origin: evil},
-		LastDrift: &reconcile.Drift{At: noon, Found: evil, Cause: reconcile.CauseWrite, By: &by},
+		Comparison: reconcile.Comparison{Name: "n" + evil, Want: sysfs.TextValue(evil), Policy: sysfs.Exactly, Live: sysfs.TextValue(evil), State: reconcile.Contested, Error: evil, Origin: tree.Place{File: evil}},
+		LastDrift:  &reconcile.Drift{At: noon, Found: sysfs.TextValue(evil), Cause: reconcile.CauseWrite, By: &by},
 	}
-	parameter := status.Parameter{Name: evil, Want: evil, Live: evil, Origin: evil, State: status.ParameterNeedsReload, HeldBy: []string{evil}}
+	parameter := status.Parameter{Name: evil, Want: evil, Live: evil, Origin: tree.Place{File: evil}, State: status.ParameterNeedsReload, HeldBy: []string{evil}}
 	unknown := parameter
 	unknown.State, unknown.Error = status.ParameterUnknown, evil
 	document := status.Document{
@@ -44,7 +45,7 @@ func TestHostileText(t *testing.T) {
 	}
 	unit := document
 	unit.Settings = []reconcile.Setting{setting}
-	unit.Settings[0].LastDrift = &reconcile.Drift{At: noon, Found: "1", Cause: reconcile.CauseWrite, By: &sysfs.Writer{Unit: evil}}
+	unit.Settings[0].LastDrift = &reconcile.Drift{At: noon, Found: sysfs.Number(1), Cause: reconcile.CauseWrite, By: &sysfs.Writer{Unit: evil}}
 	for name, do := range map[string]func(text.Printer) error{
 		"status":            func(p text.Printer) error { return p.Status(document) },
 		"status, no answer": func(p text.Printer) error { return p.Status(failed) },

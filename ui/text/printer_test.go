@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
@@ -60,7 +61,7 @@ func number(n int64) *int64 { return &n }
 
 // running is a daemon's status with a setting in each state.
 func running() status.Document {
-	drift := &reconcile.Drift{At: noon, Found: "65536", Cause: reconcile.CauseModuleLoad, RepairedIn: reconcile.Duration(1234567)}
+	drift := &reconcile.Drift{At: noon, Found: sysfs.Number(65536), Cause: reconcile.CauseModuleLoad, RepairedIn: reconcile.Duration(1234567)}
 	return status.Document{
 		Daemon: status.Daemon{
 			Running: true, PID: 4711, Version: "0.1.0", Since: noon.Add(-time.Hour), Mode: reconcile.Enforce,
@@ -70,28 +71,28 @@ func running() status.Document {
 		Table:  pressed(),
 		Guard:  lockedGuard(),
 		Settings: []reconcile.Setting{
-			{Standing: reconcile.Standing{Name: "hashsize", Want: "10000", Policy: sysfs.AtLeast, Now: "10240", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:2"}},
-			{Standing: reconcile.Standing{Name: "max", Want: "1048576", Policy: sysfs.Exactly, Now: "1048576", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:3"}, Drifts: 2, LastDrift: drift},
+			{Comparison: reconcile.Comparison{Name: "hashsize", Want: sysfs.Number(10000), Policy: sysfs.AtLeast, Live: sysfs.Number(10240), State: reconcile.InSync, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 2}}},
+			{Comparison: reconcile.Comparison{Name: "max", Want: sysfs.Number(1048576), Policy: sysfs.Exactly, Live: sysfs.Number(1048576), State: reconcile.InSync, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 3}}, Drifts: 2, LastDrift: drift},
 			{
-				Standing: reconcile.Standing{
-					Name: "expect_max", Want: "8192", Policy: sysfs.Exactly, Now: "4096", State: reconcile.Forbidden, Origin: "/etc/ctkeeper/ctkeeper.yaml:4",
+				Comparison: reconcile.Comparison{
+					Name: "expect_max", Want: sysfs.Number(8192), Policy: sysfs.Exactly, Live: sysfs.Number(4096), State: reconcile.Forbidden, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 4},
 					Error: "permission denied\noperation not supported",
 				},
 			},
 			{
-				Standing:  reconcile.Standing{Name: "udp_timeout", Want: "60", Policy: sysfs.AtMost, Now: "120", State: reconcile.Contested, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:2"},
-				Drifts:    11,
-				LastDrift: &reconcile.Drift{At: noon, Found: "120", Cause: reconcile.CauseWrite, By: kubeProxy()},
+				Comparison: reconcile.Comparison{Name: "udp_timeout", Want: sysfs.Number(60), Policy: sysfs.AtMost, Live: sysfs.Number(120), State: reconcile.Contested, Origin: tree.Place{File: "/etc/ctkeeper/conf.d/10-nat.yaml", Line: 2}},
+				Drifts:     11,
+				LastDrift:  &reconcile.Drift{At: noon, Found: sysfs.Number(120), Cause: reconcile.CauseWrite, By: kubeProxy()},
 			},
-			{Standing: reconcile.Standing{Name: "acct", Want: "1", Policy: sysfs.Exactly, Now: "0", State: reconcile.Drifted, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:3"}, Drifts: 1},
-			{Standing: reconcile.Standing{Name: "helper", Want: "0", Policy: sysfs.Exactly, State: reconcile.Unsupported, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:4"}},
+			{Comparison: reconcile.Comparison{Name: "acct", Want: sysfs.Number(1), Policy: sysfs.Exactly, Live: sysfs.Number(0), State: reconcile.Drifted, Origin: tree.Place{File: "/etc/ctkeeper/conf.d/10-nat.yaml", Line: 3}}, Drifts: 1},
+			{Comparison: reconcile.Comparison{Name: "helper", Want: sysfs.Number(0), Policy: sysfs.Exactly, State: reconcile.Unsupported, Origin: tree.Place{File: "/etc/ctkeeper/conf.d/10-nat.yaml", Line: 4}}},
 			{
-				Standing: reconcile.Standing{
-					Name: "log_invalid", Want: "255", Policy: sysfs.Exactly, Now: "0", State: reconcile.Failed, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:5",
+				Comparison: reconcile.Comparison{
+					Name: "log_invalid", Want: sysfs.Number(255), Policy: sysfs.Exactly, Live: sysfs.Number(0), State: reconcile.Failed, Origin: tree.Place{File: "/etc/ctkeeper/conf.d/10-nat.yaml", Line: 5},
 					Error: "cannot write 255: write /proc/sys/net/netfilter/nf_conntrack_log_invalid: invalid argument",
 				},
 			},
-			{Standing: reconcile.Standing{Name: "net.netfilter.nf_new", Want: "1 2", Policy: sysfs.Exactly, Now: "1\t2", State: reconcile.InSync, Origin: "/etc/ctkeeper/conf.d/10-nat.yaml:6"}},
+			{Comparison: reconcile.Comparison{Name: "net.netfilter.nf_new", Want: sysfs.TextValue("1 2"), Policy: sysfs.Exactly, Live: sysfs.TextValue("1\t2"), State: reconcile.InSync, Origin: tree.Place{File: "/etc/ctkeeper/conf.d/10-nat.yaml", Line: 6}}},
 		},
 	}
 }
@@ -119,11 +120,11 @@ func pressed() status.Table {
 // parameters are module parameters in each state.
 func parameters() []status.Parameter {
 	return []status.Parameter{
-		{Name: "acct", Want: "1", Live: "1", Origin: "/etc/ctkeeper/ctkeeper.yaml:8", State: status.ParameterInSync, HeldBy: []string{}},
-		{Name: "expect_hashsize", Want: "2048", Live: "256", Origin: "/etc/ctkeeper/ctkeeper.yaml:9", State: status.ParameterNeedsReload, HeldBy: []string{"xt_conntrack", "nft_ct"}},
-		{Name: "tstamp", Want: "1", Live: "0", Origin: "/etc/ctkeeper/ctkeeper.yaml:10", State: status.ParameterNeedsReload, HeldBy: []string{}},
-		{Name: "enable_hooks", Want: "1", Origin: "/etc/ctkeeper/ctkeeper.yaml:11", State: status.ParameterUnknown, Error: "the kernel does not show it", HeldBy: []string{}},
-		{Name: "nf_conntrack_helper", Want: "0", Origin: "/etc/ctkeeper/ctkeeper.yaml:12", State: status.ParameterUnsupported, HeldBy: []string{}},
+		{Name: "acct", Want: "1", Live: "1", Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 8}, State: status.ParameterInSync, HeldBy: []string{}},
+		{Name: "expect_hashsize", Want: "2048", Live: "256", Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 9}, State: status.ParameterNeedsReload, HeldBy: []string{"xt_conntrack", "nft_ct"}},
+		{Name: "tstamp", Want: "1", Live: "0", Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 10}, State: status.ParameterNeedsReload, HeldBy: []string{}},
+		{Name: "enable_hooks", Want: "1", Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 11}, State: status.ParameterUnknown, Error: "the kernel does not show it", HeldBy: []string{}},
+		{Name: "nf_conntrack_helper", Want: "0", Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 12}, State: status.ParameterUnsupported, HeldBy: []string{}},
 	}
 }
 
@@ -155,7 +156,7 @@ func waiting() status.Document {
 		Module: status.Module{Name: "nf_conntrack", State: "absent", Parameters: []status.Parameter{}},
 		Guard:  guardStatus(config.GuardOff, status.GuardOff),
 		Settings: []reconcile.Setting{
-			{Standing: reconcile.Standing{Name: "max", Want: "170880", Policy: sysfs.AtLeast, State: reconcile.Pending, Origin: "(default)"}},
+			{Comparison: reconcile.Comparison{Name: "max", Want: sysfs.Number(170880), Policy: sysfs.AtLeast, State: reconcile.Pending, Origin: tree.Place{File: "(default)"}}},
 		},
 	}
 }
@@ -214,12 +215,12 @@ func printEvents(p text.Printer) error {
 	for _, e := range []reconcile.Event{
 		{At: noon, Kind: reconcile.KindModuleLoad, Message: "nf_conntrack was loaded"},
 		{
-			At: noon.Add(time.Second), Kind: reconcile.KindDrift, Setting: "max", Want: "1048576", Found: "65536",
+			At: noon.Add(time.Second), Kind: reconcile.KindDrift, Setting: "max", Want: sysfs.Number(1048576), Found: sysfs.Number(65536),
 			Result: reconcile.Repaired, Cause: reconcile.CauseModuleLoad, Duration: reconcile.Duration(1234567),
 			Message: "max was 65536, wanted 1048576: repaired in 1.23ms (cause: module-load)",
 		},
 		{
-			At: noon.Add(2 * time.Second), Kind: reconcile.KindRefusedWrite, Setting: "max", Want: "1048576", Found: "131072", By: kubeProxy(),
+			At: noon.Add(2 * time.Second), Kind: reconcile.KindRefusedWrite, Setting: "max", Want: sysfs.Number(1048576), Found: sysfs.Number(131072), By: kubeProxy(),
 			Message: "max: " + kubeProxy().String() + " was refused 131072",
 		},
 	} {

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
-	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // Status writes a status document.
@@ -97,10 +97,11 @@ func (p Printer) settings(w io.Writer, settings []reconcile.Setting) {
 	}
 	var rows []string
 	for _, s := range settings {
-		rows = append(rows, row(s.Name, want(s), orDash(s.Now), string(s.State), strconv.Itoa(s.Drifts), p.lastDrift(s), short(s.Origin)))
+		rows = append(rows, row(
+			s.Name, want(s), orDash(s.Live.String()), string(s.State), strconv.Itoa(s.Drifts), p.lastDrift(s), short(s.Origin)))
 	}
 	var buf bytes.Buffer
-	columns(&buf, row("SETTING", "WANT", "NOW", "STATE", "DRIFTS", "LAST DRIFT", "FROM"), rows)
+	columns(&buf, row("SETTING", "WANT", "LIVE", "STATE", "DRIFTS", "LAST DRIFT", "FROM"), rows)
 	_, _ = io.WriteString(w, p.paint(buf.String(), map[string]string{
 		string(reconcile.InSync): green, string(reconcile.Pending): yellow, string(reconcile.Unsupported): yellow,
 		string(reconcile.Drifted): red, string(reconcile.Contested): red, string(reconcile.Forbidden): red, string(reconcile.Failed): red,
@@ -110,7 +111,7 @@ func (p Printer) settings(w io.Writer, settings []reconcile.Setting) {
 }
 
 // short renders an origin without the default directory: "ctkeeper.yaml:3".
-func short(origin string) string { return strings.TrimPrefix(origin, "/etc/ctkeeper/") }
+func short(origin tree.Place) string { return strings.TrimPrefix(origin.String(), "/etc/ctkeeper/") }
 
 // settingErrors writes the errors of settings, one a line. Settings with the same error share a line.
 func settingErrors(w io.Writer, settings []reconcile.Setting) {
@@ -131,7 +132,7 @@ func settingErrors(w io.Writer, settings []reconcile.Setting) {
 }
 
 func want(s reconcile.Setting) string {
-	return sysfs.Want{Policy: s.Policy, Value: s.Want}.String()
+	return s.Policy.Of(s.Want)
 }
 
 // lastDrift renders the value that was found, when, and its writer or cause. Events and documents have the rest. A
@@ -179,18 +180,19 @@ func (p Printer) Applied(s status.Document) error {
 // Diff writes the settings that differ for people, and all settings for programs.
 func (p Printer) Diff(s status.Document) error {
 	doc := struct {
-		Module   status.Module        `json:"module"`
-		Settings []reconcile.Standing `json:"settings"`
-	}{s.Module, make([]reconcile.Standing, len(s.Settings))}
+		Module   status.Module          `json:"module"`
+		Settings []reconcile.Comparison `json:"settings"`
+	}{s.Module, make([]reconcile.Comparison, len(s.Settings))}
 	for i, setting := range s.Settings {
-		doc.Settings[i] = setting.Standing
+		doc.Settings[i] = setting.Comparison
 	}
 	return p.Document(doc, func(w io.Writer) {
 		reloads(w, s.Module)
 		var rows []string
 		for _, setting := range s.Settings {
 			if setting.State != reconcile.InSync {
-				rows = append(rows, row(setting.Name, orDash(setting.Now), want(setting), cost(setting), string(setting.State), short(setting.Origin)))
+				rows = append(rows, row(setting.Name, orDash(setting.Live.String()), want(setting),
+					cost(setting), string(setting.State), short(setting.Origin)))
 			}
 		}
 		if len(rows) == 0 {
@@ -202,7 +204,7 @@ func (p Printer) Diff(s status.Document) error {
 			return
 		}
 		var buf bytes.Buffer
-		columns(&buf, row("SETTING", "NOW", "WANT", "MEMORY", "STATE", "FROM"), rows)
+		columns(&buf, row("SETTING", "LIVE", "WANT", "MEMORY", "STATE", "FROM"), rows)
 		_, _ = w.Write(buf.Bytes())
 		settingErrors(w, s.Settings)
 	})
@@ -214,9 +216,8 @@ func (p Printer) Event(e reconcile.Event) error {
 }
 
 func cost(s reconcile.Setting) string {
-	bytes, ok := config.Memory(sysfs.Want{Setting: &sysfs.Setting{Name: s.Name}, Value: s.Want})
-	if !ok {
+	if s.MemoryBytes == 0 {
 		return "-"
 	}
-	return config.FormatBytes(bytes)
+	return config.FormatBytes(s.MemoryBytes)
 }

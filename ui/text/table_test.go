@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -92,14 +93,14 @@ func TestSettingsWidth(t *testing.T) {
 func usual() status.Document {
 	return status.Document{Settings: []reconcile.Setting{
 		{
-			Standing: reconcile.Standing{Name: "max", Want: "1048576", Policy: sysfs.Exactly, Now: "1048576", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:2"},
-			Drifts:   2, LastDrift: &reconcile.Drift{At: noon, Found: "131072", Cause: reconcile.CauseWrite, RepairedIn: 645000},
+			Comparison: reconcile.Comparison{Name: "max", Want: sysfs.Number(1048576), Policy: sysfs.Exactly, Live: sysfs.Number(1048576), State: reconcile.InSync, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 2}},
+			Drifts:     2, LastDrift: &reconcile.Drift{At: noon, Found: sysfs.Number(131072), Cause: reconcile.CauseWrite, RepairedIn: 645000},
 		},
 		{
-			Standing: reconcile.Standing{Name: "tcp_timeout_established", Want: "86400", Policy: sysfs.Exactly, Now: "86400", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:3"},
-			Drifts:   1, LastDrift: &reconcile.Drift{At: noon.Add(-24 * time.Hour), Found: "432000", Cause: reconcile.CauseModuleLoad},
+			Comparison: reconcile.Comparison{Name: "tcp_timeout_established", Want: sysfs.Number(86400), Policy: sysfs.Exactly, Live: sysfs.Number(86400), State: reconcile.InSync, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 3}},
+			Drifts:     1, LastDrift: &reconcile.Drift{At: noon.Add(-24 * time.Hour), Found: sysfs.Number(432000), Cause: reconcile.CauseModuleLoad},
 		},
-		{Standing: reconcile.Standing{Name: "udp_timeout_stream", Want: "180", Policy: sysfs.AtLeast, Now: "180", State: reconcile.InSync, Origin: "/etc/ctkeeper/ctkeeper.yaml:4"}},
+		{Comparison: reconcile.Comparison{Name: "udp_timeout_stream", Want: sysfs.Number(180), Policy: sysfs.AtLeast, Live: sysfs.Number(180), State: reconcile.InSync, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 4}}},
 	}}
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -30,13 +31,21 @@ type host struct {
 	points   []table.Point
 }
 
+// number is a live or wanted value as the kernel shows it; the empty text is an unknown value.
+func number(text string) sysfs.Value {
+	if text == "" {
+		return sysfs.Value{}
+	}
+	return (&sysfs.Setting{}).Parse(text)
+}
+
 func setting(name, now, want string, state reconcile.State, drifts int) reconcile.Setting {
-	s := reconcile.Setting{Drifts: drifts, Standing: reconcile.Standing{
-		Name: name, Want: want, Now: now, State: state, Policy: sysfs.Exactly, Origin: "/etc/ctkeeper/conf.d/50-gateway.yaml:3",
+	s := reconcile.Setting{Drifts: drifts, Comparison: reconcile.Comparison{
+		Name: name, Want: number(want), Live: number(now), State: state, Policy: sysfs.Exactly, Origin: tree.Place{File: "/etc/ctkeeper/conf.d/50-gateway.yaml", Line: 3},
 	}}
 	if drifts > 0 {
 		s.LastDrift = &reconcile.Drift{
-			At: time.Now().Add(-3 * time.Minute), Found: "65536", Cause: reconcile.CauseModuleLoad, RepairedIn: reconcile.Duration(1234 * time.Microsecond),
+			At: time.Now().Add(-3 * time.Minute), Found: sysfs.Number(65536), Cause: reconcile.CauseModuleLoad, RepairedIn: reconcile.Duration(1234 * time.Microsecond),
 		}
 	}
 	return s
@@ -108,8 +117,8 @@ func gateway() *host {
 		h.points = append(h.points, p)
 	}
 	h.events = append(h.events, reconcile.Event{
-		At: time.Now().Add(-50 * time.Minute), Kind: reconcile.KindTablePressure, Table: table.Connections, Level: string(table.High),
-		Dropping: true, Message: "the connection table is 84 % full, and packets are dropped",
+		At: time.Now().Add(-50 * time.Minute), Kind: reconcile.KindTablePressure,
+		Pressure: reconcile.Pressure{Table: table.Connections, Level: string(table.High), Dropping: true}, Message: "the connection table is 84 % full, and packets are dropped",
 	})
 	for i := range 6 {
 		h.drift("max", "65536", time.Now().Add(-time.Duration(40-7*i)*time.Minute))
@@ -122,7 +131,7 @@ func (h *host) drift(name, found string, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events = append(h.events, reconcile.Event{
-		At: at, Kind: reconcile.KindDrift, Setting: name, Want: "1048576", Found: found, Result: reconcile.Repaired, Cause: reconcile.CauseWrite,
+		At: at, Kind: reconcile.KindDrift, Setting: name, Want: sysfs.Number(1048576), Found: number(found), Result: reconcile.Repaired, Cause: reconcile.CauseWrite,
 		Duration: reconcile.Duration(time.Millisecond),
 		Message:  fmt.Sprintf("%s was %s, wanted 1048576: repaired in 1ms (cause: write)", name, found),
 	})
@@ -150,8 +159,11 @@ func (h *host) source() page.Source {
 					"running": true, "pid": h.pid, "version": "1.2.3", "since": h.since, "mode": reconcile.Enforce,
 					"config": map[string]any{"ok": h.refused == "", "error": h.refused, "files": []string{"/etc/ctkeeper/ctkeeper.yaml", "/etc/ctkeeper/conf.d/50-gateway.yaml"}},
 				},
-				"module": map[string]any{"name": "nf_conntrack", "state": "loaded", "loads": 3, "parameters": []map[string]string{
-					{"name": "expect_hashsize", "want": "2048", "live": "256", "origin": "/etc/ctkeeper/ctkeeper.yaml:9", "state": "reload", "error": ""},
+				"module": map[string]any{"name": "nf_conntrack", "state": "loaded", "loads": 3, "parameters": []map[string]any{
+					{
+						"name": "expect_hashsize", "want": "2048", "live": "256", "state": "reload", "error": "",
+						"origin": tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 9},
+					},
 				}},
 				"settings": append([]reconcile.Setting{}, h.settings...),
 				"table":    figures,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
@@ -111,7 +112,7 @@ func hostileValuesAreText(b *tab) {
 	var refused []map[string]any
 	for i, text := range hostile() {
 		s := setting(text, text, text, reconcile.State(text), 1)
-		s.Error, s.Origin, s.LastDrift.Found = text, text, text
+		s.Error, s.Origin, s.LastDrift.Found = text, tree.Place{File: text}, sysfs.TextValue(text)
 		by := sysfs.Writer{PID: i + 1, Comm: text, Unit: "u" + text, Container: "c" + text, Pod: "p" + text}
 		s.LastDrift.By = &by
 		h.settings = append(h.settings, s)

@@ -41,16 +41,16 @@ func lostAtBoot(h *picture.Host, s *sysfs.Setting, live string) (finding.Finding
 	name := picture.KernelName(inventory.Assignment{Name: s.Name})
 	f := finding.Finding{ID: "runtime-only", Severity: finding.Warning, Evidence: []finding.Evidence{finding.Seen("/"+s.File(), 0, live)}}
 	if w, asked := h.Want(s.Name); asked && h.Env.Enabled {
-		if w.Satisfied(live) || h.IsEnforcing() && h.Env.Running != nil { // it is being put right
+		if w.Satisfied(s.Parse(live)) || h.IsEnforcing() && h.Env.Running != nil { // it is being put right
 			return finding.Finding{}, false
 		}
 		f.Summary = fmt.Sprintf("%s is %s now, and the next boot makes it %s", name, live, w)
-		f.Evidence = append(f.Evidence, finding.At(picture.PlaceOf(w.Origin), s.Name+": "+w.String()))
+		f.Evidence = append(f.Evidence, finding.At(w.Origin, s.Name+": "+w.String()))
 		f.Fix = []string{fixes.Enforce(h)}
 		return f, true
 	}
 	next, from, known := nextBoot(h, s.Name)
-	if !known || (sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: next}).Satisfied(live) {
+	if !known || (sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: s.Parse(next)}).Satisfied(s.Parse(live)) {
 		return finding.Finding{}, false
 	}
 	f.Evidence = append(f.Evidence, h.AssignmentEvidence(from))

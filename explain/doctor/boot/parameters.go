@@ -27,7 +27,7 @@ func checkLoadParameters(h *picture.Host) []finding.Finding {
 			continue
 		}
 		names = append(names, fmt.Sprintf("%s is %s, the configuration asks for %s", p.Name, live, p.Value))
-		f.Evidence = append(f.Evidence, finding.Seen(file, 0, live), finding.At(picture.PlaceOf(p.Origin), p.Name+": "+p.Value))
+		f.Evidence = append(f.Evidence, finding.Seen(file, 0, live), finding.At(p.Origin, p.Name+": "+p.Value))
 	}
 	if len(names) == 0 {
 		return nil

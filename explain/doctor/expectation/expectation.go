@@ -189,7 +189,7 @@ func raiseLimit(h *picture.Host) (fix []string, note string) {
 	}
 	needed := neededLimit(h)
 	w, asked := h.Want("expect_max")
-	if n, err := strconv.ParseInt(w.Value, 10, 64); asked && err == nil && n >= needed && !h.IsApplied("expect_max") {
+	if n, ok := w.Value.Int(); asked && ok && n >= needed && !h.IsApplied("expect_max") {
 		return []string{fixes.Enforce(h)}, fmt.Sprintf("The configuration asks for %d (%s), and that is not in force.", n, w.Origin)
 	}
 	settings := []fixes.Entry{{"expect_max", strconv.FormatInt(needed, 10)}}

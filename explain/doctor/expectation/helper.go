@@ -13,6 +13,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // mostRules is how many rules of one helper stand in a finding.
@@ -154,7 +155,7 @@ func checkAutomatic(h *picture.Host) []finding.Finding {
 	if len(f.Evidence) == 0 {
 		return nil
 	}
-	if w, asked := h.Want("helper"); asked && w.Value == "0" && !live {
+	if w, asked := h.Want("helper"); asked && w.Value == sysfs.Number(0) && !live {
 		return nil // ctkeeper will turn it off
 	}
 	f.Fix = fixes.Configure(h, "helpers", []fixes.Entry{{"helper", "false"}}, nil)

@@ -9,6 +9,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/shell"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -79,7 +80,7 @@ func writeDropIn(name string, settings, parameters []Entry) string {
 // dropInName names the drop-in of a topic so that it comes after every drop-in
 // that gives one of the settings now.
 func dropInName(h *picture.Host, topic string, settings []Entry) string {
-	var origins []string
+	var origins []tree.Place
 	for _, e := range settings {
 		w, _ := h.Want(e[0])
 		origins = append(origins, w.Origin)
@@ -88,12 +89,11 @@ func dropInName(h *picture.Host, topic string, settings []Entry) string {
 }
 
 // DropInAfter names the drop-in of a topic so that it comes after those that values
-// are from, which are files with lines.
-func DropInAfter(topic string, origins ...string) string {
+// are from.
+func DropInAfter(topic string, origins ...tree.Place) string {
 	name := defaultRank + topic + ".yaml"
 	for _, origin := range origins {
-		file, _, _ := strings.Cut(origin, ":")
-		if last := path.Base(file); strings.HasPrefix(path.Base(path.Dir(file)), "conf.d") && last > name {
+		if last := path.Base(origin.File); strings.HasPrefix(path.Base(path.Dir(origin.File)), "conf.d") && last > name {
 			// "_" comes after ".": 99-site_table.yaml after 99-site.yaml.
 			name = strings.TrimSuffix(last, ".yaml") + "_" + topic + ".yaml"
 		}

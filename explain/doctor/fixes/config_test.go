@@ -2,6 +2,7 @@ package fixes
 
 import (
 	"os/exec"
+	"path"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -16,25 +18,28 @@ import (
 
 // TestDropInNames: the file comes after the one that gives the value now.
 func TestDropInNames(t *testing.T) {
-	tests := map[string]struct{ origin, want string }{
-		"the main file":          {"/etc/ctkeeper/ctkeeper.yaml:3", "60-table.yaml"},
-		"an earlier drop-in":     {"/etc/ctkeeper/conf.d/50-imported.yaml:3", "60-table.yaml"},
-		"itself":                 {"/etc/ctkeeper/conf.d/60-table.yaml:2", "60-table.yaml"},
-		"a later drop-in":        {"/etc/ctkeeper/conf.d/99-site.yaml:2", "99-site_table.yaml"},
-		"a later one of /usr":    {"/usr/lib/ctkeeper/conf.d/70-site.yaml:2", "70-site_table.yaml"},
-		"nobody":                 {"(default)", "60-table.yaml"},
-		"its like for hash size": {"/etc/ctkeeper/conf.d/60-table_hashsize.yaml:2", "60-table_hashsize_table.yaml"},
+	tests := map[string]struct {
+		file string
+		line int
+		want string
+	}{
+		"the main file":          {"/etc/ctkeeper/ctkeeper.yaml", 3, "60-table.yaml"},
+		"an earlier drop-in":     {"/etc/ctkeeper/conf.d/50-imported.yaml", 3, "60-table.yaml"},
+		"itself":                 {"/etc/ctkeeper/conf.d/60-table.yaml", 2, "60-table.yaml"},
+		"a later drop-in":        {"/etc/ctkeeper/conf.d/99-site.yaml", 2, "99-site_table.yaml"},
+		"a later one of /usr":    {"/usr/lib/ctkeeper/conf.d/70-site.yaml", 2, "70-site_table.yaml"},
+		"nobody":                 {"(default)", 0, "60-table.yaml"},
+		"its like for hash size": {"/etc/ctkeeper/conf.d/60-table_hashsize.yaml", 2, "60-table_hashsize_table.yaml"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := doctortest.Config(t, "max", "1000")
-			c.Wants[0].Origin = test.origin
+			c.Wants[0].Origin = tree.Place{File: test.file, Line: test.line}
 			got := dropInName((&picture.Host{Config: c}), "table", []Entry{{"max", "2000"}})
 			if got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
-			file, _, _ := strings.Cut(test.origin, ":")
-			if last := file[strings.LastIndex(file, "/")+1:]; strings.Contains(file, "conf.d") && got < last {
+			if last := path.Base(test.file); strings.Contains(test.file, "conf.d") && got < last {
 				t.Errorf("%s comes before %s", got, last)
 			}
 		})
@@ -109,7 +114,7 @@ func TestConfigureWorks(t *testing.T) {
 			}
 			parameters := []config.Parameter{{Name: "expect_hashsize", Value: "2048"}}
 			for i := range after.Module.Parameters {
-				after.Module.Parameters[i].Origin = ""
+				after.Module.Parameters[i].Origin = tree.Place{}
 			}
 			if diff := cmp.Diff(parameters, after.Module.Parameters); diff != "" {
 				t.Errorf("parameters (-want +got):\n%s", diff)

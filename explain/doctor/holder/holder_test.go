@@ -13,6 +13,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
 // centos6 is a host with iptables rules of both IP versions, as CentOS 6 shows
@@ -204,7 +205,7 @@ func withSwitch(t *testing.T, modules string, switches ...inventory.ToolOption) 
 	t.Helper()
 	return &picture.Host{
 		Tree: tree.At(t.TempDir()), Module: kmod.Module{State: kmod.Loaded}, Modules: kmod.ParseModules([]byte(modules)),
-		Inventory: inventory.Inventory{ToolOptions: switches}, Config: &config.Config{Mode: config.Enforce},
+		Inventory: inventory.Inventory{ToolOptions: switches}, Config: &config.Config{Desired: reconcile.Desired{Mode: reconcile.Enforce}},
 	}
 }
 
@@ -267,7 +268,7 @@ func TestFirewallRestartUnderTheDaemon(t *testing.T) {
 	if f.Severity != finding.Info || len(f.Fix) > 0 || f.Summary != want {
 		t.Errorf("%s %q, fix %q", f.Severity, f.Summary, f.Fix)
 	}
-	h.Config.Mode = config.Observe
+	h.Config.Mode = reconcile.Observe
 	if f := doctortest.Find(t, Check(h), "firewall-restart-resets"); f.Severity != finding.Warning {
 		t.Errorf("in observe mode: %s", f.Severity)
 	}

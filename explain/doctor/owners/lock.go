@@ -12,6 +12,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/shell"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -21,7 +22,7 @@ const kubeProxyUnit = picture.KubeProxy + ".service"
 // not content with.
 func isLocked(h *picture.Host, a inventory.Assignment) bool {
 	s := sysfs.Lookup(a.Name)
-	return h.Config != nil && h.Config.Guard.Mode == config.GuardLock && h.Config.Mode == config.Enforce &&
+	return h.Config != nil && h.Config.Guard.Mode == config.GuardLock && h.Config.Mode == reconcile.Enforce &&
 		s != nil && s.Global && !a.Parameter && (a.Name != picture.Hashsize || strings.HasSuffix(a.Key, "nf_conntrack_buckets")) // else it is sysfs
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
 // locked is a host whose configuration asks for max 1048576 and locks it.
@@ -19,7 +20,7 @@ func locked(t *testing.T, assignments ...inventory.Assignment) *picture.Host {
 	t.Helper()
 	h := doctortest.Owned(t, assignments...)
 	h.Config.Guard.Mode = config.GuardLock
-	h.Config.Origins = map[string]string{"guard.mode": doctortest.MainFile + ":8"}
+	h.Config.Origins = map[string]tree.Place{"guard.mode": {File: doctortest.MainFile, Line: 8}}
 	return h
 }
 
@@ -53,7 +54,8 @@ func TestLock(t *testing.T) {
 		return h
 	}
 	allowing := func(h *picture.Host, units ...string) *picture.Host {
-		h.Config.Guard.Allow, h.Config.Origins["guard.allow"] = units, "/etc/ctkeeper/conf.d/90-x.yaml:3"
+		h.Config.Guard.Allow = units
+		h.Config.Origins["guard.allow"] = tree.Place{File: "/etc/ctkeeper/conf.d/90-x.yaml", Line: 3}
 		return h
 	}
 	hashsizes := proxyMax("8192")
@@ -63,7 +65,7 @@ func TestLock(t *testing.T) {
 	watching := locked(t, proxyMax("131072"))
 	watching.Config.Guard.Mode = config.GuardWatch
 	observing := locked(t, proxyMax("131072"))
-	observing.Config.Mode = config.Observe
+	observing.Config.Mode = reconcile.Observe
 	for name, test := range map[string]struct {
 		host *picture.Host
 		want []finding.Finding

@@ -9,6 +9,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // Check returns the findings of this topic.
@@ -43,7 +44,7 @@ func stanceOf(h *picture.Host, a inventory.Assignment) (asked string, s stance) 
 	// this one: only the hash size is one variable.
 	case !found, a.Parameter && a.Name != picture.Hashsize:
 		return "", unasked
-	case w.Satisfied(picture.ValueAfter(a, w.Value)):
+	case w.Satisfied(w.Setting.Parse(picture.ValueAfter(a, w.Value.String()))):
 		return w.String(), agreed
 	}
 	return w.String(), opposed
@@ -143,16 +144,17 @@ func outcome(h *picture.Host, a inventory.Assignment) string {
 
 // askedBy is the place in the configuration that asks for what an assignment sets.
 func askedBy(h *picture.Host, a inventory.Assignment) []finding.Evidence {
-	origin, text := "", ""
+	var origin tree.Place
+	text := ""
 	if p, found := h.Parameter(a.Name); a.Parameter && found {
 		origin, text = p.Origin, p.Name+": "+p.Value
 	} else if w, found := h.Want(a.Name); found {
 		origin, text = w.Origin, w.Setting.Name+": "+w.String()
 	}
-	if origin == "" {
+	if origin == (tree.Place{}) {
 		return nil
 	}
-	return []finding.Evidence{finding.At(picture.PlaceOf(origin), text)}
+	return []finding.Evidence{finding.At(origin, text)}
 }
 
 // checkOthers are, file by file, the assignments by others that say what the

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 func TestNotLooked(t *testing.T) {
@@ -36,8 +37,8 @@ func TestWantsOfConfiguration(t *testing.T) {
 	root := doctortest.ModuleTree(t)
 	doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 70000}\nmodule: {parameters: {hashsize: 4096}}\n"})
 	h := doctortest.Take(t, root)
-	if w, ok := h.Want("max"); !ok || w.Value != "70000" {
-		t.Errorf("max is %q, %t", w.Value, ok)
+	if w, ok := h.Want("max"); !ok || w.Value != sysfs.Number(70000) {
+		t.Errorf("max is %s, %t", w.Value, ok)
 	}
 	if p, ok := h.Parameter("hashsize"); !ok || p.Value != "4096" {
 		t.Errorf("hashsize is %q, %t", p.Value, ok)

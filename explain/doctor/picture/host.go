@@ -3,8 +3,6 @@ package picture
 import (
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/config"
@@ -15,6 +13,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/klog"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -31,7 +30,7 @@ func (h *Host) GuardEvidence() (finding.Evidence, bool) {
 }
 
 func (h *Host) GuardLine() finding.Evidence {
-	return finding.At(PlaceOf(h.Config.Origins["guard.mode"]), "guard: "+string(h.Config.Guard.Mode))
+	return finding.At(h.Config.Origins["guard.mode"], "guard: "+string(h.Config.Guard.Mode))
 }
 
 // Host is one picture of a host: all that the checks know.
@@ -150,7 +149,7 @@ func (h *Host) IsLoaded(name string) bool {
 func (h *Host) NeededBy() []finding.Evidence {
 	var all []finding.Evidence
 	if h.Config != nil && h.Config.Module.Load {
-		all = append(all, finding.At(PlaceOf(h.Config.Origins["module.load"]), "module.load: true"))
+		all = append(all, finding.At(h.Config.Origins["module.load"], "module.load: true"))
 	}
 	for _, line := range h.Inventory.EarlyLoads {
 		all = append(all, finding.At(line, "loads it at boot"))
@@ -183,7 +182,7 @@ const ExpectHashsize = "expect_hashsize"
 // next boot.
 func (h *Host) IsEnforcing() bool {
 	runs := h.Env.Running == nil || *h.Env.Running
-	return h.Env.Enabled && runs && h.Config != nil && h.Config.Mode == config.Enforce
+	return h.Env.Enabled && runs && h.Config != nil && h.Config.Mode == reconcile.Enforce
 }
 
 // IsEnforced reports whether a daemon keeps this setting.
@@ -205,16 +204,6 @@ func (h *Host) DockerRules() (s inventory.ToolOption, on bool) {
 	return s, there && s.Value == "true"
 }
 
-// PlaceOf turns "file:line" into a place.
-func PlaceOf(origin string) tree.Place {
-	if i := strings.LastIndexByte(origin, ':'); i > 0 {
-		if line, err := strconv.Atoi(origin[i+1:]); err == nil {
-			return tree.Place{File: origin[:i], Line: line}
-		}
-	}
-	return tree.Place{File: origin}
-}
-
 func (h *Host) ContainerEvidence() []finding.Evidence {
 	if h.Env.Container.Text == "" {
 		return nil
@@ -227,5 +216,5 @@ func (h *Host) ContainerEvidence() []finding.Evidence {
 func (h *Host) IsApplied(name string) bool {
 	w, asked := h.Want(name)
 	value, there := h.Settings[name]
-	return asked && there && len(h.Config.Files) > 0 && w.Satisfied(value)
+	return asked && there && len(h.Config.Files) > 0 && w.Satisfied(w.Setting.Parse(value))
 }

@@ -164,7 +164,7 @@ func readSettings(t tree.Tree) map[string]string {
 	values := map[string]string{}
 	for _, setting := range sysfs.Catalogue() {
 		if value, err := files.Read(setting); err == nil {
-			values[setting.Name] = value
+			values[setting.Name] = value.String()
 		}
 	}
 	return values

@@ -93,7 +93,7 @@ func TestSelf(t *testing.T) {
 			Note:     "Have the init system run \"ctkeeper run\", which stays in the foreground, or call \"ctkeeper apply\" once at boot and after each load of the module.",
 		}}},
 		"no systemd, runs all the same": {&picture.Host{Env: picture.Environment{Running: &yes}}, checkService, nil},
-		"no configuration": {&picture.Host{Config: &config.Config{Wants: doctortest.Config(t, "max", "65536").Wants}}, checkDefault, []finding.Finding{{
+		"no configuration": {&picture.Host{Config: &config.Config{Desired: doctortest.Config(t, "max", "65536").Desired}}, checkDefault, []finding.Finding{{
 			ID: "config-default", Severity: finding.Info, Summary: "there is no configuration: the embedded default holds",
 			Evidence: []finding.Evidence{finding.Seen("/etc/ctkeeper/ctkeeper.yaml", 0, "not there; the default asks for max 65536")},
 			Note:     "ctkeeper import prints a configuration that says what this host has.",

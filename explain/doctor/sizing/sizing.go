@@ -120,7 +120,7 @@ func raiseMax(h *picture.Host) (fix []string, note string) {
 		needed *= 2
 	}
 	if w, asked := h.Want("max"); asked && !h.IsApplied("max") {
-		if n, err := strconv.ParseInt(w.Value, 10, 64); err == nil && n >= needed {
+		if n, ok := w.Value.Int(); ok && n >= needed {
 			return []string{fixes.Enforce(h)}, fmt.Sprintf("The configuration asks for %d (%s), and that is not in force.", n, w.Origin)
 		}
 	}

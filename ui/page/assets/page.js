@@ -179,22 +179,24 @@ const settingColumns = [
   { label: "Wanted", className: "number" }, { label: "Drifts", className: "number" }, { label: "Last drift" },
   { label: "From", className: "path" },
 ];
+const repaired = (drift) => (drift.repaired_seconds ? `repaired in ${+(drift.repaired_seconds * 1000).toPrecision(3)}ms` : "not repaired");
+const place = ({ file, line }) => (line ? `${file}:${line}` : file);
 const policies = { __proto__: null, at_least: "at least ", at_most: "at most " };
 
 function renderSettings(settings) {
   show(byId("settings"), settings.length > 0);
   show(byId("no-settings"), settings.length === 0);
-  sync(byId("settings").tBodies[0], settings, (s) => s.name, () => row(settingColumns), (tr, s) => {
-    say(cell(tr, 0), s.name);
+  sync(byId("settings").tBodies[0], settings, (s) => s.setting, () => row(settingColumns), (tr, s) => {
+    say(cell(tr, 0), s.setting);
     withNote(cell(tr, 1), (node) => badge(node, colours[s.state] ?? "bad", s.state), s.error);
-    say(cell(tr, 2), s.now === "" ? "–" : s.now);
+    say(cell(tr, 2), s.live ?? "–");
     say(cell(tr, 3), (policies[s.policy] ?? "") + s.want);
     say(cell(tr, 4), count(s.drifts));
     const drift = s.last_drift;
     const cause = drift?.by ? `${drift.cause} by ${writer(drift.by)}` : drift?.cause;
-    const note = drift ? [`found ${drift.found}`, cause, drift.repaired_in ? `repaired in ${drift.repaired_in}` : "not repaired"].join(", ") : "";
+    const note = drift ? [`found ${drift.found}`, cause, repaired(drift)].join(", ") : "";
     withNote(cell(tr, 5), (node) => (drift ? moment(node, drift.at) : say(node, "–")), note);
-    say(cell(tr, 6), s.origin);
+    say(cell(tr, 6), place(s.origin));
   });
 }
 
@@ -290,11 +292,11 @@ const results = { __proto__: null, repaired: "good", observed: "warn", failed: "
 const kinds = { __proto__: null, contested: "bad", failed: "bad", forbidden: "bad", "config-refused": "warn", "refused-write": "warn", settled: "good" };
 const levels = { __proto__: null, calm: "good", high: "warn", critical: "bad" };
 const colourOf = (e) => (e.dropping ? "bad" : results[e.result] ?? levels[e.level] ?? kinds[e.event] ?? "dim");
-const settingsOf = (event) => (event.setting ? event.setting.split(",") : []);
+const settingsOf = (event) => (event.setting ? [event.setting] : event.settings ?? []);
 
 function renderHistory() {
   const filter = byId("filter");
-  const names = new Set((view.status.settings ?? []).map((s) => s.name));
+  const names = new Set((view.status.settings ?? []).map((s) => s.setting));
   for (const event of seen.events.values()) settingsOf(event).forEach((name) => names.add(name));
   if (filter.value !== "") names.add(filter.value); // what is chosen stays
   const option = (name) => {
@@ -319,7 +321,7 @@ function renderHistory() {
 function renderDaemon({ daemon, module }) {
   const parameters = (module.parameters ?? []).map((p) => {
     const live = p.live === "" ? "" : `, live ${p.live}`;
-    return [`Parameter ${p.name}`, `want ${p.want}${live}: ${p.state}${p.error ? `, ${p.error}` : ""} (${p.origin})`];
+    return [`Parameter ${p.name}`, `want ${p.want}${live}: ${p.state}${p.error ? `, ${p.error}` : ""} (${place(p.origin)})`];
   });
   facts(byId("daemon"), [
     ["Module", `${module.name} ${module.state}`],

@@ -16,7 +16,7 @@ import (
 )
 
 // witness is a peer that saw the writers of some values, and who moved the module.
-type witness struct {
+type attributor struct {
 	kernel           *kernel
 	wrote            map[string]*sysfs.Writer // by "max=7"
 	loaded, unloaded *sysfs.Writer
@@ -24,23 +24,24 @@ type witness struct {
 	before           func() time.Time
 }
 
-func (w *witness) ask(what string, after time.Time) {
+func (w *attributor) ask(what string, after time.Time) {
 	if slack := after.Sub(w.before()); slack != -writeSlack && !strings.HasSuffix(what, "loaded") {
 		what += fmt.Sprintf(" since %s", slack)
 	}
-	for _, written := range w.kernel.written() {
+	for _, written := range w.kernel.takeWrites() {
 		what += " after " + written
 	}
 	w.asked = append(w.asked, what)
 }
 
-func (w *witness) Wrote(s *sysfs.Setting, found string, after time.Time) *sysfs.Writer {
-	w.ask(s.Name+"="+found, after)
-	return w.wrote[s.Name+"="+found]
+func (w *attributor) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *sysfs.Writer {
+	what := s.Name + "=" + found.String()
+	w.ask(what, after)
+	return w.wrote[what]
 }
 
-func (w *witness) Moved(loaded bool, after time.Time) *sysfs.Writer {
-	if slack := after.Sub(w.before()); slack != -moveSlack {
+func (w *attributor) ModuleChangedBy(loaded bool, after time.Time) *sysfs.Writer {
+	if slack := after.Sub(w.before()); slack != -moduleSlack {
 		w.asked = append(w.asked, fmt.Sprintf("since %s", slack))
 	}
 	if loaded {
@@ -51,8 +52,8 @@ func (w *witness) Moved(loaded bool, after time.Time) *sysfs.Writer {
 	return w.unloaded
 }
 
-// named returns "kind setting cause by" of all events, the quiet ones too, and forgets them.
-func (k *kernel) named() []string {
+// takeAttributed returns "kind setting cause by" of all events, the quiet ones too, and clears them.
+func (k *kernel) takeAttributed() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var out []string
@@ -79,7 +80,7 @@ func TestWitness(t *testing.T) {
 	}
 	module := func(instance uint64, max string) func(*kernel, *Keeper) {
 		return func(k *kernel, _ *Keeper) {
-			k.setModule(Module{State: "loaded", Present: true, Instance: instance})
+			k.setModule(Module{Present: true, Instance: instance})
 			k.set("max", max)
 		}
 	}
@@ -135,7 +136,7 @@ func TestWitness(t *testing.T) {
 		}},
 		{"the module goes", desire(t, "max=100"), []step{
 			quiet,
-			{func(k *kernel, _ *Keeper) { k.setModule(Module{State: "absent"}) }, ModuleMoved, []string{"unloaded"}, []string{"module-unload by rmmod"}},
+			{func(k *kernel, _ *Keeper) { k.setModule(Module{}) }, ModuleMoved, []string{"unloaded"}, []string{"module-unload by rmmod"}},
 		}},
 		{"what cannot be repaired has its name", desire(t, "max=100"), []step{
 			quiet,
@@ -158,24 +159,24 @@ func TestWitness(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			k := newKernel(map[string]string{"max": "100", "acct": "1"})
-			saw := &witness{kernel: k, loaded: &sysfs.Writer{Comm: "restore"}, unloaded: &sysfs.Writer{Comm: "rmmod"}, wrote: map[string]*sysfs.Writer{
+			saw := &attributor{kernel: k, loaded: &sysfs.Writer{Comm: "restore"}, unloaded: &sysfs.Writer{Comm: "rmmod"}, wrote: map[string]*sysfs.Writer{
 				"max=7": {Comm: "seven"}, "max=9": {Comm: "nine"}, "acct=0": {Comm: "zero"},
 			}}
 			opts := k.options()
-			opts.Witness = saw
+			opts.Attributor = saw
 			keep := New(opts, tt.want)
 			for i, s := range tt.steps {
 				if s.do != nil {
 					s.do(k, keep)
 				}
-				k.written()
+				k.takeWrites()
 				before := keep.Report().At
 				saw.before = func() time.Time { return before }
 				keep.Pass(s.why, time.Now())
 				if diff := cmp.Diff(s.asked, saw.asked); diff != "" {
 					t.Errorf("step %d, asked (-want +got):\n%s", i, diff)
 				}
-				if diff := cmp.Diff(s.named, k.named()); diff != "" {
+				if diff := cmp.Diff(s.named, k.takeAttributed()); diff != "" {
 					t.Errorf("step %d, events (-want +got):\n%s", i, diff)
 				}
 				saw.asked = nil
@@ -190,7 +191,7 @@ func TestLastDriftIsNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := newKernel(map[string]string{"max": "100"})
 			opts := k.options()
-			opts.Witness = &witness{kernel: k, wrote: map[string]*sysfs.Writer{"max=7": {PID: 7}}, before: time.Now}
+			opts.Attributor = &attributor{kernel: k, wrote: map[string]*sysfs.Writer{"max=7": {PID: 7}}, before: time.Now}
 			keep := New(opts, desire(t, "max=100"))
 			keep.Pass(Start, time.Now())
 			k.set("max", "7")
@@ -198,7 +199,7 @@ func TestLastDriftIsNamed(t *testing.T) {
 			keep.Pass(Resync, time.Now())
 			got := *keep.Report().Settings[0].LastDrift
 			got.At, got.RepairedIn = time.Time{}, 0
-			if diff := cmp.Diff(Drift{Found: "7", Cause: CauseWrite, By: &sysfs.Writer{PID: 7}}, got); diff != "" {
+			if diff := cmp.Diff(Drift{Found: sysfs.Number(7), Cause: CauseWrite, By: &sysfs.Writer{PID: 7}}, got); diff != "" {
 				t.Errorf("last drift (-want +got):\n%s", diff)
 			}
 		})
@@ -248,9 +249,9 @@ func TestContestNamesItsOpponents(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := newKernel(map[string]string{"max": "100"})
-				saw := &witness{kernel: k, wrote: map[string]*sysfs.Writer{}, before: time.Now}
+				saw := &attributor{kernel: k, wrote: map[string]*sysfs.Writer{}, before: time.Now}
 				opts := k.options()
-				opts.Witness = saw
+				opts.Attributor = saw
 				keep := New(opts, desire(t, "max=100"))
 				keep.Pass(Start, time.Now())
 				for i := -1; i <= burst; i++ {
@@ -265,7 +266,7 @@ func TestContestNamesItsOpponents(t *testing.T) {
 				}
 				i := slices.IndexFunc(k.events, func(e Event) bool { return e.Kind == KindContested })
 				if i < 0 {
-					t.Fatalf("no contest in %q", k.named())
+					t.Fatalf("no contest in %q", k.takeAttributed())
 				}
 				if e := k.events[i]; !strings.Contains(e.Message, tt.want) {
 					t.Errorf("message %q, want %q in it", e.Message, tt.want)
@@ -281,19 +282,19 @@ func TestContestNamesItsOpponents(t *testing.T) {
 func TestNameOutlastsTheDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKernel(map[string]string{"max": "100"})
-		saw := &witness{kernel: k, wrote: map[string]*sysfs.Writer{}, before: time.Now}
+		saw := &attributor{kernel: k, wrote: map[string]*sysfs.Writer{}, before: time.Now}
 		for i := range 3 * burst {
 			saw.wrote["max="+strconv.Itoa(1000+i)] = &sysfs.Writer{PID: i + 1}
 		}
 		opts := k.options()
-		opts.Witness = saw
+		opts.Attributor = saw
 		keep := New(opts, desire(t, "max=100"))
 		defer run(t, keep)()
 		contest(k, keep)
 		saw.wrote = nil // what it saw is long forgotten
 		time.Sleep(maxDelay)
 		synctest.Wait()
-		events := k.named()
+		events := k.takeAttributed()
 		if got, want := events[len(events)-2:], []string{"drift max write by somebody (pid 30)", "settled max write"}; !slices.Equal(got, want) {
 			t.Errorf("the end is %q, want %q", got, want)
 		}
@@ -302,15 +303,14 @@ func TestNameOutlastsTheDelay(t *testing.T) {
 
 func TestAdopted(t *testing.T) {
 	k := newKernel(map[string]string{"max": "1"})
-	opts := k.options()
 	var adopted []string
-	opts.Adopted = func(d *Desired) { adopted = append(adopted, d.Wants[0].Value) }
+	k.onAdopted = func(d *Desired) { adopted = append(adopted, d.Wants[0].Value.String()) }
 	k.onRead = func(string) {
 		if len(adopted) == 0 {
 			t.Error("the kernel was read before the desired state was told")
 		}
 	}
-	keep := New(opts, desire(t, "max=2"))
+	keep := New(k.options(), desire(t, "max=2"))
 	if adopted != nil {
 		t.Error("told before a pass took it over")
 	}

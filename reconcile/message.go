@@ -1,0 +1,99 @@
+package reconcile
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
+)
+
+// moduleName is the module whose loads and unloads passes report.
+const moduleName = "nf_conntrack"
+
+// foundMessage is which value was found, and who wrote it.
+func foundMessage(e Event) string {
+	switch {
+	case e.By == nil:
+		return fmt.Sprintf("%s was %s, wanted %s", e.Setting, e.Found, e.Wanted())
+	case e.Cause == CauseModuleLoad:
+		return fmt.Sprintf("%s was %s after %s loaded the module, wanted %s", e.Setting, e.Found, e.By, e.Wanted())
+	default:
+		return fmt.Sprintf("%s was set to %s by %s, wanted %s", e.Setting, e.Found, e.By, e.Wanted())
+	}
+}
+
+func driftMessage(e Event) string {
+	text := foundMessage(e)
+	switch e.Result {
+	case Repaired:
+		text += fmt.Sprintf(": repaired in %s (cause: %s)", e.Duration, e.Cause)
+	case Observed:
+		text += fmt.Sprintf(": not repaired, mode is observe (cause: %s)", e.Cause)
+	default:
+		text += fmt.Sprintf(": not repaired (cause: %s): %s", e.Cause, e.Error)
+	}
+	if e.Note != "" {
+		text += "; " + e.Note
+	}
+	return text
+}
+
+func contestedMessage(writers []*sysfs.Writer) func(Event) string {
+	who := "another writer keeps changing it (or the kernel does not keep it)"
+	switch len(writers) {
+	case 0:
+	case 1:
+		who = writers[0].String() + " keeps changing it"
+	default:
+		who = writers[0].String() + " and " + writers[1].String() + " keep changing it"
+	}
+	return func(e Event) string {
+		return fmt.Sprintf("%s is contested: %s, last to %s; wanted %s. Repairs are less frequent now, at least every %s",
+			e.Setting, who, e.Found, e.Wanted(), maxDelay)
+	}
+}
+
+func settledMessage(drifts int, lasted time.Duration) func(Event) string {
+	return func(e Event) string {
+		return fmt.Sprintf("%s has settled at %s: %d more foreign changes in %s, none in the last %s",
+			e.Setting, e.Found, drifts, lasted.Round(time.Second), settleAfter)
+	}
+}
+
+func failedMessage(e Event) string {
+	return foundMessage(e) + ": the kernel refused the write: " + e.Error
+}
+
+func unreadableMessage(e Event) string { return e.Setting + " cannot be read: " + e.Error }
+
+func moduleMessage(e Event) string {
+	text := moduleName + " was loaded"
+	if e.Kind == KindModuleUnload {
+		text = moduleName + " was unloaded"
+	}
+	if e.By != nil {
+		text += " by " + e.By.String()
+	}
+	if e.Kind == KindModuleUnload {
+		text += ": its settings are gone until it is loaded again"
+	}
+	return text
+}
+
+func forbiddenMessage(d denial) func(Event) string {
+	return func(e Event) string {
+		return fmt.Sprintf("cannot enforce %s: %s; %s", strings.Join(e.Names(), ", "), e.Error, d.remedy)
+	}
+}
+
+func refusedWriteMessage(e Event) string {
+	what, who := "a write", "somebody"
+	if e.Value != "" {
+		what = "a write of " + e.Value
+	}
+	if e.By != nil {
+		who = e.By.String()
+	}
+	return fmt.Sprintf("%s: refused %s by %s: the guard is locked, wanted %s", e.Setting, what, who, e.Wanted())
+}

@@ -1,0 +1,79 @@
+package reconcile
+
+import "time"
+
+// The rate of repairs while another writer keeps changing a setting.
+const (
+	// burst repairs within burstWindow are made at once.
+	burst       = 10
+	burstWindow = 10 * time.Second
+	// Then the setting is contested, and each repair waits twice as long as the one before it.
+	firstDelay = time.Second
+	maxDelay   = 30 * time.Second
+	// A contest has ended after settleAfter without a drift.
+	settleAfter = 10 * time.Second
+)
+
+// throttle limits the repairs of one setting. The zero value allows a burst. It reads no clock:
+// each call is given the time.
+type throttle struct {
+	repairs    []time.Time // within the last burstWindow
+	delay      time.Duration
+	nextRepair time.Time // while contested
+	lastDrift  time.Time
+	since      time.Time // begin of the contest, or zero
+	drifts     int       // drifts since then
+}
+
+func (t *throttle) isContested() bool { return !t.since.IsZero() }
+
+// drifted records that the setting was found drifted at now. It reports whether to repair it
+// now, and whether a contest begins with this drift.
+func (t *throttle) drifted(now time.Time) (repair, begins bool) {
+	t.lastDrift = now
+	if t.isContested() {
+		if now.Before(t.nextRepair) {
+			return false, false
+		}
+		t.backOff(now)
+		return true, false
+	}
+	for len(t.repairs) > 0 && now.Sub(t.repairs[0]) > burstWindow {
+		t.repairs = t.repairs[1:]
+	}
+	if len(t.repairs) < burst {
+		t.repairs = append(t.repairs, now)
+		return true, false
+	}
+	t.since, t.drifts = now, 0
+	t.backOff(now)
+	return false, true
+}
+
+func (t *throttle) backOff(now time.Time) {
+	t.delay = min(max(2*t.delay, firstDelay), maxDelay)
+	t.nextRepair = now.Add(t.delay)
+}
+
+// settle ends a contest that had no drift for settleAfter, and reports whether it did. The
+// throttle is then as new.
+func (t *throttle) settle(now time.Time) bool {
+	if !t.isContested() || now.Sub(t.lastDrift) < settleAfter {
+		return false
+	}
+	*t = throttle{}
+	return true
+}
+
+// nextPass returns when a contested setting needs a pass without an event: for the next repair
+// while it is drifted, for the end of the contest otherwise. It is zero without a contest.
+func (t *throttle) nextPass(drifted bool) time.Time {
+	switch {
+	case !t.isContested():
+		return time.Time{}
+	case drifted:
+		return t.nextRepair
+	default:
+		return t.lastDrift.Add(settleAfter)
+	}
+}

@@ -1,0 +1,56 @@
+package sysfs
+
+import (
+	"math"
+	"math/bits"
+	"os"
+)
+
+// The kernel's arithmetic of the connection table.
+const (
+	// BucketBytes is the size of one hash bucket: a pointer, struct hlist_nulls_head.
+	BucketBytes = 8
+	// EntryBytes is the most that one entry takes: struct nf_conn with its extensions, 320 to
+	// 384 bytes by configuration of the kernel.
+	EntryBytes = 384
+	// MaxBuckets is the largest hash size that nf_ct_alloc_hashtable accepts:
+	// UINT_MAX / sizeof(struct hlist_nulls_head). Above it a write, or a load, fails with ENOMEM.
+	MaxBuckets = math.MaxUint32 / BucketBytes
+	// LoadMaxFactor: loading with hashsize=N sets max to 8 × N (nf_conntrack_init_start: a size
+	// that was given keeps max_factor at 8), until somebody writes max.
+	LoadMaxFactor = 8
+	// ExpectMaxFactor: loading with expect_hashsize=N sets expect_max to 4 × N
+	// (nf_conntrack_expect_init).
+	ExpectMaxFactor = 4
+	// TableShare: ctkeeper refuses a hash table of more than 1/4 of RAM. The kernel allocates
+	// the table in one piece, and does not load the module where it cannot.
+	TableShare = 4
+)
+
+// RoundHashsize rounds a number of hash buckets up to whole pages, as nf_ct_alloc_hashtable
+// does: with pages of 4 KiB 64-bit kernels count in steps of 512 buckets, with 64 KiB in steps
+// of 8192.
+func RoundHashsize(n int64) int64 {
+	step := int64(os.Getpagesize() / (bits.UintSize / 8))
+	return (n + step - 1) / step * step
+}
+
+// TableBytes is the size of a hash table of n buckets, in bytes.
+func TableBytes(n int64) int64 { return RoundHashsize(n) * BucketBytes }
+
+// MemoryBytes returns what the want costs in bytes of kernel memory when the table is full:
+// the buckets of hashsize, the entries of max and expect_max. It is 0 for settings that cost
+// nothing, and for "no limit".
+func (w Want) MemoryBytes() int64 {
+	n, ok := w.Value.Int()
+	if !ok || n <= 0 {
+		return 0
+	}
+	switch w.Setting.Name {
+	case Hashsize:
+		return TableBytes(n)
+	case Max, ExpectMax:
+		return n * EntryBytes
+	}
+	return 0
+}
