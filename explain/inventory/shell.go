@@ -30,18 +30,19 @@ type variable struct{ name, value string }
 // parseShell returns the simple commands of a script, whatever the conditions and loops
 // around them. From the first statement that is no bash on, each line is parsed by itself.
 func parseShell(text string) []command {
+	parser := syntax.NewParser()
 	if len(text) > maxScript {
-		return parseLines(text, 1)
+		return parseLines(parser, text, 1)
 	}
-	commands, rest := parseStatements(text)
+	commands, rest := parseStatements(parser, text)
 	line := 1 + strings.Count(text[:len(text)-len(rest)], "\n")
-	return append(commands, parseLines(rest, line)...)
+	return append(commands, parseLines(parser, rest, line)...)
 }
 
 // parseStatements returns the commands of the complete statements before the first syntax
 // error, and the text from the end of those statements on.
-func parseStatements(text string) (commands []command, rest string) {
-	file, err := syntax.NewParser().Parse(strings.NewReader(text), "")
+func parseStatements(parser *syntax.Parser, text string) (commands []command, rest string) {
+	file, err := parser.Parse(strings.NewReader(text), "")
 	complete := file.Stmts
 	if err != nil {
 		complete = complete[:max(0, len(complete)-1)] // the error may be in the last one
@@ -61,15 +62,15 @@ var leadingKeywords = regexp.MustCompile(`^\s*((if|then|elif|else|while|until|do
 
 // parseLines parses each line by itself, or what stands between its operators. Lines that end
 // in a backslash are joined with the next.
-func parseLines(text string, first int) []command {
+func parseLines(parser *syntax.Parser, text string, first int) []command {
 	var commands []command
 	for number, line := range joinedLines(text) {
-		parsed, rest := parseStatements(line[:min(len(line), maxScript)])
+		parsed, rest := parseStatements(parser, line[:min(len(line), maxScript)])
 		if rest != "" {
 			parsed = nil
 			isOperator := func(c rune) bool { return strings.ContainsRune(";|&(){}", c) }
 			for part := range strings.FieldsFuncSeq(line, isOperator) {
-				more, _ := parseStatements(leadingKeywords.ReplaceAllString(part, ""))
+				more, _ := parseStatements(parser, leadingKeywords.ReplaceAllString(part, ""))
 				parsed = append(parsed, more...)
 			}
 		}
