@@ -150,7 +150,7 @@ func (r *reader) readUFW() {
 	}
 	for _, line := range r.linesIn(list.value) {
 		if !line.bare {
-			r.addSysctl(sysctlRun{tool: "ufw", phase: AtFirewallStart}, line, line.name, noEffect)
+			r.addSysctl(sysctlRun{tool: "ufw", phase: AtFirewallStart}, line, line.name, noEffect, tree.Place{})
 		}
 	}
 }

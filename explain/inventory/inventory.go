@@ -66,6 +66,9 @@ type Assignment struct {
 	// NoEffect is why the assignment has no effect, or empty: "/etc/sysctl.d/99-x.conf:3 comes
 	// later", "hidden by /etc/sysctl.d/10-x.conf", "not the active profile".
 	NoEffect string
+	// OverriddenBy is the place of the assignment because of which this one has no effect, if that
+	// is the reason.
+	OverriddenBy tree.Place
 	// TooEarly is true for a sysctl that is written at boot before the module is loaded, and not
 	// again after it: systemd-sysctl finds no such key.
 	TooEarly bool

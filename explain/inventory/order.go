@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // markOverridden sorts the assignments by phase, and sets NoEffect of those that a later one
@@ -31,11 +33,11 @@ func markOverridden(all []Assignment) {
 			if a.AtMost {
 				only = "it only lowers, and "
 			}
-			a.NoEffect = only + last.Place.String() + " gives " + last.Value
+			a.NoEffect, a.OverriddenBy = only+last.Place.String()+" gives "+last.Value, last.Place
 			continue
 		}
 		for _, b := range before {
-			all[b].NoEffect = a.Place.String() + " comes later"
+			all[b].NoEffect, all[b].OverriddenBy = a.Place.String()+" comes later", a.Place
 			if a.Phase != all[b].Phase {
 				all[b].NoEffect += ": " + a.Tool + ", " + a.Phase.String()
 			}
@@ -44,7 +46,7 @@ func markOverridden(all []Assignment) {
 	}
 	for i := range all { // a line that is applied again, and is then the last, has an effect
 		if last := effective[all[i].Name]; len(last) > 0 && all[i].isSameLine(all[last[0]]) {
-			all[i].NoEffect = ""
+			all[i].NoEffect, all[i].OverriddenBy = "", tree.Place{}
 		}
 	}
 }

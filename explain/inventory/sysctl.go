@@ -191,13 +191,13 @@ func (r *reader) applySysctl(run sysctlRun, lines []sysctlLine) {
 		}
 		if !isGlob(line.name) {
 			before, twice := first[line.name]
-			noEffect := ""
+			noEffect, overriddenBy := "", tree.Place{}
 			if run.keepsFirst && twice && before.value == line.value {
-				noEffect = before.Place.String() + " gives the same value before"
+				noEffect, overriddenBy = before.Place.String()+" gives the same value before", before.Place
 			} else {
 				first[line.name] = line
 			}
-			r.addSysctl(run, line, line.name, noEffect)
+			r.addSysctl(run, line, line.name, noEffect, overriddenBy)
 			continue
 		}
 		if r.assignments[line.File] > maxAssignments {
@@ -205,7 +205,7 @@ func (r *reader) applySysctl(run sysctlRun, lines []sysctlLine) {
 		}
 		for _, name := range r.matching(line.name) {
 			if !explicit[name] {
-				r.addSysctl(run, line, name, "")
+				r.addSysctl(run, line, name, "", tree.Place{})
 			}
 		}
 	}
@@ -213,7 +213,7 @@ func (r *reader) applySysctl(run sysctlRun, lines []sysctlLine) {
 
 // addSysctl adds the assignment of one line to the path name below /proc/sys, if it is one of our
 // settings.
-func (r *reader) addSysctl(run sysctlRun, line sysctlLine, name, noEffect string) {
+func (r *reader) addSysctl(run sysctlRun, line sysctlLine, name, noEffect string, overriddenBy tree.Place) {
 	if r.assignments[line.File] > maxAssignments {
 		return
 	}
@@ -226,7 +226,7 @@ func (r *reader) addSysctl(run sysctlRun, line sysctlLine, name, noEffect string
 	}
 	r.addAssignment(Assignment{
 		Place: line.Place, Name: setting, Key: line.key, Value: line.value,
-		Tool: run.tool, Phase: run.phase, NoEffect: noEffect,
+		Tool: run.tool, Phase: run.phase, NoEffect: noEffect, OverriddenBy: overriddenBy,
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // readSysctl reads the sysctl files that the init system applies at boot.
@@ -23,7 +25,7 @@ func (r *reader) readSysctl() {
 		isApplied := func(g sysctlFile) bool { return g.Path == f.Path && g.HiddenBy == "" }
 		if f.HiddenBy != "" && !slices.ContainsFunc(files, isApplied) {
 			for _, line := range f.lines {
-				r.addSysctl(run, line, line.name, hiddenReason(f.File))
+				r.addSysctl(run, line, line.name, hiddenReason(f.File), tree.Place{})
 			}
 		}
 	}
@@ -87,7 +89,7 @@ func (r *reader) readUnusedSysctl() {
 		for _, line := range f.lines {
 			if !line.bare {
 				run := sysctlRun{tool: "sysctl", phase: AtBoot}
-				r.addSysctl(run, line, line.name, "no program reads "+f.Path+" at boot here")
+				r.addSysctl(run, line, line.name, "no program reads "+f.Path+" at boot here", tree.Place{})
 			}
 		}
 	}

@@ -91,6 +91,7 @@ func TestResetSinceBoot(t *testing.T) {
 	option := doctortest.Option("/etc/modprobe.d/x.conf", 1, picture.Hashsize, "16384")
 	lost := option
 	lost.NoEffect = "/etc/sysconfig/modules/x.modules:3 comes later"
+	lost.OverriddenBy = tree.Place{File: "/etc/sysconfig/modules/x.modules", Line: 3}
 	script := inventory.Assignment{Place: tree.Place{File: "/etc/sysconfig/modules/x.modules", Line: 3}, Name: picture.Hashsize, Key: picture.Hashsize, Value: "65536", Tool: "sysconfig"}
 	limit := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "262144")
 	for name, test := range map[string]struct {
@@ -138,6 +139,7 @@ func TestNextBoot(t *testing.T) {
 	early.TooEarly = true
 	overtaken := doctortest.Option("/etc/modprobe.d/x.conf", 1, picture.Hashsize, "10000")
 	overtaken.NoEffect = doctortest.SiteConf + ":1 comes later: systemd-sysctl, at boot"
+	overtaken.OverriddenBy = tree.Place{File: doctortest.SiteConf, Line: 1}
 	atLeast := doctortest.Sysctl("/x.yaml", 12, doctortest.NetMax, "131072")
 	atLeast.AtLeast, atLeast.Phase = true, inventory.AtServiceStart
 	inactive := doctortest.Sysctl("/etc/tuned/x/tuned.conf", 2, doctortest.NetMax, "131072")

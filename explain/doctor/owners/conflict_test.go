@@ -6,6 +6,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 	"github.com/ctkeeper/ctkeeper/persist"
 )
@@ -13,6 +14,7 @@ import (
 func TestContradictions(t *testing.T) {
 	first, last := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"), doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 3, doctortest.NetMax, "131072")
 	first.NoEffect = "/etc/sysctl.d/99-last.conf:3 comes later"
+	first.OverriddenBy = tree.Place{File: "/etc/sysctl.d/99-last.conf", Line: 3}
 	h := doctortest.Stopped(doctortest.Owned(t, first, last))
 	doctortest.Put(t, h.Tree.Root(), map[string]string{"etc/sysctl.d/50-site.conf": doctortest.NetMax + "=65536\n"})
 	want := finding.Finding{
@@ -35,6 +37,7 @@ func TestContradictions(t *testing.T) {
 func TestContradictionOfPhases(t *testing.T) {
 	load, boot := doctortest.Option("/etc/modprobe.d/x.conf", 1, picture.Hashsize, "8192"), doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "65536")
 	load.NoEffect = "/etc/sysctl.d/50-site.conf:1 comes later: systemd-sysctl, at boot"
+	load.OverriddenBy = tree.Place{File: "/etc/sysctl.d/50-site.conf", Line: 1}
 	f := doctortest.Find(t, checkContradictions(doctortest.Stopped(doctortest.Owned(t, load, boot))), "two-names")
 	want := "hashsize and net.netfilter.nf_conntrack_buckets are one setting, and the files use both names; in force: " +
 		"8192 of /etc/modprobe.d/x.conf:1 when the module is loaded, then 65536 of /etc/sysctl.d/50-site.conf:1 at boot"
@@ -46,6 +49,7 @@ func TestContradictionOfPhases(t *testing.T) {
 func TestTwoNames(t *testing.T) {
 	first, last := doctortest.Sysctl(doctortest.SiteConf, 1, oldMax, "65536"), doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 3, doctortest.NetMax, "65536")
 	first.NoEffect = "/etc/sysctl.d/99-last.conf:3 comes later"
+	first.OverriddenBy = tree.Place{File: "/etc/sysctl.d/99-last.conf", Line: 3}
 	f := doctortest.Find(t, checkContradictions(doctortest.Stopped(doctortest.Owned(t, first, last))), "two-names")
 	want := "net.nf_conntrack_max and net.netfilter.nf_conntrack_max are one setting, and the files use both names; in force: 65536 of /etc/sysctl.d/99-last.conf:3 at boot"
 	if f.Summary != want || f.Severity != finding.Info {
@@ -60,8 +64,10 @@ func TestNoContradiction(t *testing.T) {
 	ours.FromPersist = true
 	toOurs := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536")
 	toOurs.NoEffect = persist.SysctlPath + ":2 comes later"
+	toOurs.OverriddenBy = tree.Place{File: persist.SysctlPath, Line: 2}
 	proxy := doctortest.Sysctl("/var/lib/kube-proxy/config.conf", 12, doctortest.NetMax, "131072")
 	proxy.AtLeast, proxy.Tool, proxy.Phase, proxy.NoEffect = true, "kube-proxy", inventory.AtServiceStart, "it only raises, and "+doctortest.SiteConf+":1 gives 262144"
+	proxy.OverriddenBy = tree.Place{File: doctortest.SiteConf, Line: 1}
 	again := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "262144")
 	again.Tool, again.Phase = "udev", inventory.AfterModuleLoad
 	for name, all := range map[string][]inventory.Assignment{

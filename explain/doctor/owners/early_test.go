@@ -18,7 +18,7 @@ import (
 // TestFixesDoIt runs the commands, twice: the second time changes nothing.
 func TestFixesDoIt(t *testing.T) {
 	loses := func(a inventory.Assignment, to inventory.Assignment) inventory.Assignment {
-		a.NoEffect = to.Place.String() + " comes later"
+		a.NoEffect, a.OverriddenBy = to.Place.String()+" comes later", to.Place
 		return a
 	}
 	last := doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 1, doctortest.NetMax, "7")
@@ -114,6 +114,7 @@ func TestSysctlTooEarly(t *testing.T) {
 	doctortest.Check(t, checkTooEarly(doctortest.Owned(t, asked)), nil) // a daemon holds it
 	lost := early
 	lost.NoEffect = "/etc/udev/rules.d/x.rules:1 comes later: udev, after the module is loaded"
+	lost.OverriddenBy = tree.Place{File: "/etc/udev/rules.d/x.rules", Line: 1}
 	doctortest.Check(t, checkTooEarly(doctortest.Stopped(doctortest.Owned(t, lost))), nil)
 }
 
@@ -143,5 +144,6 @@ func TestSysctlNotRead(t *testing.T) {
 	hidden.NoEffect = "hidden by /etc/sysctl.d/50-vendor.conf"
 	overtaken := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "1")
 	overtaken.NoEffect = "/etc/sysctl.d/99-last.conf:1 comes later"
+	overtaken.OverriddenBy = tree.Place{File: "/etc/sysctl.d/99-last.conf", Line: 1}
 	doctortest.Check(t, checkNotRead(doctortest.Owned(t, hidden, overtaken, doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 1, doctortest.NetMax, "2"))), nil)
 }

@@ -84,6 +84,7 @@ func TestNoOtherOwner(t *testing.T) {
 	ours.FromPersist = true
 	lost := doctortest.Sysctl(doctortest.SiteConf, 2, doctortest.NetMax, "65536")
 	lost.NoEffect = "/etc/sysctl.d/99-last.conf:1 comes later"
+	lost.OverriddenBy = tree.Place{File: "/etc/sysctl.d/99-last.conf", Line: 1}
 	proxy := doctortest.Sysctl("/var/lib/kube-proxy/config.conf", 12, doctortest.NetMax, "131072")
 	proxy.AtLeast, proxy.Tool, proxy.Phase = true, "kube-proxy", inventory.AtServiceStart
 	hidden := doctortest.Sysctl(doctortest.VendorConf, 1, doctortest.NetMax, "4096")

@@ -53,14 +53,11 @@ func normalizeParameter(name, value string) string {
 	return value
 }
 
-// Overtaker is the assignment to which another one is lost, where it is one of the
-// same setting: what is lost for other reasons (hidden, not the active profile)
-// never happens at all.
+// Overtaker returns the assignment of the same setting that overrides a, and whether there is one. An
+// assignment without effect for another reason (hidden, not the active profile) is never made at all.
 func (h *Host) Overtaker(a inventory.Assignment) (inventory.Assignment, bool) {
 	for _, b := range h.Inventory.Assignments {
-		place := b.Place.String()
-		_, rest, found := strings.Cut(a.NoEffect, place)
-		if b.Name == a.Name && b.Place != a.Place && found && (rest == "" || rest[0] < '0' || rest[0] > '9') {
+		if b.Name == a.Name && b.Place != a.Place && b.Place == a.OverriddenBy {
 			return b, true
 		}
 	}
