@@ -17,9 +17,11 @@ func (a *app) apply() *cobra.Command {
 		Use:         "apply",
 		Short:       "Apply the settings once",
 		Annotations: readsConfig(),
-		Long: "Makes one pass without a daemon, for boot scripts and init containers. Loads nf_conntrack first if\n" +
-			"module.load is on. If a running daemon wants other values it will write those again, and apply warns.\n\n" +
-			"Exit status: 0 every setting that this kernel has is applied; 1 a setting is not; 78 configuration refused.",
+		Long: "Makes one pass without a daemon, for boot scripts and init containers. Loads nf_conntrack\n" +
+			"first if module.load is on. If a running daemon wants other values it will write those again,\n" +
+			"and apply warns.\n\n" +
+			"Exit status: 0 every setting that this kernel has is applied; 1 a setting is not;\n" +
+			"78 configuration refused.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := a.logger()
@@ -52,8 +54,9 @@ func (a *app) warnOfDaemon(ctx context.Context, applied []reconcile.Setting) {
 		_, _ = fmt.Fprintf(a.stderr, "ctkeeper: a running daemon may want other values: %v\n", err)
 	case running.Daemon.Mode == reconcile.Enforce:
 		if other := otherWants(running.Settings, applied); len(other) > 0 {
-			_, _ = fmt.Fprintf(a.stderr, "ctkeeper: the running daemon (pid %d) wants other values and will write them again: %s; "+
-				"its configuration is %s\n", running.Daemon.PID, strings.Join(other, ", "), configFiles(running))
+			_, _ = fmt.Fprintf(a.stderr, "ctkeeper: the running daemon (pid %d) wants other values "+
+				"and will write them again: %s; its configuration is %s\n",
+				running.Daemon.PID, strings.Join(other, ", "), configFiles(running))
 		}
 	}
 }
@@ -67,7 +70,8 @@ func otherWants(daemon, applied []reconcile.Setting) []string {
 	var out []string
 	for _, s := range daemon {
 		if here, found := wants[s.Name]; found && (here.Policy != s.Policy || here.Want != s.Want) {
-			out = append(out, fmt.Sprintf("%s (daemon %s %s, applied %s %s)", s.Name, s.Policy, s.Want, here.Policy, here.Want))
+			out = append(out, fmt.Sprintf("%s (daemon %s %s, applied %s %s)", s.Name, s.Policy, s.Want,
+				here.Policy, here.Want))
 		}
 	}
 	return out

@@ -19,12 +19,13 @@ func (a *app) doctor() *cobra.Command {
 		Long: "Examines the module, the kernel's log, the firewall and every file that sets these values.\n" +
 			"It changes nothing and loads nothing. Run it as root, who can read everything; with --root\n" +
 			"it examines a disk or a collected tree.\n\n" +
-			"Exit status: 0 healthy; 1 problems found; 2 nothing could be examined; 78 the configuration is refused,\n" +
-			"which is one of the problems found.",
+			"Exit status: 0 healthy; 1 problems found; 2 nothing could be examined;\n" +
+			"78 the configuration is refused, which is one of the problems found.",
 		Annotations: readsConfig(),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			report, err := doctor.Examine(cmd.Context(), picture.Options{Root: a.root, Source: a.source(), Running: a.isRunning})
+			report, err := doctor.Examine(cmd.Context(),
+				picture.Options{Root: a.root, Source: a.source(), Running: a.isRunning})
 			if err != nil {
 				return failure{exitUnknown, err}
 			}

@@ -29,20 +29,23 @@ func soundHost(t *testing.T) string {
 
 func TestDoctor(t *testing.T) {
 	t.Run("sound", func(t *testing.T) {
-		ctkeeper(t.Context(), "doctor", "--root", soundHost(t)).wants(t, 0, []string{"\nhealthy: no problem found with nf_conntrack or its settings\n"}, nil)
+		ctkeeper(t.Context(), "doctor", "--root", soundHost(t)).wants(t, 0,
+			[]string{"\nhealthy: no problem found with nf_conntrack or its settings\n"}, nil)
 	})
 	t.Run("ill", func(t *testing.T) {
 		root := host(t, "module: {load: true}\n")
 		kerneltree.Put(t, root, "etc/modprobe.d/x.conf", "blacklist nf_conntrack\n")
 		ctkeeper(t.Context(), "doctor", "--root", root).wants(t, 1, []string{
-			"ERROR module-blacklisted: nf_conntrack is blacklisted: ", "\n  /etc/modprobe.d/x.conf:1: blacklist nf_conntrack\n  fix:\n    sed -i ",
+			"ERROR module-blacklisted: nf_conntrack is blacklisted: ",
+			"\n  /etc/modprobe.d/x.conf:1: blacklist nf_conntrack\n  fix:\n    sed -i ",
 			"\n    modprobe nf_conntrack\n", " error",
 		}, nil)
 	})
 	t.Run("nothing", func(t *testing.T) {
 		root := t.TempDir()
 		ctkeeper(t.Context(), "doctor", "--root", root).wants(t, 2, nil, []string{
-			"ctkeeper: cannot examine " + root + ": nothing to look at: no /etc, no /lib/modules, no /usr/lib/modules, no /proc, no /sys\n",
+			"ctkeeper: cannot examine " + root +
+				": nothing to look at: no /etc, no /lib/modules, no /usr/lib/modules, no /proc, no /sys\n",
 		})
 	})
 	t.Run("documents", func(t *testing.T) {
@@ -50,7 +53,8 @@ func TestDoctor(t *testing.T) {
 		got := ctkeeper(t.Context(), "doctor", "--root", root, "-o", "json")
 		got.wants(t, 0, []string{`"healthy": true`}, nil)
 		var report doctor.Report
-		if err := json.Unmarshal([]byte(got.stdout), &report); err != nil || report.Root != root || report.Kernel != "6.1.0-18-amd64" {
+		if err := json.Unmarshal([]byte(got.stdout), &report); err != nil || report.Root != root ||
+			report.Kernel != "6.1.0-18-amd64" {
 			t.Errorf("root %s, kernel %s (%v)", report.Root, report.Kernel, err)
 		}
 		ctkeeper(t.Context(), "doctor", "--root", root, "-o", "yaml").wants(t, 0, []string{"healthy: true\n"}, nil)
@@ -59,6 +63,7 @@ func TestDoctor(t *testing.T) {
 		root := soundHost(t)
 		kerneltree.Put(t, root, "etc/other.yaml", "settings: {max: lots}\n")
 		// A refused configuration is one of the problems found, with an exit status of its own.
-		ctkeeper(t.Context(), "doctor", "--root", root, "--config", "/etc/other.yaml").wants(t, 78, []string{"/etc/other.yaml"}, nil)
+		ctkeeper(t.Context(), "doctor", "--root", root, "--config", "/etc/other.yaml").wants(t, 78,
+			[]string{"/etc/other.yaml"}, nil)
 	})
 }

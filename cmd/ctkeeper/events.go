@@ -19,8 +19,8 @@ func (a *app) events() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Show the history: drifts, repairs, pressure on the table",
-		Long: "Shows the daemon's history: drifts, repairs, module loads, reloads of the configuration, pressure on the\n" +
-			"table. Without a daemon it reads the history file that the last one wrote.\n\n" +
+		Long: "Shows the daemon's history: drifts, repairs, module loads, reloads of the configuration,\n" +
+			"pressure on the table. Without a daemon it reads the history file that the last one wrote.\n\n" +
 			"Exit status: 0 shown; 1 the history cannot be read, or --follow without a daemon.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -49,7 +49,8 @@ func (a *app) showEvents(ctx context.Context, after time.Time, follow bool) erro
 		return failure{exitNo, err}
 	}
 	if follow {
-		return failure{exitNo, fmt.Errorf("no daemon is running, so that there is nothing to follow: nothing answers on %s", socket)}
+		return failure{exitNo, fmt.Errorf("no daemon is running, so that there is nothing to follow: nothing answers "+
+			"on %s", socket)}
 	}
 	return nil
 }

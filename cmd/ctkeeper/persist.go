@@ -45,8 +45,10 @@ func (a *app) persist() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print what would change, as a unified diff, and change nothing")
 	cmd.Flags().BoolVar(&opts.Remove, "remove", false, "remove every file that ctkeeper persist wrote")
-	cmd.Flags().BoolVar(&opts.Sysconfig, "sysconfig", false, "for init systems without modules-load.d: write "+persist.SysconfigPath+" instead")
-	cmd.Flags().BoolVar(&opts.Udev, "udev", false, "also write a udev rule and a sysctl.d file (systemd 243 or newer), for times when the daemon does not run")
+	cmd.Flags().BoolVar(&opts.Sysconfig, "sysconfig", false,
+		"for init systems without modules-load.d: write "+persist.SysconfigPath+" instead")
+	cmd.Flags().BoolVar(&opts.Udev, "udev", false,
+		"also write a udev rule and a sysctl.d file (systemd 243 or newer), for times when the daemon does not run")
 	cmd.MarkFlagsMutuallyExclusive("remove", "sysconfig")
 	cmd.MarkFlagsMutuallyExclusive("remove", "udev")
 	return cmd
@@ -60,7 +62,8 @@ func (a *app) writeBootFiles(ctx context.Context, cfg *config.Config, opts persi
 	errs = append(errs, err)
 	if cfg.Mode == reconcile.Observe && !dryRun && plan.Diff() != "" {
 		plan.Files = nil
-		plan.Notes = append(plan.Notes, "the boot files are not changed, because enforcement.mode is observe; --dry-run shows what would change")
+		plan.Notes = append(plan.Notes, "the boot files are not changed, because enforcement.mode is observe; "+
+			"--dry-run shows what would change")
 	}
 	var changed []string
 	loaded := false

@@ -33,7 +33,8 @@ func TestPersist(t *testing.T) {
 	run := func(args string) result {
 		return ctkeeper(t.Context(), append(strings.Fields("persist "+args), "--root", root)...)
 	}
-	run("--dry-run").wants(t, 0, []string{"--- /dev/null\n+++ /etc/modprobe.d/ctkeeper.conf\n", "+" + options, "+nf_conntrack\n"}, nil)
+	run("--dry-run").wants(t, 0, []string{"--- /dev/null\n+++ /etc/modprobe.d/ctkeeper.conf\n", "+" + options,
+		"+nf_conntrack\n"}, nil)
 	if found := bootFiles(t, root); len(found) != 0 {
 		t.Fatalf("a dry run wrote %v", found)
 	}
@@ -51,7 +52,8 @@ func TestPersist(t *testing.T) {
 		t.Errorf("a refused configuration changed (-before +after):\n%s", diff)
 	}
 	run("--remove --dry-run").wants(t, 0, []string{"+++ /dev/null\n"}, nil)
-	run("--remove").wants(t, 0, []string{"removed /etc/modprobe.d/ctkeeper.conf\nremoved /etc/modules-load.d/ctkeeper.conf\n"}, nil)
+	run("--remove").wants(t, 0, []string{"removed /etc/modprobe.d/ctkeeper.conf\nremoved " +
+		"/etc/modules-load.d/ctkeeper.conf\n"}, nil)
 	if found := bootFiles(t, root); len(found) != 0 {
 		t.Errorf("--remove left %v", found)
 	}
@@ -74,10 +76,12 @@ func TestPersistErrors(t *testing.T) {
 	root := host(t, drifting+"module: {load: true, parameters: {nf_conntrack_helper: true}}\n")
 	kerneltree.Put(t, root, persist.ModulesLoadPath, "nf_conntrack\n")
 	const taken = "cannot write /etc/modules-load.d/ctkeeper.conf: not written by ctkeeper: move it away first"
-	const missing = "nf_conntrack_helper left out (module.parameters.nf_conntrack_helper, /etc/ctkeeper/ctkeeper.yaml:5): " +
+	const missing = "nf_conntrack_helper left out " +
+		"(module.parameters.nf_conntrack_helper, /etc/ctkeeper/ctkeeper.yaml:5): " +
 		"this host's nf_conntrack has no such parameter (/sys/module/nf_conntrack/parameters)"
 	ctkeeper(t.Context(), "persist", "--root", root).wants(t, 1,
-		[]string{"wrote /etc/modprobe.d/ctkeeper.conf\n"}, []string{"note: " + missing + "\n", "ctkeeper: " + taken + "\n"})
+		[]string{"wrote /etc/modprobe.d/ctkeeper.conf\n"}, []string{"note: " + missing + "\n", "ctkeeper: " + taken +
+			"\n"})
 	got := ctkeeper(t.Context(), "persist", "--root", root, "-o", "json")
 	var doc persist.Report
 	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil {
@@ -99,7 +103,8 @@ func TestPersistErrors(t *testing.T) {
 func TestPersistObserving(t *testing.T) {
 	const observing = "enforcement: {mode: observe}\n"
 	root := host(t, drifting+observing)
-	ctkeeper(t.Context(), "persist", "--root", root).wants(t, 0, []string{"Nothing to change."}, []string{"note: the boot files are not changed, because enforcement.mode is observe"})
+	ctkeeper(t.Context(), "persist", "--root", root).wants(t, 0, []string{"Nothing to change."},
+		[]string{"note: the boot files are not changed, because enforcement.mode is observe"})
 	ctkeeper(t.Context(), "persist", "--dry-run", "--root", root).wants(t, 0, []string{options}, nil)
 	if found := bootFiles(t, root); len(found) != 0 {
 		t.Errorf("observing wrote %v", found)

@@ -102,10 +102,12 @@ func (a *app) command() *cobra.Command {
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", config.DefaultMain, "read this configuration `FILE`")
-	flags.StringVar(&a.root, "root", "", "work on the system below `DIR`: its /etc, /proc, /sys, /lib/modules and all others")
+	flags.StringVar(&a.root, "root", "", "work on the system below `DIR`: its /etc, /proc, /sys, /lib/modules and "+
+		"all others")
 	flags.StringVarP(&a.output, "output", "o", "table", "print as `FORMAT`: "+strings.Join(text.Formats(), ", "))
 	flags.StringVar(&a.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn, error")
-	flags.StringVar(&a.logFormat, "log-format", "auto", "log in this `FORMAT`: "+strings.Join(daemon.LogFormats(), ", "))
+	flags.StringVar(&a.logFormat, "log-format", "auto", "log in this `FORMAT`: "+strings.Join(daemon.LogFormats(),
+		", "))
 	for flag, values := range map[string][]string{
 		"output": text.Formats(), "log-level": {"debug", "info", "warn", "error"}, "log-format": daemon.LogFormats(),
 	} {
@@ -116,7 +118,8 @@ func (a *app) command() *cobra.Command {
 	a.rootSet = func() bool { return flags.Changed("root") }
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.persist(), a.doctor(), a.importer(), a.config(), a.version())
+	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.persist(), a.doctor(), a.importer(),
+		a.config(), a.version())
 	root.SetHelpCommand(help(root))
 	// cobra's own completion command accepts any argument, and shows its help.
 	root.InitDefaultCompletionCmd()
@@ -201,7 +204,8 @@ func (a *app) logger() (*zap.Logger, error) {
 		return nil, fmt.Errorf("invalid argument %q for --log-level (debug, info, warn, error)", a.logLevel)
 	}
 	if !slices.Contains(daemon.LogFormats(), a.logFormat) {
-		return nil, fmt.Errorf("invalid argument %q for --log-format (%s)", a.logFormat, strings.Join(daemon.LogFormats(), ", "))
+		return nil, fmt.Errorf("invalid argument %q for --log-format (%s)", a.logFormat,
+			strings.Join(daemon.LogFormats(), ", "))
 	}
 	log, err := daemon.NewLogger(a.logFormat, level, a.stderr, colourful(a.stderr))
 	if err != nil {

@@ -30,7 +30,8 @@ func (a *app) run() *cobra.Command {
 			}
 			opts := daemon.Options{
 				Source: a.source(), Log: log, Notify: &systemd.Notifier{}, Version: version,
-				Strict: strict, Socket: status.SocketPath(a.root), History: status.HistoryPath(a.root), Sockets: systemd.Sockets(),
+				Strict: strict, Socket: status.SocketPath(a.root), History: status.HistoryPath(a.root),
+				Sockets: systemd.Sockets(),
 			}
 			if show {
 				opts.Started = func(s status.Document) { _ = a.printer().Status(s) } // an error would end nothing

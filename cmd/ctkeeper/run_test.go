@@ -44,7 +44,8 @@ func TestRun(t *testing.T) {
 	eventually(t, "the first pass is done", func() bool {
 		return ctkeeper(t.Context(), "status", "--root", root, "-o", "json").status == 0
 	})
-	for setting, want := range map[string]string{"hashsize": "131072", "max": "1048576", "tcp_timeout_established": "86400"} {
+	for setting, want := range map[string]string{"hashsize": "131072", "max": "1048576",
+		"tcp_timeout_established": "86400"} {
 		if got := kerneltree.Get(t, root, setting); got != want {
 			t.Errorf("%s is %s, want %s", setting, got, want)
 		}
@@ -54,16 +55,19 @@ func TestRun(t *testing.T) {
 	kerneltree.Set(t, root, "max", "1000")
 	eventually(t, "max is repaired", func() bool { return kerneltree.Get(t, root, "max") == "1048576" })
 	eventually(t, "the drift is in the history", func() bool {
-		return strings.Contains(ctkeeper(t.Context(), "events", "--root", root).stdout, "max was 1000, wanted 1048576: repaired in ")
+		return strings.Contains(ctkeeper(t.Context(), "events", "--root", root).stdout,
+			"max was 1000, wanted 1048576: repaired in ")
 	})
-	ctkeeper(t.Context(), "events", "--root", root, "-o", "json", "--since", "1h").wants(t, 0, []string{`"event":"drift"`, `"found":1000`}, nil)
+	ctkeeper(t.Context(), "events", "--root", root, "-o", "json", "--since", "1h").wants(t, 0,
+		[]string{`"event":"drift"`, `"found":1000`}, nil)
 	ctkeeper(t.Context(), "run", "--root", root).wants(t, 1, nil, []string{"another ctkeeper is running"})
 
 	stop().wants(t, 0, nil, []string{"max was 65536, wanted 1048576", "max was 1000, wanted 1048576"})
 	if _, err := os.Lstat(status.SocketPath(root)); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there (%v)", err)
 	}
-	ctkeeper(t.Context(), "events", "--root", root).wants(t, 0, []string{"max was 1000, wanted 1048576"}, []string{"no daemon is running; this is the history file"})
+	ctkeeper(t.Context(), "events", "--root", root).wants(t, 0, []string{"max was 1000, wanted 1048576"},
+		[]string{"no daemon is running; this is the history file"})
 	if got := kerneltree.Get(t, root, "max"); got != "1048576" {
 		t.Errorf("stopping changed max to %s", got)
 	}
@@ -92,10 +96,13 @@ func TestStatusOfAnotherFile(t *testing.T) {
 	ctkeeper(t.Context(), other...).wants(t, 1, []string{"config:  /etc/other.yaml\n"}, nil) // no daemon yet
 	start(t, root)
 	running := func(args ...string) result { return ctkeeper(t.Context(), append(args, "--root", root)...) }
-	eventually(t, "the daemon answers", func() bool { return strings.Contains(running("status").stdout, "running since") })
+	eventually(t, "the daemon answers", func() bool {
+		return strings.Contains(running("status").stdout, "running since")
+	})
 	running("status", "--config", config.DefaultMain).wants(t, 0, []string{"running since"}, nil)
 	running("status", "--config", "/etc/other.yaml").wants(t, 2, nil, []string{
-		"ctkeeper: the running daemon does not use /etc/other.yaml, its configuration is /etc/ctkeeper/ctkeeper.yaml; " +
+		"ctkeeper: the running daemon does not use /etc/other.yaml, " +
+			"its configuration is /etc/ctkeeper/ctkeeper.yaml; " +
 			"leave --config out, or compare the kernel with the file: ctkeeper diff --config /etc/other.yaml\n",
 	})
 	kerneltree.Put(t, root, config.DefaultMain, broken)
@@ -147,7 +154,8 @@ func TestRunWaitsForTheModule(t *testing.T) {
 	stop := start(t, root)
 	eventually(t, "the daemon waits", func() bool {
 		got := ctkeeper(t.Context(), "status", "--root", root)
-		return got.status == 2 && strings.Contains(got.stdout, "running since") && strings.Contains(got.stdout, "pending")
+		return got.status == 2 && strings.Contains(got.stdout, "running since") &&
+			strings.Contains(got.stdout, "pending")
 	})
 	kerneltree.Load(t, root)
 	eventually(t, "the values are applied", func() bool { return kerneltree.Get(t, root, "max") == "1048576" })
@@ -175,7 +183,8 @@ func TestRunStrict(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctkeeper(t.Context(), "run", "--strict", "--config", file, "--log-format", "console").
-		wants(t, 77, nil, []string{"cannot enforce max: permission denied", "first network namespace", "ctkeeper: nothing can be enforced here: every write is forbidden"})
+		wants(t, 77, nil, []string{"cannot enforce max: permission denied", "first network namespace",
+			"ctkeeper: nothing can be enforced here: every write is forbidden"})
 	// A timeout of its own it may set.
 	if err := os.WriteFile(file, []byte("settings: {udp_timeout: 45s}\n"), 0o644); err != nil {
 		t.Fatal(err)

@@ -21,11 +21,11 @@ func (a *app) status() *cobra.Command {
 		Use:         "status",
 		Short:       "Show settings, module, table and last drifts",
 		Annotations: readsConfig(),
-		Long: "Shows what the running daemon reports, or without a daemon the kernel compared with the configuration.\n" +
-			"With --config FILE the running daemon has to use FILE, too: to compare the kernel with another file,\n" +
-			"run ctkeeper diff --config FILE.\n\n" +
-			"Exit status: 0 nothing differs; 1 a setting differs; 2 a state is not known; 78 the newest configuration\n" +
-			"is refused. With --watch: 0.",
+		Long: "Shows what the running daemon reports, or without a daemon the kernel compared with the\n" +
+			"configuration. With --config FILE the running daemon has to use FILE, too: to compare the\n" +
+			"kernel with another file, run ctkeeper diff --config FILE.\n\n" +
+			"Exit status: 0 nothing differs; 1 a setting differs; 2 a state is not known;\n" +
+			"78 the newest configuration is refused. With --watch: 0.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if watch {
@@ -81,7 +81,8 @@ func (a *app) checkDaemonConfig(d status.Document) error {
 		return nil
 	}
 	return failure{exitUsage, fmt.Errorf("the running daemon does not use %s, its configuration is %s; "+
-		"leave --config out, or compare the kernel with the file: ctkeeper diff --config %s", a.configFile, configFiles(d), a.configFile)}
+		"leave --config out, or compare the kernel with the file: ctkeeper diff --config %s",
+		a.configFile, configFiles(d), a.configFile)}
 }
 
 // isNoDaemon reports whether err, of asking the daemon, means that none runs: there is no socket,

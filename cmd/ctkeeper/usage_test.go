@@ -29,12 +29,15 @@ func TestWrongUsage(t *testing.T) {
 		{"doctor extra", `unknown command "extra" for "ctkeeper doctor"`},
 		{"run extra", `unknown command "extra" for "ctkeeper run"`},
 		{"persist --dry-run=maybe", `invalid argument "maybe" for "--dry-run" flag`},
-		{"persist --remove --udev", "if any flags in the group [remove udev] are set none of the others can be; [remove udev] were all set"},
-		{"persist --remove --sysconfig", "if any flags in the group [remove sysconfig] are set none of the others can be; [remove sysconfig] were all set"},
+		{"persist --remove --udev", "if any flags in the group [remove udev] are set none of the others can be; " +
+			"[remove udev] were all set"},
+		{"persist --remove --sysconfig", "if any flags in the group [remove sysconfig] are set none of the others " +
+			"can be; [remove sysconfig] were all set"},
 		{"persist x", `unknown command "x" for "ctkeeper persist"`},
 		{"import x", `unknown command "x" for "ctkeeper import"`},
 		{"import --write=maybe", `invalid argument "maybe" for "--write" flag`},
-		{"events --since tomorrow", `invalid argument "tomorrow" for --since (2006-01-02 15:04, RFC 3339, today, yesterday, or how long ago, as 10m, 2h30m or 1d)`},
+		{"events --since tomorrow", `invalid argument "tomorrow" for --since (2006-01-02 15:04, RFC 3339, today, ` +
+			"yesterday, or how long ago, as 10m, 2h30m or 1d)"},
 		{"config", "a command is missing: show or check"},
 		{"config nosuch", `unknown command "nosuch" for "ctkeeper config"`},
 		{"config show extra", `unknown command "extra" for "ctkeeper config show"`},
@@ -81,13 +84,15 @@ func TestCompletion(t *testing.T) {
 	for _, shell := range []string{"bash", "fish", "powershell", "zsh"} {
 		ctkeeper(t.Context(), "completion", shell).wants(t, 0, []string{"ctkeeper"}, nil)
 	}
-	for flag, want := range map[string]string{"--output": "table\njson\nyaml\n", "--log-level": "debug\n", "--log-format": "journal\n"} {
+	for flag, want := range map[string]string{"--output": "table\njson\nyaml\n", "--log-level": "debug\n",
+		"--log-format": "journal\n"} {
 		ctkeeper(t.Context(), "__complete", "doctor", flag, "").wants(t, 0, []string{want}, []string{"NoFileComp"})
 	}
 }
 
 func TestVersion(t *testing.T) {
-	ctkeeper(t.Context(), "version").wants(t, 0, []string{"ctkeeper " + version + " (" + runtime.Version() + ", " + runtime.GOARCH + ")\n"}, nil)
+	ctkeeper(t.Context(), "version").wants(t, 0,
+		[]string{"ctkeeper " + version + " (" + runtime.Version() + ", " + runtime.GOARCH + ")\n"}, nil)
 	got := ctkeeper(t.Context(), "version", "-o", "json")
 	var doc struct {
 		API     int
@@ -125,7 +130,8 @@ func TestParseTime(t *testing.T) {
 			t.Errorf("parseTime(%q) is %s (%v), want %s", text, got.Format(time.RFC3339Nano), err, want)
 		}
 	}
-	for _, text := range []string{"tomorrow", "10", "12:00", "2026-13-01", "d", "1.5d", "99999d", "1d-2h", "--1h", "1dd"} {
+	for _, text := range []string{"tomorrow", "10", "12:00", "2026-13-01", "d", "1.5d", "99999d", "1d-2h", "--1h",
+		"1dd"} {
 		if got, err := parseTime(text, now); err == nil {
 			t.Errorf("parseTime(%q) is %s, want an error", text, got)
 		}
