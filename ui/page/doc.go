@@ -1,5 +1,5 @@
-// Package web is the status page: one page, complete in itself, that shows what
-// ctkeeper status shows and plots the last hours. It reads and never writes.
+// Package page is the status page: one page without foreign files that shows what ctkeeper status shows, and plots the
+// last hours. It never writes.
 //
-// It stands at the end of event → observe → diff → apply → record, where people look.
+// In event → observe → diff → apply → record it stands at the end: it reads what was recorded.
 package page

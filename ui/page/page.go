@@ -17,13 +17,12 @@ import (
 //go:embed assets
 var files embed.FS
 
-// policy lets the page use its own files and nothing else: no script, no style and
-// no form of somebody else's, and nobody frames it (Content Security Policy Level 3).
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+// contentPolicy allows only the page's own files: no foreign script, style or form, and no frame around it (Content
+// Security Policy Level 3).
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Source is what the page shows. Its functions are called at each request, from
-// several goroutines.
+// Source provides what the page shows. Its functions are called at each request, by several goroutines.
 type Source struct {
 	// Status returns the document of ctkeeper status -o json.
 	Status func() status.Document
@@ -36,20 +35,19 @@ type Source struct {
 // document is the page's data.
 type document struct {
 	API status.API `json:"api"`
-	// At is the daemon's clock when it began to answer: whoever asks again with it as
-	// since, less what a pass takes, misses nothing.
+	// At is the daemon's time before it read the rest. A reader that passes it as since, less the time of a pass,
+	// misses nothing.
 	At     time.Time       `json:"at"`
 	Status status.Document `json:"status"`
-	// Forecasts are Table.Forecast by table, where there is one.
+	// Forecasts are the results of Table.Forecast that are not empty, by table.
 	Forecasts map[string]string `json:"forecasts"`
 	Events    []reconcile.Event `json:"events"`
 	Points    []table.Point     `json:"points"`
 }
 
-// Handler serves the page at / with its style and scripts, and its data at
-// /v1/page?since=RFC3339 as JSON: the time of the answer, the status, and the events
-// and points after since, or all that are remembered. A since that is no time is 400,
-// another method 405, another path 404. It works below any prefix that a proxy takes off.
+// Handler serves the page at / with its style and scripts, and its data at /v1/page?since=RFC3339 as JSON: the time of
+// the answer, the status, and the events and points after since, or all of them. It answers 400 to an invalid since, 405
+// to another method and 404 to another path. It works below any prefix that a proxy strips.
 func Handler(source Source) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", asset("page.html", "text/html; charset=utf-8"))
@@ -60,7 +58,7 @@ func Handler(source Source) http.Handler {
 	mux.HandleFunc("GET "+status.PathPage, source.serve)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
+		h.Set("Content-Security-Policy", contentPolicy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -69,15 +67,15 @@ func Handler(source Source) http.Handler {
 	})
 }
 
-// scripts are those that the page's own one imports, and that.
+// scripts lists the page's entry script and its imports.
 func scripts() []string { return []string{"page.js", "guard.js", "hours.js", "parts.js", "plot.js"} }
 
-// asset serves a file of the page. Browsers ask each time whether they have the
-// newest, so that a page and its scripts are always of one version of ctkeeper.
+// asset serves a file of the page. Browsers revalidate it each time, so that the page and its scripts are always of one
+// version of ctkeeper.
 func asset(name, contentType string) http.Handler {
 	content, err := files.ReadFile("assets/" + name)
 	if err != nil {
-		panic(err) // it is in the binary
+		panic(err) // it is embedded
 	}
 	sum := sha256.Sum256(content)
 	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
@@ -110,9 +108,9 @@ func (s Source) serve(w http.ResponseWriter, r *http.Request) {
 	answer.Points = append(answer.Points, s.Points(since)...)
 	text, err := json.Marshal(answer)
 	if err != nil {
-		http.Error(w, "the status cannot be told as JSON", http.StatusInternalServerError)
+		http.Error(w, "cannot encode the status as JSON", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(text) // the reader went away
+	_, _ = w.Write(text) // fails only if the client is gone
 }

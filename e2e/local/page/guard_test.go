@@ -11,19 +11,22 @@ import (
 	"github.com/ctkeeper/ctkeeper/ui/page"
 )
 
-// pageShowsTheGuard in each of its states, on a screen and on a phone.
+// pageShowsTheGuard checks the guard in each of its states, on a screen and on a phone.
 func pageShowsTheGuard(b *tab) {
 	h := gateway()
 	address, _ := serveAt(b.T, "", page.Handler(h.source()))
 	b.open("http://" + address)
 	const who = "kube-proxy (pid 2211, container 4f0c8a21bd03 of pod 1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11)"
-	b.same("locked", "State locked Refuses foreign writes to hashsize, max, expect_max Names the pid of a writer, its unit or container, who loads the module "+
-		"May write docker.service, system-kube.slice Without the command of a writer, who writes hashsize through sysfs CAP_PERFMON is missing; install guard-perfmon.conf",
+	b.same("locked", "State locked Refuses foreign writes to hashsize, max, expect_max "+
+		"Reports the pid of a writer, its unit or container, who loads the module "+
+		"May write docker.service, system-kube.slice "+
+		"Without the command of a writer, who writes hashsize through sysfs CAP_PERFMON is missing; install guard-perfmon.conf",
 		words(b.text("#guard-facts")))
 	b.same("note", "keeps honest programs off, no defence against root", b.text("#guard-note"))
 	at := words(b.text("#refusals time"))
 	b.same("refused", []string{
-		"max | 1,234 | " + at + " | 131072 | " + who + " cri-containerd-4f0c8a21bd03.scope, container " + kubeProxy().Container,
+		"max | 1,234 | " + at + " | 131072 | " + who +
+			" cri-containerd-4f0c8a21bd03.scope, container " + kubeProxy().Container,
 		"expect_max | 1 | " + at + " |  | somebody",
 	}, b.rows("refusals"))
 	b.run(chromedp.EmulateViewport(360, 740))
@@ -34,20 +37,27 @@ func pageShowsTheGuard(b *tab) {
 
 	none := []string{}
 	for state, guard := range map[string]map[string]any{
-		"State watching Names the pid of a writer, its command, its unit or container, who loads the module, who writes hashsize through sysfs": {
-			"mode": "watch", "state": "watching", "names": []string{"pid", "comm", "unit", "module", "sysfs"}, "missing": none, "allow": none, "refused": none,
+		"State watching Reports the pid of a writer, its command, its unit or container, who loads the module, " +
+			"who writes hashsize through sysfs": {
+			"mode": "watch", "state": "watching", "names": []string{"pid", "comm", "unit", "module", "sysfs"},
+			"missing": none, "allow": none, "refused": none,
 		},
-		"State watching Asked for lock Names nobody": {"mode": "lock", "state": "watching", "names": none, "missing": none, "allow": none, "refused": none},
-		"State not available Asked for watch Why CAP_BPF is missing Without the guard CAP_BPF is missing; install guard.conf": {
+		"State watching Configured lock Reports nothing": {
+			"mode": "lock", "state": "watching", "names": none, "missing": none, "allow": none, "refused": none,
+		},
+		"State not available Configured watch Reason CAP_BPF is missing Without the guard CAP_BPF is missing; install guard.conf": {
 			"mode": "watch", "state": "unavailable", "error": "CAP_BPF is missing", "names": none, "allow": none, "refused": none,
 			"missing": []map[string]string{{"what": "the guard", "why": "CAP_BPF is missing", "hint": "install guard.conf"}},
 		},
-		"State not in force Asked for lock": {"mode": "lock", "state": "off", "names": none, "missing": none, "allow": none, "refused": none},
+		"State not in effect Configured lock": {
+			"mode": "lock", "state": "off", "names": none, "missing": none, "allow": none, "refused": none,
+		},
 	} {
 		h.change(func() { h.guard = guard })
 		b.until(`document.getElementById("guard-facts").innerText.replace(/\s+/g, " ").trim() === "` + state + `"`)
 		b.holds(`document.getElementById("refusals").hidden && document.getElementById("guard-note").textContent === ""`)
-		b.same("the page's sentence tells of it", strings.Contains(state, "not available"), strings.Contains(b.text("#state"), ", the guard is not available"))
+		isShown := strings.Contains(b.text("#state"), ", the guard is not available")
+		b.same("the sentence on the whole state has it", strings.Contains(state, "not available"), isShown)
 	}
 	for _, guard := range []map[string]any{{"mode": "off", "state": "off"}, nil} {
 		h.change(func() { h.guard = locked() })
@@ -58,30 +68,39 @@ func pageShowsTheGuard(b *tab) {
 	b.quiet()
 }
 
-// pageNamesWriters of events in full, where the sentence does not.
+// pageNamesWriters checks that an event has the whole writer where its sentence does not.
 func pageNamesWriters(b *tab) {
 	h := gateway()
 	by := kubeProxy()
 	h.events = []reconcile.Event{
 		{At: time.Now().Add(-3 * time.Second), Kind: reconcile.KindModuleLoad, Message: "nf_conntrack was loaded"},
-		{At: time.Now().Add(-2 * time.Second), Kind: reconcile.KindRefusedWrite, Setting: "max", Message: "max: " + by.String() + " was refused 131072", By: &by},
-		{At: time.Now().Add(-time.Second), Kind: reconcile.KindModuleUnload, Message: "nf_conntrack was unloaded by rmmod (pid 9, x.service)", By: &sysfs.Writer{PID: 9, Comm: "rmmod", Unit: "x.service"}},
+		{
+			At: time.Now().Add(-2 * time.Second), Kind: reconcile.KindRefusedWrite, Setting: "max", By: &by,
+			Message: "max: " + by.String() + " was refused 131072",
+		},
+		{
+			At: time.Now().Add(-time.Second), Kind: reconcile.KindModuleUnload,
+			By:      &sysfs.Writer{PID: 9, Comm: "rmmod", Unit: "x.service"},
+			Message: "nf_conntrack was unloaded by rmmod (pid 9, x.service)",
+		},
 	}
 	h.settings[3].LastDrift.By = &sysfs.Writer{}
 	address, _ := serveAt(b.T, "", page.Handler(h.source()))
 	b.open("http://" + address)
-	var said []string
+	var events []string
 	for _, row := range b.rows("history") {
-		said = append(said, strings.SplitN(row, " | ", 2)[1])
+		events = append(events, strings.SplitN(row, " | ", 2)[1])
 	}
 	b.same("history", []string{
 		"module-unload |  | nf_conntrack was unloaded by rmmod (pid 9, x.service)",
-		"refused-write | max | max: " + by.String() + " was refused 131072 cri-containerd-4f0c8a21bd03.scope, container " + by.Container,
+		"refused-write | max | max: " + by.String() +
+			" was refused 131072 cri-containerd-4f0c8a21bd03.scope, container " + by.Container,
 		"module-load |  | nf_conntrack was loaded",
-	}, said)
+	}, events)
 	b.holds(`document.querySelectorAll("#history .badge")[1].className === "badge warn"`)
-	if drift := strings.Split(b.rows("settings")[3], " | ")[5]; !strings.HasSuffix(drift, " found 65536, write by somebody, repaired in 1.23ms") {
-		b.Errorf("the drift is told as %q", drift)
+	drift := strings.Split(b.rows("settings")[3], " | ")[5]
+	if !strings.HasSuffix(drift, " found 65536, write by somebody, repaired in 1.23ms") {
+		b.Errorf("the drift is shown as %q", drift)
 	}
 	b.quiet()
 }

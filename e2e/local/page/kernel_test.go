@@ -19,7 +19,7 @@ const (
 	pageListen = "127.0.0.1:9466"
 )
 
-// service is a real ctkeeper run, with directories of its own.
+// service is a real ctkeeper run with directories of its own.
 type service struct {
 	*testing.T
 	dir, binary string
@@ -51,7 +51,8 @@ func newService(t *testing.T, yaml string) *service {
 func (s *service) start() {
 	s.Helper()
 	s.process = exec.Command(s.binary, "run", "--log-format=console", "--config="+filepath.Join(s.dir, "ctkeeper.yaml"))
-	s.process.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+filepath.Join(s.dir, "run/ctkeeper"), "STATE_DIRECTORY="+filepath.Join(s.dir, "state/ctkeeper"))
+	s.process.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+filepath.Join(s.dir, "run/ctkeeper"),
+		"STATE_DIRECTORY="+filepath.Join(s.dir, "state/ctkeeper"))
 	s.process.Stdout, s.process.Stderr = &s.log, &s.log
 	if err := s.process.Start(); err != nil {
 		s.Fatal(err)
@@ -69,7 +70,7 @@ func (s *service) start() {
 	}
 }
 
-// stop ends the daemon as systemd does.
+// stop stops the daemon as systemd does.
 func (s *service) stop() {
 	s.Helper()
 	if s.process == nil {
@@ -100,27 +101,28 @@ func kernel(t *testing.T, name string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// The whole of it, on the real kernel, in a network namespace of its own: what the page
-// shows is the kernel's, a foreign write is seen, and so is what happens while the daemon
-// is away.
+// TestPageOnTheKernel runs a daemon and the page on the real kernel in a network namespace of its own. The page shows
+// the kernel's values, foreign writes, and what happened while the daemon was stopped.
 func TestPageOnTheKernel(t *testing.T) {
 	t.Parallel()
 	if !netns.Enter(t) {
 		return
 	}
-	s := newService(t, "settings: {udp_timeout: 33, tcp_timeout_established: 24h, max: 4096}\nmetrics: {listen: \""+pageListen+"\"}\n")
+	s := newService(t, "settings: {udp_timeout: 33, tcp_timeout_established: 24h, max: 4096}\n"+
+		"metrics: {listen: \""+pageListen+"\"}\n")
 	s.shell("ip link set lo up")
 	s.shell("echo 44 > " + netfilter + "udp_timeout")
 	s.start()
 	b := openTab(t, chromium(t), 1280, 900)
 	b.open("http://" + pageListen)
 
-	theKernelsValues(b)
+	sameAsKernel(b)
 	b.until(`document.querySelectorAll("#history tbody tr").length >= 2`)
 	s.shell("echo 55 > " + netfilter + "udp_timeout")
-	b.until(`document.querySelector("#history tbody").innerText.includes("udp_timeout was 55, wanted 33: repaired in ")`)
+	b.until(`document.querySelector("#history tbody").innerText
+		.includes("udp_timeout was 55, wanted 33: repaired in ")`)
 	b.until(`document.querySelector("#settings tbody").innerText.includes("found 55, ")`)
-	theKernelsValues(b)
+	sameAsKernel(b)
 	b.quiet()
 
 	s.stop()
@@ -128,20 +130,21 @@ func TestPageOnTheKernel(t *testing.T) {
 	before := b.rows("history")
 	s.shell("echo 77 > " + netfilter + "udp_timeout")
 	s.start()
-	b.until(`document.body.className === "" && document.querySelector("#history tbody").innerText.includes("udp_timeout was 77, wanted 33: repaired in ")`)
-	theKernelsValues(b)
+	b.until(`document.body.className === "" && document.querySelector("#history tbody").innerText
+		.includes("udp_timeout was 77, wanted 33: repaired in ")`)
+	sameAsKernel(b)
 	rows := b.rows("history")
 	b.same("history over a restart", before, rows[len(rows)-len(before):])
 	b.quiet(unreachable)
 }
 
-// theKernelsValues holds the page to the kernel's own files.
-func theKernelsValues(b *tab) {
+// sameAsKernel compares the live values and figures of the page with the kernel's files.
+func sameAsKernel(b *tab) {
 	b.Helper()
 	shown := map[string]string{}
 	for _, row := range b.rows("settings") {
 		cells := strings.Split(row, " | ")
-		shown[cells[0]] = cells[2]
+		shown[cells[0]] = cells[3]
 	}
 	want := map[string]string{}
 	for _, name := range []string{"udp_timeout", "tcp_timeout_established", "max"} {
@@ -150,7 +153,8 @@ func theKernelsValues(b *tab) {
 	b.same("settings", want, shown)
 	figure := func(name string) string { return value[string](b, "("+kernel(b.T, name)+").toLocaleString()") }
 	for selector, want := range map[string]string{
-		"#connections .sum": " of " + figure("max"), "#expectations .sum": " of " + figure("expect_max"), "#connection-facts": "Buckets " + figure("buckets"),
+		"#connections .sum": " of " + figure("max"), "#expectations .sum": " of " + figure("expect_max"),
+		"#connection-facts": "Buckets " + figure("buckets"),
 	} {
 		if got := words(b.text(selector)); !strings.Contains(got, want) {
 			b.Errorf("%s shows %q, the kernel has %q", selector, got, want)

@@ -15,15 +15,17 @@ import (
 	"github.com/ctkeeper/ctkeeper/ui/page"
 )
 
-// unreachable is what a browser says of a server that is away.
+// unreachable is a browser's error if no server listens.
 const unreachable = "net::ERR_CONNECTION_REFUSED"
 
 func TestPageInTheBrowser(t *testing.T) {
 	t.Parallel()
 	browser := chromium(t)
 	for name, test := range map[string]func(*tab){
-		"values": pageShowsTheValues, "updates": pageUpdatesByItself, "away": pageSurvivesTheServer, "clock": pageFollowsTheClock,
-		"hostile": hostileValuesAreText, "phone": pageFitsAPhone, "contrast": pageCanBeRead, "empty": pageOfAnEmptyHost, "answers": pageSurvivesAnswers, "password": pageBehindAPassword,
+		"values": pageShowsTheValues, "updates": pageUpdatesByItself, "away": pageSurvivesTheServer,
+		"clock":   pageFollowsTheClock,
+		"hostile": hostileValuesAreText, "phone": pageFitsAPhone, "contrast": pageCanBeRead, "empty": pageOfAnEmptyHost,
+		"answers": pageSurvivesAnswers, "password": pageBehindAPassword,
 		"guard": pageShowsTheGuard, "writer": pageNamesWriters,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -40,7 +42,7 @@ func (b *tab) same(what string, want, got any) {
 	}
 }
 
-// words are those of a text, whatever stands between them.
+// words joins the words of a text by single spaces.
 func words(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func pageShowsTheValues(b *tab) {
@@ -52,42 +54,48 @@ func pageShowsTheValues(b *tab) {
 	b.open("http://" + address)
 
 	last := at(h.settings[1].LastDrift.At) + " found 65536, module-load, repaired in 1.23ms"
-	fight := at(h.settings[3].LastDrift.At) + " found 65536, write by kube-proxy (pid 2211, container 4f0c8a21bd03 of pod 1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11), repaired in 1.23ms"
+	fight := at(h.settings[3].LastDrift.At) + " found 65536, write by kube-proxy " +
+		"(pid 2211, container 4f0c8a21bd03 of pod 1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11), repaired in 1.23ms"
 	const origin = " | /etc/ctkeeper/conf.d/50-gateway.yaml:3"
 	b.same("settings", []string{
-		"hashsize | in-sync | 262144 | at least 262144 | 0 | –" + origin,
+		"hashsize | in-sync | at least 262144 | 262144 | 0 | –" + origin,
 		"max | in-sync | 65536 | 65536 | 2 | " + last + origin,
-		"expect_max | failed invalid argument | 1024 | 0 | 0 | –" + origin,
-		"tcp_timeout_established | contested | 432000 | 86400 | 31 | " + fight + origin,
-		"udp_timeout_stream | unsupported | – | 180 | 0 | –" + origin,
+		"expect_max | failed invalid argument | 0 | 1024 | 0 | –" + origin,
+		"tcp_timeout_established | contested | 86400 | 432000 | 31 | " + fight + origin,
+		"udp_timeout_stream | unsupported | 180 | – | 0 | –" + origin,
 	}, b.rows("settings"))
 	for selector, want := range map[string]string{
-		"#state":             "2 of 5 settings are in force, 1 failed, 1 contested, 1 unsupported, connections over 80 % of the limit, packets are being dropped.",
+		"#state": "2 of 5 settings are applied, 1 failed, 1 contested, 1 unsupported, " +
+			"connections over 80 % of the limit, packets are being dropped.",
 		"#connections":       "86.7 % 56,789 of 65,536 high, packets are being dropped, full in about 6 min",
 		"#connection-facts":  "Buckets 262,144 Connections a bucket 0.22 Change +42.5 a second “Table full” in the kernel’s log 1,291",
 		"#expectations":      "1.2 % 12 of 1,024",
 		"#expectation-facts": "sip 9 ftp 3",
-		"#daemon": "Module nf_conntrack loaded Loads seen 3 Parameter expect_hashsize want 2048, live 256: reload (/etc/ctkeeper/ctkeeper.yaml:9) " +
+		"#daemon": "Module nf_conntrack loaded Loads seen 3 " +
+			"Parameter expect_hashsize want 2048, live 256: reload (/etc/ctkeeper/ctkeeper.yaml:9) " +
 			"Mode enforce Version 1.2.3 Process 4711 Running since " + words(b.text("#daemon time")) +
 			" Configuration /etc/ctkeeper/ctkeeper.yaml, /etc/ctkeeper/conf.d/50-gateway.yaml",
 	} {
 		b.same(selector, want, words(b.text(selector)))
 	}
 	b.same("counters", []string{
-		"drop | 1,291 | 12.3 | packets dropped: the table was full, memory was short, or a helper asked for it",
-		"early_drop | 40,321 | 0.33 | connections thrown out to make room for new ones",
-		"insert_failed | 7 | 0 | connections not inserted: another packet's was there first",
+		"drop | 1,291 | 12.3 | packets dropped: the table was full, memory was short, or a helper dropped it",
+		"early_drop | 40,321 | 0.33 | connections evicted to make room for new ones",
+		"insert_failed | 7 | 0 | connections not inserted: another packet inserted the same one first",
 		"found | 12 | – | ",
 	}, b.rows("counters"))
 	newest := h.events[len(h.events)-1]
 	rows := b.rows("history")
 	b.same("newest event", at(newest.At)+" | drift, repaired | max | "+newest.Message, rows[0])
 	b.same("number of events", len(h.events), len(rows))
-	b.same("oldest event", at(h.events[0].At)+" | table-pressure |  | the connection table is 84 % full, and packets are dropped", rows[len(rows)-1])
+	const pressure = " | table-pressure |  | the connection table is 84 % full, and packets are dropped"
+	b.same("oldest event", at(h.events[0].At)+pressure, rows[len(rows)-1])
 	b.holds(`document.querySelector("#history tbody tr:last-child .badge").className === "badge bad"`)
-	b.same("its time", newest.At.Format(time.RFC3339Nano), value[string](b, `document.querySelector("#history tbody time").title`))
+	title := value[string](b, `document.querySelector("#history tbody time").title`)
+	b.same("its time", newest.At.Format(time.RFC3339Nano), title)
 	b.holds(`document.querySelector("#connections .bar").getAttribute("aria-valuenow") === "87"`)
-	b.holds(`Math.abs(document.querySelector("#connections .bar div").offsetWidth / document.querySelector("#connections .bar").offsetWidth - 0.867) < 0.01`)
+	b.holds(`Math.abs(document.querySelector("#connections .bar div").offsetWidth /
+		document.querySelector("#connections .bar").offsetWidth - 0.867) < 0.01`)
 	b.holds(`document.getElementById("refused").hidden`)
 	b.holds(`document.title.startsWith("2 of 5 settings")`)
 	plotsAreDrawn(b, h)
@@ -110,7 +118,7 @@ func plotsAreDrawn(b *tab, h *host) {
 	for _, p := range h.points {
 		dropped += p.Drops
 	}
-	b.same("drops", value[string](b, fmt.Sprintf(`(%d).toLocaleString()`, dropped))+" in this time", b.text("#drops-said"))
+	b.same("drops", value[string](b, fmt.Sprintf(`(%d).toLocaleString()`, dropped))+" in this range", b.text("#drops-text"))
 	edge := value[[]float64](b, `(() => {
 		const svg = document.getElementById("fill-plot");
 		svg.scrollIntoView();
@@ -119,7 +127,8 @@ func plotsAreDrawn(b *tab, h *host) {
 	})()`)
 	b.run(chromedp.MouseEvent(chromedp.MouseMoved, edge[0], edge[1]))
 	last := h.points[len(h.points)-1]
-	b.until(fmt.Sprintf(`document.getElementById("fill-said").innerText.includes((%d).toLocaleString() + " of 65,536 (")`, last.Entries))
+	b.until(fmt.Sprintf(`document.getElementById("fill-text").innerText
+		.includes((%d).toLocaleString() + " of 65,536 (")`, last.Entries))
 	b.holds(`document.querySelector("#fill-plot .cross") !== null`)
 }
 
@@ -127,13 +136,13 @@ func plotsAreDrawn(b *tab, h *host) {
 func pageUpdatesByItself(b *tab) {
 	h := gateway()
 	var mu sync.Mutex
-	var asked []string
+	var requests []string
 	handler := page.Handler(h.source())
 	address, _ := serveAt(b.T, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		if r.URL.Path == "/v1/page" {
-			asked = append(asked, r.URL.Query().Get("since"))
+			requests = append(requests, r.URL.Query().Get("since"))
 		}
 		handler.ServeHTTP(w, r)
 	}))
@@ -148,19 +157,20 @@ func pageUpdatesByItself(b *tab) {
 	})
 	b.until(`document.querySelector("#history tbody tr").innerText.includes("was 4711")`)
 	b.holds(`window.mark === document.querySelectorAll("#history tbody tr")[1]`)
-	b.same("max", "max | drifted | 4711 | 65536 | 3", strings.Join(strings.Split(b.rows("settings")[1], " | ")[:5], " | "))
+	b.same("max", "max | drifted | 65536 | 4711 | 3", strings.Join(strings.Split(b.rows("settings")[1], " | ")[:5], " | "))
 	b.same("connections", "1.5 % 1,000 of 65,536", words(b.text("#connections .sum")))
-	b.same("refused", "The newest configuration was refused The last good one is in force. ctkeeper.yaml:3:8: settings.max: 1x is no number", words(b.text("#refused")))
+	b.same("refused", "The newest configuration was refused The last good one stays in effect. "+
+		"ctkeeper.yaml:3:8: settings.max: 1x is no number", words(b.text("#refused")))
 	h.change(func() { h.refused = "" })
 	b.until(`document.getElementById("refused").hidden`)
 	mu.Lock()
 	defer mu.Unlock()
-	if len(asked) < 3 || asked[0] != "" {
-		b.Fatalf("asked for what came since %q, want everything at first, and more often", asked)
+	if len(requests) < 3 || requests[0] != "" {
+		b.Fatalf("requests since %q, want all at first, and at least three", requests)
 	}
-	for _, since := range asked[1:] {
+	for _, since := range requests[1:] {
 		if at, err := time.Parse(time.RFC3339Nano, since); err != nil || time.Since(at) > time.Minute {
-			b.Errorf("asked for what came since %q, want not more than the last minute", since)
+			b.Errorf("request since %q, want at most the last minute", since)
 		}
 	}
 	b.quiet()

@@ -17,8 +17,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/ui/page"
 )
 
-// pageSurvivesTheServer takes the server away, and starts another one in its place,
-// which remembers some of the events and none of the points.
+// pageSurvivesTheServer stops the server and starts another one at its address, which has some of the events and none
+// of the points.
 func pageSurvivesTheServer(b *tab) {
 	h := gateway()
 	address, stop := serveAt(b.T, "", page.Handler(h.source()))
@@ -26,8 +26,9 @@ func pageSurvivesTheServer(b *tab) {
 	before := b.rows("history")
 	stop()
 	b.until(`document.body.className === "away"`)
-	if said := b.text("#state"); !strings.HasPrefix(said, "No answer since ") || !strings.HasSuffix(said, "; what is below is old.") {
-		b.Errorf("while the server is away the page says %q", said)
+	state := b.text("#state")
+	if !strings.HasPrefix(state, "No answer since ") || !strings.HasSuffix(state, "; the values below are old.") {
+		b.Errorf("while the server is away the page shows %q", state)
 	}
 	b.same("history while the server is away", before, b.rows("history"))
 
@@ -38,7 +39,7 @@ func pageSurvivesTheServer(b *tab) {
 		e.At = e.At.In(time.FixedZone("", 3600))
 		next.events = append(next.events, e)
 	}
-	next.drift("hashsize", "16384", time.Now().Add(-time.Hour)) // while the page could not look
+	next.drift("hashsize", "16384", time.Now().Add(-time.Hour)) // while the page had no server
 	serveAt(b.T, address, page.Handler(next.source()))
 	b.until(`document.body.className === "" && document.querySelectorAll("#history tbody tr").length === 8`)
 	rows := b.rows("history")
@@ -48,11 +49,12 @@ func pageSurvivesTheServer(b *tab) {
 	}
 	b.holds(`document.getElementById("state").innerText.startsWith("2 of 5 settings")`)
 	b.holds(`document.getElementById("daemon").innerText.includes("4712")`)
-	b.holds(`document.querySelector("#fill-plot .line.connections").getAttribute("d").length > 100`) // what was seen is still plotted
+	// The older points are still plotted.
+	b.holds(`document.querySelector("#fill-plot .line.connections").getAttribute("d").length > 100`)
 	b.quiet(unreachable)
 }
 
-// pageSurvivesAnswers that it does not understand.
+// pageSurvivesAnswers sends answers that the page cannot read.
 func pageSurvivesAnswers(b *tab) {
 	handler := page.Handler(gateway().source())
 	var broken atomic.Pointer[string]
@@ -65,7 +67,7 @@ func pageSurvivesAnswers(b *tab) {
 	}))
 	b.open("http://" + address)
 	for answer, says := range map[string]string{
-		`{"at": "2026-03-01T12:00:00Z", "status": {}}`: "This page cannot show what ctkeeper answers, load it again (",
+		`{"at": "2026-03-01T12:00:00Z", "status": {}}`: "The page cannot show the daemon's answer, reload the page (",
 		`{"at": "2026-`: "No answer since ",
 	} {
 		broken.Store(&answer)
@@ -76,7 +78,7 @@ func pageSurvivesAnswers(b *tab) {
 	b.quiet()
 }
 
-// pageFollowsTheClock lets the host's clock go back by an hour.
+// pageFollowsTheClock sets the host's clock back by an hour.
 func pageFollowsTheClock(b *tab) {
 	h := gateway()
 	var back atomic.Bool
@@ -98,11 +100,11 @@ func pageFollowsTheClock(b *tab) {
 	back.Store(true)
 	h.drift("hashsize", "16384", time.Now().Add(-61*time.Minute))
 	b.until(`document.querySelectorAll("#history tbody tr").length === 8`)
-	b.until(`document.getElementById("fill-said").innerText.startsWith("Connections at most 99 %")`)
+	b.until(`document.getElementById("fill-text").innerText.startsWith("Connections at most 99 %")`)
 	b.quiet()
 }
 
-// hostileValuesAreText puts hostile texts wherever the daemon could send one.
+// hostileValuesAreText puts hostile texts into every field of the daemon's answer.
 func hostileValuesAreText(b *tab) {
 	h := gateway()
 	h.settings, h.events = nil, nil
@@ -116,7 +118,8 @@ func hostileValuesAreText(b *tab) {
 		by := sysfs.Writer{PID: i + 1, Comm: text, Unit: "u" + text, Container: "c" + text, Pod: "p" + text}
 		s.LastDrift.By = &by
 		h.settings = append(h.settings, s)
-		e := reconcile.Event{At: time.Now().Add(-time.Duration(i) * time.Second), Kind: reconcile.Kind(text), Setting: text, Message: text}
+		e := reconcile.Event{Kind: reconcile.Kind(text), Setting: text, Message: text}
+		e.At = time.Now().Add(-time.Duration(i) * time.Second)
 		e.Result, e.By = reconcile.Result(text), &sysfs.Writer{Unit: "u" + text}
 		names = append(names, text)
 		missing = append(missing, map[string]string{"what": text, "why": text + "w", "hint": text})
@@ -126,7 +129,8 @@ func hostileValuesAreText(b *tab) {
 	}
 	h.refused = strings.Join(hostile(), "\n")
 	h.guard = map[string]any{
-		"mode": "lock", "state": hostile()[0], "error": hostile()[1], "note": hostile()[2], "names": names, "allow": names[:8], "missing": missing, "refused": refused,
+		"mode": "lock", "state": hostile()[0], "error": hostile()[1], "note": hostile()[2], "names": names,
+		"allow": names[:8], "missing": missing, "refused": refused,
 	}
 	h.figures["counters"], h.figures["expectations_by_helper"] = counters, helpers
 	address, _ := serveAt(b.T, "", page.Handler(h.source()))
@@ -134,8 +138,9 @@ func hostileValuesAreText(b *tab) {
 
 	for _, text := range hostile() {
 		for _, place := range []string{
-			"#settings tbody", "#settings tbody tr > :nth-child(2) .note", "#settings tbody tr > :nth-child(3)", "#settings tbody tr > :nth-child(7)",
-			"#history tbody", "#history tbody tr > :nth-child(2)", "#history tbody tr > :nth-child(4)", "#counters tbody", "#expectation-facts", "#filter", "#refusal",
+			"#settings tbody", "#settings tbody tr > :nth-child(2) .note", "#settings tbody tr > :nth-child(4)", "#settings tbody tr > :nth-child(7)",
+			"#history tbody", "#history tbody tr > :nth-child(2)", "#history tbody tr > :nth-child(4)",
+			"#counters tbody", "#expectation-facts", "#filter", "#refusal",
 			"#settings tbody tr > :nth-child(6) .note", "#history tbody tr > :nth-child(4) .note", "#guard-facts",
 			"#refusals tbody tr > :nth-child(1)", "#refusals tbody tr > :nth-child(4)", "#refusals tbody tr > :nth-child(5)",
 		} {
@@ -152,7 +157,7 @@ func hostileValuesAreText(b *tab) {
 	b.run(chromedp.EmulateViewport(360, 740))
 	fits(b, 360)
 	b.picture("hostile")
-	// What is chosen stays chosen, and is not taken as markup either.
+	// The choice stays, and is not used as markup either.
 	b.run(chromedp.SetValue(chromedp.CSS("#filter"), hostile()[0]))
 	b.run(chromedp.Click(chromedp.CSS("h1")))
 	value[bool](b, `document.getElementById("filter").dispatchEvent(new Event("change"))`)
@@ -160,7 +165,7 @@ func hostileValuesAreText(b *tab) {
 	b.quiet()
 }
 
-// fits holds that nothing makes the page wider than the window.
+// fits checks that nothing makes the page wider than the window.
 func fits(b *tab, width int) {
 	b.Helper()
 	b.same("width of the page", width, value[int](b, `Math.max(document.documentElement.scrollWidth, document.body.scrollWidth, innerWidth)`))
@@ -176,14 +181,14 @@ func pageFitsAPhone(b *tab) {
 	b.run(chromedp.EmulateViewport(360, 740))
 	b.open("http://" + address)
 	fits(b, 360)
-	// Each value stands beside what it is.
+	// Each value is beside its label.
 	b.holds(`getComputedStyle(document.querySelector("#settings tbody td"), "::before").content === '"State"'`)
 	b.holds(`document.querySelector("#fill-plot").getBoundingClientRect().width > 280`)
 	b.picture("phone")
 	b.quiet()
 }
 
-// contrast gives every text whose contrast with what is behind it is below 4.5 to 1
+// contrast returns every text whose contrast with its background is below 4.5 to 1
 // (Web Content Accessibility Guidelines 2.2, 1.4.3).
 const contrast = `(() => {
 	const rgb = (text) => text.match(/[\d.]+/g).map(Number);
@@ -217,7 +222,7 @@ func pageCanBeRead(b *tab) {
 		b.same("too little contrast, "+scheme, []string{}, value[[]string](b, contrast))
 	}
 	b.same("backgrounds", 2, len(seen))
-	// The least that programs which read aloud need.
+	// The minimum for screen readers.
 	b.holds(`document.documentElement.lang === "en" && document.getElementById("state").getAttribute("aria-live") === "polite"`)
 	b.holds(`[...document.querySelectorAll("thead th")].every((th) => th.scope === "col") && [...document.querySelectorAll("tbody th")].every((th) => th.scope === "row")`)
 	b.holds(`[...document.querySelectorAll("svg, section, table, [role=meter]")].every((n) => n.hasAttribute("aria-labelledby") || n.id === "refused")`)
@@ -225,15 +230,15 @@ func pageCanBeRead(b *tab) {
 	b.quiet()
 }
 
-// pageOfAnEmptyHost is that of a host without the module, and of a configuration that
-// asks for nothing.
+// pageOfAnEmptyHost checks the page of a host without the module and without settings.
 func pageOfAnEmptyHost(b *tab) {
 	source := (&host{pid: 1, figures: map[string]any{"entries": nil, "max": nil, "buckets": nil, "expectations": nil, "expect_max": nil}}).source()
 	address, _ := serveAt(b.T, "", page.Handler(source))
 	b.open("http://" + address)
 	for selector, want := range map[string]string{
-		"#state": "No setting is asked for.", "#no-settings": "The configuration asks for no setting.", "#connections": "unknown",
-		"#no-counters": "The counters cannot be read.", "#no-history": "Nothing has happened.", "#fill-said": "Nothing was measured in this time.",
+		"#state": "No settings are configured.", "#no-settings": "No settings are configured.", "#connections": "unknown",
+		"#no-counters": "The counters cannot be read.", "#no-history": "No events.",
+		"#fill-text": "No measurements in this range.",
 	} {
 		b.same(selector, want, words(b.text(selector)))
 	}
@@ -241,8 +246,7 @@ func pageOfAnEmptyHost(b *tab) {
 	b.quiet()
 }
 
-// pageBehindAPassword is one that a proxy serves below a path of its own, to who knows the
-// password, which a person put into the address.
+// pageBehindAPassword checks the page behind a proxy with a path of its own, and with the password in the address.
 func pageBehindAPassword(b *tab) {
 	handler := http.StripPrefix("/hosts/one", page.Handler(gateway().source()))
 	address, _ := serveAt(b.T, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,27 +1,28 @@
-// Asks the daemon every two seconds for what is new, and shows it. Nothing that the
-// daemon says is ever taken as markup: all of it goes through say.
+// Fetches news from the daemon every two seconds and shows them. No text of the daemon is ever used as markup: all of
+// it goes through setText.
 
-import { badge, byId, cell, count, digits, element, facts, moment, percent, row, say, show, sync, withNote } from "./parts.js";
-import { more, renderGuard, unavailable, writer } from "./guard.js";
-import { drawPlots, watchPlots } from "./hours.js";
+import {
+  badge, byId, cell, count, digits, element, makeRow, percent, setText, show, showFacts, showTime, showWithNote,
+  syncChildren,
+} from "./parts.js";
+import { isUnavailable, renderGuard, writerDetails, writerText } from "./guard.js";
+import { drawPlots, listenToPlots } from "./hours.js";
 
-const interval = 2000; // ms from an answer to the next question
-const patience = 5000; // ms that an answer may take
-const overlap = 30000; // ms asked for again: events are told when their pass is over
+const interval = 2000; // ms from an answer to the next request
+const timeout = 5000; // ms that an answer may take
+const overlap = 30000; // ms that are requested again: an event is published only at the end of its pass
 const keepSeconds = 6 * 3600;
 const keepEvents = 1024;
 const maxRows = 200;
 
 const seen = { at: 0, daemon: "", points: new Map(), events: new Map(), answered: null };
-const view = { status: null, now: 0, said: "" };
+const view = { status: null, now: 0, sentence: "" };
 
-// ---- asking ----
-
-async function ask() {
+async function fetchNews() {
   const query = seen.at > 0 ? `?since=${encodeURIComponent(new Date(seen.at - overlap).toISOString())}` : "";
-  // Without the password that the page's own address may have: fetch refuses such.
+  // Without the password of the page's own address, if any: fetch refuses an address with one.
   const address = new URL(`v1/page${query}`, location.origin + location.pathname);
-  const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(patience) });
+  const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(timeout) });
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   return answer.json();
 }
@@ -30,31 +31,31 @@ async function run() {
   for (;;) {
     let answer = null;
     try {
-      answer = await ask();
+      answer = await fetchNews();
     } catch {
-      away();
+      showNoAnswer();
     }
     if (answer !== null) {
       try {
-        take(answer);
+        addAnswer(answer);
         render();
-      } catch (error) { // a daemon of another version, perhaps: this page is older than its answers
-        stateLine("bad", `This page cannot show what ctkeeper answers, load it again (${error.message})`);
+      } catch (error) { // the daemon may have been upgraded since the page was loaded
+        showState("bad", `The page cannot show the daemon's answer, reload the page (${error.message})`);
       }
     }
     await new Promise((wake) => setTimeout(wake, interval));
   }
 }
 
-// take adds an answer to what was seen. A daemon that started anew, or whose clock went
-// back, is asked for everything the next time; what was seen already is known by its key.
-function take(answer) {
+// addAnswer adds an answer to what was seen. After a restart of the daemon, or if its clock went back, the next request
+// is for everything; keys tell what was seen already.
+function addAnswer(answer) {
   const at = Date.parse(answer.at);
   const daemon = `${answer.status.daemon.pid} ${answer.status.daemon.since}`;
-  const anew = seen.at > 0 && (daemon !== seen.daemon || at < seen.at - 1000);
+  const restarted = seen.at > 0 && (daemon !== seen.daemon || at < seen.at - 1000);
   for (const point of answer.points ?? []) seen.points.set(point.at, point);
   for (const event of answer.events ?? []) seen.events.set(keyOf(event), event);
-  seen.at = anew ? 0 : at;
+  seen.at = restarted ? 0 : at;
   seen.daemon = daemon;
   seen.answered = new Date();
   prune(at / 1000);
@@ -74,24 +75,27 @@ function prune(now) {
 
 const timeOf = (event) => Date.parse(event.at);
 
-// A restart may write the same time in another zone.
+// The key has no zone: after a restart the daemon may write the same time in another one.
 const keyOf = (e) => [timeOf(e), /\.\d+/.exec(e.at)?.[0], e.event, e.setting, e.message].join("\n");
 
-// ---- showing ----
-
-function away() {
-  document.body.className = seen.answered === null ? "waiting" : "away";
-  const said = seen.answered === null ? "ctkeeper does not answer" : `No answer since ${seen.answered.toLocaleTimeString(undefined, { hourCycle: "h23" })}; what is below is old`;
-  stateLine("bad", said);
+function showNoAnswer() {
+  if (seen.answered === null) {
+    document.body.className = "waiting";
+    showState("bad", "ctkeeper does not answer");
+    return;
+  }
+  document.body.className = "away";
+  const time = seen.answered.toLocaleTimeString(undefined, { hourCycle: "h23" });
+  showState("bad", `No answer since ${time}; the values below are old`);
 }
 
 function render() {
   const { status } = view;
   document.body.className = "";
-  say(byId("host"), location.host);
+  setText(byId("host"), location.host);
   const answered = byId("answered");
-  moment(answered, seen.answered.toISOString());
-  stateLine(...stateOf(status));
+  showTime(answered, seen.answered.toISOString());
+  showState(...stateOf(status));
   renderRefusal(status.daemon.config);
   renderSettings(status.settings ?? []);
   renderFill("connections", status.table.entries, status.table.max, status.table, view.forecasts);
@@ -104,22 +108,22 @@ function render() {
   drawPlots([...seen.points.values()], view.now);
 }
 
-// Without a prototype: what the daemon says may be called "constructor".
+// Without a prototype: a name from the daemon may be "constructor".
 const colours = {
-  __proto__: null, "in-sync": "good", drifted: "bad", pending: "warn", contested: "bad", unsupported: "dim", forbidden: "bad", failed: "bad",
-  reload: "warn", unknown: "dim",
+  __proto__: null, "in-sync": "good", drifted: "bad", pending: "warn", contested: "bad", unsupported: "dim",
+  forbidden: "bad", failed: "bad", reload: "warn", unknown: "dim",
 };
 
-// stateOf says in one sentence how everything stands, and with which colour.
+// stateOf returns a colour and a sentence on the whole state.
 function stateOf({ settings, daemon, module, table, guard }) {
   const states = new Map();
   for (const s of settings ?? []) states.set(s.state, (states.get(s.state) ?? 0) + 1);
   const all = settings?.length ?? 0;
-  const inForce = states.get("in-sync") ?? 0;
+  const applied = states.get("in-sync") ?? 0;
   const parts = [];
-  if (module.state === "absent" && inForce === 0 && all > 0) parts.push(`Waiting for ${module.name}`);
-  else if (all === 0) parts.push("No setting is asked for");
-  else parts.push(inForce === all ? `All ${all} settings are in force` : `${inForce} of ${all} settings are in force`);
+  if (module.state === "absent" && applied === 0 && all > 0) parts.push(`Waiting for ${module.name}`);
+  else if (all === 0) parts.push("No settings are configured");
+  else parts.push(applied === all ? `All ${all} settings are applied` : `${applied} of ${all} settings are applied`);
   const found = [...states.keys()].map((state) => colours[state] ?? "bad");
   for (const [state, n] of states) {
     if (state !== "in-sync") parts.push(`${n} ${state}`);
@@ -129,7 +133,7 @@ function stateOf({ settings, daemon, module, table, guard }) {
     found.push("warn");
     parts.push("the newest configuration was refused");
   }
-  if (unavailable(guard)) {
+  if (isUnavailable(guard)) {
     found.push("warn");
     parts.push("the guard is not available");
   }
@@ -146,18 +150,17 @@ function stateOf({ settings, daemon, module, table, guard }) {
   return [["bad", "warn"].find((c) => found.includes(c)) ?? "good", parts.join(", ")];
 }
 
-function stateLine(colour, sentence) {
-  const said = `${colour} ${sentence}`;
-  if (view.said === said) return;
-  view.said = said;
+function showState(colour, sentence) {
+  if (view.sentence === `${colour} ${sentence}`) return;
+  view.sentence = `${colour} ${sentence}`;
   const line = byId("state");
   line.className = `state ${colour}`;
-  say(line, `${sentence}.`);
+  setText(line, `${sentence}.`);
   document.title = `${sentence.slice(0, 200)} – ctkeeper`;
   byId("icon").href = dot(getComputedStyle(line).getPropertyValue("--colour"));
 }
 
-// dot is the icon of the tab.
+// dot draws the icon of the tab.
 function dot(colour) {
   const canvas = element("canvas");
   canvas.width = canvas.height = 32;
@@ -171,43 +174,44 @@ function dot(colour) {
 function renderRefusal(config) {
   show(byId("refused"), !config.ok);
   const text = config.error.slice(0, 20000);
-  if (byId("refusal").textContent !== text) byId("refusal").textContent = text; // whole: it is what has to be mended
+  if (byId("refusal").textContent !== text) byId("refusal").textContent = text; // whole, unlike setText
 }
 
 const settingColumns = [
-  { label: "Setting", className: "name" }, { label: "State" }, { label: "Live", className: "number" },
-  { label: "Wanted", className: "number" }, { label: "Drifts", className: "number" }, { label: "Last drift" },
+  { label: "Setting", className: "name" }, { label: "State" }, { label: "Want", className: "number" },
+  { label: "Live", className: "number" }, { label: "Drifts", className: "number" }, { label: "Last drift" },
   { label: "From", className: "path" },
 ];
-const repaired = (drift) => (drift.repaired_seconds ? `repaired in ${+(drift.repaired_seconds * 1000).toPrecision(3)}ms` : "not repaired");
-const place = ({ file, line }) => (line ? `${file}:${line}` : file);
+const milliseconds = (seconds) => Number((seconds * 1000).toPrecision(3));
+const repairText = ({ repaired_seconds: seconds }) => (seconds ? `repaired in ${milliseconds(seconds)}ms` : "not repaired");
+const placeText = ({ file, line }) => (line ? `${file}:${line}` : file);
 const policies = { __proto__: null, at_least: "at least ", at_most: "at most " };
 
 function renderSettings(settings) {
   show(byId("settings"), settings.length > 0);
   show(byId("no-settings"), settings.length === 0);
-  sync(byId("settings").tBodies[0], settings, (s) => s.setting, () => row(settingColumns), (tr, s) => {
-    say(cell(tr, 0), s.setting);
-    withNote(cell(tr, 1), (node) => badge(node, colours[s.state] ?? "bad", s.state), s.error);
-    say(cell(tr, 2), s.live ?? "–");
-    say(cell(tr, 3), (policies[s.policy] ?? "") + s.want);
-    say(cell(tr, 4), count(s.drifts));
+  syncChildren(byId("settings").tBodies[0], settings, (s) => s.setting, () => makeRow(settingColumns), (tr, s) => {
+    setText(cell(tr, 0), s.setting);
+    showWithNote(cell(tr, 1), (node) => badge(node, colours[s.state] ?? "bad", s.state), s.error);
+    setText(cell(tr, 2), (policies[s.policy] ?? "") + s.want);
+    setText(cell(tr, 3), s.live ?? "–");
+    setText(cell(tr, 4), count(s.drifts));
     const drift = s.last_drift;
-    const cause = drift?.by ? `${drift.cause} by ${writer(drift.by)}` : drift?.cause;
-    const note = drift ? [`found ${drift.found}`, cause, repaired(drift)].join(", ") : "";
-    withNote(cell(tr, 5), (node) => (drift ? moment(node, drift.at) : say(node, "–")), note);
-    say(cell(tr, 6), place(s.origin));
+    const cause = drift?.by ? `${drift.cause} by ${writerText(drift.by)}` : drift?.cause;
+    const note = drift ? [`found ${drift.found}`, cause, repairText(drift)].join(", ") : "";
+    showWithNote(cell(tr, 5), (node) => (drift ? showTime(node, drift.at) : setText(node, "–")), note);
+    setText(cell(tr, 6), placeText(s.origin));
   });
 }
 
-// sumOf says how full a table is, large and small.
-function sumOf(used, limit) {
+// fillTexts renders the fill of a table: in large type, and in small.
+function fillTexts(used, limit) {
   if (typeof used !== "number") return ["unknown", typeof limit === "number" ? `limit ${count(limit)}` : ""];
   if (!(limit > 0)) return [count(used), limit === 0 ? "no limit" : ""];
   return [percent(used, limit), `${count(used)} of ${count(limit)}`];
 }
 
-// renderFill shows how full a table is.
+// renderFill shows the fill of a table.
 function renderFill(name, used, limit, table, forecasts) {
   const box = byId(name);
   if (box.children.length === 0) {
@@ -221,10 +225,10 @@ function renderFill(name, used, limit, table, forecasts) {
   }
   const [sum, bar, note] = box.children;
   const part = limit > 0 && typeof used === "number" ? (100 * used) / limit : 0;
-  const [large, small] = sumOf(used, limit);
+  const [large, small] = fillTexts(used, limit);
   if (sum.children.length === 0) sum.append(element("strong"), element("span"));
-  say(sum.firstElementChild, large);
-  say(sum.lastElementChild, small);
+  setText(sum.firstElementChild, large);
+  setText(sum.lastElementChild, small);
   const level = table.levels?.[name] ?? (part >= 95 ? "critical" : part >= 80 ? "high" : "calm");
   bar.className = `bar ${levels[level] ?? "bad"}`;
   show(bar.firstElementChild, part > 0);
@@ -234,37 +238,37 @@ function renderFill(name, used, limit, table, forecasts) {
   const notes = [level === "calm" ? "" : level];
   if (table.dropping?.[name]) notes.push(name === "connections" ? "packets are being dropped" : "new ones are being refused");
   if (forecasts?.[name]) notes.push(forecasts[name]);
-  say(note, notes.filter((n) => n !== "").join(", "));
+  setText(note, notes.filter((n) => n !== "").join(", "));
 }
 
 function renderTableFacts(table) {
   const rate = table.rates?.entries;
-  const said = (message) => (table.kernel_messages?.[message] > 0 ? count(table.kernel_messages[message]) : "");
-  facts(byId("connection-facts"), [
+  const logged = (kind) => (table.kernel_messages?.[kind] > 0 ? count(table.kernel_messages[kind]) : "");
+  showFacts(byId("connection-facts"), [
     ["Buckets", count(table.buckets)],
     ["Connections a bucket", typeof table.load_factor === "number" ? digits(table.load_factor) : ""],
     ["Change", typeof rate === "number" ? `${rate > 0 ? "+" : ""}${digits(rate)} a second` : ""],
-    ["“Table full” in the kernel’s log", said("table-full")],
+    ["“Table full” in the kernel’s log", logged("table-full")],
   ]);
   const helpers = Object.entries(table.expectations_by_helper ?? {}).sort((a, b) => b[1] - a[1]);
-  facts(byId("expectation-facts"), [
+  showFacts(byId("expectation-facts"), [
     ...helpers.slice(0, 20).map(([helper, n]) => [helper === "" ? "(no helper)" : helper, count(n)]),
-    ["“Expectation table full” in the kernel’s log", said("expectation-table-full")],
+    ["“Expectation table full” in the kernel’s log", logged("expectation-table-full")],
   ]);
 }
 
 const meanings = {
   __proto__: null,
-  drop: "packets dropped: the table was full, memory was short, or a helper asked for it",
-  early_drop: "connections thrown out to make room for new ones",
-  insert_failed: "connections not inserted: another packet's was there first",
-  clash_resolve: "of such, put right without a loss",
-  chaintoolong: "connections refused: the chain of their bucket was too long",
-  search_restart: "lookups begun again because the table moved meanwhile",
-  invalid: "packets that fit no connection",
-  expect_new: "packets that began an expected connection",
-  expect_create: "expectations made",
-  expect_delete: "expectations taken away",
+  drop: "packets dropped: the table was full, memory was short, or a helper dropped it",
+  early_drop: "connections evicted to make room for new ones",
+  insert_failed: "connections not inserted: another packet inserted the same one first",
+  clash_resolve: "such races that were resolved without a loss",
+  chaintoolong: "connections refused: the chain of the bucket was too long",
+  search_restart: "lookups restarted because the table was changed meanwhile",
+  invalid: "packets that match no connection",
+  expect_new: "packets that started an expected connection",
+  expect_create: "expectations created",
+  expect_delete: "expectations removed",
 };
 const counterColumns = [
   { label: "Counter", className: "name" }, { label: "Count", className: "number" },
@@ -275,21 +279,28 @@ function renderCounters({ counters, rates }) {
   const order = Object.keys(meanings);
   const place = (name) => (order.includes(name) ? order.indexOf(name) : order.length);
   const known = Object.entries(counters ?? {});
-  const list = known.filter(([name, n]) => n > 0 && name !== "entries").sort((a, b) => place(a[0]) - place(b[0]) || (a[0] < b[0] ? -1 : 1));
+  const list = known.filter(([name, n]) => n > 0 && name !== "entries")
+    .sort((a, b) => place(a[0]) - place(b[0]) || (a[0] < b[0] ? -1 : 1));
   show(byId("counters"), list.length > 0);
   show(byId("no-counters"), list.length === 0);
-  say(byId("no-counters"), known.length > 0 ? "Every counter is zero." : "The counters cannot be read.");
-  sync(byId("counters").tBodies[0], list, ([name]) => name, () => row(counterColumns), (tr, [name, n]) => {
-    say(cell(tr, 0), name);
-    say(cell(tr, 1), count(n));
-    say(cell(tr, 2), typeof rates?.[name] === "number" ? digits(rates[name]) : "–");
-    say(cell(tr, 3), meanings[name] ?? "");
+  setText(byId("no-counters"), known.length > 0 ? "Every counter is zero." : "The counters cannot be read.");
+  syncChildren(byId("counters").tBodies[0], list, ([name]) => name, () => makeRow(counterColumns), (tr, [name, n]) => {
+    setText(cell(tr, 0), name);
+    setText(cell(tr, 1), count(n));
+    setText(cell(tr, 2), typeof rates?.[name] === "number" ? digits(rates[name]) : "–");
+    setText(cell(tr, 3), meanings[name] ?? "");
   });
 }
 
-const eventColumns = [{ label: "Time", className: "time" }, { label: "Event" }, { label: "Setting", className: "name" }, { label: "What happened" }];
+const eventColumns = [
+  { label: "Time", className: "time" }, { label: "Event" }, { label: "Setting", className: "name" },
+  { label: "What happened" },
+];
 const results = { __proto__: null, repaired: "good", observed: "warn", failed: "bad" };
-const kinds = { __proto__: null, contested: "bad", failed: "bad", forbidden: "bad", "config-refused": "warn", "refused-write": "warn", settled: "good" };
+const kinds = {
+  __proto__: null, contested: "bad", failed: "bad", forbidden: "bad", "config-refused": "warn",
+  "refused-write": "warn", settled: "good",
+};
 const levels = { __proto__: null, calm: "good", high: "warn", critical: "bad" };
 const colourOf = (e) => (e.dropping ? "bad" : results[e.result] ?? levels[e.level] ?? kinds[e.event] ?? "dim");
 const settingsOf = (event) => (event.setting ? [event.setting] : event.settings ?? []);
@@ -298,43 +309,44 @@ function renderHistory() {
   const filter = byId("filter");
   const names = new Set((view.status.settings ?? []).map((s) => s.setting));
   for (const event of seen.events.values()) settingsOf(event).forEach((name) => names.add(name));
-  if (filter.value !== "") names.add(filter.value); // what is chosen stays
+  if (filter.value !== "") names.add(filter.value); // the choice stays
   const option = (name) => {
     const node = element("option", "", name === "" ? "all" : name);
     node.value = name;
     return node;
   };
   if (filter.firstElementChild.itemKey === undefined) filter.firstElementChild.itemKey = "";
-  sync(filter, ["", ...[...names].sort()], (name) => name, option, () => {});
+  syncChildren(filter, ["", ...[...names].sort()], (name) => name, option, () => {});
 
-  const events = [...seen.events].filter(([, e]) => filter.value === "" || settingsOf(e).includes(filter.value)).slice(0, maxRows);
+  const isShown = (e) => filter.value === "" || settingsOf(e).includes(filter.value);
+  const events = [...seen.events].filter(([, e]) => isShown(e)).slice(0, maxRows);
   show(byId("history"), events.length > 0);
   show(byId("no-history"), events.length === 0);
-  sync(byId("history").tBodies[0], events, ([key]) => key, () => row(eventColumns), (tr, [, e]) => {
-    moment(cell(tr, 0), e.at);
+  syncChildren(byId("history").tBodies[0], events, ([key]) => key, () => makeRow(eventColumns), (tr, [, e]) => {
+    showTime(cell(tr, 0), e.at);
     badge(cell(tr, 1), colourOf(e), e.result && e.event === "drift" ? `${e.event}, ${e.result}` : e.event);
-    say(cell(tr, 2), settingsOf(e).join(", "));
-    withNote(cell(tr, 3), (node) => say(node, e.message), more(e.by, e.message));
+    setText(cell(tr, 2), settingsOf(e).join(", "));
+    showWithNote(cell(tr, 3), (node) => setText(node, e.message), writerDetails(e.by, e.message));
   });
 }
 
 function renderDaemon({ daemon, module }) {
   const parameters = (module.parameters ?? []).map((p) => {
     const live = p.live === "" ? "" : `, live ${p.live}`;
-    return [`Parameter ${p.name}`, `want ${p.want}${live}: ${p.state}${p.error ? `, ${p.error}` : ""} (${place(p.origin)})`];
+    return [`Parameter ${p.name}`, `want ${p.want}${live}: ${p.state}${p.error ? `, ${p.error}` : ""} (${placeText(p.origin)})`];
   });
-  facts(byId("daemon"), [
+  showFacts(byId("daemon"), [
     ["Module", `${module.name} ${module.state}`],
     ["Loads seen", count(module.loads)],
     ...parameters,
     ["Mode", daemon.mode],
     ["Version", daemon.version ?? ""],
     ["Process", daemon.pid ? String(daemon.pid) : ""],
-    ["Running since", daemon.since ? (node) => moment(node, daemon.since) : ""],
+    ["Running since", daemon.since ? (node) => showTime(node, daemon.since) : ""],
     ["Configuration", (daemon.config.files ?? []).join(", ") || "embedded default"],
   ]);
 }
 
 byId("filter").addEventListener("change", () => view.status && renderHistory());
-watchPlots();
+listenToPlots();
 run();

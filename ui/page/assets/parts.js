@@ -1,14 +1,13 @@
-// What the page is made of: elements whose text is always set as text, and the ways
-// in which figures and times are written.
+// Helpers of the page: elements, whose text is never set as markup, and the format of figures and times.
 
 const unknown = "unknown";
-const longest = 400; // characters of a value that are shown
+const maxLength = 400; // characters of a value
 
 export const byId = (id) => document.getElementById(id);
 
-// say sets a text, and leaves the element alone where it says that already: what is
-// selected stays selected, and screen readers are not told again.
-export function say(node, value) {
+// setText sets the text of an element only where it differs, so that a selection stays and screen readers do not
+// repeat it.
+export function setText(node, value) {
   const text = clip(value);
   if (node.textContent !== text) node.textContent = text;
 }
@@ -16,22 +15,21 @@ export function say(node, value) {
 export function element(name, className, value) {
   const node = document.createElement(name);
   if (className) node.className = className;
-  if (value !== undefined) say(node, value);
+  if (value !== undefined) setText(node, value);
   return node;
 }
 
 function clip(value) {
   const text = value === null || value === undefined ? "" : String(value);
-  return text.length <= longest ? text : `${text.slice(0, longest)}… (${count(text.length)} characters)`;
+  return text.length <= maxLength ? text : `${text.slice(0, maxLength)}… (${count(text.length)} characters)`;
 }
 
 export function show(node, visible) {
   if (node.hidden === visible) node.hidden = !visible;
 }
 
-// sync makes the children of parent those of items, in their order, and changes
-// nothing that is right already.
-export function sync(parent, items, key, make, update) {
+// syncChildren gives parent one child for each item, in the order of items. It keeps the elements of known keys.
+export function syncChildren(parent, items, key, make, update) {
   const old = new Map();
   for (const child of parent.children) old.set(child.itemKey, child);
   let next = parent.firstElementChild;
@@ -51,9 +49,9 @@ export function sync(parent, items, key, make, update) {
   for (const node of old.values()) node.remove();
 }
 
-// row makes a table's row: a cell for each column, the first one its header. On a
-// phone each cell carries its column's label.
-export function row(columns) {
+// makeRow makes a row with a cell for each column; the first cell is the row's header. On a phone each cell shows the
+// label of its column.
+export function makeRow(columns) {
   const tr = element("tr");
   tr.setAttribute("role", "row");
   columns.forEach((column, i) => {
@@ -69,61 +67,64 @@ export function row(columns) {
 
 export const cell = (tr, i) => tr.children[i].firstElementChild;
 
-// withNote fills a cell with a value and a note below it.
-export function withNote(node, fill, note) {
-  if (node.children.length === 0 || !node.lastElementChild.classList.contains("note")) node.replaceChildren(element("span"), element("span", "note"));
+// showWithNote fills a cell with a value and a note below it.
+export function showWithNote(node, fill, note) {
+  if (!node.lastElementChild?.classList.contains("note")) {
+    node.replaceChildren(element("span"), element("span", "note"));
+  }
   fill(node.firstElementChild);
-  say(node.lastElementChild, note);
+  setText(node.lastElementChild, note);
 }
 
-// facts fills a list of names and what they are: [name, value] each, where a value is
-// a text or a function that is given the element.
-export function facts(list, pairs) {
+// showFacts fills a list with pairs of a name and a value. A value is a text or a function that fills the element.
+// A pair with an empty value is left out.
+export function showFacts(list, pairs) {
   const make = (pair) => {
     const group = element("div");
     group.append(element("dt", "", pair[0]), element("dd"));
     return group;
   };
-  sync(list, pairs.filter((pair) => pair[1] !== undefined && pair[1] !== ""), (pair) => pair[0], make, (group, pair) => {
-    if (typeof pair[1] === "function") pair[1](group.lastElementChild);
-    else say(group.lastElementChild, pair[1]);
+  const known = pairs.filter(([, value]) => value !== undefined && value !== "");
+  syncChildren(list, known, ([name]) => name, make, (group, [, value]) => {
+    if (typeof value === "function") value(group.lastElementChild);
+    else setText(group.lastElementChild, value);
   });
 }
 
-// badge says a word with a colour: good, warn, bad or dim.
+// badge shows a word in a colour: good, warn, bad or dim.
 export function badge(node, colour, word) {
   const className = `badge ${colour}`;
   if (node.className !== className) node.className = className;
-  say(node, word);
+  setText(node, word);
 }
 
 const figures = new Intl.NumberFormat();
-const isFigure = (n) => typeof n === "number" && Number.isFinite(n);
+const isNumber = (n) => typeof n === "number" && Number.isFinite(n);
 
-export const count = (n) => (isFigure(n) ? figures.format(n) : unknown);
+export const count = (n) => (isNumber(n) ? figures.format(n) : unknown);
 
 export function digits(n) {
-  if (!isFigure(n)) return unknown;
+  if (!isNumber(n)) return unknown;
   const size = Math.abs(n);
   if (size >= 100 || size === 0) return figures.format(Math.round(n));
   return String(Number(n.toPrecision(size >= 10 ? 3 : 2)));
 }
 
-export const percent = (part, whole) => (isFigure(part) && whole > 0 ? `${digits((100 * part) / whole)} %` : "");
+export const percent = (part, whole) => (isNumber(part) && whole > 0 ? `${digits((100 * part) / whole)} %` : "");
 
-
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const minutes = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const hourAndMinute = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const clock = new Intl.DateTimeFormat(undefined, { ...hourAndMinute, second: "2-digit" });
+const minutes = new Intl.DateTimeFormat(undefined, hourAndMinute);
 const day = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
 
 export const hour = (ms) => minutes.format(ms);
 
-// moment shows a time in the browser's zone, with the day where that is not today's,
-// and as the daemon wrote it in the title.
-export function moment(node, iso) {
+// showTime shows a time in the browser's zone, with the day unless it is today. The title has it as the daemon wrote
+// it.
+export function showTime(node, iso) {
   const ms = Date.parse(iso);
   if (Number.isNaN(ms)) {
-    say(node, iso ? iso : "");
+    setText(node, iso ? iso : "");
     return;
   }
   const today = day.format(ms) === day.format(Date.now());
@@ -136,5 +137,5 @@ export function moment(node, iso) {
     time.dateTime = iso;
     time.title = iso;
   }
-  say(time, today ? clock.format(ms) : `${day.format(ms)}, ${clock.format(ms)}`);
+  setText(time, today ? clock.format(ms) : `${day.format(ms)}, ${clock.format(ms)}`);
 }

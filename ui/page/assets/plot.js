@@ -1,4 +1,4 @@
-// Plots of points over time, drawn as SVG in the real pixels of their element.
+// Plots of points over time, drawn as SVG in the pixels of their element.
 
 import { digits, hour } from "./parts.js";
 
@@ -6,9 +6,9 @@ const margin = { left: 46, right: 8, top: 8, bottom: 20 };
 const steps = [60, 120, 300, 600, 900, 1800, 3600, 7200];
 
 // plot draws lines and bars from the times from and to, in seconds since the epoch:
-//   lines  [{className, points: [{at, value}]}], broken where gap seconds have no point
-//   bars   [{at, value}], added up
-//   marks  values at which a line goes across
+//   lines  [{className, points: [{at, value}]}], broken where there is no point for gap seconds
+//   bars   [{at, width, value}], width in seconds
+//   marks  values with a horizontal line
 //   top    the value at the upper edge
 export function plot(svg, { from, to, lines = [], bars = null, marks = [], top, gap }) {
   const { width, height } = svg.getBoundingClientRect();
@@ -30,15 +30,15 @@ export function plot(svg, { from, to, lines = [], bars = null, marks = [], top, 
   svg.replaceChildren(...nodes);
 }
 
-// timeAt is the time below a pointer.
+// timeAt returns the time at a pointer.
 export function timeAt(svg, clientX, from, to) {
   const box = svg.getBoundingClientRect();
   const part = (clientX - box.left - margin.left) / (box.width - margin.left - margin.right);
   return from + Math.min(1, Math.max(0, part)) * (to - from);
 }
 
-// cross marks a time.
-export function cross(svg, at, from, to) {
+// drawCross marks a time.
+export function drawCross(svg, at, from, to) {
   svg.querySelector(".cross")?.remove();
   if (at === null || at < from || at > to) return;
   const { width, height } = svg.getBoundingClientRect();
@@ -46,16 +46,16 @@ export function cross(svg, at, from, to) {
   svg.append(draw(svg, "line", "cross", { x1: x, x2: x, y1: margin.top, y2: height - margin.bottom }));
 }
 
-// roundUp gives the next of 1, 2, 4, 6, 8, 10, 20, … that holds a value: halves are round too.
+// roundUp returns the smallest of 1, 2, 4, 6, 8, 10, 20, … that is at least value. Half of each is round too.
 export function roundUp(value) {
   const size = 10 ** Math.floor(Math.log10(value));
   return [1, 2, 4, 6, 8, 10].map((n) => n * size).find((n) => n >= value * (1 - 1e-9));
 }
 
-// width of a bar in seconds, such that bars are some pixels wide.
-export function barWidth(svg, seconds) {
-  const room = Math.max(1, (svg.getBoundingClientRect().width - margin.left - margin.right) / 6);
-  return [5, 10, 15, 30, 60, 120, 300, 600, 900].find((n) => seconds / n <= room) ?? 1800;
+// barSeconds returns the width of a bar in seconds, such that a bar is at least 6 pixels wide.
+export function barSeconds(svg, seconds) {
+  const maxBars = Math.max(1, (svg.getBoundingClientRect().width - margin.left - margin.right) / 6);
+  return [5, 10, 15, 30, 60, 120, 300, 600, 900].find((n) => seconds / n <= maxBars) ?? 1800;
 }
 
 function draw(svg, name, className, attributes, text) {
@@ -73,8 +73,8 @@ function grid(svg, frame, top) {
     nodes.push(draw(svg, "line", "grid", { x1: frame.left, x2: frame.right, y1: y, y2: y }));
     nodes.push(draw(svg, "text", "tick value", { x: frame.left - 6, y: y + 4 }, digits(part * top)));
   }
-  const room = Math.max(2, Math.floor((frame.right - frame.left) / 64));
-  const step = steps.find((s) => (frame.to - frame.from) / s <= room) ?? steps[steps.length - 1];
+  const maxTicks = Math.max(2, Math.floor((frame.right - frame.left) / 64));
+  const step = steps.find((s) => (frame.to - frame.from) / s <= maxTicks) ?? steps[steps.length - 1];
   const offset = new Date(frame.to * 1000).getTimezoneOffset() * 60;
   for (let at = Math.ceil((frame.from - offset) / step) * step + offset; at <= frame.to; at += step) {
     const x = frame.x(at);
@@ -86,7 +86,7 @@ function grid(svg, frame, top) {
   return nodes;
 }
 
-// trace is the path of a line: the highest point of each pixel.
+// trace returns the path of a line, through the highest point of each column of pixels.
 function trace(points, frame, gap) {
   let path = "";
   let last = null;
@@ -118,7 +118,7 @@ function columns(bars, frame) {
     if (value <= 0) continue;
     const left = Math.max(frame.left, frame.x(at));
     const right = Math.max(left + 1, Math.min(frame.right, frame.x(at + width)) - 1);
-    const y = Math.min(frame.y(value), frame.bottom - 1.5); // one packet is to be seen beside a million
+    const y = Math.min(frame.y(value), frame.bottom - 1.5); // one packet is visible beside a million
     path += `M${left.toFixed(1)},${frame.bottom}V${y.toFixed(1)}H${right.toFixed(1)}V${frame.bottom}z`;
   }
   return path;
