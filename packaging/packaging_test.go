@@ -1,4 +1,4 @@
-// Package packaging tests what is packaged and is no Go: alerts, and a dashboard.
+// Package packaging tests the files of the packages that are not Go: the alerts and the dashboard.
 package packaging
 
 import (
@@ -45,7 +45,9 @@ func command(t *testing.T, name string) string {
 
 func TestRules(t *testing.T) {
 	promtool := command(t, "promtool")
-	for _, args := range [][]string{{"check", "rules", "--lint=all", "--lint-fatal", rulesFile}, {"test", "rules", rulesTestFile}} {
+	for _, args := range [][]string{
+		{"check", "rules", "--lint=all", "--lint-fatal", rulesFile}, {"test", "rules", rulesTestFile},
+	} {
 		if out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
@@ -58,7 +60,7 @@ type rules struct {
 	}
 }
 
-// Every alert has a moment in its test at which it fires, and one at which it does not.
+// TestEveryAlertIsTested checks that each alert fires at one time of its test and is silent at another.
 func TestEveryAlertIsTested(t *testing.T) {
 	var list rules
 	read(t, rulesFile, &list)
@@ -84,7 +86,8 @@ func TestEveryAlertIsTested(t *testing.T) {
 	for _, group := range list.Groups {
 		for _, rule := range group.Rules {
 			if !fires[rule.Alert] || !silent[rule.Alert] {
-				t.Errorf("%s: fires in a test: %t, is silent in one: %t", rule.Alert, fires[rule.Alert], silent[rule.Alert])
+				t.Errorf("%s: fires in a test: %t, is silent in one: %t",
+					rule.Alert, fires[rule.Alert], silent[rule.Alert])
 			}
 		}
 	}
@@ -125,7 +128,7 @@ func readDashboard(t *testing.T) dashboard {
 	return d
 }
 
-// queries are the dashboard's, by where they stand.
+// queries returns the queries of the dashboard by panel and annotation.
 func (d dashboard) queries() map[string]string {
 	queries := map[string]string{}
 	for _, p := range d.Panels {
@@ -147,16 +150,16 @@ func TestDashboard(t *testing.T) {
 	taken := map[[2]int]string{}
 	for _, p := range d.Panels {
 		if ids[p.ID] || p.Title == "" || p.Type != "row" && (p.Description == "" || len(p.Targets) == 0) {
-			t.Errorf("panel %d %q has another one's id, or no title, description or query", p.ID, p.Title)
+			t.Errorf("panel %d %q has the id of another panel, or no title, description or query", p.ID, p.Title)
 		}
 		ids[p.ID] = true
 		if at := p.GridPos; at.X < 0 || at.W < 1 || at.X+at.W > 24 {
-			t.Errorf("panel %q is wider than the page: %+v", p.Title, at)
+			t.Errorf("panel %q is wider than the dashboard: %+v", p.Title, at)
 		}
 		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
 			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
 				if other := taken[[2]int{x, y}]; other != "" {
-					t.Fatalf("panel %q is over %q", p.Title, other)
+					t.Fatalf("panel %q covers %q", p.Title, other)
 				}
 				taken[[2]int{x, y}] = p.Title
 			}
@@ -164,19 +167,20 @@ func TestDashboard(t *testing.T) {
 	}
 	for where, query := range d.queries() {
 		if !strings.Contains(query, `instance=~"$instance"`) {
-			t.Errorf("%s does not go by the variable instance: %s", where, query)
+			t.Errorf("%s does not use the variable instance: %s", where, query)
 		}
 	}
 }
 
-// The alerts and the dashboard use no metric that docs/metrics.md does not have.
+// TestMetricsAreInTheReference checks that docs/metrics.md has each metric of the alerts and the dashboard.
 func TestMetricsAreInTheReference(t *testing.T) {
 	reference, err := os.ReadFile("../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var known []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `(ctkeeper_\\w+)` \\| (\\w+) ").FindAllStringSubmatch(string(reference), -1) {
+	metric := regexp.MustCompile("(?m)^\\| `(ctkeeper_\\w+)` \\| (\\w+) ")
+	for _, row := range metric.FindAllStringSubmatch(string(reference), -1) {
 		known = append(known, row[1])
 		if row[2] == "histogram" {
 			known = append(known, row[1]+"_bucket", row[1]+"_sum", row[1]+"_count")

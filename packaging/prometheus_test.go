@@ -21,43 +21,45 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 )
 
-// patience bounds every wait; a wait that is met ends at once.
-const patience = 90 * time.Second
+// waitTimeout bounds every wait.
+const waitTimeout = 90 * time.Second
 
 const (
 	statFile   = "proc/net/stat/nf_conntrack"
 	expectFile = "proc/net/nf_conntrack_expect"
 	statLine   = "entries clashres found new invalid ignore delete chainlength insert insert_failed drop early_drop " +
 		"icmp_error expect_new expect_create expect_delete search_restart\n" +
-		"%08[1]x 00000000 00000000 00000000 %08[1]x 00000000 00000000 00000000 00000000 %08[1]x %08[1]x %08[1]x 00000000 00000000 00000000 00000000 %08[1]x\n"
+		"%08[1]x 00000000 00000000 00000000 %08[1]x 00000000 00000000 00000000 00000000 %08[1]x %08[1]x %08[1]x " +
+		"00000000 00000000 00000000 00000000 %08[1]x\n"
 	expectLine = "179 l3proto = 2 proto=17 src=192.0.2.1 dst=198.51.100.2 sport=0 dport=%d sip/audio\n"
 )
 
-// kernelLog is the one query for which a host of files has nothing to tell: it has no
-// log that grows. It has to be a query all the same.
+// kernelLog is the one query without data on a host of files: its kernel log does not grow. Only its syntax is tested.
 const kernelLog = "Kernel messages A"
 
-// Every query of the dashboard gives data where there is something to tell: it is asked
-// of a real Prometheus that scrapes a real daemon, on a host of files on which settings
-// drift, the module is loaded anew and the table drops.
+// TestDashboardAgainstPrometheus checks that every query of the dashboard returns data. A Prometheus scrapes a daemon on
+// a host of files, on which settings drift, the module is reloaded and the table drops.
 func TestDashboardAgainstPrometheus(t *testing.T) {
 	prometheus := command(t, "prometheus")
 	root := kerneltree.New(t)
-	address, api := free(t), "http://"+free(t)
+	address, api := freeAddress(t), "http://"+freeAddress(t)
 	startDaemon(t, root, address)
 	startPrometheus(t, prometheus, address, strings.TrimPrefix(api, "http://"))
-	wait(t, "a first scrape", func() bool { return len(values(t, api, `ctkeeper_build_info and on (instance) up == 1`)) == 1 })
+	wait(t, "a first scrape", func() bool {
+		return len(values(t, api, `ctkeeper_build_info and on (instance) up == 1`)) == 1
+	})
 
 	d := readDashboard(t)
 	empty := d.queries()
-	if query := substitute(empty[kernelLog]); !strings.Contains(query, "ctkeeper_kernel_messages_total") || len(values(t, api, query)) > 0 {
-		t.Errorf("%s is no exception: %s", kernelLog, query)
+	query := substitute(empty[kernelLog])
+	if !strings.Contains(query, "ctkeeper_kernel_messages_total") || len(values(t, api, query)) > 0 {
+		t.Errorf("%s has data, or another metric: %s", kernelLog, query)
 	}
 	delete(empty, kernelLog)
-	happenings := 0
+	second := 0
 	wait(t, "data for every query", func() bool {
-		happenings++
-		happen(t, root, happenings)
+		second++
+		simulateSecond(t, root, second)
 		for where, query := range empty {
 			if len(values(t, api, substitute(query))) > 0 {
 				delete(empty, where)
@@ -69,7 +71,7 @@ func TestDashboardAgainstPrometheus(t *testing.T) {
 	var instances []string
 	get(t, api+"/api/v1/label/instance/values?match[]=ctkeeper_build_info", &instances)
 	if diff := cmp.Diff([]string{address}, instances); diff != "" {
-		t.Errorf("hosts to choose from (-want +got):\n%s", diff)
+		t.Errorf("instances (-want +got):\n%s", diff)
 	}
 	var evaluated struct {
 		Groups []struct {
@@ -89,24 +91,23 @@ func TestDashboardAgainstPrometheus(t *testing.T) {
 	}
 }
 
-// happen makes the host's next second.
-func happen(t *testing.T, root string, n int) {
+// simulateSecond changes the host for one second.
+func simulateSecond(t *testing.T, root string, n int) {
 	t.Helper()
 	kerneltree.Put(t, root, "proc/sys/net/netfilter/nf_conntrack_count", fmt.Sprintf("%d\n", 50_000+n))
 	kerneltree.Put(t, root, statFile, fmt.Sprintf(statLine, n))
 	kerneltree.Put(t, root, expectFile, strings.Repeat(fmt.Sprintf(expectLine, 4000), n))
 	kerneltree.Set(t, root, "max", fmt.Sprint(70_000+n))
-	// Seldom: a table that was just loaded has no expectations, which the daemon
-	// believes for 15 s.
+	// Rarely: a new table has no expectations, and the daemon caches their count for 15 s.
 	if n%24 == 4 {
 		kerneltree.Unload(t, root)
-		time.Sleep(1500 * time.Millisecond) // the daemon looks every second
+		time.Sleep(1500 * time.Millisecond) // the daemon reads every second
 		kerneltree.Load(t, root)
 	}
 	time.Sleep(time.Second)
 }
 
-// substitute puts values in the place of Grafana's variables.
+// substitute replaces Grafana's variables by values.
 func substitute(query string) string {
 	return strings.NewReplacer("$instance", ".+", "$__rate_interval", "1m", "$__range", "1m").Replace(query)
 }
@@ -114,7 +115,8 @@ func substitute(query string) string {
 func startDaemon(t *testing.T, root, address string) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "ctkeeper")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/ctkeeper").CombinedOutput(); err != nil {
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/ctkeeper")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build ctkeeper: %v\n%s", err, out)
 	}
 	kerneltree.Put(t, root, "etc/ctkeeper/ctkeeper.yaml", fmt.Sprintf(`
@@ -142,18 +144,18 @@ scrape_configs: [{job_name: ctkeeper, static_configs: [{targets: [%q]}]}]
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	run(t, binary, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+	run(t, binary, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--web.listen-address="+address)
 }
 
-// run keeps a program running until the test ends; what it said is shown where the test
-// failed.
+// run runs a program until the test ends, and logs its output if the test failed.
 func run(t *testing.T, name string, args ...string) {
 	t.Helper()
-	var said bytes.Buffer
+	var output bytes.Buffer
 	program := exec.CommandContext(context.Background(), name, args...)
-	program.Stdout, program.Stderr = &said, &said
+	program.Stdout, program.Stderr = &output, &output
 	program.Env = append(os.Environ(), "NOTIFY_SOCKET=")
-	// Also where the test binary is killed.
+	// The program ends even if the test binary is killed.
 	program.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := program.Start(); err != nil {
 		t.Fatal(err)
@@ -162,13 +164,13 @@ func run(t *testing.T, name string, args ...string) {
 		_ = program.Process.Signal(syscall.SIGTERM)
 		_ = program.Wait()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", filepath.Base(name), said.String())
+			t.Logf("%s:\n%s", filepath.Base(name), output.String())
 		}
 	})
 }
 
-// free is an address that nobody listens on.
-func free(t *testing.T) string {
+// freeAddress returns an address that no program listens on.
+func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -181,17 +183,17 @@ func free(t *testing.T) string {
 // wait polls until cond holds.
 func wait(t *testing.T, what string, cond func() bool, found ...func() string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !cond(); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(waitTimeout); !cond(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			for _, f := range found {
 				what += ": " + f()
 			}
-			t.Fatalf("not within %s: %s", patience, what)
+			t.Fatalf("not within %s: %s", waitTimeout, what)
 		}
 	}
 }
 
-// values are the figures that a query gives, those that are none left out.
+// values returns the results of a query without NaN.
 func values(t *testing.T, api, query string) []string {
 	t.Helper()
 	var answer struct {
@@ -207,8 +209,7 @@ func values(t *testing.T, api, query string) []string {
 	return list
 }
 
-// get asks Prometheus's API; what it refuses fails the test, and while it does not
-// answer yet there is no data.
+// get queries Prometheus's API. An error of the query fails the test; before Prometheus is up there is no data.
 func get(t *testing.T, address string, data any) {
 	t.Helper()
 	response, err := http.Get(address)
