@@ -183,7 +183,8 @@ const settingColumns = [
   { label: "From", className: "path" },
 ];
 const milliseconds = (seconds) => Number((seconds * 1000).toPrecision(3));
-const repairText = ({ repaired_seconds: seconds }) => (seconds ? `repaired in ${milliseconds(seconds)}ms` : "not repaired");
+const repairText = ({ repaired_seconds: seconds }) =>
+  seconds ? `repaired in ${milliseconds(seconds)}ms` : "not repaired";
 const placeText = ({ file, line }) => (line ? `${file}:${line}` : file);
 const policies = { __proto__: null, at_least: "at least ", at_most: "at most " };
 
@@ -236,7 +237,8 @@ function renderFill(name, used, limit, table, forecasts) {
   bar.setAttribute("aria-valuenow", Math.round(Math.min(100, part)));
   bar.setAttribute("aria-valuetext", `${large} ${small}`);
   const notes = [level === "calm" ? "" : level];
-  if (table.dropping?.[name]) notes.push(name === "connections" ? "packets are being dropped" : "new ones are being refused");
+  const dropping = name === "connections" ? "packets are being dropped" : "new ones are being refused";
+  if (table.dropping?.[name]) notes.push(dropping);
   if (forecasts?.[name]) notes.push(forecasts[name]);
   setText(note, notes.filter((n) => n !== "").join(", "));
 }
@@ -333,7 +335,8 @@ function renderHistory() {
 function renderDaemon({ daemon, module }) {
   const parameters = (module.parameters ?? []).map((p) => {
     const live = p.live === "" ? "" : `, live ${p.live}`;
-    return [`Parameter ${p.name}`, `want ${p.want}${live}: ${p.state}${p.error ? `, ${p.error}` : ""} (${placeText(p.origin)})`];
+    const state = p.error ? `${p.state}, ${p.error}` : p.state;
+    return [`Parameter ${p.name}`, `want ${p.want}${live}: ${state} (${placeText(p.origin)})`];
   });
   showFacts(byId("daemon"), [
     ["Module", `${module.name} ${module.state}`],
