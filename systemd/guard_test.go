@@ -140,7 +140,7 @@ func TestGuardSecurity(t *testing.T) {
 		row     string
 		dropIns []string
 	}{
-		{"the unit as it is", nil},
+		{"the shipped unit", nil},
 		{"with guard.conf", []string{guardConf}},
 		{"with guard-perfmon.conf as well", []string{guardConf, perfmonConf}},
 	} {
