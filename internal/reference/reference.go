@@ -41,7 +41,7 @@ var sections = []section{
 	{name: "module states", dir: "kmod", typ: "State"},
 	{name: "parameter states", dir: "status", typ: "ParameterState"},
 	{name: "guard states", dir: "status", typ: "GuardState"},
-	{name: "events", dir: "systemd", typ: "Event"},
+	{name: "events", dir: "reconcile", typ: "Kind"},
 	{name: "causes", dir: "reconcile", typ: "Cause"},
 	{name: "results", dir: "reconcile", typ: "Result"},
 	{name: "paths", dir: "status", prefix: "Path"},
