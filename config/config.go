@@ -1,6 +1,9 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/host/tree"
@@ -11,67 +14,43 @@ import (
 // DefaultOrigin is the file of a value that no file sets.
 const DefaultOrigin = "(default)"
 
-// GuardMode says what is done about foreign writes, beside repairing them.
-type GuardMode string
-
-// The modes of the guard, by their names in configurations.
-const (
-	// GuardOff leaves writers unnamed; containers' are found by the regular look.
-	GuardOff GuardMode = "off"
-	// GuardWatch names every writer and sees every write at once.
-	GuardWatch GuardMode = "watch"
-	// GuardLock also refuses foreign writes of another value to hashsize (its sysctl), max and
-	// expect_max.
-	GuardLock GuardMode = "lock"
-)
-
-// Guard is the section of the same name.
-type Guard struct {
-	// Mode is GuardOff unless configured.
-	Mode GuardMode
-	// Allow are the units whose writes the lock lets through, sorted, none twice.
-	Allow []string
-}
-
-// What enforcement.resync is and may be. It cannot be switched off: inotify is
-// blind to writes through another procfs instance, as from a container, and where
-// the guard is off or cannot be had only a periodic look finds those.
+// The limits of enforcement.resync. It cannot be switched off: inotify does not see writes
+// through another procfs instance, as from a container, and without the guard only a periodic
+// pass finds them.
 const (
 	DefaultResync = 5 * time.Second
 	MinResync     = 100 * time.Millisecond
 	MaxResync     = time.Hour
 )
 
-// Config is one merged, validated configuration. It is not changed once loaded.
+// Config is one merged, validated configuration. It must not be changed after Load.
 type Config struct {
 	// Desired has the wanted settings in catalogue order, then those that are not in the
-	// catalogue by name; "auto" is a number here. Its Mode is enforce unless configured, its
+	// catalogue, by name; "auto" is a number here. Its Mode is enforce unless configured, its
 	// Resync from MinResync to MaxResync.
 	reconcile.Desired
-	// Module is what is asked of the module itself.
-	Module Module
-	// Guard is how foreign writers are dealt with.
-	Guard Guard
-	// Metrics is where to serve metrics.
+	// Module, Guard and Metrics are the sections of the same names.
+	Module  Module
+	Guard   Guard
 	Metrics Metrics
 
-	// Files are the files read, in the order in which the later wins, as the host
-	// sees them (without the root directory). Empty: the embedded default.
+	// Files are the files that were read, as the host has them (without the root directory). A
+	// later file overrides an earlier one. It is empty for the embedded default.
 	Files []string
 	// Hidden are the files that were found and not read.
 	Hidden []Hidden
-	// Warnings are for people: files that look like drop-ins and are not read,
-	// sysctl names that look misspelt, values at odds with each other.
+	// Warnings are for people: files that look like drop-ins and are not read, sysctl names that
+	// look misspelt, values that contradict each other.
 	Warnings []string
-	// Origins has the place of every value that is neither a want nor a module
-	// parameter: "enforcement.mode" → line 7 of /etc/ctkeeper/ctkeeper.yaml, or
-	// DefaultOrigin. All such keys are present.
+	// Origins has the place of every value that is neither a want nor a module parameter:
+	// "enforcement.mode" → line 7 of /etc/ctkeeper/ctkeeper.yaml, or DefaultOrigin. It has all
+	// such keys.
 	Origins map[string]tree.Place
 }
 
-// Module is the section of the same name.
+// Module is the section module.
 type Module struct {
-	// Load asks to load nf_conntrack at start when it is absent.
+	// Load is true where nf_conntrack is to be loaded at start when it is absent.
 	Load bool
 	// Parameters are load-time values for modprobe.d, sorted by name.
 	Parameters []Parameter
@@ -80,7 +59,7 @@ type Module struct {
 // Parameter is a load-time parameter of the module nf_conntrack.
 type Parameter struct {
 	Name string
-	// Value is as modprobe.d takes it: a decimal number, 0 or 1 for a bool.
+	// Value is in modprobe.d's notation: a decimal number, 0 or 1 for a bool.
 	Value string
 	// Origin is the place of the value.
 	Origin tree.Place
@@ -88,12 +67,12 @@ type Parameter struct {
 
 // Hidden is a file that was found and not read.
 type Hidden struct {
-	File string `json:"file" yaml:"file"`
+	File string `json:"file"`
 	// Why is "hidden by FILE", "link to /dev/null" or "empty file".
-	Why string `json:"why" yaml:"why"`
+	Why string `json:"why"`
 }
 
-// Keys of Origins, which are the dotted keys in the files.
+// The keys of Origins, which are the dotted keys of the files.
 const (
 	keyModuleLoad       = "module.load"
 	keyMode             = "enforcement.mode"
@@ -105,7 +84,7 @@ const (
 	keyMetricsTextfile  = "metrics.textfile"
 )
 
-// Want finds what is asked of the setting of this catalogue name.
+// Want returns the want of the setting with this catalogue name, if there is one.
 func (c *Config) Want(name string) (sysfs.Want, bool) {
 	for _, w := range c.Wants {
 		if w.Setting.Name == name {
@@ -113,4 +92,19 @@ func (c *Config) Want(name string) (sysfs.Want, bool) {
 		}
 	}
 	return sysfs.Want{}, false
+}
+
+// Fingerprint is equal for two configurations with the same values, whatever their origins: a
+// reload with the same fingerprint changes nothing.
+func (c *Config) Fingerprint() string {
+	sum := sha256.New()
+	for _, w := range c.Wants {
+		fmt.Fprintf(sum, "%s %s %q\n", w.Setting.Name, w.Policy, w.Value.String())
+	}
+	for _, p := range c.Module.Parameters {
+		fmt.Fprintf(sum, "parameter %s %q\n", p.Name, p.Value)
+	}
+	fmt.Fprintf(sum, "%t %s %s %s %q %q\n",
+		c.Module.Load, c.Mode, c.Resync, c.Guard.Mode, c.Guard.Allow, c.Metrics)
+	return hex.EncodeToString(sum.Sum(nil))
 }

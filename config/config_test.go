@@ -17,8 +17,8 @@ var update = flag.Bool("update", false, "rewrite golden files")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// host makes a root directory with the files given as path → content, and 8 GiB
-// of RAM. A content of "-> TARGET" makes a symbolic link.
+// host creates a root directory with files, their contents by path, and 8 GiB of RAM. The content
+// "-> TARGET" creates a symbolic link.
 func host(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -46,7 +46,7 @@ func put(t *testing.T, root, path, content string) {
 	}
 }
 
-// load loads what is below root and fails the test on any error.
+// load loads the configuration below root, and fails the test on any error.
 func load(t *testing.T, root string) *Config {
 	t.Helper()
 	c, err := Source{Root: root}.Load()
@@ -56,7 +56,7 @@ func load(t *testing.T, root string) *Config {
 	return c
 }
 
-// wants is a configuration's wants, one line each.
+// wants returns a configuration's wants, one line each.
 func wants(c *Config) []string {
 	var lines []string
 	for _, w := range c.Wants {
@@ -65,8 +65,8 @@ func wants(c *Config) []string {
 	return lines
 }
 
-// sameSetting compares settings by name: those of the catalogue are shared, those
-// outside it are made anew.
+// sameSetting compares settings by name: those that are not in the catalogue have no unique
+// pointer.
 var sameSetting = cmp.Comparer(func(a, b *sysfs.Setting) bool { return a.Name == b.Name && a.Kind == b.Kind })
 
 func diff(t *testing.T, what string, want, got any) {
@@ -76,7 +76,7 @@ func diff(t *testing.T, what string, want, got any) {
 	}
 }
 
-// golden compares got with a file of testdata, or rewrites it under -update.
+// golden compares got with a golden file, or rewrites the file with -update.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {

@@ -56,7 +56,7 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	}
 	switch err := in.Decode(&second); {
 	case err == nil:
-		d.fail(&second, "", &fault{problem: "a second YAML document begins", allowed: "one document in a file"})
+		d.fail(&second, "", newFault("a second YAML document begins", "one document in a file"))
 	case !errors.Is(err, io.EOF):
 		d.errs = append(d.errs, d.syntaxError(data, err))
 	}
@@ -94,7 +94,9 @@ func (d *decoder) syntaxError(data []byte, err error) Error {
 		text := strings.TrimLeft(line, " \t")
 		indent := line[:len(line)-len(text)]
 		if tab := strings.IndexByte(indent, '\t'); tab >= 0 && text != "" && text[0] != '#' {
-			return Error{File: d.open, Line: i + 1, Column: tab + 1, Problem: "a tab indents the line", Allowed: "spaces"}
+			return Error{
+				File: d.open, Line: i + 1, Column: tab + 1, Problem: "a tab indents the line", Allowed: "spaces",
+			}
 		}
 	}
 	wrong := Error{File: d.open, Err: err}
@@ -151,10 +153,10 @@ func (d *decoder) section(n *yaml.Node, key string, each func(k, v *yaml.Node)) 
 	case n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0 && n.ShortTag() == "!!null":
 		return
 	case n.Kind != yaml.MappingNode:
-		d.fail(n, key, &fault{problem: "is " + kindOf(n), allowed: "a mapping of keys to values"})
+		d.fail(n, key, newFault("is "+kindOf(n), "a mapping of keys to values"))
 		return
 	case n.Style&yaml.TaggedStyle != 0:
-		d.fail(n, key, &fault{problem: "has the tag " + strconv.Quote(n.Tag), allowed: "the mapping without a tag"})
+		d.fail(n, key, newFault("has the tag "+strconv.Quote(n.Tag), "the mapping without a tag"))
 		return
 	}
 	seen := map[string]int{}
@@ -164,13 +166,13 @@ func (d *decoder) section(n *yaml.Node, key string, each func(k, v *yaml.Node)) 
 		line, twice := seen[k.Value]
 		switch {
 		case k.Kind != yaml.ScalarNode:
-			d.fail(k, key, &fault{problem: "has " + kindOf(k) + " for a key", allowed: "a name"})
+			d.fail(k, key, newFault("has "+kindOf(k)+" for a key", "a name"))
 			continue
 		case k.ShortTag() == "!!merge":
-			d.fail(k, full, &fault{problem: "merge keys are not supported", allowed: "write the keys out"})
+			d.fail(k, full, newFault("merge keys are not supported", "write the keys out"))
 			continue
 		case twice:
-			d.fail(k, full, &fault{problem: fmt.Sprintf("given twice, first in line %d", line), allowed: "once in a file"})
+			d.fail(k, full, newFault(fmt.Sprintf("given twice, first in line %d", line), "once in a file"))
 			continue
 		}
 		seen[k.Value] = k.Line
@@ -191,16 +193,16 @@ func deref(n *yaml.Node) *yaml.Node {
 }
 
 // read parses one scalar value.
-func read[T any](d *decoder, n *yaml.Node, key string, parse func(scalar) (T, *fault)) given[T] {
+func read[T any](d *decoder, n *yaml.Node, key string, parse func(scalar) (T, *fault)) optional[T] {
 	s, wrong := scalarOf(n)
 	if wrong == nil {
 		var value T
 		if value, wrong = parse(s); wrong == nil {
-			return given[T]{value: value, at: d.at(n), set: true}
+			return optional[T]{value: value, at: d.at(n), set: true}
 		}
 	}
 	d.fail(n, key, wrong)
-	return given[T]{}
+	return optional[T]{}
 }
 
 // failUnknown adds the error of an unknown key, with the nearest of the known ones.

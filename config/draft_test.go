@@ -12,16 +12,26 @@ func TestDraft(t *testing.T) {
 	put(t, root, DefaultMain, "settings: {max: 1, acct: 1}")
 	put(t, root, dropin, "settings: {max: 2}")
 	put(t, root, usrDir+"90.yaml", "settings: {acct: 0}")
+	const fromUsr = "0 " + usrDir + "90.yaml:1"
 	for name, test := range map[string]struct {
 		draft map[string][]byte
 		wants []string
 		err   string
 	}{
-		"none":        {nil, []string{"2 " + dropin + ":1", "0 " + usrDir + "90.yaml:1"}, ""},
-		"another one": {map[string][]byte{dropin: []byte("\nsettings: {max: 3, acct: 1}")}, []string{"3 " + dropin + ":2", "0 " + usrDir + "90.yaml:1"}, ""},
-		"a new one":   {map[string][]byte{runDir + "60.yaml": []byte("settings: {max: 4}")}, []string{"4 " + runDir + "60.yaml:1", "0 " + usrDir + "90.yaml:1"}, ""},
-		"gone":        {map[string][]byte{dropin: nil}, []string{"1 " + DefaultMain + ":1", "0 " + usrDir + "90.yaml:1"}, ""},
-		"broken":      {map[string][]byte{dropin: []byte("settings: {max: x}")}, nil, root + dropin + ":1:17: settings.max: x is not a whole decimal number (a whole number, 0..2147483647, or auto)"},
+		"none": {nil, []string{"2 " + dropin + ":1", fromUsr}, ""},
+		"a changed drop-in": {
+			map[string][]byte{dropin: []byte("\nsettings: {max: 3, acct: 1}")},
+			[]string{"3 " + dropin + ":2", fromUsr}, "",
+		},
+		"a new drop-in": {
+			map[string][]byte{runDir + "60.yaml": []byte("settings: {max: 4}")},
+			[]string{"4 " + runDir + "60.yaml:1", fromUsr}, "",
+		},
+		"a removed drop-in": {map[string][]byte{dropin: nil}, []string{"1 " + DefaultMain + ":1", fromUsr}, ""},
+		"an invalid drop-in": {
+			map[string][]byte{dropin: []byte("settings: {max: x}")}, nil, root + dropin +
+				":1:17: settings.max: x is not a whole decimal number (a whole number, 0..2147483647, or auto)",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := Source{Root: root, Draft: test.draft}.Load()

@@ -3,6 +3,8 @@ package config
 import (
 	"strconv"
 	"strings"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // Error is one error in the configuration, with its place.
@@ -73,4 +75,30 @@ func (es Errors) orNil() error {
 		return nil
 	}
 	return es
+}
+
+// position is a place in a file.
+type position struct {
+	file         string // as the host has it
+	open         string // the path to open, with the root
+	line, column int
+}
+
+// origin returns the position as a Config has it.
+func (p position) origin() tree.Place { return tree.Place{File: p.file, Line: p.line} }
+
+// fault is an Error without its place.
+type fault struct {
+	problem, allowed string
+	err              error
+}
+
+// newFault returns a fault without a system error.
+func newFault(problem, allowed string) *fault { return &fault{problem: problem, allowed: allowed} }
+
+func (f *fault) at(p position, key string) Error {
+	return Error{
+		File: p.open, Line: p.line, Column: p.column, Key: key,
+		Problem: f.problem, Allowed: f.allowed, Err: f.err,
+	}
 }

@@ -12,45 +12,65 @@ import (
 	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
-// maxAllowed is how many units guard.allow may name: far above any sensible list, and small
-// enough to compare with every cgroup that is made.
+// GuardMode is what is done about foreign writes, beside repairing them.
+type GuardMode string
+
+// The modes of the guard, by their names in configurations.
+const (
+	// GuardOff names no writers. Writes from containers are found by the next periodic pass.
+	GuardOff GuardMode = "off"
+	// GuardWatch names every writer, and sees every write at once.
+	GuardWatch GuardMode = "watch"
+	// GuardLock also refuses foreign writes of another value to hashsize (its sysctl), max and
+	// expect_max.
+	GuardLock GuardMode = "lock"
+)
+
+// Guard is the section guard.
+type Guard struct {
+	// Mode is GuardOff unless configured.
+	Mode GuardMode
+	// Allow are the units whose writes the lock accepts, sorted, without duplicates.
+	Allow []string
+}
+
+// maxAllowed is the largest number of units in guard.allow: far above any sensible list, and
+// small enough to compare with every new cgroup.
 const maxAllowed = 64
 
-// maxUnitName is the length of a unit's name in bytes (UNIT_NAME_MAX of systemd, without its
-// last byte).
+// maxUnitName is the longest name of a unit, in bytes (UNIT_NAME_MAX of systemd, without its NUL
+// byte).
 const maxUnitName = 255
 
-// unitChars are what a unit's name consists of (systemd.unit(5)).
+// unitChars are the characters of unit names (systemd.unit(5)).
 const unitChars = `0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz:-_.\@`
 
-const cgroupTypes = ".service, .scope, .slice, .socket, .mount or .swap"
-
-// cgroupTypeNames returns the suffixes of units that have a cgroup, and so may write.
-func cgroupTypeNames() []string {
+// cgroupTypes returns the suffixes of units that have a cgroup, and so processes that can write.
+func cgroupTypes() []string {
 	return []string{"service", "scope", "slice", "socket", "mount", "swap"}
 }
 
-// otherTypeNames returns the suffixes of units without one (systemd.unit(5)).
-func otherTypeNames() []string {
+// otherTypes returns the suffixes of units without a cgroup (systemd.unit(5)).
+func otherTypes() []string {
 	return []string{"timer", "target", "path", "device", "automount"}
 }
 
 const guardForms = "off, watch, lock, or a mapping of mode and allow"
 
-// guard reads the section, or its mode alone. Nothing at all is a section without keys.
+// guard decodes the section, or its mode alone. An empty value is a section without keys.
 func (d *decoder) guard(n *yaml.Node) {
 	switch {
 	case n.Kind == yaml.ScalarNode && (n.Value != "" || n.ShortTag() != "!!null"):
-		d.layer.guardMode = read(d, n, "guard", guardMode)
+		d.layer.guardMode = read(d, n, "guard", parseGuardMode)
 		return
 	case n.Kind == yaml.SequenceNode:
-		d.fail(n, "guard", &fault{problem: "is a list", allowed: guardForms})
+		d.fail(n, "guard", newFault("is a list", guardForms))
 		return
 	}
 	d.section(n, "guard", func(k, v *yaml.Node) {
 		switch k.Value {
 		case "mode":
-			d.layer.guardMode = read(d, v, keyGuardMode, guardMode)
+			d.layer.guardMode = read(d, v, keyGuardMode, parseGuardMode)
 		case "allow":
 			d.layer.guardAllow = d.allow(v)
 		default:
@@ -59,14 +79,14 @@ func (d *decoder) guard(n *yaml.Node) {
 	})
 }
 
-func guardMode(s scalar) (GuardMode, *fault) {
+func parseGuardMode(s scalar) (GuardMode, *fault) {
 	modes := []string{string(GuardOff), string(GuardWatch), string(GuardLock)}
 	if slices.Contains(modes, s.text) {
 		return GuardMode(s.text), nil
 	}
-	wrong := &fault{problem: quote(s.text) + " is not a mode of the guard", allowed: "off, watch or lock"}
+	wrong := newFault(quote(s.text)+" is not a mode of the guard", "off, watch or lock")
 	switch near := nearest(s.text, modes); {
-	case strings.EqualFold(s.text, "false"): // what a tool of YAML 1.1 makes of off
+	case strings.EqualFold(s.text, "false"): // tools of YAML 1.1 write false for off
 		wrong.allowed = "write off"
 	case near != "":
 		wrong.allowed = "did you mean " + near + "?"
@@ -74,40 +94,43 @@ func guardMode(s scalar) (GuardMode, *fault) {
 	return "", wrong
 }
 
-// allow reads the list of units. What is wrong with any of them is wrong with the list.
-func (d *decoder) allow(n *yaml.Node) given[[]string] {
+// allow decodes the list of units. An error in any of them invalidates the list.
+func (d *decoder) allow(n *yaml.Node) optional[[]string] {
 	before := len(d.errs)
 	switch {
 	case n.Kind != yaml.SequenceNode:
-		d.fail(n, keyGuardAllow, &fault{problem: "is " + kindOf(n), allowed: "a list of units, as [kube-proxy.service]; [] is none"})
-		return given[[]string]{}
+		d.fail(n, keyGuardAllow, newFault("is "+kindOf(n),
+			"a list of units, such as [kube-proxy.service]; [] for no unit"))
+		return optional[[]string]{}
 	case n.Style&yaml.TaggedStyle != 0:
-		d.fail(n, keyGuardAllow, &fault{problem: "has the tag " + strconv.Quote(n.Tag), allowed: "the list without a tag"})
+		d.fail(n, keyGuardAllow, newFault("has the tag "+strconv.Quote(n.Tag), "the list without a tag"))
 	case len(n.Content) > maxAllowed:
-		d.fail(n, keyGuardAllow, &fault{problem: fmt.Sprintf("has %d units", len(n.Content)), allowed: fmt.Sprintf("up to %d; a slice stands for all units in it", maxAllowed)})
+		d.fail(n, keyGuardAllow, newFault(fmt.Sprintf("has %d units", len(n.Content)),
+			fmt.Sprintf("up to %d; a slice includes all units in it", maxAllowed)))
 	}
-	first := map[string]int{} // the unit → its line
+	first := map[string]int{} // the line of each unit
 	for _, item := range n.Content {
 		item = deref(item)
-		got := read(d, item, keyGuardAllow, unit)
+		got := read(d, item, keyGuardAllow, parseUnit)
 		line, twice := first[got.value]
 		switch {
 		case !got.set:
 		case twice:
-			d.fail(item, keyGuardAllow, &fault{problem: fmt.Sprintf("%s is given twice, first in line %d", quote(got.value), line), allowed: "each unit once"})
+			problem := fmt.Sprintf("%s is given twice, first in line %d", quote(got.value), line)
+			d.fail(item, keyGuardAllow, newFault(problem, "each unit once"))
 		default:
 			first[got.value] = item.Line
 		}
 	}
 	if len(d.errs) > before {
-		return given[[]string]{}
+		return optional[[]string]{}
 	}
-	return given[[]string]{value: slices.Sorted(maps.Keys(first)), at: d.at(n), set: true}
+	return optional[[]string]{value: slices.Sorted(maps.Keys(first)), at: d.at(n), set: true}
 }
 
-// unit reads the name of a unit that has a cgroup, as unit_name_is_valid of systemd does, and
-// no template: nothing runs in one.
-func unit(s scalar) (string, *fault) {
+// parseUnit parses the name of a unit that has a cgroup, with the rules of systemd's
+// unit_name_is_valid. It refuses templates, because nothing runs in them.
+func parseUnit(s scalar) (string, *fault) {
 	name, prefix, suffix := s.text, s.text, ""
 	if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
 		prefix, suffix = name[:dot], name[dot+1:]
@@ -115,56 +138,55 @@ func unit(s scalar) (string, *fault) {
 	_, instance, at := strings.Cut(prefix, "@")
 	switch {
 	case name == "":
-		return "", &fault{problem: `"" is no unit`, allowed: "such as kube-proxy.service"}
+		return "", newFault(`"" is not a unit`, "such as kube-proxy.service")
 	case len(name) > maxUnitName:
-		return "", &fault{problem: quote(name) + " is too long for a unit", allowed: fmt.Sprintf("at most %d bytes", maxUnitName)}
-	case strings.ContainsFunc(name, notInUnit):
-		return "", &fault{problem: quote(name) + " has characters that no unit has", allowed: `letters, digits and :-_.\@`}
-	case slices.Contains(otherTypeNames(), suffix):
-		return "", &fault{problem: quote(name) + " has no cgroup, so that nothing writes from it", allowed: "units that have one: " + cgroupTypes}
-	case !slices.Contains(cgroupTypeNames(), suffix):
-		return "", noSuffix(name, prefix, suffix)
+		return "", newFault(quote(name)+" is too long for a unit", fmt.Sprintf("at most %d bytes", maxUnitName))
+	case strings.ContainsFunc(name, isNotUnitChar):
+		return "", newFault(quote(name)+" has characters that unit names cannot have", `letters, digits and :-_.\@`)
+	case slices.Contains(otherTypes(), suffix):
+		return "", newFault(quote(name)+" has no cgroup, so nothing writes from it",
+			"units that have one: ."+strings.Join(cgroupTypes(), ", ."))
+	case !slices.Contains(cgroupTypes(), suffix):
+		return "", suffixFault(name, prefix, suffix)
 	case prefix == "" || prefix[0] == '@':
-		return "", &fault{problem: quote(name) + " is no unit", allowed: "a name before ." + suffix}
+		return "", newFault(quote(name)+" is not a unit", "a name before ."+suffix)
 	case at && instance == "":
-		return "", &fault{problem: quote(name) + " is a template, and nothing runs in one", allowed: "name the instance: " + prefix + "INSTANCE." + suffix}
+		return "", newFault(quote(name)+" is a template, in which nothing runs",
+			"name the instance: "+prefix+"INSTANCE."+suffix)
 	case name == "-.slice":
-		return "", &fault{problem: "-.slice is every unit there is", allowed: "to refuse nobody: guard: watch"}
+		return "", newFault("-.slice includes all units", "to refuse no writes: guard: watch")
 	}
 	return name, nil
 }
 
-func notInUnit(r rune) bool { return !strings.ContainsRune(unitChars, r) }
+func isNotUnitChar(r rune) bool { return !strings.ContainsRune(unitChars, r) }
 
-// noSuffix suggests what a name without the suffix of a unit may be meant for.
-func noSuffix(name, prefix, suffix string) *fault {
+// suffixFault returns the fault of a name without a unit's suffix, with a suggestion.
+func suffixFault(name, prefix, suffix string) *fault {
 	meant := name + ".service"
-	if near := nearest(suffix, cgroupTypeNames()); near != "" && prefix != "" {
+	if near := nearest(suffix, cgroupTypes()); near != "" && prefix != "" {
 		meant = prefix + "." + near
 	}
-	return &fault{problem: quote(name) + " has no suffix of a unit", allowed: "did you mean " + quote(meant) + "?"}
+	return newFault(quote(name)+" does not end in the suffix of a unit", "did you mean "+quote(meant)+"?")
 }
 
-// checkGuard warns of a guard that does less than it looks like.
+// checkGuard warns of a guard that does less than the configuration suggests.
 func (r *resolver) checkGuard() {
 	mode, allow := r.layer.guardMode, r.layer.guardAllow
 	if mode.value != GuardLock {
 		if len(allow.value) > 0 {
-			r.warn(allow.at, "guard.allow has no effect without guard.mode lock: nobody is refused")
+			r.warn(allow.at, "guard.allow has no effect without guard.mode lock: no writes are refused")
 		}
 		return
 	}
 	if enforcement := r.layer.mode; enforcement.value == reconcile.Observe {
-		r.warn(mode.at, "guard.mode lock only watches, because enforcement.mode is observe in "+enforcement.at.origin().String())
+		r.warn(mode.at, "guard.mode lock only watches, because enforcement.mode is observe in "+
+			enforcement.at.origin().String())
 	}
 	for _, w := range r.layer.wants {
 		if w.setting.Global {
 			return
 		}
 	}
-	r.warn(mode.at, "guard.mode lock has nothing to refuse: none of hashsize, max and expect_max is kept")
-}
-
-func (r *resolver) warn(p position, text string) {
-	r.warnings = append(r.warnings, p.origin().String()+": "+text)
+	r.warn(mode.at, "guard.mode lock has nothing to refuse: none of hashsize, max and expect_max is configured")
 }

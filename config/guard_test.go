@@ -10,30 +10,47 @@ import (
 
 func TestGuard(t *testing.T) {
 	const a, b = etcDir + "a.yaml", etcDir + "b.yaml"
+	lockA := "guard: {mode: lock, allow: [a.service]}"
+	units := func(names ...string) []string { return names }
 	for name, test := range map[string]struct {
-		files       map[string]string
+		a, b        string // the contents of two drop-ins
 		want        Guard
 		mode, allow string
 	}{
-		"nothing":           {nil, Guard{Mode: GuardOff}, DefaultOrigin, DefaultOrigin},
-		"off":               {map[string]string{a: "guard: off"}, Guard{Mode: GuardOff}, a + ":1", DefaultOrigin},
-		"off in quotes":     {map[string]string{a: "guard: 'off'"}, Guard{Mode: GuardOff}, a + ":1", DefaultOrigin},
-		"watch":             {map[string]string{a: "\nguard: watch"}, Guard{Mode: GuardWatch}, a + ":2", DefaultOrigin},
-		"lock":              {map[string]string{a: `guard: "lock"`}, Guard{Mode: GuardLock}, a + ":1", DefaultOrigin},
-		"a section":         {map[string]string{a: "guard:\n  mode: lock"}, Guard{Mode: GuardLock}, a + ":2", DefaultOrigin},
-		"without keys":      {map[string]string{a: "guard:\n  # mode: lock"}, Guard{Mode: GuardOff}, DefaultOrigin, DefaultOrigin},
-		"units":             {map[string]string{a: "guard:\n  mode: lock\n  allow:\n    - b.service\n    - a.scope"}, Guard{GuardLock, []string{"a.scope", "b.service"}}, a + ":2", a + ":4"},
-		"units alone":       {map[string]string{a: "guard: {allow: [a.service]}"}, Guard{GuardOff, []string{"a.service"}}, DefaultOrigin, a + ":1"},
-		"an anchored list":  {map[string]string{a: "guard: {mode: lock, allow: [&u a.service, b.service]}"}, Guard{GuardLock, []string{"a.service", "b.service"}}, a + ":1", a + ":1"},
-		"a mode over units": {map[string]string{a: "guard: {mode: watch, allow: [a.service]}", b: "guard: lock"}, Guard{GuardLock, []string{"a.service"}}, b + ":1", a + ":1"},
-		"units over a mode": {map[string]string{a: "guard: lock", b: "guard: {allow: [a.service]}"}, Guard{GuardLock, []string{"a.service"}}, a + ":1", b + ":1"},
-		"units over units":  {map[string]string{a: "guard: {mode: lock, allow: [a.service]}", b: "guard: {allow: [b.service]}"}, Guard{GuardLock, []string{"b.service"}}, a + ":1", b + ":1"},
-		"no more units":     {map[string]string{a: "guard: {mode: lock, allow: [a.service]}", b: "guard: {allow: []}"}, Guard{Mode: GuardLock}, a + ":1", b + ":1"},
-		"off again":         {map[string]string{a: "guard: {mode: lock, allow: [a.service]}", b: "guard: off"}, Guard{GuardOff, []string{"a.service"}}, b + ":1", a + ":1"},
-		"a section over it": {map[string]string{a: "guard: lock", b: "guard:"}, Guard{Mode: GuardLock}, a + ":1", DefaultOrigin},
+		"nothing":       {"", "", Guard{Mode: GuardOff}, DefaultOrigin, DefaultOrigin},
+		"off":           {"guard: off", "", Guard{Mode: GuardOff}, a + ":1", DefaultOrigin},
+		"off in quotes": {"guard: 'off'", "", Guard{Mode: GuardOff}, a + ":1", DefaultOrigin},
+		"watch":         {"\nguard: watch", "", Guard{Mode: GuardWatch}, a + ":2", DefaultOrigin},
+		"lock":          {`guard: "lock"`, "", Guard{Mode: GuardLock}, a + ":1", DefaultOrigin},
+		"a section":     {"guard:\n  mode: lock", "", Guard{Mode: GuardLock}, a + ":2", DefaultOrigin},
+		"without keys":  {"guard:\n  # mode: lock", "", Guard{Mode: GuardOff}, DefaultOrigin, DefaultOrigin},
+		"units alone": {
+			"guard: {allow: [a.service]}", "", Guard{GuardOff, units("a.service")}, DefaultOrigin, a + ":1",
+		},
+		"a section, later": {"guard: lock", "guard:", Guard{Mode: GuardLock}, a + ":1", DefaultOrigin},
+		"units": {
+			"guard:\n  mode: lock\n  allow:\n    - b.service\n    - a.scope", "",
+			Guard{GuardLock, units("a.scope", "b.service")}, a + ":2", a + ":4",
+		},
+		"an anchored list": {
+			"guard: {mode: lock, allow: [&u a.service, b.service]}", "",
+			Guard{GuardLock, units("a.service", "b.service")}, a + ":1", a + ":1",
+		},
+		"a mode, later": {
+			"guard: {mode: watch, allow: [a.service]}", "guard: lock",
+			Guard{GuardLock, units("a.service")}, b + ":1", a + ":1",
+		},
+		"units, later": {
+			"guard: lock", "guard: {allow: [a.service]}", Guard{GuardLock, units("a.service")}, a + ":1", b + ":1",
+		},
+		"other units, later": {
+			lockA, "guard: {allow: [b.service]}", Guard{GuardLock, units("b.service")}, a + ":1", b + ":1",
+		},
+		"no units, later": {lockA, "guard: {allow: []}", Guard{Mode: GuardLock}, a + ":1", b + ":1"},
+		"off, later":      {lockA, "guard: off", Guard{GuardOff, units("a.service")}, b + ":1", a + ":1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := load(t, host(t, test.files))
+			c := load(t, host(t, map[string]string{a: test.a, b: test.b}))
 			diff(t, "guard", test.want, c.Guard)
 			diff(t, "origin of the mode", test.mode, c.Origins["guard.mode"].String())
 			diff(t, "origin of the units", test.allow, c.Origins["guard.allow"].String())
@@ -44,16 +61,20 @@ func TestGuard(t *testing.T) {
 func TestUnits(t *testing.T) {
 	long := strings.Repeat("x", maxUnitName-len(".slice")) + ".slice"
 	for _, name := range []string{
-		"kube-proxy.service", "kubelet.slice", "init.scope", "docker-4f0c.scope", "dbus.socket", "user@1000.service", "a@b@c.service",
-		"-.mount", `dev-disk-by\x2duuid-1.swap`, "dbus-:1.2-org.a@0.service", ".a.service", "NetworkManager.service", long,
+		"kube-proxy.service", "kubelet.slice", "init.scope", "docker-4f0c.scope", "dbus.socket", "user@1000.service",
+		"a@b@c.service", "-.mount", `dev-disk-by\x2duuid-1.swap`, "dbus-:1.2-org.a@0.service", ".a.service",
+		"NetworkManager.service", long,
 	} {
-		if got, wrong := unit(scalar{text: name}); got != name || wrong != nil {
+		if got, wrong := parseUnit(scalar{text: name}); got != name || wrong != nil {
 			t.Errorf("%s: %q, %v", name, got, wrong)
 		}
 	}
-	for _, name := range []string{"", "a", "service", ".service", "a.", "a.service.", "a.SERVICE", "@a.service", "a@.service", "-.slice", "a.path", "a b.service", "x" + long, "a.service\n", "a\x00.service", "é.service", "a/b.service"} {
-		if got, wrong := unit(scalar{text: name}); wrong == nil {
-			t.Errorf("%q is taken as %q", name, got)
+	for _, name := range []string{
+		"", "a", "service", ".service", "a.", "a.service.", "a.SERVICE", "@a.service", "a@.service", "-.slice",
+		"a.path", "a b.service", "x" + long, "a.service\n", "a\x00.service", "é.service", "a/b.service",
+	} {
+		if got, wrong := parseUnit(scalar{text: name}); wrong == nil {
+			t.Errorf("%q is accepted as %q", name, got)
 		}
 	}
 }
@@ -69,23 +90,28 @@ func TestMostUnits(t *testing.T) {
 
 func TestGuardWarnings(t *testing.T) {
 	const (
-		noEffect = "guard.allow has no effect without guard.mode lock: nobody is refused"
+		noEffect = "guard.allow has no effect without guard.mode lock: no writes are refused"
 		observes = "guard.mode lock only watches, because enforcement.mode is observe in " + DefaultMain + ":2"
-		nothing  = "guard.mode lock has nothing to refuse: none of hashsize, max and expect_max is kept"
+		nothing  = "guard.mode lock has nothing to refuse: none of hashsize, max and expect_max is configured"
 	)
 	for name, test := range map[string]struct {
 		yaml string
 		want []string
 	}{
-		"off":                     {"settings: {acct: 1}\n\nguard: off", nil},
-		"watch":                   {"settings: {acct: 1}\nenforcement: {mode: observe}\nguard: watch", nil},
-		"lock of max":             {"settings: {max: 5}\n\nguard: {mode: lock, allow: [a.service]}", nil},
-		"lock of hashsize":        {"settings: {buckets: {at_least: auto}}\n\nguard: lock", nil},
-		"lock of expect_max":      {"settings: {expect_max: 5}\n\nguard: lock", nil},
-		"lock of nothing":         {"settings: {acct: 1}\n\nguard: lock", []string{nothing}},
-		"lock while observing":    {"settings: {max: 5}\nenforcement: {mode: observe}\nguard: lock", []string{observes}},
-		"of nothing, observing":   {"settings: {acct: 1}\nenforcement: {mode: observe}\nguard: {mode: lock, allow: [a.service]}", []string{observes, nothing}},
-		"units without lock":      {"settings: {max: 5}\n\nguard: {mode: watch, allow: [a.service]}", []string{noEffect}},
+		"off":                  {"settings: {acct: 1}\n\nguard: off", nil},
+		"watch":                {"settings: {acct: 1}\nenforcement: {mode: observe}\nguard: watch", nil},
+		"lock of max":          {"settings: {max: 5}\n\nguard: {mode: lock, allow: [a.service]}", nil},
+		"lock of hashsize":     {"settings: {buckets: {at_least: auto}}\n\nguard: lock", nil},
+		"lock of expect_max":   {"settings: {expect_max: 5}\n\nguard: lock", nil},
+		"lock of nothing":      {"settings: {acct: 1}\n\nguard: lock", []string{nothing}},
+		"lock while observing": {"settings: {max: 5}\nenforcement: {mode: observe}\nguard: lock", []string{observes}},
+		"of nothing, observing": {
+			"settings: {acct: 1}\nenforcement: {mode: observe}\nguard: {mode: lock, allow: [a.service]}",
+			[]string{observes, nothing},
+		},
+		"units without lock": {
+			"settings: {max: 5}\n\nguard: {mode: watch, allow: [a.service]}", []string{noEffect},
+		},
 		"units without mode":      {"settings: {max: 5}\n\nguard: {allow: [a.service]}", []string{noEffect}},
 		"no units, and no lock":   {"settings: {max: 5}\n\nguard: {allow: []}", nil},
 		"lock of unknown sysctls": {"settings: {net.netfilter.nf_new: 5}\n\nguard: lock", []string{nothing}},

@@ -1,23 +1,12 @@
 package config
 
 import (
-	"fmt"
 	"strings"
-	"time"
 
-	"gopkg.in/yaml.v3"
-
-	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// The settings that may be auto or cost memory.
-const (
-	nameHashsize  = "hashsize"
-	nameMax       = "max"
-	nameExpectMax = "expect_max"
-)
-
+// topKeys returns the sections.
 func topKeys() []string { return []string{"settings", "module", "enforcement", "guard", "metrics"} }
 
 // sectionOf returns the section or sections of a key that stands at the top level by mistake,
@@ -39,39 +28,6 @@ func sectionOf(key string) string {
 		return "settings"
 	}
 	return ""
-}
-
-func (d *decoder) enforcement(n *yaml.Node) {
-	d.section(n, "enforcement", func(k, v *yaml.Node) {
-		switch k.Value {
-		case "mode":
-			d.layer.mode = read(d, v, keyMode, mode)
-		case "resync":
-			d.layer.resync = read(d, v, keyResync, resync)
-		default:
-			d.failUnknown(k, "enforcement", []string{"mode", "resync"})
-		}
-	})
-}
-
-func mode(s scalar) (reconcile.Mode, *fault) {
-	if m := reconcile.Mode(s.text); m == reconcile.Enforce || m == reconcile.Observe {
-		return m, nil
-	}
-	return "", &fault{problem: quote(s.text) + " is not a mode", allowed: "enforce or observe"}
-}
-
-func resync(s scalar) (time.Duration, *fault) {
-	allowed := fmt.Sprintf("%s..%s", shortDuration(MinResync), shortDuration(MaxResync))
-	off := s.text == "off" || s.text == "never" || s.text == "false"
-	if off || !s.quoted && s.text == "0" {
-		return 0, &fault{problem: "cannot be off: writes from containers may show in no other way", allowed: allowed}
-	}
-	d, wrong := duration(s)
-	if wrong == nil && (d < MinResync || d > MaxResync) {
-		wrong = &fault{problem: quote(s.text) + " is out of range", allowed: allowed}
-	}
-	return d, wrong
 }
 
 // nearest returns the known name that is most like a misspelt one, and the empty string where

@@ -109,7 +109,8 @@ func (l *loader) warnIgnored(dir, stem string) {
 			continue
 		}
 		if slices.Contains([]string{".yml", dropinExt, ".conf", ".json", ".toml"}, strings.ToLower(ext)) {
-			l.warnings = append(l.warnings, filepath.Join(dir, name)+" is not read: its name does not end in "+dropinExt)
+			l.warnings = append(l.warnings,
+				filepath.Join(dir, name)+" is not read: its name does not end in "+dropinExt)
 		}
 	}
 }
@@ -159,9 +160,9 @@ func readFile(t tree.Tree, path string) (content, *fault) {
 	case errors.Is(err, syscall.EISDIR):
 		return content{}, &fault{problem: "is a directory", allowed: "a file", err: syscall.EISDIR}
 	case errors.Is(err, tree.ErrNotRegular):
-		return content{}, &fault{problem: "is neither a file nor a link to one", allowed: "a file, or a link to " + devNull}
+		return content{}, newFault("is neither a file nor a link to one", "a file, or a link to "+devNull)
 	case errors.Is(err, tree.ErrTooLarge):
-		return content{}, &fault{problem: "is too large", allowed: "up to " + FormatBytes(maxFileSize)}
+		return content{}, newFault("is too large", "up to "+FormatBytes(maxFileSize))
 	case err != nil:
 		return content{}, readFault(err)
 	case len(data) == 0:

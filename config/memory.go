@@ -9,16 +9,15 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
+// "max: auto" is sized so that a full table takes 1/64 of RAM, within limits.
 const (
-	// autoShare, autoLeast, autoMost and autoStep are how "max: auto" is sized:
-	// a full table takes 1/64 of RAM.
 	autoShare = 64
-	autoLeast = 32768
-	autoMost  = 8388608
+	autoMin   = 32768
+	autoMax   = 8388608
 	autoStep  = 1024
 )
 
-// FormatBytes is a size for people: "2 MiB", "1.5 GiB".
+// FormatBytes formats a size for people: "2 MiB", "1.5 GiB".
 func FormatBytes(n int64) string {
 	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
 	size, unit := float64(n), 0
@@ -28,18 +27,12 @@ func FormatBytes(n int64) string {
 	return strings.TrimSuffix(strconv.FormatFloat(size, 'f', 1, 64), ".0") + " " + units[unit]
 }
 
-// memory is the host's RAM in bytes, or why it is not known.
-type memory struct {
-	total int64
-	err   error
-}
-
-// readMemory reads MemTotal of /proc/meminfo in the tree.
-func readMemory(t tree.Tree) memory {
+// TotalMemory returns the RAM of the host in the tree in bytes: MemTotal of /proc/meminfo.
+func TotalMemory(t tree.Tree) (int64, error) {
 	const meminfo = "/proc/meminfo"
 	text, err := t.Read(meminfo, maxFileSize)
 	if err != nil {
-		return memory{err: fmt.Errorf("cannot read the host's memory: %w", err)}
+		return 0, fmt.Errorf("cannot read the host's memory: %w", err)
 	}
 	for line := range strings.Lines(string(text)) {
 		rest, found := strings.CutPrefix(line, "MemTotal:")
@@ -50,34 +43,29 @@ func readMemory(t tree.Tree) memory {
 		if err != nil || kib <= 0 {
 			break
 		}
-		return memory{total: kib * 1024}
+		return kib * 1024, nil
 	}
-	return memory{err: fmt.Errorf("cannot read the host's memory: no MemTotal in %s", t.Real(meminfo))}
+	return 0, fmt.Errorf("cannot read the host's memory: no MemTotal in %s", t.Real(meminfo))
 }
 
-// TotalMemory is the RAM of the host in the tree in bytes, MemTotal of /proc/meminfo.
-func TotalMemory(t tree.Tree) (int64, error) {
-	m := readMemory(t)
-	return m.total, m.err
-}
-
-// autoMax is what "max: auto" comes to.
-func (m memory) autoMax() int64 {
-	n := m.total / autoShare / sysfs.EntryBytes
-	n = min(max(n, autoLeast), autoMost)
+// maxFor returns the value of "max: auto" for an amount of RAM in bytes.
+func maxFor(ram int64) int64 {
+	n := min(max(ram/autoShare/sysfs.EntryBytes, autoMin), autoMax)
 	return n - n%autoStep
 }
 
-// autoHashsize is what "hashsize: auto" comes to beside a max of limit
-// connections, 0 for no limit: as many buckets, in at most 1/4 of RAM.
-func (m memory) autoHashsize(limit int64) int64 {
+// hashsizeFor returns the value of "hashsize: auto" for an amount of RAM in bytes and a wanted
+// max, 0 for no limit: as many buckets, within maxBuckets.
+func hashsizeFor(ram, limit int64) int64 {
 	if limit <= 0 {
-		limit = m.autoMax()
+		limit = maxFor(ram)
 	}
-	step := sysfs.RoundHashsize(1)
-	most := m.mostBuckets()
-	return max(1, min(limit, most-most%step))
+	return max(1, min(limit, maxBuckets(ram)))
 }
 
-// mostBuckets is how many hash buckets fit in 1/4 of RAM.
-func (m memory) mostBuckets() int64 { return m.total / sysfs.TableShare / sysfs.BucketBytes }
+// maxBuckets returns the largest hash size that is accepted for an amount of RAM in bytes: 1/4
+// of it, and no more than the kernel allows. It is a whole number of pages of buckets.
+func maxBuckets(ram int64) int64 {
+	n := min(ram/sysfs.TableShare/sysfs.BucketBytes, sysfs.MaxBuckets)
+	return n - n%sysfs.RoundHashsize(1)
+}

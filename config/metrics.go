@@ -10,61 +10,60 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// ListenSystemd is the value of metrics.listen that takes the sockets which systemd
-// listens on (systemd.socket(5), sd_listen_fds(3)).
+// ListenSystemd is the value of metrics.listen for the sockets that systemd passes
+// (systemd.socket(5), sd_listen_fds(3)).
 const ListenSystemd = "systemd"
 
-// maxHost is the length of a domain name (RFC 1035, 2.3.4).
+// maxHost is the longest domain name, in bytes (RFC 1035, 2.3.4).
 const maxHost = 253
 
-// Metrics is the section of the same name.
+// Metrics is the section metrics.
 type Metrics struct {
 	// Listen is host:port, :port for every address, or ListenSystemd; empty is off.
 	Listen string
-	// WebConfig is the path of a web configuration file of Prometheus' exporter-toolkit,
-	// for TLS and basic authentication on Listen; empty is neither.
+	// WebConfig is the path of a web configuration file of Prometheus' exporter-toolkit, for TLS
+	// and basic authentication on Listen; empty for neither.
 	WebConfig string
-	// Textfile is the directory that node_exporter's textfile collector reads; empty is
-	// off.
+	// Textfile is the directory that node_exporter's textfile collector reads; empty is off.
 	Textfile string
 }
 
-func metricsKeys() []string { return []string{"listen", "web_config", "textfile"} }
-
+// metrics decodes the section metrics.
 func (d *decoder) metrics(n *yaml.Node) {
 	d.section(n, "metrics", func(k, v *yaml.Node) {
 		switch k.Value {
 		case "listen":
-			d.layer.listen = read(d, v, keyMetricsListen, listen)
+			d.layer.listen = read(d, v, keyMetricsListen, parseListen)
 		case "web_config":
-			d.layer.webConfig = read(d, v, keyMetricsWebConfig, path)
+			d.layer.webConfig = read(d, v, keyMetricsWebConfig, parsePath)
 		case "textfile":
-			d.layer.textfile = read(d, v, keyMetricsTextfile, path)
+			d.layer.textfile = read(d, v, keyMetricsTextfile, parsePath)
 		default:
-			d.failUnknown(k, "metrics", metricsKeys())
+			d.failUnknown(k, "metrics", []string{"listen", "web_config", "textfile"})
 		}
 	})
 }
 
-// listen reads the address to serve on.
-func listen(s scalar) (string, *fault) {
+// parseListen parses the address to serve on.
+func parseListen(s scalar) (string, *fault) {
 	if s.text == "" || s.text == ListenSystemd {
 		return s.text, nil
 	}
-	wrong := &fault{problem: quote(s.text) + " is not an address to listen on", allowed: `host:port, as 127.0.0.1:9466; :port for every address; systemd; "" is off`}
+	wrong := newFault(quote(s.text)+" is not an address to listen on",
+		`host:port, such as 127.0.0.1:9466; :port for every address; systemd; "" for off`)
 	host, port, err := net.SplitHostPort(s.text)
 	switch {
 	case err != nil && isNumber(s.text):
 		wrong.allowed = "write :" + s.text + " for every address, or 127.0.0.1:" + s.text
 		return "", wrong
 	case err != nil && strings.Count(s.text, ":") > 1 && !strings.ContainsAny(s.text, "[/"):
-		wrong.allowed = "an IPv6 address stands in brackets, as [::1]:9466"
+		wrong.allowed = "write an IPv6 address in brackets, such as [::1]:9466"
 		return "", wrong
 	case err != nil || !isHost(host, strings.HasPrefix(s.text, "[")):
 		return "", wrong
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || !isNumber(port) {
-		return "", &fault{problem: "port " + quote(port) + " is out of range", allowed: "1..65535"}
+		return "", newFault("port "+quote(port)+" is out of range", "1..65535")
 	}
 	return s.text, nil
 }
@@ -73,8 +72,8 @@ func isNumber(text string) bool {
 	return text != "" && strings.Trim(text, "0123456789") == ""
 }
 
-// isHost reports whether host is empty, an address, or could be a name; in brackets it is
-// an IPv6 address.
+// isHost reports whether host is empty, an address, or may be a name; in brackets it must be an
+// IPv6 address.
 func isHost(host string, brackets bool) bool {
 	address, err := netip.ParseAddr(host)
 	switch {
@@ -87,22 +86,22 @@ func isHost(host string, brackets bool) bool {
 	return name == "" && len(host) <= maxHost && !isNumber(strings.ReplaceAll(host, ".", ""))
 }
 
-// path reads the path of a file or a directory; empty is none.
-func path(s scalar) (string, *fault) {
+// parsePath parses the path of a file or a directory, or nothing.
+func parsePath(s scalar) (string, *fault) {
 	switch {
 	case s.text == "":
 		return "", nil
 	case strings.ContainsFunc(s.text, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return "", &fault{problem: quote(s.text) + " has control characters", allowed: "an absolute path"}
+		return "", newFault(quote(s.text)+" has control characters", "an absolute path")
 	case !filepath.IsAbs(s.text):
-		return "", &fault{problem: quote(s.text) + " is not an absolute path", allowed: "one that begins with /"}
+		return "", newFault(quote(s.text)+" is not an absolute path", "one that begins with /")
 	}
 	return filepath.Clean(s.text), nil
 }
 
-// checkMetrics warns of a web configuration that nothing is served by.
+// checkMetrics warns of a web configuration without an address.
 func (r *resolver) checkMetrics() {
 	if file := r.layer.webConfig; file.value != "" && r.layer.listen.value == "" {
-		r.warnings = append(r.warnings, file.at.origin().String()+": metrics.web_config has no effect without metrics.listen")
+		r.warn(file.at, "metrics.web_config has no effect without metrics.listen")
 	}
 }

@@ -21,9 +21,10 @@ type moduleParameter struct {
 // moduleParameters returns the load-time parameters of Linux 5.10 to 7.2.
 func moduleParameters() []moduleParameter {
 	return []moduleParameter{
-		{"hashsize", 1, sysfs.MaxBuckets, "Hash buckets at load. The kernel sets max to 8 times as many, until something writes max."},
-		{"expect_hashsize", 1, math.MaxInt32 / 4, "Hash buckets of the expectation table; the kernel sets expect_max to 4 times " +
-			"as many. Only this sets expect_max reliably from the load on."},
+		{"hashsize", 1, sysfs.MaxBuckets, "Hash buckets at load. " +
+			"The kernel sets max to 8 times as many, until something writes max."},
+		{"expect_hashsize", 1, math.MaxInt32 / sysfs.ExpectMaxFactor, "Hash buckets of the expectation table; " +
+			"the kernel sets expect_max to 4 times as many. Only this sets expect_max reliably from the load on."},
 		{"acct", 0, 1, "Count packets and bytes, in network namespaces created from then on."},
 		{"tstamp", 0, 1, "Record when connections begin and end, in network namespaces created from then on."},
 		{"nf_conntrack_helper", 0, 1, "Assign helpers by port without a rule; kernels up to 5.19."},
@@ -44,18 +45,19 @@ func (p moduleParameter) allowed() string {
 // parse returns p's value in modprobe.d's notation.
 func (p moduleParameter) parse(s scalar) (string, *fault) {
 	if p.isBool() {
-		on, wrong := boolean(s)
-		return bit(on), wrong
+		on, wrong := parseBool(s)
+		return formatBool(on), wrong
 	}
-	n, wrong := number(s, p.least, p.most)
+	n, wrong := parseNumber(s, p.least, p.most)
 	return strconv.FormatInt(n, 10), wrong
 }
 
+// module decodes the section module.
 func (d *decoder) module(n *yaml.Node) {
 	d.section(n, "module", func(k, v *yaml.Node) {
 		switch k.Value {
 		case "load":
-			d.layer.load = read(d, v, keyModuleLoad, boolean)
+			d.layer.load = read(d, v, keyModuleLoad, parseBool)
 		case "parameters":
 			d.parameters(v)
 		default:
@@ -75,17 +77,15 @@ func (d *decoder) parameters(n *yaml.Node) {
 				return
 			}
 		}
-		d.unknownParameter(k, known)
+		d.failUnknownParameter(k, known)
 	})
 }
 
-func (d *decoder) unknownParameter(k *yaml.Node, known []moduleParameter) {
+func (d *decoder) failUnknownParameter(k *yaml.Node, known []moduleParameter) {
 	names := make([]string, len(known))
 	for i, p := range known {
 		names[i] = p.name
 	}
-	d.fail(k, join("module.parameters", quote(k.Value)), &fault{
-		problem: "unknown parameter of nf_conntrack",
-		allowed: strings.Join(names, ", "),
-	})
+	wrong := newFault("unknown parameter of nf_conntrack", strings.Join(names, ", "))
+	d.fail(k, join("module.parameters", quote(k.Value)), wrong)
 }

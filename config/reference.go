@@ -50,7 +50,7 @@ func rangeOf(s *sysfs.Setting) string {
 	switch {
 	case s.Kind == sysfs.Bool:
 		return "true, false"
-	case sizeable(s.Name):
+	case canBeAuto(s.Name):
 		return fmt.Sprintf("%d–%d, auto", s.Min, s.Max)
 	}
 	return fmt.Sprintf("%d–%d", s.Min, s.Max)

@@ -25,16 +25,27 @@ func TestAutoSizes(t *testing.T) {
 		{256 * gib, 8388608, 8388608},
 		{4096 * gib, 8388608, 8388608},
 	} {
-		m := memory{total: test.ram}
-		if got := m.autoMax(); got != test.max {
+		if got := maxFor(test.ram); got != test.max {
 			t.Errorf("%s: max %d, want %d", FormatBytes(test.ram), got, test.max)
 		}
-		got := m.autoHashsize(m.autoMax())
+		got := hashsizeFor(test.ram, maxFor(test.ram))
 		if got != test.hashsize {
 			t.Errorf("%s: hashsize %d, want %d", FormatBytes(test.ram), got, test.hashsize)
 		}
-		if sysfs.RoundHashsize(got)*sysfs.BucketBytes > test.ram/sysfs.TableShare {
+		if sysfs.TableBytes(got) > test.ram/sysfs.TableShare {
 			t.Errorf("%s: hashsize %d takes over 1/4", FormatBytes(test.ram), got)
+		}
+	}
+}
+
+// TestMaxBuckets checks the kernel's limit, UINT_MAX / 8, rounded down to whole pages.
+func TestMaxBuckets(t *testing.T) {
+	for ram, want := range map[int64]int64{8 * gib: 268435456, 16*gib - 1: 536870400, 4096 * gib: 536870400} {
+		if got := maxBuckets(ram); got != want {
+			t.Errorf("maxBuckets(%s) = %d, want %d", FormatBytes(ram), got, want)
+		}
+		if got := hashsizeFor(ram, 2147483647); got != want {
+			t.Errorf("hashsizeFor(%s, 2147483647) = %d, want %d", FormatBytes(ram), got, want)
 		}
 	}
 }
@@ -48,7 +59,9 @@ func TestHashsizeFollowsMax(t *testing.T) {
 		{"max: auto", "349184"},
 		{"acct: 1", "349184"},
 	} {
-		c := load(t, host(t, map[string]string{DefaultMain: "settings: {hashsize: auto, " + test.max + "}"}))
+		c := load(t, host(t, map[string]string{
+			DefaultMain: "settings: {hashsize: auto, " + test.max + "}",
+		}))
 		w, _ := c.Want("hashsize")
 		if w.Value.String() != test.want || !w.Auto {
 			t.Errorf("%s: hashsize %s (auto %t), want %s", test.max, w.Value, w.Auto, test.want)
@@ -60,16 +73,26 @@ func TestMemoryUnknown(t *testing.T) {
 	for name, meminfo := range map[string]string{
 		"no file":     "-> nowhere",
 		"no MemTotal": "MemFree: 5 kB\n",
+		"zero":        "MemTotal: 0 kB\n",
 		"nonsense":    "MemTotal: many kB\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
 			put(t, root, "/proc/meminfo", meminfo)
-			put(t, root, DefaultMain, "settings:\n  hashsize: 536870911\n")
-			load(t, root) // 1/4 of an unknown amount is not checked
+			put(t, root, DefaultMain, "settings:\n  hashsize: 536870400\n")
+			load(t, root)
+			// 1/4 of RAM is not known, and the kernel's limit is: this is rounded up to UINT_MAX / 8 + 1.
+			put(t, root, DefaultMain, "settings:\n  hashsize: 536870401\n")
+			wantErr := DefaultMain + ":2:13: settings.hashsize: the kernel allocates no table of 536870912 buckets " +
+				"(up to 536870400)"
+			if _, err := (Source{Root: root}).Load(); err == nil || err.Error() != root+wantErr {
+				t.Errorf("hashsize above the kernel's limit: %v, want %s", err, wantErr)
+			}
+			put(t, root, DefaultMain, "")
 			put(t, root, etcDir+"a.yaml", "settings:\n  max: {at_least: auto}\n")
 			_, err := Source{Root: root}.Load()
-			if err == nil || !strings.Contains(err.Error(), etcDir+"a.yaml:2:19: settings.max: cannot be sized: cannot read the host's memory") {
+			wantErr = etcDir + "a.yaml:2:19: settings.max: cannot be sized: cannot read the host's memory"
+			if err == nil || !strings.Contains(err.Error(), wantErr) {
 				t.Errorf("auto: %v", err)
 			}
 		})
@@ -97,8 +120,10 @@ func TestTablesOverAQuarterOfRAM(t *testing.T) {
 			t.Errorf("%s: %v", yaml, err)
 		}
 	}
-	// What a later file puts right is right.
-	load(t, host(t, map[string]string{DefaultMain: "settings: {hashsize: 536870911}", etcDir + "a.yaml": "settings: {hashsize: 512}"}))
+	// A later file may correct it.
+	load(t, host(t, map[string]string{
+		DefaultMain: "settings: {hashsize: 536870911}", etcDir + "a.yaml": "settings: {hashsize: 512}",
+	}))
 }
 
 func TestFragmentThresholds(t *testing.T) {
@@ -121,7 +146,9 @@ func TestFragmentThresholds(t *testing.T) {
 }
 
 func TestFormatBytes(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 bytes", 512: "512 bytes", 2 * mib: "2 MiB", 3 * gib / 2: "1.5 GiB", 5000 * 1024 * gib: "5000 TiB"} {
+	for n, want := range map[int64]string{
+		0: "0 bytes", 512: "512 bytes", 2 * mib: "2 MiB", 3 * gib / 2: "1.5 GiB", 5000 * 1024 * gib: "5000 TiB",
+	} {
 		if got := FormatBytes(n); got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)
 		}

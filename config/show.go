@@ -2,26 +2,24 @@ package config
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// Show writes c as YAML that loads to the same configuration on the same host,
-// with the origin of every value, the number that auto came to, and the memory
-// that a full table takes in comments.
+// Show writes c as YAML that loads to the same configuration on the same host. Comments have the
+// origin of every value, the number that auto stands for, and the memory that a full table takes.
 func (c *Config) Show(w io.Writer) error {
-	var p printer
+	p := printer{origins: c.Origins}
 	p.preamble(c)
 	p.settings(c.Wants)
 	p.line("module:", "")
-	p.line("  load: "+strconv.FormatBool(c.Module.Load), c.Origins[keyModuleLoad].String())
+	p.key("  load: "+strconv.FormatBool(c.Module.Load), keyModuleLoad)
 	if len(c.Module.Parameters) > 0 {
 		p.line("  parameters:", "")
 	}
@@ -29,13 +27,13 @@ func (c *Config) Show(w io.Writer) error {
 		p.line("    "+parameter.Name+": "+parameter.Value, parameter.Origin.String())
 	}
 	p.line("enforcement:", "")
-	p.line("  mode: "+string(c.Mode), c.Origins[keyMode].String())
-	p.line("  resync: "+shortDuration(c.Resync), c.Origins[keyResync].String())
-	p.guard(c)
+	p.key("  mode: "+string(c.Mode), keyMode)
+	p.key("  resync: "+shortDuration(c.Resync), keyResync)
+	p.guard(c.Guard)
 	p.line("metrics:", "")
-	p.line("  listen: "+strconv.Quote(c.Metrics.Listen), c.Origins[keyMetricsListen].String())
-	p.line("  web_config: "+strconv.Quote(c.Metrics.WebConfig), c.Origins[keyMetricsWebConfig].String())
-	p.line("  textfile: "+strconv.Quote(c.Metrics.Textfile), c.Origins[keyMetricsTextfile].String())
+	p.key("  listen: "+strconv.Quote(c.Metrics.Listen), keyMetricsListen)
+	p.key("  web_config: "+strconv.Quote(c.Metrics.WebConfig), keyMetricsWebConfig)
+	p.key("  textfile: "+strconv.Quote(c.Metrics.Textfile), keyMetricsTextfile)
 	if _, err := w.Write(p.Bytes()); err != nil {
 		return fmt.Errorf("cannot write the configuration: %w", err)
 	}
@@ -43,9 +41,12 @@ func (c *Config) Show(w io.Writer) error {
 }
 
 // printer writes YAML line by line, each with its comment.
-type printer struct{ bytes.Buffer }
+type printer struct {
+	bytes.Buffer
+	origins map[string]tree.Place
+}
 
-// line writes one line and, where there is one, a comment after it.
+// line writes one line, and a comment after it where there is one.
 func (p *printer) line(text, comment string) {
 	p.WriteString(text)
 	if comment != "" {
@@ -54,7 +55,20 @@ func (p *printer) line(text, comment string) {
 	p.WriteString("\n")
 }
 
-// printable keeps a file's odd name from ending the comment that it stands in.
+// key writes one line with the origin of a key.
+func (p *printer) key(text, key string) { p.line(text, p.origins[key].String()) }
+
+// list writes a heading and lines below it, all of them comments, if there are any lines.
+func (p *printer) list(heading string, lines []string) {
+	for i, text := range lines {
+		if i == 0 {
+			p.line("# "+heading, "")
+		}
+		p.line("#   "+printable(text), "")
+	}
+}
+
+// printable replaces characters that could end the comment in which the name of a file stands.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !strconv.IsPrint(r) {
@@ -68,24 +82,13 @@ func (p *printer) preamble(c *Config) {
 	if len(c.Files) == 0 && len(c.Hidden) == 0 {
 		p.line("# No file: the embedded default.", "")
 	}
-	for i, file := range c.Files {
-		if i == 0 {
-			p.line("# Read, the later wins:", "")
-		}
-		p.line("#   "+printable(file), "")
+	var hidden []string
+	for _, h := range c.Hidden {
+		hidden = append(hidden, h.File+": "+h.Why)
 	}
-	for i, hidden := range c.Hidden {
-		if i == 0 {
-			p.line("# Not read:", "")
-		}
-		p.line("#   "+printable(hidden.File+": "+hidden.Why), "")
-	}
-	for i, warning := range c.Warnings {
-		if i == 0 {
-			p.line("# Warnings:", "")
-		}
-		p.line("#   "+printable(warning), "")
-	}
+	p.list("Read, a later file overrides an earlier one:", c.Files)
+	p.list("Not read:", hidden)
+	p.list("Warnings:", c.Warnings)
 }
 
 func (p *printer) settings(wants []sysfs.Want) {
@@ -95,30 +98,30 @@ func (p *printer) settings(wants []sysfs.Want) {
 	}
 	p.line("settings:", "")
 	for _, w := range wants {
-		value := written(w)
+		value := yamlValue(w)
 		if w.Policy != sysfs.Exactly {
 			value = fmt.Sprintf("{%s: %s}", w.Policy, value)
 		}
-		p.line("  "+w.Setting.Name+": "+value, remark(w))
+		p.line("  "+w.Setting.Name+": "+value, comment(w))
 	}
 }
 
-// guard writes the mode alone where there is nothing else to say.
-func (p *printer) guard(c *Config) {
-	if len(c.Guard.Allow) == 0 {
-		p.line("guard: "+string(c.Guard.Mode), c.Origins[keyGuardMode].String())
+// guard writes the section, or the mode alone where no unit is allowed.
+func (p *printer) guard(g Guard) {
+	if len(g.Allow) == 0 {
+		p.key("guard: "+string(g.Mode), keyGuardMode)
 		return
 	}
 	p.line("guard:", "")
-	p.line("  mode: "+string(c.Guard.Mode), c.Origins[keyGuardMode].String())
-	p.line("  allow:", c.Origins[keyGuardAllow].String())
-	for _, unit := range c.Guard.Allow {
+	p.key("  mode: "+string(g.Mode), keyGuardMode)
+	p.key("  allow:", keyGuardAllow)
+	for _, unit := range g.Allow {
 		p.line("    - "+unit, "") // needs no quotes: see unitChars
 	}
 }
 
-// written is a want's value as a configuration writes it.
-func written(w sysfs.Want) string {
+// yamlValue returns a want's value as a configuration has it.
+func yamlValue(w sysfs.Want) string {
 	switch {
 	case w.Auto:
 		return auto
@@ -130,8 +133,8 @@ func written(w sysfs.Want) string {
 	return w.Value.String()
 }
 
-// remark says where a want is from and what it comes to.
-func remark(w sysfs.Want) string {
+// comment returns a want's origin, and what its value means in other units.
+func comment(w sysfs.Want) string {
 	parts := []string{w.Origin.String()}
 	if w.Auto {
 		parts = append(parts, "auto is "+w.Value.String())
@@ -141,25 +144,10 @@ func remark(w sysfs.Want) string {
 	}
 	if cost := w.MemoryBytes(); cost > 0 {
 		upTo := "up to "
-		if w.Setting.Name == nameHashsize {
+		if w.Setting.Name == sysfs.Hashsize {
 			upTo = ""
 		}
 		parts = append(parts, upTo+FormatBytes(cost)+" of memory")
 	}
 	return strings.Join(parts, ", ")
-}
-
-// Fingerprint is equal for two configurations that ask for the same, wherever
-// their values come from: where it is the same after a reload, there is nothing
-// to say.
-func (c *Config) Fingerprint() string {
-	sum := sha256.New()
-	for _, w := range c.Wants {
-		fmt.Fprintf(sum, "%s %s %q\n", w.Setting.Name, w.Policy, w.Value.String())
-	}
-	for _, p := range c.Module.Parameters {
-		fmt.Fprintf(sum, "parameter %s %q\n", p.Name, p.Value)
-	}
-	fmt.Fprintf(sum, "%t %s %s %s %q %q\n", c.Module.Load, c.Mode, c.Resync, c.Guard.Mode, c.Guard.Allow, c.Metrics)
-	return hex.EncodeToString(sum.Sum(nil))
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// asked leaves out of a comparison where a configuration is from.
-var asked = cmp.Options{
+// ignoreOrigins ignores the origins of a configuration in comparisons.
+var ignoreOrigins = cmp.Options{
 	sameSetting,
 	cmpopts.IgnoreFields(Config{}, "Files", "Hidden", "Warnings", "Origins"),
 	cmpopts.IgnoreFields(sysfs.Want{}, "Origin"),
@@ -38,8 +38,9 @@ func exampleHost(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return host(t, map[string]string{
-		DefaultMain:                   string(example),
-		etcDir + "20-auto.yaml":       "settings:\n  max: {at_least: auto}\n  net.netfilter.nf_odd: \"a \\t\\\"b\\\" # c: é\\u00a0\"\n",
+		DefaultMain: string(example),
+		etcDir + "20-auto.yaml": "settings:\n  max: {at_least: auto}\n" +
+			"  net.netfilter.nf_odd: \"a \\t\\\"b\\\" # c: é\\u00a0\"\n",
 		usrDir + "20-auto.yaml":       "settings: {}\n",
 		etcDir + "30-bad\nname.yaml":  "settings:\n  hashsize: auto\n",
 		etcDir + "90-forgotten.yml":   "settings: {}\n",
@@ -52,18 +53,22 @@ func TestShow(t *testing.T) { golden(t, "testdata/show.yaml", show(t, load(t, ex
 
 func TestShowLoadsToTheSame(t *testing.T) {
 	for name, root := range map[string]string{
-		"example":  exampleHost(t),
-		"default":  host(t, nil),
-		"nothing":  host(t, map[string]string{DefaultMain: ""}),
-		"minute":   host(t, map[string]string{DefaultMain: "enforcement: {resync: 61.5s}"}),
-		"metrics":  host(t, map[string]string{DefaultMain: "metrics: {listen: \"[::1]:9466\", web_config: /etc/ctkeeper/web.yaml, textfile: /var/lib/node/}"}),
-		"guard":    host(t, map[string]string{DefaultMain: `guard: {mode: lock, allow: [kube-proxy.service, -.mount, ':a@b@c.service', 'dev-x\x2dy.swap', "...slice", ---.mount]}`}),
-		"observer": host(t, map[string]string{DefaultMain: "enforcement: {mode: observe, resync: 1h}\nmodule: {load: 1}"}),
+		"example": exampleHost(t),
+		"default": host(t, nil),
+		"nothing": host(t, map[string]string{DefaultMain: ""}),
+		"minute":  host(t, map[string]string{DefaultMain: "enforcement: {resync: 61.5s}"}),
+		"metrics": host(t, map[string]string{DefaultMain: "metrics: {listen: \"[::1]:9466\", " +
+			"web_config: /etc/ctkeeper/web.yaml, textfile: /var/lib/node/}"}),
+		"guard": host(t, map[string]string{DefaultMain: `guard: {mode: lock, allow: [` +
+			`kube-proxy.service, -.mount, ':a@b@c.service', 'dev-x\x2dy.swap', "...slice", ---.mount]}`}),
+		"observer": host(t, map[string]string{
+			DefaultMain: "enforcement: {mode: observe, resync: 1h}\nmodule: {load: 1}",
+		}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			first := load(t, root)
 			second := load(t, host(t, map[string]string{DefaultMain: show(t, first)}))
-			if d := cmp.Diff(first, second, asked); d != "" {
+			if d := cmp.Diff(first, second, ignoreOrigins); d != "" {
 				t.Errorf("(-loaded +shown and loaded):\n%s", d)
 			}
 			if first.Fingerprint() != second.Fingerprint() {
@@ -74,17 +79,21 @@ func TestShowLoadsToTheSame(t *testing.T) {
 }
 
 func TestFingerprint(t *testing.T) {
-	of := func(yaml string) string { return load(t, host(t, map[string]string{DefaultMain: yaml})).Fingerprint() }
+	of := func(yaml string) string {
+		return load(t, host(t, map[string]string{DefaultMain: yaml})).Fingerprint()
+	}
 	base := of("settings: {max: 5}")
 	if base != of("# moved\n\nsettings:\n  nf_conntrack_max: {exactly: 5}\nguard: off\n") {
-		t.Error("another way to say the same is another configuration")
+		t.Error("the same values in another form have another fingerprint")
 	}
 	for _, other := range []string{
-		"settings: {max: 6}", "settings: {max: {at_least: 5}}", "settings: {max: 5, acct: 0}", "settings: {expect_max: 5}",
+		"settings: {max: 6}", "settings: {max: {at_least: 5}}", "settings: {max: 5, acct: 0}",
+		"settings: {expect_max: 5}",
 		"settings: {max: 5}\nmodule: {load: true}", "settings: {max: 5}\nmodule: {parameters: {acct: 1}}",
 		"settings: {max: 5}\nenforcement: {mode: observe}", "settings: {max: 5}\nenforcement: {resync: 6s}",
-		"settings: {max: 5}\nguard: watch", "settings: {max: 5}\nguard: lock", "settings: {max: 5}\nguard: {allow: [a.service]}",
-		"settings: {max: 5}\nmetrics: {listen: \":1\"}", "settings: {max: 5}\nmetrics: {web_config: /a}", "settings: {max: 5}\nmetrics: {textfile: /a}",
+		"settings: {max: 5}\nguard: watch", "settings: {max: 5}\nguard: lock",
+		"settings: {max: 5}\nguard: {allow: [a.service]}", "settings: {max: 5}\nmetrics: {listen: \":1\"}",
+		"settings: {max: 5}\nmetrics: {web_config: /a}", "settings: {max: 5}\nmetrics: {textfile: /a}",
 	} {
 		if base == of(other) {
 			t.Errorf("%q has the fingerprint of max: 5", other)
@@ -104,14 +113,15 @@ func TestView(t *testing.T) {
 	}
 }
 
-type full struct{}
+// fullDisk is a writer that fails.
+type fullDisk struct{}
 
 var errFull = errors.New("no space")
 
-func (full) Write([]byte) (int, error) { return 0, errFull }
+func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
 
 func TestShowReportsTheWriter(t *testing.T) {
-	if err := load(t, host(t, nil)).Show(full{}); !errors.Is(err, errFull) {
+	if err := load(t, host(t, nil)).Show(fullDisk{}); !errors.Is(err, errFull) {
 		t.Errorf("Show: %v", err)
 	}
 }

@@ -45,17 +45,24 @@ func TestPrecedence(t *testing.T) {
 				usrDir + "30.yaml": "settings: {max: 4}",
 				runDir + "20.yaml": "settings: {max: {at_least: 3}}",
 			},
-			wants: []string{"max 4 " + usrDir + "30.yaml:1", "expect_max 1 " + DefaultMain + ":1", "acct 0 " + etcDir + "10.yaml:1"},
-			read:  []string{DefaultMain, etcDir + "10.yaml", runDir + "20.yaml", usrDir + "30.yaml"},
+			wants: []string{
+				"max 4 " + usrDir + "30.yaml:1", "expect_max 1 " + DefaultMain + ":1", "acct 0 " + etcDir + "10.yaml:1",
+			},
+			read: []string{DefaultMain, etcDir + "10.yaml", runDir + "20.yaml", usrDir + "30.yaml"},
 		},
 		"etc hides run hides usr": {
 			files: map[string]string{
-				etcDir + "a.yaml": "settings: {max: 1}", runDir + "a.yaml": "broken", usrDir + "a.yaml": "settings: {max: 3}",
+				etcDir + "a.yaml": "settings: {max: 1}", runDir + "a.yaml": "broken",
+				usrDir + "a.yaml": "settings: {max: 3}",
 				runDir + "b.yaml": "settings: {expect_max: 2}", usrDir + "b.yaml": "settings: {expect_max: 3}",
 			},
-			wants:  []string{"max 1 " + etcDir + "a.yaml:1", "expect_max 2 " + runDir + "b.yaml:1"},
-			read:   []string{etcDir + "a.yaml", runDir + "b.yaml"},
-			hidden: []Hidden{{runDir + "a.yaml", "hidden by " + etcDir + "a.yaml"}, {usrDir + "a.yaml", "hidden by " + etcDir + "a.yaml"}, {usrDir + "b.yaml", "hidden by " + runDir + "b.yaml"}},
+			wants: []string{"max 1 " + etcDir + "a.yaml:1", "expect_max 2 " + runDir + "b.yaml:1"},
+			read:  []string{etcDir + "a.yaml", runDir + "b.yaml"},
+			hidden: []Hidden{
+				{runDir + "a.yaml", "hidden by " + etcDir + "a.yaml"},
+				{usrDir + "a.yaml", "hidden by " + etcDir + "a.yaml"},
+				{usrDir + "b.yaml", "hidden by " + runDir + "b.yaml"},
+			},
 		},
 		"masks": {
 			files: map[string]string{
@@ -77,16 +84,19 @@ func TestPrecedence(t *testing.T) {
 			wants:  []string{"hashsize at_least 349184 (default)", "max at_least 349184 (default)"},
 			hidden: []Hidden{{etcDir + "a.yaml", "link to /dev/null"}},
 		},
-		"an empty main file asks for nothing": {
+		"an empty main file configures nothing": {
 			files:  map[string]string{DefaultMain: ""},
 			hidden: []Hidden{{DefaultMain, "empty file"}},
 		},
-		"a main file of comments asks for nothing": {
+		"a main file of comments configures nothing": {
 			files: map[string]string{DefaultMain: "# settings:\n"},
 			read:  []string{DefaultMain},
 		},
 		"links stay below the root": {
-			files: map[string]string{DefaultMain: "-> /srv/../../../main", "/main": "settings: {max: 1}", etcDir: "-> /srv/dropins", "/srv/dropins/a.yaml": "settings: {acct: 1}"},
+			files: map[string]string{
+				DefaultMain: "-> /srv/../../../main", "/main": "settings: {max: 1}",
+				etcDir: "-> /srv/dropins", "/srv/dropins/a.yaml": "settings: {acct: 1}",
+			},
 			wants: []string{"max 1 " + DefaultMain + ":1", "acct 1 " + etcDir + "a.yaml:1"},
 			read:  []string{DefaultMain, etcDir + "a.yaml"},
 		},
@@ -110,7 +120,8 @@ func TestOtherKeysMerge(t *testing.T) {
 		etcDir + "a.yaml": "module:\n  parameters:\n    acct: false\nenforcement:\n  resync: 1m30s\n",
 	}))
 	diff(t, "module", Module{Load: true, Parameters: []Parameter{
-		{"acct", "0", tree.Place{File: etcDir + "a.yaml", Line: 3}}, {"tstamp", "1", tree.Place{File: DefaultMain, Line: 1}},
+		{"acct", "0", tree.Place{File: etcDir + "a.yaml", Line: 3}},
+		{"tstamp", "1", tree.Place{File: DefaultMain, Line: 1}},
 	}}, c.Module)
 	diff(t, "resync", "1m30s", c.Resync.String())
 	diff(t, "mode", reconcile.Observe, c.Mode)
@@ -119,8 +130,9 @@ func TestOtherKeysMerge(t *testing.T) {
 		origins[key] = place.String()
 	}
 	diff(t, "origins", map[string]string{
-		"module.load": DefaultMain + ":1", "enforcement.mode": DefaultMain + ":2", "enforcement.resync": etcDir + "a.yaml:5",
-		"guard.mode": "(default)", "guard.allow": "(default)", "metrics.listen": "(default)", "metrics.web_config": "(default)", "metrics.textfile": "(default)",
+		"module.load": DefaultMain + ":1", "enforcement.mode": DefaultMain + ":2",
+		"enforcement.resync": etcDir + "a.yaml:5", "guard.mode": DefaultOrigin, "guard.allow": DefaultOrigin,
+		"metrics.listen": DefaultOrigin, "metrics.web_config": DefaultOrigin, "metrics.textfile": DefaultOrigin,
 	}, origins)
 }
 
@@ -130,7 +142,7 @@ func TestAllErrorsOfAllFiles(t *testing.T) {
 		etcDir + "a.yaml": "setings: {}\n",
 		runDir + "b.yaml": "-> /nowhere",
 		usrDir + "c.yaml": "-> c.yaml",
-		usrDir + "d.yaml": "settings: {hashsize: 536870911}",
+		usrDir + "d.yaml": "settings: {hashsize: 536870400}",
 		usrDir + "e.yaml": "#" + strings.Repeat("x", maxFileSize),
 	})
 	if err := os.Mkdir(filepath.Join(root, etcDir, "f.yaml"), 0o755); err != nil {
@@ -141,13 +153,15 @@ func TestAllErrorsOfAllFiles(t *testing.T) {
 		t.Fatal("no error")
 	}
 	diff(t, "errors", strings.Join([]string{
-		DefaultMain + ":1:17: settings.max: many is not a whole decimal number (a whole number, 0..2147483647, or auto)",
+		DefaultMain + ":1:17: settings.max: many is not a whole decimal number " +
+			"(a whole number, 0..2147483647, or auto)",
 		etcDir + "a.yaml:1:1: setings: unknown key (did you mean settings?)",
 		runDir + "b.yaml: is a link to a file that does not exist (a file, or a link to /dev/null)",
 		usrDir + "c.yaml: cannot read: too many levels of symbolic links",
 		usrDir + "e.yaml: is too large (up to 1 MiB)",
 		etcDir + "f.yaml: is a directory (a file)",
-		usrDir + "d.yaml:1:22: settings.hashsize: a table of 4 GiB would take over 1/4 of the 8 GiB of RAM (up to 268435456)",
+		usrDir + "d.yaml:1:22: settings.hashsize: a table of 4 GiB would take over 1/4 of the 8 GiB of RAM " +
+			"(up to 268435456)",
 	}, "\n"), strings.ReplaceAll(err.Error(), root, ""))
 }
 
@@ -170,13 +184,14 @@ func TestMainFile(t *testing.T) {
 
 	c, err = Source{Main: "/dev/null", MainRequired: true}.Load()
 	if err != nil || len(c.Wants) > 0 || c.Mode != reconcile.Enforce {
-		t.Errorf("/dev/null asks for %v, %v", c, err)
+		t.Errorf("/dev/null configures %v, %v", c, err)
 	}
 }
 
-func TestCheckTakesEachFileAlone(t *testing.T) {
+func TestCheckEachFileAlone(t *testing.T) {
 	root := host(t, map[string]string{
-		DefaultMain: "broken", "/a.yaml": "settings: {max: 1}", "/b.yaml": "settings: {max: 2}", "/c.yaml": "guard: locked\n",
+		DefaultMain: "broken", "/a.yaml": "settings: {max: 1}", "/b.yaml": "settings: {max: 2}",
+		"/c.yaml": "guard: locked\n",
 	})
 	src := Source{Root: root}
 	if _, err := src.Check("/a.yaml", "/b.yaml"); err != nil {

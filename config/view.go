@@ -6,8 +6,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// View is a Config in the form for programs (config show -o json). Every value
-// has its origin.
+// View is the document of a Config, for programs (config show -o json). Every value has its
+// origin.
 type View struct {
 	Files       []string        `json:"files"`
 	Hidden      []Hidden        `json:"hidden"`
@@ -19,21 +19,21 @@ type View struct {
 	Metrics     MetricsView     `json:"metrics"`
 }
 
-// Value is a value and the file:line that gives it.
+// Value is a value and its place.
 type Value[T any] struct {
 	Value  T          `json:"value"`
 	Origin tree.Place `json:"origin"`
 }
 
-// SettingView is one want.
+// SettingView is the want of one setting.
 type SettingView struct {
 	Name   string       `json:"setting"`
 	Sysctl string       `json:"sysctl"`
 	Policy sysfs.Policy `json:"policy"`
-	// Want is the value that is written; where Auto, what auto came to.
+	// Want is the value that is written, also where Auto is true.
 	Want sysfs.Value `json:"want"`
 	Auto bool        `json:"auto"`
-	// MemoryBytes is what a full table costs; 0 where the setting costs none.
+	// MemoryBytes is what a full table takes; 0 for other settings.
 	MemoryBytes int64      `json:"memory_bytes"`
 	Origin      tree.Place `json:"origin"`
 }
@@ -63,8 +63,7 @@ type MetricsView struct {
 	Textfile  Value[string] `json:"textfile"`
 }
 
-// View gives the form for programs. Its lists are never nil, so that a program
-// finds [] and not null.
+// View returns the document. Its lists are never nil, so that they are [] and not null in JSON.
 func (c *Config) View() View {
 	v := View{
 		Files:    append([]string{}, c.Files...),

@@ -146,7 +146,9 @@ func TestWatchDirectoriesThatComeAndGo(t *testing.T) {
 // directory with a time in its name, and is swapped by a rename.
 func TestWatchConfigMap(t *testing.T) {
 	t.Parallel()
-	for name, dir := range map[string]string{"main file": "/etc/ctkeeper", "drop-ins": "/etc/ctkeeper/conf.d", "another main file": "/config"} {
+	for name, dir := range map[string]string{
+		"main file": "/etc/ctkeeper", "drop-ins": "/etc/ctkeeper/conf.d", "another main file": "/config",
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			root := host(t, map[string]string{

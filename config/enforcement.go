@@ -2,10 +2,49 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
 )
+
+// enforcement decodes the section enforcement.
+func (d *decoder) enforcement(n *yaml.Node) {
+	d.section(n, "enforcement", func(k, v *yaml.Node) {
+		switch k.Value {
+		case "mode":
+			d.layer.mode = read(d, v, keyMode, parseMode)
+		case "resync":
+			d.layer.resync = read(d, v, keyResync, parseResync)
+		default:
+			d.failUnknown(k, "enforcement", []string{"mode", "resync"})
+		}
+	})
+}
+
+func parseMode(s scalar) (reconcile.Mode, *fault) {
+	if m := reconcile.Mode(s.text); m == reconcile.Enforce || m == reconcile.Observe {
+		return m, nil
+	}
+	return "", newFault(quote(s.text)+" is not a mode", "enforce or observe")
+}
+
+func parseResync(s scalar) (time.Duration, *fault) {
+	allowed := fmt.Sprintf("%s..%s", shortDuration(MinResync), shortDuration(MaxResync))
+	off := s.text == "off" || s.text == "never" || s.text == "false"
+	if off || !s.quoted && s.text == "0" {
+		return 0, newFault("cannot be off: only a pass finds some writes from containers", allowed)
+	}
+	d, wrong := parseDuration(s)
+	if wrong == nil && (d < MinResync || d > MaxResync) {
+		wrong = newFault(quote(s.text)+" is out of range", allowed)
+	}
+	return d, wrong
+}
 
 // errDuration is the error of text that is not a duration.
 var errDuration = errors.New("not a duration")
