@@ -63,7 +63,7 @@ func (d *Daemon) followKernelLog(ctx context.Context) error {
 	err := klog.Follow(ctx, tree.At(d.opts.Source.Root), func(m klog.Message) {
 		if kind := fullTable(m.Text); kind != "" {
 			d.messages.add(kind)
-			d.metrics.KernelMessage(kind)
+			d.metrics.RecordKernelMessage(kind)
 		}
 	})
 	if ctx.Err() == nil {

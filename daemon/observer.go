@@ -54,7 +54,7 @@ func (o passObserver) Record(e reconcile.Event) { o.recorder.Record(e) }
 
 // Passed counts the pass, updates STATUS= where the summary changed, and feeds the watchdog.
 func (o passObserver) Passed(reasons reconcile.Reason, took time.Duration, changed bool) {
-	o.metrics.Passed(reasons.String(), took)
+	o.metrics.RecordPass(reasons.String(), took)
 	o.table.passed()
 	if changed {
 		o.publishSummary()

@@ -47,7 +47,7 @@ func level(e reconcile.Event) zapcore.Level {
 		return zapcore.ErrorLevel
 	case e.Kind == reconcile.KindContested, e.Kind == reconcile.KindRefusedWrite, e.Note != "":
 		return zapcore.WarnLevel
-	case e.Kind == reconcile.KindTablePressure && (e.Dropping || e.Level != string(table.Calm)):
+	case e.Kind == reconcile.KindTablePressure && (e.Dropping || e.Level != string(table.Normal)):
 		return zapcore.WarnLevel
 	case e.Kind == reconcile.KindDrift && e.Cause != reconcile.CauseStart && e.Cause != reconcile.CauseConfig:
 		return zapcore.WarnLevel

@@ -99,8 +99,8 @@ func TestPressureIsLogged(t *testing.T) {
 	r := recorder{eventLogger{zap.New(core)}, newHistory(), metrics.New("", func() metrics.Now { return metrics.Now{} })}
 	for _, pressure := range []reconcile.Pressure{
 		{Table: table.Connections, Level: "high", Entries: 83, Limit: 100},
-		{Table: table.Connections, Level: "calm", Dropping: true, Limit: 100},
-		{Table: table.Expectations, Level: "calm", Limit: 100},
+		{Table: table.Connections, Level: "normal", Dropping: true, Limit: 100},
+		{Table: table.Expectations, Level: "normal", Limit: 100},
 	} {
 		r.Record(reconcile.TablePressure(time.Now(), pressure, ""))
 	}

@@ -125,7 +125,7 @@ func TestMetricsOnTheSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`ctkeeper_setting_actual{setting="max"} 100000`, `ctkeeper_drift_total{by="",cause="start",setting="max"} 1`,
+		`ctkeeper_setting_live{setting="max"} 100000`, `ctkeeper_drift_total{by="",cause="start",setting="max"} 1`,
 		`ctkeeper_repairs_total{result="repaired",setting="max"} 1`, `ctkeeper_module_loaded 1`, `ctkeeper_config_last_reload_successful 1`,
 		`ctkeeper_events_total{source="start"} 1`, `ctkeeper_build_info{`,
 	} {

@@ -80,7 +80,7 @@ func (d *Daemon) wakeFor(why reconcile.Reason) func(overflow bool) {
 			return
 		}
 		d.keeper.Wake(why | reconcile.Overflow)
-		d.metrics.Overflowed(why.String())
+		d.metrics.RecordOverflow(why.String())
 		if overflows++; overflows&(overflows-1) == 0 {
 			d.opts.Log.Warn("event queue overflowed, every setting was read again",
 				zap.Stringer(systemd.KeySource, why), zap.Int(systemd.KeyCount, overflows))

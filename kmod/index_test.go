@@ -20,7 +20,8 @@ func TestRelease(t *testing.T) {
 		{"\n", "", `cannot read the kernel's release: /proc/sys/kernel/osrelease has ""`},
 		{"../../etc\n", "", `cannot read the kernel's release: /proc/sys/kernel/osrelease has "../../etc"`},
 		{"..\n", "", `cannot read the kernel's release: /proc/sys/kernel/osrelease has ".."`},
-		{strings.Repeat("x", 5000), "", "cannot read the kernel's release: read /proc/sys/kernel/osrelease: file too large"},
+		{strings.Repeat("x", 5000), "", "cannot read the kernel's release: read /proc/sys/kernel/osrelease: " +
+			"file too large"},
 	}
 	for _, test := range tests {
 		root := t.TempDir()

@@ -50,11 +50,13 @@ func TestLoad(t *testing.T) {
 		{"refused without output", `exit 3`, missing, "cannot load ctkeeper_no_such_module: exit status 3", false},
 		{
 			"blacklisted", `exit 0`, missing,
-			"cannot load ctkeeper_no_such_module: modprobe succeeded, but the module is absent (blacklisted in modprobe.d?)", true,
+			"cannot load ctkeeper_no_such_module: modprobe succeeded, but the module is absent (blacklisted in " +
+				"modprobe.d?)", true,
 		},
 		{
 			"an install line runs something else", `echo install /bin/true`, missing,
-			"cannot load ctkeeper_no_such_module: modprobe succeeded, but the module is absent (blacklisted in modprobe.d?): " +
+			"cannot load ctkeeper_no_such_module: modprobe succeeded, but the module is absent (blacklisted in " +
+				"modprobe.d?): " +
 				"install /bin/true", true,
 		},
 	}

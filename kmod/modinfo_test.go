@@ -265,7 +265,8 @@ func TestParameterNames(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(root, "proc")); err != nil {
 		t.Fatal(err)
 	}
-	check("what all kernels of a disk have", "/lib/modules/5.10/kernel/nf_conntrack.ko, /lib/modules/6.1/kernel/nf_conntrack.ko", "acct")
+	check("what all kernels of a disk have", "/lib/modules/5.10/kernel/nf_conntrack.ko, "+
+		"/lib/modules/6.1/kernel/nf_conntrack.ko", "acct")
 	kerneltree.Put(t, root, "lib/modules/5.10/kernel/nf_conntrack.ko", "damaged")
 	check("one of them damaged", "")
 	if err := os.RemoveAll(filepath.Join(root, "lib")); err != nil {

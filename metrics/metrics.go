@@ -22,7 +22,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
-// The kinds of kernel message that KernelMessage counts.
+// The kinds of kernel message that RecordKernelMessage counts.
 const (
 	// TableFull is "nf_conntrack: table full, dropping packet" (__nf_conntrack_alloc).
 	TableFull = "table-full"
@@ -30,67 +30,70 @@ const (
 	ExpectationsFull = "expectation-table-full"
 )
 
-// maxValues bounds the values of a label whose values come from elsewhere in the
-// daemon; what is beyond is counted under other.
+// maxValues limits the values of a label whose values other packages choose. Values beyond it are counted
+// as other.
 const (
 	maxValues = 16
 	other     = "other"
 )
 
-// Now is what the gauges show, read at each scrape.
+// Now holds the values of the gauges at one scrape.
 type Now struct {
 	Settings []reconcile.Setting
 	Loaded   bool
 	Loads    int
-	// ConfigOK is false while the newest configuration is refused; ConfigAt is when one
-	// last came into force.
+	// ConfigOK is false while the newest configuration is refused; ConfigAt is when one last took
+	// effect.
 	ConfigOK bool
 	ConfigAt time.Time
 	Table    table.Sample
 	ByHelper map[string]int64
 	// Levels are those of table.State.
 	Levels map[string]table.Level
-	// KernelLog is true while the kernel's log is read: its counters then stand at 0
-	// from the beginning.
+	// KernelLog is true while the kernel's log is read: its counters then start at 0.
 	KernelLog bool
-	// Guard is its state: off, watching, locked or unavailable. Empty is off.
+	// Guard is the state of the guard: off, watching, locked or unavailable. Empty is off.
 	Guard string
 }
 
-// Metrics is the registry. It implements reconcile.Recorder. All its methods may be
-// called from several goroutines.
+// Metrics is the registry. It implements reconcile.Recorder and is safe for concurrent use.
 type Metrics struct {
 	now func() Now
-	// own is ctkeeper's metrics; process is the process_* that every exporter has.
+	// own has ctkeeper's metrics; process has the process_* metrics that every exporter has.
 	own, process *prometheus.Registry
 
 	drifts, repairs, refused, events, overflows, messages *prometheus.CounterVec
 	repairTook, passTook                                  prometheus.Histogram
 
 	mu sync.Mutex
-	// unrepaired is, by setting, the value of a drift that was counted and not
-	// repaired: its repair is the end of that drift and no other one.
+	// unrepaired has, by setting, the value found of a drift that was counted and is not repaired yet: its
+	// repair is not another drift.
 	unrepaired map[string]sysfs.Value
-	// counted are the settings with series in drifts, repairs and refused.
+	// counted has the settings with series in drifts, repairs and refused.
 	counted map[string]bool
-	// writers are the values that the label by has had.
+	// writers has the values of the label by so far.
 	writers map[string]bool
-	// values are those that a label has had, by metric.
+	// values has the values of the label so far, by metric.
 	values map[string]map[string]bool
 }
 
-// New makes the registry; now is asked at each scrape and must be quick: it is given
-// what is known, and looks at nothing whose size grows with the table.
+// New returns a registry. It calls now at each scrape; now must be fast, and must not read anything whose
+// size grows with the table.
 func New(version string, now func() Now) *Metrics {
 	m := &Metrics{
 		now: now, own: prometheus.NewRegistry(), process: prometheus.NewRegistry(),
-		drifts: counterVec(driftTotal), repairs: counterVec(repairsTotal), refused: counterVec(refusedWritesTotal),
-		events: counterVec(eventsTotal), overflows: counterVec(eventOverflowsTotal), messages: counterVec(kernelMessagesTotal),
-		// A repair is a write and a read; a large hash table takes a second to fill.
-		repairTook: histogramOf(repairDuration, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
+		drifts: newCounterVec(driftTotal), repairs: newCounterVec(repairsTotal),
+		refused: newCounterVec(refusedWritesTotal),
+		events:  newCounterVec(eventsTotal), overflows: newCounterVec(eventOverflowsTotal),
+		messages: newCounterVec(kernelMessagesTotal),
+		// A repair is a write and a read; to fill a large hash table takes a second.
+		repairTook: newHistogram(repairDuration, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, .5,
+			1, 2.5, 5, 10),
 		// A pass that changes nothing takes some 2 µs for each setting.
-		passTook:   histogramOf(passDuration, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, .025, .1, .5, 2.5, 10),
-		unrepaired: map[string]sysfs.Value{}, counted: map[string]bool{}, writers: map[string]bool{}, values: map[string]map[string]bool{},
+		passTook: newHistogram(passDuration, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, .025, .1, .5, 2.5,
+			10),
+		unrepaired: map[string]sysfs.Value{}, counted: map[string]bool{}, writers: map[string]bool{},
+		values: map[string]map[string]bool{},
 	}
 	for reason := reconcile.Start; reason <= reconcile.Guard; reason <<= 1 {
 		m.count(m.events, eventsTotal, reason.String(), 0)
@@ -103,55 +106,55 @@ func New(version string, now func() Now) *Metrics {
 	return m
 }
 
-func counterVec(name string) *prometheus.CounterVec {
-	f := the(name)
+func newCounterVec(name string) *prometheus.CounterVec {
+	f := familyOf(name)
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: f.name, Help: f.help}, f.labels)
 }
 
-func histogramOf(name string, buckets ...float64) prometheus.Histogram {
-	f := the(name)
+func newHistogram(name string, buckets ...float64) prometheus.Histogram {
+	f := familyOf(name)
 	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: f.name, Help: f.help, Buckets: buckets})
 }
 
-// Record counts an event, quiet ones included.
+// Record counts an event, also a quiet one.
 func (m *Metrics) Record(e reconcile.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if e.Kind == reconcile.KindForbidden && !e.Want.Known() {
-		// Several settings that may not be written for one reason; what may not be
-		// read has its want, and was no try to repair.
+		// Several settings that cannot be written for one reason. An event of a setting that cannot be
+		// read has a Want, and is no repair.
 		for _, name := range e.Names() {
-			m.repair(clean(name), e.Result)
+			m.countRepair(clean(name), e.Result)
 		}
 		return
 	}
 	if e.Kind == reconcile.KindRefusedWrite {
 		m.counted[clean(e.Setting)] = true
-		m.refused.WithLabelValues(clean(e.Setting), m.writer(e)).Inc()
+		m.refused.WithLabelValues(clean(e.Setting), m.writerLabel(e)).Inc()
 		return
 	}
 	if e.Setting == "" || e.Cause == "" || e.Kind == reconcile.KindSettled {
 		return
 	}
 	name := clean(e.Setting)
-	if m.isNew(name, e) {
+	if m.isNewDrift(name, e) {
 		m.counted[name] = true
-		m.drifts.WithLabelValues(name, oneOf(e.Cause, causes()), m.writer(e)).Inc()
+		m.drifts.WithLabelValues(name, oneOf(e.Cause, causes()), m.writerLabel(e)).Inc()
 	}
 	m.unrepaired[name] = e.Found
 	if e.Result == "" {
 		return
 	}
-	m.repair(name, e.Result)
+	m.countRepair(name, e.Result)
 	if e.Kind == reconcile.KindDrift && e.Result == reconcile.Repaired {
 		delete(m.unrepaired, name)
 		m.repairTook.Observe(time.Duration(e.Duration).Seconds())
 	}
 }
 
-// isNew reports whether an event tells of a drift that has not been counted yet. A
-// drift that was put off, or could not be repaired, is told of again when it is.
-func (m *Metrics) isNew(name string, e reconcile.Event) bool {
+// isNewDrift reports whether the drift of an event has not been counted yet. A drift whose repair was
+// postponed or failed has another event when it is repaired.
+func (m *Metrics) isNewDrift(name string, e reconcile.Event) bool {
 	if e.Kind == reconcile.KindDrift && e.Result != reconcile.Repaired {
 		return true
 	}
@@ -159,13 +162,13 @@ func (m *Metrics) isNew(name string, e reconcile.Event) bool {
 	return !open || found != e.Found
 }
 
-func (m *Metrics) repair(name string, result reconcile.Result) {
+func (m *Metrics) countRepair(name string, result reconcile.Result) {
 	m.counted[name] = true
 	m.repairs.WithLabelValues(name, oneOf(result, results())).Inc()
 }
 
-// Passed notes a pass: what woke it (a reconcile.Reason's String) and how long it took.
-func (m *Metrics) Passed(source string, took time.Duration) {
+// RecordPass counts a pass. source is what woke it (a reconcile.Reason's String), took its duration.
+func (m *Metrics) RecordPass(source string, took time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.passTook.Observe(took.Seconds())
@@ -174,22 +177,22 @@ func (m *Metrics) Passed(source string, took time.Duration) {
 	}
 }
 
-// Overflowed counts a queue that overran, by the reconcile.Reason that it wakes for.
-func (m *Metrics) Overflowed(source string) {
+// RecordOverflow counts an overrun of a queue, by the reconcile.Reason of its events.
+func (m *Metrics) RecordOverflow(source string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.count(m.overflows, eventOverflowsTotal, source, 1)
 }
 
-// KernelMessage counts a message of the kernel: TableFull or ExpectationsFull.
-func (m *Metrics) KernelMessage(kind string) {
+// RecordKernelMessage counts a message of the kernel: TableFull or ExpectationsFull.
+func (m *Metrics) RecordKernelMessage(kind string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.count(m.messages, kernelMessagesTotal, kind, 1)
 }
 
-// logIsRead has the kernel's messages stand at 0 until there are some.
-func (m *Metrics) logIsRead() {
+// initKernelMessages makes the counters of kernel messages start at 0.
+func (m *Metrics) initKernelMessages() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.count(m.messages, kernelMessagesTotal, TableFull, 0)
@@ -211,13 +214,13 @@ func (m *Metrics) count(vec *prometheus.CounterVec, name, value string, by float
 	vec.WithLabelValues(value).Add(by)
 }
 
-// keep gives every setting in force its series of drifts and repairs, at 0 if need
-// be, so that rate() sees the first event; and lets go of the others.
-func (m *Metrics) keep(inForce map[string]bool) {
+// syncSeries makes the series of drifts and repairs of the configured settings start at 0, so that rate()
+// sees the first event, and deletes the series of the others.
+func (m *Metrics) syncSeries(configured map[string]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for name := range m.counted {
-		if !inForce[name] {
+		if !configured[name] {
 			delete(m.counted, name)
 			delete(m.unrepaired, name)
 			m.drifts.DeletePartialMatch(prometheus.Labels{labelSetting: name})
@@ -225,7 +228,7 @@ func (m *Metrics) keep(inForce map[string]bool) {
 			m.refused.DeletePartialMatch(prometheus.Labels{labelSetting: name})
 		}
 	}
-	for name := range maps.Keys(inForce) {
+	for name := range maps.Keys(configured) {
 		m.counted[name] = true
 		for _, cause := range causes() {
 			m.drifts.WithLabelValues(name, string(cause), "")
@@ -237,14 +240,15 @@ func (m *Metrics) keep(inForce map[string]bool) {
 }
 
 func causes() []reconcile.Cause {
-	return []reconcile.Cause{reconcile.CauseStart, reconcile.CauseConfig, reconcile.CauseModuleLoad, reconcile.CauseWrite, reconcile.CauseResync}
+	return []reconcile.Cause{reconcile.CauseStart, reconcile.CauseConfig, reconcile.CauseModuleLoad,
+		reconcile.CauseWrite, reconcile.CauseResync}
 }
 
 func results() []reconcile.Result {
 	return []reconcile.Result{reconcile.Repaired, reconcile.Observed, reconcile.NotRepaired}
 }
 
-// oneOf is the value where it is a known one, else other.
+// oneOf returns the value if it is one of known, else other.
 func oneOf[T ~string](value T, known []T) string {
 	if slices.Contains(known, value) {
 		return string(value)
@@ -252,28 +256,27 @@ func oneOf[T ~string](value T, known []T) string {
 	return other
 }
 
-// clean makes any text a label's value: Prometheus takes every UTF-8 and nothing
-// else. It escapes line ends itself.
+// clean makes a text valid as a label's value: Prometheus accepts any UTF-8 and nothing else. It escapes
+// line ends itself.
 func clean(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
-// Handler serves the text format, and OpenMetrics to who asks for it; packed, to who
-// takes it so.
+// Handler serves the text format or OpenMetrics, compressed if the client accepts that.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(prometheus.Gatherers{m.own, m.process}, promhttp.HandlerOpts{
 		EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError,
 	})
 }
 
-// textfile is what WriteTextfile writes; the collector reads what ends so.
+// textfile is the file that WriteTextfile writes. The collector reads files with this extension.
 const textfile = "ctkeeper.prom"
 
-// WriteTextfile writes DIR/ctkeeper.prom for node_exporter's textfile collector: a file
-// beside it, with mode 0644, which then takes its place. The directory has to be there.
-// process_* is left out, which node_exporter has of itself.
+// WriteTextfile writes DIR/ctkeeper.prom, mode 0644, for node_exporter's textfile collector. It renames a
+// temporary file in the same directory, which must exist. It omits process_*, because node_exporter
+// exports its own.
 func (m *Metrics) WriteTextfile(dir string) error {
 	path := filepath.Join(dir, textfile)
 	err := prometheus.WriteToTextfile(path, m.own)
-	// These name the file beside it, which is another one at each try.
+	// These errors name the temporary file, which has another name each time.
 	if within, ok := errors.AsType[*fs.PathError](err); ok {
 		err = within.Err
 	} else if within, ok := errors.AsType[*os.LinkError](err); ok {

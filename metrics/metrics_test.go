@@ -24,7 +24,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden compares with a file that -update writes.
+// golden compares a text with a golden file, which -update rewrites.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {
@@ -43,12 +43,12 @@ func golden(t *testing.T, file, got string) {
 
 func TestReferenceIsCurrent(t *testing.T) { golden(t, "../docs/metrics.md", Reference()) }
 
-// maxWant wants max to be 1.
+// maxWant returns the want that max is 1.
 func maxWant() sysfs.Want { return sysfs.Want{Setting: sysfs.Lookup("max"), Value: sysfs.Number(1)} }
 
 func ptr(n int64) *int64 { return &n }
 
-// value is a live or wanted value as the kernel shows it; the empty text is an unknown value.
+// value parses a live or wanted value as the kernel shows it; the empty text is an unknown value.
 func value(text string) sysfs.Value {
 	if text == "" {
 		return sysfs.Value{}
@@ -62,7 +62,7 @@ func setting(name, want string, policy sysfs.Policy, now string, state reconcile
 	}}
 }
 
-// busy is a host on which everything happens.
+// busy returns the values of a host on which everything happens.
 func busy() Now {
 	return Now{
 		Settings: []reconcile.Setting{
@@ -75,39 +75,43 @@ func busy() Now {
 		},
 		Loaded: true, Loads: 3, ConfigOK: true, ConfigAt: time.UnixMilli(1_700_000_000_250),
 		Table: table.Sample{
-			Figures:  table.Figures{Entries: ptr(60000), Max: ptr(65536), Buckets: ptr(524288), Expectations: ptr(6), ExpectMax: ptr(1024)},
+			Figures: table.Figures{Entries: ptr(60000), Max: ptr(65536), Buckets: ptr(524288), Expectations: ptr(6),
+				ExpectMax: ptr(1024)},
 			Counters: map[string]uint64{"entries": 60000, "drop": 17, "early_drop": 4, "insert_failed": 0},
 		},
 		ByHelper:  map[string]int64{"sip": 4, "ftp": 1, "": 1},
-		Levels:    map[string]table.Level{table.Connections: table.High, table.Expectations: table.Calm},
+		Levels:    map[string]table.Level{table.Connections: table.High, table.Expectations: table.Normal},
 		KernelLog: true, Guard: "locked",
 	}
 }
 
 func drift(name, found string, cause reconcile.Cause, result reconcile.Result, took time.Duration) reconcile.Event {
-	return reconcile.Event{Kind: reconcile.KindDrift, Setting: name, Want: sysfs.Number(1), Found: value(found), Cause: cause, Result: result, Duration: reconcile.Duration(took)}
+	return reconcile.Event{Kind: reconcile.KindDrift, Setting: name, Want: sysfs.Number(1), Found: value(found),
+		Cause: cause, Result: result, Duration: reconcile.Duration(took)}
 }
 
-// filled is the busy host's metrics after some events.
+// filled returns the metrics of the busy host after some events.
 func filled() *Metrics {
 	m := New("1.2.3", busy)
 	m.Record(drift("max", "65536", reconcile.CauseStart, reconcile.Repaired, 700*time.Microsecond))
 	m.Record(drift("max", "65536", reconcile.CauseWrite, reconcile.Repaired, 1500*time.Microsecond))
-	m.Record(reconcile.Event{Kind: reconcile.KindContested, Setting: "max", Want: sysfs.Number(1), Found: sysfs.Number(65536), Cause: reconcile.CauseWrite})
+	m.Record(reconcile.Event{Kind: reconcile.KindContested, Setting: "max", Want: sysfs.Number(1),
+		Found: sysfs.Number(65536), Cause: reconcile.CauseWrite})
 	m.Record(reconcile.Event{Kind: reconcile.KindForbidden, Setting: "tcp_be_liberal", Result: reconcile.NotRepaired})
 	m.Record(drift("net.netfilter.nf_log.2", "NONE", reconcile.CauseResync, reconcile.Observed, 0))
 	byProxy := drift("max", "131072", reconcile.CauseWrite, reconcile.Repaired, time.Millisecond)
 	byProxy.By = &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "x.scope", Container: "4f0c", Pod: "1f0e"}
 	m.Record(byProxy)
-	m.Record(reconcile.RefusedWrite(time.Now(), maxWant(), "2", &sysfs.Writer{PID: 7, Comm: "sysctl", Unit: "session-12.scope"}))
-	m.Passed("start", 90*time.Microsecond)
-	m.Passed("overflow+write", 2*time.Millisecond)
-	m.Overflowed("write")
-	m.KernelMessage(TableFull)
+	m.Record(reconcile.RefusedWrite(time.Now(), maxWant(), "2",
+		&sysfs.Writer{PID: 7, Comm: "sysctl", Unit: "session-12.scope"}))
+	m.RecordPass("start", 90*time.Microsecond)
+	m.RecordPass("overflow+write", 2*time.Millisecond)
+	m.RecordOverflow("write")
+	m.RecordKernelMessage(TableFull)
 	return m
 }
 
-// exposition is the textfile, with the Go version that runs taken for go1.
+// exposition returns the textfile, with go1 in place of the version of Go.
 func exposition(t testing.TB, m *Metrics) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -121,8 +125,7 @@ func exposition(t testing.TB, m *Metrics) string {
 	return strings.ReplaceAll(string(text), runtime.Version(), "go1")
 }
 
-// series are the lines of an exposition that begin with one of the names, help and
-// types left out.
+// series returns the samples of an exposition that have one of the names.
 func series(text string, names ...string) []string {
 	var lines []string
 	for line := range strings.Lines(text) {
@@ -173,18 +176,18 @@ func TestPromtool(t *testing.T) {
 	}
 }
 
-// Every metric of the reference is served, and no other one.
-func TestReferenceIsWhole(t *testing.T) {
+// Every metric of the reference is served, and no other.
+func TestReferenceIsComplete(t *testing.T) {
 	text := exposition(t, filled())
-	var served, told []string
+	var served, documented []string
 	for _, line := range regexp.MustCompile(`(?m)^# TYPE (.*)$`).FindAllStringSubmatch(text, -1) {
 		served = append(served, line[1])
 	}
 	for _, f := range families() {
-		told = append(told, f.name+" "+f.kind)
+		documented = append(documented, f.name+" "+f.kind)
 	}
-	slices.Sort(told)
-	if diff := cmp.Diff(told, served); diff != "" {
+	slices.Sort(documented)
+	if diff := cmp.Diff(documented, served); diff != "" {
 		t.Errorf("metrics (-reference +served):\n%s", diff)
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The names of the metrics are a contract: dashboards and alerts rest on them.
+// The names of the metrics are a contract: dashboards and alerts use them.
 const (
 	buildInfo            = "ctkeeper_build_info"
-	settingDesired       = "ctkeeper_setting_desired"
-	settingActual        = "ctkeeper_setting_actual"
+	settingWant          = "ctkeeper_setting_want"
+	settingLive          = "ctkeeper_setting_live"
 	settingInSync        = "ctkeeper_setting_in_sync"
 	driftTotal           = "ctkeeper_drift_total"
 	repairsTotal         = "ctkeeper_repairs_total"
@@ -51,64 +51,89 @@ const (
 	labelState     = "state"
 )
 
-// The types of metric that there are.
+// The types of metrics.
 const (
 	gauge     = "gauge"
 	counter   = "counter"
 	histogram = "histogram"
 )
 
-// family is all that is known of a metric before it has a value.
+// family describes a metric.
 type family struct {
 	name, kind string
 	labels     []string
 	help       string
-	// absent says when the metric has no series; empty where it always has.
+	// absent is the reason why the metric may have no series; empty if it always has one.
 	absent string
 }
 
-const unreadable = "it cannot be read: the module is absent, or this process has not the rights"
+const unreadable = "it cannot be read: the module is absent, or a capability is missing"
 
-// families are the metrics in the order of the reference.
+// families returns the metrics in the order of the reference.
 func families() []family {
+	setting := []string{labelSetting}
+	source := []string{labelSource}
 	return []family{
-		{buildInfo, gauge, []string{labelVersion, labelGoVersion}, "Which ctkeeper this is; always 1.", ""},
+		{buildInfo, gauge, []string{labelVersion, labelGoVersion}, "The version of ctkeeper; always 1.", ""},
 
-		{settingDesired, gauge, []string{labelSetting}, "The value that the configuration asks for; of at_least and at_most the bound.", "the value is not a number"},
-		{settingActual, gauge, []string{labelSetting}, "The value that the kernel has, as its file shows it: seconds, bytes, or a count.", "the value is not a number, or there is none"},
-		{settingInSync, gauge, []string{labelSetting}, "1 where the kernel's value is as wanted and nobody keeps changing it, else 0.", "the module is absent, or this kernel has no such setting"},
-		{driftTotal, counter, []string{labelSetting, labelCause, labelBy}, "Values found that were not as wanted, by what brought them and, where the guard knows, by whom.", ""},
-		{repairsTotal, counter, []string{labelSetting, labelResult}, "What was done about such values: repaired, observed (left alone, the mode is observe), failed.", ""},
-		{refusedWritesTotal, counter, []string{labelSetting, labelBy}, "Foreign writes that the guard refused, by whom.", "nothing was refused yet"},
-		{repairDuration, histogram, nil, "Time from hearing of a change to the wanted value read back, of each repair.", ""},
+		{settingWant, gauge, setting, "The value in the configuration; for at_least and at_most, the bound.",
+			"the value is not a number"},
+		{settingLive, gauge, setting, "The live value, as the kernel's file shows it: seconds, bytes, or a count.",
+			"the value is not a number, or there is none"},
+		{settingInSync, gauge, setting, "1 if the live value is as wanted and the setting is not contested, else 0.",
+			"the module is absent, or this kernel has no such setting"},
+		{driftTotal, counter, []string{labelSetting, labelCause, labelBy},
+			"Drifts by cause and, if the guard knows it, by writer.", ""},
+		{repairsTotal, counter, []string{labelSetting, labelResult},
+			"Drifts by result: repaired, observed (not repaired, the mode is observe), failed.", ""},
+		{refusedWritesTotal, counter, []string{labelSetting, labelBy},
+			"Foreign writes that the guard refused, by writer.",
+			"no write was refused yet"},
+		{repairDuration, histogram, nil,
+			"Time from the event that reports a drift until the wanted value is read back, for each repair.", ""},
 		{contestedSettings, gauge, nil, "Settings that another writer keeps changing.", ""},
 
-		{passDuration, histogram, nil, "Time that one look at every setting took, repairs included.", ""},
-		{eventsTotal, counter, []string{labelSource}, "Looks at every setting, by what asked for them; one look may have several sources.", ""},
-		{eventOverflowsTotal, counter, []string{labelSource}, "Times a queue of events overran, so that everything was looked at.", ""},
-		{guardState, gauge, []string{labelState}, "1 for the state that the guard is in, 0 for the others.", ""},
-		{moduleLoaded, gauge, nil, "1 where nf_conntrack is loaded or part of the kernel, else 0.", ""},
+		{passDuration, histogram, nil, "Time of one pass over all settings, repairs included.", ""},
+		{eventsTotal, counter, source, "Passes by what woke them; one pass may have several sources.", ""},
+		{eventOverflowsTotal, counter, source, "Overruns of an event queue; each is followed by a full pass.", ""},
+		{guardState, gauge, []string{labelState}, "1 for the present state of the guard, 0 for the others.", ""},
+		{moduleLoaded, gauge, nil, "1 if nf_conntrack is loaded or part of the kernel, else 0.", ""},
 		{moduleLoadsTotal, counter, nil, "Loads of nf_conntrack seen since the daemon started.", ""},
-		{configSuccessful, gauge, nil, "1 where the newest configuration is in force, 0 where it was refused and the last good one is.", ""},
-		{configSuccessTime, gauge, nil, "When a configuration last came into force, in seconds since the epoch.", "none has yet"},
+		{configSuccessful, gauge, nil,
+			"1 if the newest configuration is in effect, 0 if it was refused and the last good one is in effect.", ""},
+		{configSuccessTime, gauge, nil, "When a configuration last took effect, in seconds since the epoch.",
+			"none has yet"},
 
 		{conntrackEntries, gauge, nil, "Connections in the table (nf_conntrack_count).", unreadable},
-		{conntrackLimit, gauge, nil, "Most connections the table may hold (nf_conntrack_max); +Inf where the kernel has no limit.", unreadable},
+		{conntrackLimit, gauge, nil,
+			"Maximum of connections in the table (nf_conntrack_max); +Inf if the kernel has no limit.", unreadable},
 		{conntrackBuckets, gauge, nil, "Hash buckets of the table (nf_conntrack_buckets).", unreadable},
-		{conntrackStatTotal, counter, []string{labelEvent}, "The kernel's counters in /proc/net/stat/nf_conntrack, all processors added up. They start anew with the module, and each processor's wraps at 2^32.", unreadable},
+		{conntrackStatTotal, counter, []string{labelEvent},
+			"The kernel's counters in /proc/net/stat/nf_conntrack, summed over all processors. They start again " +
+				"with the " +
+				"module, and those of a processor wrap at 2^32.", unreadable},
 		{expectations, gauge, nil, "Expectations in the table.", unreadable + " (only root may read the expectations)"},
-		{expectationsLimit, gauge, nil, "Most expectations the table may hold (nf_conntrack_expect_max); +Inf where the kernel has no limit.", unreadable},
-		{expectationsByHelper, gauge, []string{labelHelper}, "Expectations by the helper that made them: the 32 with the most, the rest as other, and none where the kernel shows no helper.", "there are none, or they cannot be read"},
-		{tablePressure, gauge, []string{labelTable}, "How full the table of connections, or of expectations, is: 0 calm, 1 high (from 80 %), 2 critical (from 95 %). A level ends 5 points below where it begins.", "its fill cannot be read"},
-		{kernelMessagesTotal, counter, []string{labelKind}, "Messages of the kernel that a table is full, since the daemon started. The kernel limits how many it writes.", "the kernel's log cannot be read"},
+		{expectationsLimit, gauge, nil,
+			"Maximum of expectations in the table (nf_conntrack_expect_max); +Inf if the kernel has no limit.",
+			unreadable},
+		{expectationsByHelper, gauge, []string{labelHelper},
+			"Expectations by helper: the 32 with the most, the rest as other, and none if the kernel shows no helper.",
+			"there are none, or they cannot be read"},
+		{tablePressure, gauge, []string{labelTable},
+			"How full the table of connections, or of expectations, is: 0 normal, 1 high (from 80 %), 2 " +
+				"critical (from " +
+				"95 %). A level ends 5 points below its start.", "its fill cannot be read"},
+		{kernelMessagesTotal, counter, []string{labelKind},
+			"Messages of the kernel that a table is full, since the daemon started. The kernel limits their rate.",
+			"the kernel's log cannot be read"},
 	}
 }
 
-// desc describes a metric to Prometheus's library.
+// desc returns the description for Prometheus's library.
 func (f family) desc() *prometheus.Desc { return prometheus.NewDesc(f.name, f.help, f.labels, nil) }
 
-// the is the family of a name that stands above.
-func the(name string) family {
+// familyOf returns the family of a name above.
+func familyOf(name string) family {
 	list := families()
 	return list[slices.IndexFunc(list, func(f family) bool { return f.name == name })]
 }

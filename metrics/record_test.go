@@ -16,11 +16,13 @@ import (
 
 func TestRecord(t *testing.T) {
 	failed := func(found, why string) reconcile.Event {
-		return reconcile.Event{Kind: reconcile.KindFailed, Setting: "max", Want: sysfs.Number(1), Found: value(found), Cause: reconcile.CauseWrite, Result: reconcile.NotRepaired, Error: why}
+		return reconcile.Event{Kind: reconcile.KindFailed, Setting: "max", Want: sysfs.Number(1), Found: value(found),
+			Cause: reconcile.CauseWrite, Result: reconcile.NotRepaired, Error: why}
 	}
-	contested := reconcile.Event{Kind: reconcile.KindContested, Setting: "max", Want: sysfs.Number(1), Found: sysfs.Number(5), Cause: reconcile.CauseWrite}
-	putOff := drift("max", "5", reconcile.CauseWrite, "", 0)
-	putOff.Quiet = true
+	contested := reconcile.Event{Kind: reconcile.KindContested, Setting: "max", Want: sysfs.Number(1),
+		Found: sysfs.Number(5), Cause: reconcile.CauseWrite}
+	postponed := drift("max", "5", reconcile.CauseWrite, "", 0)
+	postponed.Quiet = true
 	repaired := drift("max", "5", reconcile.CauseWrite, reconcile.Repaired, time.Millisecond)
 	observed := drift("max", "5", reconcile.CauseResync, reconcile.Observed, 0)
 	tests := []struct {
@@ -33,42 +35,48 @@ func TestRecord(t *testing.T) {
 			`ctkeeper_repair_duration_seconds_count 2`,
 			`ctkeeper_repairs_total{result="repaired",setting="max"} 2`,
 		}},
-		{"put off, then repaired, is one drift", []reconcile.Event{putOff, repaired}, []string{
+		{"postponed, then repaired, is one drift", []reconcile.Event{postponed, repaired}, []string{
 			`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
 			`ctkeeper_repair_duration_seconds_count 1`,
 			`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
 		}},
-		{"another value in between is another drift", []reconcile.Event{drift("max", "6", reconcile.CauseWrite, "", 0), repaired}, []string{
-			`ctkeeper_drift_total{by="",cause="write",setting="max"} 2`,
-			`ctkeeper_repair_duration_seconds_count 1`,
-			`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
-		}},
-		{"a contest begins with a drift", []reconcile.Event{contested, repaired, {Kind: reconcile.KindSettled, Setting: "max", Found: sysfs.Number(1), Cause: reconcile.CauseWrite}}, []string{
-			`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
-			`ctkeeper_repair_duration_seconds_count 1`,
-			`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
-		}},
-		{"refused, refused for another reason, then repaired", []reconcile.Event{failed("5", "EINVAL"), failed("5", "ENOMEM"), repaired}, []string{
-			`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
-			`ctkeeper_repair_duration_seconds_count 1`,
-			`ctkeeper_repairs_total{result="failed",setting="max"} 2`,
-			`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
-		}},
-		{"observed again after it was right", []reconcile.Event{observed, observed}, []string{
+		{"another value in between is another drift",
+			[]reconcile.Event{drift("max", "6", reconcile.CauseWrite, "", 0), repaired}, []string{
+				`ctkeeper_drift_total{by="",cause="write",setting="max"} 2`,
+				`ctkeeper_repair_duration_seconds_count 1`,
+				`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
+			}},
+		{"a contest begins with a drift", []reconcile.Event{contested, repaired,
+			{Kind: reconcile.KindSettled, Setting: "max", Found: sysfs.Number(1), Cause: reconcile.CauseWrite}},
+			[]string{
+				`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
+				`ctkeeper_repair_duration_seconds_count 1`,
+				`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
+			}},
+		{"refused, refused for another reason, then repaired",
+			[]reconcile.Event{failed("5", "EINVAL"), failed("5", "ENOMEM"), repaired}, []string{
+				`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
+				`ctkeeper_repair_duration_seconds_count 1`,
+				`ctkeeper_repairs_total{result="failed",setting="max"} 2`,
+				`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
+			}},
+		{"observed again after it was in sync", []reconcile.Event{observed, observed}, []string{
 			`ctkeeper_drift_total{by="",cause="resync",setting="max"} 2`,
 			`ctkeeper_repairs_total{result="observed",setting="max"} 2`,
 		}},
-		{"several forbidden", []reconcile.Event{{Kind: reconcile.KindForbidden, Settings: []string{"max", "hashsize"}, Result: reconcile.NotRepaired}}, []string{
+		{"several forbidden", []reconcile.Event{{Kind: reconcile.KindForbidden, Settings: []string{"max", "hashsize"},
+			Result: reconcile.NotRepaired}}, []string{
 			`ctkeeper_repairs_total{result="failed",setting="hashsize"} 1`,
 			`ctkeeper_repairs_total{result="failed",setting="max"} 1`,
 		}},
-		{"unreadable is no repair", []reconcile.Event{{Kind: reconcile.KindForbidden, Setting: "max", Want: sysfs.Number(1), Found: sysfs.Value{}, Result: reconcile.NotRepaired}}, []string{}},
-		{"the module is not counted here", []reconcile.Event{{Kind: reconcile.KindModuleLoad}}, []string{}},
-		{"what nobody has heard of", []reconcile.Event{drift("max", "5", "moon", "maybe", 0)}, []string{
+		{"unreadable is no repair", []reconcile.Event{{Kind: reconcile.KindForbidden, Setting: "max",
+			Want: sysfs.Number(1), Found: sysfs.Value{}, Result: reconcile.NotRepaired}}, []string{}},
+		{"a module load is no drift", []reconcile.Event{{Kind: reconcile.KindModuleLoad}}, []string{}},
+		{"unknown cause and result", []reconcile.Event{drift("max", "5", "moon", "maybe", 0)}, []string{
 			`ctkeeper_drift_total{by="",cause="other",setting="max"} 1`,
 			`ctkeeper_repairs_total{result="other",setting="max"} 1`,
 		}},
-		{"not in force", []reconcile.Event{drift("acct", "1", reconcile.CauseWrite, reconcile.Repaired, 1)}, []string{
+		{"not configured", []reconcile.Event{drift("acct", "1", reconcile.CauseWrite, reconcile.Repaired, 1)}, []string{
 			`ctkeeper_repair_duration_seconds_count 1`,
 		}},
 	}
@@ -86,13 +94,12 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// A setting that leaves the configuration takes its series along, and begins at 0
-// when it comes back.
-func TestSettingsLeaveAndComeBack(t *testing.T) {
+// The series of a setting are deleted when it leaves the configuration, and start at 0 when it returns.
+func TestSettingRemovedAndAdded(t *testing.T) {
 	now := busy()
 	m := New("1", func() Now { return now })
 	m.Record(drift("max", "5", reconcile.CauseWrite, "", 0))
-	names := []string{settingDesired, settingActual, settingInSync, driftTotal, repairsTotal}
+	names := []string{settingWant, settingLive, settingInSync, driftTotal, repairsTotal}
 	if got := len(series(exposition(t, m), names...)); got != 5+3+4+6*(5+3) {
 		t.Errorf("%d series of 6 settings", got)
 	}
@@ -102,24 +109,25 @@ func TestSettingsLeaveAndComeBack(t *testing.T) {
 	}
 	now.Settings = busy().Settings[1:2]
 	if diff := cmp.Diff([]string{}, nonzero(series(exposition(t, m), driftTotal))); diff != "" {
-		t.Errorf("drifts of a setting that came back (-want +got):\n%s", diff)
+		t.Errorf("drifts of a setting that returned (-want +got):\n%s", diff)
 	}
 	m.Record(drift("max", "5", reconcile.CauseWrite, reconcile.Repaired, 1))
-	if diff := cmp.Diff([]string{`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`}, nonzero(series(exposition(t, m), driftTotal))); diff != "" {
+	if diff := cmp.Diff([]string{`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`},
+		nonzero(series(exposition(t, m), driftTotal))); diff != "" {
 		t.Errorf("its first drift (-want +got):\n%s", diff)
 	}
 }
 
-func TestManyAtOnce(t *testing.T) {
+func TestConcurrentUse(t *testing.T) {
 	m := New("1", busy)
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
 			for range 50 {
 				m.Record(drift("max", "5", reconcile.CauseWrite, reconcile.Repaired, time.Millisecond))
-				m.Passed("write", time.Millisecond)
-				m.Overflowed("write")
-				m.KernelMessage(TableFull)
+				m.RecordPass("write", time.Millisecond)
+				m.RecordOverflow("write")
+				m.RecordKernelMessage(TableFull)
 			}
 		})
 		all.Go(func() {
@@ -130,11 +138,13 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	want := []string{
-		`ctkeeper_drift_total{by="",cause="write",setting="max"} 200`, `ctkeeper_event_overflows_total{source="write"} 200`,
+		`ctkeeper_drift_total{by="",cause="write",setting="max"} 200`,
+		`ctkeeper_event_overflows_total{source="write"} 200`,
 		`ctkeeper_events_total{source="write"} 200`, `ctkeeper_kernel_messages_total{kind="table-full"} 200`,
 		`ctkeeper_pass_duration_seconds_count 200`, `ctkeeper_repairs_total{result="repaired",setting="max"} 200`,
 	}
-	got := nonzero(series(exposition(t, m), driftTotal, repairsTotal, eventsTotal, eventOverflowsTotal, kernelMessagesTotal, passDuration+"_count"))
+	got := nonzero(series(exposition(t, m), driftTotal, repairsTotal, eventsTotal, eventOverflowsTotal,
+		kernelMessagesTotal, passDuration+"_count"))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("counters (-want +got):\n%s", diff)
 	}
@@ -153,12 +163,13 @@ func FuzzRecord(f *testing.F) {
 		now.Table.Counters = map[string]uint64{helper: 1, name: 2, found: 3}
 		m := New(kind, func() Now { return now })
 		for _, want := range []string{"", found} {
-			m.Record(reconcile.Event{Kind: reconcile.Kind(kind), Setting: name, Want: value(want), Found: value(found), Cause: reconcile.Cause(cause), Result: reconcile.Result(result),
+			m.Record(reconcile.Event{Kind: reconcile.Kind(kind), Setting: name, Want: value(want),
+				Found: value(found), Cause: reconcile.Cause(cause), Result: reconcile.Result(result),
 				By: &sysfs.Writer{Comm: helper, Unit: found, Container: want}})
 		}
-		m.Passed(cause, -1)
-		m.Overflowed(result)
-		m.KernelMessage(helper)
+		m.RecordPass(cause, -1)
+		m.RecordOverflow(result)
+		m.RecordKernelMessage(helper)
 		if problems, err := testutil.GatherAndLint(m.own); err != nil || len(problems) > 0 {
 			t.Errorf("%v %v", problems, err)
 		}

@@ -6,16 +6,15 @@ import (
 	"strings"
 )
 
-// referenceText is all of the reference that is not in families, whose place is
-// {metrics}.
+// referenceText is the reference without the table of families, which replaces {metrics}.
 //
 //go:embed reference.md
 var referenceText string
 
-// Reference is docs/metrics.md, generated from the metrics themselves.
+// Reference returns the text of docs/metrics.md.
 func Reference() string {
 	var b strings.Builder
-	b.WriteString("| metric | type | labels | what it is |\n|---|---|---|---|\n")
+	b.WriteString("| metric | type | labels | meaning |\n|---|---|---|---|\n")
 	for _, f := range families() {
 		labels := ""
 		if len(f.labels) > 0 {
@@ -23,7 +22,7 @@ func Reference() string {
 		}
 		text := f.help
 		if f.absent != "" {
-			text += " Absent where " + f.absent + "."
+			text += " Absent if " + f.absent + "."
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.name, f.kind, labels, text)
 	}

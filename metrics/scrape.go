@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// maxHelpers and maxEvents bound the series whose names are the kernel's.
+	// maxHelpers and maxEvents limit the series whose labels come from the kernel.
 	maxHelpers = 32
 	maxEvents  = 64
 
 	noHelper = "none"
-	// columnEntries of the statistics is no counter.
+	// columnEntries is the one column of the statistics that is not a counter.
 	columnEntries = "entries"
 )
 
-// scrape is the collector of all that is read at a scrape. It is a type of its own so
-// that Metrics does not show Prometheus's methods.
+// scrape is the collector of the metrics that are read at a scrape. It is a type of its own so that
+// Metrics does not export the methods of prometheus.Collector.
 type scrape struct {
 	metrics *Metrics
 	version string
@@ -35,7 +35,8 @@ func newScrape(m *Metrics, version string) *scrape {
 	descs := map[string]*prometheus.Desc{}
 	for _, f := range families() {
 		switch f.name {
-		case driftTotal, repairsTotal, refusedWritesTotal, repairDuration, passDuration, eventsTotal, eventOverflowsTotal, kernelMessagesTotal:
+		case driftTotal, repairsTotal, refusedWritesTotal, repairDuration, passDuration, eventsTotal,
+			eventOverflowsTotal, kernelMessagesTotal:
 		default:
 			descs[f.name] = f.desc()
 		}
@@ -59,26 +60,26 @@ func (s *scrape) Collect(out chan<- prometheus.Metric) {
 	now := s.metrics.now()
 	s.gauge(out, buildInfo, 1, s.version, clean(runtime.Version()))
 	s.settings(out, now.Settings)
-	s.gauge(out, moduleLoaded, truth(now.Loaded))
+	s.gauge(out, moduleLoaded, boolValue(now.Loaded))
 	s.count(out, moduleLoadsTotal, float64(now.Loads))
-	s.gauge(out, configSuccessful, truth(now.ConfigOK))
+	s.gauge(out, configSuccessful, boolValue(now.ConfigOK))
 	if !now.ConfigAt.IsZero() {
 		s.gauge(out, configSuccessTime, float64(now.ConfigAt.UnixMilli())/1000)
 	}
 	s.table(out, now.Table)
-	for helper, n := range boundHelpers(now.ByHelper) {
+	for helper, n := range topHelpers(now.ByHelper) {
 		s.gauge(out, expectationsByHelper, float64(n), helper)
 	}
 	for _, name := range []string{table.Connections, table.Expectations} {
-		if n, known := rank(now.Levels[name]); known {
+		if n, known := levelValue(now.Levels[name]); known {
 			s.gauge(out, tablePressure, n, name)
 		}
 	}
 	for _, state := range guardStates() {
-		s.gauge(out, guardState, truth(state == cmp.Or(now.Guard, guardOff)), state)
+		s.gauge(out, guardState, boolValue(state == cmp.Or(now.Guard, guardOff)), state)
 	}
 	if now.KernelLog {
-		s.metrics.logIsRead()
+		s.metrics.initKernelMessages()
 	}
 	s.metrics.messages.Collect(out)
 }
@@ -91,37 +92,37 @@ func (s *scrape) count(out chan<- prometheus.Metric, name string, value float64,
 	out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.CounterValue, value, labels...)
 }
 
-// settings gives how each setting stands, and the counters of those in force.
+// settings sends the gauges and counters of the configured settings.
 func (s *scrape) settings(out chan<- prometheus.Metric, settings []reconcile.Setting) {
-	inForce := make(map[string]bool, len(settings))
+	configured := make(map[string]bool, len(settings))
 	contested := 0
 	for _, setting := range settings {
 		name := clean(setting.Name)
 		if setting.State == reconcile.Contested {
 			contested++
 		}
-		if inForce[name] {
+		if configured[name] {
 			continue
 		}
-		inForce[name] = true
+		configured[name] = true
 		if n, ok := setting.Want.Int(); ok {
-			s.gauge(out, settingDesired, float64(n), name)
+			s.gauge(out, settingWant, float64(n), name)
 			if n, ok := setting.Live.Int(); ok {
-				s.gauge(out, settingActual, float64(n), name)
+				s.gauge(out, settingLive, float64(n), name)
 			}
 		}
 		if setting.State != reconcile.Pending && setting.State != reconcile.Unsupported {
-			s.gauge(out, settingInSync, truth(setting.State == reconcile.InSync), name)
+			s.gauge(out, settingInSync, boolValue(setting.State == reconcile.InSync), name)
 		}
 	}
 	s.gauge(out, contestedSettings, float64(contested))
-	s.metrics.keep(inForce)
+	s.metrics.syncSeries(configured)
 	s.metrics.drifts.Collect(out)
 	s.metrics.repairs.Collect(out)
 	s.metrics.refused.Collect(out)
 }
 
-// table gives the table's figures, those that could be read.
+// table sends the table's figures that could be read.
 func (s *scrape) table(out chan<- prometheus.Metric, sample table.Sample) {
 	for _, figure := range []struct {
 		name string
@@ -134,10 +135,10 @@ func (s *scrape) table(out chan<- prometheus.Metric, sample table.Sample) {
 		}
 	}
 	if sample.Max != nil {
-		s.gauge(out, conntrackLimit, limit(*sample.Max, true))
+		s.gauge(out, conntrackLimit, limitValue(*sample.Max, true))
 	}
 	if sample.ExpectMax != nil {
-		s.gauge(out, expectationsLimit, limit(*sample.ExpectMax, false))
+		s.gauge(out, expectationsLimit, limitValue(*sample.ExpectMax, false))
 	}
 	events := map[string]uint64{}
 	for name, n := range sample.Counters {
@@ -151,21 +152,21 @@ func (s *scrape) table(out chan<- prometheus.Metric, sample table.Sample) {
 	}
 }
 
-// limit is a limit as a ratio needs it: __nf_conntrack_alloc takes 0 for none, and
-// kernels of 5.10 show what they take for a number beyond all others as -1.
-func limit(n int64, zeroIsNone bool) float64 {
+// limitValue returns a limit that can be divided by: +Inf for no limit. For __nf_conntrack_alloc 0 is no
+// limit. Kernels of 5.10 show the largest limit as -1.
+func limitValue(n int64, zeroIsNone bool) float64 {
 	if n < 0 || n == 0 && zeroIsNone {
 		return math.Inf(1)
 	}
 	return float64(n)
 }
 
-// boundHelpers gives the helpers with the most expectations, and the rest as other.
-func boundHelpers(byHelper map[string]int64) map[string]int64 {
+// topHelpers returns the helpers with the most expectations, and the sum of the others as other.
+func topHelpers(byHelper map[string]int64) map[string]int64 {
 	names := slices.SortedFunc(maps.Keys(byHelper), func(a, b string) int {
 		return cmp.Or(cmp.Compare(byHelper[b], byHelper[a]), cmp.Compare(a, b))
 	})
-	bound := map[string]int64{}
+	top := map[string]int64{}
 	for i, name := range names {
 		label := clean(name)
 		switch {
@@ -174,20 +175,20 @@ func boundHelpers(byHelper map[string]int64) map[string]int64 {
 		case name == "":
 			label = noHelper
 		}
-		bound[label] += byHelper[name]
+		top[label] += byHelper[name]
 	}
-	return bound
+	return top
 }
 
-// guardOff is what the guard is where nothing else is told.
+// guardOff is the state of the guard if Now has none.
 const guardOff = "off"
 
-// guardStates are the states of the guard, by the names that the status has for them.
+// guardStates returns the states of the guard as package status names them.
 func guardStates() []string { return []string{guardOff, "watching", "locked", "unavailable"} }
 
-func rank(level table.Level) (float64, bool) {
+func levelValue(level table.Level) (float64, bool) {
 	switch level {
-	case table.Calm:
+	case table.Normal:
 		return 0, true
 	case table.High:
 		return 1, true
@@ -197,7 +198,7 @@ func rank(level table.Level) (float64, bool) {
 	return 0, false
 }
 
-func truth(is bool) float64 {
+func boolValue(is bool) float64 {
 	if is {
 		return 1
 	}

@@ -36,22 +36,30 @@ func TestGauges(t *testing.T) {
 		count  int
 		want   []string
 	}{
-		{"no limit", Now{Table: table.Sample{Figures: table.Figures{Max: ptr(0), ExpectMax: ptr(-1)}}}, []string{conntrackLimit, expectationsLimit}, 2,
+		{"no limit", Now{Table: table.Sample{Figures: table.Figures{Max: ptr(0), ExpectMax: ptr(-1)}}},
+			[]string{conntrackLimit, expectationsLimit}, 2,
 			[]string{`ctkeeper_conntrack_limit +Inf`, `ctkeeper_expectations_limit +Inf`}},
-		{"no limit of 5.10, and a limit of none", Now{Table: table.Sample{Figures: table.Figures{Max: ptr(-1), ExpectMax: ptr(0)}}}, []string{conntrackLimit, expectationsLimit}, 2,
+		{"no limit on 5.10, and a limit of 0",
+			Now{Table: table.Sample{Figures: table.Figures{Max: ptr(-1), ExpectMax: ptr(0)}}},
+			[]string{conntrackLimit, expectationsLimit}, 2,
 			[]string{`ctkeeper_conntrack_limit +Inf`, `ctkeeper_expectations_limit 0`}},
-		{"helpers are bounded, the largest shown", Now{ByHelper: many}, []string{expectationsByHelper}, 33, []string{
-			`ctkeeper_expectations_by_helper{helper="ftp"} 100`, `ctkeeper_expectations_by_helper{helper="other"} 521`, "ctkeeper_expectations_by_helper{helper=\"sip\uFFFD\"} 60",
+		{"helpers are limited to the largest", Now{ByHelper: many}, []string{expectationsByHelper}, 33, []string{
+			`ctkeeper_expectations_by_helper{helper="ftp"} 100`,
+			`ctkeeper_expectations_by_helper{helper="other"} 521`,
+			"ctkeeper_expectations_by_helper{helper=\"sip\uFFFD\"} 60",
 		}},
-		{"helpers by the names of ours", Now{ByHelper: map[string]int64{"": 5, "none": 9}}, []string{expectationsByHelper}, 1,
+		{"helpers that are called none", Now{ByHelper: map[string]int64{"": 5, "none": 9}},
+			[]string{expectationsByHelper}, 1,
 			[]string{`ctkeeper_expectations_by_helper{helper="none"} 14`}},
-		{"columns are bounded", Now{Table: table.Sample{Counters: columns}}, []string{conntrackStatTotal}, 64,
+		{"columns are limited", Now{Table: table.Sample{Counters: columns}}, []string{conntrackStatTotal}, 64,
 			[]string{"ctkeeper_conntrack_stat_total{event=\"a\uFFFD\"} 3"}},
-		{"levels", Now{Levels: map[string]table.Level{table.Connections: table.Critical, table.Expectations: "odd", "odd": table.High}}, []string{tablePressure}, 1,
+		{"levels", Now{Levels: map[string]table.Level{table.Connections: table.Critical, table.Expectations: "odd",
+			"odd": table.High}}, []string{tablePressure}, 1,
 			[]string{`ctkeeper_table_pressure{table="connections"} 2`}},
 		{"one name twice", Now{Settings: []reconcile.Setting{
-			setting("a\xff", "1", sysfs.Exactly, "2", reconcile.Drifted), setting("a\xfe", "3", sysfs.Exactly, "3", reconcile.InSync),
-		}}, []string{settingActual}, 1, []string{"ctkeeper_setting_actual{setting=\"a\uFFFD\"} 2"}},
+			setting("a\xff", "1", sysfs.Exactly, "2", reconcile.Drifted),
+			setting("a\xfe", "3", sysfs.Exactly, "3", reconcile.InSync),
+		}}, []string{settingLive}, 1, []string{"ctkeeper_setting_live{setting=\"a\uFFFD\"} 2"}},
 		{"a kernel log that is not read", Now{}, []string{kernelMessagesTotal}, 0, nil},
 	}
 	for _, test := range tests {
@@ -69,13 +77,13 @@ func TestGauges(t *testing.T) {
 	}
 }
 
-// Sources and kinds come from elsewhere in the daemon, and are bounded here.
-func TestSourcesAreBounded(t *testing.T) {
+// Other packages choose sources and kinds, so their number is limited.
+func TestSourcesAreLimited(t *testing.T) {
 	m := New("1", busy)
 	for i := range 1000 {
-		m.Passed(fmt.Sprintf("p%d+write\xff", i), time.Millisecond)
-		m.Overflowed(fmt.Sprintf("o%d", i))
-		m.KernelMessage(fmt.Sprintf("k%d", i))
+		m.RecordPass(fmt.Sprintf("p%d+write\xff", i), time.Millisecond)
+		m.RecordOverflow(fmt.Sprintf("o%d", i))
+		m.RecordKernelMessage(fmt.Sprintf("k%d", i))
 	}
 	text := exposition(t, m)
 	for _, name := range []string{eventsTotal, eventOverflowsTotal, kernelMessagesTotal} {
@@ -90,9 +98,13 @@ func TestSourcesAreBounded(t *testing.T) {
 
 func TestHandler(t *testing.T) {
 	tests := []struct{ name, header, value, contentType, encoding, contains, ends string }{
-		{"text", "Accept", "text/plain", "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", "", "\nctkeeper_conntrack_entries 60000\n", "\n"},
-		{"OpenMetrics", "Accept", "application/openmetrics-text; version=1.0.0", "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores", "", "\nctkeeper_conntrack_entries 60000.0\n", "# EOF\n"},
-		{"packed", "Accept-Encoding", "gzip", "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", "gzip", "\nprocess_resident_memory_bytes ", "\n"},
+		{"text", "Accept", "text/plain", "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", "",
+			"\nctkeeper_conntrack_entries 60000\n", "\n"},
+		{"OpenMetrics", "Accept", "application/openmetrics-text; version=1.0.0", "application/openmetrics-text; " +
+			"version=1.0.0; charset=utf-8; escaping=underscores", "", "\nctkeeper_conntrack_entries 60000.0\n",
+			"# EOF\n"},
+		{"compressed", "Accept-Encoding", "gzip", "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+			"gzip", "\nprocess_resident_memory_bytes ", "\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -100,7 +112,9 @@ func TestHandler(t *testing.T) {
 			request.Header.Set(test.header, test.value)
 			answer := httptest.NewRecorder()
 			filled().Handler().ServeHTTP(answer, request)
-			if diff := cmp.Diff([]any{200, test.contentType, test.encoding}, []any{answer.Code, answer.Header().Get("Content-Type"), answer.Header().Get("Content-Encoding")}); diff != "" {
+			if diff := cmp.Diff([]any{200, test.contentType, test.encoding},
+				[]any{answer.Code, answer.Header().Get("Content-Type"),
+					answer.Header().Get("Content-Encoding")}); diff != "" {
 				t.Errorf("header (-want +got):\n%s", diff)
 			}
 			var body io.Reader = answer.Body
@@ -115,7 +129,7 @@ func TestHandler(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Contains(text, []byte(test.contains)) || !bytes.HasSuffix(text, []byte(test.ends)) {
-				t.Errorf("neither %q in it nor %q at its end:\n%s", test.contains, test.ends, text)
+				t.Errorf("want %q in it and %q at its end:\n%s", test.contains, test.ends, text)
 			}
 		})
 	}
@@ -136,7 +150,7 @@ func TestWriteTextfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(entries) != 1 || entries[0].Name() != "ctkeeper.prom" {
-		t.Errorf("left in the directory: %v", entries)
+		t.Errorf("directory has %v", entries)
 	}
 	if info, err := entries[0].Info(); err != nil || info.Mode() != 0o644 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
@@ -147,7 +161,7 @@ func TestWriteTextfile(t *testing.T) {
 	}
 	for _, foreign := range []string{"\nprocess_", "\ngo_"} {
 		if bytes.Contains(text, []byte(foreign)) {
-			t.Errorf("%q in the textfile, which is node_exporter's own", foreign)
+			t.Errorf("%q in the textfile; node_exporter exports its own", foreign)
 		}
 	}
 }
@@ -174,15 +188,15 @@ func TestWriteTextfileErrors(t *testing.T) {
 	}
 }
 
-// BenchmarkScrape is a scrape of 50 settings. Its time does not grow with what the
-// table holds: figures are figures, and helpers are bounded.
+// BenchmarkScrape scrapes 50 settings. Its time does not grow with the table.
 func BenchmarkScrape(b *testing.B) {
 	for _, size := range []int64{0, 10_000, 1_000_000} {
 		b.Run(fmt.Sprintf("entries=%d", size), func(b *testing.B) {
 			now := busy()
 			now.Settings = nil
 			for i := range 50 {
-				now.Settings = append(now.Settings, setting(fmt.Sprintf("setting_%02d", i), "600", sysfs.Exactly, "600", reconcile.InSync))
+				now.Settings = append(now.Settings,
+					setting(fmt.Sprintf("setting_%02d", i), "600", sysfs.Exactly, "600", reconcile.InSync))
 			}
 			now.Table.Entries, now.Table.Expectations = &size, &size
 			now.ByHelper = map[string]int64{"sip": size, "ftp": size}

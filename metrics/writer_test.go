@@ -22,7 +22,8 @@ func TestWriterOf(t *testing.T) {
 		{&sysfs.Writer{}, ""},
 		{&sysfs.Writer{PID: 7, Comm: "sysctl"}, ""},
 		{&sysfs.Writer{PID: 7, Comm: "sysctl", Unit: "sshd.service"}, "sshd.service"},
-		{&sysfs.Writer{Comm: "kube-proxy", Unit: "cri-containerd-" + id + ".scope", Container: id, Pod: "1f0e"}, "container/kube-proxy"},
+		{&sysfs.Writer{Comm: "kube-proxy", Unit: "cri-containerd-" + id + ".scope", Container: id, Pod: "1f0e"},
+			"container/kube-proxy"},
 		{&sysfs.Writer{Unit: "docker-" + id + ".scope", Container: id}, "container"},
 		{&sysfs.Writer{Comm: "a\xff", Container: id}, "container/a\uFFFD"},
 		{&sysfs.Writer{Unit: "a\xff.service"}, "a\uFFFD.service"},
@@ -52,7 +53,7 @@ func TestWriterOf(t *testing.T) {
 	}
 }
 
-// Who writes does not change how often it is counted, and there is no end of writers.
+// The writer does not change how often a drift is counted, and the number of writers is limited.
 func TestWriters(t *testing.T) {
 	const writers = 40
 	m := New("1", busy)
@@ -69,7 +70,8 @@ func TestWriters(t *testing.T) {
 	}
 	m.Record(drift("max", "5", reconcile.CauseWrite, reconcile.Repaired, time.Millisecond))
 	var want []string
-	for _, name := range []string{`ctkeeper_drift_total{by="%s",cause="write",setting="max"} %d`, `ctkeeper_refused_writes_total{by="%s",setting="max"} %d`} {
+	for _, name := range []string{`ctkeeper_drift_total{by="%s",cause="write",setting="max"} %d`,
+		`ctkeeper_refused_writes_total{by="%s",setting="max"} %d`} {
 		if strings.Contains(name, "drift") {
 			want = append(want, fmt.Sprintf(name, "", 1))
 		}
@@ -81,30 +83,34 @@ func TestWriters(t *testing.T) {
 	if diff := cmp.Diff(want, nonzero(series(exposition(t, m), driftTotal, refusedWritesTotal))); diff != "" {
 		t.Errorf("series (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{fmt.Sprintf(`ctkeeper_repairs_total{result="repaired",setting="max"} %d`, 2*writers+1)}, nonzero(series(exposition(t, m), repairsTotal))); diff != "" {
+	if diff := cmp.Diff([]string{fmt.Sprintf(`ctkeeper_repairs_total{result="repaired",setting="max"} %d`,
+		2*writers+1)}, nonzero(series(exposition(t, m), repairsTotal))); diff != "" {
 		t.Errorf("repairs (-want +got):\n%s", diff)
 	}
 }
 
-// A drift that was put off and is then repaired is one, whoever it is from.
-func TestPutOffIsOneDriftOfItsWriter(t *testing.T) {
+// A drift that is postponed and then repaired is counted once, with its writer.
+func TestPostponedIsOneDriftOfItsWriter(t *testing.T) {
 	m := New("1", busy)
 	by := &sysfs.Writer{Unit: "cron.service"}
-	putOff, repaired := drift("max", "5", reconcile.CauseWrite, "", 0), drift("max", "5", reconcile.CauseWrite, reconcile.Repaired, 1)
-	putOff.By, repaired.By, putOff.Quiet = by, by, true
-	m.Record(putOff)
+	postponed, repaired := drift("max", "5", reconcile.CauseWrite, "", 0), drift("max", "5", reconcile.CauseWrite,
+		reconcile.Repaired, 1)
+	postponed.By, repaired.By, postponed.Quiet = by, by, true
+	m.Record(postponed)
 	m.Record(repaired)
-	if diff := cmp.Diff([]string{`ctkeeper_drift_total{by="cron.service",cause="write",setting="max"} 1`}, nonzero(series(exposition(t, m), driftTotal))); diff != "" {
+	if diff := cmp.Diff([]string{`ctkeeper_drift_total{by="cron.service",cause="write",setting="max"} 1`},
+		nonzero(series(exposition(t, m), driftTotal))); diff != "" {
 		t.Errorf("drifts (-want +got):\n%s", diff)
 	}
 }
 
-// A setting that leaves the configuration takes what was refused along.
-func TestRefusedWritesLeave(t *testing.T) {
+// The refused writes of a setting are deleted when it leaves the configuration.
+func TestRefusedWritesRemoved(t *testing.T) {
 	now := busy()
 	m := New("1", func() Now { return now })
 	m.Record(reconcile.RefusedWrite(time.Now(), maxWant(), "5", nil))
-	if diff := cmp.Diff([]string{`ctkeeper_refused_writes_total{by="",setting="max"} 1`}, series(exposition(t, m), refusedWritesTotal)); diff != "" {
+	if diff := cmp.Diff([]string{`ctkeeper_refused_writes_total{by="",setting="max"} 1`},
+		series(exposition(t, m), refusedWritesTotal)); diff != "" {
 		t.Errorf("refused (-want +got):\n%s", diff)
 	}
 	now.Settings = nil
@@ -114,7 +120,8 @@ func TestRefusedWritesLeave(t *testing.T) {
 }
 
 func TestGuardState(t *testing.T) {
-	for state, want := range map[string]string{"": "off", "off": "off", "watching": "watching", "locked": "locked", "unavailable": "unavailable"} {
+	for state, want := range map[string]string{"": "off", "off": "off", "watching": "watching", "locked": "locked",
+		"unavailable": "unavailable"} {
 		got := nonzero(series(exposition(t, New("1", func() Now { return Now{Guard: state} })), guardState))
 		if diff := cmp.Diff([]string{`ctkeeper_guard_state{state="` + want + `"} 1`}, got); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", state, diff)

@@ -28,12 +28,14 @@ func TestGuardDropIns(t *testing.T) {
 			"CapabilityBoundingSet": {"CAP_NET_ADMIN CAP_BPF"}, "AmbientCapabilities": {"CAP_NET_ADMIN CAP_BPF"},
 			"SystemCallFilter": {"bpf"}, "LimitMEMLOCK": {"8M"},
 		},
-		perfmonConf: {"CapabilityBoundingSet": {"CAP_NET_ADMIN CAP_PERFMON"}, "AmbientCapabilities": {"CAP_NET_ADMIN CAP_PERFMON"}},
+		perfmonConf: {"CapabilityBoundingSet": {"CAP_NET_ADMIN CAP_PERFMON"},
+			"AmbientCapabilities": {"CAP_NET_ADMIN CAP_PERFMON"}},
 	} {
 		if diff := cmp.Diff(want, directives(t, file)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", file, diff)
 		}
-		if text := string(readFile(t, file)); strings.Count(text, "\n[") != 1 || !strings.Contains(text, "\n[Service]\n") {
+		if text := string(readFile(t, file)); strings.Count(text, "\n[") != 1 ||
+			!strings.Contains(text, "\n[Service]\n") {
 			t.Errorf("%s has other sections than [Service]", file)
 		}
 	}
@@ -58,7 +60,8 @@ func TestGuardUnknownCapability(t *testing.T) {
 	root := unitRoot(t, guardConf, perfmonConf)
 	for _, file := range []string{guardConf, perfmonConf} {
 		name := filepath.Join(root, "etc/systemd/system/ctkeeper.service.d", file)
-		text := regexp.MustCompile(`(?m)^([A-Z].*)CAP_(BPF|PERFMON)`).ReplaceAll(readFile(t, name), []byte("${1}CAP_NO_SUCH_THING"))
+		text := regexp.MustCompile(`(?m)^([A-Z].*)CAP_(BPF|PERFMON)`).ReplaceAll(readFile(t, name),
+			[]byte("${1}CAP_NO_SUCH_THING"))
 		if err := os.WriteFile(name, text, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +103,8 @@ func TestGuardSyscalls(t *testing.T) {
 	}
 	want := append(slices.Clone(before), "bpf")
 	slices.Sort(want)
-	if diff := cmp.Diff(want, resolve(slices.Concat(unit, directives(t, perfmonConf)[key], directives(t, guardConf)[key]))); diff != "" {
+	if diff := cmp.Diff(want, resolve(slices.Concat(unit, directives(t, perfmonConf)[key],
+		directives(t, guardConf)[key]))); diff != "" {
 		t.Errorf("system calls with the drop-ins (-want +got):\n%s", diff)
 	}
 }

@@ -93,7 +93,8 @@ func unitRoot(t *testing.T, dropIns ...string) string {
 // the whole of what that says.
 func exposure(t *testing.T, dropIns ...string) (float64, string) {
 	t.Helper()
-	out := tool(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "--root="+unitRoot(t, dropIns...), "ctkeeper.service")
+	out := tool(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "--root="+unitRoot(t, dropIns...),
+		"ctkeeper.service")
 	match := regexp.MustCompile(`Overall exposure level for ctkeeper\.service: ([0-9.]+)`).FindStringSubmatch(out)
 	if match == nil {
 		t.Fatalf("no exposure level in:\n%s", out)
@@ -140,10 +141,11 @@ func TestUnitLeavesOut(t *testing.T) {
 // The contract of the unit, where a change would break a host.
 func TestUnitContract(t *testing.T) {
 	want := map[string][]string{
-		"Type":                     {"notify"},
-		"ExecStartPre":             {"+-/usr/bin/ctkeeper persist"},
-		"ExecStart":                {"/usr/bin/ctkeeper run"},
-		"ExecReload":               {"/bin/kill -HUP $MAINPID", "/usr/bin/ctkeeper config check", "+-/usr/bin/ctkeeper persist"},
+		"Type":         {"notify"},
+		"ExecStartPre": {"+-/usr/bin/ctkeeper persist"},
+		"ExecStart":    {"/usr/bin/ctkeeper run"},
+		"ExecReload": {"/bin/kill -HUP $MAINPID", "/usr/bin/ctkeeper config check",
+			"+-/usr/bin/ctkeeper persist"},
 		"Restart":                  {"on-failure"},
 		"RestartPreventExitStatus": {"77 78"},
 		"StartLimitIntervalSec":    {"0"},

@@ -13,26 +13,23 @@ const (
 	statFile   = "/proc/net/stat/nf_conntrack"
 	expectFile = "/proc/net/nf_conntrack_expect"
 
-	// maxStat is for one line a processor, of 8192; maxExpect for a million
-	// expectations.
+	// maxStat is enough for 8192 processors, one line each; maxExpect for a million expectations.
 	maxStat   = 4 << 20
 	maxExpect = 256 << 20
 
-	// columnEntries is the one column that is not counted per processor.
+	// columnEntries is the one column that is the same on the line of each processor.
 	columnEntries = "entries"
 )
 
-// errNoCounters is a file of counters without its header line or without counters.
-var errNoCounters = errors.New("it has not a header line and lines of counters")
+var errNoCounters = errors.New("no header line or no counters in it")
 
 // Counters reads /proc/net/stat/nf_conntrack below root (ct_cpu_seq_show in
-// nf_conntrack_standalone.c): by the header's names, all processors added up. They
-// count connections and packets since the module was loaded, and each processor's
-// wraps at 2³²; "entries" is the connections there are now. Kernels differ in the
-// columns they have, and show 0 in those that they no longer count. "chainlength" (5.15)
-// is not the longest chain but the connections refused because theirs had grown too long
-// (nf_conntrack_hash_check_insert); no kernel shows the chains themselves. The error is
-// fs.ErrNotExist where the module is absent or the kernel has no such file.
+// nf_conntrack_standalone.c), keyed by the header's names and summed over all processors. They count
+// connections and packets since the module was loaded, and those of a processor wrap at 2³²; "entries" is
+// the present number of connections. The columns differ between kernels, and a kernel shows 0 for those
+// that it no longer counts. "chainlength" (5.15) is not the longest chain but the number of connections
+// refused because their chain was too long (nf_conntrack_hash_check_insert); no kernel shows the chains
+// themselves. The error is fs.ErrNotExist if the module is absent or the kernel has no such file.
 func Counters(root string) (map[string]uint64, error) {
 	text, err := tree.At(root).Read(statFile, maxStat)
 	if err != nil {
@@ -71,9 +68,9 @@ func parseCounters(text string) (map[string]uint64, error) {
 	return counters, nil
 }
 
-// listedExpectations counts the expectations by helper in /proc/net/nf_conntrack_expect
+// readExpectations counts the expectations by helper in /proc/net/nf_conntrack_expect
 // below root.
-func listedExpectations(root string) (map[string]int64, error) {
+func readExpectations(root string) (map[string]int64, error) {
 	text, err := tree.At(root).Read(expectFile, maxExpect)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the expectations: %w", err)
@@ -85,10 +82,9 @@ func listedExpectations(root string) (map[string]int64, error) {
 	return helpers, nil
 }
 
-// helperOf gives the helper of an expectation's line as exp_seq_show of
-// nf_conntrack_expect.c writes it: "180 l3proto = 2 proto=17 src=… dport=4000
-// PERMANENT,INACTIVE sip/audio", the flags, the helper and the name of its policy
-// each only where there is one.
+// helperOf returns the helper in the line of an expectation, as exp_seq_show of nf_conntrack_expect.c writes
+// it: "180 l3proto = 2 proto=17 src=… dport=4000 PERMANENT,INACTIVE sip/audio". The flags, the helper and
+// the name of its policy may be missing.
 func helperOf(line string) string {
 	fields := strings.Fields(line)
 	rest := 0

@@ -23,7 +23,7 @@ const (
 func TestParseCounters(t *testing.T) {
 	tests := []struct {
 		name, text string
-		want       map[string]uint64 // what is not 0
+		want       map[string]uint64 // those that are not 0
 	}{
 		{
 			"two processors, 6.x",
@@ -41,7 +41,8 @@ func TestParseCounters(t *testing.T) {
 				"00000010  00000002 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000  00000001 00000001 00000001 00000000\n",
 			map[string]uint64{"entries": 16, "searched": 2, "expect_new": 1, "expect_create": 1, "expect_delete": 1},
 		},
-		{"columns of kernels to come", "entries found shiny\n1 2 3\n1 2 3\n", map[string]uint64{"entries": 1, "found": 4, "shiny": 6}},
+		{"unknown columns", "entries found shiny\n1 2 3\n1 2 3\n",
+			map[string]uint64{"entries": 1, "found": 4, "shiny": 6}},
 		{"more counters than names", "entries found\n1 2 3\n", map[string]uint64{"entries": 1, "found": 2}},
 	}
 	for _, test := range tests {
@@ -60,11 +61,12 @@ func TestParseCounters(t *testing.T) {
 
 func TestCountersErrors(t *testing.T) {
 	tests := []struct{ name, text, want string }{
-		{"empty", "", "cannot read /proc/net/stat/nf_conntrack: it has not a header line and lines of counters"},
-		{"header alone", newHeader, "cannot read /proc/net/stat/nf_conntrack: it has not a header line and lines of counters"},
-		{"no header", "\n1 2\n", "cannot read /proc/net/stat/nf_conntrack: it has not a header line and lines of counters"},
-		{"cut off", "entries found\n1\n", "cannot read /proc/net/stat/nf_conntrack: it has not a header line and lines of counters"},
-		{"not a number", "entries found\n1 x\n", `cannot read /proc/net/stat/nf_conntrack: strconv.ParseUint: parsing "x": invalid syntax`},
+		{"empty", "", "cannot read /proc/net/stat/nf_conntrack: no header line or no counters in it"},
+		{"only the header", newHeader, "cannot read /proc/net/stat/nf_conntrack: no header line or no counters in it"},
+		{"no header", "\n1 2\n", "cannot read /proc/net/stat/nf_conntrack: no header line or no counters in it"},
+		{"truncated", "entries found\n1\n", "cannot read /proc/net/stat/nf_conntrack: no header line or no counters in it"},
+		{"not a number", "entries found\n1 x\n",
+			`cannot read /proc/net/stat/nf_conntrack: strconv.ParseUint: parsing "x": invalid syntax`},
 		{"-", "", "cannot read the counters: open /proc/net/stat/nf_conntrack: no such file or directory"},
 	}
 	for _, test := range tests {
@@ -84,8 +86,8 @@ func TestCountersErrors(t *testing.T) {
 	}
 }
 
-func TestCountersOfATree(t *testing.T) {
-	// As rsync(1) copies it, and as /proc has it: net leads to self/net.
+func TestCountersLink(t *testing.T) {
+	// As in /proc, and in a copy by rsync(1), net is a link to self/net.
 	root := t.TempDir()
 	put(t, root, "proc/self/net/stat/nf_conntrack", "entries drop\n10 1\n10 2\n")
 	if err := os.Symlink("self/net", filepath.Join(root, "proc/net")); err != nil {
@@ -105,10 +107,10 @@ func TestHelperOf(t *testing.T) {
 	tests := []struct{ name, line, want string }{
 		{"helper and policy", "179 " + tuple + "sip/audio", "sip"},
 		{"flags too", "- " + tuple + "PERMANENT,INACTIVE sip-1/signalling", "sip-1"},
-		{"helper alone", "297 " + tuple + "ftp", "ftp"},
+		{"only a helper", "297 " + tuple + "ftp", "ftp"},
 		{"policy without a name, before 3.10", "297 " + tuple + "ftp/", "ftp"},
-		{"of user space, without a helper", "10 " + tuple + "USERSPACE", ""},
-		{"of user space, with one", "10 " + tuple + "USERSPACE rpc/rpc", "rpc"},
+		{"from user space, without a helper", "10 " + tuple + "USERSPACE", ""},
+		{"from user space, with a helper", "10 " + tuple + "USERSPACE rpc/rpc", "rpc"},
 		{"flags that are not shown leave two blanks", "10 " + tuple + " tftp", "tftp"},
 		{"without a helper", "10 " + tuple, ""},
 		{"a protocol without ports", "10 l3proto = 2 proto=50 src=192.0.2.1 dst=192.0.2.2 pptp", "pptp"},
@@ -141,7 +143,7 @@ func TestExpectationsByHelper(t *testing.T) {
 		t.Errorf("helpers (-want +got):\n%s", diff)
 	}
 	if n := Read(root).Expectations; n == nil || *n != 6 {
-		t.Errorf("the figures count %v", n)
+		t.Errorf("Read returns %v expectations", n)
 	}
 }
 
@@ -162,7 +164,7 @@ func FuzzParseCounters(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		counters, err := parseCounters(text)
 		if (err == nil) != (len(counters) > 0) {
-			t.Errorf("%d counters, and %v", len(counters), err)
+			t.Errorf("%d counters, error %v", len(counters), err)
 		}
 	})
 }

@@ -1,7 +1,6 @@
-// Package table is the room for the connection table's own figures: how many
-// connections and expectations it holds, against how many it may, what the kernel has
-// counted, and what that means over time: rates, forecasts, pressure.
+// Package table reads the figures of the connection table: its connections and expectations, their limits,
+// and the kernel's counters. From several samples it computes rates, forecasts and pressure.
 //
-// Reading them is looking and no more: it loads no module and pins none, so it
-// reads files, and asks ctnetlink only where that is loaded already.
+// Reading never loads or pins a module: the package reads files, and uses ctnetlink only if its module is
+// loaded already.
 package table

@@ -6,9 +6,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// Figures are the table's sizes in connections, hash buckets and expectations.
-// A figure that cannot be read (the module is absent, or the reader has not the
-// rights) is nil.
+// Figures are the table's sizes in connections, hash buckets and expectations. A figure that cannot be read
+// (the module is absent, or a capability is missing) is nil.
 type Figures struct {
 	Entries      *int64 `json:"entries"`
 	Max          *int64 `json:"max"`
@@ -17,31 +16,32 @@ type Figures struct {
 	ExpectMax    *int64 `json:"expect_max"`
 }
 
-// Read takes the figures of the system below root from the nf_conntrack sysctls and, for
-// the expectations, from where ExpectationsByHelper finds them.
+// Read reads the figures of the system below root from the nf_conntrack sysctls, and the expectations with
+// ExpectationsByHelper.
 func Read(root string) Figures {
-	f := sizes(root)
+	f := readSizes(root)
 	if helpers, err := ExpectationsByHelper(root); err == nil {
-		f.Expectations = inAll(helpers)
+		f.Expectations = sum(helpers)
 	}
 	return f
 }
 
-// sizes are the figures without the expectations, which take longer.
-func sizes(root string) Figures {
+// readSizes reads the figures without the expectations, which take longer.
+func readSizes(root string) Figures {
 	files := sysfs.NewReader(root)
-	defer func() { _ = files.Close() }() // opened for reading alone
+	defer func() { _ = files.Close() }() // it was only read
 	figure := func(name string) *int64 {
 		text, err := files.Figure(name)
 		if err != nil {
 			return nil
 		}
-		return number(text)
+		return parseNumber(text)
 	}
-	return Figures{Entries: figure("count"), Max: figure("max"), Buckets: figure("buckets"), ExpectMax: figure("expect_max")}
+	return Figures{Entries: figure("count"), Max: figure("max"), Buckets: figure("buckets"),
+		ExpectMax: figure("expect_max")}
 }
 
-func inAll(helpers map[string]int64) *int64 {
+func sum(helpers map[string]int64) *int64 {
 	n := int64(0)
 	for _, expectations := range helpers {
 		n += expectations
@@ -49,9 +49,9 @@ func inAll(helpers map[string]int64) *int64 {
 	return &n
 }
 
-// LoadFactor is the connections for each hash bucket, nil where one of them cannot be
-// read: the average length of a chain is twice that, because each connection stands in
-// two, one for each direction (__nf_conntrack_hash_insert).
+// LoadFactor returns the connections per hash bucket, nil if one of the two is not known. The average length
+// of a chain is twice that, because a connection is in two chains, one for each direction
+// (__nf_conntrack_hash_insert).
 func (f Figures) LoadFactor() *float64 {
 	if f.Entries == nil || f.Buckets == nil || *f.Buckets <= 0 {
 		return nil
@@ -60,7 +60,7 @@ func (f Figures) LoadFactor() *float64 {
 	return &factor
 }
 
-func number(text string) *int64 {
+func parseNumber(text string) *int64 {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return nil

@@ -31,7 +31,7 @@ func TestRead(t *testing.T) {
 			`{"entries":0,"max":65536,"buckets":65536,"expectations":0,"expect_max":1024}`,
 		},
 		{
-			"at work", func(t *testing.T, root string) {
+			"under load", func(t *testing.T, root string) {
 				kerneltree.Put(t, root, countFile, "1234\n")
 				kerneltree.Put(t, root, expectFile, expectation+expectation+expectation)
 			},
@@ -73,7 +73,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-func TestReadOnTheKernel(t *testing.T) {
+func TestReadKernel(t *testing.T) {
 	if !netns.Enter(t) {
 		return
 	}
@@ -88,7 +88,8 @@ func TestReadOnTheKernel(t *testing.T) {
 		t.Errorf("limits: %v, %v, %v", got.Max, got.Buckets, got.ExpectMax)
 	}
 	// CONFIG_NF_CONNTRACK_PROCFS can be off.
-	if _, err := os.Stat("/proc/net/nf_conntrack_expect"); err == nil && (got.Expectations == nil || *got.Expectations != 0) {
+	if _, err := os.Stat("/proc/net/nf_conntrack_expect"); err == nil &&
+		(got.Expectations == nil || *got.Expectations != 0) {
 		t.Errorf("expectations of a new namespace: %v", got.Expectations)
 	}
 }

@@ -6,69 +6,73 @@ import (
 	"time"
 )
 
-// message is the sentence for the change from what was said to what is now.
-func (w *watch) message(f fill, span, fullIn time.Duration) string {
+// message returns the sentence for the change from the reported to the current condition.
+func (m *tableMonitor) message(f fill, span, fullIn time.Duration) string {
 	switch {
-	case w.now.loss > w.said.loss:
-		return w.losing(f, span)
-	case w.now.level > w.said.level:
-		return w.filling(fullIn)
-	case w.now.level == calm:
-		return "the " + w.name() + " has room again: " + w.count() + w.lost()
-	case w.said.loss > none && w.table == Expectations:
-		return fmt.Sprintf("the %s has not been full for %d s: %s", w.name(), int(quiet.Seconds()), w.count())
-	case w.said.loss > none:
-		return fmt.Sprintf("the kernel has dropped nothing for %d s, and the %s is %s%s", int(quiet.Seconds()), w.name(), w.share(), w.lost())
+	case m.current.loss > m.reported.loss:
+		return m.lossMessage(f, span)
+	case m.current.level > m.reported.level:
+		return m.fillMessage(fullIn)
+	case m.current.level == normal:
+		return "the " + m.name() + " is back to normal: " + m.count() + m.lossSince()
+	case m.reported.loss > noLoss && m.table == Expectations:
+		return fmt.Sprintf("the %s has not been full for %d s: %s", m.name(), int(quiet.Seconds()), m.count())
+	case m.reported.loss > noLoss:
+		return fmt.Sprintf("the kernel has dropped nothing for %d s, and the %s is %s%s",
+			int(quiet.Seconds()), m.name(), m.share(), m.lossSince())
 	default:
-		return "the " + w.name() + " is down to " + w.share()
+		return "the " + m.name() + " is down to " + m.share()
 	}
 }
 
-// losing says what begins to be dropped.
-func (w *watch) losing(f fill, span time.Duration) string {
+// lossMessage describes a loss that starts.
+func (m *tableMonitor) lossMessage(f fill, span time.Duration) string {
 	switch {
-	case w.table == Expectations:
-		return "the " + w.name() + " is " + w.share() + "; the kernel refuses what helpers expect, and their calls and transfers fail"
-	case w.now.loss == evicting:
-		return fmt.Sprintf("the kernel is evicting connections to make room for new ones: %d%s, the %s is %s", f.evicted, during(span), w.name(), w.share())
+	case m.table == Expectations:
+		return "the " + m.name() + " is " + m.share() +
+			"; the kernel refuses new expectations of helpers, and their calls and transfers fail"
+	case m.current.loss == evicting:
+		return fmt.Sprintf("the kernel is evicting connections for new ones: %d%s, the %s is %s",
+			f.evicted, during(span), m.name(), m.share())
 	default:
-		return fmt.Sprintf("the kernel is dropping new connections: %s%s, the %s is %s", packets(f.dropped), during(span), w.name(), w.share())
+		return fmt.Sprintf("the kernel is dropping new connections: %s%s, the %s is %s",
+			packets(f.dropped), during(span), m.name(), m.share())
 	}
 }
 
-func (w *watch) filling(fullIn time.Duration) string {
-	text := "the " + w.name() + " is " + w.share()
+func (m *tableMonitor) fillMessage(fullIn time.Duration) string {
+	text := "the " + m.name() + " is " + m.share()
 	if fullIn > 0 {
 		text += "; full in about " + Forecast(fullIn) + " at this rate"
 	}
 	return text
 }
 
-func (w *watch) name() string { return strings.TrimSuffix(w.table, "s") + " table" }
+func (m *tableMonitor) name() string { return strings.TrimSuffix(m.table, "s") + " table" }
 
-// share is "83 % full: 833 of 1000 entries".
-func (w *watch) share() string {
-	if w.limit > 0 && w.entries < w.limit {
-		return fmt.Sprintf("%d %% full: %s", int(float64(w.entries)*100/float64(w.limit)), w.count())
+// share returns "83 % full: 833 of 1000 entries".
+func (m *tableMonitor) share() string {
+	if m.limit > 0 && m.entries < m.limit {
+		return fmt.Sprintf("%d %% full: %s", int(float64(m.entries)*100/float64(m.limit)), m.count())
 	}
-	return "full: " + w.count()
+	return "full: " + m.count()
 }
 
-func (w *watch) count() string {
-	if w.limit <= 0 {
-		return fmt.Sprintf("%d entries, and no limit", w.entries)
+func (m *tableMonitor) count() string {
+	if m.limit <= 0 {
+		return fmt.Sprintf("%d entries, no limit", m.entries)
 	}
-	return fmt.Sprintf("%d of %d entries", w.entries, w.limit)
+	return fmt.Sprintf("%d of %d entries", m.entries, m.limit)
 }
 
-// lost is what was dropped since the table was calm.
-func (w *watch) lost() string {
+// lossSince returns what was lost since the table was last normal.
+func (m *tableMonitor) lossSince() string {
 	var lost []string
-	if w.dropped > 0 {
-		lost = append(lost, packets(w.dropped)+" of new connections dropped")
+	if m.dropped > 0 {
+		lost = append(lost, packets(m.dropped)+" of new connections dropped")
 	}
-	if w.evicted > 0 {
-		lost = append(lost, plural(w.evicted, "connection")+" evicted")
+	if m.evicted > 0 {
+		lost = append(lost, plural(m.evicted, "connection")+" evicted")
 	}
 	if len(lost) == 0 {
 		return ""
@@ -85,7 +89,7 @@ func plural(n int64, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// during is the time in which something was counted, to the second.
+// during returns the time over which something was counted, in whole seconds.
 func during(span time.Duration) string {
 	if span <= 0 {
 		return ""
@@ -93,8 +97,8 @@ func during(span time.Duration) string {
 	return fmt.Sprintf(" in the last %d s", max(1, int(span.Round(time.Second).Seconds())))
 }
 
-// Forecast renders a time to come, rounded to what an extrapolated trend is worth: tens of
-// seconds, then minutes, from 100 minutes on hours.
+// Forecast formats a forecast, rounded to the precision of an extrapolated trend: tens of seconds, then
+// minutes, from 100 minutes on hours.
 func Forecast(d time.Duration) string {
 	switch {
 	case d < 95*time.Second:

@@ -12,18 +12,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// step is one sample of a script: what is -1 cannot be read.
+// step is one sample of a script. A figure of -1 cannot be read.
 type step struct {
 	after                 time.Duration // since the step before; 5 s when 0
 	entries, limit        int64
-	drop, early           uint64 // as the counters stand
+	drop, early           uint64 // the counters
 	expectations, expects int64
 	noCounters            bool
 }
 
 func script(t *testing.T, m *Monitor, steps []step) []string {
 	t.Helper()
-	var said []string
+	var reported []string
 	at := time.Unix(1_700_000_000, 0)
 	for i, s := range steps {
 		if s.after == 0 {
@@ -38,10 +38,10 @@ func script(t *testing.T, m *Monitor, steps []step) []string {
 			if !p.At.Equal(at) || p.FullIn > 0 != strings.Contains(p.Message, "full in about") {
 				t.Errorf("pressure %+v at step %d", p, i)
 			}
-			said = append(said, fmt.Sprintf("%d %s%s: %s", i, p.Level, dropping, p.Message))
+			reported = append(reported, fmt.Sprintf("%d %s%s: %s", i, p.Level, dropping, p.Message))
 		}
 	}
-	return said
+	return reported
 }
 
 func (s step) sample(at time.Time) Sample {
@@ -52,15 +52,17 @@ func (s step) sample(at time.Time) Sample {
 		return &n
 	}
 	sample := Sample{At: at, Figures: Figures{
-		Entries: figure(s.entries), Max: figure(s.limit), Expectations: figure(s.expectations), ExpectMax: figure(s.expects),
+		Entries: figure(s.entries), Max: figure(s.limit), Expectations: figure(s.expectations),
+		ExpectMax: figure(s.expects),
 	}}
 	if !s.noCounters {
-		sample.Counters = map[string]uint64{"entries": uint64(max(0, s.entries)), "drop": s.drop, "early_drop": s.early, "insert_failed": s.drop}
+		sample.Counters = map[string]uint64{"entries": uint64(max(0, s.entries)), "drop": s.drop,
+			"early_drop": s.early, "insert_failed": s.drop}
 	}
 	return sample
 }
 
-// of is a connection table with room for a thousand, and no expectation.
+// of returns a step with a limit of 1000 connections, and no expectation.
 func of(entries int64, drop, early uint64) step {
 	return step{entries: entries, limit: 1000, drop: drop, early: early, expects: 100}
 }
@@ -77,10 +79,11 @@ func TestMonitor(t *testing.T) {
 		steps []step
 		want  []string
 	}{
-		{"calm", []step{of(0, 0, 0), of(799, 0, 0), of(0, 0, 0)}, nil},
+		{"normal", []step{of(0, 0, 0), of(799, 0, 0), of(0, 0, 0)}, nil},
 		{
-			"each level once, left 5 points below", []step{
-				of(790, 0, 0), of(800, 0, 0), of(790, 0, 0), of(810, 0, 0), of(751, 0, 0), of(950, 0, 0), of(940, 0, 0), of(960, 0, 0),
+			"each level once, ended 5 points below", []step{
+				of(790, 0, 0), of(800, 0, 0), of(790, 0, 0), of(810, 0, 0), of(751, 0, 0), of(950, 0, 0),
+				of(940, 0, 0), of(960, 0, 0),
 				of(901, 0, 0), of(900, 0, 0), of(950, 0, 0), of(750, 0, 0), of(790, 0, 0),
 			},
 			[]string{
@@ -88,7 +91,7 @@ func TestMonitor(t *testing.T) {
 				"5 critical: the connection table is 95 % full: 950 of 1000 entries",
 				"9 high: the connection table is down to 90 % full: 900 of 1000 entries",
 				"10 critical: the connection table is 95 % full: 950 of 1000 entries",
-				"11 calm: the connection table has room again: 750 of 1000 entries",
+				"11 normal: the connection table is back to normal: 750 of 1000 entries",
 			},
 		},
 		{
@@ -103,61 +106,73 @@ func TestMonitor(t *testing.T) {
 			},
 			[]string{
 				"1 critical: the connection table is full: 1000 of 1000 entries",
-				"2 critical dropping: the kernel is dropping new connections: 120 packets in the last 5 s, the connection table is full: 1000 of 1000 entries",
-				"7 calm: the connection table has room again: 312 of 1000 entries; meanwhile 5120 packets of new connections dropped, 1 connection evicted",
+				"2 critical dropping: the kernel is dropping new connections: 120 packets in the last 5 s, the " +
+					"connection table is full: 1000 of 1000 entries",
+				"7 normal: the connection table is back to normal: 312 of 1000 entries; meanwhile 5120 packets " +
+					"of new connections dropped, 1 connection evicted",
 			},
 		},
 		{
-			"eviction, then drops, then neither", []step{
+			"evictions, then drops, then neither", []step{
 				of(1000, 0, 0), of(999, 0, 12), of(999, 0, 14), of(999, 1, 14), of(999, 1, 14),
-				{after: time.Minute, entries: 980, limit: 1000, drop: 1, early: 14, expects: 100}, of(500, 1, 14), of(1000, 1, 14), of(10, 1, 14),
+				{after: time.Minute, entries: 980, limit: 1000, drop: 1, early: 14, expects: 100}, of(500, 1, 14),
+				of(1000, 1, 14), of(10, 1, 14),
 			},
 			[]string{
 				"0 critical: the connection table is full: 1000 of 1000 entries",
-				"1 critical dropping: the kernel is evicting connections to make room for new ones: 12 in the last 5 s, the connection table is 99 % full: 999 of 1000 entries",
-				"3 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the connection table is 99 % full: 999 of 1000 entries",
-				"5 critical: the kernel has dropped nothing for 30 s, and the connection table is 98 % full: 980 of 1000 entries; meanwhile 1 packet of new connections dropped, 14 connections evicted",
-				"6 calm: the connection table has room again: 500 of 1000 entries; meanwhile 1 packet of new connections dropped, 14 connections evicted",
+				"1 critical dropping: the kernel is evicting connections for new ones: 12 in the last 5 s, the " +
+					"connection table is 99 % full: 999 of 1000 entries",
+				"3 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the " +
+					"connection table is 99 % full: 999 of 1000 entries",
+				"5 critical: the kernel has dropped nothing for 30 s, and the connection table is 98 % full: " +
+					"980 of 1000 entries; meanwhile 1 packet of new connections dropped, 14 connections evicted",
+				"6 normal: the connection table is back to normal: 500 of 1000 entries; meanwhile 1 packet of " +
+					"new connections dropped, 14 connections evicted",
 				"7 critical: the connection table is full: 1000 of 1000 entries",
-				"8 calm: the connection table has room again: 10 of 1000 entries",
+				"8 normal: the connection table is back to normal: 10 of 1000 entries",
 			},
 		},
 		{
 			"everything at once", []step{of(0, 0, 0), of(1000, 9, 0)},
-			[]string{"1 critical dropping: the kernel is dropping new connections: 9 packets in the last 5 s, the connection table is full: 1000 of 1000 entries"},
+			[]string{"1 critical dropping: the kernel is dropping new connections: 9 packets in the last 5 s, " +
+				"the connection table is full: 1000 of 1000 entries"},
 		},
 		{
-			"levels pass while it drops: only the worse is told", []step{
+			"during drops only a worse level is reported", []step{
 				of(810, 0, 0), of(810, 5, 0), of(960, 6, 0), of(810, 7, 0), of(960, 8, 0), of(960, 8, 0),
 				{after: 30 * time.Second, entries: 810, limit: 1000, drop: 8, expects: 100},
 			},
 			[]string{
 				"0 high: the connection table is 81 % full: 810 of 1000 entries",
-				"1 high dropping: the kernel is dropping new connections: 5 packets in the last 5 s, the connection table is 81 % full: 810 of 1000 entries",
+				"1 high dropping: the kernel is dropping new connections: 5 packets in the last 5 s, the " +
+					"connection table is 81 % full: 810 of 1000 entries",
 				"2 critical dropping: the connection table is 96 % full: 960 of 1000 entries",
-				"6 high: the kernel has dropped nothing for 30 s, and the connection table is 81 % full: 810 of 1000 entries; meanwhile 8 packets of new connections dropped",
+				"6 high: the kernel has dropped nothing for 30 s, and the connection table is 81 % full: 810 of " +
+					"1000 entries; meanwhile 8 packets of new connections dropped",
 			},
 		},
-		{"lost races of a table with room", []step{of(100, 0, 0), of(100, 50, 0), of(799, 90, 0)}, nil},
+		{"lost races in a table that is not full", []step{of(100, 0, 0), of(100, 50, 0), of(799, 90, 0)}, nil},
 		{
-			"drops between two looks of a table that was near full", []step{of(801, 0, 0), of(300, 90, 0)},
+			"drops before a sample, of a table that was nearly full", []step{of(801, 0, 0), of(300, 90, 0)},
 			[]string{
 				"0 high: the connection table is 80 % full: 801 of 1000 entries",
-				"1 calm dropping: the kernel is dropping new connections: 90 packets in the last 5 s, the connection table is 30 % full: 300 of 1000 entries",
+				"1 normal dropping: the kernel is dropping new connections: 90 packets in the last 5 s, the " +
+					"connection table is 30 % full: 300 of 1000 entries",
 			},
 		},
 		{
-			"the counters start anew", []step{of(990, 500, 500), of(990, 3, 3), of(990, 4, 3)},
+			"the counters start again", []step{of(990, 500, 500), of(990, 3, 3), of(990, 4, 3)},
 			[]string{
 				"0 critical: the connection table is 99 % full: 990 of 1000 entries",
-				"2 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the connection table is 99 % full: 990 of 1000 entries",
+				"2 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the " +
+					"connection table is 99 % full: 990 of 1000 entries",
 			},
 		},
 		{
-			"the module goes and comes", []step{of(990, 5, 5), gone(), gone(), of(990, 9, 9)},
+			"the module is unloaded and loaded", []step{of(990, 5, 5), gone(), gone(), of(990, 9, 9)},
 			[]string{
 				"0 critical: the connection table is 99 % full: 990 of 1000 entries",
-				"1 calm: the connection table is gone with nf_conntrack, and its pressure is over",
+				"1 normal: the connection table is gone: nf_conntrack was unloaded",
 				"3 critical: the connection table is 99 % full: 990 of 1000 entries",
 			},
 		},
@@ -166,18 +181,20 @@ func TestMonitor(t *testing.T) {
 			"counters missed once", []step{of(990, 5, 5), {entries: 990, limit: 1000, noCounters: true}, of(990, 6, 5)},
 			[]string{
 				"0 critical: the connection table is 99 % full: 990 of 1000 entries",
-				"2 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the connection table is 99 % full: 990 of 1000 entries",
+				"2 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the " +
+					"connection table is 99 % full: 990 of 1000 entries",
 			},
 		},
 		{
-			"the limit is raised, lowered, and taken away", []step{
-				of(833, 0, 0), {entries: 833, limit: 4000}, {entries: 833, limit: 500}, {entries: 833, limit: 0}, {entries: 833, limit: -1},
+			"the limit is raised, lowered, and removed", []step{
+				of(833, 0, 0), {entries: 833, limit: 4000}, {entries: 833, limit: 500}, {entries: 833, limit: 0},
+				{entries: 833, limit: -1},
 			},
 			[]string{
 				"0 high: the connection table is 83 % full: 833 of 1000 entries",
-				"1 calm: the connection table has room again: 833 of 4000 entries",
+				"1 normal: the connection table is back to normal: 833 of 4000 entries",
 				"2 critical: the connection table is full: 833 of 500 entries",
-				"3 calm: the connection table has room again: 833 entries, and no limit",
+				"3 normal: the connection table is back to normal: 833 entries, no limit",
 			},
 		},
 		{
@@ -188,20 +205,22 @@ func TestMonitor(t *testing.T) {
 			},
 			[]string{
 				"1 high: the expectation table is 85 % full: 850 of 1000 entries",
-				"2 critical dropping: the expectation table is full: 1000 of 1000 entries; the kernel refuses what helpers expect, and their calls and transfers fail",
+				"2 critical dropping: the expectation table is full: 1000 of 1000 entries; the kernel refuses " +
+					"new expectations of helpers, and their calls and transfers fail",
 				"6 critical: the expectation table has not been full for 30 s: 960 of 1000 entries",
-				"7 critical dropping: the expectation table is full: 1000 of 1000 entries; the kernel refuses what helpers expect, and their calls and transfers fail",
-				"9 calm: the expectation table has room again: 0 of 1000 entries",
+				"7 critical dropping: the expectation table is full: 1000 of 1000 entries; the kernel refuses " +
+					"new expectations of helpers, and their calls and transfers fail",
+				"9 normal: the expectation table is back to normal: 0 of 1000 entries",
 			},
 		},
 		{
-			"expectations that are read now and then, and no longer", []step{
+			"expectations that are sometimes unreadable, then always", []step{
 				expecting(850), expecting(-1), expecting(-1), expecting(860), expecting(-1),
 				{after: time.Minute, limit: 1000, expectations: -1, expects: 1000}, expecting(-1),
 			},
 			[]string{
 				"0 high: the expectation table is 85 % full: 850 of 1000 entries",
-				"5 calm: the expectation table cannot be read any longer",
+				"5 normal: the expectation table cannot be read any more",
 			},
 		},
 		{
@@ -211,22 +230,25 @@ func TestMonitor(t *testing.T) {
 			},
 			[]string{
 				"0 critical: the connection table is full: 1000 of 1000 entries",
-				"1 critical dropping: the kernel is dropping new connections: 5 packets in the last 5 s, the connection table is full: 1000 of 1000 entries",
-				"4 calm: the connection table has room again: 10 of 1000 entries; meanwhile 6 packets of new connections dropped",
+				"1 critical dropping: the kernel is dropping new connections: 5 packets in the last 5 s, the " +
+					"connection table is full: 1000 of 1000 entries",
+				"4 normal: the connection table is back to normal: 10 of 1000 entries; meanwhile 6 packets of " +
+					"new connections dropped",
 			},
 		},
 		{
-			"figures that no kernel has", []step{{entries: math.MaxInt64, limit: math.MaxInt64}, {entries: math.MinInt64, limit: 1}},
+			"figures that no kernel has", []step{{entries: math.MaxInt64, limit: math.MaxInt64},
+				{entries: math.MinInt64, limit: 1}},
 			[]string{
 				"0 critical: the connection table is full: 9223372036854775807 of 9223372036854775807 entries",
-				"1 calm: the connection table has room again: -9223372036854775808 of 1 entries",
+				"1 normal: the connection table is back to normal: -9223372036854775808 of 1 entries",
 			},
 		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, script(t, NewMonitor(10), test.steps)); diff != "" {
-				t.Errorf("said (-want +got):\n%s", diff)
+				t.Errorf("reported (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -234,21 +256,26 @@ func TestMonitor(t *testing.T) {
 
 func TestState(t *testing.T) {
 	m := NewMonitor(3)
-	if diff := cmp.Diff(State{Levels: map[string]Level{}, Dropping: map[string]bool{}, Rates: map[string]float64{}, FullInSeconds: map[string]float64{}}, m.State()); diff != "" {
+	if diff := cmp.Diff(State{Levels: map[string]Level{}, Dropping: map[string]bool{}, Rates: map[string]float64{},
+		FullInSeconds: map[string]float64{}}, m.State()); diff != "" {
 		t.Errorf("without a sample (-want +got):\n%s", diff)
 	}
-	script(t, m, []step{of(900, 0, 0), of(1000, 50, 10), {after: 5 * time.Second, entries: 700, limit: 1000, drop: 60, early: 30, expectations: -1, expects: 1000}})
+	script(t, m, []step{of(900, 0, 0), of(1000, 50, 10),
+		{after: 5 * time.Second, entries: 700, limit: 1000, drop: 60, early: 30, expectations: -1, expects: 1000}})
 	want := State{
-		Levels: map[string]Level{Connections: Calm, Expectations: Calm}, Dropping: map[string]bool{Connections: true, Expectations: false},
-		Rates: map[string]float64{"entries": -20, "drop": 6, "early_drop": 3, "insert_failed": 6}, FullInSeconds: map[string]float64{},
+		Levels:        map[string]Level{Connections: Normal, Expectations: Normal},
+		Dropping:      map[string]bool{Connections: true, Expectations: false},
+		Rates:         map[string]float64{"entries": -20, "drop": 6, "early_drop": 3, "insert_failed": 6},
+		FullInSeconds: map[string]float64{},
 	}
 	if diff := cmp.Diff(want, m.State()); diff != "" {
-		t.Errorf("at work (-want +got):\n%s", diff)
+		t.Errorf("under load (-want +got):\n%s", diff)
 	}
-	// Rates are of the last 15 s, or of the last two samples.
+	// Rates are averages over the last 15 s, or over the last two samples.
 	script(t, m, []step{{after: 75 * time.Second, entries: 700, limit: 1000, drop: 120, early: 30, expects: 1000}})
-	if diff := cmp.Diff(map[string]float64{"entries": 0, "drop": 1, "early_drop": 0, "insert_failed": 1}, m.State().Rates); diff != "" {
-		t.Errorf("rates of a slow look (-want +got):\n%s", diff)
+	if diff := cmp.Diff(map[string]float64{"entries": 0, "drop": 1, "early_drop": 0, "insert_failed": 1},
+		m.State().Rates); diff != "" {
+		t.Errorf("rates of a late sample (-want +got):\n%s", diff)
 	}
 	script(t, m, []step{{after: 2 * time.Minute, entries: 700, limit: 1000, drop: 1, expects: 1000}})
 	if diff := cmp.Diff(map[string]float64{}, m.State().Rates); diff != "" {
@@ -263,11 +290,13 @@ func TestState(t *testing.T) {
 func TestPoints(t *testing.T) {
 	m := NewMonitor(3)
 	if got := m.Points(time.Time{}); got == nil || len(got) > 0 {
-		t.Errorf("points of nothing: %v", got)
+		t.Errorf("points without a sample: %v", got)
 	}
-	script(t, m, []step{of(1, 0, 0), of(2, 1, 0), gone(), of(4, 3, 0), {entries: 5, limit: -2, drop: 3, early: 4, expectations: 6, expects: 7}})
+	script(t, m, []step{of(1, 0, 0), of(2, 1, 0), gone(), of(4, 3, 0),
+		{entries: 5, limit: -2, drop: 3, early: 4, expectations: 6, expects: 7}})
 	const start = 1_700_000_000
-	want := []Point{{At: start + 15}, {At: start + 20, Entries: 4, Max: 1000, ExpectMax: 100}, {At: start + 25, Entries: 5, Expectations: 6, ExpectMax: 7, Drops: 4}}
+	want := []Point{{At: start + 15}, {At: start + 20, Entries: 4, Max: 1000, ExpectMax: 100},
+		{At: start + 25, Entries: 5, Expectations: 6, ExpectMax: 7, Drops: 4}}
 	if diff := cmp.Diff(want, m.Points(time.Time{})); diff != "" {
 		t.Errorf("points (-want +got):\n%s", diff)
 	}
@@ -281,17 +310,18 @@ func TestPoints(t *testing.T) {
 	}
 }
 
-func TestMonitorIsBounded(t *testing.T) {
+func TestMonitorLimits(t *testing.T) {
 	m := NewMonitor(2)
 	for i := range 10_000 {
 		m.Add(of(int64(i%1000), 0, 0).sample(time.Unix(1_700_000_000, int64(i)*1e6)))
 	}
 	if len(m.points) != 2 || len(m.connections.trend.points) != trendPoints || len(m.counters.samples) != ratePoints {
-		t.Errorf("%d points, %d of a trend, %d samples", len(m.points), len(m.connections.trend.points), len(m.counters.samples))
+		t.Errorf("%d points, %d of a trend, %d samples", len(m.points), len(m.connections.trend.points),
+			len(m.counters.samples))
 	}
 }
 
-func TestMonitorOfSeveral(t *testing.T) {
+func TestMonitorConcurrentUse(t *testing.T) {
 	m := NewMonitor(10)
 	var all sync.WaitGroup
 	for range 4 {
@@ -309,8 +339,8 @@ func TestMonitorOfSeveral(t *testing.T) {
 	}
 }
 
-// FuzzMonitor: whatever happens, nothing is said twice in a row, what is said is what the
-// state shows, and an empty table ends calm.
+// FuzzMonitor: no change is reported twice in a row, a report agrees with State, and an empty table ends
+// normal.
 func FuzzMonitor(f *testing.F) {
 	f.Add([]byte("\x00\xff\x80\x90\xf0\xff\xff\x10\x20\x00"))
 	f.Add([]byte{200, 1, 250, 2, 255, 255, 0, 255, 250, 9})
@@ -318,19 +348,20 @@ func FuzzMonitor(f *testing.F) {
 		m := NewMonitor(5)
 		at := time.Unix(1_700_000_000, 0)
 		last := map[string]string{}
-		stands := map[string]Pressure{}
+		latest := map[string]Pressure{}
 		digits := regexp.MustCompile(`[\d]+( s| min)?`)
 		take := func(s step) {
 			at = at.Add(5 * time.Second)
 			for _, p := range m.Add(s.sample(at)) {
 				bare := string(p.Level) + digits.ReplaceAllString(p.Message, "")
 				if last[p.Table] == bare {
-					t.Errorf("said twice: %q", p.Message)
+					t.Errorf("reported twice: %q", p.Message)
 				}
-				last[p.Table], stands[p.Table] = bare, p
+				last[p.Table], latest[p.Table] = bare, p
 				state := m.State()
-				if state.Dropping[p.Table] != p.Dropping || state.Levels[p.Table] != p.Level && state.Levels[p.Table] != "" {
-					t.Errorf("said %+v, and the state is %+v", p, state)
+				if state.Dropping[p.Table] != p.Dropping || state.Levels[p.Table] != p.Level &&
+					state.Levels[p.Table] != "" {
+					t.Errorf("reported %+v, state %+v", p, state)
 				}
 			}
 		}
@@ -355,8 +386,8 @@ func FuzzMonitor(f *testing.F) {
 		for range 8 {
 			take(step{limit: 255, drop: drop, early: early, expects: 255})
 		}
-		for table, p := range stands {
-			if p.Level != Calm || p.Dropping {
+		for table, p := range latest {
+			if p.Level != Normal || p.Dropping {
 				t.Errorf("the last of the %s: %+v", table, p)
 			}
 		}

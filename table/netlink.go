@@ -17,7 +17,7 @@ import (
 
 const (
 	netlinkModule = "nf_conntrack_netlink"
-	// dumpTime is for all of a dump; 65536 expectations take a fifth of it.
+	// dumpTime limits a whole dump; 65536 expectations take a fifth of it.
 	dumpTime = time.Second
 	// maxDatagram is the longest part of a dump (netlink_dump).
 	maxDatagram = 32 << 10
@@ -30,23 +30,21 @@ const (
 )
 
 var (
-	// errNotLoaded is ctnetlink that could not answer without being loaded for it.
+	// errNotLoaded means that a request to ctnetlink would load its module.
 	errNotLoaded = errors.New(netlinkModule + " is not loaded")
 	errMalformed = errors.New("malformed netlink message")
 )
 
-// dumpExpectations counts the expectations by helper as ctnetlink lists them, which
-// needs CAP_NET_ADMIN. The answer is counted part by part: a whole dump would fill the
-// memory that the daemon may have.
+// dumpExpectations counts the expectations by helper with a dump of ctnetlink, which needs CAP_NET_ADMIN. It
+// counts the dump part by part: a whole one would fill the memory of the daemon.
 //
-// A request for what is not loaded loads it (nfnetlink_rcv_msg asks for
-// "nfnetlink-subsys-2"; the socket alone would load nfnetlink). So ready is asked before
-// the socket and once more right before the request: a module that is unloaded in the
-// microseconds after that comes back. Nothing can be held against that: an open socket
-// pins nfnetlink only, and only a dump that runs pins nf_conntrack_netlink. For the same
-// reason the socket is closed at once: it would keep nfnetlink from being unloaded.
-func dumpExpectations(ready func() bool) (map[string]int64, error) {
-	if !ready() {
+// A request loads the module if it is not loaded (nfnetlink_rcv_msg asks for "nfnetlink-subsys-2"; the
+// socket alone loads nfnetlink). So isReady is called before the socket is opened, and again right before
+// the request. A module that is unloaded in the microseconds after that is loaded again. This cannot be
+// prevented: an open socket pins only nfnetlink, and only a running dump pins nf_conntrack_netlink. The
+// socket is closed at once, because it would keep nfnetlink from being unloaded.
+func dumpExpectations(isReady func() bool) (map[string]int64, error) {
+	if !isReady() {
 		return nil, errNotLoaded
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dumpTime)
@@ -55,11 +53,12 @@ func dumpExpectations(ready func() bool) (map[string]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = conn.Close() }() // nothing is lost with it
-	if !ready() {
+	defer func() { _ = conn.Close() }() // nothing was written that could be lost
+	if !isReady() {
 		return nil, errNotLoaded
 	}
-	if _, err := conn.Sendmsg(ctx, expectationsRequest(), nil, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}, 0); err != nil {
+	kernel := &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
+	if _, err := conn.Sendmsg(ctx, expectationsRequest(), nil, kernel, 0); err != nil {
 		return nil, err
 	}
 	helpers := map[string]int64{}
@@ -81,8 +80,8 @@ func dumpExpectations(ready func() bool) (map[string]int64, error) {
 	}
 }
 
-// expectationsRequest asks for every expectation of this network namespace, of any
-// address family: a header (netlink(7)) and struct nfgenmsg.
+// expectationsRequest returns a request for all expectations of this network namespace, of any address
+// family: a header (netlink(7)) and struct nfgenmsg.
 func expectationsRequest() []byte {
 	request := make([]byte, 0, unix.NLMSG_HDRLEN+sizeofNfgenmsg)
 	request = binary.NativeEndian.AppendUint32(request, unix.NLMSG_HDRLEN+sizeofNfgenmsg)
@@ -91,8 +90,8 @@ func expectationsRequest() []byte {
 	return append(request, make([]byte, 8+sizeofNfgenmsg)...) // sequence, port; AF_UNSPEC, version 0
 }
 
-// countExpectations counts the expectations in one part of a dump. It is done with the
-// last; the error is the kernel's errno, or errMalformed.
+// countExpectations counts the expectations in one part of a dump. done is true after the last part; the
+// error is the kernel's errno, or errMalformed.
 func countExpectations(part []byte, helpers map[string]int64) (done bool, err error) {
 	for len(part) > 0 {
 		if len(part) < unix.NLMSG_HDRLEN {
@@ -105,9 +104,9 @@ func countExpectations(part []byte, helpers map[string]int64) (done bool, err er
 		message := part[unix.NLMSG_HDRLEN:size]
 		switch binary.NativeEndian.Uint16(part[4:]) {
 		case unix.NLMSG_DONE, unix.NLMSG_ERROR:
-			return true, answer(message)
+			return true, parseResult(message)
 		case newExpectation:
-			name, ok := helpName(message)
+			name, ok := parseHelper(message)
 			if !ok {
 				return false, errMalformed
 			}
@@ -118,8 +117,8 @@ func countExpectations(part []byte, helpers map[string]int64) (done bool, err er
 	return false, nil
 }
 
-// answer is how a dump ended: an errno below zero, or 0.
-func answer(message []byte) error {
+// parseResult parses the result of a dump: a negative errno, or 0.
+func parseResult(message []byte) error {
 	if len(message) < 4 {
 		return errMalformed
 	}
@@ -129,9 +128,9 @@ func answer(message []byte) error {
 	return nil
 }
 
-// helpName finds the helper's name among an expectation's attributes; "" where it has
-// none (ctnetlink_exp_dump_expect).
-func helpName(message []byte) (string, bool) {
+// parseHelper returns the helper in an expectation's attributes, "" if it has none
+// (ctnetlink_exp_dump_expect).
+func parseHelper(message []byte) (string, bool) {
 	if len(message) < sizeofNfgenmsg {
 		return "", false
 	}
@@ -152,11 +151,10 @@ func helpName(message []byte) (string, bool) {
 	return "", true
 }
 
-// ctnetlinkReady reports whether ctnetlink of the system below root can be asked without
-// loading anything: its module is loaded, or this kernel knows no modules at all. One that
-// is part of a kernel with modules cannot be told from one that is absent: it has no
-// parameters, hence no directory in sysfs.
-func ctnetlinkReady(root string) bool {
+// isCtnetlinkReady reports whether a request to ctnetlink of the system below root loads nothing: its module
+// is loaded, or this kernel has no modules at all. In a kernel with modules, a built-in ctnetlink cannot be
+// distinguished from an absent one: it has no parameters, hence no directory in sysfs.
+func isCtnetlinkReady(root string) bool {
 	t := tree.At(root)
 	if !t.Live() {
 		return false
@@ -164,35 +162,33 @@ func ctnetlinkReady(root string) bool {
 	if kmod.Observe(root, netlinkModule).State != kmod.Absent {
 		return true
 	}
-	return withoutModules(t)
+	return isModuleless(t)
 }
 
-// withoutModules reports whether the kernel was built without modules: kernel/sysctl.c
-// and kernel/module then have no files.
-func withoutModules(t tree.Tree) bool {
+// isModuleless reports whether the kernel was built without modules: kernel/sysctl.c and kernel/module then
+// have no files.
+func isModuleless(t tree.Tree) bool {
 	return t.Exists("/proc/sys/kernel/osrelease") && t.Exists("/proc/net") &&
 		!t.Exists("/proc/sys/kernel/modprobe") && !t.Exists("/proc/modules")
 }
 
-// ExpectationsByHelper counts the expectations of the system below root by the helper
-// that made them: "sip", or "sip-1" for a helper on a port of its own; "" where the kernel
-// shows none. It reads /proc/net/nf_conntrack_expect, which only root may read; where it
-// cannot, it asks ctnetlink, with CAP_NET_ADMIN and only where nf_conntrack_netlink is
-// loaded already, for a second at most. Both take time that grows with the expectations,
-// some 3 ms for a thousand: see Sampler. The error is fs.ErrNotExist where the module is
-// absent or the kernel has no such file, fs.ErrPermission without the rights.
+// ExpectationsByHelper counts the expectations of the system below root by helper: "sip", or "sip-1" for a
+// helper on a port of its own, or "" if the kernel shows none. It reads /proc/net/nf_conntrack_expect, which
+// only root may read. If it cannot, it uses ctnetlink for a second at most; that needs CAP_NET_ADMIN and
+// nf_conntrack_netlink loaded already. The time of both grows with the expectations, some 3 ms for a
+// thousand: see Sampler. The error is fs.ErrNotExist if the module is absent or the kernel has no such file,
+// and fs.ErrPermission if a capability is missing.
 func ExpectationsByHelper(root string) (map[string]int64, error) {
-	helpers, err := listedExpectations(root)
+	helpers, err := readExpectations(root)
 	if err == nil {
 		return helpers, nil
 	}
-	ready := func() bool { return ctnetlinkReady(root) }
-	helpers, dumpErr := dumpExpectations(ready)
+	helpers, dumpErr := dumpExpectations(func() bool { return isCtnetlinkReady(root) })
 	switch {
 	case dumpErr == nil:
 		return helpers, nil
 	case errors.Is(dumpErr, errNotLoaded):
 		return nil, err
 	}
-	return nil, fmt.Errorf("%w; nor by ctnetlink: %w", err, dumpErr)
+	return nil, fmt.Errorf("%w; ctnetlink: %w", err, dumpErr)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 )
 
-// message is one netlink message of a type, padded to 4 bytes.
+// message returns a netlink message of a type, padded to 4 bytes.
 func message(kind uint16, body ...byte) []byte {
 	m := binary.NativeEndian.AppendUint32(nil, uint32(unix.NLMSG_HDRLEN+len(body)))
 	m = binary.NativeEndian.AppendUint16(m, kind)
@@ -47,7 +47,8 @@ func join(parts ...[]byte) (all []byte) {
 func errno(code int32) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(code)) }
 
 func TestCountExpectations(t *testing.T) {
-	sip := expectation(attribute(1|unix.NLA_F_NESTED, "master"), attribute(5, "1234"), attribute(attrHelpName, "sip\x00"), attribute(11, "nat-follow-master\x00"))
+	sip := expectation(attribute(1|unix.NLA_F_NESTED, "master"), attribute(5, "1234"),
+		attribute(attrHelpName, "sip\x00"), attribute(11, "nat-follow-master\x00"))
 	tests := []struct {
 		name string
 		part []byte
@@ -55,7 +56,7 @@ func TestCountExpectations(t *testing.T) {
 		done bool
 		err  error
 	}{
-		{"two, and more to come", join(sip, sip), map[string]int64{"sip": 2}, false, nil},
+		{"two, not the last part", join(sip, sip), map[string]int64{"sip": 2}, false, nil},
 		{"the last part", join(sip, message(unix.NLMSG_DONE, errno(0)...)), map[string]int64{"sip": 1}, true, nil},
 		{"none", message(unix.NLMSG_DONE, errno(0)...), map[string]int64{}, true, nil},
 		{"without a helper", expectation(attribute(5, "1234")), map[string]int64{"": 1}, false, nil},
@@ -63,11 +64,11 @@ func TestCountExpectations(t *testing.T) {
 		{"another message", message(newExpectation+2, 0, 0, 0, 0), map[string]int64{}, false, nil},
 		{"refused", message(unix.NLMSG_ERROR, errno(-int32(unix.EPERM))...), map[string]int64{}, true, unix.EPERM},
 		{"ended early", message(unix.NLMSG_DONE, errno(-int32(unix.ENOMEM))...), map[string]int64{}, true, unix.ENOMEM},
-		{"an answer cut off", message(unix.NLMSG_DONE), map[string]int64{}, true, errMalformed},
-		{"a header cut off", sip[:10], map[string]int64{}, false, errMalformed},
-		{"a message cut off", sip[:20], map[string]int64{}, false, errMalformed},
-		{"a length of nothing", make([]byte, unix.NLMSG_HDRLEN), map[string]int64{}, false, errMalformed},
-		{"an attribute cut off", expectation([]byte{12, 0, 6, 0}), map[string]int64{}, false, errMalformed},
+		{"a truncated result", message(unix.NLMSG_DONE), map[string]int64{}, true, errMalformed},
+		{"a truncated header", sip[:10], map[string]int64{}, false, errMalformed},
+		{"a truncated message", sip[:20], map[string]int64{}, false, errMalformed},
+		{"a length of 0", make([]byte, unix.NLMSG_HDRLEN), map[string]int64{}, false, errMalformed},
+		{"a truncated attribute", expectation([]byte{12, 0, 6, 0}), map[string]int64{}, false, errMalformed},
 		{"an attribute without length", expectation([]byte{0, 0, 6, 0}), map[string]int64{}, false, errMalformed},
 		{"half an attribute", message(newExpectation, 2, 0, 0, 0, 4, 0), map[string]int64{}, false, errMalformed},
 		{"no nfgenmsg", message(newExpectation), map[string]int64{}, false, errMalformed},
@@ -92,8 +93,8 @@ func FuzzCountExpectations(f *testing.F) {
 	f.Fuzz(func(t *testing.T, part []byte) {
 		helpers := map[string]int64{}
 		_, err := countExpectations(part, helpers)
-		if n := *inAll(helpers); n > int64(len(part)/unix.NLMSG_HDRLEN) || n == 0 && len(part) == 0 && err != nil {
-			t.Errorf("%d expectations in %d bytes, and %v", n, len(part), err)
+		if n := *sum(helpers); n > int64(len(part)/unix.NLMSG_HDRLEN) || n == 0 && len(part) == 0 && err != nil {
+			t.Errorf("%d expectations in %d bytes, error %v", n, len(part), err)
 		}
 	})
 }
@@ -102,22 +103,22 @@ func TestDumpLoadsNothing(t *testing.T) {
 	if _, err := dumpExpectations(func() bool { return false }); !errors.Is(err, errNotLoaded) {
 		t.Errorf("not ready: %v", err)
 	}
-	asked := 0
-	_, err := dumpExpectations(func() bool { asked++; return asked == 1 })
-	if !errors.Is(err, errNotLoaded) || asked != 2 {
-		t.Errorf("unloaded meanwhile: %v after %d questions", err, asked)
+	calls := 0
+	_, err := dumpExpectations(func() bool { calls++; return calls == 1 })
+	if !errors.Is(err, errNotLoaded) || calls != 2 {
+		t.Errorf("unloaded meanwhile: %v after %d calls", err, calls)
 	}
 }
 
-func TestCtnetlinkReady(t *testing.T) {
+func TestIsCtnetlinkReady(t *testing.T) {
 	root := kerneltree.New(t)
 	put(t, root, "sys/module/nf_conntrack_netlink/initstate", "live\n")
-	if ctnetlinkReady(root) {
-		t.Error("a tree's ctnetlink is not the running kernel's")
+	if isCtnetlinkReady(root) {
+		t.Error("ready in a tree that is not the running system")
 	}
 	_, err := os.Stat("/proc/modules")
 	_, loaded := os.Stat("/sys/module/nf_conntrack_netlink/initstate")
-	if err == nil && loaded != nil && ctnetlinkReady("") {
+	if err == nil && loaded != nil && isCtnetlinkReady("") {
 		t.Error("ready without its module")
 	}
 }
@@ -131,16 +132,16 @@ func TestSampler(t *testing.T) {
 		name  string
 		after time.Duration
 		do    func()
-		want  int64 // -1: not known
+		want  int64 // -1 is not known
 	}{
 		{"the first", 0, func() { put(t, root, expectFile, line) }, 1},
-		{"grown, and not looked at yet", 14 * time.Second, func() { put(t, root, expectFile, line+line) }, 1},
-		{"looked at", time.Second, func() {}, 2},
+		{"more, not read again yet", 14 * time.Second, func() { put(t, root, expectFile, line+line) }, 1},
+		{"read again", time.Second, func() {}, 2},
 		{"the clock was set back", -time.Hour, func() { put(t, root, expectFile, line) }, 1},
-		{"the module is gone", time.Second, func() { kerneltree.Unload(t, root) }, -1},
-		{"and there again", time.Second, func() { kerneltree.Load(t, root); put(t, root, expectFile, "") }, 0},
-		{"no longer to be read", 15 * time.Second, func() { remove(t, root, expectFile) }, -1},
-		{"and to be read at the next look", 5 * time.Second, func() { put(t, root, expectFile, line) }, 1},
+		{"the module is unloaded", time.Second, func() { kerneltree.Unload(t, root) }, -1},
+		{"and loaded again", time.Second, func() { kerneltree.Load(t, root); put(t, root, expectFile, "") }, 0},
+		{"unreadable", 15 * time.Second, func() { remove(t, root, expectFile) }, -1},
+		{"and readable in the next sample", 5 * time.Second, func() { put(t, root, expectFile, line) }, 1},
 	}
 	for _, step := range steps {
 		step.do()

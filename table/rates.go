@@ -7,27 +7,28 @@ const (
 	columnEarlyDrop    = "early_drop"
 	columnInsertFailed = "insert_failed"
 
-	// rateWindow smooths rates over the last samples; ratePoints bounds those.
+	// Rates are averages over rateWindow, and over ratePoints samples at most.
 	rateWindow = 15 * time.Second
 	ratePoints = 16
 )
 
-type counted struct {
+// countersAt is the counters of one sample.
+type countersAt struct {
 	at       time.Time
 	entries  *int64
 	counters map[string]uint64
 }
 
-// history is the last counters of one load of the module, oldest first.
-type history struct{ samples []counted }
+// counterHistory has the counters of the last samples of one load of the module, oldest first.
+type counterHistory struct{ samples []countersAt }
 
-// add takes the counters of a sample and gives by how much each has grown since the one
-// before. It begins anew when one has fallen: with the module, when they start anew, and
-// when one of a processor passes 2³².
-func (h *history) add(s Sample) map[string]uint64 {
+// add adds the counters of a sample and returns by how much each has grown since the sample before. The
+// history starts again if a counter has fallen: after a reload of the module, or when the counter of a
+// processor wraps at 2³².
+func (h *counterHistory) add(s Sample) map[string]uint64 {
 	if len(s.Counters) == 0 {
 		if s.Entries == nil && s.Max == nil {
-			h.samples = nil // with the module
+			h.samples = nil // the module is absent
 		}
 		return nil
 	}
@@ -39,7 +40,7 @@ func (h *history) add(s Sample) map[string]uint64 {
 			h.samples = nil
 		}
 	}
-	h.samples = append(h.samples, counted{s.At, s.Entries, s.Counters})
+	h.samples = append(h.samples, countersAt{s.At, s.Entries, s.Counters})
 	first := max(0, len(h.samples)-ratePoints)
 	for first < len(h.samples)-2 && s.At.Sub(h.samples[first].at) > rateWindow {
 		first++
@@ -48,13 +49,13 @@ func (h *history) add(s Sample) map[string]uint64 {
 	return grown
 }
 
-// growth is nil when a counter has fallen.
+// growth returns by how much each counter has grown, nil if one has fallen.
 func growth(before, after map[string]uint64) map[string]uint64 {
 	grown := make(map[string]uint64, len(after))
 	for name, n := range after {
-		old, there := before[name]
+		old, known := before[name]
 		switch {
-		case name == columnEntries || !there:
+		case name == columnEntries || !known:
 		case n < old:
 			return nil
 		default:
@@ -64,8 +65,8 @@ func growth(before, after map[string]uint64) map[string]uint64 {
 	return grown
 }
 
-// rates are per second, from the oldest sample kept to the newest.
-func (h *history) rates() map[string]float64 {
+// rates returns the rates per second, from the oldest sample of the history to the newest.
+func (h *counterHistory) rates() map[string]float64 {
 	rates := map[string]float64{}
 	n := len(h.samples)
 	if n < 2 {
@@ -89,7 +90,7 @@ func (h *history) rates() map[string]float64 {
 // full, an entry was evicted for a new one, or an entry could not be inserted.
 func DropCounters() []string { return []string{columnDrop, columnEarlyDrop, columnInsertFailed} }
 
-// Drops adds up the DropCounters.
+// Drops returns the sum of the DropCounters.
 func Drops(counters map[string]uint64) int64 {
 	n := uint64(0)
 	for _, name := range DropCounters() {

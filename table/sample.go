@@ -5,73 +5,71 @@ import (
 	"time"
 )
 
-// Sample is one look at the table, in connections, hash buckets, expectations and
-// the kernel's own counters. What cannot be read is nil.
+// Sample is the figures and the kernel's counters at one time. What cannot be read is nil.
 type Sample struct {
 	At time.Time `json:"at"`
 	Figures
-	// Counters are /proc/net/stat/nf_conntrack, all processors added up, by column;
-	// they start anew with the module.
+	// Counters are those of /proc/net/stat/nf_conntrack, summed over all processors, by column. They start
+	// at 0 when the module is loaded.
 	Counters map[string]uint64 `json:"counters,omitempty"`
-	// ByHelper counts the expectations by the helper that made them, as
-	// ExpectationsByHelper does.
+	// ByHelper has the expectations by helper (ExpectationsByHelper).
 	ByHelper map[string]int64 `json:"expectations_by_helper,omitempty"`
 }
 
-// Take looks once.
+// Take returns one sample.
 func Take(root string, at time.Time) Sample { return NewSampler(root).Take(at) }
 
 const (
-	// expectationsAge is how old the expectations of a sample may be. Their cost grows with
-	// their number, so that they may become older: a hundred times what it took to look.
+	// expectationsAge is the least age at which expectations are read again. The time to read them grows
+	// with their number: after a read that took t, the next one waits expectationsRest × t.
 	expectationsAge  = 15 * time.Second
 	expectationsRest = 100
 )
 
-// Sampler looks at the table again and again. What costs the same however full the table
-// is, is read for each sample; the expectations only every 15 s, and less often where
-// that takes longer than 150 ms: in between, samples repeat them. Where they could not
-// be read, each sample tries again. It is safe for several goroutines.
+// Sampler takes samples repeatedly. It reads for each sample what takes the same time however full the table
+// is. It reads the expectations every 15 s, and less often if that takes longer than 150 ms; the samples in
+// between repeat them. If the expectations cannot be read, each sample tries again. A Sampler is safe for
+// concurrent use.
 type Sampler struct {
 	root string
 
 	mu      sync.Mutex
-	looked  time.Time
+	readAt  time.Time
 	took    time.Duration
 	helpers map[string]int64
 }
 
-// NewSampler looks at the system below root.
+// NewSampler returns a Sampler of the system below root.
 func NewSampler(root string) *Sampler { return &Sampler{root: root} }
 
-// Take looks once more.
+// Take takes the next sample.
 func (s *Sampler) Take(at time.Time) Sample {
-	sample := Sample{At: at, Figures: sizes(s.root)}
-	sample.Counters, _ = Counters(s.root) // nil says that they cannot be read
+	sample := Sample{At: at, Figures: readSizes(s.root)}
+	sample.Counters, _ = Counters(s.root) // nil if they cannot be read
 	sample.ByHelper = s.expectations(at, sample.ExpectMax != nil)
 	if sample.ByHelper != nil {
-		sample.Expectations = inAll(sample.ByHelper)
+		sample.Expectations = sum(sample.ByHelper)
 	}
 	return sample
 }
 
-// expectations are by helper, nil where they cannot be read. Without a table there are
-// none, and those of the next are looked at anew.
-func (s *Sampler) expectations(at time.Time, there bool) map[string]int64 {
+// expectations returns the expectations by helper, nil if they cannot be read. hasTable is false while the
+// module is absent: the expectations of the next table are read at once.
+func (s *Sampler) expectations(at time.Time, hasTable bool) map[string]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !there {
-		s.looked, s.helpers = time.Time{}, nil
+	if !hasTable {
+		s.readAt, s.helpers = time.Time{}, nil
 		return nil
 	}
 	rest := expectationsRest * s.took
-	if s.helpers != nil { // what could not be read costs next to nothing to try again
+	if s.helpers != nil { // a failed read is cheap and is tried again soon
 		rest = max(rest, expectationsAge)
 	}
-	if age := at.Sub(s.looked); age < 0 || age >= rest {
+	if age := at.Sub(s.readAt); age < 0 || age >= rest {
 		start := time.Now()
-		s.helpers, _ = ExpectationsByHelper(s.root) // nil says that they cannot be read
-		s.looked, s.took = at, time.Since(start)
+		s.helpers, _ = ExpectationsByHelper(s.root) // nil if they cannot be read
+		s.readAt, s.took = at, time.Since(start)
 	}
 	return s.helpers
 }

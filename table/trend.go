@@ -3,18 +3,18 @@ package table
 import "time"
 
 const (
-	// trendWindow is what the forecast looks back on: long enough to tell a rise from
-	// noise, short enough to be of the present.
+	// trendWindow is the time that a forecast is based on: long enough to distinguish a rise from noise,
+	// short enough to show the present.
 	trendWindow = 5 * time.Minute
-	// trendPoints bounds a trend, however often samples come.
+	// trendPoints limits the points of a trend, however frequent the samples are.
 	trendPoints = 300
-	// A forecast needs so many points over so long a time, a line that explains so much of
-	// them (r²), and a table that is half full: what grows after a start mostly levels out.
+	// A forecast needs forecastPoints over forecastSpan, a line with an r² of forecastFit, and a table that
+	// is filled to forecastFill: the growth after a start usually levels out.
 	forecastPoints = 6
 	forecastSpan   = 30 * time.Second
 	forecastFit    = 0.8
 	forecastFill   = 50 // percent
-	// horizon is how far ahead a line is believed.
+	// horizon is the longest forecast.
 	horizon = time.Hour
 )
 
@@ -23,7 +23,7 @@ type trendPoint struct {
 	entries int64
 }
 
-// trend is the last entries of a table, oldest first.
+// trend has the last entries of a table, oldest first.
 type trend struct{ points []trendPoint }
 
 func (t *trend) add(at time.Time, entries int64) {
@@ -41,17 +41,17 @@ func (t *trend) add(at time.Time, entries int64) {
 	t.points = append(t.points[:0], t.points[first:]...)
 }
 
-// fullIn is when the entries meet the limit at the rate of the last minutes; 0 where
-// that does not carry: see the constants. The newer half must rise as well, and by half
-// the rate of the whole, or the rise is over already.
+// fullIn returns the time until the entries reach the limit at the rate of the last minutes, 0 if there is
+// no forecast: see the constants. The newer half of the points must rise too, at half the rate of all or
+// more; otherwise the rise has ended.
 func (t *trend) fullIn(entries, limit int64) time.Duration {
 	n := len(t.points)
 	if n < forecastPoints || entries >= limit || !reaches(entries, limit, forecastFill) ||
 		t.points[n-1].at.Sub(t.points[0].at) < forecastSpan {
 		return 0
 	}
-	rate, fit := line(t.points)
-	recent, _ := line(t.points[n/2:])
+	rate, fit := fitLine(t.points)
+	recent, _ := fitLine(t.points[n/2:])
 	if rate <= 0 || fit < forecastFit || recent < rate/2 {
 		return 0
 	}
@@ -62,9 +62,9 @@ func (t *trend) fullIn(entries, limit int64) time.Duration {
 	return max(time.Duration(seconds*float64(time.Second)), 1)
 }
 
-// line is the least-squares line through points: its slope in entries a second, and r²,
-// the part of their variance that it explains.
-func line(points []trendPoint) (slope, fit float64) {
+// fitLine fits a least-squares line to points. It returns its slope in entries per second, and r², the share
+// of the variance that the line explains.
+func fitLine(points []trendPoint) (slope, fit float64) {
 	var x, y float64
 	for _, p := range points {
 		x += p.at.Sub(points[0].at).Seconds()

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// ramp is a table that fills by so many entries each 5 s.
+// ramp returns the steps of a table that grows by so many entries every 5 s.
 func ramp(from, by int64, steps int) []step {
 	all := make([]step, steps)
 	for i := range all {
@@ -25,18 +25,19 @@ func TestForecast(t *testing.T) {
 		return steps
 	}
 	tests := []struct {
-		name  string
-		steps []step
-		want  time.Duration
-		said  []string
+		name     string
+		steps    []step
+		want     time.Duration
+		reported []string
 	}{
 		{"a line", ramp(500, 10, 11), 200 * time.Second, nil},
 		{
 			"a line past 80 %", ramp(700, 2, 52), 495 * time.Second,
-			[]string{"50 high: the connection table is 80 % full: 800 of 1000 entries; full in about 8 min at this rate"},
+			[]string{"50 high: the connection table is 80 % full: 800 of 1000 entries; full in about 8 min at " +
+				"this rate"},
 		},
 		{
-			"a steep one", ramp(500, 50, 9), 10 * time.Second,
+			"a steep line", ramp(500, 50, 9), 10 * time.Second,
 			[]string{"6 high: the connection table is 80 % full: 800 of 1000 entries; full in about 20 s at this rate"},
 		},
 		{"with noise", jitter(ramp(500, 10, 11)), 199 * time.Second, nil},
@@ -46,20 +47,21 @@ func TestForecast(t *testing.T) {
 		{"more than an hour", append(ramp(500, 0, 8), of(501, 0, 0)), 0, nil},
 		{"a fall", ramp(700, -10, 11), 0, nil},
 		{"level", ramp(700, 0, 11), 0, nil},
-		{"a rise that is over", append(ramp(500, 10, 13), ramp(625, 0, 12)...), 0, nil},
+		{"a rise that has ended", append(ramp(500, 10, 13), ramp(625, 0, 12)...), 0, nil},
 		{"up and down", append(append(ramp(500, 20, 8), ramp(660, -20, 8)...), ramp(500, 20, 8)...), 0, nil},
 		{"full", append(ramp(900, 0, 1), of(1000, 0, 0)), 0, []string{
-			"0 high: the connection table is 90 % full: 900 of 1000 entries", "1 critical: the connection table is full: 1000 of 1000 entries",
+			"0 high: the connection table is 90 % full: 900 of 1000 entries",
+			"1 critical: the connection table is full: 1000 of 1000 entries",
 		}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			m := NewMonitor(1)
-			if diff := cmp.Diff(test.said, script(t, m, test.steps)); diff != "" {
-				t.Errorf("said (-want +got):\n%s", diff)
+			if diff := cmp.Diff(test.reported, script(t, m, test.steps)); diff != "" {
+				t.Errorf("reported (-want +got):\n%s", diff)
 			}
-			got, there := m.State().FullInSeconds[Connections]
-			if there != (test.want > 0) || math.Abs(got-test.want.Seconds()) > 1 {
+			got, found := m.State().FullInSeconds[Connections]
+			if found != (test.want > 0) || math.Abs(got-test.want.Seconds()) > 1 {
 				t.Errorf("full in: want %v, got %v s", test.want, got)
 			}
 		})
@@ -68,7 +70,8 @@ func TestForecast(t *testing.T) {
 
 func TestForecastRounding(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		1: "10 s", 44 * time.Second: "40 s", 94 * time.Second: "90 s", 95 * time.Second: "2 min", 6*time.Minute + 10*time.Second: "6 min", time.Hour: "60 min",
+		1: "10 s", 44 * time.Second: "40 s", 94 * time.Second: "90 s", 95 * time.Second: "2 min",
+		6*time.Minute + 10*time.Second: "6 min", time.Hour: "60 min",
 		100 * time.Minute: "2 h", 25*time.Hour + time.Minute: "25 h",
 	} {
 		if got := Forecast(d); got != want {

@@ -26,7 +26,7 @@ const (
 	pressureTime = 20 * time.Second
 	// expectationTime is that about the table of expectations, which it counts every 15 s.
 	expectationTime = 40 * time.Second
-	// reliefTime is the longest time until the event that the table has room again. That waits until nothing was
+	// reliefTime is the longest time until the event that the table is back to normal. That waits until nothing was
 	// dropped for a while.
 	reliefTime = time.Minute
 )
@@ -256,7 +256,7 @@ func TestTablePressure(t *testing.T) {
 	}
 	before := len(since.events(t, "table-pressure"))
 	run(t, "conntrack", "-F")
-	since.waitPressure(t, reliefTime, "room again")
+	since.waitPressure(t, reliefTime, "back to normal")
 	time.Sleep(pressureTime)
 	for _, e := range since.events(t, "table-pressure") {
 		t.Log(e.get("MESSAGE"))
@@ -299,7 +299,7 @@ func TestExpectationPressure(t *testing.T) {
 		t.Errorf("metrics: %d expectations of tftp, want 20", got)
 	}
 	run(t, "conntrack", "-F", "expect")
-	since.waitPressure(t, reliefTime, "expectation", "room again")
+	since.waitPressure(t, reliefTime, "expectation", "back to normal")
 }
 
 // TestHistorySurvives: ctkeeper events has events of before a restart, and also without a daemon.
@@ -342,7 +342,7 @@ func TestMetricsOverTCP(t *testing.T) {
 	run(t, "modprobe", "nf_conntrack")
 	waitApplied(t, prompt, usualValues)
 	text := get("http://127.0.0.1:9466/metrics")
-	if !strings.Contains(text, "ctkeeper_setting_actual{setting=\"max\"} 300000\n") {
+	if !strings.Contains(text, "ctkeeper_setting_live{setting=\"max\"} 300000\n") {
 		t.Errorf("metrics:\n%s", text)
 	}
 	if text := get("http://127.0.0.1:9466/"); !strings.Contains(text, "<html") {

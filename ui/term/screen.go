@@ -302,7 +302,7 @@ func eventColour(e reconcile.Event) string {
 		if e.Dropping {
 			return red
 		}
-		if e.Level != string(table.Calm) {
+		if e.Level != string(table.Normal) {
 			return yellow
 		}
 	}

@@ -57,7 +57,7 @@ func (p Printer) table(w io.Writer, t status.Table) {
 // level renders the pressure on a table, if any.
 func level(t status.Table, name string) string {
 	text := ""
-	if l := t.Levels[name]; l != "" && l != table.Calm {
+	if l := t.Levels[name]; l != "" && l != table.Normal {
 		text = ", " + string(l)
 	}
 	if t.Dropping[name] {

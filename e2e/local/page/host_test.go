@@ -94,7 +94,7 @@ func gateway() *host {
 		"entries": 56789, "max": 65536, "buckets": 262144, "expectations": 12, "expect_max": 1024, "load_factor": 0.2166,
 		"counters":               map[string]uint64{"entries": 56789, "found": 12, "drop": 1291, "early_drop": 40321, "insert_failed": 7, "search_restart": 0},
 		"rates":                  map[string]float64{"entries": 42.5, "drop": 12.25, "early_drop": 0.33, "insert_failed": 0},
-		"levels":                 map[string]table.Level{"connections": table.High, "expectations": table.Calm},
+		"levels":                 map[string]table.Level{"connections": table.High, "expectations": table.Normal},
 		"dropping":               map[string]bool{"connections": true, "expectations": false},
 		"full_in_seconds":        map[string]float64{"connections": 372},
 		"kernel_messages":        map[string]int64{"table-full": 1291, "expectation-table-full": 0},

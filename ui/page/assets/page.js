@@ -138,7 +138,7 @@ function stateOf({ settings, daemon, module, table, guard }) {
     parts.push("the guard is not available");
   }
   for (const [name, level] of Object.entries(table.levels ?? {})) {
-    if (level === "calm") continue;
+    if (level === "normal") continue;
     found.push(level === "high" ? "warn" : "bad");
     parts.push(`${name} over ${level === "high" ? 80 : 95} % of the limit`);
   }
@@ -230,13 +230,13 @@ function renderFill(name, used, limit, table, forecasts) {
   if (sum.children.length === 0) sum.append(element("strong"), element("span"));
   setText(sum.firstElementChild, large);
   setText(sum.lastElementChild, small);
-  const level = table.levels?.[name] ?? (part >= 95 ? "critical" : part >= 80 ? "high" : "calm");
+  const level = table.levels?.[name] ?? (part >= 95 ? "critical" : part >= 80 ? "high" : "normal");
   bar.className = `bar ${levels[level] ?? "bad"}`;
   show(bar.firstElementChild, part > 0);
   bar.firstElementChild.style.width = `${Math.min(100, part)}%`; // through the CSSOM, which the policy allows
   bar.setAttribute("aria-valuenow", Math.round(Math.min(100, part)));
   bar.setAttribute("aria-valuetext", `${large} ${small}`);
-  const notes = [level === "calm" ? "" : level];
+  const notes = [level === "normal" ? "" : level];
   const dropping = name === "connections" ? "packets are being dropped" : "new ones are being refused";
   if (table.dropping?.[name]) notes.push(dropping);
   if (forecasts?.[name]) notes.push(forecasts[name]);
@@ -303,7 +303,7 @@ const kinds = {
   __proto__: null, contested: "bad", failed: "bad", forbidden: "bad", "config-refused": "warn",
   "refused-write": "warn", settled: "good",
 };
-const levels = { __proto__: null, calm: "good", high: "warn", critical: "bad" };
+const levels = { __proto__: null, normal: "good", high: "warn", critical: "bad" };
 const colourOf = (e) => (e.dropping ? "bad" : results[e.result] ?? levels[e.level] ?? kinds[e.event] ?? "dim");
 const settingsOf = (event) => (event.setting ? [event.setting] : event.settings ?? []);
 
