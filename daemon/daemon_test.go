@@ -119,8 +119,10 @@ func TestStatusAndEvents(t *testing.T) {
 	if s.Module.State != "loaded" || *s.Table.Max != 100000 || *s.Table.Expectations != 0 {
 		t.Errorf("module %+v, table %+v", s.Module, s.Table)
 	}
-	if s.Settings[0].State != reconcile.InSync || s.Settings[0].Drifts != 2 || s.Settings[0].LastDrift.Found != sysfs.Number(5) ||
-		s.Settings[0].LastDrift.RepairedIn <= 0 || !strings.HasSuffix(s.Settings[0].Origin.String(), "ctkeeper.yaml:2") {
+	if s.Settings[0].State != reconcile.InSync || s.Settings[0].Drifts != 2 ||
+		s.Settings[0].LastDrift.Found != sysfs.Number(5) ||
+		s.Settings[0].LastDrift.RepairedIn <= 0 ||
+		!strings.HasSuffix(s.Settings[0].Origin.String(), "ctkeeper.yaml:2") {
 		t.Errorf("max: %+v %+v", s.Settings[0], s.Settings[0].LastDrift)
 	}
 
@@ -197,9 +199,12 @@ func TestStatusLine(t *testing.T) {
 	}{
 		{reconcile.Summary{Settings: 3, Pending: 3}, nil, "waiting for nf_conntrack"},
 		{reconcile.Summary{Module: present, Settings: 3, InSync: 3}, nil, "3 of 3 settings in effect"},
-		{reconcile.Summary{Module: present, Settings: 4, InSync: 1, Contested: 1, Forbidden: 1, Unsupported: 1}, nil, "1 of 4 settings in effect, 1 contested, 1 forbidden, 1 unsupported by this kernel"},
-		{reconcile.Summary{Module: present, Settings: 1, Drifted: 1, Mode: reconcile.Observe}, nil, "0 of 1 settings in effect, 1 drifted, mode observe"},
-		{reconcile.Summary{Module: present, Settings: 1, InSync: 1}, errEnough, "1 of 1 settings in effect, newest configuration refused, the last good one is in effect"},
+		{reconcile.Summary{Module: present, Settings: 4, InSync: 1, Contested: 1, Forbidden: 1, Unsupported: 1}, nil,
+			"1 of 4 settings in effect, 1 contested, 1 forbidden, 1 unsupported by this kernel"},
+		{reconcile.Summary{Module: present, Settings: 1, Drifted: 1, Mode: reconcile.Observe}, nil,
+			"0 of 1 settings in effect, 1 drifted, mode observe"},
+		{reconcile.Summary{Module: present, Settings: 1, InSync: 1}, errEnough,
+			"1 of 1 settings in effect, newest configuration refused, the last good one is in effect"},
 	}
 	for _, tt := range tests {
 		if diff := cmp.Diff(tt.want, statusLine(tt.s, tt.refused)); diff != "" {

@@ -97,7 +97,8 @@ func (d *Daemon) runGuard(ctx context.Context, open *guard.Guard, cfg config.Gua
 	defer stop()
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error {
-		return open.Run(ctx, d.wakeFor(reconcile.Guard), func(r guard.Refusal) { d.recorder.Record(d.guard.countRefusal(r)) })
+		return open.Run(ctx, d.wakeFor(reconcile.Guard),
+			func(r guard.Refusal) { d.recorder.Record(d.guard.countRefusal(r)) })
 	})
 	tasks.Go(func() error { return d.followGuardConfig(ctx, open, cfg, stop) })
 	if err := tasks.Wait(); !errors.Is(err, context.Canceled) {

@@ -44,7 +44,8 @@ func needGuard(t *testing.T) {
 // writeLikeAContainer writes through a procfs of its own.
 func writeLikeAContainer(t *testing.T, value string) {
 	t.Helper()
-	out, err := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", "echo "+value+" > "+procUDP).CombinedOutput()
+	out, err := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "sh", "-c",
+		"echo "+value+" > "+procUDP).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -85,8 +86,10 @@ func TestGuardFollowsConfiguration(t *testing.T) {
 		guard string
 		state status.GuardState
 	}{
-		{"watch", status.GuardWatching}, {"lock", status.GuardLocked}, {"{mode: lock, allow: [a.service]}", status.GuardLocked},
-		{"watch\nnonsense: 1", status.GuardLocked}, {"watch", status.GuardWatching}, {"off", status.GuardOff}, {"watch", status.GuardWatching}, {"off", status.GuardOff},
+		{"watch", status.GuardWatching}, {"lock", status.GuardLocked},
+		{"{mode: lock, allow: [a.service]}", status.GuardLocked},
+		{"watch\nnonsense: 1", status.GuardLocked}, {"watch", status.GuardWatching}, {"off", status.GuardOff},
+		{"watch", status.GuardWatching}, {"off", status.GuardOff},
 	} {
 		write(t, file, guarded+step.guard+"\n")
 		d.wait("guard "+step.guard, func() bool { return d.status().Guard.State == step.state })
@@ -174,7 +177,8 @@ func TestGuardUnavailable(t *testing.T) {
 	if len(got.Missing) != 1 || !strings.Contains(got.Missing[0].Hint, "systemd.unified_cgroup_hierarchy=1") {
 		t.Errorf("missing: %+v", got.Missing)
 	}
-	if said := d.logs.FilterMessageSnippet("guard: unavailable").All(); len(said) != 1 || said[0].ContextMap()[systemd.KeyHint] == "" {
+	if said := d.logs.FilterMessageSnippet("guard: unavailable").All(); len(said) != 1 ||
+		said[0].ContextMap()[systemd.KeyHint] == "" {
 		t.Errorf("said %d times: %v", len(said), said)
 	}
 }
@@ -182,7 +186,8 @@ func TestGuardUnavailable(t *testing.T) {
 func TestRefusalIsLoggedOncePerWriter(t *testing.T) {
 	g := newGuardControl()
 	maximum, expect := sysfs.Lookup("max"), sysfs.Lookup("expect_max")
-	if err := g.setDesired(&reconcile.Desired{Wants: []sysfs.Want{{Setting: maximum, Policy: sysfs.AtLeast, Value: sysfs.Number(1000)}}}); err != nil {
+	want := sysfs.Want{Setting: maximum, Policy: sysfs.AtLeast, Value: sysfs.Number(1000)}
+	if err := g.setDesired(&reconcile.Desired{Wants: []sysfs.Want{want}}); err != nil {
 		t.Fatal(err)
 	}
 	at := time.Unix(1, 0)
@@ -201,10 +206,12 @@ func TestRefusalIsLoggedOncePerWriter(t *testing.T) {
 		t.Errorf("quiet (-want +got):\n%s", diff)
 	}
 	refused := g.report().Refused
-	if len(refused) != 2 || refused[0].Setting != "max" || refused[0].Count != 3 || refused[0].Last.Value != "7" || refused[0].Last.By != shell {
+	if len(refused) != 2 || refused[0].Setting != "max" || refused[0].Count != 3 || refused[0].Last.Value != "7" ||
+		refused[0].Last.By != shell {
 		t.Errorf("refused: %+v", refused)
 	}
-	if e := refuse(maximum, "8", sysfs.Writer{}); e.Wanted() != "at_least 1000" || e.Kind != reconcile.KindRefusedWrite {
+	if e := refuse(maximum, "8", sysfs.Writer{}); e.Wanted() != "at_least 1000" ||
+		e.Kind != reconcile.KindRefusedWrite {
 		t.Errorf("event: %+v", e)
 	}
 	for i := range 2 * maxRefusedWriters {
@@ -225,7 +232,8 @@ func TestLockedSettings(t *testing.T) {
 	if err := g.setDesired(&reconcile.Desired{Wants: wants}); err != nil {
 		t.Fatal(err)
 	}
-	for state, want := range map[status.GuardState][]string{status.GuardLocked: {"max", "expect_max"}, status.GuardWatching: {}, status.GuardOff: {}} {
+	for state, want := range map[status.GuardState][]string{status.GuardLocked: {"max", "expect_max"},
+		status.GuardWatching: {}, status.GuardOff: {}} {
 		g.status.State = state
 		if diff := cmp.Diff(want, g.report().Locked); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", state, diff)
@@ -239,13 +247,16 @@ func TestJoinMissing(t *testing.T) {
 		guard.Missing{What: "the pid of a writer", Why: "this kernel has none"},
 		guard.Missing{What: "the command of a writer", Why: "CAP_PERFMON is missing", Right: guard.RightPerfmon},
 	))
-	if want := "CAP_PERFMON is missing: who loads the module, the command of a writer; this kernel has none: the pid of a writer"; missing != want {
+	want := "CAP_PERFMON is missing: who loads the module, the command of a writer; " +
+		"this kernel has none: the pid of a writer"
+	if missing != want {
 		t.Errorf("missing = %q, want %q", missing, want)
 	}
 	if hint != systemd.PerfmonStep {
 		t.Errorf("hint = %q", hint)
 	}
-	if _, err := (&Daemon{opts: Options{Source: config.Source{Root: "/x"}}}).openGuard(config.Guard{}); !errors.As(err, new(*guard.Unavailable)) {
+	_, err := (&Daemon{opts: Options{Source: config.Source{Root: "/x"}}}).openGuard(config.Guard{})
+	if !errors.As(err, new(*guard.Unavailable)) {
 		t.Errorf("below a root: %v", err)
 	}
 }

@@ -37,7 +37,8 @@ type refusedWriter struct{ setting, comm, place string }
 
 func newGuardControl() *guardControl {
 	return &guardControl{
-		ready: make(chan struct{}), status: guardOff(config.Guard{Mode: config.GuardOff}), logged: map[refusedWriter]bool{},
+		ready: make(chan struct{}), status: guardOff(config.Guard{Mode: config.GuardOff}),
+		logged: map[refusedWriter]bool{},
 	}
 }
 

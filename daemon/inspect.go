@@ -90,7 +90,9 @@ func newDocument(root string, report reconcile.Report, cfg *config.Config) statu
 		module = kmod.Observe(root, kmod.Conntrack).State
 	}
 	return status.Document{
-		Daemon:   status.Daemon{Mode: report.Mode, Config: status.Config{OK: true, Files: append([]string{}, cfg.Files...)}},
+		Daemon: status.Daemon{
+			Mode: report.Mode, Config: status.Config{OK: true, Files: append([]string{}, cfg.Files...)},
+		},
 		Module:   status.Module{Name: kmod.Conntrack, State: module, Loads: report.Loads},
 		Settings: report.Settings,
 		Guard:    guardOff(cfg.Guard),

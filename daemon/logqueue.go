@@ -66,7 +66,9 @@ func (q *logQueue) drain() {
 
 func (q *logQueue) write(e queued) {
 	if n := q.lost.Load(); n > 0 {
-		lost := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "log queue overflowed, entries were lost"}
+		lost := zapcore.Entry{
+			Level: zapcore.WarnLevel, Time: time.Now(), Message: "log queue overflowed, entries were lost",
+		}
 		if e.core.Write(lost, []zapcore.Field{zap.Int64(systemd.KeyCount, n)}) == nil {
 			q.lost.Add(-n)
 		}

@@ -48,7 +48,8 @@ func TestKeepsOnTheKernel(t *testing.T) {
 	for _, s := range d.status().Settings {
 		states[s.Name] = string(s.State)
 	}
-	want := map[string]string{"max": "forbidden", "udp_timeout": "in-sync", "tcp_timeout_established": "in-sync", "tcp_be_liberal": "in-sync"}
+	want := map[string]string{"max": "forbidden", "udp_timeout": "in-sync", "tcp_timeout_established": "in-sync",
+		"tcp_be_liberal": "in-sync"}
 	if diff := cmp.Diff(want, states); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}

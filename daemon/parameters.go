@@ -50,7 +50,9 @@ func readParameters(t tree.Tree, module kmod.State, wanted []status.Parameter) [
 
 // compareParameter returns a parameter's live value in modprobe.d's notation, its state, and
 // why the state is unknown. err is the error of reading found.
-func compareParameter(p status.Parameter, found string, err error) (live string, state status.ParameterState, why string) {
+func compareParameter(
+	p status.Parameter, found string, err error,
+) (live string, state status.ParameterState, why string) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && p.Name == "enable_hooks":
 		return "", status.ParameterUnknown, "the kernel does not show it"

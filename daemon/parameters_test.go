@@ -21,13 +21,15 @@ var origin = tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 9}
 func asking(parameters ...string) *config.Config {
 	cfg := &config.Config{}
 	for i := 0; i < len(parameters); i += 2 {
-		cfg.Module.Parameters = append(cfg.Module.Parameters, config.Parameter{Name: parameters[i], Value: parameters[i+1], Origin: origin})
+		cfg.Module.Parameters = append(cfg.Module.Parameters,
+			config.Parameter{Name: parameters[i], Value: parameters[i+1], Origin: origin})
 	}
 	return cfg
 }
 
 func parameter(name, want, live string, state status.ParameterState, why string, heldBy []string) status.Parameter {
-	return status.Parameter{Name: name, Want: want, Live: live, Origin: origin, State: state, Error: why, HeldBy: heldBy}
+	return status.Parameter{Name: name, Want: want, Live: live, Origin: origin, State: state, Error: why,
+		HeldBy: heldBy}
 }
 
 func TestParameters(t *testing.T) {
@@ -36,7 +38,8 @@ func TestParameters(t *testing.T) {
 	kerneltree.Put(t, root, "sys/module/nf_conntrack/parameters/tstamp", "N\n")
 	kerneltree.Put(t, root, "proc/modules", "xt_conntrack 16384 1 - Live 0x0\nnft_ct 16384 1 - Live 0x0\n"+
 		"nf_conntrack 180224 2 nft_ct,xt_conntrack, Live 0x0\n")
-	cfg := asking("acct", "1", "enable_hooks", "1", "expect_hashsize", "2048", "hashsize", "9", "nf_conntrack_helper", "0", "tstamp", "1")
+	cfg := asking("acct", "1", "enable_hooks", "1", "expect_hashsize", "2048", "hashsize", "9", "nf_conntrack_helper",
+		"0", "tstamp", "1")
 	users := []string{"nft_ct", "xt_conntrack"}
 	want := []status.Parameter{
 		parameter("acct", "1", "1", status.ParameterInSync, "", []string{}),
@@ -59,7 +62,8 @@ func TestParameters(t *testing.T) {
 	}
 	kerneltree.Unload(t, root)
 	absent := Inspect(root, asking("expect_hashsize", "2048")).Module
-	if diff := cmp.Diff([]status.Parameter{parameter("expect_hashsize", "2048", "", status.ParameterUnknown, "nf_conntrack is absent", []string{})}, absent.Parameters); diff != "" {
+	if diff := cmp.Diff([]status.Parameter{parameter("expect_hashsize", "2048", "", status.ParameterUnknown,
+		"nf_conntrack is absent", []string{})}, absent.Parameters); diff != "" {
 		t.Errorf("absent (-want +got):\n%s", diff)
 	}
 	if absent.NeedsReload() {
@@ -76,8 +80,10 @@ func TestSameParameter(t *testing.T) {
 		name, want, live string
 		same             bool
 	}{
-		{"expect_hashsize", "2048", "2048", true}, {"expect_hashsize", "1", "512", true}, {"expect_hashsize", "513", "1024", true},
-		{"expect_hashsize", "513", "512", false}, {"expect_hashsize", "2048", "", false}, {"expect_hashsize", "512", "1000000", false},
+		{"expect_hashsize", "2048", "2048", true}, {"expect_hashsize", "1", "512", true},
+		{"expect_hashsize", "513", "1024", true},
+		{"expect_hashsize", "513", "512", false}, {"expect_hashsize", "2048", "", false},
+		{"expect_hashsize", "512", "1000000", false},
 		{"acct", "1", "1", true}, {"acct", "1", "0", false},
 	} {
 		if got := isSameParameter(test.name, test.want, test.live); got != test.same {
@@ -89,11 +95,13 @@ func TestSameParameter(t *testing.T) {
 // Root reads again what the daemon may not read.
 func TestFillUnknown(t *testing.T) {
 	root := kerneltree.New(t)
-	known := status.Parameter{Name: "acct", Want: "1", Live: "0", State: status.ParameterNeedsReload, HeldBy: []string{"nft_ct"}}
+	known := status.Parameter{Name: "acct", Want: "1", Live: "0", State: status.ParameterNeedsReload,
+		HeldBy: []string{"nft_ct"}}
 	unknown := status.Parameter{Name: "expect_hashsize", Want: "2048", Origin: origin, State: status.ParameterUnknown}
 	d := status.Document{Module: status.Module{State: kmod.Loaded, Parameters: []status.Parameter{known, unknown}}}
 	FillUnknown(&d, root)
-	want := []status.Parameter{known, parameter("expect_hashsize", "2048", "256", status.ParameterNeedsReload, "", []string{})}
+	want := []status.Parameter{known, parameter("expect_hashsize", "2048", "256", status.ParameterNeedsReload, "",
+		[]string{})}
 	if diff := cmp.Diff(want, d.Module.Parameters); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

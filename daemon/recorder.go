@@ -59,8 +59,9 @@ func level(e reconcile.Event) zapcore.Level {
 func fields(e reconcile.Event) []zap.Field {
 	out := []zap.Field{zap.String(systemd.KeyEvent, string(e.Kind))}
 	texts := map[string]string{
-		systemd.KeySetting: strings.Join(e.Names(), ","), systemd.KeyWant: e.Wanted(), systemd.KeyFound: e.Found.String(), systemd.KeyValue: e.Value,
-		systemd.KeyResult: string(e.Result), systemd.KeyCause: string(e.Cause), systemd.KeyError: e.Error, systemd.KeyTable: e.Table,
+		systemd.KeySetting: strings.Join(e.Names(), ","), systemd.KeyWant: e.Wanted(),
+		systemd.KeyFound: e.Found.String(), systemd.KeyValue: e.Value, systemd.KeyResult: string(e.Result),
+		systemd.KeyCause: string(e.Cause), systemd.KeyError: e.Error, systemd.KeyTable: e.Table,
 	}
 	if e.By != nil {
 		texts[systemd.KeyByComm], texts[systemd.KeyByUnit] = e.By.Comm, e.By.Cgroup()

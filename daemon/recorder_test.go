@@ -16,7 +16,8 @@ import (
 func TestWhoIsLogged(t *testing.T) {
 	const container = "4f0c8a21bd034f0c8a21bd034f0c8a21bd034f0c8a21bd034f0c8a21bd034f0c"
 	proxy := &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "x.scope", Container: container, Pod: "1f0e"}
-	drift := reconcile.Event{Kind: reconcile.KindDrift, Setting: "max", Want: sysfs.Number(100), Found: sysfs.Number(7), Result: reconcile.Repaired, Cause: reconcile.CauseWrite, By: proxy}
+	drift := reconcile.Event{Kind: reconcile.KindDrift, Setting: "max", Want: sysfs.Number(100), Found: sysfs.Number(7),
+		Result: reconcile.Repaired, Cause: reconcile.CauseWrite, By: proxy}
 	tests := []struct {
 		name  string
 		event reconcile.Event
@@ -27,12 +28,17 @@ func TestWhoIsLogged(t *testing.T) {
 			"event": "drift", "setting": "max", "want": "100", "found": "7", "result": "repaired", "cause": "write",
 			"by_pid": int64(2211), "by_comm": "kube-proxy", "by_unit": "container " + container + ", pod 1f0e",
 		}},
-		{"a load by who is gone", reconcile.Event{Kind: reconcile.KindModuleLoad, By: &sysfs.Writer{Unit: "firewall.service"}}, zapcore.InfoLevel, map[string]any{
+		{"a load by who is gone", reconcile.Event{Kind: reconcile.KindModuleLoad,
+			By: &sysfs.Writer{Unit: "firewall.service"}}, zapcore.InfoLevel, map[string]any{
 			"event": "module-load", "by_unit": "firewall.service",
 		}},
-		{"nobody was seen", reconcile.Event{Kind: reconcile.KindModuleUnload}, zapcore.InfoLevel, map[string]any{"event": "module-unload"}},
-		{"a refused write", reconcile.RefusedWrite(time.Now(), sysfs.Want{Setting: sysfs.Lookup("max"), Value: sysfs.Number(100)}, "7", &sysfs.Writer{PID: 9, Comm: "sysctl"}), zapcore.WarnLevel, map[string]any{
-			"event": "refused-write", "setting": "max", "want": "100", "value": "7", "by_pid": int64(9), "by_comm": "sysctl",
+		{"nobody was seen", reconcile.Event{Kind: reconcile.KindModuleUnload}, zapcore.InfoLevel,
+			map[string]any{"event": "module-unload"}},
+		{"a refused write", reconcile.RefusedWrite(time.Now(),
+			sysfs.Want{Setting: sysfs.Lookup("max"), Value: sysfs.Number(100)}, "7",
+			&sysfs.Writer{PID: 9, Comm: "sysctl"}), zapcore.WarnLevel, map[string]any{
+			"event": "refused-write", "setting": "max", "want": "100", "value": "7",
+			"by_pid": int64(9), "by_comm": "sysctl",
 		}},
 	}
 	for _, tt := range tests {

@@ -114,7 +114,8 @@ func serveUntil(ctx context.Context, server *http.Server, serve func() error) er
 func (d *Daemon) handler(follow bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+status.PathStatus, d.serveStatus)
-	mux.HandleFunc("GET "+status.PathEvents, func(w http.ResponseWriter, r *http.Request) { d.serveEvents(w, r, follow) })
+	mux.HandleFunc("GET "+status.PathEvents,
+		func(w http.ResponseWriter, r *http.Request) { d.serveEvents(w, r, follow) })
 	mux.Handle("GET "+status.PathMetrics, d.metrics.Handler())
 	mux.Handle("/", page.Handler(page.Source{
 		Status: d.status, Events: d.recorder.history.since, Points: d.table.monitor.Points,

@@ -75,7 +75,8 @@ func (s *serverLog) Write(text []byte) (int, error) {
 	case err == nil:
 		s.last.replace("")
 	case s.last.replace(err.Error()):
-		s.log.Warn("metrics listener: metrics.web_config is invalid, nothing is served until it is fixed", zap.Error(err))
+		s.log.Warn("metrics listener: metrics.web_config is invalid, nothing is served until it is fixed",
+			zap.Error(err))
 	}
 	return len(text), nil
 }

@@ -170,7 +170,8 @@ func (d *Daemon) storeHistory(ctx context.Context) error {
 			continue
 		}
 		if retry == firstStoreRetry { // logged once, until a write succeeds
-			d.opts.Log.Warn("history: cannot write the file, retrying; until then a restart would lose events", zap.Error(err))
+			d.opts.Log.Warn("history: cannot write the file, retrying; until then a restart would lose events",
+				zap.Error(err))
 		}
 		sleep(ctx, retry, nil)
 		retry = min(2*retry, maxStoreRetry)

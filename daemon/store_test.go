@@ -77,7 +77,8 @@ func TestHistoryFileIsBounded(t *testing.T) {
 		}
 	}
 	events, foreign, err := ReadHistory(file.path)
-	if err != nil || foreign != 0 || len(events) != historySize || events[historySize-1].Message != fmt.Sprint("event ", 2*maxHistoryLines+4) {
+	if err != nil || foreign != 0 || len(events) != historySize ||
+		events[historySize-1].Message != fmt.Sprint("event ", 2*maxHistoryLines+4) {
 		t.Errorf("%d events, %d foreign lines (%v), want the last %d", len(events), foreign, err, historySize)
 	}
 	if most > maxHistoryLines {
@@ -141,10 +142,11 @@ func TestHistorySurvives(t *testing.T) {
 	var seen []string
 	second.wait("the history", func() bool {
 		seen = nil
-		err := status.NewClient(second.socket).Events(context.Background(), time.Time{}, false, func(e reconcile.Event) error {
-			seen = append(seen, string(e.Kind)+" "+e.Found.String())
-			return nil
-		})
+		err := status.NewClient(second.socket).Events(context.Background(), time.Time{}, false,
+			func(e reconcile.Event) error {
+				seen = append(seen, string(e.Kind)+" "+e.Found.String())
+				return nil
+			})
 		return err == nil && len(seen) == 3
 	})
 	want := []string{"config-loaded ", "drift 65536", "config-loaded "}
@@ -167,7 +169,8 @@ func TestHistoryWithoutDisk(t *testing.T) {
 	dir := t.TempDir()
 	blocked := filepath.Join(dir, "state")
 	write(t, blocked, "a file where the directory has to be")
-	d := start(t, root, "settings: {max: 100000}\n", func(o *Options) { o.History = filepath.Join(blocked, "events.jsonl") })
+	d := start(t, root, "settings: {max: 100000}\n",
+		func(o *Options) { o.History = filepath.Join(blocked, "events.jsonl") })
 	kerneltree.Set(t, root, "max", "5")
 	d.wait("repair", func() bool { return kerneltree.Get(t, root, "max") == "100000" })
 	d.wait("warning", func() bool { return d.logged("history: cannot write the file") })
@@ -185,7 +188,8 @@ func TestHistoryWithoutDisk(t *testing.T) {
 
 func TestHistoryPath(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", "/var/lib/other:/var/lib/private/ctkeeper")
-	for root, want := range map[string]string{"": "/var/lib/private/ctkeeper/events.jsonl", "/disk": "/disk/var/lib/ctkeeper/events.jsonl"} {
+	for root, want := range map[string]string{"": "/var/lib/private/ctkeeper/events.jsonl",
+		"/disk": "/disk/var/lib/ctkeeper/events.jsonl"} {
 		if got := status.HistoryPath(root); got != want {
 			t.Errorf("HistoryPath(%q) is %s, want %s", root, got, want)
 		}

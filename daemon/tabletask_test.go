@@ -96,7 +96,8 @@ func TestRecent(t *testing.T) {
 
 func TestPressureIsLogged(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
-	r := recorder{eventLogger{zap.New(core)}, newHistory(), metrics.New("", func() metrics.Now { return metrics.Now{} })}
+	r := recorder{eventLogger{zap.New(core)}, newHistory(),
+		metrics.New("", func() metrics.Now { return metrics.Now{} })}
 	for _, pressure := range []reconcile.Pressure{
 		{Table: table.Connections, Level: "high", Entries: 83, Limit: 100},
 		{Table: table.Connections, Level: "normal", Dropping: true, Limit: 100},
@@ -125,7 +126,8 @@ func TestTableStatus(t *testing.T) {
 	kerneltree.Put(t, root, "proc/sys/net/netfilter/nf_conntrack_count", "60000\n")
 	kerneltree.Put(t, root, "proc/net/stat/nf_conntrack", "entries drop\n0000ea60 00000007\n0000ea60 00000001\n")
 	s := InspectTable(root)
-	if s.LoadFactor == nil || *s.LoadFactor != 60000.0/65536 || s.Counters["drop"] != 8 || s.Levels[table.Connections] != table.High || len(s.Rates) != 0 {
+	if s.LoadFactor == nil || *s.LoadFactor != 60000.0/65536 || s.Counters["drop"] != 8 ||
+		s.Levels[table.Connections] != table.High || len(s.Rates) != 0 {
 		t.Errorf("status %+v, load factor %v", s, s.LoadFactor)
 	}
 	kerneltree.Unload(t, root)

@@ -29,7 +29,8 @@ const (
 )
 
 // errNoSockets means that metrics.listen: systemd has no socket to serve.
-var errNoSockets = errors.New("systemd passed no socket (is ctkeeper.socket there, and was it started before the service?)")
+var errNoSockets = errors.New("systemd passed no socket " +
+	"(is ctkeeper.socket there, and was it started before the service?)")
 
 // serveMetrics serves over TCP what the status socket serves, where the configuration asks for
 // it, until ctx ends. A failed listener is logged and retried; it never stops the daemon.
@@ -141,7 +142,8 @@ func (d *Daemon) serveTCP(ctx context.Context, listener net.Listener, webConfig 
 	server := &http.Server{
 		Handler: d.handler(false), MaxHeaderBytes: maxHeader,
 		ErrorLog:          log.New(&serverLog{log: d.opts.Log, webConfig: webConfig}, "", 0),
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: answerTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: answerTimeout, WriteTimeout: answerTimeout,
+		IdleTimeout: idleTimeout,
 	}
 	address := listener.Addr().String()
 	d.opts.Log.Info("serving metrics and status page",

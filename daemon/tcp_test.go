@@ -70,7 +70,10 @@ func listenOn(address string) string {
 func TestServesOverTCP(t *testing.T) {
 	root, address := kerneltree.New(t), freePort(t)
 	d := start(t, root, listenOn(address))
-	d.wait("the listener", func() bool { code, _, _ := get(t, "http://"+address+"/metrics", nil); return code == http.StatusOK })
+	d.wait("the listener", func() bool {
+		code, _, _ := get(t, "http://"+address+"/metrics", nil)
+		return code == http.StatusOK
+	})
 	for path, want := range map[string]string{
 		"/metrics":         "ctkeeper_conntrack_limit 100000\n",
 		"/":                "<!doctype html>",
@@ -96,7 +99,10 @@ func TestServesOverTCP(t *testing.T) {
 	// Another address on reload, and none at all.
 	other := freePort(t)
 	write(t, filepath.Join(root, config.DefaultMain), listenOn(other))
-	d.wait("the other listener", func() bool { code, _, _ := get(t, "http://"+other+"/metrics", nil); return code == http.StatusOK })
+	d.wait("the other listener", func() bool {
+		code, _, _ := get(t, "http://"+other+"/metrics", nil)
+		return code == http.StatusOK
+	})
 	if code, _, _ := get(t, "http://"+address+"/metrics", nil); code != 0 {
 		t.Errorf("the old address answers %d", code)
 	}
@@ -126,7 +132,8 @@ func TestMetricsOnTheSocket(t *testing.T) {
 	}
 	for _, want := range []string{
 		`ctkeeper_setting_live{setting="max"} 100000`, `ctkeeper_drift_total{by="",cause="start",setting="max"} 1`,
-		`ctkeeper_repairs_total{result="repaired",setting="max"} 1`, `ctkeeper_module_loaded 1`, `ctkeeper_config_last_reload_successful 1`,
+		`ctkeeper_repairs_total{result="repaired",setting="max"} 1`, `ctkeeper_module_loaded 1`,
+		`ctkeeper_config_last_reload_successful 1`,
 		`ctkeeper_events_total{source="start"} 1`, `ctkeeper_build_info{`,
 	} {
 		if !strings.Contains(string(text), want) {
@@ -152,9 +159,13 @@ func TestAddressIsTaken(t *testing.T) {
 	if err := taken.Close(); err != nil {
 		t.Fatal(err)
 	}
-	d.wait("the listener", func() bool { code, _, _ := get(t, "http://"+address+"/metrics", nil); return code == http.StatusOK })
+	d.wait("the listener", func() bool {
+		code, _, _ := get(t, "http://"+address+"/metrics", nil)
+		return code == http.StatusOK
+	})
 	complaints := d.logs.FilterMessageSnippet("metrics listener failed").All()
-	if got := complaints[0].ContextMap()["error"]; len(complaints) != 1 || got != "cannot listen on "+address+": bind: address already in use" {
+	if got := complaints[0].ContextMap()["error"]; len(complaints) != 1 ||
+		got != "cannot listen on "+address+": bind: address already in use" {
 		t.Errorf("%d complaints, the first: %v", len(complaints), got)
 	}
 }
@@ -166,7 +177,8 @@ func certificate(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +188,8 @@ func certificate(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "cert.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(t, filepath.Join(dir, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private})))
+	write(t, filepath.Join(dir, "key.pem"),
+		string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private})))
 }
 
 // The web configuration file is that of Prometheus' exporters: TLS and passwords.
@@ -196,7 +209,8 @@ func TestWebConfig(t *testing.T) {
 	login := func(password string) func(*http.Request) {
 		return func(r *http.Request) { r.SetBasicAuth("prometheus", password) }
 	}
-	if code, body, _ := get(t, "https://"+address+"/", login("test")); code != http.StatusOK || !strings.Contains(body, "ctkeeper") {
+	if code, body, _ := get(t, "https://"+address+"/", login("test")); code != http.StatusOK ||
+		!strings.Contains(body, "ctkeeper") {
 		t.Errorf("with the password: %d %.200s", code, body)
 	}
 	if code, _, _ := get(t, "https://"+address+"/metrics", login("guess")); code != http.StatusUnauthorized {
@@ -219,7 +233,8 @@ func TestWebConfig(t *testing.T) {
 	}
 	d.wait("complaint", func() bool { return d.logged("nothing is served until it is fixed") })
 	complaints := d.logs.FilterMessageSnippet("nothing is served until it is fixed").All()
-	want := "cannot use metrics.web_config " + filepath.Join(dir, "web.yaml") + ": failed to load X509KeyPair: tls: failed to find any PEM data in key input"
+	want := "cannot use metrics.web_config " + filepath.Join(dir, "web.yaml") +
+		": failed to load X509KeyPair: tls: failed to find any PEM data in key input"
 	if got := complaints[0].ContextMap()["error"]; len(complaints) != 1 || got != want {
 		t.Errorf("%d complaints, the first: %v", len(complaints), got)
 	}
@@ -250,7 +265,10 @@ func TestWebConfigIsMissing(t *testing.T) {
 		t.Error("it says that it serves, and does not")
 	}
 	write(t, file, "{}\n")
-	d.wait("the listener", func() bool { code, _, _ := get(t, "http://"+address+"/metrics", nil); return code == http.StatusOK })
+	d.wait("the listener", func() bool {
+		code, _, _ := get(t, "http://"+address+"/metrics", nil)
+		return code == http.StatusOK
+	})
 	if !d.logged("serving metrics and status page") {
 		t.Error("it does not say that it serves")
 	}
@@ -277,7 +295,10 @@ func TestSystemdSocket(t *testing.T) {
 	d.wait("the socket", served)
 	other := freePort(t)
 	write(t, filepath.Join(root, config.DefaultMain), listenOn(other))
-	d.wait("the address", func() bool { code, _, _ := get(t, "http://"+other+"/metrics", nil); return code == http.StatusOK })
+	d.wait("the address", func() bool {
+		code, _, _ := get(t, "http://"+other+"/metrics", nil)
+		return code == http.StatusOK
+	})
 	write(t, filepath.Join(root, config.DefaultMain), listenOn(config.ListenSystemd))
 	d.wait("the socket again", served)
 }
@@ -285,7 +306,8 @@ func TestSystemdSocket(t *testing.T) {
 func TestNoSystemdSocket(t *testing.T) {
 	d := start(t, kerneltree.New(t), listenOn(config.ListenSystemd))
 	d.wait("complaint", func() bool { return d.logged("metrics listener failed") })
-	if got := d.logs.FilterMessageSnippet("metrics listener failed").All()[0].ContextMap()["error"]; got != errNoSockets.Error() {
+	first := d.logs.FilterMessageSnippet("metrics listener failed").All()[0]
+	if got := first.ContextMap()["error"]; got != errNoSockets.Error() {
 		t.Errorf("the complaint is %v", got)
 	}
 }
