@@ -168,9 +168,10 @@ func orDash(text string) string {
 // Applied writes the settings after one pass.
 func (p Printer) Applied(s status.Document) error {
 	doc := struct {
+		API      status.API          `json:"api"`
 		Module   status.Module       `json:"module"`
 		Settings []reconcile.Setting `json:"settings"`
-	}{s.Module, s.Settings}
+	}{Module: s.Module, Settings: s.Settings}
 	return p.Document(doc, func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "%-8s %s %s\n\n", "module:", s.Module.Name, s.Module.State)
 		p.settings(w, s.Settings)
@@ -180,9 +181,10 @@ func (p Printer) Applied(s status.Document) error {
 // Diff writes the settings that differ for people, and all settings for programs.
 func (p Printer) Diff(s status.Document) error {
 	doc := struct {
+		API      status.API             `json:"api"`
 		Module   status.Module          `json:"module"`
 		Settings []reconcile.Comparison `json:"settings"`
-	}{s.Module, make([]reconcile.Comparison, len(s.Settings))}
+	}{Module: s.Module, Settings: make([]reconcile.Comparison, len(s.Settings))}
 	for i, setting := range s.Settings {
 		doc.Settings[i] = setting.Comparison
 	}
