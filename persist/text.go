@@ -128,7 +128,7 @@ func (p *planner) noteCommandLine(options []option) {
 	host := distro.Read(p.tree)
 	for _, word := range words {
 		var more []string
-		file, more = host.AddKernelArgument(p.tree, word)
+		file, more = host.ReadBootConfig(p.tree).AddArgument(word)
 		// A command that all words need, such as update-grub, is kept once, as the last.
 		isRepeated := func(command string) bool { return slices.Contains(more, command) }
 		commands = append(slices.DeleteFunc(commands, isRepeated), more...)

@@ -45,7 +45,7 @@ func TestDoctor(t *testing.T) {
 		root := t.TempDir()
 		ctkeeper(t.Context(), "doctor", "--root", root).wants(t, 2, nil, []string{
 			"ctkeeper: cannot examine " + root +
-				": nothing to look at: no /etc, no /lib/modules, no /usr/lib/modules, no /proc, no /sys\n",
+				": nothing to examine: no /etc, no /lib/modules, no /usr/lib/modules, no /proc, no /sys\n",
 		})
 	})
 	t.Run("documents", func(t *testing.T) {

@@ -273,7 +273,7 @@ func TestDoctorHelpers(t *testing.T) {
 					}
 				}
 			}
-			t.Errorf("no finding has the rule: findings %+v, not looked at %+v", report.Findings, report.NotLooked)
+			t.Errorf("no finding has the rule: findings %+v, not looked at %+v", report.Findings, report.NotRead)
 		})
 	}
 }

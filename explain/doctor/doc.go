@@ -1,8 +1,7 @@
-// Package doctor explains a host: why the connection tracker or its settings are
-// not as wanted, with the evidence and the command that mends it. It takes one
-// picture of the host, and every check is a pure function from that picture to
-// findings. It changes nothing and loads nothing.
+// Package doctor explains why the connection tracker or its settings are not as wanted, with evidence and
+// the commands that fix it. It changes nothing and loads nothing.
 //
-// It stands beside event → observe → diff → apply → record: it tells why they could
-// not.
+// The package picture reads the host once. Each topic is a package with a pure function from the picture
+// to findings; no topic imports another. This package runs the topics and sorts what they find. It stands
+// beside event → observe → diff → apply → record, and reports why they could not succeed.
 package doctor

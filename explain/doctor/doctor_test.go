@@ -26,7 +26,7 @@ func TestNothingToExamine(t *testing.T) {
 	root := t.TempDir()
 	doctortest.Put(t, root, map[string]string{"home/user/file": "", "usr/bin/true": ""})
 	report, err := Examine(t.Context(), optionsAt(root))
-	want := "cannot examine " + root + ": nothing to look at: no /etc, no /lib/modules, no /usr/lib/modules, no /proc, no /sys"
+	want := "cannot examine " + root + ": nothing to examine: no /etc, no /lib/modules, no /usr/lib/modules, no /proc, no /sys"
 	if !errors.Is(err, ErrNothing) || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
@@ -81,7 +81,7 @@ func TestReport(t *testing.T) {
 		}
 	}
 	info := newReport(&picture.Host{})
-	if info.Findings == nil || info.NotLooked == nil {
+	if info.Findings == nil || info.NotRead == nil {
 		t.Error("a list is null")
 	}
 }

@@ -271,7 +271,7 @@ func TestNothing(t *testing.T) {
 	if !errors.Is(err, doctor.ErrNothing) {
 		t.Fatalf("the error is %v, want ErrNothing", err)
 	}
-	want := "cannot examine " + root + ": nothing to look at: no /etc, no /lib/modules, no /usr/lib/modules, no /proc, no /sys"
+	want := "cannot examine " + root + ": nothing to examine: no /etc, no /lib/modules, no /usr/lib/modules, no /proc, no /sys"
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Errorf("the error (-want +got):\n%s", diff)
 	}

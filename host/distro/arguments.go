@@ -3,6 +3,7 @@ package distro
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/host/shell"
@@ -18,12 +19,11 @@ const (
 	grubbyEntries = "/boot/loader/entries"
 )
 
-// AddKernelArgument is where this distribution keeps the kernel command line, and the
-// shell commands that add an argument to it; they do nothing where it is there
-// already. No commands where the place is not known, or the argument has
-// characters that a shell or a boot loader would take for something else.
-func (d Distribution) AddKernelArgument(t tree.Tree, argument string) (file string, commands []string) {
-	s := d.store(t)
+// AddArgument returns the file that keeps the kernel command line, and the shell commands that add an
+// argument to it. They do nothing where the argument is there already. There are no commands where
+// the file is not known, or where the argument has a character that is special to a shell or a boot
+// loader.
+func (s BootConfig) AddArgument(argument string) (file string, commands []string) {
 	if !isPlain(argument) || s.file == "" {
 		return s.file, nil
 	}
@@ -40,10 +40,9 @@ func (d Distribution) AddKernelArgument(t tree.Tree, argument string) (file stri
 	}, s.then...)
 }
 
-// RemoveKernelArgument is AddKernelArgument the other way round. It finds the
-// argument wherever a person may have put it.
-func (d Distribution) RemoveKernelArgument(t tree.Tree, argument string) (file string, commands []string) {
-	s := d.store(t)
+// RemoveArgument returns the file and the shell commands that remove an argument from the kernel
+// command line, wherever in the file it is.
+func (s BootConfig) RemoveArgument(argument string) (file string, commands []string) {
 	if !isPlain(argument) || s.file == "" {
 		return s.file, nil
 	}
@@ -52,14 +51,14 @@ func (d Distribution) RemoveKernelArgument(t tree.Tree, argument string) (file s
 	}
 	file = s.file
 	if file == grubFile {
-		file = grubFileWith(t, argument)
+		file = s.grubFileWith(argument)
 	}
 	argument = escape(argument)
 	var script []string
 	before, behind := "^| ", " |$"
 	if s.variable != "" {
 		script = []string{
-			`/^` + s.variable + `="\$` + s.variable + ` ` + argument + `"$/d`, // a line that AddKernelArgument added
+			`/^` + s.variable + `="\$` + s.variable + ` ` + argument + `"$/d`, // a line that AddArgument added
 			`/^[[:space:]]*(export )?` + s.variable + `/!b`,
 		}
 		before, behind = s.variable+`[A-Z_]*=|[ "']`, `$|[ "']`
@@ -73,8 +72,8 @@ func (d Distribution) RemoveKernelArgument(t tree.Tree, argument string) (file s
 	return file, append([]string{command + " " + file}, s.then...)
 }
 
-// store is where a host keeps its kernel command line.
-type store struct {
+// BootConfig is where a host keeps its kernel command line, as it was read once.
+type BootConfig struct {
 	// file is empty where it is not known.
 	file string
 	// variable is the shell variable that has it, where the file is a shell script.
@@ -82,25 +81,30 @@ type store struct {
 	// then are the commands that make it count.
 	then   []string
 	grubby bool
+	// grubDrops are the drop-ins of grub's file, in the order in which they are read.
+	grubDrops []grubDrop
 }
 
-func (d Distribution) store(t tree.Tree) store {
+type grubDrop struct{ file, text string }
+
+// ReadBootConfig finds where a host keeps its kernel command line.
+func (d Distribution) ReadBootConfig(t tree.Tree) BootConfig {
 	for _, file := range []string{"/boot/firmware/cmdline.txt", "/boot/cmdline.txt"} {
 		if t.Exists(file) && t.Exists(path.Join(path.Dir(file), "config.txt")) { // a Raspberry Pi's firmware
-			return store{file: file}
+			return BootConfig{file: file}
 		}
 	}
 	switch {
 	case d.family() == redHat && d.ID != "amzn" || t.Exists("/sbin/grubby") || t.Exists("/usr/sbin/grubby"):
-		return store{file: grubbyFile(t), grubby: true}
+		return BootConfig{file: grubbyFile(t), grubby: true}
 	case t.Exists(installFile) && (t.Exists(proxmoxFile) || !t.Exists(grubFile)):
-		return store{file: installFile, then: d.afterInstallFile(t)}
+		return BootConfig{file: installFile, then: d.afterInstallFile(t)}
 	case t.Exists(extlinuxFile):
-		return store{file: extlinuxFile, variable: "default_kernel_opts", then: []string{"update-extlinux"}}
+		return BootConfig{file: extlinuxFile, variable: "default_kernel_opts", then: []string{"update-extlinux"}}
 	case t.Exists(grubFile):
-		return store{file: grubFile, variable: "GRUB_CMDLINE_LINUX", then: []string{d.makeGrub(t)}}
+		return BootConfig{file: grubFile, variable: "GRUB_CMDLINE_LINUX", then: []string{d.makeGrub(t)}, grubDrops: readGrubDrops(t)}
 	}
-	return store{}
+	return BootConfig{}
 }
 
 // grubbyFile is where grubby(8) writes.
@@ -136,16 +140,26 @@ func (d Distribution) makeGrub(t tree.Tree) string {
 	return "grub-mkconfig -o /boot/grub/grub.cfg"
 }
 
-// grubFileWith is the one of grub's files that has an argument: Debian's
-// grub-mkconfig reads drop-ins too.
-func grubFileWith(t tree.Tree, argument string) string {
-	has := regexp.MustCompile(`(?m)^[^#]*[ "'=]` + regexp.QuoteMeta(argument) + `($|[ "'])`)
-	names, _ := t.List(grubDrops) // most have none
-	for i := len(names) - 1; i >= 0; i-- {
-		if file := path.Join(grubDrops, names[i]); strings.HasSuffix(file, ".cfg") && shell.Quote(file) == file {
-			if text, err := t.Read(file, maxRelease); err == nil && has.Match(text) {
-				return file
+// readGrubDrops reads the drop-ins of grub's file: Debian's grub-mkconfig reads them too.
+func readGrubDrops(t tree.Tree) []grubDrop {
+	var drops []grubDrop
+	names, _ := t.List(grubDrops) // most hosts have none
+	for _, name := range names {
+		if file := path.Join(grubDrops, name); strings.HasSuffix(file, ".cfg") && shell.Quote(file) == file {
+			if text, err := t.Read(file, maxRelease); err == nil {
+				drops = append(drops, grubDrop{file, string(text)})
 			}
+		}
+	}
+	return drops
+}
+
+// grubFileWith returns the file of grub that has an argument: the last one that is read.
+func (s BootConfig) grubFileWith(argument string) string {
+	has := regexp.MustCompile(`(?m)^[^#]*[ "'=]` + regexp.QuoteMeta(argument) + `($|[ "'])`)
+	for _, drop := range slices.Backward(s.grubDrops) {
+		if has.MatchString(drop.text) {
+			return drop.file
 		}
 	}
 	return grubFile

@@ -59,7 +59,7 @@ func TestWhereArgumentsAreKept(t *testing.T) {
 			for _, name := range test.files {
 				kerneltree.Put(t, root, name, "x\n")
 			}
-			file, commands := test.distribution.AddKernelArgument(tree.At(root), argument)
+			file, commands := test.distribution.ReadBootConfig(tree.At(root)).AddArgument(argument)
 			if file != test.file {
 				t.Errorf("file %q, want %q", file, test.file)
 			}
@@ -75,10 +75,10 @@ func TestArgumentsThatAreNotPlain(t *testing.T) {
 	root := t.TempDir()
 	kerneltree.Put(t, root, "etc/default/grub", "")
 	for _, hostile := range []string{"", "a=$(reboot)", "a=`reboot`", "a b", `a="b"`, "a'b", "a;b", "a\nb", "-e", "a\\b", "a&b", "a*"} {
-		if _, commands := debian12.AddKernelArgument(tree.At(root), hostile); commands != nil {
+		if _, commands := debian12.ReadBootConfig(tree.At(root)).AddArgument(hostile); commands != nil {
 			t.Errorf("%q is added by %q", hostile, commands)
 		}
-		if _, commands := debian12.RemoveKernelArgument(tree.At(root), hostile); commands != nil {
+		if _, commands := debian12.ReadBootConfig(tree.At(root)).RemoveArgument(hostile); commands != nil {
 			t.Errorf("%q is removed by %q", hostile, commands)
 		}
 	}
@@ -119,14 +119,14 @@ func TestAddAndRemove(t *testing.T) {
 			root := t.TempDir()
 			kerneltree.Put(t, root, test.file, test.before)
 			for range 2 { // the second time it is there
-				file, commands := test.distribution.AddKernelArgument(tree.At(root), argument)
+				file, commands := test.distribution.ReadBootConfig(tree.At(root)).AddArgument(argument)
 				sh(t, root, file, commands)
 				if diff := cmp.Diff(test.want, read(t, root, test.file)); diff != "" {
 					t.Errorf("added (-want +got):\n%s", diff)
 				}
 			}
 			for range 2 {
-				file, commands := test.distribution.RemoveKernelArgument(tree.At(root), argument)
+				file, commands := test.distribution.ReadBootConfig(tree.At(root)).RemoveArgument(argument)
 				sh(t, root, file, commands)
 				got := strings.TrimRight(read(t, root, test.file), " \n")
 				if diff := cmp.Diff(strings.TrimRight(test.before, " \n"), got); diff != "" {
@@ -157,7 +157,7 @@ func TestRemoveWhatSomebodyElseAdded(t *testing.T) {
 				kerneltree.Put(t, root, "etc/default/grub", "")
 			}
 			kerneltree.Put(t, root, test.file, test.before+"\n")
-			file, commands := debian12.RemoveKernelArgument(tree.At(root), word)
+			file, commands := debian12.ReadBootConfig(tree.At(root)).RemoveArgument(word)
 			if file != test.file {
 				t.Fatalf("looks in %s", file)
 			}
@@ -170,7 +170,7 @@ func TestRemoveWhatSomebodyElseAdded(t *testing.T) {
 }
 
 func TestRemoveByGrubby(t *testing.T) {
-	_, commands := centos6.RemoveKernelArgument(tree.At(t.TempDir()), argument)
+	_, commands := centos6.ReadBootConfig(tree.At(t.TempDir())).RemoveArgument(argument)
 	if diff := cmp.Diff([]string{"grubby --update-kernel=ALL --remove-args=nf_conntrack.hashsize=65536"}, commands); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)
 	}
@@ -180,7 +180,7 @@ func TestRemoveByGrubby(t *testing.T) {
 func TestGrubSeesTheArgument(t *testing.T) {
 	root := t.TempDir()
 	kerneltree.Put(t, root, "etc/default/grub", "GRUB_CMDLINE_LINUX='quiet splash'\n")
-	file, commands := debian12.AddKernelArgument(tree.At(root), argument)
+	file, commands := debian12.ReadBootConfig(tree.At(root)).AddArgument(argument)
 	sh(t, root, file, commands)
 	out, err := exec.Command("sh", "-c", ". "+filepath.Join(root, file)+"; echo $GRUB_CMDLINE_LINUX").Output()
 	if err != nil {

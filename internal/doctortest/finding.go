@@ -12,7 +12,6 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
-	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // IDs are those of findings, in their order.
@@ -93,9 +92,7 @@ func Shell(t *testing.T, root, command string) {
 // the file must be as wanted afterwards.
 func FixTwice(t *testing.T, h *picture.Host, check picture.Check, file, before, after string) {
 	t.Helper()
-	root := t.TempDir()
-	Put(t, root, map[string]string{strings.TrimPrefix(file, "/"): before})
-	h.Tree = tree.At(root)
+	root := SetFiles(t, h, map[string]string{strings.TrimPrefix(file, "/"): before})
 	fix := check(h)[0].Fix
 	if len(fix) != 1 {
 		t.Fatalf("fix %q", fix)

@@ -96,7 +96,7 @@ func Owned(t *testing.T, assignments ...inventory.Assignment) *picture.Host {
 	t.Helper()
 	yes := true
 	return &picture.Host{
-		Tree: tree.At(t.TempDir()), Module: kmod.Module{State: kmod.Loaded},
+		Module:    kmod.Module{State: kmod.Loaded},
 		Inventory: inventory.Inventory{Assignments: assignments},
 		Config: &config.Config{
 			Files: []string{MainFile},
@@ -216,4 +216,13 @@ const Reload = "systemctl reload-or-restart ctkeeper"
 
 func Service() picture.Environment {
 	return picture.Environment{Systemd: true, Installed: true, Enabled: true}
+}
+
+// SetFiles gives a host files, by their paths without the first slash. It returns their root.
+func SetFiles(t *testing.T, h *picture.Host, files map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	Put(t, root, files)
+	h.ReadFiles(tree.At(root))
+	return root
 }

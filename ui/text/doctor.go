@@ -10,6 +10,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 // maxEvidence is the length of a line of a host's text in the table, in runes. The documents have all of it.
@@ -17,15 +18,19 @@ const maxEvidence = 300
 
 // Doctor writes a report.
 func (p Printer) Doctor(r doctor.Report) error {
-	return p.Document(r, func(w io.Writer) {
+	document := struct {
+		API status.API `json:"api"`
+		doctor.Report
+	}{Report: r}
+	return p.Document(document, func(w io.Writer) {
 		distribution := clean(cmp.Or(r.Distribution, "unknown distribution"))
 		_, _ = fmt.Fprintf(w, "%s, %s%s\n\n", distribution, kernel(r), root(r.Root))
 		for _, f := range r.Findings {
 			p.finding(w, f)
 		}
-		if len(r.NotLooked) > 0 {
+		if len(r.NotRead) > 0 {
 			_, _ = fmt.Fprintln(w, "Could not be read:")
-			evidence(w, r.NotLooked)
+			evidence(w, r.NotRead)
 			_, _ = fmt.Fprintln(w)
 		}
 		hasFix := slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return len(f.Fix) > 0 })

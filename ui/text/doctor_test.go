@@ -35,12 +35,12 @@ func ill() doctor.Report {
 			},
 			{ID: "module-built-in", Severity: finding.Info, Summary: "nf_conntrack is part of the kernel image", Evidence: []finding.Evidence{}, Fix: []string{}},
 		},
-		NotLooked: []finding.Evidence{seen("/dev/kmsg", 0, "operation not permitted")},
+		NotRead: []finding.Evidence{seen("/dev/kmsg", 0, "operation not permitted")},
 	}
 }
 
 func well() doctor.Report {
-	return doctor.Report{Root: "/mnt", Healthy: true, Findings: []finding.Finding{}, NotLooked: []finding.Evidence{}}
+	return doctor.Report{Root: "/mnt", Healthy: true, Findings: []finding.Finding{}, NotRead: []finding.Evidence{}}
 }
 
 func TestDoctor(t *testing.T) {

@@ -23,7 +23,7 @@ func TestRuntimeOnly(t *testing.T) {
 	h := live(doctortest.Stopped(doctortest.Bare(doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536")))), 65536, 1048576, 1024)
 	doctortest.Check(t, checkLive(h), []finding.Finding{{
 		ID: "runtime-only", Severity: finding.Warning,
-		Summary: "nf_conntrack_max is 1048576 now, and the next boot makes it 65536",
+		Summary: "nf_conntrack_max is 1048576 now, and 65536 after the next boot",
 		Evidence: []finding.Evidence{
 			finding.Seen("/proc/sys/net/netfilter/nf_conntrack_max", 0, "1048576"),
 			finding.Seen(doctortest.SiteConf, 1, doctortest.NetMax+" = 65536"),
@@ -32,7 +32,7 @@ func TestRuntimeOnly(t *testing.T) {
 			"mkdir -p /etc/ctkeeper/conf.d && printf '%s\\n' 'settings:' '  max: 1048576' > /etc/ctkeeper/conf.d/60-live-max.yaml",
 			"systemctl enable --now ctkeeper",
 		},
-		Note: "This keeps the value that is in force now. If the file is right, have it applied instead.",
+		Note: "This keeps the live value. If the file is right, apply the file instead.",
 	}})
 
 	for name, test := range map[string]struct {
@@ -52,7 +52,7 @@ func TestRuntimeOnly(t *testing.T) {
 		},
 	} {
 		h := live(doctortest.Uninstalled(doctortest.Stopped(doctortest.Bare(doctortest.Owned(t, test.from)))), 65536, 1048576, 1024)
-		doctortest.Put(t, h.Tree.Root(), test.files)
+		doctortest.SetFiles(t, h, test.files)
 		if diff := cmp.Diff(test.want, doctortest.Find(t, checkLive(h), "runtime-only").Fix); diff != "" {
 			t.Errorf("no unit, %s (-want +got):\n%s", name, diff)
 		}
@@ -62,7 +62,7 @@ func TestRuntimeOnly(t *testing.T) {
 	h, no := live(doctortest.Owned(t), 65536, 65536, 1024), false
 	h.Env.Running = &no
 	f := doctortest.Find(t, checkLive(h), "runtime-only")
-	if want := "nf_conntrack_max is 65536 now, and the next boot makes it 1048576"; f.Summary != want {
+	if want := "nf_conntrack_max is 65536 now, and 1048576 after the next boot"; f.Summary != want {
 		t.Errorf("got %s\nwant %s", f.Summary, want)
 	}
 	if diff := cmp.Diff([]string{"systemctl reload-or-restart ctkeeper"}, f.Fix); diff != "" {
@@ -99,19 +99,19 @@ func TestResetSinceBoot(t *testing.T) {
 		want []string
 	}{
 		"by hashsize=": {host(16384, 131072, option, limit), []string{
-			"nf_conntrack_max is 131072, which the module comes up with, and not 262144 of /etc/sysctl.d/50-site.conf:1: the module was loaded anew since then, or the line was never applied",
+			"nf_conntrack_max is 131072, the value with which the module is loaded, and not 262144 of /etc/sysctl.d/50-site.conf:1: the module was reloaded since the boot, or the line was never applied",
 			"sysctl -w net.netfilter.nf_conntrack_max=262144",
 		}},
 		"the hash table": {host(16384, 131072, lost, script), []string{
-			"hashsize is 16384, which the module comes up with, and not 65536 of /etc/sysconfig/modules/x.modules:3: the module was loaded anew since then, or the line was never applied",
+			"hashsize is 16384, the value with which the module is loaded, and not 65536 of /etc/sysconfig/modules/x.modules:3: the module was reloaded since the boot, or the line was never applied",
 			"echo 65536 > /sys/module/nf_conntrack/parameters/hashsize",
 		}},
 		"the kernel's own, since 5.15": {host(65536, 65536, limit), []string{
-			"nf_conntrack_max is 65536, which the module comes up with, and not 262144 of /etc/sysctl.d/50-site.conf:1: the module was loaded anew since then, or the line was never applied",
+			"nf_conntrack_max is 65536, the value with which the module is loaded, and not 262144 of /etc/sysctl.d/50-site.conf:1: the module was reloaded since the boot, or the line was never applied",
 			"sysctl -w net.netfilter.nf_conntrack_max=262144",
 		}},
 		"the kernel's own, before": {host(16384, 65536, limit), []string{
-			"nf_conntrack_max is 65536, which the module comes up with, and not 262144 of /etc/sysctl.d/50-site.conf:1: the module was loaded anew since then, or the line was never applied",
+			"nf_conntrack_max is 65536, the value with which the module is loaded, and not 262144 of /etc/sysctl.d/50-site.conf:1: the module was reloaded since the boot, or the line was never applied",
 			"sysctl -w net.netfilter.nf_conntrack_max=262144",
 		}},
 		"set by somebody":  {host(65536, 100000, limit), nil},
@@ -174,44 +174,45 @@ func TestNextBoot(t *testing.T) {
 func TestLoadParameters(t *testing.T) {
 	h := doctortest.Owned(t)
 	h.Modules = kmod.ParseModules([]byte("xt_state 1492 2 - Live 0x0\nnf_conntrack 79206 1 xt_state, Live 0x0\n"))
-	doctortest.Put(t, h.Tree.Root(), map[string]string{"sys/module/nf_conntrack/parameters/expect_hashsize": "256\n"})
+	h.Parameters = map[string]string{"expect_hashsize": "256"}
 	users := kmod.Users(h.Modules, kmod.Conntrack)
 	want := finding.Finding{
 		ID: "load-parameter-differs", Severity: finding.Warning,
-		Summary: "the module is loaded with other parameters, which only a reload changes: expect_hashsize is 256, the configuration asks for 2048",
+		Summary: "the module is loaded with other parameters, which only a reload changes: expect_hashsize is 256, ctkeeper wants 2048",
 		Evidence: []finding.Evidence{
 			finding.Seen("/sys/module/nf_conntrack/parameters/expect_hashsize", 0, "256"),
 			finding.Seen(doctortest.MainFile, 6, "expect_hashsize: 2048"),
 			finding.Seen("/proc/modules", 0, "nf_conntrack is used by "+strings.Join(users, ", ")),
 		},
-		Note: "The next boot brings them. Sooner: stop the firewall, modprobe -r " + strings.Join(users, " ") + " nf_conntrack, start the firewall; every tracked connection is forgotten.",
+		Note: "The next boot applies them. To apply them now: stop the firewall, modprobe -r " + strings.Join(users, " ") + " nf_conntrack, start the firewall. Every tracked connection is lost.",
 	}
-	doctortest.Check(t, checkLoadParameters(h), []finding.Finding{want})
-	doctortest.Put(t, h.Tree.Root(), map[string]string{"sys/module/nf_conntrack/parameters/expect_hashsize": "2048\n"})
-	doctortest.Check(t, checkLoadParameters(h), nil)
+	doctortest.Check(t, checkParameters(h), []finding.Finding{want})
+	h.Parameters = map[string]string{"expect_hashsize": "2048"}
+	doctortest.Check(t, checkParameters(h), nil)
 	h.Module.State = kmod.BuiltIn
-	doctortest.Put(t, h.Tree.Root(), map[string]string{"sys/module/nf_conntrack/parameters/expect_hashsize": "256\n"})
-	doctortest.Check(t, checkLoadParameters(h), nil)
+	h.Parameters = map[string]string{"expect_hashsize": "256"}
+	doctortest.Check(t, checkParameters(h), nil)
 }
 
 func TestBootFilesStale(t *testing.T) {
 	h := doctortest.Owned(t)
+	host := tree.At(t.TempDir())
+	plan := func() { h.BootPlan, h.BootPlanErr = persist.NewPlan(host, h.Config, persist.Options{}) }
+	plan()
 	f := doctortest.Find(t, checkBootFiles(h), "boot-files-stale")
-	if f.Severity != finding.Info || f.Summary != "the boot files are not written: until ctkeeper runs, the module comes up with other values" {
+	if f.Severity != finding.Info || f.Summary != "the boot files are not written: until ctkeeper runs, the module has other values after it is loaded" {
 		t.Errorf("nothing written: %s %s", f.Severity, f.Summary)
 	}
-	plan, err := persist.NewPlan(h.Tree, h.Config, persist.Options{})
-	if err != nil {
+	if _, err := h.BootPlan.Write(host); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := plan.Write(h.Tree); err != nil {
-		t.Fatal(err)
-	}
+	plan()
 	doctortest.Check(t, checkBootFiles(h), nil)
 
 	h.Config.Module.Parameters[0].Value = "4096"
+	plan()
 	f = doctortest.Find(t, checkBootFiles(h), "boot-files-stale")
-	if f.Severity != finding.Warning || f.Summary != "the boot files are not what the configuration asks for: "+persist.ModprobePath {
+	if f.Severity != finding.Warning || f.Summary != "the boot files are not as configured: "+persist.ModprobePath {
 		t.Errorf("stale: %s %s", f.Severity, f.Summary)
 	}
 	if len(f.Evidence) != 1 || !strings.Contains(f.Evidence[0].Text, "expect_hashsize=4096") {
@@ -221,7 +222,10 @@ func TestBootFilesStale(t *testing.T) {
 		t.Errorf("fix (-want +got):\n%s", diff)
 	}
 
-	doctortest.Put(t, h.Tree.Root(), map[string]string{strings.TrimPrefix(persist.ModprobePath, "/"): "options nf_conntrack hashsize=1\n"})
+	doctortest.Put(t, host.Root(), map[string]string{
+		strings.TrimPrefix(persist.ModprobePath, "/"): "options nf_conntrack hashsize=1\n",
+	})
+	plan()
 	doctortest.Find(t, checkBootFiles(h), "boot-files-refused")
 
 	h.Config, h.Env.Installed = doctortest.Bare(h).Config, false

@@ -11,68 +11,72 @@ import (
 	"github.com/ctkeeper/ctkeeper/persist"
 )
 
-// checkBootFiles compares the files of persist with what the configuration asks.
+// checkBootFiles compares the boot files that persist writes with the configuration.
 func checkBootFiles(h *picture.Host) []finding.Finding {
 	if h.Config == nil || !h.Env.Installed && len(h.Config.Files) == 0 {
 		return nil
 	}
-	plan, err := persist.NewPlan(h.Tree, h.Config, persist.Options{})
 	f := finding.Finding{ID: "boot-files-stale", Severity: finding.Warning, Fix: []string{"ctkeeper persist"}}
-	there := false
+	exists := false
 	var paths []string
-	for _, file := range plan.Files {
-		there = there || file.Before != nil
-		if string(file.Before) == string(file.Content) && (file.Before == nil) == (file.Content == nil) && (file.Before == nil || file.Mode == file.BeforeMode) {
-			continue
+	for _, file := range h.BootPlan.Files {
+		exists = exists || file.Before != nil
+		if text := difference(file); text != "" {
+			paths = append(paths, file.Path)
+			f.Evidence = append(f.Evidence, finding.Seen(file.Path, 0, text))
 		}
-		paths = append(paths, file.Path)
-		f.Evidence = append(f.Evidence, finding.Seen(file.Path, 0, difference(file)))
 	}
 	var found []finding.Finding
 	if len(paths) > 0 {
-		f.Summary = "the boot files are not what the configuration asks for: " + strings.Join(paths, ", ")
-		if !there {
+		f.Summary = "the boot files are not as configured: " + strings.Join(paths, ", ")
+		if !exists {
 			f.Severity = finding.Info
-			f.Summary = "the boot files are not written: until ctkeeper runs, the module comes up with other values"
+			f.Summary = "the boot files are not written: until ctkeeper runs, the module has other values after it is loaded"
 		}
 		found = append(found, f)
 	}
-	if err != nil {
-		found = append(found, refusedFiles(err))
+	if h.BootPlanErr != nil {
+		found = append(found, refusedFiles(h.BootPlanErr))
 	}
 	return found
 }
 
-// refusedFiles are the boot files that persist refuses to write.
+// refusedFiles is the finding about boot files that persist refuses to write.
 func refusedFiles(err error) finding.Finding {
-	f := finding.Finding{ID: "boot-files-refused", Severity: finding.Warning, Summary: "the boot files cannot be written as the configuration asks"}
-	for _, line := range strings.Split(err.Error(), "\n") {
+	f := finding.Finding{
+		ID: "boot-files-refused", Severity: finding.Warning, Summary: "the boot files cannot be written as configured",
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
 		f.Evidence = append(f.Evidence, finding.Evidence{Text: line})
 	}
 	if errors.Is(err, persist.ErrForeign) {
-		f.Note = "persist replaces no file that it did not write: move it away, and run ctkeeper persist."
+		f.Note = "persist does not replace a file that it did not write: move it away, and run ctkeeper persist."
 	}
 	return f
 }
 
-// difference says what is to change in a boot file.
+// difference returns how a boot file differs from the wanted one; "" where it does not.
 func difference(f persist.File) string {
 	switch {
+	case f.Before == nil && f.Content == nil:
+		return ""
 	case f.Before == nil:
-		return "is not there"
+		return "does not exist"
 	case f.Content == nil:
-		return "should not be there"
+		return "should not exist"
+	case string(f.Before) == string(f.Content) && f.Mode == f.BeforeMode:
+		return ""
 	case string(f.Before) == string(f.Content):
 		return fmt.Sprintf("has mode %04o, should have %04o", f.BeforeMode.Perm(), f.Mode.Perm())
 	}
-	have, should := strings.Split(string(f.Before), "\n"), strings.Split(string(f.Content), "\n")
-	for _, line := range should {
-		if line != "" && !slices.Contains(have, line) {
+	before, content := strings.Split(string(f.Before), "\n"), strings.Split(string(f.Content), "\n")
+	for _, line := range content {
+		if line != "" && !slices.Contains(before, line) {
 			return "should have: " + line
 		}
 	}
-	for _, line := range have {
-		if line != "" && !slices.Contains(should, line) {
+	for _, line := range before {
+		if line != "" && !slices.Contains(content, line) {
 			return "should not have: " + line
 		}
 	}

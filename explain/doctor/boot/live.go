@@ -12,39 +12,45 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// maxPerBucket is how many connections the kernel allows for each bucket of a
-// hashsize given at load (nf_conntrack_init_start).
-const maxPerBucket = 8
+const (
+	// maxPerBucket is how many connections a bucket the kernel allows when hashsize is a load-time
+	// parameter (nf_conntrack_init_start).
+	maxPerBucket = 8
+	// expectPerBucket is the same for expectations (nf_conntrack_expect_init).
+	expectPerBucket = 4
+)
 
-// expectPerBucket is the same for expectations (nf_conntrack_expect_init).
-const expectPerBucket = 4
-
-// checkLive are the values in force that the next boot would not bring back.
+// checkLive reports live values that the next boot would not bring back.
 func checkLive(h *picture.Host) []finding.Finding {
+	if h.Env.ChildNetns {
+		return nil
+	}
 	var found []finding.Finding
 	for _, live := range []struct {
 		name  string
 		value *int64
 	}{{picture.Hashsize, h.Figures.Buckets}, {"max", h.Figures.Max}, {"expect_max", h.Figures.ExpectMax}} {
-		if live.value == nil || h.Env.ChildNetns {
+		if live.value == nil {
 			continue
 		}
-		if f, ok := lostAtBoot(h, sysfs.Lookup(live.name), strconv.FormatInt(*live.value, 10)); ok {
+		if f, isLost := lostAtBoot(h, sysfs.Lookup(live.name), strconv.FormatInt(*live.value, 10)); isLost {
 			found = append(found, f)
 		}
 	}
 	return found
 }
 
-// lostAtBoot compares a live value with what the next boot makes of the setting.
+// lostAtBoot compares a live value with the value that the setting has after the next boot.
 func lostAtBoot(h *picture.Host, s *sysfs.Setting, live string) (finding.Finding, bool) {
 	name := picture.KernelName(inventory.Assignment{Name: s.Name})
-	f := finding.Finding{ID: "runtime-only", Severity: finding.Warning, Evidence: []finding.Evidence{finding.Seen("/"+s.File(), 0, live)}}
-	if w, asked := h.Want(s.Name); asked && h.Env.Enabled {
-		if w.Satisfied(s.Parse(live)) || h.IsEnforcing() && h.Env.Running != nil { // it is being put right
+	f := finding.Finding{
+		ID: "runtime-only", Severity: finding.Warning, Evidence: []finding.Evidence{finding.Seen("/"+s.File(), 0, live)},
+	}
+	if w, wanted := h.Want(s.Name); wanted && h.Env.Enabled {
+		if w.Satisfied(s.Parse(live)) || h.IsEnforcing() && h.Env.Running != nil { // the daemon is repairing it
 			return finding.Finding{}, false
 		}
-		f.Summary = fmt.Sprintf("%s is %s now, and the next boot makes it %s", name, live, w)
+		f.Summary = fmt.Sprintf("%s is %s now, and %s after the next boot", name, live, w)
 		f.Evidence = append(f.Evidence, finding.At(w.Origin, s.Name+": "+w.String()))
 		f.Fix = []string{fixes.Enforce(h)}
 		return f, true
@@ -57,27 +63,27 @@ func lostAtBoot(h *picture.Host, s *sysfs.Setting, live string) (finding.Finding
 	if isLoadValue(h, s.Name, live) {
 		return resetSinceBoot(f, s, live, next, from), true
 	}
-	f.Summary = fmt.Sprintf("%s is %s now, and the next boot makes it %s", name, live, next)
+	f.Summary = fmt.Sprintf("%s is %s now, and %s after the next boot", name, live, next)
 	f.Fix = keepValue(h, s.Name, live, from)
 	switch {
 	case len(f.Fix) > 0:
-		f.Note = "This keeps the value that is in force now. If the file is right, have it applied instead."
-	case from.Tool == "kube-proxy" || from.Tool == "k3s":
+		f.Note = "This keeps the live value. If the file is right, apply the file instead."
+	case from.Tool == picture.KubeProxy || from.Tool == "k3s":
 		_, f.Note = fixes.RemoveAssignment(h, from, nil)
 	default:
-		f.Note = "To keep the value that is in force now it has to be written down."
+		f.Note = "To keep the live value, write it into a configuration file."
 	}
 	return f, true
 }
 
-// isLoadValue reports whether a value is what a setting has as the module is loaded,
-// before anybody sets it: what the parameters make of it or, for max where there are
-// none, the kernel's own 1 connection a bucket, 4 before 5.15.
+// isLoadValue reports whether a value is the one with which the module is loaded, before anything sets
+// it: the value that the parameters cause or, for max without parameters, the kernel's own: 1 connection
+// a bucket, 4 before 5.15.
 func isLoadValue(h *picture.Host, name, live string) bool {
 	own, known := "", false
 	for _, a := range h.Inventory.Assignments {
-		_, overtaken := h.Overtaker(a)
-		if value, ok := valueAtLoad(name, a); ok && (a.NoEffect == "" || overtaken) {
+		_, isOverridden := h.Overrider(a)
+		if value, found := valueAtLoad(name, a); found && (a.NoEffect == "" || isOverridden) {
 			own, known = value, true
 		}
 	}
@@ -91,28 +97,28 @@ func isLoadValue(h *picture.Host, name, live string) bool {
 	return err == nil && (n == *h.Figures.Buckets || n == 4**h.Figures.Buckets)
 }
 
-// resetSinceBoot is the finding of a value that the host's files give, and that is
-// not in force any more.
+// resetSinceBoot is the finding about a value that the host's files assign and that no longer applies.
 func resetSinceBoot(f finding.Finding, s *sysfs.Setting, live, next string, from inventory.Assignment) finding.Finding {
 	f.ID, f.Severity = "reset-since-boot", finding.Error
-	f.Summary = fmt.Sprintf("%s is %s, which the module comes up with, and not %s of %s: the module was loaded anew since then, or the line was never applied",
+	f.Summary = fmt.Sprintf("%s is %s, the value with which the module is loaded, and not %s of %s: "+
+		"the module was reloaded since the boot, or the line was never applied",
 		picture.KernelName(inventory.Assignment{Name: s.Name}), live, next, from.Place)
 	f.Fix = []string{"sysctl -w " + s.Sysctl() + "=" + next}
 	if s.Name == picture.Hashsize { // the sysctl is read-only before 4.7
 		f.Fix = []string{"echo " + next + " > /sys/module/nf_conntrack/parameters/hashsize"}
 	}
-	f.Note = "The next load of the module throws it away again. " + fixes.ImportWrite + " takes the value over, and the daemon keeps it through every load."
+	f.Note = "The next load of the module resets it again. " + fixes.ImportWrite +
+		" adopts the value, and the daemon keeps it through every load."
 	return f
 }
 
-// keepValue gives the commands that have a live value come back after a boot: in
-// ctkeeper's configuration where a unit can enforce it, else in the line that
-// decides today.
+// keepValue returns the commands after which a live value comes back after a boot. They write ctkeeper's
+// configuration where a unit can enforce it, else the line that decides now.
 func keepValue(h *picture.Host, name, live string, from inventory.Assignment) []string {
-	e, ok := fixes.AsEntry(inventory.Assignment{Name: name, Value: live})
+	e, isEntry := fixes.AssignmentEntry(inventory.Assignment{Name: name, Value: live})
 	text, line := h.Line(from.Place), strconv.Itoa(from.Line)
 	switch {
-	case !ok:
+	case !isEntry:
 		return nil
 	case h.Env.Systemd && h.Env.Installed:
 		fix := fixes.Configure(h, "live-"+strings.ReplaceAll(e[0], "_", "-"), []fixes.Entry{e}, nil)
@@ -123,27 +129,28 @@ func keepValue(h *picture.Host, name, live string, from inventory.Assignment) []
 	case from.Name != name || !fixes.IsLineBased(from.File):
 		return nil
 	case from.Parameter && strings.Contains(text, from.Key+"="+from.Value):
-		return []string{fixes.Edit(h.Tree, from.File, line+"s/"+fixes.Literal(from.Key+"="+from.Value)+"/"+from.Key+"="+live+"/")}
+		script := line + "s/" + fixes.Literal(from.Key+"="+from.Value) + "/" + from.Key + "=" + live + "/"
+		return []string{fixes.Edit(h, from.File, script)}
 	case strings.Contains(from.File, "sysctl") && strings.Contains(text, from.Key):
-		return []string{fixes.Edit(h.Tree, from.File, line+"s/=.*/= "+live+"/")}
+		return []string{fixes.Edit(h, from.File, line+"s/=.*/= "+live+"/")}
 	}
 	return nil
 }
 
-// nextBoot is the value that the files give a setting at the next boot, as far as
-// boot goes: what firewalls and services do later counts too.
+// nextBoot returns the value that the files assign to a setting at the next boot, and the assignment it
+// comes from. What firewalls and services assign later counts too.
 func nextBoot(h *picture.Host, name string) (value string, from inventory.Assignment, known bool) {
 	for _, a := range h.Inventory.Assignments {
-		_, overtaken := h.Overtaker(a)
-		happens := a.NoEffect == "" || overtaken
-		at, ok := valueAtLoad(name, a)
+		_, isOverridden := h.Overrider(a)
+		isMade := a.NoEffect == "" || isOverridden
+		atLoad, isLoad := valueAtLoad(name, a)
 		switch {
-		case !happens || a.TooEarly:
-		case ok:
-			value, from, known = at, a, true
+		case !isMade || a.TooEarly:
+		case isLoad:
+			value, from, known = atLoad, a, true
 		case a.Name == name && !a.Parameter && known:
-			if now := picture.ValueAfter(a, value); now != value {
-				value, from = now, a
+			if after := picture.ValueAfter(a, value); after != value {
+				value, from = after, a
 			}
 		case a.Name == name && !a.Parameter && !a.AtLeast && !a.AtMost:
 			value, from, known = a.Value, a, true
@@ -152,7 +159,7 @@ func nextBoot(h *picture.Host, name string) (value string, from inventory.Assign
 	return value, from, known
 }
 
-// valueAtLoad is what a module parameter makes of a setting.
+// valueAtLoad returns the value that a load-time parameter causes for a setting.
 func valueAtLoad(name string, a inventory.Assignment) (string, bool) {
 	n, err := strconv.ParseInt(a.Value, 0, 64)
 	if !a.Parameter || err != nil || n <= 0 {

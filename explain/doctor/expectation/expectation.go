@@ -3,6 +3,7 @@ package expectation
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,36 +14,32 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-const expectMaxFile = "/proc/sys/net/netfilter/nf_conntrack_expect_max"
+const (
+	expectMaxFile = "/proc/sys/net/netfilter/nf_conntrack_expect_max"
 
-// perBucket is what the kernel makes expect_max of: 4 times expect_hashsize
-// (nf_conntrack_expect_init).
-const perBucket = 4
-
-// enoughExpectations is what a host gets whose helpers need room: 3 MiB when full.
-const enoughExpectations = 8192
-
-// mostExpectations keeps a suggestion within reason.
-const mostExpectations = 1 << 22
-
-// smallExpectMax is the kernel's own value on small and on old hosts: 16384
-// buckets / 64. With SIP, which announces up to four expectations a call, even
-// that of 65536 buckets is soon used up.
-const smallExpectMax = 256
-
-const smallExpectMaxSIP = 1024
+	// perBucket is how the kernel sizes expect_max: 4 times expect_hashsize (nf_conntrack_expect_init).
+	perBucket = 4
+	// enoughExpectations is suggested for hosts whose helpers need more: 3 MiB when full.
+	enoughExpectations = 8192
+	// mostExpectations is the largest suggestion.
+	mostExpectations = 1 << 22
+	// smallExpectMax is the kernel's default on small and on old hosts: 16384 buckets / 64. With SIP,
+	// which announces up to four expectations a call, even the default of 65536 buckets is soon used up.
+	smallExpectMax    = 256
+	smallExpectMaxSIP = 1024
+)
 
 // Check returns the findings of this topic.
 func Check(h *picture.Host) []finding.Finding {
 	return append(checkTable(h), h.Run(checkAutomatic, checkHelperModules, checkUnusedHelpers, checkHelpers)...)
 }
 
-// checkTable merges what the table, the kernel's log and the limit report of one problem.
+// checkTable merges what the use, the kernel's log and the limit show of one problem.
 func checkTable(h *picture.Host) []finding.Finding {
 	return finding.Merge(h.Run(checkUse, checkDrops, checkLimit))
 }
 
-// checkUse holds the number of expectations against its limit.
+// checkUse compares the number of expectations with its limit.
 func checkUse(h *picture.Host) []finding.Finding {
 	if h.Figures.Expectations == nil || h.Figures.ExpectMax == nil || *h.Figures.ExpectMax < 0 {
 		return nil
@@ -50,7 +47,8 @@ func checkUse(h *picture.Host) []finding.Finding {
 	used, limit := *h.Figures.Expectations, *h.Figures.ExpectMax
 	f := finding.Finding{
 		ID: "expectation-table-full", Severity: finding.Error,
-		Summary: fmt.Sprintf("the expectation table is full: %d of %d", used, limit),
+		Summary:  fmt.Sprintf("the expectation table is full: %d of %d", used, limit),
+		Evidence: []finding.Evidence{finding.Seen(picture.ExpectationsFile, 0, fmt.Sprintf("%d expectations", used)), limitEvidence(limit)},
 	}
 	switch {
 	case used >= limit:
@@ -60,50 +58,56 @@ func checkUse(h *picture.Host) []finding.Finding {
 	default:
 		return nil
 	}
-	f.Evidence = append(f.Evidence, finding.Seen(picture.ExpectationsFile, 0, fmt.Sprintf("%d expectations", used)), finding.Seen(expectMaxFile, 0, strconv.FormatInt(limit, 10)))
-	f.Evidence = append(f.Evidence, expectationsByHelper(h)...)
-	f.Evidence = append(f.Evidence, helpersUsed(h)...)
+	f.Evidence = slices.Concat(f.Evidence, countsByHelper(h), helpersInUse(h))
 	f.Fix, f.Note = raiseLimit(h)
 	return []finding.Finding{f}
 }
 
-// checkDrops finds in the kernel's log that helpers were refused expectations.
+func limitEvidence(limit int64) finding.Evidence {
+	return finding.Seen(expectMaxFile, 0, strconv.FormatInt(limit, 10))
+}
+
+// checkDrops reports refused expectations in the kernel's log.
 func checkDrops(h *picture.Host) []finding.Finding {
-	all := h.CountMessages(refusalMessage)
+	all := h.CountMessages(refusalText)
 	if len(all) == 0 {
 		return nil
 	}
-	f := finding.Finding{ID: "expectation-drops", Severity: finding.Warning, Summary: "helpers were refused expectations: calls and transfers through this host fail"}
-	for _, t := range all {
-		f.Evidence = append(f.Evidence, t.Evidence())
-		if t.What == tableFullMessage {
+	f := finding.Finding{
+		ID: "expectation-drops", Severity: finding.Warning,
+		Summary: "helpers were refused expectations: calls and transfers through this host fail",
+	}
+	for _, message := range all {
+		f.Evidence = append(f.Evidence, message.Evidence())
+		if message.Text == tableFullText {
 			f.Severity = finding.Error
 			f.Summary = "the expectation table was full: calls and transfers through this host fail"
 		}
 	}
 	if h.Figures.ExpectMax != nil {
-		f.Evidence = append(f.Evidence, finding.Seen(expectMaxFile, 0, strconv.FormatInt(*h.Figures.ExpectMax, 10)))
+		f.Evidence = append(f.Evidence, limitEvidence(*h.Figures.ExpectMax))
 	}
-	f.Evidence = append(f.Evidence, helpersUsed(h)...)
+	f.Evidence = append(f.Evidence, helpersInUse(h)...)
 	if h.IsApplied("expect_max") && !h.HasMessageSinceConfig(all) {
-		f.Severity, f.Note = finding.Info, "The configuration was changed since the last of these messages, and what it asks for is in force."
+		f.Severity = finding.Info
+		f.Note = "The configuration was changed after the last of these messages, and its value is applied."
 		return []finding.Finding{f}
 	}
 	f.Fix, f.Note = raiseLimit(h)
 	if f.Severity == finding.Warning {
-		f.Note = "One connection may also have reached its helper's own limit, or a range of NAT ports is used up. " + f.Note
+		f.Note = "It is also possible that one connection reached the limit of its helper, or that a range of NAT ports is used up. " + f.Note
 	}
 	return []finding.Finding{f}
 }
 
-const tableFullMessage = "nf_conntrack: expectation table full"
+const tableFullText = "nf_conntrack: expectation table full"
 
-// refusalMessage names a message of the kernel's log that tells of an
-// expectation that could not be made, without the packet that follows: of
-// __nf_ct_expect_check, and of nf_ct_helper_log in its old form and the new one.
-func refusalMessage(text string) string {
+// refusalText returns a message of the kernel's log about a refused expectation, without the packet at
+// its end; "" for other messages. The messages are those of __nf_ct_expect_check, and of nf_ct_helper_log
+// in its old and its new form.
+func refusalText(text string) string {
 	if klog.ExpectationTableFull(text) {
-		return tableFullMessage
+		return tableFullText
 	}
 	if !strings.Contains(text, "dropping packet: ") {
 		return ""
@@ -120,35 +124,33 @@ func refusalMessage(text string) string {
 	return strings.TrimSuffix(message[0], message[1]) + reason
 }
 
-// checkLimit finds the kernel's own small limit on a host that uses helpers.
+// checkLimit reports the kernel's small default on a host that uses helpers.
 func checkLimit(h *picture.Host) []finding.Finding {
-	used := helpersUsed(h)
-	if h.Figures.ExpectMax == nil || len(used) == 0 {
+	used := helpersInUse(h)
+	if h.Figures.ExpectMax == nil || len(used) == 0 || *h.Figures.ExpectMax < 0 {
 		return nil
 	}
-	limit := *h.Figures.ExpectMax
-	small := limit >= 0 && limit <= smallExpectMax
+	limit, small := *h.Figures.ExpectMax, int64(smallExpectMax)
 	if usesHelper(h, "sip") && !isLimitSet(h) {
-		small = small || limit >= 0 && limit <= smallExpectMaxSIP
+		small = smallExpectMaxSIP
 	}
-	if !small {
+	if limit > small {
 		return nil
 	}
 	f := finding.Finding{
 		ID: "expect-max-small", Severity: finding.Warning,
-		Summary:  fmt.Sprintf("expect_max is %d, the kernel's own small limit, and helpers are in use", limit),
-		Evidence: append([]finding.Evidence{finding.Seen(expectMaxFile, 0, strconv.FormatInt(limit, 10))}, used...),
+		Summary:  fmt.Sprintf("expect_max is %d, a small default of the kernel, and helpers are in use", limit),
+		Evidence: append([]finding.Evidence{limitEvidence(limit)}, used...),
 	}
 	f.Fix, f.Note = raiseLimit(h)
 	return []finding.Finding{f}
 }
 
-// isLimitSet reports whether anybody gives expect_max or expect_hashsize a value.
+// isLimitSet reports whether anything assigns expect_max or expect_hashsize.
 func isLimitSet(h *picture.Host) bool {
-	if _, asked := h.Want("expect_max"); asked {
-		return true
-	}
-	if _, asked := h.Parameter("expect_hashsize"); asked {
+	_, isSetting := h.Want("expect_max")
+	_, isParameter := h.Parameter("expect_hashsize")
+	if isSetting || isParameter {
 		return true
 	}
 	for _, a := range h.Inventory.Assignments {
@@ -159,44 +161,43 @@ func isLimitSet(h *picture.Host) bool {
 	return false
 }
 
-// neededLimit is the limit that this host should have: the present use is
-// under half of it, and where it overflowed it is twice what it was.
+// neededLimit returns the limit that this host should have: more than twice the present use and, where
+// the table overflowed, more than the present limit.
 func neededLimit(h *picture.Host) int64 {
 	needed := int64(enoughExpectations)
-	if h.Figures.ExpectMax != nil {
-		limit := *h.Figures.ExpectMax
-		full := h.CountMessages(func(text string) string {
-			if refusalMessage(text) == tableFullMessage {
-				return tableFullMessage
-			}
-			return ""
-		})
-		for (len(full) > 0 || h.Figures.Expectations != nil && *h.Figures.Expectations >= limit) && needed <= limit && needed < mostExpectations {
+	double := func(isTooSmall func() bool) {
+		for isTooSmall() && needed < mostExpectations {
 			needed *= 2
 		}
 	}
-	for h.Figures.Expectations != nil && *h.Figures.Expectations*2 >= needed && needed < mostExpectations {
-		needed *= 2
+	used, limit := h.Figures.Expectations, h.Figures.ExpectMax
+	wasFull := slices.ContainsFunc(h.CountMessages(refusalText), func(c picture.MessageCount) bool { return c.Text == tableFullText })
+	if limit != nil && (wasFull || used != nil && *used >= *limit) {
+		double(func() bool { return needed <= *limit })
+	}
+	if used != nil {
+		double(func() bool { return *used*2 >= needed })
 	}
 	return needed
 }
 
-// raiseLimit gives the commands that raise the limit now and for every load of
-// the module to come.
+// raiseLimit returns the commands that raise the limit now and for every later load of the module.
 func raiseLimit(h *picture.Host) (fix []string, note string) {
 	if h.Env.ChildNetns {
-		return nil, "expect_max belongs to the host's first network namespace: raise it there, on the host."
+		return nil, "expect_max belongs to the host's first network namespace: raise it on the host."
 	}
 	needed := neededLimit(h)
-	w, asked := h.Want("expect_max")
-	if n, ok := w.Value.Int(); asked && ok && n >= needed && !h.IsApplied("expect_max") {
-		return []string{fixes.Enforce(h)}, fmt.Sprintf("The configuration asks for %d (%s), and that is not in force.", n, w.Origin)
+	w, wanted := h.Want("expect_max")
+	if n, isNumber := w.Value.Int(); wanted && isNumber && n >= needed && !h.IsApplied("expect_max") {
+		return []string{fixes.Enforce(h)}, fmt.Sprintf("The configuration asks for %d (%s), which is not applied.", n, w.Origin)
 	}
 	settings := []fixes.Entry{{"expect_max", strconv.FormatInt(needed, 10)}}
 	buckets := strconv.FormatInt(needed/perBucket, 10)
 	if h.Module.State == kmod.BuiltIn {
-		return fixes.Configure(h, "expectations", settings, nil), "The module is part of the kernel: its hash table for expectations is sized on the kernel's command line (nf_conntrack.expect_hashsize=" + buckets + "); without it the limit holds all the same, with longer hash chains."
+		return fixes.Configure(h, "expectations", settings, nil),
+			"The module is part of the kernel: its hash table for expectations is sized on the kernel command line " +
+				"(nf_conntrack.expect_hashsize=" + buckets + "). Without that the limit works too, with longer hash chains."
 	}
 	return fixes.Configure(h, "expectations", settings, []fixes.Entry{{"expect_hashsize", buckets}}),
-		"expect_max is in force at once; expect_hashsize, which makes it come up right with the module, at its next load."
+		"expect_max is applied at once. expect_hashsize, which sizes expect_max when the module is loaded, takes effect at the next load."
 }

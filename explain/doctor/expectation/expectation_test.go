@@ -37,7 +37,7 @@ func raised(needed, buckets string) []string {
 	}
 }
 
-const raisedNote = "expect_max is in force at once; expect_hashsize, which makes it come up right with the module, at its next load."
+const raisedNote = "expect_max is applied at once. expect_hashsize, which sizes expect_max when the module is loaded, takes effect at the next load."
 
 func TestExpectations(t *testing.T) {
 	rule := finding.At(tree.Place{File: "iptables-save", Line: 4}, sipRule)
@@ -64,7 +64,7 @@ func TestExpectations(t *testing.T) {
 		"full": {
 			&picture.Host{
 				Figures: doctortest.Figures(0, 65536, 65536, 256, 256), Rules: sipRules(), Env: doctortest.Service(),
-				ExpectationsBy: map[string]int64{"ftp": 1, "sip": 254, "": 1},
+				HelperCounts: map[string]int64{"ftp": 1, "sip": 254, "": 1},
 			}, checkUse, []finding.Finding{{
 				ID: "expectation-table-full", Severity: finding.Error, Summary: "the expectation table is full: 256 of 256",
 				Evidence: []finding.Evidence{
@@ -87,12 +87,12 @@ func TestExpectations(t *testing.T) {
 			ID: "expectation-table-full", Severity: finding.Error, Summary: "the expectation table is full: 256 of 256",
 			Evidence: []finding.Evidence{finding.Seen(picture.ExpectationsFile, 0, "256 expectations"), finding.Seen(expectMaxFile, 0, "256")},
 			Fix:      []string{doctortest.MakeDropIns + "'settings:' '  expect_max: 8192' > /etc/ctkeeper/conf.d/60-expectations.yaml", "ctkeeper apply"},
-			Note:     "The module is part of the kernel: its hash table for expectations is sized on the kernel's command line (nf_conntrack.expect_hashsize=2048); without it the limit holds all the same, with longer hash chains.",
+			Note:     "The module is part of the kernel: its hash table for expectations is sized on the kernel command line (nf_conntrack.expect_hashsize=2048). Without that the limit works too, with longer hash chains.",
 		}}},
 		"full in a container": {&picture.Host{Figures: doctortest.Figures(0, 65536, 65536, 256, 256), Env: picture.Environment{ChildNetns: true}}, checkUse, []finding.Finding{{
 			ID: "expectation-table-full", Severity: finding.Error, Summary: "the expectation table is full: 256 of 256",
 			Evidence: []finding.Evidence{finding.Seen(picture.ExpectationsFile, 0, "256 expectations"), finding.Seen(expectMaxFile, 0, "256")},
-			Note:     "expect_max belongs to the host's first network namespace: raise it there, on the host.",
+			Note:     "expect_max belongs to the host's first network namespace: raise it on the host.",
 		}}},
 		"full, and the configuration asks for more": {
 			&picture.Host{
@@ -101,7 +101,7 @@ func TestExpectations(t *testing.T) {
 			}, checkUse, []finding.Finding{{
 				ID: "expectation-table-full", Severity: finding.Error, Summary: "the expectation table is full: 256 of 256",
 				Evidence: []finding.Evidence{finding.Seen(picture.ExpectationsFile, 0, "256 expectations"), finding.Seen(expectMaxFile, 0, "256")},
-				Fix:      []string{doctortest.Reload}, Note: "The configuration asks for 8192 (/etc/ctkeeper/ctkeeper.yaml:2), and that is not in force.",
+				Fix:      []string{doctortest.Reload}, Note: "The configuration asks for 8192 (/etc/ctkeeper/ctkeeper.yaml:2), which is not applied.",
 			}},
 		},
 		"the log of the fourth report": {
@@ -115,7 +115,7 @@ func TestExpectations(t *testing.T) {
 			&picture.Host{Log: doctortest.Log("nf_ct_ftp: dropping packet: all ports in use IN= OUT="), Env: doctortest.Service()}, checkDrops, []finding.Finding{{
 				ID: "expectation-drops", Severity: finding.Warning, Summary: "helpers were refused expectations: calls and transfers through this host fail",
 				Evidence: []finding.Evidence{finding.Seen("/dev/kmsg", 0, "nf_ct_ftp: dropping packet: all ports in use (at 2026-03-01 10:00:00)")},
-				Fix:      raised("8192", "2048"), Note: "One connection may also have reached its helper's own limit, or a range of NAT ports is used up. " + raisedNote,
+				Fix:      raised("8192", "2048"), Note: "It is also possible that one connection reached the limit of its helper, or that a range of NAT ports is used up. " + raisedNote,
 			}},
 		},
 		"the log of the time before the configuration": {
@@ -125,16 +125,16 @@ func TestExpectations(t *testing.T) {
 			}, checkDrops, []finding.Finding{{
 				ID: "expectation-drops", Severity: finding.Info, Summary: "the expectation table was full: calls and transfers through this host fail",
 				Evidence: append(append([]finding.Evidence{}, refusedEvidence...), finding.Seen(expectMaxFile, 0, "8192")),
-				Note:     "The configuration was changed since the last of these messages, and what it asks for is in force.",
+				Note:     "The configuration was changed after the last of these messages, and its value is applied.",
 			}},
 		},
 		"small, and nobody uses helpers": {&picture.Host{Figures: doctortest.Figures(0, 65536, 16384, 0, 256)}, checkLimit, nil},
 		"small": {&picture.Host{Figures: doctortest.Figures(0, 65536, 16384, 0, 256), Rules: sipRules(), Env: doctortest.Service()}, checkLimit, []finding.Finding{{
-			ID: "expect-max-small", Severity: finding.Warning, Summary: "expect_max is 256, the kernel's own small limit, and helpers are in use",
+			ID: "expect-max-small", Severity: finding.Warning, Summary: "expect_max is 256, a small default of the kernel, and helpers are in use",
 			Evidence: []finding.Evidence{finding.Seen(expectMaxFile, 0, "256"), rule}, Fix: raised("8192", "2048"), Note: raisedNote,
 		}}},
 		"1024 is small for SIP": {&picture.Host{Figures: doctortest.Figures(0, 65536, 65536, 0, 1024), Rules: sipRules(), Env: doctortest.Service()}, checkLimit, []finding.Finding{{
-			ID: "expect-max-small", Severity: finding.Warning, Summary: "expect_max is 1024, the kernel's own small limit, and helpers are in use",
+			ID: "expect-max-small", Severity: finding.Warning, Summary: "expect_max is 1024, a small default of the kernel, and helpers are in use",
 			Evidence: []finding.Evidence{finding.Seen(expectMaxFile, 0, "1024"), rule}, Fix: raised("8192", "2048"), Note: raisedNote,
 		}}},
 		"1024 by somebody's choice": {
@@ -167,7 +167,7 @@ func TestMerge(t *testing.T) {
 					finding.Seen(picture.ExpectationsFile, 0, "250 expectations"), finding.Seen(expectMaxFile, 0, "256"), ruleEvidence,
 					finding.Seen("/dev/kmsg", 0, "nf_ct_sip: dropping packet: all ports in use for SDP media (at 2026-03-01 10:00:00)"),
 				},
-				Fix: raised("8192", "2048"), Note: "One connection may also have reached its helper's own limit, or a range of NAT ports is used up. " + raisedNote,
+				Fix: raised("8192", "2048"), Note: "It is also possible that one connection reached the limit of its helper, or that a range of NAT ports is used up. " + raisedNote,
 			}},
 		},
 		"what is over stays by itself": {
@@ -181,10 +181,10 @@ func TestMerge(t *testing.T) {
 					Evidence: []finding.Evidence{
 						finding.Seen("/dev/kmsg", 0, "nf_conntrack: expectation table full (at 2026-03-01 10:00:00)"), finding.Seen(expectMaxFile, 0, "256"), ruleEvidence,
 					},
-					Note: "The configuration was changed since the last of these messages, and what it asks for is in force.",
+					Note: "The configuration was changed after the last of these messages, and its value is applied.",
 				},
 				{
-					ID: "expect-max-small", Severity: finding.Warning, Summary: "expect_max is 256, the kernel's own small limit, and helpers are in use",
+					ID: "expect-max-small", Severity: finding.Warning, Summary: "expect_max is 256, a small default of the kernel, and helpers are in use",
 					Evidence: []finding.Evidence{finding.Seen(expectMaxFile, 0, "256"), ruleEvidence},
 					Fix:      []string{doctortest.MakeDropIns + "'settings:' '  expect_max: 8192' 'module:' '  parameters:' '    expect_hashsize: 2048' > /etc/ctkeeper/conf.d/60-expectations.yaml", "ctkeeper persist", "ctkeeper apply"},
 					Note:     raisedNote,

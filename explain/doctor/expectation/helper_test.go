@@ -14,8 +14,8 @@ import (
 )
 
 func TestHelperFindings(t *testing.T) {
-	const securityNote = "A helper believes what the peers write: one that nobody asked for lets them open ports of the firewall, which is why the kernel's default is off since 4.7. " +
-		"Before you turn it off give each flow that needs a helper a rule of its own, as: iptables -t raw -A PREROUTING -p udp --dport 5060 -j CT --helper sip"
+	const securityNote = "A helper trusts what the peers send: with a helper that no rule attaches, they can open ports of the firewall. Therefore the kernel's default is off since 4.7. " +
+		"Before you turn it off, write a rule for each flow that needs a helper, for example: iptables -t raw -A PREROUTING -p udp --dport 5060 -j CT --helper sip"
 	off := []string{doctortest.MakeDropIns + "'settings:' '  helper: false' > /etc/ctkeeper/conf.d/60-helpers.yaml", doctortest.Reload}
 	option := inventory.Inventory{Assignments: []inventory.Assignment{{
 		Place: tree.Place{File: "/etc/modprobe.d/x.conf", Line: 2}, Name: "nf_conntrack_helper", Parameter: true, Key: "nf_conntrack_helper", Value: "1",
@@ -49,7 +49,7 @@ func TestHelperFindings(t *testing.T) {
 		},
 		"a module without a file": {
 			&picture.Host{Rules: inFile, Index: kmod.Index{Dir: "/lib/modules/" + doctortest.Release}, Release: doctortest.Release, Distro: distro.Distribution{ID: "debian"}}, checkHelperModules, []finding.Finding{{
-				ID: "helper-module-missing", Severity: finding.Error, Summary: "a firewall rule wants the helper sip, and nf_conntrack_sip has no file for this kernel",
+				ID: "helper-module-missing", Severity: finding.Error, Summary: "a firewall rule needs the helper sip, and nf_conntrack_sip has no file for this kernel",
 				Evidence: []finding.Evidence{fileEvidence, finding.Seen("/lib/modules/"+doctortest.Release+"/modules.dep", 0, "no nf_conntrack_sip")},
 				Fix:      []string{distro.Distribution{ID: "debian"}.ReinstallKernel(doctortest.Release)},
 			}},
@@ -61,7 +61,7 @@ func TestHelperFindings(t *testing.T) {
 				{Place: tree.Place{File: "/usr/lib/modprobe.d/y.conf", Line: 1}, Kind: "install", Module: "nf_conntrack_sip", Args: "/bin/sh -c 'exit 1'"},
 				{Place: tree.Place{File: "/etc/modprobe.d/x.conf", Line: 8}, Kind: "install", Module: "nf_conntrack_sip", Args: "/sbin/modprobe -i nf_conntrack_sip"},
 			}}}}, checkHelperModules, []finding.Finding{{
-				ID: "helper-module-missing", Severity: finding.Error, Summary: "a firewall rule wants the helper sip, and nf_conntrack_sip is kept from loading",
+				ID: "helper-module-missing", Severity: finding.Error, Summary: "a firewall rule needs the helper sip, and nf_conntrack_sip is blocked from loading",
 				Evidence: []finding.Evidence{
 					fileEvidence, finding.Seen("/etc/modprobe.d/x.conf", 3, "blacklist nf_conntrack_sip"),
 					finding.Seen("/etc/modprobe.d/x.conf", 7, "install nf_conntrack_sip /bin/false"), finding.Seen("/usr/lib/modprobe.d/y.conf", 1, "install nf_conntrack_sip /bin/sh -c 'exit 1'"),
@@ -77,7 +77,7 @@ func TestHelperFindings(t *testing.T) {
 		"loaded without a rule": {&picture.Host{Rules: firewall.Rules{Sources: []string{"iptables-save"}}, HelperModules: sipModule()}, checkUnusedHelpers, []finding.Finding{{
 			ID: "helper-without-rule", Severity: finding.Info, Summary: "helper modules are loaded, and no rule attaches them to a connection",
 			Evidence: []finding.Evidence{finding.Seen("/sys/module/nf_conntrack_sip", 0, "loaded")},
-			Note:     "A helper does nothing until a rule attaches it (-j CT --helper in iptables' raw table, a ct helper object in nft): the kernel no longer does by itself since 4.7.",
+			Note:     "A helper does nothing until a rule attaches it (-j CT --helper in iptables' raw table, a ct helper object in nft): since 4.7 the kernel does not attach it by itself.",
 		}}},
 		"loaded with a rule": {&picture.Host{Rules: sipRules(), HelperModules: sipModule()}, checkUnusedHelpers, nil},
 		"loaded, and automatic": {
@@ -88,13 +88,13 @@ func TestHelperFindings(t *testing.T) {
 			&picture.Host{Rules: firewall.Rules{Sources: []string{"iptables-save"}}, HelperModules: []picture.HelperModule{{Name: "nf_conntrack_sip", State: kmod.BuiltIn}}}, checkUnusedHelpers, nil,
 		},
 		"listed": {
-			&picture.Host{Rules: sipRules(), HelperModules: sipModule(), ExpectationsBy: map[string]int64{"sip": 2}, Inventory: inventory.Inventory{ToolOptions: []inventory.ToolOption{
+			&picture.Host{Rules: sipRules(), HelperModules: sipModule(), HelperCounts: map[string]int64{"sip": 2}, Inventory: inventory.Inventory{ToolOptions: []inventory.ToolOption{
 				{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 3}, Tool: "shorewall", Name: "STARTUP_ENABLED", Value: "Yes"},
 				{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 5}, Tool: "shorewall", Name: "AUTOHELPERS", Value: "Yes", Default: true},
 				{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 6}, Tool: "shorewall", Name: "HELPERS", Value: "sip,ftp"},
 				{Place: tree.Place{File: "/etc/firewalld/firewalld.conf", Line: 6}, Tool: "firewalld", Name: "AutomaticHelpers", Value: "system"},
 			}}}, checkHelpers, []finding.Finding{{
-				ID: "helpers", Severity: finding.Info, Summary: "conntrack helpers are in use or loaded: they are what fills the expectation table",
+				ID: "helpers", Severity: finding.Info, Summary: "conntrack helpers are in use or loaded: they fill the expectation table",
 				Evidence: []finding.Evidence{
 					finding.At(tree.Place{File: "iptables-save", Line: 4}, sipRule),
 					finding.Seen("/etc/shorewall/shorewall.conf", 5, "AUTOHELPERS=Yes (the default)"), finding.Seen("/etc/shorewall/shorewall.conf", 6, "HELPERS=sip,ftp"),

@@ -28,29 +28,31 @@ func troubleOf(t *testing.T, host tree.Tree, root, path string) error {
 
 func TestFilesUnreadable(t *testing.T) {
 	h := doctortest.Owned(t)
-	root := h.Tree.Root()
+	root := t.TempDir()
+	host := tree.At(root)
 	kerneltree.Put(t, root, "etc/modprobe.d/odd name.conf/x", "")
-	_, isDir := h.Tree.Read("/etc/modprobe.d/odd name.conf", 1)
-	loop := troubleOf(t, h.Tree, root, "/etc/modprobe.d/loop.conf")
+	_, isDir := host.Read("/etc/modprobe.d/odd name.conf", 1)
+	loop := troubleOf(t, host, root, "/etc/modprobe.d/loop.conf")
 	doctortest.Put(t, root, map[string]string{"etc/sysctl.d/big.conf": "0123456789", "etc/sysctl.d/line.conf": "no assignment\n"})
-	_, large := h.Tree.Read("/etc/sysctl.d/big.conf", 1)
+	_, large := host.Read("/etc/sysctl.d/big.conf", 1)
 	h.Inventory.Troubles = []tree.Trouble{
 		{Place: tree.Place{File: "/etc/modprobe.d/odd name.conf"}, Err: isDir},
 		{Place: tree.Place{File: "/etc/modprobe.d/loop.conf"}, Err: loop},
 		{Place: tree.Place{File: "/etc/sysctl.d/big.conf"}, Err: large},
 		{Place: tree.Place{File: "/etc/sysctl.d/line.conf", Line: 1}, Err: errTest("is not an assignment")},
 	}
-	h.Inventory.Modprobe.Troubles = h.Inventory.Troubles[:1] // told once
+	h.Inventory.Modprobe.Troubles = h.Inventory.Troubles[:1] // reported once
+	h.ReadFiles(host)
 	doctortest.Check(t, Check(h), []finding.Finding{
 		{
 			ID: "file-unreadable", Severity: finding.Warning,
-			Summary:  "/etc/modprobe.d/odd name.conf is a directory and should be a file: what is in it is not read",
+			Summary:  "/etc/modprobe.d/odd name.conf is a directory where a file is expected: its content is not read",
 			Evidence: []finding.Evidence{finding.Seen("/etc/modprobe.d/odd name.conf", 0, "is a directory")},
 			Fix:      []string{"mv '/etc/modprobe.d/odd name.conf' '/etc/modprobe.d/odd name.conf.d'"},
 		},
 		{
 			ID: "file-unreadable", Severity: finding.Warning,
-			Summary:  "/etc/modprobe.d/loop.conf is a loop of symbolic links: nobody can read it",
+			Summary:  "/etc/modprobe.d/loop.conf is a loop of symbolic links: nothing can read it",
 			Evidence: []finding.Evidence{finding.Seen("/etc/modprobe.d/loop.conf", 0, "too many levels of symbolic links")},
 			Fix:      []string{"rm /etc/modprobe.d/loop.conf"},
 		},
@@ -58,13 +60,13 @@ func TestFilesUnreadable(t *testing.T) {
 			ID: "file-unreadable", Severity: finding.Warning,
 			Summary:  "/etc/sysctl.d/big.conf is too large for a configuration file, and was not read",
 			Evidence: []finding.Evidence{finding.Seen("/etc/sysctl.d/big.conf", 0, "file too large")},
-			Note:     "Find out what wrote it, and put a short file in its place.",
+			Note:     "Find out what wrote it, and replace it by a short file.",
 		},
 		{
 			ID: "file-unreadable", Severity: finding.Warning,
-			Summary:  "a line of /etc/sysctl.d/line.conf cannot be understood",
+			Summary:  "a line of /etc/sysctl.d/line.conf cannot be parsed",
 			Evidence: []finding.Evidence{finding.Seen("/etc/sysctl.d/line.conf", 1, "no assignment (is not an assignment)")},
-			Note:     "Correct it, or take it out; the rest of the file counts.",
+			Note:     "Correct or remove it. The rest of the file is used.",
 		},
 	})
 }
@@ -80,16 +82,16 @@ func TestFilesThatAreNoText(t *testing.T) {
 	}
 	doctortest.Check(t, Check(h), []finding.Finding{
 		{
-			ID: "file-unreadable", Severity: finding.Warning, Summary: "/etc/sysctl.d/x.conf cannot be read, and may say something",
+			ID: "file-unreadable", Severity: finding.Warning, Summary: "/etc/sysctl.d/x.conf cannot be read, and may contain settings",
 			Evidence: []finding.Evidence{finding.Seen("/etc/sysctl.d/x.conf", 0, "binary file")},
-			Note:     "Find out what wrote it, and put a right file in its place, or take it away.",
+			Note:     "Find out what wrote it, and replace it by a correct file, or remove it.",
 		},
 		{
-			ID: "file-unreadable", Severity: finding.Warning, Summary: "/lib/modules/6.1.0/modules.dep cannot be read, and may say something",
+			ID: "file-unreadable", Severity: finding.Warning, Summary: "/lib/modules/6.1.0/modules.dep cannot be read, and may contain settings",
 			Evidence: []finding.Evidence{finding.Seen("/lib/modules/6.1.0/modules.dep", 0, "binary file")}, Fix: []string{"depmod -a 6.1.0"},
 		},
 		{
-			ID: "file-unreadable", Severity: finding.Info, Summary: "/etc/modprobe.d/x.conf cannot be read, and may say something",
+			ID: "file-unreadable", Severity: finding.Info, Summary: "/etc/modprobe.d/x.conf cannot be read, and may contain settings",
 			Evidence: []finding.Evidence{finding.Seen("/etc/modprobe.d/x.conf", 0, "permission denied")}, Note: "Run ctkeeper doctor as root.",
 		},
 	})

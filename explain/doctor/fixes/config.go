@@ -13,8 +13,18 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// AsEntry is an assignment as a key of the configuration, if it can be one.
-func AsEntry(a inventory.Assignment) (Entry, bool) {
+const (
+	// defaultRank sorts after most drop-ins of packages and administrators.
+	defaultRank = "60-"
+	// defaultDropIn sorts before all other drop-ins.
+	defaultDropIn = "00-default.yaml"
+)
+
+// Entry is a key of a drop-in and its value, in YAML.
+type Entry [2]string
+
+// AssignmentEntry returns an assignment as a key of the configuration, if it can be one.
+func AssignmentEntry(a inventory.Assignment) (Entry, bool) {
 	s := sysfs.Lookup(a.Name)
 	value, err := strconv.ParseInt(a.Value, 10, 64)
 	if s == nil || s.Kind == sysfs.Text || sysfs.ReadOnly(a.Name) || err != nil || value < s.Min || value > s.Max {
@@ -23,33 +33,13 @@ func AsEntry(a inventory.Assignment) (Entry, bool) {
 	return Entry{s.Name, strconv.FormatInt(value, 10)}, true
 }
 
-// defaultRank comes after what a package or a person wrote, most of the time.
-const defaultRank = "60-"
-
-// defaultDropIn comes before all others.
-const defaultDropIn = "00-default.yaml"
-
-// Entry is a key of a drop-in and its value, in YAML.
-type Entry [2]string
-
-// Configure gives the commands that put settings and load-time parameters into a
-// drop-in of the configuration, and then into the kernel. What the file held before
-// is replaced: a topic always writes the same keys.
+// Configure returns the commands that write settings and load-time parameters into a drop-in of the
+// configuration, and apply it. The drop-in is named after the topic and replaced as a whole: a topic
+// always writes the same keys.
 func Configure(h *picture.Host, topic string, settings, parameters []Entry) []string {
 	write := []string{"mkdir -p " + picture.ConfigDropIns}
-	// Any file takes the place of the embedded default. What that asks for must not be
-	// lost, nor come after what another finding's drop-in says.
-	if h.Config != nil && len(h.Config.Files) == 0 {
-		var defaults []Entry
-		for _, w := range h.Config.Wants {
-			given := slices.ContainsFunc(settings, func(e Entry) bool { return e[0] == w.Setting.Name })
-			if w.Auto && !given {
-				defaults = append(defaults, Entry{w.Setting.Name, "{" + string(w.Policy) + ": auto}"})
-			}
-		}
-		if len(defaults) > 0 {
-			write = append(write, writeDropIn(defaultDropIn, defaults, nil))
-		}
+	if defaults := embeddedDefaults(h, settings); len(defaults) > 0 {
+		write = append(write, writeDropIn(defaultDropIn, defaults, nil))
 	}
 	write = append(write, writeDropIn(dropInName(h, topic, settings), settings, parameters))
 	commands := []string{strings.Join(write, " && ")}
@@ -59,7 +49,23 @@ func Configure(h *picture.Host, topic string, settings, parameters []Entry) []st
 	return append(commands, Enforce(h))
 }
 
-// writeDropIn is the command that writes a drop-in.
+// embeddedDefaults returns what the embedded default asks for besides the settings, where it is in use.
+// Any configuration file replaces it, so it has to be written too, before every other drop-in.
+func embeddedDefaults(h *picture.Host, settings []Entry) []Entry {
+	if h.Config == nil || len(h.Config.Files) > 0 {
+		return nil
+	}
+	var defaults []Entry
+	for _, w := range h.Config.Wants {
+		isSet := slices.ContainsFunc(settings, func(e Entry) bool { return e[0] == w.Setting.Name })
+		if w.Auto && !isSet {
+			defaults = append(defaults, Entry{w.Setting.Name, "{" + string(w.Policy) + ": auto}"})
+		}
+	}
+	return defaults
+}
+
+// writeDropIn returns the command that writes a drop-in.
 func writeDropIn(name string, settings, parameters []Entry) string {
 	lines := []string{"settings:"}
 	for _, e := range settings {
@@ -77,8 +83,8 @@ func writeDropIn(name string, settings, parameters []Entry) string {
 	return "printf '%s\\n' " + strings.Join(lines, " ") + " > " + shell.Quote(path.Join(picture.ConfigDropIns, name))
 }
 
-// dropInName names the drop-in of a topic so that it comes after every drop-in
-// that gives one of the settings now.
+// dropInName names the drop-in of a topic so that it sorts after every drop-in that has one of the
+// settings now.
 func dropInName(h *picture.Host, topic string, settings []Entry) string {
 	var origins []tree.Place
 	for _, e := range settings {
@@ -88,23 +94,15 @@ func dropInName(h *picture.Host, topic string, settings []Entry) string {
 	return DropInAfter(topic, origins...)
 }
 
-// DropInAfter names the drop-in of a topic so that it comes after those that values
-// are from.
+// DropInAfter names the drop-in of a topic so that it sorts after the drop-ins of the origins.
 func DropInAfter(topic string, origins ...tree.Place) string {
 	name := defaultRank + topic + ".yaml"
 	for _, origin := range origins {
-		if last := path.Base(origin.File); strings.HasPrefix(path.Base(path.Dir(origin.File)), "conf.d") && last > name {
-			// "_" comes after ".": 99-site_table.yaml after 99-site.yaml.
+		last := path.Base(origin.File)
+		if strings.HasPrefix(path.Base(path.Dir(origin.File)), "conf.d") && last > name {
+			// "_" sorts after ".": 99-site_table.yaml after 99-site.yaml.
 			name = strings.TrimSuffix(last, ".yaml") + "_" + topic + ".yaml"
 		}
 	}
 	return name
-}
-
-// Enforce is the command that has the configuration in force now.
-func Enforce(h *picture.Host) string {
-	if h.Env.Systemd && h.Env.Installed {
-		return "systemctl reload-or-restart ctkeeper"
-	}
-	return "ctkeeper apply"
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 )
@@ -47,8 +49,13 @@ func TestEdit(t *testing.T) {
 		"/usr/local/lib/sysctl.d/a.conf":    "mkdir -p /etc/sysctl.d && sed s/a/b/ /usr/local/lib/sysctl.d/a.conf > /etc/sysctl.d/a.conf",
 		"/run/sysctl.d/a.conf":              "mkdir -p /etc/sysctl.d && sed s/a/b/ /run/sysctl.d/a.conf > /etc/sysctl.d/a.conf",
 	}
+	h := &picture.Host{}
+	for file := range tests {
+		h.Env.Overrides = append(h.Env.Overrides, finding.Seen(file, 1, ""))
+	}
+	h.ReadFiles(tree.At(root))
 	for file, want := range tests {
-		if diff := cmp.Diff(want, Edit(tree.At(root), file, script)); diff != "" {
+		if diff := cmp.Diff(want, Edit(h, file, script)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", file, diff)
 		}
 	}

@@ -5,10 +5,14 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-// LoadModule is the last step of most fixes.
-const LoadModule = "modprobe " + kmod.Conntrack
+const (
+	// LoadModule is the last command of most fixes.
+	LoadModule = "modprobe " + kmod.Conntrack
+	// ImportWrite writes a configuration from what the host's files assign.
+	ImportWrite = "ctkeeper import --write"
+)
 
-// Reboot is the command of this host's init.
+// Reboot returns the command of this host's init.
 func Reboot(h *picture.Host) string {
 	if h.Env.Systemd {
 		return "systemctl reboot"
@@ -16,4 +20,27 @@ func Reboot(h *picture.Host) string {
 	return "reboot"
 }
 
-const ImportWrite = "ctkeeper import --write"
+// Enforce returns the command that applies the configuration now.
+func Enforce(h *picture.Host) string {
+	if h.Env.Systemd && h.Env.Installed {
+		return "systemctl reload-or-restart ctkeeper"
+	}
+	return "ctkeeper apply"
+}
+
+// RestartUnit returns the commands to run after a change of the unit.
+func RestartUnit() []string { return []string{"systemctl daemon-reload", "systemctl restart ctkeeper"} }
+
+// AddKernelArgument returns the commands that add an argument to the kernel command line; none where
+// its file is not known.
+func AddKernelArgument(h *picture.Host, argument string) []string {
+	_, commands := h.Boot.AddArgument(argument)
+	return commands
+}
+
+// RemoveKernelArgument returns the commands that remove an argument from the kernel command line; none
+// where its file is not known.
+func RemoveKernelArgument(h *picture.Host, argument string) []string {
+	_, commands := h.Boot.RemoveArgument(argument)
+	return commands
+}

@@ -6,139 +6,142 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 )
 
-const capBPF = "CAP_BPF"
+const (
+	capBPF      = "CAP_BPF"
+	unitDropIns = picture.OwnUnitDir + "/" + picture.UnitName + ".d"
+)
 
-const capPerfmon = "CAP_PERFMON"
-
-const unitDropIns = picture.OwnUnitDir + "/" + picture.UnitName + ".d"
-
-// Check returns the findings of this topic.
+// Check returns the findings of this topic. There are none where the guard is not configured, or where
+// nothing runs that could load it. A kernel that is too old is the only finding: the rest does not matter
+// then.
 func Check(h *picture.Host) []finding.Finding {
-	return h.Run(checkKernel, checkCgroup, checkRights, checkLockdown)
+	if h.Config == nil || h.Offline || h.Config.Guard.Mode == "" || h.Config.Guard.Mode == config.GuardOff {
+		return nil
+	}
+	found := checkKernel(h)
+	if len(found) == 0 {
+		found = h.Run(checkCgroup, checkPrivileges)
+	}
+	return append(found, checkLockdown(h)...)
 }
 
-// checkKernel finds a kernel that has not what the guard's programs are made of.
+// checkKernel reports a kernel that cannot run the guard's programs.
 func checkKernel(h *picture.Host) []finding.Finding {
-	line, asked := h.GuardEvidence()
-	f := finding.Finding{ID: "guard-kernel", Severity: finding.Warning, Evidence: []finding.Evidence{line}}
+	f := finding.Finding{
+		ID: "guard-kernel", Severity: finding.Warning, Evidence: []finding.Evidence{h.GuardLine()},
+		Note: "ctkeeper enforces the settings without the guard. Boot another kernel, or remove the line from the configuration.",
+	}
 	switch {
-	case !asked:
-		return nil
 	case h.BPF.IsOld():
-		f.Summary = "the guard cannot be had: this kernel has no " + capBPF + " and no ring buffer, which came with Linux 5.8"
+		f.Summary = "the guard cannot run: this kernel has no " + capBPF + " and no BPF ring buffer, which came with Linux 5.8"
 		f.Evidence = append(f.Evidence, finding.Seen(picture.LastCapFile, 0, strconv.Itoa(h.BPF.LastCap)))
 	case len(h.BPF.NotBuilt) > 0:
-		f.Summary = "the guard cannot be had: this kernel was built without BPF programs on control groups"
+		f.Summary = "the guard cannot run: this kernel was built without BPF programs on control groups"
 		f.Evidence = append(f.Evidence, h.BPF.NotBuilt...)
 	default:
 		return nil
 	}
-	f.Note = "ctkeeper keeps the settings without it. Boot another kernel, or take the line out of the configuration."
 	return []finding.Finding{f}
 }
 
-// checkCgroup finds a host without a cgroup v2 tree.
+// checkCgroup reports a host without a cgroup v2 tree.
 func checkCgroup(h *picture.Host) []finding.Finding {
-	line, asked := h.GuardEvidence()
-	if !asked || !h.BPF.Mounts || h.BPF.Unified.Text != "" || len(checkKernel(h)) > 0 {
+	if !h.BPF.MountsRead || h.BPF.Unified.Text != "" {
 		return nil
 	}
 	f := finding.Finding{
-		ID: "guard-cgroup", Severity: finding.Warning, Evidence: []finding.Evidence{line, finding.Seen(mountinfo.File, 0, "has no cgroup2")},
-		Summary: "the guard cannot be had: no cgroup v2 tree is mounted",
+		ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot run: no cgroup v2 tree is mounted",
+		Evidence: []finding.Evidence{h.GuardLine(), finding.Seen(mountinfo.File, 0, "has no cgroup2")},
 	}
 	if h.BPF.Legacy.Text != "" {
 		f.Evidence[1] = h.BPF.Legacy
-		f.Summary = "the guard cannot be had: control groups are mounted as version 1 alone"
+		f.Summary = "the guard cannot run: only cgroup v1 is mounted"
 	}
-	const name = "systemd.unified_cgroup_hierarchy"
+	const argument = "systemd.unified_cgroup_hierarchy"
 	switch {
 	case h.IsContainer():
 		f.Evidence = append(f.Evidence, h.ContainerEvidence()...)
-		f.Note = "Run ctkeeper on the host, or give its container the host's tree (docker run --cgroupns host -v /sys/fs/cgroup:/sys/fs/cgroup:ro)."
+		f.Note = "Run ctkeeper on the host, or give its container the host's tree " +
+			"(docker run --cgroupns host -v /sys/fs/cgroup:/sys/fs/cgroup:ro)."
 		return []finding.Finding{f}
 	case !h.Env.Systemd:
-		f.Note = "Have the init system mount it: OpenRC does so with rc_cgroup_mode=\"unified\" or \"hybrid\" in /etc/rc.conf, at the next boot."
+		f.Note = "Let the init system mount it: " +
+			"OpenRC does so at boot with rc_cgroup_mode=\"unified\" or \"hybrid\" in /etc/rc.conf."
 		return []finding.Finding{f}
 	}
-	if value, given := h.CommandLine.Value(name); given {
-		f.Evidence = append(f.Evidence, finding.Seen(picture.CommandLineFile, 0, name+"="+value))
-		_, f.Fix = h.Distro.RemoveKernelArgument(h.Tree, name+"="+value)
+	if value, found := h.CommandLine.Value(argument); found {
+		f.Evidence = append(f.Evidence, finding.Seen(picture.CommandLineFile, 0, argument+"="+value))
+		f.Fix = fixes.RemoveKernelArgument(h, argument+"="+value)
 	}
-	f.Note = "Container engines that know version 1 alone have to be updated before."
-	if _, add := h.Distro.AddKernelArgument(h.Tree, name+"=1"); len(add) > 0 {
+	f.Note = "Update container engines that support only cgroup v1 first."
+	if add := fixes.AddKernelArgument(h, argument+"=1"); len(add) > 0 {
 		f.Fix = append(finding.Unique(append(f.Fix, add...)), fixes.Reboot(h))
 	} else {
-		f.Fix, f.Note = nil, "Add "+name+"=1 to the kernel command line, and reboot. "+f.Note
+		f.Fix, f.Note = nil, "Add "+argument+"=1 to the kernel command line, and reboot. "+f.Note
 	}
 	return []finding.Finding{f}
 }
 
-// checkRights finds a service that does not get CAP_BPF and the system call. systemd leaves
-// out of the ambient set what its own bounding set does not have.
-func checkRights(h *picture.Host) []finding.Finding {
-	p, r := h.Env, readRights(h.Env.Overrides)
-	line, asked := h.GuardEvidence()
-	if !asked || !p.Systemd || !p.Installed || p.Masked || len(checkKernel(h)) > 0 {
+// checkPrivileges reports a service that does not get CAP_BPF and the bpf system call. systemd omits
+// from the ambient set what its own bounding set does not have.
+func checkPrivileges(h *picture.Host) []finding.Finding {
+	if !h.Env.Systemd || !h.Env.Installed || h.Env.Masked {
 		return nil
 	}
+	p := readPrivileges(h.Env.Overrides)
 	f := finding.Finding{
-		ID: "guard-rights", Severity: finding.Warning, Evidence: []finding.Evidence{line},
-		Summary: "the guard cannot be had: ctkeeper's service does not have the rights for it",
+		ID: "guard-rights", Severity: finding.Warning, Evidence: []finding.Evidence{h.GuardLine()},
+		Summary: "the guard cannot run: ctkeeper's service does not have the privileges for it",
 	}
-	given, source := unitDropIns+"/"+picture.GuardConf, h.BPF.Shares[picture.GuardConf]
+	installed, source := unitDropIns+"/"+picture.GuardConf, h.BPF.DropIns[picture.GuardConf]
 	switch {
-	case h.BPF.LacksCapability(unix.CAP_BPF): // with and without the drop-in
-		f.Summary = "the guard cannot be had: nothing here may have " + capBPF
-		f.Evidence = append(append(f.Evidence, finding.Seen(picture.InitStatusFile, 0, "CapBnd: without "+capBPF)), h.ContainerEvidence()...)
-		f.Note = "What runs this container took it away: give it back, or run ctkeeper on the host."
-	case r.has(capBPF) && r.call:
+	case h.BPF.LacksCapability(unix.CAP_BPF): // the drop-in does not help
+		f.Summary = "the guard cannot run: nothing here can have " + capBPF
+		f.Evidence = append(f.Evidence, finding.Seen(picture.InitStatusFile, 0, "CapBnd: without "+capBPF))
+		f.Evidence = append(f.Evidence, h.ContainerEvidence()...)
+		f.Note = "The container's manager removed it: add it again, or run ctkeeper on the host."
+	case p.capabilities.Has(capBPF) && p.hasCall:
 		return nil
-	case len(filesNamed(r.lines, picture.GuardConf)) > 0:
-		f.Evidence = append(f.Evidence, r.lines...)
-		f.Note = "guard.conf gives the rights, and other lines take them away again."
+	case hasFile(p.lines, picture.GuardConf):
+		f.Evidence = append(f.Evidence, p.lines...)
+		f.Note = "guard.conf grants the privileges, and other lines remove them again."
 	case source == "":
-		f.Evidence = append(f.Evidence, finding.Seen("/usr/share/ctkeeper/"+picture.GuardConf, 0, "not there, nor in /usr/local"))
-		f.Note = "Install the package again, or run make install in the source: it brings the drop-in with the rights."
+		f.Evidence = append(f.Evidence, finding.Seen("/usr/share/ctkeeper/"+picture.GuardConf, 0, "does not exist, nor in /usr/local"))
+		f.Note = "Install the package again, or run make install in the source: it installs the drop-in with the privileges."
 	default:
-		f.Evidence = append(f.Evidence, finding.Seen(given, 0, "not there"))
-		f.Fix = append([]string{"install -D -m 0644 -t " + unitDropIns + " " + source}, restartService()...)
-		f.Note = source + " says what the rights are good for, and what they cost."
+		f.Evidence = append(f.Evidence, finding.Seen(installed, 0, "does not exist"))
+		f.Fix = append([]string{"install -D -m 0644 -t " + unitDropIns + " " + source}, fixes.RestartUnit()...)
+		f.Note = source + " explains what the privileges are for, and what they cost."
 	}
 	return []finding.Finding{f}
 }
 
-// restartService are the commands after a change of the unit.
-func restartService() []string {
-	return []string{"systemctl daemon-reload", "systemctl restart ctkeeper"}
-}
-
-// filesNamed are the files of a name that lines are from.
-func filesNamed(lines []finding.Evidence, name string) []string {
-	var files []string
+// hasFile reports whether a line is from a file of that name.
+func hasFile(lines []finding.Evidence, name string) bool {
 	for _, line := range lines {
 		if path.Base(line.File) == name {
-			files = append(files, line.File)
+			return true
 		}
 	}
-	return finding.Unique(files)
+	return false
 }
 
-// checkLockdown finds a kernel that lets no program read its memory.
+// checkLockdown reports a kernel that lets no program read its memory.
 func checkLockdown(h *picture.Host) []finding.Finding {
-	line, asked := h.GuardEvidence()
-	if !asked || h.BPF.Confidential.Text == "" {
+	if h.BPF.Confidential.Text == "" {
 		return nil
 	}
 	return []finding.Finding{{
-		ID: "guard-lockdown", Severity: finding.Info, Evidence: []finding.Evidence{line, h.BPF.Confidential},
-		Summary: "the kernel is locked down: the guard cannot tell who loads the module, nor who writes hashsize through sysfs",
-		Note:    "guard-perfmon.conf is of use here only where the kernel tells no command of a writer without it; ctkeeper status says what is told.",
+		ID: "guard-lockdown", Severity: finding.Info, Evidence: []finding.Evidence{h.GuardLine(), h.BPF.Confidential},
+		Summary: "the kernel is locked down: the guard cannot report who loads the module, nor who writes hashsize through sysfs",
+		Note: "guard-perfmon.conf helps here only where the kernel does not report a writer's command without it; " +
+			"ctkeeper status shows what the guard can report.",
 	}}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/host/mountinfo"
-	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 )
 
@@ -77,57 +76,57 @@ func TestGuard(t *testing.T) {
 			"proc/self/mountinfo": "", "proc/sys/kernel/cap_last_cap": "", "proc/1/status": "", "boot/config-" + doctortest.Release: "", "sys/kernel/security/lockdown": "",
 		}, nil},
 		"version 1 alone": {map[string]string{"proc/self/mountinfo": legacyMount + "\n"}, []finding.Finding{{
-			ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot be had: control groups are mounted as version 1 alone",
+			ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot run: only cgroup v1 is mounted",
 			Evidence: []finding.Evidence{watch, finding.Seen(mountinfo.File, 1, legacyMount)},
 			Fix: []string{
 				`grep -qxF 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX systemd.unified_cgroup_hierarchy=1"' /etc/default/grub || ` +
 					`echo 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX systemd.unified_cgroup_hierarchy=1"' >> /etc/default/grub`,
 				"update-grub", "systemctl reboot",
 			},
-			Note: "Container engines that know version 1 alone have to be updated before.",
+			Note: "Update container engines that support only cgroup v1 first.",
 		}}},
 		"no control groups, in a container": {map[string]string{"proc/self/mountinfo": "1 0 0:1 / / rw - overlay overlay rw\n", ".dockerenv": "x"}, []finding.Finding{{
-			ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot be had: no cgroup v2 tree is mounted",
+			ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot run: no cgroup v2 tree is mounted",
 			Evidence: []finding.Evidence{watch, finding.Seen(mountinfo.File, 0, "has no cgroup2"), finding.Seen("/.dockerenv", 0, "docker")},
 			Note:     "Run ctkeeper on the host, or give its container the host's tree (docker run --cgroupns host -v /sys/fs/cgroup:/sys/fs/cgroup:ro).",
 		}}},
 		"an old kernel, for which the rest does not count": {map[string]string{
 			"proc/sys/kernel/cap_last_cap": "37\n", "proc/self/mountinfo": legacyMount + "\n", dropInDir + "guard.conf": "", "proc/1/status": "CapBnd:\t0000003fffffffff\n",
 		}, []finding.Finding{{
-			ID: "guard-kernel", Severity: finding.Warning, Summary: "the guard cannot be had: this kernel has no CAP_BPF and no ring buffer, which came with Linux 5.8",
+			ID: "guard-kernel", Severity: finding.Warning, Summary: "the guard cannot run: this kernel has no CAP_BPF and no BPF ring buffer, which came with Linux 5.8",
 			Evidence: []finding.Evidence{watch, finding.Seen(picture.LastCapFile, 0, "37")},
-			Note:     "ctkeeper keeps the settings without it. Boot another kernel, or take the line out of the configuration.",
+			Note:     "ctkeeper enforces the settings without the guard. Boot another kernel, or remove the line from the configuration.",
 		}}},
 		"a kernel built without": {map[string]string{"boot/config-" + doctortest.Release: "CONFIG_SYSCTL=y\nCONFIG_BPF_SYSCALL=y\n# CONFIG_CGROUP_BPF is not set\n"}, []finding.Finding{{
-			ID: "guard-kernel", Severity: finding.Warning, Summary: "the guard cannot be had: this kernel was built without BPF programs on control groups",
+			ID: "guard-kernel", Severity: finding.Warning, Summary: "the guard cannot run: this kernel was built without BPF programs on control groups",
 			Evidence: []finding.Evidence{watch, finding.Seen("/boot/config-"+doctortest.Release, 3, "# CONFIG_CGROUP_BPF is not set")},
-			Note:     "ctkeeper keeps the settings without it. Boot another kernel, or take the line out of the configuration.",
+			Note:     "ctkeeper enforces the settings without the guard. Boot another kernel, or remove the line from the configuration.",
 		}}},
 		"no drop-in": {map[string]string{dropInDir + "guard.conf": ""}, []finding.Finding{{
-			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot be had: ctkeeper's service does not have the rights for it",
-			Evidence: []finding.Evidence{watch, finding.Seen("/"+dropInDir+"guard.conf", 0, "not there")},
+			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does not have the privileges for it",
+			Evidence: []finding.Evidence{watch, finding.Seen("/"+dropInDir+"guard.conf", 0, "does not exist")},
 			Fix:      []string{"install -D -m 0644 -t /etc/systemd/system/ctkeeper.service.d /usr/share/ctkeeper/guard.conf", "systemctl daemon-reload", "systemctl restart ctkeeper"},
-			Note:     "/usr/share/ctkeeper/guard.conf says what the rights are good for, and what they cost.",
+			Note:     "/usr/share/ctkeeper/guard.conf explains what the privileges are for, and what they cost.",
 		}}},
 		"no drop-in, and none to install": {map[string]string{dropInDir + "guard.conf": "", shareFile: ""}, []finding.Finding{{
-			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot be had: ctkeeper's service does not have the rights for it",
-			Evidence: []finding.Evidence{watch, finding.Seen("/"+shareFile, 0, "not there, nor in /usr/local")},
-			Note:     "Install the package again, or run make install in the source: it brings the drop-in with the rights.",
+			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does not have the privileges for it",
+			Evidence: []finding.Evidence{watch, finding.Seen("/"+shareFile, 0, "does not exist, nor in /usr/local")},
+			Note:     "Install the package again, or run make install in the source: it installs the drop-in with the privileges.",
 		}}},
 		"taken away again": {map[string]string{dropInDir + "hardening.conf": "[Service]\nSystemCallFilter=~@privileged\n"}, []finding.Finding{{
-			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot be had: ctkeeper's service does not have the rights for it",
+			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does not have the privileges for it",
 			Evidence: append(append([]finding.Evidence{watch}, bpf...), finding.Seen("/"+dropInDir+"hardening.conf", 2, "SystemCallFilter=~@privileged")),
-			Note:     "guard.conf gives the rights, and other lines take them away again.",
+			Note:     "guard.conf grants the privileges, and other lines remove them again.",
 		}}},
 		"rights that nobody may have": {map[string]string{"proc/1/status": "CapBnd:\t00000000a80425fb\n"}, []finding.Finding{{
-			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot be had: nothing here may have CAP_BPF",
+			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: nothing here can have CAP_BPF",
 			Evidence: []finding.Evidence{watch, finding.Seen(picture.InitStatusFile, 0, "CapBnd: without CAP_BPF")},
-			Note:     "What runs this container took it away: give it back, or run ctkeeper on the host.",
+			Note:     "The container's manager removed it: add it again, or run ctkeeper on the host.",
 		}}},
 		"locked down": {map[string]string{"sys/kernel/security/lockdown": "none integrity [confidentiality]\n"}, []finding.Finding{{
-			ID: "guard-lockdown", Severity: finding.Info, Summary: "the kernel is locked down: the guard cannot tell who loads the module, nor who writes hashsize through sysfs",
+			ID: "guard-lockdown", Severity: finding.Info, Summary: "the kernel is locked down: the guard cannot report who loads the module, nor who writes hashsize through sysfs",
 			Evidence: []finding.Evidence{watch, finding.Seen(picture.LockdownFile, 0, "none integrity [confidentiality]")},
-			Note:     "guard-perfmon.conf is of use here only where the kernel tells no command of a writer without it; ctkeeper status says what is told.",
+			Note:     "guard-perfmon.conf helps here only where the kernel does not report a writer's command without it; ctkeeper status shows what the guard can report.",
 		}}},
 		"locked down half": {map[string]string{"sys/kernel/security/lockdown": "none [integrity] confidentiality\n", dropInDir + "guard-perfmon.conf": perfmon}, nil},
 	}
@@ -155,7 +154,7 @@ func TestGuardCommandLine(t *testing.T) {
 }
 
 func TestGuardWithoutSystemd(t *testing.T) {
-	h := &picture.Host{Tree: tree.At(t.TempDir()), Config: &config.Config{Guard: config.Guard{Mode: config.GuardLock}}, BPF: picture.BPF{Mounts: true}}
+	h := &picture.Host{Config: &config.Config{Guard: config.Guard{Mode: config.GuardLock}}, BPF: picture.BPF{MountsRead: true}}
 	f := doctortest.Find(t, Check(h), "guard-cgroup")
 	if len(f.Fix) > 0 || !strings.Contains(f.Note, "OpenRC") {
 		t.Errorf("got %+v", f)
@@ -171,8 +170,8 @@ func TestGuardUnit(t *testing.T) {
 		for i, line := range lines {
 			all = append(all, finding.Seen(file, i+1, line))
 		}
-		r := readRights(all)
-		return r.has(capBPF), r.has(capPerfmon), r.call
+		p := readPrivileges(all)
+		return p.capabilities.Has(capBPF), p.capabilities.Has("CAP_PERFMON"), p.hasCall
 	}
 	for name, test := range map[string]struct {
 		file  string

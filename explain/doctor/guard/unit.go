@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"path"
 	"slices"
 	"strings"
 
@@ -9,77 +8,50 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 )
 
-// rights are what the unit leaves the daemon of what the guard takes.
-type rights struct {
-	// bounding and ambient are the capabilities in these sets, by their names.
-	bounding, ambient map[string]bool
-	// unbounded: the bounding set is everything, and a list takes its place.
-	unbounded bool
-	rootless  bool
-	// listed is true where an earlier line names system calls; call says that bpf(2) is
-	// allowed.
-	listed, call bool
+// privileges are what the unit grants the daemon of what the guard needs.
+type privileges struct {
+	capabilities picture.Capabilities
+	// hasList is true after a line that names system calls; hasCall is true where bpf(2) is allowed.
+	hasList, hasCall bool
 	// lines are those that decide about it.
 	lines []finding.Evidence
 }
 
-// readRights reads overrides as harms does: from the unit as it is shipped, or from systemd's
-// defaults where a copy takes its place.
-func readRights(overrides []finding.Evidence) rights {
-	r := rights{bounding: map[string]bool{}, ambient: map[string]bool{}, rootless: true, listed: true}
-	if len(overrides) > 0 && path.Base(overrides[0].File) == picture.UnitName {
-		r.bounding = map[string]bool{capBPF: true, capPerfmon: true}
-		r.unbounded, r.rootless, r.listed, r.call = true, false, false, true
-	}
+// readPrivileges applies the overrides to the unit as it is shipped, or to systemd's defaults where a
+// copy replaces it.
+func readPrivileges(overrides []finding.Evidence) privileges {
+	isCopied := picture.HasUnitCopy(overrides)
+	p := privileges{capabilities: picture.NewCapabilities(overrides), hasList: !isCopied, hasCall: isCopied}
 	for _, line := range overrides {
-		r.take(line)
+		key, value := picture.ParseUnitLine(line)
+		p.capabilities.Apply(key, value)
+		switch key {
+		case "CapabilityBoundingSet", "AmbientCapabilities", "User":
+			p.lines = append(p.lines, line)
+		case "SystemCallFilter":
+			p.filter(value)
+			p.lines = append(p.lines, line)
+		}
 	}
-	return r
+	return p
 }
 
-// has reports whether the daemon gets a capability.
-func (r rights) has(name string) bool { return r.bounding[name] && (!r.rootless || r.ambient[name]) }
-
-// take reads one assignment (systemd.exec(5)).
-func (r *rights) take(line finding.Evidence) {
-	key, value, _ := strings.Cut(line.Text, "=")
-	value = strings.TrimSpace(value)
-	switch strings.TrimSpace(key) {
-	case "CapabilityBoundingSet":
-		list := value != "" && value[0] != '~'
-		for _, name := range []string{capBPF, capPerfmon} {
-			r.bounding[name] = picture.HasCapabilityAfter(r.bounding[name] && !(r.unbounded && list), value, name)
-		}
-		r.unbounded = false
-	case "AmbientCapabilities":
-		for _, name := range []string{capBPF, capPerfmon} {
-			r.ambient[name] = picture.HasCapabilityAfter(r.ambient[name], value, name)
-		}
-	case "User":
-		r.rootless = value != "" && value != "root" && value != "0"
-	case "SystemCallFilter":
-		r.filter(value)
-	default:
-		return
-	}
-	r.lines = append(r.lines, line)
-}
-
-// filter reads a list of system calls: the first one decides about all that no list names.
-func (r *rights) filter(value string) {
-	list, taken := strings.CutPrefix(value, "~")
-	named := slices.ContainsFunc(strings.Fields(list), func(word string) bool {
+// filter applies a list of system calls. The first list decides about all calls that no list names
+// (systemd.exec(5)).
+func (p *privileges) filter(value string) {
+	list, isDenied := strings.CutPrefix(value, "~")
+	isNamed := slices.ContainsFunc(strings.Fields(list), func(word string) bool {
 		call, _, _ := strings.Cut(word, ":") // :ERRNO
 		return call == "bpf" || call == "@privileged" || call == "@known"
 	})
 	switch {
 	case value == "":
-		r.listed, r.call = false, true
+		p.hasList, p.hasCall = false, true
 		return
-	case named:
-		r.call = !taken
-	case !r.listed:
-		r.call = taken
+	case isNamed:
+		p.hasCall = !isDenied
+	case !p.hasList:
+		p.hasCall = isDenied
 	}
-	r.listed = true
+	p.hasList = true
 }

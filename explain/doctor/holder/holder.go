@@ -2,185 +2,176 @@ package holder
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
-	"github.com/ctkeeper/ctkeeper/explain/firewall"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/shell"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-const maxRules = 8 << 20
-
-// Check works out, for each firewall that unloads modules when it stops,
-// whether nf_conntrack goes and comes back with the kernel's values: why this host
-// resets and its neighbour does not.
+// Check reports, for each firewall that unloads modules when it stops, whether a restart unloads
+// nf_conntrack and resets its values to the kernel's. It explains why one host resets and another one
+// with the same configuration does not.
 func Check(h *picture.Host) []finding.Finding {
-	absent := !h.Offline && h.Module.State == kmod.Absent
-	if h.Module.State == kmod.BuiltIn || absent && len(h.NeededBy()) == 0 { // nothing to reset
+	isAbsent := !h.Offline && h.Module.State == kmod.Absent
+	if h.Module.State == kmod.BuiltIn || isAbsent && len(h.NeededBy()) == 0 { // nothing to reset
 		return nil
 	}
 	var found []finding.Finding
-	for _, s := range h.Inventory.ToolOptions {
-		how, unloads := unloader(s)
-		if !unloads || !hasService(h, s.Tool) {
+	for _, o := range h.Inventory.ToolOptions {
+		stop, unloads := stopOf(o)
+		if !unloads || !h.Services[o.Tool] {
 			continue
 		}
-		if len(h.Modules) == 0 || absent {
-			f := resets(h, s, nil)
+		if len(h.Modules) == 0 || isAbsent {
+			f := resetFinding(h, o, nil)
 			hint := "What else would hold the module cannot be seen here."
-			if absent {
-				hint = "What else would hold the module shows only while it is loaded."
+			if isAbsent {
+				hint = "What else would hold the module can only be seen while it is loaded."
 			}
 			f.Note = finding.JoinNotes(f.Note, hint)
 			found = append(found, f)
 			continue
 		}
 		// Without its tables in the kernel the script stops nothing, and unloads nothing.
-		if s.Tool == "iptables" && !h.IsLoaded("ip_tables") || s.Tool == "ip6tables" && !h.IsLoaded("ip6_tables") {
+		if o.Tool == "iptables" && !h.IsLoaded("ip_tables") || o.Tool == "ip6tables" && !h.IsLoaded("ip6_tables") {
 			continue
 		}
-		falls, holds := unloading(h.Modules, kmod.Conntrack, how, func(module string) bool { return otherFamilyUses(h, how, module) })
-		if len(holds) > 0 {
-			found = append(found, held(h, s, holds))
+		usesOther := func(module string) bool { return otherFamilyUses(h, stop, module) }
+		unloaded, holders := unload(h.Modules, kmod.Conntrack, stop, usesOther)
+		if len(holders) > 0 {
+			found = append(found, heldFinding(o, holders))
 		} else {
-			found = append(found, resets(h, s, falls))
+			found = append(found, resetFinding(h, o, unloaded))
 		}
 	}
 	return found
 }
 
-// unloader reports whether a switch has its tool unload modules when it stops, and
-// which rules are gone by then. The init script flushes the tables of its family;
-// firewalld flushes everything that it made, of both.
-func unloader(s inventory.ToolOption) (how stop, unloads bool) {
-	value := strings.ToLower(strings.Trim(s.Value, `"'`))
+// stopOf reports whether an option makes its tool unload modules when it stops, and returns which rules
+// are removed before. The init script flushes the tables of its family; firewalld flushes everything
+// that it made, of both.
+func stopOf(o inventory.ToolOption) (s stop, unloads bool) {
+	value := strings.ToLower(strings.Trim(o.Value, `"'`))
 	switch {
-	case s.Tool == "iptables" && s.Name == "IPTABLES_MODULES_UNLOAD":
+	case o.Tool == "iptables" && o.Name == "IPTABLES_MODULES_UNLOAD":
 		return stop{ip4: true}, value == "yes"
-	case s.Tool == "ip6tables" && s.Name == "IP6TABLES_MODULES_UNLOAD":
+	case o.Tool == "ip6tables" && o.Name == "IP6TABLES_MODULES_UNLOAD":
 		return stop{ip6: true}, value == "yes"
-	case s.Tool == "firewalld" && s.Name == "CleanupModulesOnExit":
+	case o.Tool == "firewalld" && o.Name == "CleanupModulesOnExit":
 		return stop{ip4: true, ip6: true, nft: true}, value == "yes" || value == "true"
 	}
 	return stop{}, false
 }
 
-// hasService reports whether the tool's service can be on this host: Red Hat's
-// package iptables brings its configuration also where firewalld is the firewall
-// and the script is not there.
-func hasService(h *picture.Host, tool string) bool {
-	if tool == "firewalld" || !h.Tree.Exists("/etc/firewalld/firewalld.conf") {
-		return true
-	}
-	return slices.ContainsFunc([]string{
-		"/etc/init.d/" + tool, "/etc/rc.d/init.d/" + tool,
-		"/usr/libexec/iptables/" + tool + ".init", "/usr/lib/systemd/system/" + tool + ".service",
-	}, h.Tree.Exists)
-}
-
-// otherFamilyUses reports whether the rules that a stop leaves use a module that
-// serves both families: /proc/modules does not tell whose rules they are, the saved
-// rules do.
+// otherFamilyUses reports whether the rules that remain after a stop use a module that serves both
+// families. /proc/modules does not show whose rules use it, the saved rules do.
 func otherFamilyUses(h *picture.Host, s stop, module string) bool {
-	left, file := only6, "/etc/sysconfig/ip6tables"
+	remaining, tool := only6, "ip6tables"
 	if s.ip6 {
-		left, file = only4, "/etc/sysconfig/iptables"
+		remaining, tool = only4, "iptables"
 	}
-	if !hasRules(h.Modules, left) {
+	if !hasRules(h.Modules, remaining) {
 		return false
 	}
-	text, err := h.Tree.Read(file, maxRules)
-	if err != nil {
-		return true
-	}
-	_, uses := firewall.ParseIptablesSave(file, text).Modules[module]
-	return uses
+	modules, isSaved := h.SavedModules[tool]
+	_, uses := modules[module]
+	return !isSaved || uses
 }
 
-// resets is the finding of a firewall whose restart takes the module along.
-func resets(h *picture.Host, s inventory.ToolOption, falls []string) finding.Finding {
+// resetFinding is the finding about a firewall whose restart unloads nf_conntrack.
+func resetFinding(h *picture.Host, o inventory.ToolOption, unloaded []string) finding.Finding {
+	decides := decidingOption(h, o)
 	f := finding.Finding{
 		ID: "firewall-restart-resets", Severity: finding.Warning,
-		Summary:  fmt.Sprintf("a restart of %s unloads nf_conntrack and loads it again: its values fall back to the kernel's", s.Tool),
-		Evidence: []finding.Evidence{picture.SwitchEvidence(s)},
-		Fix:      keepModules(decidingSwitch(h, s)),
-		Note:     "Another host keeps its values only where something else holds the module, such as rules of the other IP version.",
+		Summary: fmt.Sprintf("a restart of %s unloads nf_conntrack and loads it again: "+
+			"its values are reset to the kernel's defaults", o.Tool),
+		Evidence: []finding.Evidence{picture.OptionEvidence(decides)},
+		Fix:      keepModules(decides),
+		Note: "Another host keeps its values only where something else holds the module, " +
+			"for example rules of the other IP version.",
 	}
-	if s.Tool == "firewalld" {
-		f.Note = finding.JoinNotes(f.Note, "firewalld reads this when it starts.")
+	if o.Tool == "firewalld" {
+		f.Note = finding.JoinNotes(f.Note, "firewalld reads this option when it starts.")
 	}
-	if decides := decidingSwitch(h, s); decides != s {
-		f.Evidence = []finding.Evidence{picture.SwitchEvidence(decides)}
-		f.Note = finding.JoinNotes(f.Note, "This version, before 1.0, unloads the modules with its rules: with CleanupOnExit=no both stay when it stops.")
+	if decides != o {
+		f.Note = finding.JoinNotes(f.Note, "This version, before 1.0, unloads the modules together with its rules: "+
+			"with CleanupOnExit=no both stay when it stops.")
 	}
-	if len(falls) > 0 {
-		f.Evidence = append(f.Evidence, finding.Seen("/proc/modules", 0, "would be unloaded: "+strings.Join(falls, ", ")))
+	if len(unloaded) > 0 {
+		f.Evidence = append(f.Evidence, finding.Seen(picture.ModulesFile, 0, "would be unloaded: "+strings.Join(unloaded, ", ")))
 	}
-	f.Note = finding.JoinNotes(f.Note, setAgain(h, s, &f))
+	evidence, note := setAgain(h, o)
+	f.Evidence, f.Note = append(f.Evidence, evidence...), finding.JoinNotes(f.Note, note)
 	if h.IsEnforcing() {
 		f.Severity = finding.Info
-		f.Summary += "; ctkeeper puts them back at once"
+		f.Summary += "; ctkeeper repairs them at once"
 		f.Fix = nil
 	}
 	return f
 }
 
-// setAgain says what sets values again after such a restart, with the lines as
-// evidence: the firewall itself, and what is done whenever the module is loaded.
-func setAgain(h *picture.Host, s inventory.ToolOption, f *finding.Finding) string {
-	var by, back []string
+// setAgain returns what sets values again after such a restart: the firewall itself, and what runs
+// whenever the module is loaded.
+func setAgain(h *picture.Host, o inventory.ToolOption) (evidence []finding.Evidence, note string) {
+	var tools, names []string
 	for _, a := range h.Inventory.Assignments {
-		if a.Phase != inventory.AfterModuleLoad && (a.Phase != inventory.AtFirewallStart || a.Tool != s.Tool) || !h.HasEffect(a) {
-			continue
+		isThen := a.Phase == inventory.AfterModuleLoad || a.Phase == inventory.AtFirewallStart && a.Tool == o.Tool
+		if isThen && h.HasEffect(a) {
+			tools, names = append(tools, a.Tool), append(names, picture.KernelName(a))
+			evidence = append(evidence, h.AssignmentEvidence(a))
 		}
-		by, back = append(by, a.Tool), append(back, picture.KernelName(a))
-		f.Evidence = append(f.Evidence, h.AssignmentEvidence(a))
 	}
+	tools, names = finding.Unique(tools), finding.Unique(names)
 	switch {
-	case len(back) == 1 || len(finding.Unique(by)) == 1 && len(by) > 0:
-		return fmt.Sprintf("%s then sets %s again, and nothing else.", by[0], strings.Join(finding.Unique(back), ", "))
-	case len(back) > 0:
-		return fmt.Sprintf("%s then set %s again, and nothing else.", strings.Join(finding.Unique(by), " and "), strings.Join(finding.Unique(back), ", "))
-	case s.Tool == "iptables" || s.Tool == "ip6tables":
-		return fmt.Sprintf("Nothing sets them again. Where the modules have to be unloaded, %s_SYSCTL_LOAD_LIST=\".nf_conntrack\" in the same file has the script apply those lines of the sysctl files.", strings.ToUpper(s.Tool))
+	case len(names) > 0:
+		verb := "sets"
+		if len(tools) > 1 {
+			verb = "set"
+		}
+		note = fmt.Sprintf("%s then %s %s again, and nothing else.", finding.List(tools), verb, strings.Join(names, ", "))
+	case o.Tool == "iptables" || o.Tool == "ip6tables":
+		note = fmt.Sprintf("Nothing sets them again. Where the modules have to be unloaded, %s_SYSCTL_LOAD_LIST=\".nf_conntrack\" "+
+			"in the same file makes the script apply those lines of the sysctl files.", strings.ToUpper(o.Tool))
+	default:
+		note = "Nothing sets them again."
 	}
-	return "Nothing sets them again."
+	return evidence, note
 }
 
-// held is the finding of a host where something keeps the module.
-func held(h *picture.Host, s inventory.ToolOption, holds []hold) finding.Finding {
+// heldFinding is the finding about a host where something holds the module.
+func heldFinding(o inventory.ToolOption, holders []holder) finding.Finding {
 	f := finding.Finding{
 		ID: "module-held", Severity: finding.Info,
-		Summary:  fmt.Sprintf("a restart of %s leaves nf_conntrack loaded, because %s holds it; a neighbour without that resets to the kernel's values", s.Tool, holds[0].Module),
-		Evidence: []finding.Evidence{picture.SwitchEvidence(s)},
+		Summary: fmt.Sprintf("a restart of %s does not unload nf_conntrack, because %s holds it; "+
+			"a host without that resets to the kernel's defaults", o.Tool, holders[0].module),
+		Evidence: []finding.Evidence{picture.OptionEvidence(o)},
 	}
-	for _, hold := range holds {
-		f.Evidence = append(f.Evidence, finding.Seen("/proc/modules", 0, hold.String()))
+	for _, holder := range holders {
+		f.Evidence = append(f.Evidence, finding.Seen(picture.ModulesFile, 0, holder.String()))
 	}
 	return f
 }
 
-// decidingSwitch is the switch that decides where one is not known to the tool:
-// firewalld unloads by default only in versions before 1.0, which go by CleanupOnExit.
-func decidingSwitch(h *picture.Host, s inventory.ToolOption) inventory.ToolOption {
-	if onExit, there := h.Inventory.ToolOption("firewalld", "CleanupOnExit"); there && s.Tool == "firewalld" && s.Default {
+// decidingOption returns the option that decides whether a tool unloads modules. firewalld before 1.0 has
+// no option of its own for it, and goes by CleanupOnExit.
+func decidingOption(h *picture.Host, o inventory.ToolOption) inventory.ToolOption {
+	if onExit, found := h.Inventory.ToolOption("firewalld", "CleanupOnExit"); found && o.Tool == "firewalld" && o.Default {
 		return onExit
 	}
-	return s
+	return o
 }
 
-// keepModules gives the command that has a firewall leave the modules alone.
-func keepModules(s inventory.ToolOption) []string {
+// keepModules returns the command after which a firewall does not unload modules.
+func keepModules(o inventory.ToolOption) []string {
 	value := `"no"`
-	if s.Tool == "firewalld" {
+	if o.Tool == "firewalld" {
 		value = "no"
 	}
-	if s.Default {
-		return []string{fmt.Sprintf(`printf '\n%s=%s\n' >> %s`, s.Name, value, shell.Quote(s.File))}
+	if o.Default {
+		return []string{fmt.Sprintf(`printf '\n%s=%s\n' >> %s`, o.Name, value, shell.Quote(o.File))}
 	}
-	return []string{fmt.Sprintf(`sed -i 's/^[[:blank:]]*%s[[:blank:]]*=.*/%s=%s/' %s`, s.Name, s.Name, value, shell.Quote(s.File))}
+	return []string{fmt.Sprintf(`sed -i 's/^[[:blank:]]*%s[[:blank:]]*=.*/%s=%s/' %s`, o.Name, o.Name, value, shell.Quote(o.File))}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/explain/firewall"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
@@ -147,7 +148,7 @@ func TestUnloading(t *testing.T) {
 		},
 		{
 			"nf_conntrack itself is held", "nf_conntrack 139264 1 - Live 0x0\n", firewalld, never, nil,
-			[]string{"nf_conntrack: 1 use by something that is no module"},
+			[]string{"nf_conntrack: 1 use by something that is not a module"},
 		},
 		{
 			"a kernel that cannot unload", "nf_conntrack 139264 - - Live 0x0\n", firewalld, never, nil,
@@ -156,7 +157,7 @@ func TestUnloading(t *testing.T) {
 		{"nobody uses it", "nf_conntrack 139264 0 - Live 0x0\n", iptables, never, []string{"nf_conntrack"}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			falls, holds := unloading(kmod.ParseModules([]byte(test.modules)), kmod.Conntrack, test.stop, test.other)
+			falls, holds := unload(kmod.ParseModules([]byte(test.modules)), kmod.Conntrack, test.stop, test.other)
 			var held []string
 			for _, hold := range holds {
 				held = append(held, hold.String())
@@ -204,7 +205,8 @@ const iptablesConfig = "/etc/sysconfig/iptables-config"
 func withSwitch(t *testing.T, modules string, switches ...inventory.ToolOption) *picture.Host {
 	t.Helper()
 	return &picture.Host{
-		Tree: tree.At(t.TempDir()), Module: kmod.Module{State: kmod.Loaded}, Modules: kmod.ParseModules([]byte(modules)),
+		Services: map[string]bool{"iptables": true, "ip6tables": true, "firewalld": true},
+		Module:   kmod.Module{State: kmod.Loaded}, Modules: kmod.ParseModules([]byte(modules)),
 		Inventory: inventory.Inventory{ToolOptions: switches}, Config: &config.Config{Desired: reconcile.Desired{Mode: reconcile.Enforce}},
 	}
 }
@@ -219,15 +221,15 @@ func unloadYes(tool string) inventory.ToolOption {
 var neighbour = "xt_state 1492 2 - Live 0x0\nnf_conntrack_ipv4 9154 2 - Live 0x0\nnf_conntrack 79206 2 nf_conntrack_ipv4,xt_state, Live 0x0\niptable_filter 2793 1 - Live 0x0\nip_tables 17831 1 iptable_filter, Live 0x0\n"
 
 // nothing is what is added where nobody sets the values again.
-const nothing = ` Nothing sets them again. Where the modules have to be unloaded, IPTABLES_SYSCTL_LOAD_LIST=".nf_conntrack" in the same file has the script apply those lines of the sysctl files.`
+const nothing = ` Nothing sets them again. Where the modules have to be unloaded, IPTABLES_SYSCTL_LOAD_LIST=".nf_conntrack" in the same file makes the script apply those lines of the sysctl files.`
 
-const neighbours = "Another host keeps its values only where something else holds the module, such as rules of the other IP version."
+const neighbours = "Another host keeps its values only where something else holds the module, for example rules of the other IP version."
 
 func TestFirewallRestart(t *testing.T) {
 	h := withSwitch(t, neighbour, unloadYes("iptables"))
 	doctortest.Check(t, Check(h), []finding.Finding{{
 		ID: "firewall-restart-resets", Severity: finding.Warning,
-		Summary: "a restart of iptables unloads nf_conntrack and loads it again: its values fall back to the kernel's",
+		Summary: "a restart of iptables unloads nf_conntrack and loads it again: its values are reset to the kernel's defaults",
 		Evidence: []finding.Evidence{
 			finding.Seen(iptablesConfig, 16, "IPTABLES_MODULES_UNLOAD=yes"),
 			finding.Seen("/proc/modules", 0, "would be unloaded: "+strings.Join(append(kmod.Users(h.Modules, kmod.Conntrack), kmod.Conntrack), ", ")),
@@ -237,7 +239,7 @@ func TestFirewallRestart(t *testing.T) {
 	}})
 	doctortest.Check(t, Check(withSwitch(t, centos6, unloadYes("iptables"))), []finding.Finding{{
 		ID: "module-held", Severity: finding.Info,
-		Summary: "a restart of iptables leaves nf_conntrack loaded, because nf_conntrack_ipv6 holds it; a neighbour without that resets to the kernel's values",
+		Summary: "a restart of iptables does not unload nf_conntrack, because nf_conntrack_ipv6 holds it; a host without that resets to the kernel's defaults",
 		Evidence: []finding.Evidence{
 			finding.Seen(iptablesConfig, 16, "IPTABLES_MODULES_UNLOAD=yes"),
 			finding.Seen("/proc/modules", 0, "nf_conntrack_ipv6: 2 uses by IPv6 rules (ip6tables)"),
@@ -264,7 +266,7 @@ func TestFirewallRestartUnderTheDaemon(t *testing.T) {
 	yes := true
 	h.Env = picture.Environment{Enabled: true, Running: &yes}
 	f := doctortest.Find(t, Check(h), "firewall-restart-resets")
-	want := "a restart of iptables unloads nf_conntrack and loads it again: its values fall back to the kernel's; ctkeeper puts them back at once"
+	want := "a restart of iptables unloads nf_conntrack and loads it again: its values are reset to the kernel's defaults; ctkeeper repairs them at once"
 	if f.Severity != finding.Info || len(f.Fix) > 0 || f.Summary != want {
 		t.Errorf("%s %q, fix %q", f.Severity, f.Summary, f.Fix)
 	}
@@ -310,7 +312,7 @@ func TestFirewallRestartAbsent(t *testing.T) {
 	h.Module.State = kmod.Absent
 	h.Inventory.EarlyLoads = []tree.Place{{File: "/etc/modules-load.d/x.conf", Line: 1}}
 	f := doctortest.Find(t, Check(h), "firewall-restart-resets")
-	if want := neighbours + nothing + " What else would hold the module shows only while it is loaded."; f.Note != want {
+	if want := neighbours + nothing + " What else would hold the module can only be seen while it is loaded."; f.Note != want {
 		t.Errorf("note %q, want %q", f.Note, want)
 	}
 }
@@ -329,7 +331,7 @@ func TestFirewallRestartOldFirewalld(t *testing.T) {
 	if f.Evidence[0] != finding.Seen(file, 7, "CleanupOnExit=yes") {
 		t.Errorf("evidence %v", f.Evidence)
 	}
-	want := neighbours + " firewalld reads this when it starts. This version, before 1.0, unloads the modules with its rules: with CleanupOnExit=no both stay when it stops. Nothing sets them again."
+	want := neighbours + " firewalld reads this option when it starts. This version, before 1.0, unloads the modules together with its rules: with CleanupOnExit=no both stay when it stops. Nothing sets them again."
 	if f.Note != want {
 		t.Errorf("note %q, want %q", f.Note, want)
 	}
@@ -343,20 +345,20 @@ func TestFirewallRestartSilent(t *testing.T) {
 		modules string
 		s       inventory.ToolOption
 		state   kmod.State
-		files   map[string]string
+		service bool
 	}{
-		"told to leave them":             {neighbour, no, kmod.Loaded, nil},
-		"firewalld's default":            {neighbour, firewalld, kmod.Loaded, nil},
-		"built in":                       {"", unloadYes("iptables"), kmod.BuiltIn, nil},
-		"not loaded":                     {"", unloadYes("iptables"), kmod.Absent, nil},
-		"no table of its own to stop":    {debian12, unloadYes("arptables"), kmod.Loaded, nil},
-		"iptables without ip_tables":     {"nf_conntrack 79206 0 - Live 0x0\n", unloadYes("iptables"), kmod.Loaded, nil},
-		"firewalld in place of a script": {neighbour, unloadYes("iptables"), kmod.Loaded, map[string]string{"etc/firewalld/firewalld.conf": "\n"}},
+		"told to leave them":             {neighbour, no, kmod.Loaded, true},
+		"firewalld's default":            {neighbour, firewalld, kmod.Loaded, true},
+		"built in":                       {"", unloadYes("iptables"), kmod.BuiltIn, true},
+		"not loaded":                     {"", unloadYes("iptables"), kmod.Absent, true},
+		"no table of its own to stop":    {debian12, unloadYes("arptables"), kmod.Loaded, true},
+		"iptables without ip_tables":     {"nf_conntrack 79206 0 - Live 0x0\n", unloadYes("iptables"), kmod.Loaded, true},
+		"firewalld in place of a script": {neighbour, unloadYes("iptables"), kmod.Loaded, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := withSwitch(t, test.modules, test.s)
 			h.Module.State = test.state
-			doctortest.Put(t, h.Tree.Root(), test.files)
+			h.Services = map[string]bool{"iptables": test.service, "arptables": true, "firewalld": true}
 			doctortest.Check(t, Check(h), nil)
 		})
 	}
@@ -388,7 +390,8 @@ func TestOtherFamilyUses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := withSwitch(t, test.modules)
 			if test.rules != "" {
-				doctortest.Put(t, h.Tree.Root(), map[string]string{"etc/sysconfig/ip6tables": test.rules})
+				saved := firewall.ParseIptablesSave("ip6tables", []byte(test.rules)).Modules
+				h.SavedModules = map[string]map[string]tree.Place{"ip6tables": saved}
 			}
 			if got := otherFamilyUses(h, stop{ip4: true}, "xt_state"); got != test.want {
 				t.Errorf("got %v, want %v", got, test.want)
@@ -402,10 +405,10 @@ func TestFixOfADefault(t *testing.T) {
 	s := unloadYes("iptables")
 	s.Default, s.Line = true, 0
 	h := withSwitch(t, neighbour, s)
-	doctortest.Put(t, h.Tree.Root(), map[string]string{"etc/sysconfig/iptables-config": `IPTABLES_MODULES=""`})
-	doctortest.Shell(t, h.Tree.Root(), Check(h)[0].Fix[0])
+	root := doctortest.SetFiles(t, h, map[string]string{"etc/sysconfig/iptables-config": `IPTABLES_MODULES=""`})
+	doctortest.Shell(t, root, Check(h)[0].Fix[0])
 	want := "IPTABLES_MODULES=\"\"\nIPTABLES_MODULES_UNLOAD=\"no\"\n"
-	if diff := cmp.Diff(want, doctortest.Read(t, h.Tree.Root(), iptablesConfig)); diff != "" {
+	if diff := cmp.Diff(want, doctortest.Read(t, root, iptablesConfig)); diff != "" {
 		t.Errorf("after (-want +got):\n%s", diff)
 	}
 }

@@ -8,51 +8,47 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-// stop is what a firewall takes away when it stops, before it unloads modules:
-// rules hold the modules that they use.
-type stop struct {
-	// ip4, ip6 and nft are the rules that it takes away.
-	ip4, ip6, nft bool
+// stop is which rules a firewall removes when it stops, before it unloads modules. Rules hold the
+// modules that they use.
+type stop struct{ ip4, ip6, nft bool }
+
+// holder is a module that is held by something other than a module.
+type holder struct {
+	module string
+	// references counts the uses that no module explains and that remain after the stop.
+	references int
+	// by is what holds it, as far as the module's name shows it.
+	by string
 }
 
-// hold is a module that something other than a module holds.
-type hold struct {
-	Module string
-	// References is how many of its uses no module explains and the stop leaves.
-	References int
-	// By says who holds it, as far as the name tells.
-	By string
-}
-
-// unloading works out what a stop does to a module and to all that uses it, from
-// /proc/modules. Where nothing holds any of them they fall, in this order. The
-// init script of Red Hat's iptables (rmmod_r) and firewalld both go that way: the
-// users first, and users of users before them; what is in use stays, and so does
-// everything that it uses.
+// unload works out from /proc/modules what a stop does to a module and to everything that uses it. It
+// returns the holders, or else the modules that are unloaded, in this order. The init script of Red
+// Hat's iptables (rmmod_r) and firewalld both unload the users of a module first, and their users before
+// them. A module that is in use stays, and so does everything that it uses.
 //
-// other tells whether rules of the family that stays use a module that serves both.
-func unloading(modules []kmod.ProcModule, name string, s stop, other func(module string) bool) (falls []string, holds []hold) {
+// usesOther reports whether rules of the remaining family use a module that serves both families.
+func unload(modules []kmod.ProcModule, name string, s stop, usesOther func(module string) bool) (unloaded []string, holders []holder) {
 	all := append(kmod.Users(modules, name), name)
 	for _, m := range modules {
 		if !slices.Contains(all, m.Name) {
 			continue
 		}
 		if m.Uses < 0 {
-			holds = append(holds, hold{m.Name, 0, "this kernel, which cannot unload modules"})
+			holders = append(holders, holder{m.Name, 0, "this kernel, which cannot unload modules"})
 			continue
 		}
-		left := m.Uses - len(m.UsedBy)
-		if left > 0 && !s.frees(m.Name, other) {
-			holds = append(holds, hold{m.Name, left, holderName(m.Name)})
+		references := m.Uses - len(m.UsedBy)
+		if references > 0 && !s.frees(m.Name, usesOther) {
+			holders = append(holders, holder{m.Name, references, holderName(m.Name)})
 		}
 	}
-	if len(holds) > 0 {
-		return nil, holds
+	if len(holders) > 0 {
+		return nil, holders
 	}
 	return all, nil
 }
 
-// family is the rules that a module serves by its name.
+// family is the kind of rules that use a module.
 type family int
 
 const (
@@ -63,9 +59,8 @@ const (
 	none
 )
 
-// familyOf tells by its name whose rules use a module. nf_conntrack_ipv4 and _ipv6 are
-// of kernels before 4.19: there each rule that matches on a state holds the one of
-// its family.
+// familyOf returns by its name which rules use a module. nf_conntrack_ipv4 and _ipv6 are from kernels
+// before 4.19: there each rule that matches on a state holds the one of its family.
 func familyOf(module string) family {
 	prefixes := []struct {
 		prefix string
@@ -85,8 +80,8 @@ func familyOf(module string) family {
 	return none
 }
 
-// frees reports whether the stop takes away every rule that uses a module.
-func (s stop) frees(module string, other func(string) bool) bool {
+// frees reports whether the stop removes every rule that uses a module.
+func (s stop) frees(module string, usesOther func(string) bool) bool {
 	switch familyOf(module) {
 	case only4:
 		return s.ip4
@@ -95,12 +90,12 @@ func (s stop) frees(module string, other func(string) bool) bool {
 	case nftables:
 		return s.nft
 	case both4And6:
-		return s.ip4 && s.ip6 || !other(module)
+		return s.ip4 && s.ip6 || !usesOther(module)
 	}
 	return false
 }
 
-// holderName says who holds a module, as far as its name tells.
+// holderName returns what holds a module, as far as its name shows it.
 func holderName(module string) string {
 	switch familyOf(module) {
 	case only4:
@@ -122,25 +117,24 @@ func holderName(module string) string {
 	case module == "act_ct":
 		return "traffic control (act_ct)"
 	}
-	return "something that is no module"
+	return "something that is not a module"
 }
 
-// hasRules reports whether iptables of a family has rules in the kernel: a table with
-// rules holds its own module (do_replace in ip_tables.c).
+// hasRules reports whether the iptables of a family has rules in the kernel: a table with rules holds
+// its own module (do_replace in ip_tables.c).
 func hasRules(modules []kmod.ProcModule, f family) bool {
 	return slices.ContainsFunc(modules, func(m kmod.ProcModule) bool {
 		return familyOf(m.Name) == f && strings.Contains(m.Name, "table_") && m.Uses > len(m.UsedBy)
 	})
 }
 
-// String is a hold for people: "nf_conntrack_ipv6: 2 uses by IPv6 rules (ip6tables)".
-func (h hold) String() string {
-	if h.References == 0 {
-		return h.Module + ": held by " + h.By
+// String returns "nf_conntrack_ipv6: 2 uses by IPv6 rules (ip6tables)".
+func (h holder) String() string {
+	switch h.references {
+	case 0:
+		return h.module + ": held by " + h.by
+	case 1:
+		return h.module + ": 1 use by " + h.by
 	}
-	uses := "uses"
-	if h.References == 1 {
-		uses = "use"
-	}
-	return fmt.Sprintf("%s: %d %s by %s", h.Module, h.References, uses, h.By)
+	return fmt.Sprintf("%s: %d uses by %s", h.module, h.references, h.by)
 }

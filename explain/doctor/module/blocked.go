@@ -1,7 +1,6 @@
 package module
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -11,31 +10,31 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-// checkModulesDisabled asks whether the kernel takes any module at all: once
-// kernel.modules_disabled is 1, only a boot makes it 0 again (kernel/sysctl.c).
+// checkModulesDisabled reports a kernel that loads no modules. Once kernel.modules_disabled is 1, only a
+// boot makes it 0 again (kernel/sysctl.c).
 func checkModulesDisabled(h *picture.Host) []finding.Finding {
 	if !h.LoadPolicy.Disabled {
 		return nil
 	}
 	f := finding.Finding{
-		ID: "modules-disabled", Severity: severity(h), Summary: "the kernel takes no modules until the next boot",
+		ID: "modules-disabled", Severity: severity(h), Summary: "the kernel loads no modules until the next boot",
 		Evidence: []finding.Evidence{finding.Seen(picture.ModulesDisabledFile, 0, "1")},
 	}
 	if h.IsLoaded(kmod.Conntrack) {
 		f.Severity = finding.Info
-		f.Summary += "; nf_conntrack is in it already"
+		f.Summary += "; nf_conntrack is loaded already"
 		return []finding.Finding{f}
 	}
 	evidence, fix := findDisablers(h)
 	if len(fix) == 0 {
-		f.Note = "no sysctl file of this host says so: a program wrote it, and may again"
+		f.Note = "No sysctl file of this host sets it: a program wrote it, and can do so again."
 	}
 	f.Evidence, f.Fix = append(f.Evidence, evidence...), append(fix, fixes.Reboot(h))
 	return []finding.Finding{f}
 }
 
-// checkModulesDisabledNext asks whether the next boot closes the kernel before anything
-// has loaded the module.
+// checkModulesDisabledNext reports that the next boot disables module loading before anything loads
+// nf_conntrack.
 func checkModulesDisabledNext(h *picture.Host) []finding.Finding {
 	evidence, fix := findDisablers(h)
 	if h.LoadPolicy.Disabled || len(evidence) == 0 || h.IsBuiltIn() || len(h.Inventory.EarlyLoads) > 0 {
@@ -43,78 +42,84 @@ func checkModulesDisabledNext(h *picture.Host) []finding.Finding {
 	}
 	return []finding.Finding{{
 		ID: "modules-disabled", Severity: finding.Warning, Evidence: evidence, Fix: fix,
-		Summary: "from the next boot on the kernel takes no modules, and no line loads nf_conntrack before that",
+		Summary: "from the next boot on the kernel loads no modules, and no line loads nf_conntrack before that",
 	}}
 }
 
-// findDisablers finds what closes the kernel to modules at boot, and what ends it.
+// findDisablers returns what sets kernel.modules_disabled at boot, and the commands that remove it.
 func findDisablers(h *picture.Host) (evidence []finding.Evidence, fix []string) {
-	for _, s := range h.Inventory.ToolOptions {
-		if s.Name == "kernel.modules_disabled" && s.Value == "1" && !s.Default {
-			evidence = append(evidence, finding.At(s.Place, s.Name+" = "+s.Value))
-			fix = append(fix, fixes.Edit(h.Tree, s.File, `s/^[[:space:]]*-*[[:space:]]*kernel[./]modules_disabled[[:space:]]*=/# &/`))
+	const script = `s/^[[:space:]]*-*[[:space:]]*kernel[./]modules_disabled[[:space:]]*=/# &/`
+	for _, o := range h.Inventory.ToolOptions {
+		if o.Name == "kernel.modules_disabled" && o.Value == "1" && !o.Default {
+			evidence = append(evidence, finding.At(o.Place, o.Name+" = "+o.Value))
+			fix = append(fix, fixes.Edit(h, o.File, script))
 		}
 	}
 	const argument = "sysctl.kernel.modules_disabled"
-	if value, given := h.CommandLine.Value(argument); given && value == "1" {
+	if value, found := h.CommandLine.Value(argument); found && value == "1" {
 		evidence = append(evidence, finding.Seen(picture.CommandLineFile, 0, argument+"=1"))
-		_, commands := h.Distro.RemoveKernelArgument(h.Tree, argument+"=1")
-		fix = append(fix, commands...)
+		fix = append(fix, fixes.RemoveKernelArgument(h, argument+"=1")...)
 	}
 	return evidence, finding.Unique(fix)
 }
 
-// checkBlacklisted asks what keeps nf_conntrack itself out.
+// checkBlacklisted reports what blocks nf_conntrack itself.
 func checkBlacklisted(h *picture.Host) []finding.Finding {
-	if h.IsBuiltIn() {
+	b := findBlocks(h, kmod.Conntrack)
+	if h.IsBuiltIn() || b.isEmpty() {
 		return nil
 	}
-	b := findBlock(h, kmod.Conntrack)
-	if len(b.evidence()) == 0 {
-		return nil
+	f := finding.Finding{
+		ID: "module-blacklisted", Severity: severity(h), Evidence: b.evidence(), Fix: b.fix(h, kmod.Conntrack, fixes.LoadModule),
 	}
-	f := finding.Finding{ID: "module-blacklisted", Severity: severity(h), Evidence: b.evidence(), Fix: b.fix(h, kmod.Conntrack, fixes.LoadModule)}
 	switch {
-	case len(b.refused) > 0:
+	case len(b.kernelWords) > 0:
 		f.Summary = "the kernel refuses nf_conntrack: module_blacklist= names it"
 	case len(b.installs) > 0:
-		f.Summary = "modprobe runs another command in place of loading nf_conntrack"
+		f.Summary = "modprobe runs another command instead of loading nf_conntrack"
 	default:
-		f.Summary = "nf_conntrack is blacklisted: ctkeeper, systemd-modules-load and udev do not load it, nor does the kernel by one of its aliases; " +
-			"modprobe nf_conntrack, and a module that depends on it, still load it"
+		f.Summary = "nf_conntrack is blacklisted: ctkeeper, systemd-modules-load and udev do not load it, " +
+			"nor does the kernel by one of its aliases; modprobe nf_conntrack, and a module that depends on it, still load it"
 		if h.Config == nil || !h.Config.Module.Load && len(h.Inventory.EarlyLoads) == 0 {
 			f.Severity = finding.Warning
 		}
 	}
-	if len(b.passed) > 0 {
-		f.Note = "the running kernel keeps its command line until the next boot"
+	if len(b.modprobeWords) > 0 {
+		f.Note = "The running kernel keeps its command line until the next boot."
 	}
-	if command := h.Distro.RebuildInitramfs(h.Release); command != "" && h.Release != "" && len(b.installs)+len(b.blacklists) > 0 {
-		f.Note = "an initramfs may have a copy of the file; if it is still kept out after a boot: " + command
+	rebuild := h.Distro.RebuildInitramfs(h.Release)
+	if rebuild != "" && h.Release != "" && len(b.installs)+len(b.blacklists) > 0 {
+		f.Note = "An initramfs can contain a copy of the file. If the module is still blocked after a boot: " + rebuild
 	}
 	return []finding.Finding{f}
 }
 
-// checkDependencyBlacklisted asks the same of the modules that nf_conntrack needs. A
-// blacklist line alone keeps no dependency out.
+// checkDependencyBlacklisted reports what blocks the modules that nf_conntrack needs. A blacklist line
+// alone does not block a dependency.
 func checkDependencyBlacklisted(h *picture.Host) []finding.Finding {
 	if h.IsBuiltIn() {
 		return nil
 	}
+	var names []string
+	for _, k := range h.Kernels {
+		names = append(names, k.Dependencies(kmod.Conntrack)...)
+	}
+	slices.Sort(names)
 	var found []finding.Finding
-	for _, name := range dependencies(h) {
-		b := findBlock(h, name)
+	for _, name := range slices.Compact(names) {
+		b := findBlocks(h, name)
 		switch {
-		case h.Index.BuiltIn[name] || len(b.evidence()) == 0:
-		case len(b.refused) == 0 && len(b.installs) == 0:
+		case h.Index.BuiltIn[name] || b.isEmpty():
+		case !b.isHard():
 			found = append(found, finding.Finding{
 				ID: "dependency-blacklisted", Severity: finding.Info, Evidence: b.evidence(),
-				Summary: name + ", which nf_conntrack needs, is blacklisted: that keeps it from being loaded by an alias, not from being loaded with nf_conntrack",
+				Summary: name + ", which nf_conntrack needs, is blacklisted: " +
+					"it is not loaded by an alias, but it is loaded together with nf_conntrack",
 			})
 		default:
 			found = append(found, finding.Finding{
 				ID: "dependency-blacklisted", Severity: severity(h), Evidence: b.evidence(),
-				Summary: name + ", which nf_conntrack needs, is kept out, and nf_conntrack with it",
+				Summary: name + ", which nf_conntrack needs, is blocked, and nf_conntrack with it",
 				Fix:     b.fix(h, name, fixes.LoadModule),
 			})
 		}
@@ -122,81 +127,78 @@ func checkDependencyBlacklisted(h *picture.Host) []finding.Finding {
 	return found
 }
 
-// dependencies are the modules that nf_conntrack needs, by modules.dep and by its own
-// file, sorted.
-func dependencies(h *picture.Host) []string {
-	names := map[string]bool{}
-	for _, k := range h.Kernels {
-		for _, name := range k.Dependencies(kmod.Conntrack) {
-			names[name] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(names))
-}
-
-// block is what keeps one module out.
-type block struct {
+// blocks are what can block one module.
+type blocks struct {
 	installs, blacklists []kmod.Directive
-	// refused and passed are words of the kernel command line: module_blacklist=,
-	// which the kernel heeds, and modprobe.blacklist=, which modprobe does.
-	refused, passed []string
+	// kernelWords (module_blacklist=) and modprobeWords (modprobe.blacklist=) are words of the kernel
+	// command line; the kernel obeys the former, modprobe the latter.
+	kernelWords, modprobeWords []string
 }
 
-func findBlock(h *picture.Host, module string) block {
+// isEmpty reports whether nothing blocks the module.
+func (b blocks) isEmpty() bool { return len(b.blacklists)+len(b.modprobeWords) == 0 && !b.isHard() }
+
+// isHard reports whether the module cannot be loaded by its name either. Blacklists only keep it from
+// being loaded by an alias.
+func (b blocks) isHard() bool { return len(b.kernelWords)+len(b.installs) > 0 }
+
+// findBlocks returns what blocks a module.
+func findBlocks(h *picture.Host, module string) blocks {
 	modprobe := h.Inventory.Modprobe
-	b := block{installs: modprobe.BlockingInstalls(module), blacklists: modprobe.Find("blacklist", module)}
+	b := blocks{installs: modprobe.BlockingInstalls(module), blacklists: modprobe.Find("blacklist", module)}
 	for line := h.CommandLine; ; {
 		word := line.BlacklistWord(module)
 		if word == "" {
 			return b
 		}
 		if strings.HasPrefix(word, "module_blacklist") {
-			b.refused = append(b.refused, word)
+			b.kernelWords = append(b.kernelWords, word)
 		} else {
-			b.passed = append(b.passed, word)
+			b.modprobeWords = append(b.modprobeWords, word)
 		}
 		line = kmod.CommandLine{Words: slices.DeleteFunc(slices.Clone(line.Words), func(other string) bool { return other == word })}
 	}
 }
 
-func (b block) evidence() []finding.Evidence {
+func (b blocks) evidence() []finding.Evidence {
 	var all []finding.Evidence
 	for _, d := range slices.Concat(b.installs, b.blacklists) {
 		all = append(all, finding.At(d.Place, strings.TrimSpace(d.Kind+" "+d.Module+" "+d.Args)))
 	}
-	for _, word := range slices.Concat(b.refused, b.passed) {
+	for _, word := range slices.Concat(b.kernelWords, b.modprobeWords) {
 		all = append(all, finding.Seen(picture.CommandLineFile, 0, word))
 	}
 	return all
 }
 
-// fix puts the lines out of force, each file in one go, and loads the module; for a
-// word that the kernel itself heeds it takes a boot.
-func (b block) fix(h *picture.Host, module, load string) []string {
+// fix returns the commands that remove the blocks, one for each file, and load the module. A word that
+// the kernel obeys counts until the next boot.
+func (b blocks) fix(h *picture.Host, module, load string) []string {
 	scripts := map[string][]string{}
+	var files []string
 	for _, d := range slices.Concat(b.installs, b.blacklists) {
 		script := "s/^[[:space:]]*" + d.Kind + "[[:space:]]*" + modulePattern(d.Module) + lineEnd(d.Kind) + "/# &/"
 		scripts[d.File] = finding.Unique(append(scripts[d.File], script))
+		files = append(files, d.File)
 	}
+	slices.Sort(files)
 	var commands []string
-	for _, file := range slices.Sorted(maps.Keys(scripts)) {
+	for _, file := range slices.Compact(files) {
 		commands = append(commands, fixes.EditJoined(h, file, scripts[file]))
 	}
-	for _, word := range slices.Concat(b.refused, b.passed) {
-		_, remove := h.Distro.RemoveKernelArgument(h.Tree, word)
-		commands = append(commands, remove...)
+	for _, word := range slices.Concat(b.kernelWords, b.modprobeWords) {
+		commands = append(commands, fixes.RemoveKernelArgument(h, word)...)
 		if rest := removeFromList(word, module); rest != "" {
-			_, add := h.Distro.AddKernelArgument(h.Tree, rest)
-			commands = append(commands, add...)
+			commands = append(commands, fixes.AddKernelArgument(h, rest)...)
 		}
 	}
-	if len(b.refused) > 0 {
+	if len(b.kernelWords) > 0 {
 		return append(commands, fixes.Reboot(h))
 	}
 	return append(commands, load)
 }
 
-// lineEnd is what may follow the module's name in a line.
+// lineEnd returns the sed(1) pattern of what can follow the module's name in a line.
 func lineEnd(kind string) string {
 	if kind == "blacklist" {
 		return `\([[:space:]].*\)*$`
@@ -204,14 +206,13 @@ func lineEnd(kind string) string {
 	return "[[:space:]]"
 }
 
-// modulePattern is a module's name, or a pattern of names, for sed: the file may
-// have a dash where the kernel has an underscore.
+// modulePattern returns a module's name, or a pattern of names, for sed(1). The file can have a dash
+// where the kernel has an underscore.
 func modulePattern(name string) string {
 	return strings.ReplaceAll(fixes.Literal(name), "_", "[-_]")
 }
 
-// removeFromList takes a module out of a list of them on the command line; empty where
-// none is left.
+// removeFromList removes a module from a list on the command line; "" where nothing is left.
 func removeFromList(word, module string) string {
 	name, list, _ := strings.Cut(word, "=")
 	rest := slices.DeleteFunc(strings.Split(list, ","), func(other string) bool {

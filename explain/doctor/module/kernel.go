@@ -15,97 +15,110 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-// checkKernelInstalled asks whether the running kernel still has its modules on the
-// disk: an update may have removed them, and then nothing more can be loaded.
+// checkKernelInstalled reports a running kernel whose modules are not on the disk. An update can have
+// removed them; then no further module can be loaded.
 func checkKernelInstalled(h *picture.Host) []finding.Finding {
 	if h.Offline || h.Release == "" || h.IsBuiltIn() || h.IsContainer() || len(h.Kernels) == 0 || !h.Kernels[0].IsGone() {
 		return nil
 	}
-	k := h.Kernels[0]
+	dir := h.Kernels[0].Index.Dir
 	f := finding.Finding{
 		ID: "kernel-not-installed", Severity: severity(h),
-		Evidence: []finding.Evidence{finding.Seen("/proc/sys/kernel/osrelease", 0, h.Release), finding.Seen(k.Index.Dir, 0, "has no modules")},
+		Evidence: []finding.Evidence{
+			finding.Seen("/proc/sys/kernel/osrelease", 0, h.Release), finding.Seen(dir, 0, "has no modules"),
+		},
 	}
 	for _, release := range h.Installed {
 		if release != h.Release {
-			f.Evidence = append(f.Evidence, finding.Seen(strings.TrimSuffix(k.Index.Dir, h.Release)+release, 0, "has modules"))
+			f.Evidence = append(f.Evidence, finding.Seen(strings.TrimSuffix(dir, h.Release)+release, 0, "has modules"))
 		}
 	}
-	newer := slices.ContainsFunc(h.Installed, func(release string) bool { return compareReleases(release, h.Release) > 0 })
 	if h.IsLoaded(kmod.Conntrack) {
-		f.Severity = finding.Warning // what is loaded stays; what depends on it and is not there yet cannot come
+		f.Severity = finding.Warning // what is loaded stays, but a module that depends on it cannot be loaded
 	}
-	if newer {
+	isNewer := func(release string) bool { return compareReleases(release, h.Release) > 0 }
+	if slices.ContainsFunc(h.Installed, isNewer) {
 		f.Summary = "the running kernel's modules are gone from the disk, and a newer kernel is installed: reboot into it"
 		f.Fix = []string{fixes.Reboot(h)}
 		return []finding.Finding{f}
 	}
-	f.Summary = "the running kernel's modules are not on the disk, and no newer kernel is installed: install them again"
+	f.Summary = "the running kernel's modules are not on the disk, and no newer kernel is installed: reinstall them"
 	f.Fix = reinstall(h, h.Release)
-	f.Note = "where the package of this release is not to be had any more, install the current kernel and reboot"
+	f.Note = "Where the package of this release is no longer available, install the current kernel and reboot."
 	return []finding.Finding{f}
 }
 
-// reinstall puts a kernel's modules back, and loads nf_conntrack where that kernel runs.
+// reinstall returns the commands that reinstall a kernel's modules, and load nf_conntrack where that
+// kernel runs.
 func reinstall(h *picture.Host, release string) []string {
-	return withLoad(h, release, h.Distro.ReinstallKernel(release), "depmod -a "+shell.Quote(release))
+	return withLoad(h, release, fixes.LoadModule, h.Distro.ReinstallKernel(release), depmod(release))
 }
 
-// withLoad adds the load to the commands where the release is the running one,
-// and leaves out what this distribution has no command for.
-func withLoad(h *picture.Host, release string, commands ...string) []string {
+// depmod returns the command that makes modules.dep of a release again.
+func depmod(release string) string { return "depmod -a " + shell.Quote(release) }
+
+// withLoad adds the load to the commands where the release is the running one. It leaves out what this
+// distribution has no command for.
+func withLoad(h *picture.Host, release, load string, commands ...string) []string {
 	commands = slices.DeleteFunc(commands, func(command string) bool { return command == "" })
 	if release == h.Release {
-		commands = append(commands, fixes.LoadModule)
+		commands = append(commands, load)
 	}
 	return commands
 }
 
-// judgedKernels are the kernels that have modules; the others are kernelNotInstalled's.
-func judgedKernels(h *picture.Host) []picture.Kernel {
+// checkedKernels returns the kernels that have modules. checkKernelInstalled reports the others.
+func checkedKernels(h *picture.Host) []picture.Kernel {
 	if h.IsContainer() {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(h.Kernels), func(k picture.Kernel) bool { return k.IsGone() || k.Index.BuiltIn[kmod.Conntrack] })
+	return slices.DeleteFunc(slices.Clone(h.Kernels), func(k picture.Kernel) bool {
+		return k.IsGone() || k.Index.BuiltIn[kmod.Conntrack]
+	})
 }
 
-// checkFile asks for nf_conntrack's own file.
+// checkFile reports a missing or damaged file of nf_conntrack.
 func checkFile(h *picture.Host) []finding.Finding {
 	if h.Module.State == kmod.BuiltIn {
 		return nil
 	}
 	var found []finding.Finding
-	for _, k := range judgedKernels(h) {
+	for _, k := range checkedKernels(h) {
 		f := finding.Finding{ID: "module-file-missing", Severity: severity(h), Fix: reinstall(h, k.Release)}
+		dep := k.Index.Dir + "/modules.dep"
 		switch file := k.Files[kmod.Conntrack]; {
 		case file.Found && file.Err == nil, file.Found && errors.Is(file.Err, fs.ErrPermission):
 			continue
 		case file.Found:
 			f.Summary = "the file of nf_conntrack for kernel " + k.Release + " is damaged"
-			f.Evidence = []finding.Evidence{finding.Seen(file.Path, 0, strings.TrimPrefix(file.Err.Error(), "cannot read module "+file.Path+": "))}
+			text := strings.TrimPrefix(file.Err.Error(), "cannot read module "+file.Path+": ")
+			f.Evidence = []finding.Evidence{finding.Seen(file.Path, 0, text)}
 		case file.Listed:
 			f.Summary = "the file of nf_conntrack for kernel " + k.Release + " is gone"
-			f.Evidence = []finding.Evidence{finding.Seen(file.Path, 0, "not there"), finding.Seen(k.Index.Dir+"/modules.dep", 0, "lists it")}
+			f.Evidence = []finding.Evidence{finding.Seen(file.Path, 0, "does not exist"), finding.Seen(dep, 0, "lists it")}
 		default:
 			f.Summary = "kernel " + k.Release + " has no module nf_conntrack"
-			f.Evidence = []finding.Evidence{finding.Seen(k.Index.Dir+"/modules.dep", 0, "does not list it"), finding.Seen(k.Index.Dir+"/modules.builtin", 0, "does not list it")}
+			f.Evidence = []finding.Evidence{
+				finding.Seen(dep, 0, "does not list it"), finding.Seen(k.Index.Dir+"/modules.builtin", 0, "does not list it"),
+			}
 			if extra := h.Distro.ReinstallExtraModules(k.Release); extra != "" {
-				f.Fix = withLoad(h, k.Release, extra, "depmod -a "+shell.Quote(k.Release))
+				f.Fix = withLoad(h, k.Release, fixes.LoadModule, extra, depmod(k.Release))
 			}
 		}
-		f.Evidence = append(f.Evidence, h.Logged(picture.Containing("nf_conntrack: ", "Unknown symbol", "invalid module format"))...)
+		logged := h.Logged(picture.Containing("nf_conntrack: ", "Unknown symbol", "invalid module format"))
+		f.Evidence = append(f.Evidence, logged...)
 		found = append(found, f)
 	}
 	return found
 }
 
-// checkDependencies asks for the files of the modules that nf_conntrack needs.
+// checkDependencies reports missing files of the modules that nf_conntrack needs.
 func checkDependencies(h *picture.Host) []finding.Finding {
 	if h.Module.State == kmod.BuiltIn {
 		return nil
 	}
 	var found []finding.Finding
-	for _, k := range judgedKernels(h) {
+	for _, k := range checkedKernels(h) {
 		missing := k.Missing(k.Dependencies(kmod.Conntrack))
 		if len(missing) == 0 {
 			continue
@@ -116,7 +129,7 @@ func checkDependencies(h *picture.Host) []finding.Finding {
 		}
 		for _, name := range missing {
 			if file := k.Files[name]; file.Listed {
-				f.Evidence = append(f.Evidence, finding.Seen(file.Path, 0, "not there"))
+				f.Evidence = append(f.Evidence, finding.Seen(file.Path, 0, "does not exist"))
 			} else {
 				f.Evidence = append(f.Evidence, finding.Seen(k.Index.Dir+"/modules.dep", 0, "does not list "+name))
 			}
@@ -127,18 +140,18 @@ func checkDependencies(h *picture.Host) []finding.Finding {
 	return found
 }
 
-// checkIndex asks whether depmod(8) knows the files that are there: modprobe finds
-// no other.
+// checkIndex reports files that modules.dep does not list: modprobe(8) finds only those that depmod(8)
+// listed there.
 func checkIndex(h *picture.Host) []finding.Finding {
 	var found []finding.Finding
-	for _, k := range judgedKernels(h) {
+	for _, k := range checkedKernels(h) {
 		f := finding.Finding{
-			ID: "modules-dep-stale", Severity: severity(h), Fix: withLoad(h, k.Release, "depmod -a "+shell.Quote(k.Release)),
-			Summary: "modules.dep of kernel " + k.Release + " does not list modules that are there",
+			ID: "modules-dep-stale", Severity: severity(h), Fix: withLoad(h, k.Release, fixes.LoadModule, depmod(k.Release)),
+			Summary: "modules.dep of kernel " + k.Release + " does not list modules that exist",
 		}
 		for _, name := range append(k.Dependencies(kmod.Conntrack), kmod.Conntrack) {
 			if file := k.Files[name]; file.Found && !file.Listed {
-				f.Evidence = append(f.Evidence, finding.Seen(file.Path, 0, "there, and not in modules.dep"))
+				f.Evidence = append(f.Evidence, finding.Seen(file.Path, 0, "exists, and is not in modules.dep"))
 			}
 		}
 		if len(f.Evidence) > 0 {
@@ -148,8 +161,7 @@ func checkIndex(h *picture.Host) []finding.Finding {
 	return found
 }
 
-// compareReleases orders kernel releases: runs of digits by their number, other
-// runs as text.
+// compareReleases orders kernel releases. Runs of digits are compared as numbers, other runs as text.
 func compareReleases(a, b string) int {
 	x, y := splitRelease(a), splitRelease(b)
 	for i := range min(len(x), len(y)) {

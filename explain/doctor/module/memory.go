@@ -1,37 +1,32 @@
 package module
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-// isShortOfMemory matches what the kernel says when a module's memory cannot be had
-// (warn_alloc of mm/page_alloc.c): the name is that of the program that loads.
+// isShortOfMemory matches what the kernel logs when a module's memory cannot be allocated (warn_alloc of
+// mm/page_alloc.c). The name in the message is that of the program that loads the module.
 func isShortOfMemory(message string) bool {
-	loader := slices.ContainsFunc([]string{"modprobe: ", "systemd-modules: ", "insmod: ", "(udev-worker): ", "systemd-udevd: "}, func(name string) bool {
-		return strings.Contains(message, name)
-	})
-	return loader && slices.ContainsFunc([]string{"page allocation failure", "vmalloc error", "vmalloc: allocation failure"}, func(text string) bool {
-		return strings.Contains(message, text)
-	})
+	isLoader := picture.Containing("modprobe: ", "systemd-modules: ", "insmod: ", "(udev-worker): ", "systemd-udevd: ")
+	isFailure := picture.Containing("page allocation failure", "vmalloc error", "vmalloc: allocation failure")
+	return isLoader(message) && isFailure(message)
 }
 
-// checkMemory asks whether the kernel had no memory for the module: with a hash size
-// that is no parameter's fault.
+// checkMemory reports that the kernel had no memory for the module, although no parameter is wrong.
 func checkMemory(h *picture.Host) []finding.Finding {
-	proof := h.Logged(isShortOfMemory)
-	if h.Module.State != kmod.Absent || len(proof) == 0 || len(checkParameters(h)) > 0 {
+	logged := h.Logged(isShortOfMemory)
+	if h.Module.State != kmod.Absent || len(logged) == 0 || len(checkParameters(h)) > 0 {
 		return nil
 	}
 	f := finding.Finding{
-		ID: "module-no-memory", Severity: severity(h), Evidence: proof, Fix: []string{"echo 1 > /proc/sys/vm/compact_memory", fixes.LoadModule},
-		Summary: "the kernel had no memory for a module when it was to be loaded",
-		Note:    "the hash table is one piece of memory of 8 bytes a bucket: load the module early at boot, or ask for a smaller hashsize",
+		ID: "module-no-memory", Severity: severity(h), Evidence: logged,
+		Summary: "the kernel had no memory to load a module",
+		Fix:     []string{"echo 1 > /proc/sys/vm/compact_memory", fixes.LoadModule},
+		Note: "The hash table is one piece of memory with 8 bytes a bucket: " +
+			"load the module early at boot, or configure a smaller hashsize.",
 	}
 	for _, o := range options(h) {
 		if parameterKinds()[o.Name] == "uint" {

@@ -11,59 +11,54 @@ import (
 
 // Check returns the findings of this topic.
 func Check(h *picture.Host) []finding.Finding {
-	return h.Run(append(append([]picture.Check{notLoaded}, barrierChecks()...),
-		checkModulesDisabledNext, checkUnknownParameters, checkSoftDependencies, checkBuiltIn, checkRuleModules)...)
-}
-
-// barrierChecks are the checks for what keeps the module out.
-func barrierChecks() []picture.Check {
-	return []picture.Check{
-		checkModulesDisabled, checkBlacklisted, checkKernelInstalled, checkFile, checkDependencies, checkDependencyBlacklisted,
+	blockers := h.Run(
+		checkModulesDisabled, checkBlacklisted, checkDependencyBlacklisted, checkKernelInstalled, checkFile, checkDependencies,
 		checkIndex, checkVermagic, checkSignature, checkParameters, checkMemory,
-	}
+	)
+	found := append(notLoaded(h, blockers), blockers...)
+	return append(found, h.Run(
+		checkModulesDisabledNext, checkUnknownParameters, checkSoftDependencies, checkBuiltIn, checkRuleModules,
+	)...)
 }
 
-// notLoaded says that the module is absent, and whether that is right.
-func notLoaded(h *picture.Host) []finding.Finding {
+// notLoaded reports an absent module. The blockers are the findings that can be the reason.
+func notLoaded(h *picture.Host, blockers []finding.Finding) []finding.Finding {
 	if h.Module.State != kmod.Absent || h.Module.Settling || h.IsBuiltIn() {
 		return nil
 	}
 	f := finding.Finding{
 		ID: "module-not-loaded", Severity: finding.Info,
-		Summary:  "nf_conntrack is not loaded: nothing has asked for it yet, and it is loaded with the first rule that needs it",
-		Evidence: []finding.Evidence{finding.Seen("/sys/module/nf_conntrack", 0, "not there")},
+		Summary:  "nf_conntrack is not loaded: nothing needs it yet, and the first rule that does will load it",
+		Evidence: []finding.Evidence{finding.Seen("/sys/module/nf_conntrack", 0, "does not exist")},
 	}
-	asks := h.NeededBy()
-	var barred []string
-	for _, barrier := range barrierChecks() {
-		for _, other := range barrier(h) {
-			if other.Severity != finding.Info {
-				barred = append(barred, other.ID)
-			}
+	needed := h.NeededBy()
+	var ids []string
+	for _, blocker := range blockers {
+		if blocker.Severity != finding.Info {
+			ids = append(ids, blocker.ID)
 		}
 	}
-	if len(asks) == 0 && len(barred) == 0 {
+	if len(needed) == 0 && len(ids) == 0 {
 		return []finding.Finding{f}
 	}
-	f.Evidence = append(f.Evidence, asks...)
-	if len(asks) > 0 {
+	f.Evidence = append(f.Evidence, needed...)
+	if len(needed) > 0 {
 		f.Severity = finding.Error
 	}
-	switch {
-	case len(barred) > 0:
-		f.Summary = "nf_conntrack is not loaded, and cannot be: see " + strings.Join(finding.Unique(barred), ", ")
-	default:
-		f.Summary = "nf_conntrack is not loaded, although it is asked for and nothing keeps it out"
+	if len(ids) > 0 {
+		f.Summary = "nf_conntrack is not loaded and cannot be loaded: see " + strings.Join(finding.Unique(ids), ", ")
+	} else {
+		f.Summary = "nf_conntrack is not loaded, although something needs it and nothing blocks it"
 		f.Fix = []string{fixes.LoadModule}
 	}
-	if again := restartFirewalls(h); len(again) > 0 {
-		f.Note = "a firewall that failed without the module stays down until it is started again: " + strings.Join(again, " && ")
+	if restart := restartFirewalls(h); len(restart) > 0 {
+		f.Note = "A firewall that failed without the module stays down until it is restarted: " + strings.Join(restart, " && ") + "."
 	}
 	return []finding.Finding{f}
 }
 
-// severity is that of something which keeps the module out: an error where
-// something wants the module or has it, because then the next boot goes wrong.
+// severity returns the severity of what blocks the module. It is an error where something needs the
+// module or it is loaded now: then the next boot fails.
 func severity(h *picture.Host) finding.Severity {
 	if h.IsLoaded(kmod.Conntrack) || len(h.NeededBy()) > 0 {
 		return finding.Error

@@ -303,8 +303,8 @@ func TestModuleOfADisk(t *testing.T) {
 	if diff := cmp.Diff([]string{"module-blacklisted", "module-file-missing"}, doctortest.IDs(Check(h))); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}
-	if h.Module.State != "" || h.Release != "" || len(h.NotLooked) == 0 || h.NotLooked[0].File != "/proc" {
-		t.Errorf("state %q, release %q, not looked at %v", h.Module.State, h.Release, h.NotLooked)
+	if h.Module.State != "" || h.Release != "" || len(h.NotRead) == 0 || h.NotRead[0].File != "/proc" {
+		t.Errorf("state %q, release %q, not looked at %v", h.Module.State, h.Release, h.NotRead)
 	}
 	f := doctortest.Find(t, Check(h), "module-file-missing")
 	if slices.Contains(f.Fix, fixes.LoadModule) {
@@ -338,7 +338,7 @@ func TestParseUint(t *testing.T) {
 
 func TestModuleState(t *testing.T) {
 	h := &picture.Host{Module: kmod.Module{State: kmod.Absent, Settling: true}}
-	if got := notLoaded(h); got != nil {
+	if got := notLoaded(h, nil); got != nil {
 		t.Errorf("a module that is on its way is missed: %v", got)
 	}
 }

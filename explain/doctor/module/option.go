@@ -2,7 +2,6 @@ package module
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -19,8 +18,8 @@ import (
 // bytesPerBucket is sizeof(struct hlist_nulls_head).
 const bytesPerBucket = 8
 
-// parameterKinds are the parameters of nf_conntrack whose values the kernel checks when it
-// loads the module (kernel_param_ops of nf_conntrack_standalone.c and its like).
+// parameterKinds returns the parameters of nf_conntrack whose values the kernel checks when it loads the
+// module (kernel_param_ops in nf_conntrack_standalone.c and other files).
 func parameterKinds() map[string]string {
 	return map[string]string{
 		"hashsize": "uint", "expect_hashsize": "uint",
@@ -28,12 +27,12 @@ func parameterKinds() map[string]string {
 	}
 }
 
-// options are the parameters that the module gets when it is loaded.
+// options returns the parameters with which the module is loaded.
 func options(h *picture.Host) []kmod.Option {
 	return slices.Concat(h.Inventory.Modprobe.Options(kmod.Conntrack), h.CommandLine.Options(kmod.Conntrack))
 }
 
-// checkParameters asks whether a parameter has a value that the module does not load with.
+// checkParameters reports values with which the module does not load.
 func checkParameters(h *picture.Host) []finding.Finding {
 	if h.IsBuiltIn() {
 		return nil
@@ -41,18 +40,17 @@ func checkParameters(h *picture.Host) []finding.Finding {
 	var bad []kmod.Option
 	f := finding.Finding{ID: "bad-parameter", Severity: severity(h)}
 	for _, o := range options(h) {
-		why := refusal(h, o)
-		if why == "" {
-			continue
+		if why := refusal(h, o); why != "" {
+			bad = append(bad, o)
+			f.Evidence = append(f.Evidence, finding.At(o.Place, format(o)+": "+why))
 		}
-		bad = append(bad, o)
-		f.Evidence = append(f.Evidence, finding.At(o.Place, format(o)+": "+why))
 	}
 	if len(bad) == 0 {
 		return nil
 	}
 	f.Evidence = append(f.Evidence, h.Logged(func(message string) bool {
-		return strings.Contains(message, "nf_conntrack: ") && strings.Contains(message, " invalid for parameter ") || isShortOfMemory(message)
+		isInvalid := strings.Contains(message, "nf_conntrack: ") && strings.Contains(message, " invalid for parameter ")
+		return isInvalid || isShortOfMemory(message)
 	})...)
 	f.Summary = "nf_conntrack does not load with " + format(bad[0])
 	if len(bad) > 1 {
@@ -65,8 +63,8 @@ func checkParameters(h *picture.Host) []finding.Finding {
 	return []finding.Finding{f}
 }
 
-// format is an option as it stands on a line of modprobe.d, or as a word of the
-// kernel command line.
+// format returns an option as it is written in a line of modprobe.d, or as a word of the kernel command
+// line.
 func format(o kmod.Option) string {
 	text := o.Name
 	if !o.Bare {
@@ -78,7 +76,7 @@ func format(o kmod.Option) string {
 	return text
 }
 
-// refusal says why the module does not load with an option; empty where it does.
+// refusal returns why the module does not load with an option; "" where it does.
 func refusal(h *picture.Host, o kmod.Option) string {
 	switch parameterKinds()[o.Name] {
 	case "bool":
@@ -90,21 +88,22 @@ func refusal(h *picture.Host, o kmod.Option) string {
 		if o.Bare || err != nil {
 			return fmt.Sprintf("is not a number from 0 to %d", uint32(math.MaxUint32))
 		}
-		// Kernels before 5.15 allocate more than 2 GiB: then the live table shows it.
-		proven := o.Name == "hashsize" && h.Figures.Buckets != nil && uint64(max(0, *h.Figures.Buckets)) >= n
-		if why := tooLarge(n, h.MemTotal); why != "" && !proven {
+		// Kernels before 5.15 allocate more than 2 GiB. Then the live table shows that it is possible.
+		isLive := o.Name == "hashsize" && h.Figures.Buckets != nil && uint64(max(0, *h.Figures.Buckets)) >= n
+		if why := tooLarge(n, h.MemTotal); why != "" && !isLive {
 			return why
 		}
 	}
-	invalid := picture.Containing("`" + o.Value + "' invalid for parameter `" + o.Name + "'")
-	if !h.IsLoaded(kmod.Conntrack) && len(h.Logged(func(m string) bool { return strings.Contains(m, "nf_conntrack: ") && invalid(m) })) > 0 {
-		return "the kernel's log says that it is invalid"
+	isInvalid := picture.Containing("`" + o.Value + "' invalid for parameter `" + o.Name + "'")
+	logged := h.Logged(func(m string) bool { return strings.Contains(m, "nf_conntrack: ") && isInvalid(m) })
+	if !h.IsLoaded(kmod.Conntrack) && len(logged) > 0 {
+		return "is invalid, by the kernel's log"
 	}
 	return ""
 }
 
-// parseUint reads a number as the kernel's kstrtouint does in base 0: decimal, 0x and
-// hexadecimal digits, or 0 and octal ones; a plus sign may stand before it.
+// parseUint parses a number as kstrtouint does in base 0: decimal, 0x and hexadecimal digits, or 0 and
+// octal digits. A plus sign can precede it.
 func parseUint(text string) (uint64, error) {
 	text = strings.TrimSuffix(strings.TrimPrefix(text, "+"), "\n")
 	base := 10
@@ -117,50 +116,52 @@ func parseUint(text string) (uint64, error) {
 	return strconv.ParseUint(text, base, 32)
 }
 
-// isBool is the kernel's kstrtobool, which looks at no more than it needs; kernels
-// that do not take t and f say so in their log.
+// isBool is kstrtobool, which checks only the first characters. Kernels that do not accept t and f log
+// it.
 func isBool(text string) bool {
 	text = strings.ToLower(text)
-	return text != "" && strings.ContainsRune("yn01tf", rune(text[0])) || strings.HasPrefix(text, "on") || strings.HasPrefix(text, "of")
+	isWord := strings.HasPrefix(text, "on") || strings.HasPrefix(text, "of")
+	return text != "" && strings.ContainsRune("yn01tf", rune(text[0])) || isWord
 }
 
-// tooLarge says why a table of so many buckets cannot be allocated: kvmalloc_node
-// takes INT_MAX bytes at most, vmalloc(9) no more pages than there are. Zero
-// buckets leave the size to the kernel.
+// tooLarge returns why a table with that many buckets cannot be allocated. kvmalloc_node allocates at
+// most INT_MAX bytes, and vmalloc(9) no more pages than exist. With zero buckets the kernel chooses the
+// size.
 func tooLarge(buckets uint64, memory int64) string {
 	bytes := int64(buckets) * bytesPerBucket // 35 bits at most
 	switch {
 	case memory > 0 && bytes > memory:
-		return fmt.Sprintf("takes %s of memory, and this host has %s", config.FormatBytes(bytes), config.FormatBytes(memory))
+		return fmt.Sprintf("needs %s of memory, and this host has %s", config.FormatBytes(bytes), config.FormatBytes(memory))
 	case bytes > math.MaxInt32:
-		return fmt.Sprintf("takes %s of memory, and the kernel allocates no more than 2 GiB at once", config.FormatBytes(bytes))
+		return fmt.Sprintf("needs %s of memory, and the kernel allocates at most 2 GiB at once", config.FormatBytes(bytes))
 	}
 	return ""
 }
 
-// removeOptions gives the commands that take options away and leave the others of their lines.
+// removeOptions returns the commands that remove options and keep the others of their lines.
 func removeOptions(h *picture.Host, options []kmod.Option) []string {
 	scripts := map[string][]string{}
-	var commands []string
+	var commands, files []string
 	for _, o := range options {
 		switch {
 		case o.File == picture.CommandLineFile:
-			_, remove := h.Distro.RemoveKernelArgument(h.Tree, format(o))
-			commands = append(commands, remove...)
-		case o.File == persist.ModprobePath && isOurs(h, o.File):
+			commands = append(commands, fixes.RemoveKernelArgument(h, format(o))...)
+		case o.File == persist.ModprobePath && h.IsFromPersist(o.File):
 			commands = append(commands, "ctkeeper persist")
 		default:
 			scripts[o.File] = finding.Unique(append(scripts[o.File], removeScript(o)))
+			files = append(files, o.File)
 		}
 	}
-	for _, file := range slices.Sorted(maps.Keys(scripts)) {
+	slices.Sort(files)
+	for _, file := range slices.Compact(files) {
 		commands = append(commands, fixes.EditJoined(h, file, scripts[file]))
 	}
 	return finding.Unique(commands)
 }
 
-// removeScript takes one option out of its lines. A line that is left without any
-// goes out of force: modprobe complains of it.
+// removeScript returns the sed(1) script that removes one option from its lines. A line without any
+// option left becomes a comment: modprobe logs an error about it.
 func removeScript(o kmod.Option) string {
 	line := "^[[:space:]]*options[[:space:]]*" + modulePattern(kmod.Conntrack)
 	word := "[[:space:]]" + modulePattern(o.Name)
@@ -171,14 +172,8 @@ func removeScript(o kmod.Option) string {
 		"s/" + word + `[[:space:]]*$//;s/` + word + `\([[:space:]]\)/\1/g;s/` + line + "[[:space:]]*$/# &/;}"
 }
 
-// isOurs reports whether persist wrote a file.
-func isOurs(h *picture.Host, file string) bool {
-	data, err := h.Tree.Read(file, 1<<20)
-	return err == nil && strings.HasPrefix(string(data), persist.Header)
-}
-
-// checkUnknownParameters asks for parameters that the module does not have: the kernel
-// logs them and goes on without (unknown_module_param_cb of kernel/module/main.c).
+// checkUnknownParameters reports parameters that the module does not have. The kernel logs and ignores
+// them (unknown_module_param_cb of kernel/module/main.c).
 func checkUnknownParameters(h *picture.Host) []finding.Finding {
 	known := knownParameters(h)
 	if len(known) == 0 || h.IsBuiltIn() {
@@ -199,13 +194,13 @@ func checkUnknownParameters(h *picture.Host) []finding.Finding {
 	f.Summary = "nf_conntrack has no parameter " + unknown[0].Name + ": the kernel ignores it"
 	f.Fix = removeOptions(h, unknown)
 	if slices.ContainsFunc(unknown, func(o kmod.Option) bool { return strings.HasSuffix(o.Name, "max") }) {
-		f.Note = "max is no parameter of the module: settings.max in /etc/ctkeeper/ctkeeper.yaml keeps it, or settings.expect_max"
+		f.Note = "max is not a parameter of the module. Use settings.max or settings.expect_max in /etc/ctkeeper/ctkeeper.yaml."
 	}
 	return []finding.Finding{f}
 }
 
-// knownParameters are the names that some kernel of this host knows, and nil where nobody
-// can tell. The module's file does not tell of hashsize, nor sysfs of enable_hooks.
+// knownParameters returns the parameters that a kernel of this host has; none where that is not known.
+// The module's file does not list hashsize, and sysfs does not list enable_hooks.
 func knownParameters(h *picture.Host) map[string]bool {
 	names := map[string]bool{}
 	for name := range h.Parameters {
@@ -222,13 +217,15 @@ func knownParameters(h *picture.Host) map[string]bool {
 	return names
 }
 
-// checkBuiltIn says that the module is part of the kernel, which reads no modprobe.d.
+// checkBuiltIn reports that the module is part of the kernel image, and options in modprobe.d that have
+// no effect because of it.
 func checkBuiltIn(h *picture.Host) []finding.Finding {
 	if !h.IsBuiltIn() {
 		return nil
 	}
 	f := finding.Finding{
-		ID: "module-built-in", Severity: finding.Info, Summary: "nf_conntrack is part of the kernel image: it is always there, and reads no modprobe.d",
+		ID: "module-built-in", Severity: finding.Info,
+		Summary:  "nf_conntrack is part of the kernel image: it is always there, and modprobe.d does not apply to it",
 		Evidence: []finding.Evidence{finding.Seen("/sys/module/nf_conntrack", 0, "has parameters, and no initstate")},
 	}
 	if h.Module.State != kmod.BuiltIn {
@@ -239,16 +236,16 @@ func checkBuiltIn(h *picture.Host) []finding.Finding {
 		return []finding.Finding{f}
 	}
 	f.Severity = finding.Warning
-	f.Summary = "nf_conntrack is part of the kernel image, which reads no modprobe.d: its options there have no effect"
+	f.Summary = "nf_conntrack is part of the kernel image: its options in modprobe.d have no effect"
 	f.Fix = removeOptions(h, options)
 	for _, o := range options {
 		f.Evidence = append(f.Evidence, finding.At(o.Place, format(o)))
-		if _, given := h.CommandLine.Value(kmod.Conntrack + "." + o.Name); !given && parameterKinds()[o.Name] != "" && refusal(h, o) == "" {
-			_, add := h.Distro.AddKernelArgument(h.Tree, kmod.Conntrack+"."+format(o))
-			f.Fix = append(f.Fix, add...)
+		_, isGiven := h.CommandLine.Value(kmod.Conntrack + "." + o.Name)
+		if !isGiven && parameterKinds()[o.Name] != "" && refusal(h, o) == "" {
+			f.Fix = append(f.Fix, fixes.AddKernelArgument(h, kmod.Conntrack+"."+format(o))...)
 		}
 	}
 	f.Fix = finding.Unique(f.Fix)
-	f.Note = "the kernel command line counts from the next boot on"
+	f.Note = "The kernel command line takes effect with the next boot."
 	return []finding.Finding{f}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 )
 
-// restartFirewalls gives the commands that start the firewalls whose files have rules
-// about connections, and Docker, which makes its own.
+// restartFirewalls returns the commands that restart the firewalls whose files have rules about
+// connections, and Docker, which makes rules of its own.
 func restartFirewalls(h *picture.Host) []string {
 	var services, commands []string
 	for _, name := range slices.Sorted(maps.Keys(h.Rules.Modules)) {
@@ -34,8 +34,7 @@ func restartFirewalls(h *picture.Host) []string {
 	return commands
 }
 
-// firewallService names the service that reads a file of rules; "" where that is
-// not certain.
+// firewallService returns the service that loads a file of rules; "" where it is not certain.
 func firewallService(file string) string {
 	dir, name := path.Split(file)
 	switch {

@@ -3,6 +3,7 @@ package module
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,26 +13,24 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-// checkRuleModules asks for the modules that rules about connections need: xt_conntrack and
-// xt_state of iptables, nft_ct of nftables, and whatever else this host's rules
-// name. Without one a rule fails, and mostly the whole rule set with it.
+// checkRuleModules reports modules that firewall rules need and the kernel cannot load: xt_conntrack and
+// xt_state of iptables, nft_ct of nftables, and those that this host's rules name. Without the module
+// the rule fails, and with most firewalls the whole rule set.
 func checkRuleModules(h *picture.Host) []finding.Finding {
-	names := []string{"nft_ct", "xt_conntrack", "xt_state"}
-	for name := range h.Rules.Modules {
-		names = append(names, name)
-	}
+	names := append([]string{"nft_ct", "xt_conntrack", "xt_state"}, slices.Collect(maps.Keys(h.Rules.Modules))...)
 	slices.Sort(names)
 	var found []finding.Finding
 	for _, name := range slices.Compact(names) {
 		if name == kmod.Conntrack || h.IsLoaded(name) {
 			continue
 		}
-		if f, barred := ruleBlocked(h, name); barred {
+		f, isBlocked := ruleBlocked(h, name)
+		if isBlocked {
 			found = append(found, f)
 			continue
 		}
-		for _, k := range judgedKernels(h) {
-			if f, missing := ruleMissing(h, k, name); missing {
+		for _, k := range checkedKernels(h) {
+			if f, isMissing := ruleMissing(h, k, name); isMissing {
 				found = append(found, f)
 			}
 		}
@@ -39,59 +38,58 @@ func checkRuleModules(h *picture.Host) []finding.Finding {
 	return found
 }
 
-// needOf is the evidence and the severity of a module that a rule asks for, or that
-// none does.
+// needOf returns the rule that needs a module, and the severity of a finding about it.
 func needOf(h *picture.Host, name string) (finding.Severity, []finding.Evidence) {
-	if place, needed := h.Rules.Modules[name]; needed {
+	if place, isNeeded := h.Rules.Modules[name]; isNeeded {
 		return finding.Error, []finding.Evidence{finding.At(place, "a rule that needs "+name)}
 	}
 	return finding.Info, nil
 }
 
+// ruleBlocked returns the finding about a blocked module. A rule loads it by its name, so a blacklist
+// does not block it.
 func ruleBlocked(h *picture.Host, name string) (finding.Finding, bool) {
-	b := findBlock(h, name)
-	if len(b.refused) == 0 && len(b.installs) == 0 { // blacklists do not keep rules from loading it by its name
+	b := findBlocks(h, name)
+	if !b.isHard() {
 		return finding.Finding{}, false
 	}
 	severity, evidence := needOf(h, name)
 	return finding.Finding{
 		ID: "rule-module-blacklisted", Severity: severity, Evidence: append(evidence, b.evidence()...),
-		Summary: name + " is kept out, and every rule that needs it fails",
+		Summary: name + " is blocked, and every rule that needs it fails",
 		Fix:     b.fix(h, name, "modprobe "+shell.Quote(name)),
 	}, true
 }
 
+// ruleMissing returns the finding about a module that a kernel does not have, or cannot load because a
+// dependency is missing.
 func ruleMissing(h *picture.Host, k picture.Kernel, name string) (finding.Finding, bool) {
 	severity, evidence := needOf(h, name)
 	file := k.Files[name]
-	needs := slices.DeleteFunc(k.Missing(k.Dependencies(name)), func(other string) bool {
+	missing := slices.DeleteFunc(k.Missing(k.Dependencies(name)), func(other string) bool {
 		// These have findings of their own.
 		return other == kmod.Conntrack || slices.Contains(k.Dependencies(kmod.Conntrack), other)
 	})
 	switch {
 	case file.Found && errors.Is(file.Err, fs.ErrPermission), k.Index.BuiltIn[name], h.IsBuiltIn() && severity == finding.Info,
-		!file.Listed && severity == finding.Info: // a kernel without it, and nobody asks
+		!file.Listed && severity == finding.Info: // the kernel has no such module, and no rule needs it
 		return finding.Finding{}, false
 	case !file.Found && file.Listed:
-		evidence = append(evidence, finding.Seen(file.Path, 0, "not there"))
+		evidence = append(evidence, finding.Seen(file.Path, 0, "does not exist"))
 	case !file.Found:
 		evidence = append(evidence, finding.Seen(k.Index.Dir+"/modules.dep", 0, "does not list "+name))
-	case len(needs) > 0:
-		evidence = append(evidence, finding.Seen(file.Path, 0, "needs "+strings.Join(needs, ", ")+", which is not there"))
+	case len(missing) > 0:
+		evidence = append(evidence, finding.Seen(file.Path, 0, "needs "+strings.Join(missing, ", ")+", which does not exist"))
 	default:
 		return finding.Finding{}, false
 	}
-	again := h.Distro.ReinstallKernel(k.Release)
+	install := h.Distro.ReinstallKernel(k.Release)
 	if extra := h.Distro.ReinstallExtraModules(k.Release); extra != "" && !file.Found && !file.Listed {
-		again = extra
-	}
-	fix := []string{again, "depmod -a " + shell.Quote(k.Release)}
-	if k.Release == h.Release {
-		fix = append(fix, "modprobe "+shell.Quote(name))
+		install = extra
 	}
 	return finding.Finding{
 		ID: "rule-module-missing", Severity: severity, Evidence: evidence,
 		Summary: "kernel " + k.Release + " cannot load " + name + ", and every rule that needs it fails",
-		Fix:     slices.DeleteFunc(fix, func(command string) bool { return command == "" }),
+		Fix:     withLoad(h, k.Release, "modprobe "+shell.Quote(name), install, depmod(k.Release)),
 	}, true
 }

@@ -16,13 +16,13 @@ func TestContradictions(t *testing.T) {
 	first.NoEffect = "/etc/sysctl.d/99-last.conf:3 comes later"
 	first.OverriddenBy = tree.Place{File: "/etc/sysctl.d/99-last.conf", Line: 3}
 	h := doctortest.Stopped(doctortest.Owned(t, first, last))
-	doctortest.Put(t, h.Tree.Root(), map[string]string{"etc/sysctl.d/50-site.conf": doctortest.NetMax + "=65536\n"})
+	doctortest.SetFiles(t, h, map[string]string{"etc/sysctl.d/50-site.conf": doctortest.NetMax + "=65536\n"})
 	want := finding.Finding{
 		ID: "contradiction", Severity: finding.Warning,
-		Summary: "nf_conntrack_max is given 2 different values; in force: 131072 of /etc/sysctl.d/99-last.conf:3 at boot",
+		Summary: "nf_conntrack_max is set to 2 different values; applied: 131072 of /etc/sysctl.d/99-last.conf:3 at boot",
 		Evidence: []finding.Evidence{
-			finding.Seen(doctortest.SiteConf, 1, doctortest.NetMax+"=65536 (systemd-sysctl, at boot: lost, /etc/sysctl.d/99-last.conf:3 comes later)"),
-			finding.Seen("/etc/sysctl.d/99-last.conf", 3, doctortest.NetMax+" = 131072 (systemd-sysctl, at boot: wins)"),
+			finding.Seen(doctortest.SiteConf, 1, doctortest.NetMax+"=65536 (systemd-sysctl, at boot: no effect, /etc/sysctl.d/99-last.conf:3 comes later)"),
+			finding.Seen("/etc/sysctl.d/99-last.conf", 3, doctortest.NetMax+" = 131072 (systemd-sysctl, at boot: applied)"),
 		},
 		Fix: []string{"sed -i '1s/^[^#]/# &/' /etc/sysctl.d/50-site.conf"},
 	}
@@ -39,7 +39,7 @@ func TestContradictionOfPhases(t *testing.T) {
 	load.NoEffect = "/etc/sysctl.d/50-site.conf:1 comes later: systemd-sysctl, at boot"
 	load.OverriddenBy = tree.Place{File: "/etc/sysctl.d/50-site.conf", Line: 1}
 	f := doctortest.Find(t, checkContradictions(doctortest.Stopped(doctortest.Owned(t, load, boot))), "two-names")
-	want := "hashsize and net.netfilter.nf_conntrack_buckets are one setting, and the files use both names; in force: " +
+	want := "hashsize and net.netfilter.nf_conntrack_buckets are one setting, and the files use both names; applied: " +
 		"8192 of /etc/modprobe.d/x.conf:1 when the module is loaded, then 65536 of /etc/sysctl.d/50-site.conf:1 at boot"
 	if f.Summary != want || f.Severity != finding.Warning {
 		t.Errorf("%s: got %s\nwant %s", f.Severity, f.Summary, want)
@@ -51,7 +51,7 @@ func TestTwoNames(t *testing.T) {
 	first.NoEffect = "/etc/sysctl.d/99-last.conf:3 comes later"
 	first.OverriddenBy = tree.Place{File: "/etc/sysctl.d/99-last.conf", Line: 3}
 	f := doctortest.Find(t, checkContradictions(doctortest.Stopped(doctortest.Owned(t, first, last))), "two-names")
-	want := "net.nf_conntrack_max and net.netfilter.nf_conntrack_max are one setting, and the files use both names; in force: 65536 of /etc/sysctl.d/99-last.conf:3 at boot"
+	want := "net.nf_conntrack_max and net.netfilter.nf_conntrack_max are one setting, and the files use both names; applied: 65536 of /etc/sysctl.d/99-last.conf:3 at boot"
 	if f.Summary != want || f.Severity != finding.Info {
 		t.Errorf("%s: got %s\nwant %s", f.Severity, f.Summary, want)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 )
 
-// checkTooEarly are the sysctl settings that are applied at boot before the
-// module is there, so that nobody applies them.
+// checkTooEarly reports sysctl settings that are applied at boot before the module is loaded, and
+// therefore have no effect.
 func checkTooEarly(h *picture.Host) []finding.Finding {
 	var names []string
 	f := finding.Finding{ID: "sysctl-too-early", Severity: finding.Warning}
@@ -22,20 +22,22 @@ func checkTooEarly(h *picture.Host) []finding.Finding {
 			continue
 		}
 		f.Evidence = append(f.Evidence, h.AssignmentEvidence(a))
-		if name := picture.KernelName(a); !slices.Contains(names, name) {
-			names = append(names, name)
+		names = finding.Unique(append(names, picture.KernelName(a)))
+		pronoun := "it has"
+		if len(names) > 1 {
+			pronoun = "they have"
 		}
-		f.Summary = fmt.Sprintf("%s applies %s before the module is there: %s without effect", a.Tool, strings.Join(names, ", "), areOrIs(len(names)))
+		f.Summary = fmt.Sprintf("%s applies %s before the module is loaded: %s no effect", a.Tool, strings.Join(names, ", "), pronoun)
 	}
 	if len(names) == 0 {
 		return nil
 	}
-	if proof := h.Logged(isRefusedSysctl); len(proof) > 0 {
-		f.Severity = finding.Error // it is so, and not only to be feared
-		f.Evidence = append(f.Evidence, proof...)
+	if logged := h.Logged(isRefusedSysctl); len(logged) > 0 {
+		f.Severity = finding.Error // it has happened
+		f.Evidence = append(f.Evidence, logged...)
 	}
 	if docker, on := h.DockerRules(); on {
-		e := picture.SwitchEvidence(docker)
+		e := picture.OptionEvidence(docker)
 		e.Text += ": Docker's rules load the module, after that"
 		f.Evidence = append(f.Evidence, e)
 	}
@@ -43,112 +45,100 @@ func checkTooEarly(h *picture.Host) []finding.Finding {
 	return []finding.Finding{f}
 }
 
-func areOrIs(n int) string {
-	if n == 1 {
-		return "it is"
-	}
-	return "they are"
-}
-
-// isRefusedSysctl knows the messages of systemd-sysctl and sysctl(8) about a key of
-// a module that is not there.
+// isRefusedSysctl matches the messages of systemd-sysctl and sysctl(8) about a key of a module that is
+// not loaded.
 func isRefusedSysctl(text string) bool {
-	missing := strings.Contains(text, "No such file or directory")
-	return missing && strings.Contains(text, "nf_conntrack") && (strings.Contains(text, "Couldn't write") || strings.Contains(text, "cannot stat /proc/sys/"))
+	isMissing := strings.Contains(text, "No such file or directory") && strings.Contains(text, "nf_conntrack")
+	return isMissing && (strings.Contains(text, "Couldn't write") || strings.Contains(text, "cannot stat /proc/sys/"))
 }
 
-// adopt gives the commands that make ctkeeper the one who sets these settings.
+// adopt returns the commands after which ctkeeper sets these settings.
 func adopt(h *picture.Host, names []string) (fix []string, note string) {
-	asked := true
+	isWanted := true
 	for _, a := range h.Inventory.Assignments {
 		if _, found := h.Want(a.Name); slices.Contains(names, picture.KernelName(a)) && !found {
-			asked = false
+			isWanted = false
 		}
 	}
-	command := fixes.ImportWrite
-	if asked && len(h.Config.Files) > 0 {
-		command = ""
+	var commands []string
+	if !isWanted || len(h.Config.Files) == 0 {
+		commands = append(commands, fixes.ImportWrite)
 	}
+	note = "ctkeeper then sets them whenever the module is loaded."
 	switch {
 	case !h.Env.Systemd:
 		return loadEarly(h)
 	case !h.Env.Installed:
-		return []string{joinCommands(command, "ctkeeper persist --udev")}, "udev then applies them whenever the module is loaded."
+		commands = append(commands, "ctkeeper persist --udev")
+		note = "udev then sets them whenever the module is loaded."
 	case !h.Env.Enabled:
-		command = joinCommands(command, "systemctl enable --now ctkeeper")
-	case command == "":
-		command = "systemctl restart ctkeeper"
+		commands = append(commands, "systemctl enable --now ctkeeper")
+	case len(commands) == 0:
+		commands = append(commands, "systemctl restart ctkeeper")
 	}
-	return []string{command}, "ctkeeper then sets them whenever the module is loaded."
+	return []string{strings.Join(commands, " && ")}, note
 }
 
-// loadEarly gives the command that loads the module before an init without systemd
-// applies sysctl settings: rc.sysinit runs its scripts, OpenRC reads /etc/modules.
+// loadEarly returns the command after which an init without systemd loads the module before it applies
+// sysctl settings: rc.sysinit runs scripts, OpenRC reads /etc/modules.
 func loadEarly(h *picture.Host) (fix []string, note string) {
-	const inTime = "The module is then loaded before the settings are applied at the next boot."
-	if script := "/etc/sysconfig/modules/nf_conntrack.modules"; h.Tree.Exists("/etc/sysconfig/modules") {
-		return []string{`printf '#!/bin/sh\nexec /sbin/modprobe nf_conntrack\n' > ` + script + " && chmod 755 " + script}, inTime
+	note = "The module is then loaded before the settings are applied at the next boot."
+	if h.Env.SysconfigModules {
+		const script = "/etc/sysconfig/modules/nf_conntrack.modules"
+		return []string{`printf '#!/bin/sh\nexec /sbin/modprobe nf_conntrack\n' > ` + script + " && chmod 755 " + script}, note
 	}
-	return []string{"echo nf_conntrack >> /etc/modules"}, inTime
+	return []string{"echo nf_conntrack >> /etc/modules"}, note
 }
 
-func joinCommands(first, second string) string {
-	if first == "" {
-		return second
-	}
-	return first + " && " + second
-}
-
-// checkNotRead are, file by file, the lines that look like settings and that
-// nothing on this host applies, and not because another line comes later.
+// checkNotRead reports, file by file, the lines that look like settings and that nothing on this host
+// applies, for another reason than a later line.
 func checkNotRead(h *picture.Host) []finding.Finding {
-	var found []finding.Finding
 	byFile := map[string][]inventory.Assignment{}
 	for _, a := range h.Inventory.Assignments {
-		_, overtaken := h.Overtaker(a)
-		hidden := strings.HasPrefix(a.NoEffect, "hidden by ") // as somebody wanted it
-		if !a.FromPersist && a.NoEffect != "" && a.Phase == inventory.AtBoot && !overtaken && !hidden {
+		_, isOverridden := h.Overrider(a)
+		isHidden := strings.HasPrefix(a.NoEffect, "hidden by ") // on purpose
+		if !a.FromPersist && a.NoEffect != "" && a.Phase == inventory.AtBoot && !isOverridden && !isHidden {
 			byFile[a.File] = append(byFile[a.File], a)
 		}
 	}
+	var found []finding.Finding
 	for n, file := range slices.Sorted(maps.Keys(byFile)) {
 		found = append(found, notRead(h, file, byFile[file], n))
 	}
 	return found
 }
 
-// notRead judges the lines of one file, the nth of them.
+// notRead returns the finding about the lines of one file, the nth of them.
 func notRead(h *picture.Host, file string, lines []inventory.Assignment, n int) finding.Finding {
 	f := finding.Finding{ID: "sysctl-not-read", Severity: finding.Info}
-	var keys, why []string
+	var keys, reasons []string
 	var wanted []fixes.Entry
 	for _, a := range lines {
 		f.Evidence = append(f.Evidence, h.AssignmentEvidence(a))
-		if !slices.Contains(keys, a.Key) {
-			keys = append(keys, a.Key)
+		keys, reasons = append(keys, a.Key), append(reasons, a.NoEffect)
+		if isSet(h, a.Name) {
+			continue
 		}
-		if !slices.Contains(why, a.NoEffect) {
-			why = append(why, a.NoEffect)
-		}
-		if !isSet(h, a.Name) {
-			f.Severity = finding.Warning
-			if e, ok := fixes.AsEntry(a); ok { // the later line would win
-				wanted = append(slices.DeleteFunc(wanted, func(other fixes.Entry) bool { return other[0] == e[0] }), e)
-			}
+		f.Severity = finding.Warning
+		if e, isEntry := fixes.AssignmentEntry(a); isEntry { // of several lines the last one counts
+			isSame := func(other fixes.Entry) bool { return other[0] == e[0] }
+			wanted = append(slices.DeleteFunc(wanted, isSame), e)
 		}
 	}
-	f.Summary = fmt.Sprintf("%s in %s: without effect, %s", strings.Join(keys, ", "), file, strings.Join(why, "; "))
+	f.Summary = fmt.Sprintf("%s in %s: no effect, %s",
+		strings.Join(finding.Unique(keys), ", "), file, strings.Join(finding.Unique(reasons), "; "))
 	if len(wanted) > 0 {
 		f.Fix = fixes.Configure(h, "sysctl"+strings.Repeat("-more", n), wanted, nil)
 	}
-	mute, note := fixes.RemoveAssignment(h, lines[0], func(b inventory.Assignment) bool { return slices.Contains(lines, b) })
-	f.Fix, f.Note = append(f.Fix, mute...), note
+	remove, note := fixes.RemoveAssignment(h, lines[0], func(b inventory.Assignment) bool { return slices.Contains(lines, b) })
+	f.Fix, f.Note = append(f.Fix, remove...), note
 	return f
 }
 
-// isSet reports whether anything on this host gives a setting a value, or the
-// configuration asks for it.
+// isSet reports whether the configuration, or anything on this host, assigns a value to a setting.
 func isSet(h *picture.Host, name string) bool {
-	_, asked := h.Want(name)
-	return asked && h.IsConfigured() || slices.ContainsFunc(h.Inventory.Assignments, func(a inventory.Assignment) bool { return a.Name == name && h.HasEffect(a) })
+	_, wanted := h.Want(name)
+	return wanted && h.IsConfigured() || slices.ContainsFunc(h.Inventory.Assignments, func(a inventory.Assignment) bool {
+		return a.Name == name && h.HasEffect(a)
+	})
 }

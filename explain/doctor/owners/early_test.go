@@ -31,15 +31,15 @@ func TestFixesDoIt(t *testing.T) {
 		"a sysctl line": {
 			"/etc/sysctl.d/50-site.conf", "# site\n  " + doctortest.NetMax + " = 65536\nnet.ipv4.ip_forward=1\n",
 			"# site\n#   " + doctortest.NetMax + " = 65536\nnet.ipv4.ip_forward=1\n",
-			checkOpposed, doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 2, doctortest.NetMax, "65536")),
+			checkConflicts, doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 2, doctortest.NetMax, "65536")),
 		},
 		"a parameter in the middle": {
 			opt, "options nf_conntrack acct=1 hashsize=512 tstamp=1\n", "options nf_conntrack acct=1 tstamp=1\n",
-			checkOpposed, doctortest.Owned(t, doctortest.Option(opt, 1, "acct", "1"), doctortest.Option(opt, 1, picture.Hashsize, "512"), doctortest.Option(opt, 1, "tstamp", "1")),
+			checkConflicts, doctortest.Owned(t, doctortest.Option(opt, 1, "acct", "1"), doctortest.Option(opt, 1, picture.Hashsize, "512"), doctortest.Option(opt, 1, "tstamp", "1")),
 		},
 		"a parameter at the end": {
 			opt, "options nf_conntrack acct=1 hashsize=512\n", "options nf_conntrack acct=1\n",
-			checkOpposed, doctortest.Owned(t, doctortest.Option(opt, 1, "acct", "1"), doctortest.Option(opt, 1, picture.Hashsize, "512")),
+			checkConflicts, doctortest.Owned(t, doctortest.Option(opt, 1, "acct", "1"), doctortest.Option(opt, 1, picture.Hashsize, "512")),
 		},
 		"the line that loses": {
 			"/etc/sysctl.d/50-site.conf", doctortest.NetMax + "=65536\n", "# " + doctortest.NetMax + "=65536\n",
@@ -55,10 +55,9 @@ func TestFixesDoIt(t *testing.T) {
 // A package's file is left alone: the copy that hides it loses the lines.
 func TestFixOfAPackagesFile(t *testing.T) {
 	h := doctortest.Owned(t, doctortest.Sysctl(doctortest.VendorConf, 1, doctortest.NetMax, "4096"), doctortest.Sysctl(doctortest.VendorConf, 3, doctortest.Buckets, "512"))
-	root := h.Tree.Root()
 	before := doctortest.NetMax + "=4096\nnet.ipv4.ip_forward=1\n" + doctortest.Buckets + "=512\n"
-	doctortest.Put(t, root, map[string]string{strings.TrimPrefix(doctortest.VendorConf, "/"): before})
-	for _, f := range checkOpposed(h) {
+	root := doctortest.SetFiles(t, h, map[string]string{strings.TrimPrefix(doctortest.VendorConf, "/"): before})
+	for _, f := range checkConflicts(h) {
 		doctortest.Shell(t, root, f.Fix[0])
 	}
 	want := "# " + doctortest.NetMax + "=4096\nnet.ipv4.ip_forward=1\n# " + doctortest.Buckets + "=512\n"
@@ -76,7 +75,7 @@ func TestSysctlTooEarly(t *testing.T) {
 	h := doctortest.Stopped(doctortest.Owned(t, early))
 	want := finding.Finding{
 		ID: "sysctl-too-early", Severity: finding.Warning,
-		Summary:  "systemd-sysctl applies nf_conntrack_expect_max before the module is there: it is without effect",
+		Summary:  "systemd-sysctl applies nf_conntrack_expect_max before the module is loaded: it has no effect",
 		Evidence: []finding.Evidence{finding.Seen(doctortest.SiteConf, 1, "net.netfilter.nf_conntrack_expect_max = 8192")},
 		Fix:      []string{"ctkeeper import --write && systemctl enable --now ctkeeper"},
 		Note:     "ctkeeper then sets them whenever the module is loaded.",
@@ -123,10 +122,10 @@ func TestSysctlNotRead(t *testing.T) {
 	expect := doctortest.Sysctl(conf, 3, "net.netfilter.nf_conntrack_expect_max", "8192")
 	expect.NoEffect = "nothing reads /etc/sysctl.conf at boot"
 	h := doctortest.Owned(t, expect)
-	doctortest.Put(t, h.Tree.Root(), map[string]string{"etc/sysctl.conf": "#\n#\nnet.netfilter.nf_conntrack_expect_max=8192\n"})
+	doctortest.SetFiles(t, h, map[string]string{"etc/sysctl.conf": "#\n#\nnet.netfilter.nf_conntrack_expect_max=8192\n"})
 	doctortest.Check(t, checkNotRead(h), []finding.Finding{{
 		ID: "sysctl-not-read", Severity: finding.Warning,
-		Summary:  "net.netfilter.nf_conntrack_expect_max in /etc/sysctl.conf: without effect, nothing reads /etc/sysctl.conf at boot",
+		Summary:  "net.netfilter.nf_conntrack_expect_max in /etc/sysctl.conf: no effect, nothing reads /etc/sysctl.conf at boot",
 		Evidence: []finding.Evidence{finding.Seen(conf, 3, "net.netfilter.nf_conntrack_expect_max=8192")},
 		Fix: []string{
 			"mkdir -p /etc/ctkeeper/conf.d && printf '%s\\n' 'settings:' '  expect_max: 8192' > /etc/ctkeeper/conf.d/60-sysctl.yaml",

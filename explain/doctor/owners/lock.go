@@ -16,62 +16,60 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-const kubeProxyUnit = picture.KubeProxy + ".service"
-
-// isLocked reports whether the guard is asked to refuse an assignment that the configuration is
-// not content with.
+// isLocked reports whether the guard is configured to refuse an assignment that conflicts with the
+// configuration. It does not see writes to hashsize through sysfs.
 func isLocked(h *picture.Host, a inventory.Assignment) bool {
+	if h.Config == nil || h.Config.Guard.Mode != config.GuardLock || h.Config.Mode != reconcile.Enforce || a.Parameter {
+		return false
+	}
 	s := sysfs.Lookup(a.Name)
-	return h.Config != nil && h.Config.Guard.Mode == config.GuardLock && h.Config.Mode == reconcile.Enforce &&
-		s != nil && s.Global && !a.Parameter && (a.Name != picture.Hashsize || strings.HasSuffix(a.Key, "nf_conntrack_buckets")) // else it is sysfs
+	isSysfs := a.Name == picture.Hashsize && !strings.HasSuffix(a.Key, "nf_conntrack_buckets")
+	return s != nil && s.Global && !isSysfs
 }
 
-// checkLock finds programs that end when they are refused what they set: kube-proxy does
-// (setupConntrack takes a read-only /sys alone in its stride). The others say so and go on.
+// checkLock reports programs that exit when their write is refused. kube-proxy does (its setupConntrack
+// tolerates only a read-only /sys); other programs log the error and continue.
 func checkLock(h *picture.Host) []finding.Finding {
 	var found []finding.Finding
 	for _, a := range h.Inventory.Assignments {
-		asked, s := stanceOf(h, a)
-		if a.Tool != picture.KubeProxy || s != opposed || !isLocked(h, a) || !h.HasEffect(a) || allowsKubeProxy(h) {
+		want, s := stanceOf(h, a)
+		if a.Tool != picture.KubeProxy || s != conflicts || !isLocked(h, a) || !h.HasEffect(a) || allowsKubeProxy(h) {
 			continue
 		}
 		f := finding.Finding{
 			ID: "guard-lock-owner", Severity: finding.Warning,
-			Summary: fmt.Sprintf("with guard: lock kube-proxy does not start: it sets %s to %s, ctkeeper wants %s, and it ends when it may not",
-				picture.KernelName(a), a.Value, asked),
-			Evidence: append([]finding.Evidence{h.GuardLine(), h.AssignmentEvidence(a)}, askedBy(h, a)...),
+			Summary: fmt.Sprintf("with guard: lock kube-proxy does not start: "+
+				"it sets %s to %s, ctkeeper wants %s, and kube-proxy exits when the write is refused",
+				picture.KernelName(a), a.Value, want),
+			Evidence: append([]finding.Evidence{h.GuardLine(), h.AssignmentEvidence(a)}, wantEvidence(h, a)...),
 		}
-		const leave = "Have it leave the limit alone: conntrack.maxPerCore: 0 in its configuration, or --conntrack-max-per-core=0"
-		if isUnit(h, kubeProxyUnit) {
-			f.Fix = []string{allowUnit(h, kubeProxyUnit), fixes.Enforce(h)}
-			f.Note = "Then it writes its value when it starts, and ctkeeper writes it back. Or better: " + strings.ToLower(leave[:1]) + leave[1:] + "."
+		const disable = "onfigure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or --conntrack-max-per-core=0"
+		if h.Env.KubeProxyUnit {
+			f.Fix = []string{allowUnit(h, picture.KubeProxyUnit), fixes.Enforce(h)}
+			f.Note = "Then kube-proxy writes its value when it starts, and ctkeeper writes its own back. Better: c" + disable + "."
 		} else {
-			f.Note = leave + "; of a pod in the ConfigMap kube-proxy of kube-system, then restart its pods. Or let all pods write: guard.allow: [kubepods.slice]."
+			f.Note = "C" + disable + "; for a pod in the ConfigMap kube-proxy of kube-system, then restart its pods. " +
+				"Or allow all pods to write: guard.allow: [kubepods.slice]."
 		}
 		found = append(found, f)
 	}
 	return found
 }
 
-// isUnit reports whether the host has a unit.
-func isUnit(h *picture.Host, name string) bool {
-	return slices.ContainsFunc(picture.UnitDirs(), func(dir string) bool { return h.Tree.Exists(path.Join(dir, name)) })
-}
-
-// allowsKubeProxy reports whether guard.allow names where kube-proxy runs.
+// allowsKubeProxy reports whether guard.allow names the unit or the slice in which kube-proxy runs.
 func allowsKubeProxy(h *picture.Host) bool {
-	unit := isUnit(h, kubeProxyUnit)
 	return slices.ContainsFunc(h.Config.Guard.Allow, func(name string) bool {
-		if unit {
-			return name == kubeProxyUnit || name == "system.slice"
+		if h.Env.KubeProxyUnit {
+			return name == picture.KubeProxyUnit || name == "system.slice"
 		}
 		return strings.HasPrefix(name, "kubepods") && strings.HasSuffix(name, ".slice")
 	})
 }
 
-// allowUnit is the command that lets a unit write, beside those that may already.
+// allowUnit returns the command that adds a unit to those that are allowed to write.
 func allowUnit(h *picture.Host, unit string) string {
 	units := append(slices.Clone(h.Config.Guard.Allow), unit)
-	name := fixes.DropInAfter("guard", h.Config.Origins["guard.allow"])
-	return "mkdir -p " + picture.ConfigDropIns + ` && printf '%s\n' 'guard:' '  allow: [` + strings.Join(units, ", ") + `]' > ` + shell.Quote(path.Join(picture.ConfigDropIns, name))
+	file := path.Join(picture.ConfigDropIns, fixes.DropInAfter("guard", h.Config.Origins["guard.allow"]))
+	return "mkdir -p " + picture.ConfigDropIns + ` && printf '%s\n' 'guard:' '  allow: [` +
+		strings.Join(units, ", ") + `]' > ` + shell.Quote(file)
 }

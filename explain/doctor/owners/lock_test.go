@@ -35,22 +35,22 @@ func proxyMax(value string) inventory.Assignment {
 func TestLock(t *testing.T) {
 	pod := finding.Finding{
 		ID: "guard-lock-owner", Severity: finding.Warning,
-		Summary: "with guard: lock kube-proxy does not start: it sets nf_conntrack_max to 131072, ctkeeper wants 1048576, and it ends when it may not",
+		Summary: "with guard: lock kube-proxy does not start: it sets nf_conntrack_max to 131072, ctkeeper wants 1048576, and kube-proxy exits when the write is refused",
 		Evidence: []finding.Evidence{
 			finding.Seen(doctortest.MainFile, 8, "guard: lock"), finding.Seen("/var/lib/kube-proxy/config.conf", 12, "conntrack.maxPerCore = 131072"), finding.Seen(doctortest.MainFile, 3, "max: 1048576"),
 		},
-		Note: "Have it leave the limit alone: conntrack.maxPerCore: 0 in its configuration, or --conntrack-max-per-core=0; " +
-			"of a pod in the ConfigMap kube-proxy of kube-system, then restart its pods. Or let all pods write: guard.allow: [kubepods.slice].",
+		Note: "Configure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or --conntrack-max-per-core=0; " +
+			"for a pod in the ConfigMap kube-proxy of kube-system, then restart its pods. Or allow all pods to write: guard.allow: [kubepods.slice].",
 	}
 	unit := pod
 	unit.Fix = []string{
 		`mkdir -p /etc/ctkeeper/conf.d && printf '%s\n' 'guard:' '  allow: [sshd.service, kube-proxy.service]' > /etc/ctkeeper/conf.d/90-x_guard.yaml`,
 		"systemctl reload-or-restart ctkeeper",
 	}
-	unit.Note = "Then it writes its value when it starts, and ctkeeper writes it back. " +
-		"Or better: have it leave the limit alone: conntrack.maxPerCore: 0 in its configuration, or --conntrack-max-per-core=0."
+	unit.Note = "Then kube-proxy writes its value when it starts, and ctkeeper writes its own back. " +
+		"Better: configure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or --conntrack-max-per-core=0."
 	withUnit := func(h *picture.Host) *picture.Host {
-		doctortest.Put(t, h.Tree.Root(), map[string]string{"etc/systemd/system/kube-proxy.service": "[Service]\n"})
+		h.Env.KubeProxyUnit = true
 		return h
 	}
 	allowing := func(h *picture.Host, units ...string) *picture.Host {
@@ -83,7 +83,7 @@ func TestLock(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { doctortest.Check(t, checkLock(test.host), test.want) })
 	}
-	f := doctortest.Find(t, checkOpposed(locked(t, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"))), "other-owner")
+	f := doctortest.Find(t, checkConflicts(locked(t, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"))), "other-owner")
 	if want := "ctkeeper's guard refuses it while the daemon runs"; !strings.Contains(f.Summary, want) {
 		t.Errorf("no %q in %q", want, f.Summary)
 	}
@@ -100,9 +100,9 @@ func TestAllowWorks(t *testing.T) {
 		}
 		return c
 	}
-	h := &picture.Host{Tree: tree.At(root), Config: load()}
-	doctortest.Run(t, root, allowUnit(h, kubeProxyUnit))
-	want := config.Guard{Mode: config.GuardLock, Allow: []string{`dev-disk-by\x2dlabel-x.swap`, "getty@tty1.service", kubeProxyUnit}}
+	h := &picture.Host{Config: load()}
+	doctortest.Run(t, root, allowUnit(h, picture.KubeProxyUnit))
+	want := config.Guard{Mode: config.GuardLock, Allow: []string{`dev-disk-by\x2dlabel-x.swap`, "getty@tty1.service", picture.KubeProxyUnit}}
 	if diff := cmp.Diff(want, load().Guard); diff != "" {
 		t.Errorf("guard (-want +got):\n%s", diff)
 	}

@@ -14,76 +14,81 @@ import (
 
 // Check returns the findings of this topic.
 func Check(h *picture.Host) []finding.Finding {
-	return h.Run(checkTooEarly, checkNotRead, checkOpposed, checkOthers, checkContradictions, checkLock)
+	return h.Run(checkTooEarly, checkNotRead, checkConflicts, checkOthers, checkContradictions, checkLock)
 }
 
-// stance is how the configuration stands to an assignment.
+// stance is how the configuration relates to an assignment.
 type stance int
 
 const (
-	unasked stance = iota
-	agreed
-	opposed
+	unconfigured stance = iota
+	agrees
+	conflicts
 )
 
-// stanceOf compares an assignment with the configuration, and gives what that asks:
-// of the parameter at load, of the setting else.
-func stanceOf(h *picture.Host, a inventory.Assignment) (asked string, s stance) {
+// stanceOf compares an assignment with the configuration, and returns what is wanted: of the parameter
+// where it is a load-time parameter, else of the setting.
+func stanceOf(h *picture.Host, a inventory.Assignment) (want string, s stance) {
 	if !h.IsConfigured() {
-		return "", unasked
+		return "", unconfigured
 	}
 	if p, found := h.Parameter(a.Name); a.Parameter && found {
 		if picture.IsSameParameter(a.Name, a.Value, p.Value) {
-			return p.Value, agreed
+			return p.Value, agrees
 		}
-		return p.Value, opposed
+		return p.Value, conflicts
 	}
 	w, found := h.Want(a.Name)
 	switch {
-	// acct of the module is what namespaces begin with, acct of sysctl what holds in
-	// this one: only the hash size is one variable.
+	// The module's parameter acct is what new namespaces start with, the sysctl acct is the value of this
+	// one. Only the hash size is the same variable.
 	case !found, a.Parameter && a.Name != picture.Hashsize:
-		return "", unasked
+		return "", unconfigured
 	case w.Satisfied(w.Setting.Parse(picture.ValueAfter(a, w.Value.String()))):
-		return w.String(), agreed
+		return w.String(), agrees
 	}
-	return w.String(), opposed
+	return w.String(), conflicts
 }
 
-// checkOpposed are the assignments by others that contradict the configuration.
-func checkOpposed(h *picture.Host) []finding.Finding {
-	var found []finding.Finding
-	opposes := func(a inventory.Assignment) bool {
-		_, s := stanceOf(h, a)
-		return !a.FromPersist && s == opposed
-	}
-	var opponents []inventory.Assignment
+// assignmentsOf returns the effective assignments by other tools that have the stance. An assignment
+// before the module is loaded counts where a daemon enforces the setting: its tool can be restarted.
+func assignmentsOf(h *picture.Host, s stance) []inventory.Assignment {
+	var found []inventory.Assignment
 	for _, a := range h.Inventory.Assignments {
-		if opposes(a) && h.HasEffect(a) && (!a.TooEarly || h.IsEnforced(a.Name)) {
-			opponents = append(opponents, a)
+		if _, is := stanceOf(h, a); !a.FromPersist && is == s && h.HasEffect(a) && (!a.TooEarly || h.IsEnforced(a.Name)) {
+			found = append(found, a)
 		}
 	}
-	for _, times := range groupByLine(opponents) {
+	return found
+}
+
+// checkConflicts reports the assignments by other tools that conflict with the configuration.
+func checkConflicts(h *picture.Host) []finding.Finding {
+	var found []finding.Finding
+	for _, times := range groupByLine(assignmentsOf(h, conflicts)) {
 		a := times[0]
-		asked, _ := stanceOf(h, a)
+		want, _ := stanceOf(h, a)
 		f := finding.Finding{
 			ID: "other-owner", Severity: finding.Warning,
-			Summary:  fmt.Sprintf("%s, ctkeeper wants %s; %s", describe(times), asked, outcome(h, a)),
+			Summary:  fmt.Sprintf("%s, ctkeeper wants %s; %s", describe(times), want, outcome(h, a)),
 			Evidence: []finding.Evidence{h.AssignmentEvidence(a)},
 		}
-		if len(h.Config.Files) == 0 { // nobody has said yet which of the two is right
+		if len(h.Config.Files) == 0 { // it is not known which of the two is right
 			f.Fix = []string{fixes.ImportWrite}
-			f.Note = "Nothing is configured for ctkeeper: import takes over the values that the host's files have."
+			f.Note = "ctkeeper has no configuration: import writes one with the values of the host's files."
 		} else {
-			f.Evidence = append(f.Evidence, askedBy(h, a)...)
-			f.Fix, f.Note = fixes.RemoveAssignment(h, a, opposes)
+			f.Evidence = append(f.Evidence, wantEvidence(h, a)...)
+			f.Fix, f.Note = fixes.RemoveAssignment(h, a, func(b inventory.Assignment) bool {
+				_, s := stanceOf(h, b)
+				return !b.FromPersist && s == conflicts
+			})
 		}
 		found = append(found, f)
 	}
 	return found
 }
 
-// groupByLine puts the assignments together that one line makes at several times.
+// groupByLine groups the assignments that one line makes at several times.
 func groupByLine(all []inventory.Assignment) [][]inventory.Assignment {
 	var groups [][]inventory.Assignment
 	for _, a := range all {
@@ -99,7 +104,7 @@ func groupByLine(all []inventory.Assignment) [][]inventory.Assignment {
 	return groups
 }
 
-// describe is a line's assignment as a sentence: "systemd-sysctl sets nf_conntrack_max to
+// describe returns the assignments of a line as a sentence: "systemd-sysctl sets nf_conntrack_max to
 // 65536 at boot".
 func describe(times []inventory.Assignment) string {
 	a := times[0]
@@ -110,93 +115,81 @@ func describe(times []inventory.Assignment) string {
 	case a.AtMost:
 		verb = "lowers %s to at most"
 	}
-	var whom, when []string
+	var tools, phases []string
 	for _, b := range times {
 		phase := b.Phase.String()
 		if b.TooEarly {
-			phase = "whenever it is started again" // at boot it comes too early
+			phase = "whenever it is started again" // at boot the module is not loaded yet
 		}
-		if !slices.Contains(whom, b.Tool) {
-			whom = append(whom, b.Tool)
-		}
-		if !slices.Contains(when, phase) {
-			when = append(when, phase)
-		}
+		tools, phases = append(tools, b.Tool), append(phases, phase)
 	}
-	if len(whom) > 1 {
+	tools, phases = finding.Unique(tools), finding.Unique(phases)
+	if len(tools) > 1 {
 		verb = strings.Replace(verb, "s ", " ", 1)
 	}
-	return fmt.Sprintf("%s "+verb+" %s %s", finding.List(whom), picture.KernelName(a), a.Value, finding.List(when))
+	return fmt.Sprintf("%s "+verb+" %s %s", finding.List(tools), picture.KernelName(a), a.Value, finding.List(phases))
 }
 
-// outcome says which of the two stands, and when.
+// outcome returns which of the two values applies.
 func outcome(h *picture.Host, a inventory.Assignment) string {
 	switch _, found := h.Parameter(a.Name); {
 	case a.Parameter && found:
-		return "the module comes up with " + a.Value
+		return "the module is loaded with " + a.Value
 	case h.IsEnforcing() && isLocked(h, a):
-		return "ctkeeper's guard refuses it while the daemon runs, and else ctkeeper writes it back"
+		return "ctkeeper's guard refuses it while the daemon runs, otherwise ctkeeper writes its value back"
 	case h.IsEnforcing():
-		return "ctkeeper writes it back each time"
+		return "ctkeeper writes its value back each time"
 	}
-	return "nothing writes it back: no daemon enforces the configuration here"
+	return "nothing writes ctkeeper's value back: no daemon enforces the configuration here"
 }
 
-// askedBy is the place in the configuration that asks for what an assignment sets.
-func askedBy(h *picture.Host, a inventory.Assignment) []finding.Evidence {
-	var origin tree.Place
-	text := ""
+// wantEvidence returns the line of the configuration about what an assignment sets.
+func wantEvidence(h *picture.Host, a inventory.Assignment) []finding.Evidence {
+	var evidence finding.Evidence
 	if p, found := h.Parameter(a.Name); a.Parameter && found {
-		origin, text = p.Origin, p.Name+": "+p.Value
+		evidence = finding.At(p.Origin, p.Name+": "+p.Value)
 	} else if w, found := h.Want(a.Name); found {
-		origin, text = w.Origin, w.Setting.Name+": "+w.String()
+		evidence = finding.At(w.Origin, w.Setting.Name+": "+w.String())
 	}
-	if origin == (tree.Place{}) {
+	if evidence.Place == (tree.Place{}) {
 		return nil
 	}
-	return []finding.Evidence{finding.At(origin, text)}
+	return []finding.Evidence{evidence}
 }
 
-// checkOthers are, file by file, the assignments by others that say what the
-// configuration says, and those of settings that it does not ask for.
+// checkOthers reports, file by file, the assignments that agree with the configuration, and those of
+// settings that are not configured.
 func checkOthers(h *picture.Host) []finding.Finding {
 	if h.Config == nil {
 		return nil
 	}
 	var found []finding.Finding
-	for _, s := range []stance{agreed, unasked} {
-		var these []inventory.Assignment
-		for _, a := range h.Inventory.Assignments {
-			if _, is := stanceOf(h, a); !a.FromPersist && is == s && h.HasEffect(a) && (!a.TooEarly || h.IsEnforced(a.Name)) {
-				these = append(these, a)
-			}
-		}
-		files, names, lines := []string{}, map[string][]string{}, map[string][]finding.Evidence{}
-		for _, times := range groupByLine(these) {
+	for _, s := range []stance{agrees, unconfigured} {
+		var files []string
+		names, lines := map[string][]string{}, map[string][]finding.Evidence{}
+		for _, times := range groupByLine(assignmentsOf(h, s)) {
 			a := times[0]
-			if !slices.Contains(files, a.File) {
-				files = append(files, a.File)
-			}
-			if name := picture.KernelName(a); !slices.Contains(names[a.File], name) {
-				names[a.File] = append(names[a.File], name)
-			}
+			files = append(files, a.File)
+			names[a.File] = append(names[a.File], picture.KernelName(a))
 			lines[a.File] = append(lines[a.File], h.AssignmentEvidence(a))
 		}
-		for _, file := range files {
+		for _, file := range finding.Unique(files) {
 			f := finding.Finding{ID: "other-owner", Severity: finding.Info, Evidence: lines[file]}
-			f.Summary, f.Note = agreement(h, s, file, strings.Join(names[file], ", "))
+			f.Summary, f.Note = summarizeOther(h, s, file, strings.Join(finding.Unique(names[file]), ", "))
 			found = append(found, f)
 		}
 	}
 	return found
 }
 
-func agreement(h *picture.Host, s stance, file, names string) (summary, note string) {
-	switch {
-	case s == unasked:
-		return fmt.Sprintf("%s sets %s, for which ctkeeper is not configured", file, names), "ctkeeper import shows it as configuration."
-	case h.IsEnforcing():
-		return fmt.Sprintf("%s says the same as ctkeeper of %s", file, names), "Those lines can be deleted: ctkeeper keeps the values."
+func summarizeOther(h *picture.Host, s stance, file, names string) (summary, note string) {
+	if s == unconfigured {
+		return fmt.Sprintf("%s sets %s, which ctkeeper's configuration does not have", file, names),
+			"ctkeeper import prints it as configuration."
 	}
-	return fmt.Sprintf("%s says the same as ctkeeper of %s", file, names), "Those lines can be deleted once ctkeeper is enabled and running."
+	summary = fmt.Sprintf("%s sets the same values as ctkeeper for %s", file, names)
+	if h.IsEnforcing() {
+		return summary, "These lines can be deleted: ctkeeper keeps the values."
+	}
+	return summary, "These lines can be deleted once ctkeeper is enabled and running."
 }

@@ -37,26 +37,26 @@ func TestRemoveAssignment(t *testing.T) {
 		"a line that goes on": {
 			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack \\\nhashsize=512\n"},
 			[]inventory.Assignment{doctortest.Option(modprobed, 1, picture.Hashsize, "512")},
-			nil, "Take it out of /etc/modprobe.d/x.conf:1.",
+			nil, "Remove it from /etc/modprobe.d/x.conf:1.",
 		},
 		"a script": {
 			map[string]string{"etc/rc.local": "modprobe nf_conntrack; sysctl -w net.netfilter.nf_conntrack_max=512\n"},
 			[]inventory.Assignment{{Place: tree.Place{File: "/etc/rc.local", Line: 1}, Name: "max", Key: doctortest.NetMax, Value: "512", Tool: "rc.local", Phase: inventory.AtServiceStart}},
-			nil, "Take it out of /etc/rc.local:1.",
+			nil, "Remove it from /etc/rc.local:1.",
 		},
 		"kube-proxy": {
 			nil, []inventory.Assignment{{Place: tree.Place{File: "/x.yaml", Line: 1}, Name: "max", Key: "maxPerCore", Value: "512", Tool: "kube-proxy", Phase: inventory.AtServiceStart}}, nil,
-			"kube-proxy leaves the limit as it is where its configuration has conntrack.maxPerCore: 0, the timeouts where they are 0s: set these in the ConfigMap kube-proxy of kube-system, and restart its pods.",
+			"kube-proxy does not set the limit where its configuration has conntrack.maxPerCore: 0, nor a timeout that is 0s. Set these in the ConfigMap kube-proxy of kube-system, and restart its pods.",
 		},
 		"a package's TuneD profile": {
 			nil, []inventory.Assignment{{Place: tree.Place{File: "/usr/lib/tuned/x/tuned.conf", Line: 1}, Name: "max", Key: doctortest.NetMax, Value: "512", Tool: "tuned", Phase: inventory.AtTunedProfile}}, nil,
-			"Take it out of a copy of the profile in /etc/tuned, and make that the active profile.",
+			"Remove it from a copy of the profile in /etc/tuned, and make the copy the active profile.",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := doctortest.Owned(t, test.all...)
-			doctortest.Put(t, h.Tree.Root(), test.files)
-			f := checkOpposed(h)[0]
+			doctortest.SetFiles(t, h, test.files)
+			f := checkConflicts(h)[0]
 			if diff := cmp.Diff(test.fix, f.Fix); diff != "" {
 				t.Errorf("fix (-want +got):\n%s", diff)
 			}

@@ -15,67 +15,53 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// GuardConf and perfmonConf are the drop-ins that the package brings.
-const GuardConf = "guard.conf"
+const (
+	runningConfig = "/proc/config.gz"
+	// maxKernelConfig is more than the length of any kernel's configuration, in bytes.
+	maxKernelConfig = 2 << 20
+)
 
-const PerfmonConf = "guard-perfmon.conf"
-
-const LastCapFile = "/proc/sys/kernel/cap_last_cap"
-
-const InitStatusFile = "/proc/1/status"
-
-const LockdownFile = "/sys/kernel/security/lockdown"
-
-const runningConfig = "/proc/config.gz"
-
-// maxKernelConfig is more than any kernel's configuration is long, in bytes.
-const maxKernelConfig = 2 << 20
-
-// BPF is what a host has of what the guard's programs take, as far as files tell: no program
-// is loaded to find out.
+// BPF is what a host has of what the guard's programs need, as far as files show it. No program is
+// loaded to find out.
 type BPF struct {
-	// Mounts is true where the table of mounts could be read. Unified is the mount of a cgroup
-	// v2 tree in it, Legacy one of cgroup v1; no text where there is none.
-	Mounts          bool
+	// MountsRead is true where the table of mounts could be read. Unified is the mount of a cgroup v2
+	// tree, Legacy one of cgroup v1; the text is empty where there is none.
+	MountsRead      bool
 	Unified, Legacy finding.Evidence
 	// LastCap is the highest capability that the kernel knows; 0 where that is not known.
 	LastCap int
-	// Bounding is the bounding set of init, which no service gets beyond; nil where it
-	// is not known.
+	// Bounding is the bounding set of init, which limits every service; nil where it is not known.
 	Bounding *uint64
 	// NotBuilt are the options that the kernel was built without.
 	NotBuilt []finding.Evidence
-	// Confidential is a lockdown of the kernel that hides its memory; no text where there is
-	// none.
+	// Confidential is a lockdown that hides the kernel's memory; its text is empty where there is none.
 	Confidential finding.Evidence
-	// Shares are the files of the drop-ins that the package brings, by their names.
-	Shares map[string]string
+	// DropIns are the files of the unit's drop-ins that the package brings, by name.
+	DropIns map[string]string
 }
 
-// readBPF reads what the guard's programs take.
+// readBPF reads what the guard's programs need.
 func readBPF(t tree.Tree, release string) BPF {
-	b := BPF{Shares: map[string]string{}}
+	b := BPF{DropIns: map[string]string{}}
 	if mounts, err := mountinfo.Read(t); err == nil {
-		b.Mounts = true
+		b.MountsRead = true
 		b.Unified, b.Legacy = cgroupMounts(mounts)
 	}
-	if text, err := t.Read(LastCapFile, 64); err == nil {
-		if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && n > 0 && n < 64 {
-			b.LastCap = n
-		}
+	if n, err := strconv.Atoi(readText(t, LastCapFile)); err == nil && n > 0 && n < 64 {
+		b.LastCap = n
 	}
-	if text, err := t.Read(InitStatusFile, maxUnit); err == nil {
+	if text, err := t.Read(InitStatusFile, maxText); err == nil {
 		b.Bounding = boundingSet(string(text))
 	}
 	file, text := readKernelConfig(t, release)
 	b.NotBuilt = notBuilt(file, text)
-	if text, err := t.Read(LockdownFile, 4096); err == nil && strings.Contains(string(text), "[confidentiality]") {
-		b.Confidential = finding.Seen(LockdownFile, 0, strings.TrimSpace(string(text)))
+	if text := readText(t, LockdownFile); strings.Contains(text, "[confidentiality]") {
+		b.Confidential = finding.Seen(LockdownFile, 0, text)
 	}
 	for _, name := range []string{GuardConf, PerfmonConf} {
 		for _, dir := range []string{"/usr/share/ctkeeper/", "/usr/local/share/ctkeeper/"} {
-			if b.Shares[name] == "" && t.Exists(dir+name) {
-				b.Shares[name] = dir + name
+			if b.DropIns[name] == "" && t.Exists(dir+name) {
+				b.DropIns[name] = dir + name
 			}
 		}
 	}
@@ -95,7 +81,7 @@ func cgroupMounts(mounts []mountinfo.Mount) (unified, legacy finding.Evidence) {
 	return unified, legacy
 }
 
-// boundingSet is CapBnd of a process' status (proc_pid_status(5)).
+// boundingSet parses CapBnd of a process' status (proc_pid_status(5)).
 func boundingSet(status string) *uint64 {
 	for line := range strings.Lines(status) {
 		if value, found := strings.CutPrefix(line, "CapBnd:"); found {
@@ -107,8 +93,8 @@ func boundingSet(status string) *uint64 {
 	return nil
 }
 
-// readKernelConfig is what the running kernel was built with, and the file that says so; no text
-// where none is there, or it cannot be read.
+// readKernelConfig returns the running kernel's configuration and its file; no text where there is no
+// file that can be read.
 func readKernelConfig(t tree.Tree, release string) (file, text string) {
 	if release == "" {
 		return "", ""
@@ -126,7 +112,7 @@ func readKernelConfig(t tree.Tree, release string) (file, text string) {
 	return "", ""
 }
 
-// unzip gives nothing for what is damaged or too large.
+// unzip returns "" for data that is damaged or too large.
 func unzip(data []byte) string {
 	in, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
@@ -139,8 +125,8 @@ func unzip(data []byte) string {
 	return string(text)
 }
 
-// notBuilt are the options that BPF programs on control groups take, and that a kernel's
-// configuration does not have. A text that is no configuration says nothing.
+// notBuilt returns the options that BPF programs on control groups need and that a kernel's
+// configuration does not have. It returns none for a text that is not a configuration.
 func notBuilt(file, text string) []finding.Evidence {
 	lines := strings.Split(text, "\n")
 	if !slices.Contains(lines, "CONFIG_SYSCTL=y") {
@@ -160,10 +146,10 @@ func notBuilt(file, text string) []finding.Evidence {
 	return missing
 }
 
-// LacksCapability reports whether init itself may not have a capability that the kernel knows.
+// LacksCapability reports whether init itself cannot have a capability that the kernel has.
 func (b BPF) LacksCapability(number int) bool {
 	return b.Bounding != nil && b.LastCap >= number && *b.Bounding&(1<<number) == 0
 }
 
-// IsOld reports whether the kernel knows no CAP_BPF, which came with the ring buffer.
+// IsOld reports whether the kernel has no CAP_BPF. CAP_BPF and the BPF ring buffer came together.
 func (b BPF) IsOld() bool { return b.LastCap > 0 && b.LastCap < unix.CAP_BPF }

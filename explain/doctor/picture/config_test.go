@@ -11,7 +11,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-func TestNotLooked(t *testing.T) {
+func TestNotRead(t *testing.T) {
 	root := doctortest.ModuleTree(t)
 	for _, name := range []string{"proc/modules", "var/log/kern.log"} {
 		if err := os.Remove(filepath.Join(root, name)); err != nil {
@@ -19,7 +19,7 @@ func TestNotLooked(t *testing.T) {
 		}
 	}
 	var places []string
-	for _, e := range doctortest.Take(t, root).NotLooked {
+	for _, e := range doctortest.Take(t, root).NotRead {
 		if e.Text == "" {
 			t.Errorf("%s: no reason", e.Place)
 		}
@@ -27,7 +27,7 @@ func TestNotLooked(t *testing.T) {
 	}
 	for _, want := range []string{"/proc/modules", "kernel log"} {
 		if !slices.Contains(places, want) {
-			t.Errorf("%s is not among what could not be looked at: %q", want, places)
+			t.Errorf("%s is not among what could not be read: %q", want, places)
 		}
 	}
 }
@@ -64,7 +64,7 @@ func TestConfigurationOfADisk(t *testing.T) {
 		root := t.TempDir()
 		doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": text})
 		h := doctortest.Take(t, root)
-		told := slices.ContainsFunc(h.NotLooked, func(e finding.Evidence) bool { return e.File == "configuration" })
+		told := slices.ContainsFunc(h.NotRead, func(e finding.Evidence) bool { return e.File == "configuration" })
 		if known, refused := h.Config != nil, h.ConfigErr != nil; known != want.known || refused != want.refused || told != want.told {
 			t.Errorf("%s: known %t, refused %t, told %t; want %+v", text, known, refused, told, want)
 		}

@@ -17,42 +17,31 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-const UnitName = "ctkeeper.service"
+// maxText is more than the length of any unit or table of mounts, in bytes.
+const maxText = 1 << 20
 
-// OwnUnitDir is the administrator's.
-const OwnUnitDir = "/etc/systemd/system"
-
-// maxUnit is more than any unit or table of mounts is long.
-const maxUnit = 1 << 20
-
-// UnitDirs are where systemd looks for units, the directory that hides the others
-// first (systemd.unit(5)).
-func UnitDirs() []string {
-	return []string{OwnUnitDir, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
-}
-
-// readEnvironment tells where ctkeeper stands on this host. What only a running process
-// can tell, its rights and whether the daemon answers, is left out for a tree.
+// readEnvironment reads where ctkeeper runs on this host. Its privileges, and whether the daemon
+// answers, are left out for a tree: only the running system has them.
 func readEnvironment(ctx context.Context, t tree.Tree, opts Options) Environment {
-	p := Environment{
-		ChildNetns: isChildNetns(t), ReadOnly: readOnlyMounts(t), Systemd: hasSystemd(t),
+	e := Environment{
+		ChildNetns: isChildNetns(t), ReadOnly: readOnlyMounts(t), Systemd: hasSystemd(t), Enabled: isEnabled(t),
 		Container: readContainer(t), ConfigWritten: readConfigWritten(t, opts.Source),
+		KubeProxyUnit: hasUnit(t, KubeProxyUnit), SysconfigModules: t.Exists("/etc/sysconfig/modules"),
 	}
-	p.Installed, p.Masked, p.Overrides = readUnit(t)
-	p.Enabled = isEnabled(t)
+	e.Installed, e.Masked, e.Overrides = readUnit(t)
 	if t.Live() {
-		p.NetAdmin, p.Root = capability.Held(unix.CAP_NET_ADMIN), os.Geteuid() == 0
+		e.NetAdmin, e.Root = capability.Held(unix.CAP_NET_ADMIN), os.Geteuid() == 0
 		if opts.Running != nil {
 			running := opts.Running(ctx)
-			p.Running = &running
+			e.Running = &running
 		}
 	}
-	return p
+	return e
 }
 
-// isChildNetns reports whether this is another network namespace than the host's first:
-// there net.nf_conntrack_max, the alias, is left out. While the module is absent only
-// init's namespace can tell, which is the first one's where init is the host's.
+// isChildNetns reports whether this is a network namespace other than the host's first one: there the
+// alias net.nf_conntrack_max is missing. While the module is absent, only a comparison with init's
+// namespace can show it, which is the first one where init is the host's.
 func isChildNetns(t tree.Tree) bool {
 	const alias = "/proc/sys/net/nf_conntrack_max"
 	switch {
@@ -69,7 +58,7 @@ func isChildNetns(t tree.Tree) bool {
 }
 
 // readOnlyMounts returns the mounts that make /proc/sys or /sys read-only. Of the mounts that hold one
-// of them, the last of the longest counts.
+// of them, the last one of the longest mount point counts.
 func readOnlyMounts(t tree.Tree) []finding.Evidence {
 	mounts, _ := mountinfo.Read(t) // a collected tree has none
 	var found []finding.Evidence
@@ -95,9 +84,9 @@ func hasSystemd(t tree.Tree) bool {
 	return !t.Live() && slices.ContainsFunc([]string{"/usr/lib/systemd/systemd", "/lib/systemd/systemd"}, t.Exists)
 }
 
-// readContainer tells that this is one, by the files that their managers leave.
+// readContainer returns the file by which a container's manager shows that this is a container.
 func readContainer(t tree.Tree) finding.Evidence {
-	if kind, err := t.Read("/run/systemd/container", maxUnit); err == nil {
+	if kind, err := t.Read("/run/systemd/container", maxText); err == nil {
 		return finding.Seen("/run/systemd/container", 0, strings.TrimSpace(string(kind)))
 	}
 	for file, kind := range map[string]string{"/.dockerenv": "docker", "/run/.containerenv": "podman"} {
@@ -112,7 +101,7 @@ func readContainer(t tree.Tree) finding.Evidence {
 	return finding.Evidence{}
 }
 
-// readConfigWritten is when a file of the configuration was last written.
+// readConfigWritten returns when a configuration file was last written.
 func readConfigWritten(t tree.Tree, source config.Source) time.Time {
 	main := source.Main
 	if main == "" {
@@ -121,10 +110,7 @@ func readConfigWritten(t tree.Tree, source config.Source) time.Time {
 	files := []string{main}
 	if main == config.DefaultMain {
 		for _, dir := range []string{"/usr/lib/ctkeeper/conf.d", "/run/ctkeeper/conf.d", ConfigDropIns} {
-			names, err := t.List(dir)
-			if err != nil {
-				continue
-			}
+			names, _ := t.List(dir)
 			for _, name := range names {
 				files = append(files, path.Join(dir, name))
 			}

@@ -9,23 +9,18 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-// maxParameter is more than any module parameter is long: a page at most.
-const maxParameter = 64 << 10
-
-const ExpectationsFile = "/proc/net/nf_conntrack_expect"
-
-// HelperModule is a module of the kernel that has a conntrack helper.
+// HelperModule is a loaded or built-in module with a conntrack helper.
 type HelperModule struct {
-	// Name is the module's: nf_conntrack_sip.
+	// Name is the name of the module: nf_conntrack_sip.
 	Name string
 	// State is kmod.Loaded or kmod.BuiltIn.
 	State kmod.State
-	// Parameters are those that could be read, without white space around them.
+	// Parameters are those that could be read, without the spaces around them.
 	Parameters []finding.Evidence
 }
 
-// HelperModules has the kernel's helpers by the module that they are in: the names
-// of the calls of nf_ct_helper_init and of struct nf_conntrack_helper in net/netfilter.
+// HelperModules returns the names of the kernel's helpers by module. The names are from the calls of
+// nf_ct_helper_init and from struct nf_conntrack_helper in net/netfilter.
 func HelperModules() map[string][]string {
 	return map[string][]string{
 		"nf_conntrack_amanda":     {"amanda"},
@@ -41,8 +36,8 @@ func HelperModules() map[string][]string {
 	}
 }
 
-// HelperModuleOf is the module that has the helper of a name, or "". Names with a
-// number behind them (ftp-2121) are of a module that serves several ports.
+// HelperModuleOf returns the module of a helper; "" where the kernel has none. A name with a number
+// (ftp-2121) is from a module that serves several ports.
 func HelperModuleOf(helper string) string {
 	for module, names := range HelperModules() {
 		for _, name := range names {
@@ -55,13 +50,10 @@ func HelperModuleOf(helper string) string {
 	return ""
 }
 
-// readHelpers finds the helpers that the kernel has now, sorted by name. Reading
-// a module's parameters changes nothing; some may be read by root only.
+// readHelpers returns the helper modules that the kernel has now, sorted by name. Only root can read
+// some of their parameters.
 func readHelpers(t tree.Tree) []HelperModule {
-	names, err := t.List("/sys/module")
-	if err != nil {
-		return nil
-	}
+	names, _ := t.List("/sys/module")
 	known := HelperModules()
 	var found []HelperModule
 	for _, name := range names {
@@ -80,15 +72,13 @@ func readHelpers(t tree.Tree) []HelperModule {
 }
 
 func readParameters(t tree.Tree, dir string) []finding.Evidence {
-	names, err := t.List(dir)
-	if err != nil {
-		return nil
-	}
+	const maxParameter = 64 << 10 // bytes: more than a page, which is the kernel's limit
+	names, _ := t.List(dir)
 	var parameters []finding.Evidence
 	for _, name := range names {
 		file := path.Join(dir, name)
 		if value, err := t.Read(file, maxParameter); err == nil {
-			parameters = append(parameters, finding.Evidence{Place: tree.Place{File: file}, Text: strings.TrimSpace(string(value))})
+			parameters = append(parameters, finding.Seen(file, 0, strings.TrimSpace(string(value))))
 		}
 	}
 	return parameters

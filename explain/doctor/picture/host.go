@@ -13,105 +13,105 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/klog"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/persist"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
-const KubeProxy = "kube-proxy"
-
-// GuardEvidence is the line that asks for the guard; false where none does, or where nothing runs
-// that could have one.
-func (h *Host) GuardEvidence() (finding.Evidence, bool) {
-	if h.Config == nil || h.Offline || h.Config.Guard.Mode == "" || h.Config.Guard.Mode == config.GuardOff {
-		return finding.Evidence{}, false
-	}
-	return h.GuardLine(), true
-}
-
-func (h *Host) GuardLine() finding.Evidence {
-	return finding.At(h.Config.Origins["guard.mode"], "guard: "+string(h.Config.Guard.Mode))
-}
-
-// Host is one picture of a host: all that the checks know.
+// Host is one picture of a host. It is all that the checks know.
 type Host struct {
-	Tree   tree.Tree
+	// Root is the directory that stands for the host's root; "" for the running system.
+	Root   string
 	Distro distro.Distribution
-	// Release is the running kernel's, or "".
+	Boot   distro.BootConfig
+	// Release is the running kernel's; "" where none runs.
 	Release string
-	// Offline is true for a disk: nothing runs on it, /proc is empty.
+	// Offline is true for a disk: no kernel runs on it, /proc is empty.
 	Offline bool
 	// Installed are the kernel releases with modules on the disk.
 	Installed []string
 	// Module has no State where Offline.
 	Module kmod.Module
-	// Index is that of the running release, or of the newest one where none runs;
-	// IndexErr why there is none.
+	// Index is that of the running release, or of the newest installed one where none runs. IndexErr
+	// is why there is none.
 	Index       kmod.Index
 	IndexErr    error
 	CommandLine kmod.CommandLine
 	Modules     []kmod.ProcModule
 	Inventory   inventory.Inventory
 	Rules       firewall.Rules
-	Log         klog.Log
-	Figures     table.Figures
-	// Settings are the live values of the settings that this kernel has, by their
-	// names in the catalogue: lookAtSettings.
+	// SavedModules are the modules that the rules saved in /etc/sysconfig need, by tool: iptables or
+	// ip6tables. A tool is missing where its file cannot be read.
+	SavedModules map[string]map[string]tree.Place
+	// Services are the firewall tools whose service can be on this host.
+	Services map[string]bool
+	Log      klog.Log
+	Figures  table.Figures
+	// Settings are the live values of the settings that this kernel has, by their catalogue names.
 	Settings map[string]string
-	// HelperModules are the conntrack helpers in the kernel: lookAtHelpers.
+	// HelperModules are the conntrack helpers that the kernel has, sorted by name.
 	HelperModules []HelperModule
-	// ExpectationsBy counts the expectations of each helper; nil where they cannot be
-	// read.
-	ExpectationsBy map[string]int64
-	// Counters are /proc/net/stat/nf_conntrack, all processors added up, by column;
-	// nil where they cannot be read.
+	// HelperCounts are the expectations of each helper; nil where they cannot be read.
+	HelperCounts map[string]int64
+	// Counters are the columns of /proc/net/stat/nf_conntrack, summed over all processors; nil where
+	// they cannot be read.
 	Counters map[string]uint64
-	// MemTotal is the host's RAM in bytes; 0 where it is not known.
+	// MemTotal is the RAM in bytes; 0 where it is not known.
 	MemTotal int64
-	// Config is the configuration, nil where it was refused: ConfigErr says why. On a
-	// disk it is nil as well where it has to be sized for a memory that nobody knows.
+	// Config is the configuration; nil where it was refused, and ConfigErr is why. On a disk it is nil
+	// without an error where its sizes depend on the memory.
 	Config    *config.Config
 	ConfigErr error
-	Env       Environment
-	// Kernels are the releases that the module is judged for: the running one, or
-	// each that is installed where none runs.
+	// BootPlan is what persist would write for Config, with the files that are there.
+	BootPlan    persist.Plan
+	BootPlanErr error
+	Env         Environment
+	// Kernels are the releases that the module is checked for: the running one, or each installed one
+	// where none runs.
 	Kernels []Kernel
-	// Parameters are those of nf_conntrack that this process sees in /sys/module.
-	Parameters map[string]bool
-	// Guards decide which module files the kernel takes.
+	// Parameters are those of nf_conntrack in /sys/module, with their values; "" is a value that this
+	// process may not read.
+	Parameters map[string]string
 	LoadPolicy LoadPolicy
-	// BPF is what the guard's programs find here.
-	BPF BPF
-	// NotLooked says what could not be looked at, and why.
-	NotLooked []finding.Evidence
+	BPF        BPF
+	// NotRead is what could not be read, and why.
+	NotRead []finding.Evidence
+
+	files map[string]textFile
 }
 
-// Environment is where ctkeeper itself stands on this host.
+// Environment is where ctkeeper itself runs on this host.
 type Environment struct {
 	// NetAdmin is true where this process has CAP_NET_ADMIN; Root for uid 0.
 	NetAdmin, Root bool
-	// ChildNetns is true in a network namespace other than the first.
+	// ChildNetns is true in a network namespace other than the first one.
 	ChildNetns bool
-	// ReadOnly are the mounts of /proc/sys or /sys that are read-only.
+	// ReadOnly are the mounts that make /proc/sys or /sys read-only.
 	ReadOnly []finding.Evidence
 	// Systemd is true where the host runs systemd, or its disk would.
 	Systemd bool
-	// Installed and Enabled are the unit's; Running is nil where nobody can tell.
+	// Installed and Enabled are those of the unit. Running is nil where it is not known.
 	Installed, Enabled bool
 	Running            *bool
-	// Overrides are the drop-ins and copies that change the unit.
-	Overrides []finding.Evidence
-	// Masked is true for a unit that is a link to /dev/null.
+	// Masked is true where the unit is a link to /dev/null.
 	Masked bool
-	// Container is how a container was told ("/run/systemd/container: docker"); no
-	// text where there is none.
+	// Overrides are the lines of drop-ins, and of a copy, that change the unit.
+	Overrides []finding.Evidence
+	// Container is what shows that this is a container ("/run/systemd/container: docker"); its text is
+	// empty where this is none.
 	Container finding.Evidence
-	// Configured is when a file of the configuration was last written; the zero time
-	// where there is none.
+	// ConfigWritten is when a configuration file was last written; zero where there is none.
 	ConfigWritten time.Time
+	// KubeProxyUnit is true where the host has a unit for kube-proxy. SysconfigModules is true where
+	// rc.sysinit loads modules by the scripts of /etc/sysconfig/modules.
+	KubeProxyUnit, SysconfigModules bool
 }
 
-// Want finds what the configuration asks of a setting; false where it was refused.
+// IsLive reports whether the picture is of the running system.
+func (h *Host) IsLive() bool { return h.Root == "" }
+
+// Want returns what the configuration asks for a setting.
 func (h *Host) Want(name string) (sysfs.Want, bool) {
 	if h.Config == nil {
 		return sysfs.Want{}, false
@@ -119,7 +119,7 @@ func (h *Host) Want(name string) (sysfs.Want, bool) {
 	return h.Config.Want(name)
 }
 
-// Parameter finds what the configuration asks of the module at load.
+// Parameter returns what the configuration asks for a load-time parameter.
 func (h *Host) Parameter(name string) (config.Parameter, bool) {
 	if h.Config != nil {
 		for _, p := range h.Config.Module.Parameters {
@@ -131,21 +131,52 @@ func (h *Host) Parameter(name string) (config.Parameter, bool) {
 	return config.Parameter{}, false
 }
 
-// IsLoaded reports whether a module's code is in the kernel, by /proc/modules or as
-// part of the image. nf_conntrack itself goes by h.Module.
+// IsConfigured reports whether a configuration file exists, or a daemon enforces the embedded default.
+// The default that nobody enforces is only an offer.
+func (h *Host) IsConfigured() bool {
+	return h.Config != nil && (len(h.Config.Files) > 0 || h.IsEnforcing())
+}
+
+// IsEnforcing reports whether a daemon repairs drift on this host, and will after its next boot.
+func (h *Host) IsEnforcing() bool {
+	runs := h.Env.Running == nil || *h.Env.Running
+	return h.Env.Enabled && runs && h.Config != nil && h.Config.Mode == reconcile.Enforce
+}
+
+// IsEnforced reports whether a daemon repairs drift of a setting.
+func (h *Host) IsEnforced(name string) bool {
+	_, wanted := h.Want(name)
+	return wanted && h.IsEnforcing()
+}
+
+// IsApplied reports whether a configuration file asks for a setting and its live value is as wanted.
+// Then a log or a counter may be about the time before.
+func (h *Host) IsApplied(name string) bool {
+	w, wanted := h.Want(name)
+	value, live := h.Settings[name]
+	return wanted && live && len(h.Config.Files) > 0 && w.Satisfied(w.Setting.Parse(value))
+}
+
+// IsLoaded reports whether a module's code is in the kernel: listed in /proc/modules, or built in.
+// For nf_conntrack the state of h.Module decides.
 func (h *Host) IsLoaded(name string) bool {
 	if name == kmod.Conntrack {
 		return h.Module.State == kmod.Loaded || h.Module.State == kmod.BuiltIn
 	}
-	for _, m := range h.Modules {
-		if m.Name == name {
-			return true
-		}
-	}
-	return h.Index.BuiltIn[name]
+	return h.Index.BuiltIn[name] || h.IsListed(name)
 }
 
-// NeededBy tells who wants the module to be there.
+// IsListed reports whether /proc/modules lists a module.
+func (h *Host) IsListed(name string) bool {
+	return slices.ContainsFunc(h.Modules, func(m kmod.ProcModule) bool { return m.Name == name })
+}
+
+// IsBuiltIn reports whether nf_conntrack is part of the kernel image.
+func (h *Host) IsBuiltIn() bool {
+	return h.Module.State == kmod.BuiltIn || h.Index.BuiltIn[kmod.Conntrack]
+}
+
+// NeededBy returns what needs nf_conntrack to be loaded.
 func (h *Host) NeededBy() []finding.Evidence {
 	var all []finding.Evidence
 	if h.Config != nil && h.Config.Module.Load {
@@ -165,56 +196,25 @@ func (h *Host) NeededBy() []finding.Evidence {
 	return all
 }
 
-// IsBuiltIn reports whether the module is part of the kernel: nothing keeps that out.
-func (h *Host) IsBuiltIn() bool {
-	return h.Module.State == kmod.BuiltIn || h.Index.BuiltIn[kmod.Conntrack]
-}
-
-// IsContainer reports whether this is a container: it has no modules of its own, and
-// needs none.
+// IsContainer reports whether this is a container. It has no modules of its own, and needs none.
 func (h *Host) IsContainer() bool { return h.Env.Container.Text != "" }
 
-const Hashsize = "hashsize"
-
-const ExpectHashsize = "expect_hashsize"
-
-// IsEnforcing reports whether a daemon puts drift right on this host, and after its
-// next boot.
-func (h *Host) IsEnforcing() bool {
-	runs := h.Env.Running == nil || *h.Env.Running
-	return h.Env.Enabled && runs && h.Config != nil && h.Config.Mode == reconcile.Enforce
-}
-
-// IsEnforced reports whether a daemon keeps this setting.
-func (h *Host) IsEnforced(name string) bool {
-	_, asked := h.Want(name)
-	return asked && h.IsEnforcing()
-}
-
-// IsConfigured reports whether somebody said what the settings should be, or a daemon
-// enforces the embedded default: else that is no more than an offer.
-func (h *Host) IsConfigured() bool {
-	return h.Config != nil && (len(h.Config.Files) > 0 || h.IsEnforcing())
-}
-
-// DockerRules is the switch with which Docker makes rules when it starts; they need
-// the module and load it.
-func (h *Host) DockerRules() (s inventory.ToolOption, on bool) {
-	s, there := h.Inventory.ToolOption("docker", "iptables")
-	return s, there && s.Value == "true"
-}
-
+// ContainerEvidence returns what shows that this is a container, if it is one.
 func (h *Host) ContainerEvidence() []finding.Evidence {
-	if h.Env.Container.Text == "" {
+	if !h.IsContainer() {
 		return nil
 	}
 	return []finding.Evidence{h.Env.Container}
 }
 
-// IsApplied reports whether a file of the configuration asks for a setting, and has
-// it: then what a log or a counter tells may be of the time before.
-func (h *Host) IsApplied(name string) bool {
-	w, asked := h.Want(name)
-	value, there := h.Settings[name]
-	return asked && there && len(h.Config.Files) > 0 && w.Satisfied(w.Setting.Parse(value))
+// DockerRules returns the option with which Docker makes rules when it starts, and whether it is on.
+// The rules need the module and load it.
+func (h *Host) DockerRules() (option inventory.ToolOption, on bool) {
+	option, found := h.Inventory.ToolOption("docker", "iptables")
+	return option, found && option.Value == "true"
+}
+
+// GuardLine returns the line that configures the guard.
+func (h *Host) GuardLine() finding.Evidence {
+	return finding.At(h.Config.Origins["guard.mode"], "guard: "+string(h.Config.Guard.Mode))
 }

@@ -16,39 +16,38 @@ import (
 // Kernel is one kernel release and its modules on the disk.
 type Kernel struct {
 	Release string
-	// Index is what depmod wrote; Err says why there is none, fs.ErrNotExist where
-	// the release has no directory.
+	// Index is what depmod wrote. Err is why there is none: fs.ErrNotExist where the release has no
+	// directory.
 	Index kmod.Index
 	Err   error
-	// Files are the files of the modules that conntrack consists of, by name.
-	Files map[string]File
+	// Files are the files of conntrack's modules, and of those that the rules need, by module name.
+	Files map[string]ModuleFile
 }
 
-// File is a module's file.
-type File struct {
-	// Path is where modules.dep has it, or where it was found without.
+// ModuleFile is a module's file.
+type ModuleFile struct {
+	// Path is from modules.dep, or where the file was found without it.
 	Path string
-	// Listed is true where modules.dep knows it, Found where the file is there.
+	// Listed is true where modules.dep lists it; Found where the file exists.
 	Listed, Found bool
 	Info          kmod.Info
-	// Err says why Info could not be read.
+	// Err is why Info could not be read.
 	Err error
 }
 
-// LoadPolicy decide which module files the kernel takes, and whether it takes any.
+// LoadPolicy is which module files the kernel loads.
 type LoadPolicy struct {
-	// Disabled is kernel.modules_disabled: no module is loaded until the next boot.
+	// Disabled is kernel.modules_disabled: no module can be loaded until the next boot.
 	Disabled bool
-	// Enforced are the places that demand a valid signature: module.sig_enforce, a
-	// lockdown. Empty where a module without one is taken.
+	// Enforced is what makes a valid signature necessary: module.sig_enforce, or a lockdown. It is
+	// empty where the kernel loads unsigned modules.
 	Enforced []finding.Evidence
-	// SecureBoot is true where the firmware only starts signed systems.
+	// SecureBoot is true where the firmware starts signed systems only.
 	SecureBoot bool
 }
 
-// moduleDirs is where the module's files are looked for beside modules.dep: those that
-// conntrack and the rules about it consist of, with their directories in the
-// kernel's tree.
+// moduleDirs returns where the kernel's build puts the modules of conntrack and of the rules about it.
+// They are looked for there when modules.dep does not list them.
 func moduleDirs() map[string]string {
 	return map[string]string{
 		"nf_conntrack":         "kernel/net/netfilter",
@@ -63,23 +62,19 @@ func moduleDirs() map[string]string {
 	}
 }
 
-// readKernel reads one release's modules.
+// readKernel reads the modules of a release, the needed ones too.
 func readKernel(t tree.Tree, release string, needed []string) Kernel {
-	k := Kernel{Release: release, Files: map[string]File{}}
+	k := Kernel{Release: release, Files: map[string]ModuleFile{}}
 	k.Index, k.Err = kmod.ReadIndex(t, release)
 	dir := k.Index.Dir
 	if dir == "" {
 		dir = findModuleDir(t, release)
 	}
-	names := map[string]bool{}
-	for _, name := range append(slices.Sorted(maps.Keys(moduleDirs())), needed...) {
-		names[name] = true
-		for _, dep := range k.Index.Depends[name] {
-			names[dep] = true
-		}
-	}
-	for name := range names {
-		if !k.Index.BuiltIn[name] {
+	for _, module := range append(slices.Collect(maps.Keys(moduleDirs())), needed...) {
+		for _, name := range append(slices.Clone(k.Index.Depends[module]), module) {
+			if _, done := k.Files[name]; done || k.Index.BuiltIn[name] {
+				continue
+			}
 			if f := readFile(t, k.Index, dir, name); f.Path != "" {
 				k.Files[name] = f
 			}
@@ -88,9 +83,9 @@ func readKernel(t tree.Tree, release string, needed []string) Kernel {
 	return k
 }
 
-// readFile finds a module's file and reads what it says about itself.
-func readFile(t tree.Tree, index kmod.Index, dir, name string) File {
-	f := File{Path: index.Path(name)}
+// readFile finds a module's file and reads its description.
+func readFile(t tree.Tree, index kmod.Index, dir, name string) ModuleFile {
+	f := ModuleFile{Path: index.Path(name)}
 	f.Listed = f.Path != ""
 	if !f.Listed {
 		f.Path = findUnlisted(t, dir, name)
@@ -103,8 +98,7 @@ func readFile(t tree.Tree, index kmod.Index, dir, name string) File {
 	return f
 }
 
-// findUnlisted finds a module's file that modules.dep does not know, where the
-// kernel's build puts it; "" where there is none.
+// findUnlisted returns the file of a module that modules.dep does not list; "" where there is none.
 func findUnlisted(t tree.Tree, dir, name string) string {
 	below, known := moduleDirs()[name]
 	if !known || dir == "" {
@@ -118,7 +112,7 @@ func findUnlisted(t tree.Tree, dir, name string) string {
 	return ""
 }
 
-// findModuleDir is where a release's modules are; "" where there is no directory.
+// findModuleDir returns the directory of a release's modules; "" where there is none.
 func findModuleDir(t tree.Tree, release string) string {
 	for _, dir := range []string{"/lib/modules", "/usr/lib/modules"} {
 		if dir = path.Join(dir, release); release != "" && t.Exists(dir) {
@@ -128,29 +122,57 @@ func findModuleDir(t tree.Tree, release string) string {
 	return ""
 }
 
-// readLoadPolicy reads what decides whether the kernel takes a module.
-func readLoadPolicy(t tree.Tree, line kmod.CommandLine) LoadPolicy {
-	var g LoadPolicy
-	text := func(file string) string {
-		data, err := t.Read(file, 4096)
-		if err != nil {
-			return ""
-		}
-		return strings.TrimSpace(string(data))
+// IsGone reports whether a release has no modules; a directory without any can be left.
+func (k Kernel) IsGone() bool {
+	if errors.Is(k.Err, fs.ErrNotExist) {
+		return true
 	}
-	g.Disabled = text(ModulesDisabledFile) == "1"
-	if state := text(LockdownFile); strings.Contains(state, "[integrity]") || strings.Contains(state, "[confidentiality]") {
-		g.Enforced = append(g.Enforced, finding.Seen(LockdownFile, 0, state))
+	for _, f := range k.Files {
+		if f.Found {
+			return false
+		}
+	}
+	return len(k.Index.Files) == 0
+}
+
+// Dependencies returns the modules that a module needs, by modules.dep and by its file, sorted.
+func (k Kernel) Dependencies(module string) []string {
+	names := slices.Concat(k.Index.Depends[module], k.Files[module].Info.Depends)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Missing returns those of the modules that have no file and are not built in.
+func (k Kernel) Missing(modules []string) []string {
+	return slices.DeleteFunc(slices.Clone(modules), func(name string) bool {
+		return k.Index.BuiltIn[name] || k.Files[name].Found
+	})
+}
+
+// readLoadPolicy reads what decides whether the kernel loads a module.
+func readLoadPolicy(t tree.Tree, line kmod.CommandLine) LoadPolicy {
+	p := LoadPolicy{Disabled: readText(t, ModulesDisabledFile) == "1", SecureBoot: hasSecureBoot(t)}
+	lockdown := readText(t, LockdownFile)
+	if strings.Contains(lockdown, "[integrity]") || strings.Contains(lockdown, "[confidentiality]") {
+		p.Enforced = append(p.Enforced, finding.Seen(LockdownFile, 0, lockdown))
 	}
 	const enforce = "/sys/module/module/parameters/sig_enforce"
-	if state := text(enforce); state == "Y" || state == "1" {
-		g.Enforced = append(g.Enforced, finding.Seen(enforce, 0, state))
+	if state := readText(t, enforce); state == "Y" || state == "1" {
+		p.Enforced = append(p.Enforced, finding.Seen(enforce, 0, state))
 	}
-	if word, ok := line.Value("module.sig_enforce"); ok && word != "0" && word != "n" && word != "N" {
-		g.Enforced = append(g.Enforced, finding.Seen(CommandLineFile, 0, "module.sig_enforce"))
+	if word, found := line.Value("module.sig_enforce"); found && word != "0" && word != "n" && word != "N" {
+		p.Enforced = append(p.Enforced, finding.Seen(CommandLineFile, 0, "module.sig_enforce"))
 	}
-	g.SecureBoot = hasSecureBoot(t)
-	return g
+	return p
+}
+
+// readText returns the content of a short file without the spaces around it; "" where it cannot be read.
+func readText(t tree.Tree, file string) string {
+	data, err := t.Read(file, 4096)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(data))
 }
 
 // hasSecureBoot reads the firmware's variable: four bytes of attributes, then the value
@@ -158,30 +180,4 @@ func readLoadPolicy(t tree.Tree, line kmod.CommandLine) LoadPolicy {
 func hasSecureBoot(t tree.Tree) bool {
 	data, err := t.Read("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", 4096)
 	return err == nil && len(data) == 5 && data[4] == 1
-}
-
-const CommandLineFile = "/proc/cmdline"
-
-const ModulesDisabledFile = "/proc/sys/kernel/modules_disabled"
-
-// IsGone reports whether a release has no modules at all; a directory may be left.
-func (k Kernel) IsGone() bool {
-	found := false
-	for _, f := range k.Files {
-		found = found || f.Found
-	}
-	return errors.Is(k.Err, fs.ErrNotExist) || !found && len(k.Index.Files) == 0
-}
-
-// Dependencies are the modules that a module needs, by modules.dep and by the file
-// itself, sorted.
-func (k Kernel) Dependencies(module string) []string {
-	names := slices.Concat(k.Index.Depends[module], k.Files[module].Info.Depends)
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// Missing are those of the modules that have no file and are not in the image.
-func (k Kernel) Missing(modules []string) []string {
-	return slices.DeleteFunc(slices.Clone(modules), func(name string) bool { return k.Index.BuiltIn[name] || k.Files[name].Found })
 }

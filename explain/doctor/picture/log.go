@@ -4,14 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/host/klog"
 )
 
-// Logged gives the kernel's messages that the function takes, the last few of them,
-// as evidence.
+// Logged returns the last few messages of the kernel's log that match.
 func (h *Host) Logged(match func(text string) bool) []finding.Evidence {
 	const most = 3 // proof enough: a full table logs without end
 	var found []finding.Evidence
@@ -23,35 +21,33 @@ func (h *Host) Logged(match func(text string) bool) []finding.Evidence {
 	return found[max(0, len(found)-most):]
 }
 
-// Containing matches messages that hold one of the texts.
+// Containing returns a match for messages that contain one of the texts.
 func Containing(texts ...string) func(string) bool {
 	return func(message string) bool {
 		return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(message, text) })
 	}
 }
 
-// MessageCount counts messages of the kernel's log that say the same.
+// MessageCount counts messages of the kernel's log that are the same.
 type MessageCount struct {
-	What        string
+	Text        string
 	count       int
 	first, last klog.Message
 }
 
-// CountMessages counts the messages that the function has a name for, in the order in which
-// they first came.
-func (h *Host) CountMessages(name func(text string) string) []MessageCount {
+// CountMessages counts messages by the text that the function returns for them, in the order of their
+// first occurrence. A message with an empty text is left out.
+func (h *Host) CountMessages(textOf func(message string) string) []MessageCount {
 	var all []MessageCount
-	at := map[string]int{}
 	for _, m := range h.Log.Messages {
-		what := name(m.Text)
-		if what == "" {
+		text := textOf(m.Text)
+		if text == "" {
 			continue
 		}
-		i, known := at[what]
-		if !known {
+		i := slices.IndexFunc(all, func(c MessageCount) bool { return c.Text == text })
+		if i < 0 {
 			i = len(all)
-			at[what] = i
-			all = append(all, MessageCount{What: what, first: m})
+			all = append(all, MessageCount{Text: text, first: m})
 		}
 		all[i].count++
 		all[i].last = m
@@ -59,29 +55,26 @@ func (h *Host) CountMessages(name func(text string) string) []MessageCount {
 	return all
 }
 
-// Evidence is the message with how often it came, and from when to when.
-func (t MessageCount) Evidence() finding.Evidence {
-	text := t.What
-	switch {
-	case t.count == 1 && !t.last.At.IsZero():
-		text += " (at " + formatTime(t.last.At) + ")"
-	case t.count > 1 && t.last.At.IsZero():
-		text += fmt.Sprintf(" (%d times)", t.count)
-	case t.count > 1:
-		text += fmt.Sprintf(" (%d times, %s to %s)", t.count, formatTime(t.first.At), formatTime(t.last.At))
+// Evidence returns the message with its count and the times of the first and the last one.
+func (c MessageCount) Evidence() finding.Evidence {
+	const layout = "2006-01-02 15:04:05"
+	first, last := c.first.At.Format(layout), c.last.At.Format(layout)
+	text := c.Text
+	switch isTimed := !c.last.At.IsZero(); {
+	case c.count == 1 && isTimed:
+		text += " (at " + last + ")"
+	case c.count > 1 && isTimed:
+		text += fmt.Sprintf(" (%d times, %s to %s)", c.count, first, last)
+	case c.count > 1:
+		text += fmt.Sprintf(" (%d times)", c.count)
 	}
-	return finding.At(t.last.Source, text)
+	return finding.At(c.last.Source, text)
 }
 
-func formatTime(at time.Time) string { return at.Format("2006-01-02 15:04:05") }
-
-// HasMessageSinceConfig reports whether one of the messages came after the configuration
-// was last changed, or may have: logs of old systems do not tell when.
+// HasMessageSinceConfig reports whether a message is newer than the configuration, or can be: logs of
+// old systems have no times.
 func (h *Host) HasMessageSinceConfig(all []MessageCount) bool {
-	for _, t := range all {
-		if t.last.At.IsZero() || h.Env.ConfigWritten.IsZero() || t.last.At.After(h.Env.ConfigWritten) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(all, func(c MessageCount) bool {
+		return c.last.At.IsZero() || h.Env.ConfigWritten.IsZero() || c.last.At.After(h.Env.ConfigWritten)
+	})
 }

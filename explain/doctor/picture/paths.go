@@ -1,18 +1,37 @@
 package picture
 
-const FullPercent = 95 // percent
+// Files that evidence names.
+const (
+	CommandLineFile     = "/proc/cmdline"
+	ModulesFile         = "/proc/modules"
+	ModulesDisabledFile = "/proc/sys/kernel/modules_disabled"
+	LockdownFile        = "/sys/kernel/security/lockdown"
+	LastCapFile         = "/proc/sys/kernel/cap_last_cap"
+	InitStatusFile      = "/proc/1/status"
+	MeminfoFile         = "/proc/meminfo"
+	MaxFile             = "/proc/sys/net/netfilter/nf_conntrack_max"
+	CountFile           = "/proc/sys/net/netfilter/nf_conntrack_count"
+	BucketsFile         = "/proc/sys/net/netfilter/nf_conntrack_buckets"
+	CountersFile        = "/proc/net/stat/nf_conntrack"
+	ExpectationsFile    = "/proc/net/nf_conntrack_expect"
 
-const FillingPercent = 80
+	// UnitName is ctkeeper's unit. The administrator's own units are in OwnUnitDir.
+	UnitName   = "ctkeeper.service"
+	OwnUnitDir = "/etc/systemd/system"
+	// ConfigDropIns is where the administrator's drop-ins for ctkeeper are.
+	ConfigDropIns = "/etc/ctkeeper/conf.d"
+	// GuardConf and PerfmonConf are drop-ins for the unit that the package brings.
+	GuardConf   = "guard.conf"
+	PerfmonConf = "guard-perfmon.conf"
 
-const MaxFile = "/proc/sys/net/netfilter/nf_conntrack_max"
+	// KubeProxy is kube-proxy's name as a tool of the inventory.
+	KubeProxy     = "kube-proxy"
+	KubeProxyUnit = KubeProxy + ".service"
 
-const CountFile = "/proc/sys/net/netfilter/nf_conntrack_count"
+	Hashsize       = "hashsize"
+	ExpectHashsize = "expect_hashsize"
 
-const BucketsFile = "/proc/sys/net/netfilter/nf_conntrack_buckets"
-
-const CountersFile = "/proc/net/stat/nf_conntrack"
-
-const MeminfoFile = "/proc/meminfo"
-
-// ConfigDropIns is the directory of drop-ins for the administrator.
-const ConfigDropIns = "/etc/ctkeeper/conf.d"
+	// A table is full, or fills, from this share of its limit.
+	FullPercent    = 95
+	FillingPercent = 80
+)

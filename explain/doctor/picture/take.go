@@ -18,25 +18,34 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/klog"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/persist"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
-// Take takes the picture.
+// Options are the parameters of Take.
+type Options struct {
+	Root string
+	// Source is where the configuration is.
+	Source config.Source
+	// Running reports whether the daemon answers; nil where it is not known.
+	Running func(context.Context) bool
+}
+
+// Take reads a host. What cannot be read is in NotRead, or in the troubles of its reader.
 func Take(ctx context.Context, t tree.Tree, opts Options) *Host {
-	h := &Host{Tree: t, Distro: distro.Read(t), Installed: kmod.InstalledReleases(t), MemTotal: readMemTotal(t)}
-	h.Offline = !slices.ContainsFunc([]string{"/proc/sys", CommandLineFile, "/proc/modules", "/sys/module"}, t.Exists)
+	h := &Host{Root: t.Root(), Distro: distro.Read(t), Installed: kmod.InstalledReleases(t), MemTotal: readMemTotal(t)}
+	h.Boot = h.Distro.ReadBootConfig(t)
+	h.Offline = !slices.ContainsFunc([]string{"/proc/sys", CommandLineFile, ModulesFile, "/sys/module"}, t.Exists)
 	if h.Offline {
-		h.addNotRead("/proc", errors.New("empty: nothing runs here, so that the state of the module, the command line and the values in force are not known"))
+		h.addNotRead("/proc", errors.New(
+			"empty: no kernel runs here, so the state of the module, the command line and the live values are not known"))
 	} else {
 		h.Module = kmod.Observe(t.Root(), kmod.Conntrack)
-		h.readRunning()
+		h.readRunning(t)
 	}
 	h.Inventory = inventory.Read(t)
-	h.Rules = firewall.Read(ctx, t)
-	for _, source := range slices.Sorted(maps.Keys(h.Rules.Skipped)) {
-		h.NotLooked = append(h.NotLooked, finding.Seen(source, 0, h.Rules.Skipped[source]))
-	}
+	h.readRules(ctx, t)
 	h.Log = klog.Read(ctx, t, isRelevant)
 	if h.Log.Err != nil {
 		h.addNotRead("kernel log", h.Log.Err)
@@ -44,64 +53,113 @@ func Take(ctx context.Context, t tree.Tree, opts Options) *Host {
 	for _, trouble := range h.Log.Troubles {
 		h.addNotRead(trouble.File, trouble.Err)
 	}
-	h.readKernels()
+	h.readKernels(t)
 	h.LoadPolicy = readLoadPolicy(t, h.CommandLine)
 	if !h.Offline {
 		h.BPF = readBPF(t, h.Release)
 	}
-	h.Config, h.ConfigErr = opts.Source.Load()
-	if h.Offline && hasOnlyUnsized(h.ConfigErr) {
-		h.addNotRead("configuration", errors.New("has sizes that are auto: they come from the memory of the host, which is not known here"))
-		h.ConfigErr = nil
-	}
+	h.readConfig(t, opts.Source)
 	h.Env = readEnvironment(ctx, t, opts)
+	h.ReadFiles(t)
 	return h
 }
 
-// hasOnlyUnsized reports whether nothing is wrong with a configuration but that there is
-// no memory to size its settings for.
-func hasOnlyUnsized(err error) bool {
+// readConfig loads the configuration, and compares the boot files with it.
+func (h *Host) readConfig(t tree.Tree, source config.Source) {
+	h.Config, h.ConfigErr = source.Load()
+	if h.Offline && needsMemoryOnly(h.ConfigErr) {
+		h.addNotRead("configuration", errors.New("has sizes that are auto, and the memory of the host is not known here"))
+		h.ConfigErr = nil
+	}
+	if h.Config != nil {
+		h.BootPlan, h.BootPlanErr = persist.NewPlan(t, h.Config, persist.Options{})
+	}
+}
+
+// needsMemoryOnly reports whether the only errors of a configuration are sizes that depend on a memory
+// that is not known.
+func needsMemoryOnly(err error) bool {
 	errs := config.Errors{}
 	return errors.As(err, &errs) && !slices.ContainsFunc(errs, func(e config.Error) bool {
 		return !errors.Is(e.Err, fs.ErrNotExist) || !strings.HasPrefix(e.Key, "settings.")
 	})
 }
 
-// readRunning reads what a running kernel says about itself. Where the module is
-// absent there are no figures, and only root may read some: no file is no trouble.
-func (h *Host) readRunning() {
+// readRunning reads the running kernel. There are no figures where the module is absent, and only root
+// may read some of them, so a missing file is no error.
+func (h *Host) readRunning(t tree.Tree) {
 	var err error
-	root := h.Tree.Root()
-	h.Figures, h.Settings, h.HelperModules = table.Read(root), readSettings(h.Tree), readHelpers(h.Tree)
-	names, _ := h.Tree.List("/sys/module/nf_conntrack/parameters")
-	h.Parameters = map[string]bool{}
+	root := t.Root()
+	h.Figures, h.Settings, h.HelperModules = table.Read(root), readSettings(t), readHelpers(t)
+	names, _ := t.List("/sys/module/nf_conntrack/parameters")
+	h.Parameters = map[string]string{}
 	for _, name := range names {
-		h.Parameters[name] = true
+		h.Parameters[name], _ = kmod.ParameterValue(t, kmod.Conntrack, name)
 	}
 	h.Counters, _ = table.Counters(root)
-	h.ExpectationsBy, _ = table.ExpectationsByHelper(root)
-	if h.Release, err = kmod.Release(h.Tree); err != nil {
+	h.HelperCounts, _ = table.ExpectationsByHelper(root)
+	if h.Release, err = kmod.Release(t); err != nil {
 		h.addNotRead("/proc/sys/kernel/osrelease", err)
 	}
-	if h.CommandLine, err = kmod.ReadCommandLine(h.Tree); err != nil {
+	if h.CommandLine, err = kmod.ReadCommandLine(t); err != nil {
 		h.addNotRead(CommandLineFile, err)
 	}
-	if h.Modules, err = kmod.ReadModules(h.Tree); err != nil {
-		h.addNotRead("/proc/modules", err)
+	if h.Modules, err = kmod.ReadModules(t); err != nil {
+		h.addNotRead(ModulesFile, err)
 	}
 }
 
-// readKernels reads the modules of the running release, or of every installed
-// one where no kernel runs.
-func (h *Host) readKernels() {
+// readSettings returns the live value of every setting that this kernel has and this process may read.
+func readSettings(t tree.Tree) map[string]string {
+	files := sysfs.NewReader(t.Root())
+	defer func() { _ = files.Close() }() // opened for reading only
+	values := map[string]string{}
+	for _, setting := range sysfs.Catalogue() {
+		if value, err := files.Read(setting); err == nil {
+			values[setting.Name] = value.String()
+		}
+	}
+	return values
+}
+
+// readRules reads the firewall's rules, and which firewall services can be here.
+func (h *Host) readRules(ctx context.Context, t tree.Tree) {
+	const maxSavedRules = 8 << 20 // bytes
+	h.Rules = firewall.Read(ctx, t)
+	for _, source := range slices.Sorted(maps.Keys(h.Rules.Skipped)) {
+		h.NotRead = append(h.NotRead, finding.Seen(source, 0, h.Rules.Skipped[source]))
+	}
+	h.SavedModules = map[string]map[string]tree.Place{}
+	h.Services = map[string]bool{"firewalld": true}
+	for _, tool := range []string{"iptables", "ip6tables"} {
+		file := "/etc/sysconfig/" + tool
+		if text, err := t.Read(file, maxSavedRules); err == nil {
+			h.SavedModules[tool] = firewall.ParseIptablesSave(file, text).Modules
+		}
+		h.Services[tool] = hasIptablesService(t, tool)
+	}
+}
+
+// hasIptablesService reports whether the service of iptables or ip6tables can be on a host. Red Hat's
+// package iptables brings the service's configuration also where firewalld is the firewall and the
+// script is missing.
+func hasIptablesService(t tree.Tree, tool string) bool {
+	return !t.Exists("/etc/firewalld/firewalld.conf") || slices.ContainsFunc([]string{
+		"/etc/init.d/" + tool, "/etc/rc.d/init.d/" + tool,
+		"/usr/libexec/iptables/" + tool + ".init", "/usr/lib/systemd/system/" + tool + ".service",
+	}, t.Exists)
+}
+
+// readKernels reads the modules of the running release, or of every installed one where none runs.
+func (h *Host) readKernels(t tree.Tree) {
 	releases := []string{h.Release}
 	if h.Release == "" {
 		releases = h.Installed
 	}
-	needed := slices.Sorted(maps.Keys(h.Rules.Modules))
+	needed := slices.Collect(maps.Keys(h.Rules.Modules))
 	h.IndexErr = fmt.Errorf("cannot find a kernel's modules in /lib/modules: %w", fs.ErrNotExist)
 	for _, release := range releases {
-		k := readKernel(h.Tree, release, needed)
+		k := readKernel(t, release, needed)
 		h.Kernels = append(h.Kernels, k)
 		h.Index, h.IndexErr = k.Index, k.Err
 	}
@@ -110,17 +168,17 @@ func (h *Host) readKernels() {
 	}
 }
 
-// addNotRead notes what could not be looked at. A path in the error is not said twice.
+// addNotRead records what could not be read. The error is shown without the path.
 func (h *Host) addNotRead(what string, err error) {
 	if wrapped := (*fs.PathError)(nil); errors.As(err, &wrapped) && wrapped.Path == what {
 		err = wrapped.Err
 	}
-	h.NotLooked = append(h.NotLooked, finding.Seen(what, 0, err.Error()))
+	h.NotRead = append(h.NotRead, finding.Seen(what, 0, err.Error()))
 }
 
-// readMemTotal is the RAM of /proc/meminfo in bytes; 0 where it does not tell.
+// readMemTotal returns MemTotal of /proc/meminfo in bytes; 0 where it cannot be read.
 func readMemTotal(t tree.Tree) int64 {
-	data, err := t.Read("/proc/meminfo", 1<<16)
+	data, err := t.Read(MeminfoFile, 1<<16)
 	if err != nil {
 		return 0
 	}
@@ -136,36 +194,14 @@ func readMemTotal(t tree.Tree) int64 {
 	return 0
 }
 
-// isRelevant reports whether a message of the kernel's log says something about
-// connection tracking or about modules that do not load.
+// isRelevant reports whether a message of the kernel's log is about connection tracking, or about
+// modules that do not load.
 func isRelevant(text string) bool {
 	text = strings.ToLower(text)
 	return slices.ContainsFunc([]string{
 		"conntrack", "nf_ct_", "nf_nat", "nf_defrag", "xt_ct", "nft_ct", "expectation",
-		"modprobe", "module verification", "unsigned module", "loading of module with", "key was rejected", "lockdown", "version magic",
-		"unknown symbol", "disagrees about version", "invalid for parameter", "unknown parameter", "vmalloc error", "module_blacklist",
+		"modprobe", "module verification", "unsigned module", "loading of module with", "key was rejected", "lockdown",
+		"version magic", "unknown symbol", "disagrees about version", "invalid for parameter", "unknown parameter",
+		"vmalloc error", "module_blacklist",
 	}, func(sign string) bool { return strings.Contains(text, sign) })
-}
-
-// Options say what to look at.
-type Options struct {
-	Root string
-	// Source is where the configuration is.
-	Source config.Source
-	// Running tells whether the daemon answers; nil where nobody can tell.
-	Running func(context.Context) bool
-}
-
-// readSettings reads the live value of every setting that this kernel has and this
-// process may read, by its name in the catalogue.
-func readSettings(t tree.Tree) map[string]string {
-	files := sysfs.NewReader(t.Root())
-	defer func() { _ = files.Close() }() // opened for reading alone
-	values := map[string]string{}
-	for _, setting := range sysfs.Catalogue() {
-		if value, err := files.Read(setting); err == nil {
-			values[setting.Name] = value.String()
-		}
-	}
-	return values
 }

@@ -12,21 +12,24 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// cause is the cause of an error without the path, which stands beside it.
-func cause(err error) string {
-	if wrapped := (*fs.PathError)(nil); errors.As(err, &wrapped) {
-		err = wrapped.Err
+// unitDirs returns the directories in which systemd looks for units. A directory hides those after it
+// (systemd.unit(5)).
+func unitDirs() []string {
+	return []string{
+		OwnUnitDir, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system",
 	}
-	return err.Error()
 }
 
-// readUnit looks for the unit as systemd does: the first of its directories that has it
-// hides the others, and a link to /dev/null masks it. Overrides are, in the order in
-// which systemd takes them, the lines of a copy that hides the package's unit, then
-// those of drop-ins.
+// hasUnit reports whether the host has a unit.
+func hasUnit(t tree.Tree, name string) bool {
+	return slices.ContainsFunc(unitDirs(), func(dir string) bool { return t.Exists(path.Join(dir, name)) })
+}
+
+// readUnit finds ctkeeper's unit as systemd does. A link to /dev/null masks it. The overrides are in
+// systemd's order: first the lines of a copy that hides the package's unit, then those of drop-ins.
 func readUnit(t tree.Tree) (installed, masked bool, overrides []finding.Evidence) {
 	var files []string
-	for _, dir := range UnitDirs() {
+	for _, dir := range unitDirs() {
 		if file := path.Join(dir, UnitName); !t.Gone(file) {
 			files = append(files, file)
 		}
@@ -46,11 +49,12 @@ func readUnit(t tree.Tree) (installed, masked bool, overrides []finding.Evidence
 	return true, false, overrides
 }
 
-// isCopy tells a file that somebody made from a package's.
+// isCopy reports whether a unit file is not from a package.
 func isCopy(file string) bool {
 	return strings.HasPrefix(file, "/etc/") || strings.HasPrefix(file, "/run/")
 }
 
+// resolve follows links; it returns the file itself where they loop.
 func resolve(t tree.Tree, file string) string {
 	end, _, err := t.Resolve(file)
 	if err != nil {
@@ -59,12 +63,12 @@ func resolve(t tree.Tree, file string) string {
 	return end
 }
 
-// listDropIns returns the unit's drop-ins, and those of all services, sorted by file name. A file
-// in the directory of highest precedence hides others of its name, and the unit's own hide those of all.
+// listDropIns returns the drop-ins of the unit and of all services, sorted by file name. A file hides
+// others of its name in later directories, and the unit's own hide those of all services.
 func listDropIns(t tree.Tree) []string {
 	var dirs, files []string
 	for _, kind := range []string{UnitName + ".d", "service.d"} {
-		for _, dir := range UnitDirs() {
+		for _, dir := range unitDirs() {
 			dirs = append(dirs, path.Join(dir, kind))
 		}
 	}
@@ -77,26 +81,25 @@ func listDropIns(t tree.Tree) []string {
 	return files
 }
 
-// readUnitLines are the assignments of a unit file (systemd.syntax(7)), continued lines
-// joined.
+// readUnitLines returns the assignments of a unit file with continued lines joined (systemd.syntax(7)).
 func readUnitLines(t tree.Tree, file string) []finding.Evidence {
-	text, err := t.Read(file, maxUnit)
+	text, err := t.Read(file, maxText)
 	if err != nil {
-		return []finding.Evidence{finding.Seen(file, 0, "cannot be read: "+cause(err))}
+		return []finding.Evidence{finding.Seen(file, 0, "cannot be read: "+WithoutPath(err))}
 	}
 	var found []finding.Evidence
 	whole, start := "", 0
 	for number, line := range strings.Split(string(text), "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' || line[0] == ';' {
-			continue // within a continued line too
+			continue // inside a continued line as well
 		}
 		if whole == "" {
 			start = number + 1
 		}
-		rest, goesOn := strings.CutSuffix(line, `\`)
+		rest, continued := strings.CutSuffix(line, `\`)
 		whole = strings.TrimSpace(whole + " " + strings.TrimSpace(rest))
-		if goesOn {
+		if continued {
 			continue
 		}
 		if whole != "" && whole[0] != '[' {
@@ -109,11 +112,8 @@ func readUnitLines(t tree.Tree, file string) []finding.Evidence {
 
 // isEnabled reports whether a target wants or requires the unit.
 func isEnabled(t tree.Tree) bool {
-	for _, dir := range UnitDirs() {
-		names, err := t.List(dir)
-		if err != nil {
-			continue
-		}
+	for _, dir := range unitDirs() {
+		names, _ := t.List(dir)
 		if slices.ContainsFunc(names, func(name string) bool {
 			wants := strings.HasSuffix(name, ".wants") || strings.HasSuffix(name, ".requires")
 			return wants && !t.Gone(path.Join(dir, name, UnitName))
@@ -124,18 +124,10 @@ func isEnabled(t tree.Tree) bool {
 	return false
 }
 
-// HasCapabilityAfter is whether a set has a capability after an assignment: an empty one
-// takes all away, a list adds, and one that begins with "~" takes away.
-func HasCapabilityAfter(has bool, value, capability string) bool {
-	list, inverted := strings.CutPrefix(value, "~")
-	named := slices.ContainsFunc(strings.Fields(list), func(name string) bool { return strings.EqualFold(name, capability) })
-	switch {
-	case inverted && strings.TrimSpace(list) == "":
-		return true
-	case inverted:
-		return has && !named
-	case value == "":
-		return false
+// WithoutPath returns the text of an error without the path that it is about.
+func WithoutPath(err error) string {
+	if wrapped := (*fs.PathError)(nil); errors.As(err, &wrapped) {
+		err = wrapped.Err
 	}
-	return has || named
+	return err.Error()
 }

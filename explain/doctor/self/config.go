@@ -10,21 +10,22 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 )
 
-// checkConfig tells everything that is wrong with the configuration.
+// checkConfig reports all errors of the configuration.
 func checkConfig(h *picture.Host) []finding.Finding {
 	if h.ConfigErr == nil {
 		return nil
 	}
 	f := finding.Finding{
-		ID: "config-refused", Severity: finding.Error, Summary: "the configuration is refused: ctkeeper does not start with it, or keeps the last good one",
-		Note: "ctkeeper config check says the same; run it again after each change.",
+		ID: "config-refused", Severity: finding.Error,
+		Summary: "the configuration is refused: ctkeeper does not start with it, or keeps the last good one",
+		Note:    "ctkeeper config check reports the same errors; run it again after each change.",
 	}
-	wrong := config.Errors(nil)
-	if !errors.As(h.ConfigErr, &wrong) {
+	errs := config.Errors(nil)
+	if !errors.As(h.ConfigErr, &errs) {
 		f.Evidence = []finding.Evidence{finding.Seen(config.DefaultMain, 0, h.ConfigErr.Error())}
 		return []finding.Finding{f}
 	}
-	for _, e := range wrong {
+	for _, e := range errs {
 		text := e.Problem
 		if e.Key != "" {
 			text = e.Key + ": " + text
@@ -35,36 +36,39 @@ func checkConfig(h *picture.Host) []finding.Finding {
 		if e.Column > 0 {
 			text = fmt.Sprintf("column %d: %s", e.Column, text)
 		}
-		f.Evidence = append(f.Evidence, finding.Seen(strings.TrimPrefix(e.File, h.Tree.Root()), e.Line, text))
+		f.Evidence = append(f.Evidence, finding.Seen(strings.TrimPrefix(e.File, h.Root), e.Line, text))
 	}
 	return []finding.Finding{f}
 }
 
-// checkDefault tells that the embedded default holds.
+// checkDefault reports that the embedded default is in use.
 func checkDefault(h *picture.Host) []finding.Finding {
 	if h.Config == nil || len(h.Config.Files) > 0 {
 		return nil
 	}
-	var asked []string
+	var wants []string
 	for _, w := range h.Config.Wants {
-		asked = append(asked, w.Setting.Name+" "+w.String())
+		wants = append(wants, w.Setting.Name+" "+w.String())
 	}
+	text := "does not exist; the default asks for " + strings.Join(wants, ", ")
 	return []finding.Finding{{
-		ID: "config-default", Severity: finding.Info, Summary: "there is no configuration: the embedded default holds",
-		Evidence: []finding.Evidence{finding.Seen(config.DefaultMain, 0, "not there; the default asks for "+strings.Join(asked, ", "))},
-		Note:     "ctkeeper import prints a configuration that says what this host has.",
+		ID: "config-default", Severity: finding.Info, Summary: "there is no configuration: the embedded default is used",
+		Evidence: []finding.Evidence{finding.Seen(config.DefaultMain, 0, text)},
+		Note:     "ctkeeper import prints a configuration with the values that this host has.",
 	}}
 }
 
-// checkWarnings passes on what the configuration's reader noticed.
+// checkWarnings reports the warnings of the configuration.
 func checkWarnings(h *picture.Host) []finding.Finding {
 	if h.Config == nil || len(h.Config.Warnings) == 0 {
 		return nil
 	}
-	f := finding.Finding{ID: "config-warnings", Severity: finding.Warning, Summary: "the configuration has parts that are not what they look like"}
+	f := finding.Finding{
+		ID: "config-warnings", Severity: finding.Warning, Summary: "parts of the configuration do not have the effect that they seem to have",
+		Note: "ctkeeper config show prints them together with the values that are in effect.",
+	}
 	for _, text := range h.Config.Warnings {
 		f.Evidence = append(f.Evidence, finding.Seen(config.DefaultMain, 0, text))
 	}
-	f.Note = "ctkeeper config show has them beside the values that are in force."
 	return []finding.Finding{f}
 }

@@ -15,102 +15,113 @@ func Check(h *picture.Host) []finding.Finding {
 	return h.Run(checkCapability, checkNetns, checkReadOnly, checkService, checkUnit, checkConfig, checkDefault, checkWarnings)
 }
 
-// checkCapability finds that this process may not write the settings. Without being root
-// it also cannot see all of them, which says nothing about the host.
+// checkCapability reports that this process cannot write the settings. A process that is not root cannot
+// read all of them either, which is not a fault of the host.
 func checkCapability(h *picture.Host) []finding.Finding {
-	if !h.Tree.Live() || h.Env.NetAdmin {
+	if !h.IsLive() || h.Env.NetAdmin {
 		return nil
 	}
-	f := finding.Finding{ID: "no-capability", Severity: finding.Info, Summary: "doctor runs without CAP_NET_ADMIN, and some things cannot be seen: run it as root"}
-	if h.Env.Root {
-		f.Severity, f.Summary = finding.Warning, "root has no CAP_NET_ADMIN here: ctkeeper can set nothing"
-		f.Note = "The container or service that this runs in took it away: give it back (docker run --cap-add NET_ADMIN), or run ctkeeper on the host."
+	f := finding.Finding{
+		ID: "no-capability", Severity: finding.Info,
+		Summary: "doctor runs without CAP_NET_ADMIN and cannot read everything: run it as root",
 	}
-	f.Evidence = append([]finding.Evidence{finding.Seen("/proc/self/status", 0, "CapEff: without CAP_NET_ADMIN")}, h.ContainerEvidence()...)
+	if h.Env.Root {
+		f.Severity, f.Summary = finding.Warning, "root has no CAP_NET_ADMIN here: ctkeeper cannot set anything"
+		f.Note = "The container or service in which this runs removed it: " +
+			"add it again (docker run --cap-add NET_ADMIN), or run ctkeeper on the host."
+	}
+	missing := finding.Seen("/proc/self/status", 0, "CapEff: without CAP_NET_ADMIN")
+	f.Evidence = append([]finding.Evidence{missing}, h.ContainerEvidence()...)
 	return []finding.Finding{f}
 }
 
-// checkNetns finds a network namespace other than the host's first.
+// checkNetns reports a network namespace other than the host's first one.
 func checkNetns(h *picture.Host) []finding.Finding {
 	if !h.Env.ChildNetns {
 		return nil
 	}
+	missing := finding.Seen("/proc/sys/net/nf_conntrack_max", 0, "does not exist, as in every namespace but the first")
 	return []finding.Finding{{
 		ID: "child-netns", Severity: finding.Warning,
 		Summary:  "this is not the host's first network namespace: hashsize, max and expect_max cannot be set here",
-		Evidence: append([]finding.Evidence{finding.Seen("/proc/sys/net/nf_conntrack_max", 0, "not there, as in every namespace but the first")}, h.ContainerEvidence()...),
-		Note:     "Run ctkeeper on the host, or with the host's network (docker run --network host, hostNetwork: true). The other settings belong to each namespace by itself.",
+		Evidence: append([]finding.Evidence{missing}, h.ContainerEvidence()...),
+		Note: "Run ctkeeper on the host, or with the host's network (docker run --network host, hostNetwork: true). " +
+			"Each namespace has its own values of the other settings.",
 	}}
 }
 
-// checkReadOnly finds that /proc/sys or /sys cannot be written.
+// checkReadOnly reports that /proc/sys or /sys cannot be written.
 func checkReadOnly(h *picture.Host) []finding.Finding {
 	if len(h.Env.ReadOnly) == 0 {
 		return nil
 	}
 	f := finding.Finding{
-		ID: "read-only", Severity: finding.Info, Summary: "/sys is read-only: ctkeeper sets hashsize through /proc/sys where the kernel lets it",
+		ID: "read-only", Severity: finding.Info,
+		Summary:  "/sys is read-only: ctkeeper sets hashsize through /proc/sys where the kernel allows it",
 		Evidence: append(slices.Clone(h.Env.ReadOnly), h.ContainerEvidence()...),
 	}
-	proc := func(e finding.Evidence) bool {
+	isProc := func(e finding.Evidence) bool {
 		mounts := mountinfo.Parse(e.Text)
 		return len(mounts) > 0 && !strings.HasPrefix(mounts[0].Mountpoint, "/sys")
 	}
-	if slices.ContainsFunc(h.Env.ReadOnly, proc) {
-		f.Severity, f.Summary = finding.Warning, "/proc/sys is read-only here: ctkeeper can set nothing"
+	if slices.ContainsFunc(h.Env.ReadOnly, isProc) {
+		f.Severity, f.Summary = finding.Warning, "/proc/sys is read-only here: ctkeeper cannot set anything"
 		f.Note = "Run ctkeeper on the host, or give its container a writable /proc/sys (docker run --privileged)."
 	}
 	return []finding.Finding{f}
 }
 
-const socketFile = "/run/ctkeeper/ctkeeper.sock"
+const (
+	socketFile = "/run/ctkeeper/ctkeeper.sock"
+	noAnswer   = "no daemon answers"
+)
 
-const noAnswer = "no daemon answers"
-
-// checkService finds that nobody keeps the settings, now or after the next boot.
+// checkService reports that nothing enforces the settings, now or after the next boot.
 func checkService(h *picture.Host) []finding.Finding {
-	p := h.Env
-	runs, known := p.Running != nil && *p.Running, p.Running != nil
+	e := h.Env
+	isRunning, isDown := e.Running != nil && *e.Running, e.Running != nil && !*e.Running
 	f := finding.Finding{Severity: finding.Warning, Evidence: h.ContainerEvidence()}
-	found := func(file, text string) { f.Evidence = append(f.Evidence, finding.Seen(file, 0, text)) }
+	add := func(file, text string) { f.Evidence = append(f.Evidence, finding.Seen(file, 0, text)) }
 	switch {
-	case !p.Systemd || p.Container.Text != "" && !p.Installed:
-		if runs {
+	case !e.Systemd || h.IsContainer() && !e.Installed:
+		if isRunning {
 			return nil
 		}
-		f.ID, f.Severity, f.Summary = "no-systemd", finding.Info, "no systemd runs here that would run ctkeeper"
-		if !p.Systemd {
-			found("/run/systemd/system", "not there")
+		f.ID, f.Severity, f.Summary = "no-systemd", finding.Info, "no systemd runs here that could run ctkeeper"
+		if !e.Systemd {
+			add("/run/systemd/system", "does not exist")
 		}
-		f.Note = "Have the init system run \"ctkeeper run\", which stays in the foreground, or call \"ctkeeper apply\" once at boot and after each load of the module."
-	case !p.Installed:
+		f.Note = "Let the init system run \"ctkeeper run\", which stays in the foreground, " +
+			"or run \"ctkeeper apply\" at boot and after each load of the module."
+	case !e.Installed:
 		f.ID, f.Summary = "not-installed", "ctkeeper's unit is not installed: nothing runs it after the next boot"
-		found("/usr/lib/systemd/system/"+picture.UnitName, "not there, nor anywhere else that systemd looks")
+		add("/usr/lib/systemd/system/"+picture.UnitName, "does not exist, nor in any other unit directory")
 		f.Note = "Install the package, or run make install in the source."
-	case p.Masked:
+	case e.Masked:
 		f.ID, f.Summary = "unit-masked", "ctkeeper's unit is masked: it cannot be started"
-		found(picture.OwnUnitDir+"/"+picture.UnitName, "a link to /dev/null")
+		add(picture.OwnUnitDir+"/"+picture.UnitName, "a link to /dev/null")
 		f.Fix = []string{"systemctl unmask ctkeeper", "systemctl enable --now ctkeeper"}
-	case !p.Enabled:
+	case !e.Enabled:
 		f.ID, f.Summary = "not-enabled", "ctkeeper is not enabled: it does not start at boot"
-		found(picture.OwnUnitDir, "no target has a link to "+picture.UnitName)
+		add(picture.OwnUnitDir, "no target has a link to "+picture.UnitName)
 		f.Fix = []string{"systemctl enable ctkeeper"}
-		if known && !runs {
-			f.Summary = "ctkeeper is not enabled and does not run: nobody keeps the settings"
-			found(socketFile, noAnswer)
+		if isDown {
+			f.Summary = "ctkeeper is not enabled and does not run: nothing enforces the settings"
+			add(socketFile, noAnswer)
 			f.Fix = []string{"systemctl enable --now ctkeeper"}
 		}
-	case known && !runs:
-		f.ID, f.Severity, f.Summary = "not-running", finding.Error, "ctkeeper is enabled and does not run: nobody keeps the settings"
-		found(socketFile, noAnswer)
+	case isDown:
+		f.ID, f.Severity = "not-running", finding.Error
+		f.Summary = "ctkeeper is enabled and does not run: nothing enforces the settings"
+		add(socketFile, noAnswer)
 		f.Fix = []string{"systemctl start ctkeeper"}
-		f.Note = "journalctl -u ctkeeper tells why it stopped."
+		f.Note = "journalctl -u ctkeeper shows why it stopped."
 	default:
 		return nil
 	}
-	if net := persist.UdevRulePath; f.Severity == finding.Warning && !p.Masked && slices.Contains(h.Inventory.PersistFiles, net) {
-		f.Severity = finding.Info // as somebody wanted it
-		found(net, "sets the values whenever the module is loaded")
+	if rule := persist.UdevRulePath; f.Severity == finding.Warning && !e.Masked && slices.Contains(h.Inventory.PersistFiles, rule) {
+		f.Severity = finding.Info // the administrator chose udev
+		add(rule, "sets the values whenever the module is loaded")
 	}
 	return []finding.Finding{f}
 }

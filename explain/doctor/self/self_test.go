@@ -11,14 +11,12 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/mountinfo"
-	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 )
 
 func TestSelf(t *testing.T) {
 	yes, no := true, false
-	disk := tree.At("/mnt")
 	docker := finding.Seen("/.dockerenv", 0, "docker")
 	tests := map[string]struct {
 		host  *picture.Host
@@ -26,41 +24,41 @@ func TestSelf(t *testing.T) {
 		want  []finding.Finding
 	}{
 		"the rights of root": {&picture.Host{Env: picture.Environment{NetAdmin: true, Root: true}}, checkCapability, nil},
-		"a disk":             {&picture.Host{Tree: disk}, checkCapability, nil},
+		"a disk":             {&picture.Host{Root: "/mnt"}, checkCapability, nil},
 		"not root": {&picture.Host{}, checkCapability, []finding.Finding{{
-			ID: "no-capability", Severity: finding.Info, Summary: "doctor runs without CAP_NET_ADMIN, and some things cannot be seen: run it as root",
+			ID: "no-capability", Severity: finding.Info, Summary: "doctor runs without CAP_NET_ADMIN and cannot read everything: run it as root",
 			Evidence: []finding.Evidence{finding.Seen("/proc/self/status", 0, "CapEff: without CAP_NET_ADMIN")},
 		}}},
 		"root of a container": {&picture.Host{Env: picture.Environment{Root: true, Container: docker}}, checkCapability, []finding.Finding{{
-			ID: "no-capability", Severity: finding.Warning, Summary: "root has no CAP_NET_ADMIN here: ctkeeper can set nothing",
+			ID: "no-capability", Severity: finding.Warning, Summary: "root has no CAP_NET_ADMIN here: ctkeeper cannot set anything",
 			Evidence: []finding.Evidence{finding.Seen("/proc/self/status", 0, "CapEff: without CAP_NET_ADMIN"), docker},
-			Note:     "The container or service that this runs in took it away: give it back (docker run --cap-add NET_ADMIN), or run ctkeeper on the host.",
+			Note:     "The container or service in which this runs removed it: add it again (docker run --cap-add NET_ADMIN), or run ctkeeper on the host.",
 		}}},
 		"the first namespace": {&picture.Host{}, checkNetns, nil},
 		"another namespace": {&picture.Host{Env: picture.Environment{ChildNetns: true}}, checkNetns, []finding.Finding{{
 			ID: "child-netns", Severity: finding.Warning, Summary: "this is not the host's first network namespace: hashsize, max and expect_max cannot be set here",
-			Evidence: []finding.Evidence{finding.Seen("/proc/sys/net/nf_conntrack_max", 0, "not there, as in every namespace but the first")},
-			Note:     "Run ctkeeper on the host, or with the host's network (docker run --network host, hostNetwork: true). The other settings belong to each namespace by itself.",
+			Evidence: []finding.Evidence{finding.Seen("/proc/sys/net/nf_conntrack_max", 0, "does not exist, as in every namespace but the first")},
+			Note:     "Run ctkeeper on the host, or with the host's network (docker run --network host, hostNetwork: true). Each namespace has its own values of the other settings.",
 		}}},
 		"writable": {&picture.Host{}, checkReadOnly, nil},
 		"read-only": {&picture.Host{Env: picture.Environment{ReadOnly: []finding.Evidence{finding.Seen(mountinfo.File, 7, "62 50 0:5 /sys /proc/sys ro - proc proc rw")}, Container: docker}}, checkReadOnly, []finding.Finding{{
-			ID: "read-only", Severity: finding.Warning, Summary: "/proc/sys is read-only here: ctkeeper can set nothing",
+			ID: "read-only", Severity: finding.Warning, Summary: "/proc/sys is read-only here: ctkeeper cannot set anything",
 			Evidence: []finding.Evidence{finding.Seen(mountinfo.File, 7, "62 50 0:5 /sys /proc/sys ro - proc proc rw"), docker},
 			Note:     "Run ctkeeper on the host, or give its container a writable /proc/sys (docker run --privileged).",
 		}}},
 		"read-only /sys alone": {&picture.Host{Env: picture.Environment{ReadOnly: []finding.Evidence{finding.Seen(mountinfo.File, 7, "62 50 0:5 / /sys ro - sysfs sysfs ro")}}}, checkReadOnly, []finding.Finding{{
-			ID: "read-only", Severity: finding.Info, Summary: "/sys is read-only: ctkeeper sets hashsize through /proc/sys where the kernel lets it",
+			ID: "read-only", Severity: finding.Info, Summary: "/sys is read-only: ctkeeper sets hashsize through /proc/sys where the kernel allows it",
 			Evidence: []finding.Evidence{finding.Seen(mountinfo.File, 7, "62 50 0:5 / /sys ro - sysfs sysfs ro")},
 		}}},
 		"runs":              {&picture.Host{Env: picture.Environment{Systemd: true, Installed: true, Enabled: true, Running: &yes}}, checkService, nil},
-		"a disk, all right": {&picture.Host{Tree: disk, Env: doctortest.Service()}, checkService, nil},
+		"a disk, all right": {&picture.Host{Root: "/mnt", Env: doctortest.Service()}, checkService, nil},
 		"does not run": {&picture.Host{Env: picture.Environment{Systemd: true, Installed: true, Enabled: true, Running: &no}}, checkService, []finding.Finding{{
-			ID: "not-running", Severity: finding.Error, Summary: "ctkeeper is enabled and does not run: nobody keeps the settings",
+			ID: "not-running", Severity: finding.Error, Summary: "ctkeeper is enabled and does not run: nothing enforces the settings",
 			Evidence: []finding.Evidence{finding.Seen("/run/ctkeeper/ctkeeper.sock", 0, "no daemon answers")},
-			Fix:      []string{"systemctl start ctkeeper"}, Note: "journalctl -u ctkeeper tells why it stopped.",
+			Fix:      []string{"systemctl start ctkeeper"}, Note: "journalctl -u ctkeeper shows why it stopped.",
 		}}},
 		"not enabled": {&picture.Host{Env: picture.Environment{Systemd: true, Installed: true, Running: &no}}, checkService, []finding.Finding{{
-			ID: "not-enabled", Severity: finding.Warning, Summary: "ctkeeper is not enabled and does not run: nobody keeps the settings", Fix: []string{"systemctl enable --now ctkeeper"},
+			ID: "not-enabled", Severity: finding.Warning, Summary: "ctkeeper is not enabled and does not run: nothing enforces the settings", Fix: []string{"systemctl enable --now ctkeeper"},
 			Evidence: []finding.Evidence{finding.Seen("/etc/systemd/system", 0, "no target has a link to ctkeeper.service"), finding.Seen("/run/ctkeeper/ctkeeper.sock", 0, "no daemon answers")},
 		}}},
 		"not enabled, runs": {&picture.Host{Env: picture.Environment{Systemd: true, Installed: true, Running: &yes}}, checkService, []finding.Finding{{
@@ -74,60 +72,60 @@ func TestSelf(t *testing.T) {
 		}}},
 		"not installed": {&picture.Host{Env: picture.Environment{Systemd: true}}, checkService, []finding.Finding{{
 			ID: "not-installed", Severity: finding.Warning, Summary: "ctkeeper's unit is not installed: nothing runs it after the next boot",
-			Evidence: []finding.Evidence{finding.Seen("/usr/lib/systemd/system/ctkeeper.service", 0, "not there, nor anywhere else that systemd looks")},
+			Evidence: []finding.Evidence{finding.Seen("/usr/lib/systemd/system/ctkeeper.service", 0, "does not exist, nor in any other unit directory")},
 			Note:     "Install the package, or run make install in the source.",
 		}}},
 		"not installed, with the udev rule of persist": {
 			&picture.Host{Env: picture.Environment{Systemd: true}, Inventory: inventory.Inventory{PersistFiles: []string{"/etc/udev/rules.d/90-ctkeeper.rules"}}}, checkService, []finding.Finding{{
 				ID: "not-installed", Severity: finding.Info, Summary: "ctkeeper's unit is not installed: nothing runs it after the next boot",
 				Evidence: []finding.Evidence{
-					finding.Seen("/usr/lib/systemd/system/ctkeeper.service", 0, "not there, nor anywhere else that systemd looks"),
+					finding.Seen("/usr/lib/systemd/system/ctkeeper.service", 0, "does not exist, nor in any other unit directory"),
 					finding.Seen("/etc/udev/rules.d/90-ctkeeper.rules", 0, "sets the values whenever the module is loaded"),
 				},
 				Note: "Install the package, or run make install in the source.",
 			}},
 		},
 		"no systemd": {&picture.Host{Env: picture.Environment{Running: &no}}, checkService, []finding.Finding{{
-			ID: "no-systemd", Severity: finding.Info, Summary: "no systemd runs here that would run ctkeeper",
-			Evidence: []finding.Evidence{finding.Seen("/run/systemd/system", 0, "not there")},
-			Note:     "Have the init system run \"ctkeeper run\", which stays in the foreground, or call \"ctkeeper apply\" once at boot and after each load of the module.",
+			ID: "no-systemd", Severity: finding.Info, Summary: "no systemd runs here that could run ctkeeper",
+			Evidence: []finding.Evidence{finding.Seen("/run/systemd/system", 0, "does not exist")},
+			Note:     "Let the init system run \"ctkeeper run\", which stays in the foreground, or run \"ctkeeper apply\" at boot and after each load of the module.",
 		}}},
 		"no systemd, runs all the same": {&picture.Host{Env: picture.Environment{Running: &yes}}, checkService, nil},
 		"no configuration": {&picture.Host{Config: &config.Config{Desired: doctortest.Config(t, "max", "65536").Desired}}, checkDefault, []finding.Finding{{
-			ID: "config-default", Severity: finding.Info, Summary: "there is no configuration: the embedded default holds",
-			Evidence: []finding.Evidence{finding.Seen("/etc/ctkeeper/ctkeeper.yaml", 0, "not there; the default asks for max 65536")},
-			Note:     "ctkeeper import prints a configuration that says what this host has.",
+			ID: "config-default", Severity: finding.Info, Summary: "there is no configuration: the embedded default is used",
+			Evidence: []finding.Evidence{finding.Seen("/etc/ctkeeper/ctkeeper.yaml", 0, "does not exist; the default asks for max 65536")},
+			Note:     "ctkeeper import prints a configuration with the values that this host has.",
 		}}},
 		"a configuration": {&picture.Host{Config: doctortest.Config(t)}, checkDefault, nil},
 		"warned": {&picture.Host{Config: &config.Config{Warnings: []string{"/etc/ctkeeper/conf.d/10-web.yml is not read"}}}, checkWarnings, []finding.Finding{{
-			ID: "config-warnings", Severity: finding.Warning, Summary: "the configuration has parts that are not what they look like",
+			ID: "config-warnings", Severity: finding.Warning, Summary: "parts of the configuration do not have the effect that they seem to have",
 			Evidence: []finding.Evidence{finding.Seen("/etc/ctkeeper/ctkeeper.yaml", 0, "/etc/ctkeeper/conf.d/10-web.yml is not read")},
-			Note:     "ctkeeper config show has them beside the values that are in force.",
+			Note:     "ctkeeper config show prints them together with the values that are in effect.",
 		}}},
 		"refused by something else": {&picture.Host{ConfigErr: errors.New("no such thing")}, checkConfig, []finding.Finding{{
 			ID: "config-refused", Severity: finding.Error, Summary: "the configuration is refused: ctkeeper does not start with it, or keeps the last good one",
 			Evidence: []finding.Evidence{finding.Seen("/etc/ctkeeper/ctkeeper.yaml", 0, "no such thing")},
-			Note:     "ctkeeper config check says the same; run it again after each change.",
+			Note:     "ctkeeper config check reports the same errors; run it again after each change.",
 		}}},
 		"the unit as it is": {&picture.Host{}, checkUnit, nil},
 		"a harmless drop-in": {&picture.Host{Env: picture.Environment{Overrides: []finding.Evidence{finding.Seen("/"+doctortest.DropInFile, 2, "MemoryMax=64M")}}}, checkUnit, []finding.Finding{{
-			ID: "unit-overridden", Severity: finding.Info, Summary: "ctkeeper's unit is changed by drop-ins", Evidence: []finding.Evidence{finding.Seen("/"+doctortest.DropInFile, 2, "MemoryMax=64M")},
+			ID: "unit-overridden", Severity: finding.Info, Summary: "drop-ins change ctkeeper's unit", Evidence: []finding.Evidence{finding.Seen("/"+doctortest.DropInFile, 2, "MemoryMax=64M")},
 		}}},
 		"a harmful drop-in": {&picture.Host{Env: picture.Environment{Overrides: []finding.Evidence{
 			finding.Seen("/"+doctortest.DropInFile, 2, "MemoryMax=64M"), finding.Seen("/"+doctortest.DropInFile, 3, "CapabilityBoundingSet="), finding.Seen("/"+doctortest.DropInFile, 5, "PrivateNetwork=yes"),
 		}}}, checkUnit, []finding.Finding{{
 			ID: "unit-overridden", Severity: finding.Warning,
-			Summary: "ctkeeper's unit is changed so that it cannot work: the daemon does not get CAP_NET_ADMIN, and can write nothing; " +
-				"the daemon is put into a namespace of its own, where the host's settings are out of reach",
+			Summary: "ctkeeper's unit is changed so that it cannot work: the daemon does not get CAP_NET_ADMIN, and cannot write anything; " +
+				"the daemon runs in a namespace of its own, and cannot reach the host's settings",
 			Evidence: []finding.Evidence{finding.Seen("/"+doctortest.DropInFile, 3, "CapabilityBoundingSet="), finding.Seen("/"+doctortest.DropInFile, 5, "PrivateNetwork=yes")},
 			Fix:      []string{"sed -i '3s/^/# /;5s/^/# /' /" + doctortest.DropInFile, "systemctl daemon-reload", "systemctl restart ctkeeper"},
 		}}},
 		"a copy without the capability": {&picture.Host{Env: picture.Environment{Overrides: []finding.Evidence{finding.Seen("/"+doctortest.OwnUnit, 4, "User=ctkeeper")}}}, checkUnit, []finding.Finding{{
 			ID: "unit-overridden", Severity: finding.Warning,
-			Summary:  "ctkeeper's unit is changed so that it cannot work: the daemon does not get CAP_NET_ADMIN, and can write nothing",
+			Summary:  "ctkeeper's unit is changed so that it cannot work: the daemon does not get CAP_NET_ADMIN, and cannot write anything",
 			Evidence: []finding.Evidence{finding.Seen("/"+doctortest.OwnUnit, 0, "hides the installed unit")},
 			Fix:      []string{"systemctl revert ctkeeper", "systemctl daemon-reload", "systemctl restart ctkeeper"},
-			Note:     "systemctl revert takes away the copy and all drop-ins.",
+			Note:     "systemctl revert removes the copy and all drop-ins.",
 		}}},
 	}
 	for name, test := range tests {
@@ -153,10 +151,10 @@ func TestConfigRefused(t *testing.T) {
 // TestHarms: which overrides leave the daemon what it needs.
 func TestHarms(t *testing.T) {
 	const (
-		noCapabilities = "the daemon does not get CAP_NET_ADMIN, and can write nothing"
+		noCapabilities = "the daemon does not get CAP_NET_ADMIN, and cannot write anything"
 		noWrite        = "/proc/sys/net is read-only for the daemon"
-		namespaced     = "the daemon is put into a namespace of its own, where the host's settings are out of reach"
-		noProc         = "files of /proc that the daemon needs are out of its reach"
+		namespaced     = "the daemon runs in a namespace of its own, and cannot reach the host's settings"
+		noProc         = "the daemon cannot reach files of /proc that it needs"
 	)
 	tests := map[string]struct {
 		copied bool
@@ -206,7 +204,7 @@ func TestHarms(t *testing.T) {
 			}
 			var got []string
 			for _, harm := range findHarms(overrides) {
-				got = append(got, harm.why)
+				got = append(got, harm.reason)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("harms (-want +got):\n%s", diff)

@@ -1,7 +1,6 @@
 package self
 
 import (
-	"path"
 	"slices"
 	"strings"
 
@@ -10,122 +9,112 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 )
 
-// checkUnit lists what an administrator changed in the unit, and finds what takes
-// away from the daemon what it needs.
+// checkUnit lists the administrator's changes of the unit, and reports those that take from the daemon
+// what it needs.
 func checkUnit(h *picture.Host) []finding.Finding {
-	if len(h.Env.Overrides) == 0 {
+	overrides := h.Env.Overrides
+	if len(overrides) == 0 {
 		return nil
 	}
 	f := finding.Finding{
-		ID: "unit-overridden", Severity: finding.Info, Summary: "ctkeeper's unit is changed by drop-ins",
-		Evidence: h.Env.Overrides,
+		ID: "unit-overridden", Severity: finding.Info, Summary: "drop-ins change ctkeeper's unit", Evidence: overrides,
 	}
-	copied := strings.HasSuffix(h.Env.Overrides[0].File, "/"+picture.UnitName)
-	if copied {
-		f.Summary = "a copy of ctkeeper's unit takes the place of the installed one, and knows nothing of its updates"
+	isCopied := picture.HasUnitCopy(overrides)
+	if isCopied {
+		f.Summary = "a copy replaces ctkeeper's installed unit, and does not get its updates"
 	}
-	harmed := findHarms(h.Env.Overrides)
-	if len(harmed) == 0 {
+	harms := findHarms(overrides)
+	if len(harms) == 0 {
 		return []finding.Finding{f}
 	}
 	f.Severity, f.Evidence = finding.Warning, nil
-	var why []string
-	for _, harm := range harmed {
-		why = append(why, harm.why)
+	var reasons []string
+	for _, harm := range harms {
+		reasons = append(reasons, harm.reason)
 		f.Evidence = append(f.Evidence, harm.lines...)
 	}
-	f.Summary = "ctkeeper's unit is changed so that it cannot work: " + strings.Join(why, "; ")
-	if copied {
-		f.Evidence = append(f.Evidence, finding.Seen(h.Env.Overrides[0].File, 0, "hides the installed unit"))
+	f.Summary = "ctkeeper's unit is changed so that it cannot work: " + strings.Join(reasons, "; ")
+	if isCopied {
+		f.Evidence = append(f.Evidence, finding.Seen(overrides[0].File, 0, "hides the installed unit"))
 		f.Fix = []string{"systemctl revert ctkeeper"}
-		f.Note = "systemctl revert takes away the copy and all drop-ins."
+		f.Note = "systemctl revert removes the copy and all drop-ins."
 	} else {
 		f.Fix = fixes.CommentOut(h, f.Evidence)
 	}
-	f.Fix = append(f.Fix, "systemctl daemon-reload", "systemctl restart ctkeeper")
+	f.Fix = append(f.Fix, fixes.RestartUnit()...)
 	return []finding.Finding{f}
 }
 
-// sandbox is what the unit leaves the daemon, as far as the daemon needs it.
-type sandbox struct {
-	bounding, ambient  bool // CAP_NET_ADMIN is in the set
-	unbounded          bool // the bounding set is everything: a list takes its place
-	tunables, bound    bool // ProtectKernelTunables=, and /proc/sys/net bound over it
-	rootless           bool
-	namespace, proc    []finding.Evidence
-	capabilities, bind []finding.Evidence
-}
-
-// harm is what overrides take away from the daemon.
+// harm is something that the daemon needs and that overrides take from it.
 type harm struct {
-	why   string
-	lines []finding.Evidence
+	reason string
+	lines  []finding.Evidence
 }
 
-// findHarms reads overrides in systemd's order, from the unit as it is shipped, or from
-// systemd's own defaults where a copy takes its place.
+// findHarms applies the overrides in systemd's order to the unit as it is shipped, or to systemd's
+// defaults where a copy replaces it.
 func findHarms(overrides []finding.Evidence) []harm {
-	s := sandbox{bounding: true, ambient: true, tunables: true, bound: true, rootless: true}
-	if len(overrides) > 0 && path.Base(overrides[0].File) == picture.UnitName {
-		s = sandbox{bounding: true, unbounded: true}
+	s := sandbox{capabilities: picture.NewCapabilities(overrides)}
+	if !picture.HasUnitCopy(overrides) {
+		s.protectTunables, s.isBound = true, true
 	}
 	for _, line := range overrides {
-		s.take(line)
+		s.apply(line)
 	}
 	var all []harm
-	if !s.bounding || s.rootless && !s.ambient {
-		all = append(all, harm{"the daemon does not get CAP_NET_ADMIN, and can write nothing", s.capabilities})
+	if !s.capabilities.Has("CAP_NET_ADMIN") {
+		all = append(all, harm{"the daemon does not get CAP_NET_ADMIN, and cannot write anything", s.capabilityLines})
 	}
-	if s.tunables && !s.bound {
-		all = append(all, harm{"/proc/sys/net is read-only for the daemon", s.bind})
+	if s.protectTunables && !s.isBound {
+		all = append(all, harm{"/proc/sys/net is read-only for the daemon", s.mountLines})
 	}
-	if len(s.namespace) > 0 {
-		all = append(all, harm{"the daemon is put into a namespace of its own, where the host's settings are out of reach", s.namespace})
+	if len(s.namespaceLines) > 0 {
+		all = append(all, harm{"the daemon runs in a namespace of its own, and cannot reach the host's settings", s.namespaceLines})
 	}
-	if len(s.proc) > 0 {
-		all = append(all, harm{"files of /proc that the daemon needs are out of its reach", s.proc})
+	if len(s.procLines) > 0 {
+		all = append(all, harm{"the daemon cannot reach files of /proc that it needs", s.procLines})
 	}
 	return all
 }
 
-// take reads one assignment (systemd.exec(5)).
-func (s *sandbox) take(line finding.Evidence) {
-	key, value, _ := strings.Cut(line.Text, "=")
-	value = strings.TrimSpace(value)
-	on := value != "" && !slices.Contains([]string{"no", "false", "off", "0", "n", "f"}, strings.ToLower(value))
-	switch strings.TrimSpace(key) {
-	case "CapabilityBoundingSet":
-		list := value != "" && value[0] != '~'
-		s.bounding = picture.HasCapabilityAfter(s.bounding && !(s.unbounded && list), value, "CAP_NET_ADMIN")
-		s.unbounded = false
-		s.capabilities = append(s.capabilities, line)
-	case "AmbientCapabilities":
-		s.ambient = picture.HasCapabilityAfter(s.ambient, value, "CAP_NET_ADMIN")
-		s.capabilities = append(s.capabilities, line)
-	case "User":
-		s.rootless = value != "" && value != "root" && value != "0"
-	case "DynamicUser":
-		s.rootless = s.rootless || on
+// sandbox is what the unit's lines leave to the daemon, and the lines that decide about it.
+type sandbox struct {
+	capabilities picture.Capabilities
+	// protectTunables is ProtectKernelTunables=; isBound is true where /proc/sys/net is bound over it.
+	protectTunables, isBound                               bool
+	capabilityLines, mountLines, namespaceLines, procLines []finding.Evidence
+}
+
+// apply applies one line (systemd.exec(5)).
+func (s *sandbox) apply(line finding.Evidence) {
+	key, value := picture.ParseUnitLine(line)
+	s.capabilities.Apply(key, value)
+	switch key {
+	case "CapabilityBoundingSet", "AmbientCapabilities":
+		s.capabilityLines = append(s.capabilityLines, line)
 	case "ProtectKernelTunables":
-		s.tunables = on
-		s.bind = append(s.bind, line)
+		s.protectTunables = picture.IsOn(value)
+		s.mountLines = append(s.mountLines, line)
 	case "BindPaths":
-		s.bound = value != "" && s.bound || strings.Contains(value, "/proc/sys/net") || value == "/proc/sys"
-		s.bind = append(s.bind, line)
+		s.isBound = value != "" && s.isBound || strings.Contains(value, "/proc/sys/net") || value == "/proc/sys"
+		s.mountLines = append(s.mountLines, line)
 	case "PrivateNetwork", "PrivateUsers", "NetworkNamespacePath":
-		if on {
-			s.namespace = append(s.namespace, line)
+		if picture.IsOn(value) {
+			s.namespaceLines = append(s.namespaceLines, line)
 		}
 	case "ProcSubset":
 		if value == "pid" {
-			s.proc = append(s.proc, line)
+			s.procLines = append(s.procLines, line)
 		}
 	case "ReadOnlyPaths", "InaccessiblePaths":
-		if slices.ContainsFunc(strings.Fields(value), func(p string) bool {
-			p = strings.TrimRight(strings.TrimLeft(p, "-+"), "/")
-			return p == "/proc" || p == "/proc/sys" || strings.HasPrefix(p, "/proc/sys/net")
-		}) {
-			s.proc = append(s.proc, line)
+		if slices.ContainsFunc(strings.Fields(value), isNeededPath) {
+			s.procLines = append(s.procLines, line)
 		}
 	}
+}
+
+// isNeededPath reports whether a path of the unit contains the kernel's settings.
+func isNeededPath(path string) bool {
+	path = strings.TrimRight(strings.TrimLeft(path, "-+"), "/")
+	return path == "/proc" || path == "/proc/sys" || strings.HasPrefix(path, "/proc/sys/net")
 }

@@ -10,20 +10,40 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 )
 
-// checkMaxMemory holds what a full table takes against the memory.
+// memTotal returns the memory as evidence.
+func memTotal(h *picture.Host) finding.Evidence {
+	return finding.Seen(picture.MeminfoFile, 0, fmt.Sprintf("MemTotal: %d kB", h.MemTotal>>10))
+}
+
+// checkUnlimited reports max = 0, which means "no limit" to kernels up to 6.12.
+func checkUnlimited(h *picture.Host) []finding.Finding {
+	if h.Figures.Max == nil || *h.Figures.Max != 0 {
+		return nil
+	}
+	f := finding.Finding{
+		ID: "max-unlimited", Severity: finding.Warning, Evidence: []finding.Evidence{seen(picture.MaxFile, 0)},
+		Summary: "max is 0: the connection table has no limit, and can take all memory",
+	}
+	if !h.Env.ChildNetns {
+		f.Fix = fixes.Configure(h, "max", []fixes.Entry{{"max", "auto"}}, nil)
+	}
+	return []finding.Finding{f}
+}
+
+// checkMaxMemory compares the size of a full table with the memory.
 func checkMaxMemory(h *picture.Host) []finding.Finding {
 	if h.Figures.Max == nil || *h.Figures.Max <= 0 || h.MemTotal <= 0 {
 		return nil
 	}
 	limit := *h.Figures.Max
-	// Divided, because max can be so large that its bytes are no int64.
+	// A division, because the bytes of a large max can overflow int64.
 	if limit <= h.MemTotal/memoryShare/entryBytes {
 		return nil
 	}
 	f := finding.Finding{
-		ID: "max-over-memory", Severity: finding.Warning,
-		Summary:  fmt.Sprintf("a full connection table would take %s of %s memory", config.FormatBytes(limit*entryBytes), config.FormatBytes(h.MemTotal)),
-		Evidence: []finding.Evidence{finding.Seen(picture.MaxFile, 0, strconv.FormatInt(limit, 10)), finding.Seen(picture.MeminfoFile, 0, fmt.Sprintf("MemTotal: %d kB", h.MemTotal>>10))},
+		ID: "max-over-memory", Severity: finding.Warning, Evidence: []finding.Evidence{seen(picture.MaxFile, limit), memTotal(h)},
+		Summary: fmt.Sprintf("a full connection table would take %s of %s memory",
+			config.FormatBytes(limit*entryBytes), config.FormatBytes(h.MemTotal)),
 	}
 	if limit > h.MemTotal/entryBytes {
 		f.Severity = finding.Error
@@ -33,14 +53,15 @@ func checkMaxMemory(h *picture.Host) []finding.Finding {
 	case h.Env.ChildNetns:
 		f.Note = "max belongs to the host's first network namespace."
 	case h.Figures.Entries != nil && *h.Figures.Entries*100 >= most*picture.FillingPercent:
-		f.Note = fmt.Sprintf("A quarter of the memory holds %d connections, and there are %d now: shorten the timeouts, or give the host more memory.", most, *h.Figures.Entries)
+		f.Note = fmt.Sprintf("A quarter of the memory holds %d connections, and there are %d now: "+
+			"shorten the timeouts, or give the host more memory.", most, *h.Figures.Entries)
 	default:
 		f.Fix = fixes.Configure(h, "max", []fixes.Entry{{"max", strconv.FormatInt(most, 10)}}, nil)
 	}
 	return []finding.Finding{f}
 }
 
-// checkHashsizeMemory holds what the hash table takes against the memory.
+// checkHashsizeMemory compares the size of the hash table with the memory.
 func checkHashsizeMemory(h *picture.Host) []finding.Finding {
 	if h.Figures.Buckets == nil || h.MemTotal <= 0 || *h.Figures.Buckets <= h.MemTotal/memoryShare/bucketBytes {
 		return nil
@@ -48,8 +69,9 @@ func checkHashsizeMemory(h *picture.Host) []finding.Finding {
 	buckets := *h.Figures.Buckets
 	f := finding.Finding{
 		ID: "hashsize-over-memory", Severity: finding.Warning,
-		Summary:  fmt.Sprintf("the hash table takes %s of %s memory, however few connections there are", config.FormatBytes(buckets*bucketBytes), config.FormatBytes(h.MemTotal)),
-		Evidence: []finding.Evidence{finding.Seen(picture.BucketsFile, 0, strconv.FormatInt(buckets, 10)), finding.Seen(picture.MeminfoFile, 0, fmt.Sprintf("MemTotal: %d kB", h.MemTotal>>10))},
+		Evidence: []finding.Evidence{seen(picture.BucketsFile, buckets), memTotal(h)},
+		Summary: fmt.Sprintf("the hash table takes %s of %s memory, regardless of the number of connections",
+			config.FormatBytes(buckets*bucketBytes), config.FormatBytes(h.MemTotal)),
 	}
 	if h.Figures.Max != nil && *h.Figures.Max > 0 {
 		f.Fix = raiseHashsize(h, min(*h.Figures.Max, mostEntries(h)))

@@ -34,25 +34,25 @@ func TestSizing(t *testing.T) {
 			}, []finding.Finding{{
 				ID: "table-full", Severity: finding.Error, Summary: "the connection table is 100 % full: 65536 of 65536",
 				Evidence: []finding.Evidence{finding.Seen(picture.CountFile, 0, "65536"), finding.Seen(picture.MaxFile, 0, "65536")},
-				Fix:      []string{"ctkeeper apply"}, Note: "The configuration asks for 262144 (/etc/ctkeeper/ctkeeper.yaml:2), and that is not in force.",
+				Fix:      []string{"ctkeeper apply"}, Note: "The configuration asks for 262144 (/etc/ctkeeper/ctkeeper.yaml:2), which is not applied.",
 			}},
 		},
 		"full, and no memory for more": {&picture.Host{Figures: doctortest.Figures(65536, 65536, 65536, 0, 1024), MemTotal: doctortest.GiB / 8}, []finding.Finding{{
 			ID: "table-full", Severity: finding.Error, Summary: "the connection table is 100 % full: 65536 of 65536",
 			Evidence: []finding.Evidence{finding.Seen(picture.CountFile, 0, "65536"), finding.Seen(picture.MaxFile, 0, "65536")},
-			Note:     "Twice as many connections would take over a quarter of the memory (128 MiB): shorten the timeouts, or give the host more memory.",
+			Note:     "Twice as many connections would take more than a quarter of the memory (128 MiB): shorten the timeouts, or give the host more memory.",
 		}}},
 		"full in a container": {&picture.Host{Figures: doctortest.Figures(65536, 65536, 65536, 0, 1024), Env: picture.Environment{ChildNetns: true}}, []finding.Finding{{
 			ID: "table-full", Severity: finding.Error, Summary: "the connection table is 100 % full: 65536 of 65536",
 			Evidence: []finding.Evidence{finding.Seen(picture.CountFile, 0, "65536"), finding.Seen(picture.MaxFile, 0, "65536")},
-			Note:     "max belongs to the host's first network namespace: raise it there, on the host. It counts for each namespace by itself.",
+			Note:     "max belongs to the host's first network namespace: raise it on the host. It limits each namespace separately.",
 		}}},
 		"the log of a full table": {
 			&picture.Host{Figures: doctortest.Figures(100, 65536, 65536, 0, 1024), MemTotal: 4 * doctortest.GiB, Env: doctortest.Service(), Log: doctortest.Log(
 				"nf_conntrack: nf_conntrack: table full, dropping packet", "nf_conntrack: table full, dropping packet.", "eth0: link up",
 				"nf_conntrack: nf_conntrack: table full in netns 4026532, dropping packet",
 			)}, []finding.Finding{{
-				ID: "table-drops", Severity: finding.Error, Summary: "the connection table was full: connections were thrown out or refused",
+				ID: "table-drops", Severity: finding.Error, Summary: "the connection table was full: connections were evicted or refused",
 				Evidence: []finding.Evidence{
 					finding.Seen("/dev/kmsg", 0, "nf_conntrack: table full, dropping packet (2 times, 2026-03-01 10:00:00 to 2026-03-01 10:01:00)"),
 					finding.Seen("/dev/kmsg", 0, "nf_conntrack: table full in netns 4026532, dropping packet (at 2026-03-01 10:03:00)"),
@@ -65,19 +65,19 @@ func TestSizing(t *testing.T) {
 				Counters: map[string]uint64{"early_drop": 3, "drop": 5}, Env: picture.Environment{ConfigWritten: time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)},
 				Config: doctortest.Config(t, "max", "131072"), Settings: map[string]string{"max": "131072"},
 			}, []finding.Finding{{
-				ID: "table-drops", Severity: finding.Info, Summary: "the connection table was full: connections were thrown out or refused",
+				ID: "table-drops", Severity: finding.Info, Summary: "the connection table was full: connections were evicted or refused",
 				Evidence: []finding.Evidence{
 					finding.Seen("/dev/kmsg", 0, "nf_conntrack: table full, dropping packet (at 2026-03-01 10:00:00)"),
-					finding.Seen(picture.CountersFile, 0, "early_drop = 3: connections thrown out to make room"),
-					finding.Seen(picture.CountersFile, 0, "drop = 5: packets dropped because no connection could be made, or by a helper"),
+					finding.Seen(picture.CountersFile, 0, "early_drop = 3: connections evicted to make room"),
+					finding.Seen(picture.CountersFile, 0, "drop = 5: packets dropped because no connection could be created, or by a helper"),
 				},
-				Note: "The configuration was changed since, and what it asks for is in force. The counters begin with the load of the module: look whether they still grow.",
+				Note: "The configuration was changed since, and its value is applied. The counters start with the load of the module: check whether they still grow.",
 			}},
 		},
 		"counters alone": {
 			&picture.Host{Figures: doctortest.Figures(100, 65536, 65536, 0, 1024), MemTotal: 4 * doctortest.GiB, Env: doctortest.Service(), Counters: map[string]uint64{"early_drop": 1}}, []finding.Finding{{
-				ID: "table-drops", Severity: finding.Warning, Summary: "the connection table was full: connections were thrown out or refused",
-				Evidence: []finding.Evidence{finding.Seen(picture.CountersFile, 0, "early_drop = 1: connections thrown out to make room")}, Fix: raise, Note: raiseNote,
+				ID: "table-drops", Severity: finding.Warning, Summary: "the connection table was full: connections were evicted or refused",
+				Evidence: []finding.Evidence{finding.Seen(picture.CountersFile, 0, "early_drop = 1: connections evicted to make room")}, Fix: raise, Note: raiseNote,
 			}},
 		},
 		"no limit": {&picture.Host{Figures: doctortest.Figures(100, 0, 65536, 0, 1024), Env: doctortest.Service()}, []finding.Finding{{
@@ -89,14 +89,14 @@ func TestSizing(t *testing.T) {
 			ID: "load-factor", Severity: finding.Info,
 			Summary:  "8 connections for each hash bucket: a full table has chains of 16 entries, which every packet walks",
 			Evidence: []finding.Evidence{finding.Seen(picture.MaxFile, 0, "81920"), finding.Seen(picture.BucketsFile, 0, "10240")},
-			Note:     "Each connection is in the table twice, once for each direction. The kernel itself takes 1 connection a bucket since 5.15, and 8 where hashsize= is given as the module is loaded.",
+			Note:     "Each connection is in the table twice, once for each direction. The kernel's default is 1 connection a bucket since 5.15, and 8 where hashsize= is a load-time parameter of the module.",
 		}}},
 		"sixteen connections a bucket": {&picture.Host{Figures: doctortest.Figures(0, 262144, 16384, 0, 1024), MemTotal: 4 * doctortest.GiB, Env: doctortest.Service()}, []finding.Finding{{
 			ID: "load-factor", Severity: finding.Warning,
 			Summary:  "16 connections for each hash bucket: a full table has chains of 32 entries, which every packet walks",
 			Evidence: []finding.Evidence{finding.Seen(picture.MaxFile, 0, "262144"), finding.Seen(picture.BucketsFile, 0, "16384")},
 			Fix:      []string{doctortest.MakeDropIns + "'settings:' '  hashsize: 262144' > /etc/ctkeeper/conf.d/60-hashsize.yaml", doctortest.Reload},
-			Note:     "Each connection is in the table twice, once for each direction. The kernel itself takes 1 connection a bucket since 5.15, and 8 where hashsize= is given as the module is loaded.",
+			Note:     "Each connection is in the table twice, once for each direction. The kernel's default is 1 connection a bucket since 5.15, and 8 where hashsize= is a load-time parameter of the module.",
 		}}},
 		"chains too long": {
 			&picture.Host{Figures: doctortest.Figures(0, 65536, 16384, 0, 1024), MemTotal: 4 * doctortest.GiB, Env: doctortest.Service(), Counters: map[string]uint64{"chainlength": 7}}, []finding.Finding{{
@@ -116,37 +116,37 @@ func TestSizing(t *testing.T) {
 			Note:     "A quarter of the memory holds 698368 connections, and there are 700000 now: shorten the timeouts, or give the host more memory.",
 		}}},
 		"buckets over memory": {&picture.Host{Figures: doctortest.Figures(0, 65536, 67108864, 0, 1024), MemTotal: doctortest.GiB, Env: doctortest.Service()}, []finding.Finding{{
-			ID: "hashsize-over-memory", Severity: finding.Warning, Summary: "the hash table takes 512 MiB of 1 GiB memory, however few connections there are",
+			ID: "hashsize-over-memory", Severity: finding.Warning, Summary: "the hash table takes 512 MiB of 1 GiB memory, regardless of the number of connections",
 			Evidence: []finding.Evidence{finding.Seen(picture.BucketsFile, 0, "67108864"), finding.Seen(picture.MeminfoFile, 0, "MemTotal: 1048576 kB")},
 			Fix:      []string{doctortest.MakeDropIns + "'settings:' '  hashsize: 65536' > /etc/ctkeeper/conf.d/60-hashsize.yaml", doctortest.Reload},
 		}}},
 		"five days, and the table is empty": {
 			&picture.Host{Figures: doctortest.Figures(0, 65536, 65536, 0, 1024), Settings: map[string]string{"tcp_timeout_established": "432000"}}, []finding.Finding{{
-				ID: "established-timeout-long", Severity: finding.Info, Summary: "TCP connections that fell silent stay in the table for 5 days",
+				ID: "established-timeout-long", Severity: finding.Info, Summary: "idle TCP connections stay in the table for 5 days",
 				Evidence: []finding.Evidence{finding.Seen("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established", 0, "432000")},
 			}},
 		},
 		"five days, and the table fills": {
 			&picture.Host{Figures: doctortest.Figures(40000, 65536, 65536, 0, 1024), Settings: map[string]string{"tcp_timeout_established": "432000", "udp_timeout": "600"}, Env: doctortest.Service()}, []finding.Finding{
 				{
-					ID: "established-timeout-long", Severity: finding.Warning, Summary: "TCP connections that fell silent stay in the table for 5 days",
+					ID: "established-timeout-long", Severity: finding.Warning, Summary: "idle TCP connections stay in the table for 5 days",
 					Evidence: []finding.Evidence{finding.Seen("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established", 0, "432000"), finding.Seen(picture.CountFile, 0, "40000"), finding.Seen(picture.MaxFile, 0, "65536")},
 					Fix:      []string{doctortest.MakeDropIns + "'settings:' '  tcp_timeout_established: 24h' > /etc/ctkeeper/conf.d/60-timeouts.yaml", doctortest.Reload},
-					Note:     "The table is more than half full. A shorter timeout counts for a connection from its next packet on; it must be longer than the keepalive of what runs here (two hours by default).",
+					Note:     "The table is more than half full. A shorter timeout applies to a connection from its next packet on. It must be longer than the keepalive interval of the programs that run here (two hours by default).",
 				},
 				{
-					ID: "timeouts-long", Severity: finding.Warning, Summary: "timeouts are far longer than the kernel's own, and keep dead connections in the table",
-					Evidence: []finding.Evidence{finding.Seen("/proc/sys/net/netfilter/nf_conntrack_udp_timeout", 0, "600 (the kernel's own is 30)")},
+					ID: "timeouts-long", Severity: finding.Warning, Summary: "timeouts are far above the kernel's defaults, and keep dead connections in the table",
+					Evidence: []finding.Evidence{finding.Seen("/proc/sys/net/netfilter/nf_conntrack_udp_timeout", 0, "600 (the kernel's default is 30)")},
 					Fix:      []string{doctortest.MakeDropIns + "'settings:' '  udp_timeout: 30' > /etc/ctkeeper/conf.d/60-timeouts-short.yaml", doctortest.Reload},
 				},
 			},
 		},
 		"a day is not long": {&picture.Host{Figures: doctortest.Figures(40000, 65536, 65536, 0, 1024), Settings: map[string]string{"tcp_timeout_established": "86400"}}, nil},
 		"counters that are no losses": {&picture.Host{Counters: map[string]uint64{"insert_failed": 2, "search_restart": 9, "found": 4}}, []finding.Finding{{
-			ID: "table-counters", Severity: finding.Info, Summary: "counters of the connection table that look like losses, and mostly are none",
+			ID: "table-counters", Severity: finding.Info, Summary: "counters of the connection table that look like losses, and mostly are not",
 			Evidence: []finding.Evidence{
-				finding.Seen(picture.CountersFile, 0, "insert_failed = 2: an entry was there already, as when two first packets of one flow race"),
-				finding.Seen(picture.CountersFile, 0, "search_restart = 9: look-ups that began anew because the hash table was being resized or the chain changed under them"),
+				finding.Seen(picture.CountersFile, 0, "insert_failed = 2: the entry existed already, for example when the first two packets of a flow race"),
+				finding.Seen(picture.CountersFile, 0, "search_restart = 9: lookups that restarted because the hash table was resized, or the chain changed under them"),
 			},
 		}}},
 	}
@@ -178,7 +178,7 @@ func TestMerge(t *testing.T) {
 	}{
 		"filling, and the log says that it was full": {
 			&picture.Host{Figures: doctortest.Figures(60000, 65536, 65536, 0, 1024), MemTotal: 4 * doctortest.GiB, Env: doctortest.Service(), Log: doctortest.Log(full)}, []finding.Finding{{
-				ID: "table-drops", Severity: finding.Error, Summary: "the connection table was full: connections were thrown out or refused",
+				ID: "table-drops", Severity: finding.Error, Summary: "the connection table was full: connections were evicted or refused",
 				Evidence: []finding.Evidence{
 					finding.Seen("/dev/kmsg", 0, full+" (at 2026-03-01 10:00:00)"), finding.Seen(picture.CountFile, 0, "60000"), finding.Seen(picture.MaxFile, 0, "65536"),
 				}, Fix: raise, Note: raiseNote,
@@ -190,7 +190,7 @@ func TestMerge(t *testing.T) {
 			}, []finding.Finding{{
 				ID: "table-full", Severity: finding.Error, Summary: "the connection table is 99 % full: 65000 of 65536",
 				Evidence: []finding.Evidence{
-					finding.Seen(picture.CountFile, 0, "65000"), finding.Seen(picture.MaxFile, 0, "65536"), finding.Seen(picture.CountersFile, 0, "early_drop = 1: connections thrown out to make room"),
+					finding.Seen(picture.CountFile, 0, "65000"), finding.Seen(picture.MaxFile, 0, "65536"), finding.Seen(picture.CountersFile, 0, "early_drop = 1: connections evicted to make room"),
 				}, Fix: raise, Note: raiseNote,
 			}},
 		},

@@ -1,0 +1,108 @@
+package picture
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/persist"
+)
+
+const (
+	// maxQuotedFile is the longest file from which lines are quoted, in bytes.
+	maxQuotedFile = 1 << 20
+	// maxQuotedLine is the longest line that is quoted, in bytes.
+	maxQuotedLine = 200
+)
+
+// textFile is a file that evidence names or a fix edits.
+type textFile struct {
+	lines []string
+	// target is the file that the path leads to when links are followed; "" where they loop.
+	target string
+}
+
+// ReadFiles reads every file that the inventory, modprobe.d, the firewall or the unit's overrides name.
+func (h *Host) ReadFiles(t tree.Tree) {
+	h.files = map[string]textFile{}
+	read := func(p tree.Place) {
+		if _, done := h.files[p.File]; done || p.File == "" {
+			return
+		}
+		var f textFile
+		if target, _, err := t.Resolve(p.File); err == nil {
+			f.target = target
+		}
+		if data, err := t.Read(p.File, maxQuotedFile); err == nil {
+			f.lines = strings.Split(string(data), "\n")
+		}
+		h.files[p.File] = f
+	}
+	for _, a := range h.Inventory.Assignments {
+		read(a.Place)
+	}
+	for _, o := range h.Inventory.ToolOptions {
+		read(o.Place)
+	}
+	for _, d := range h.Inventory.Modprobe.Directives {
+		read(d.Place)
+	}
+	for _, trouble := range h.Troubles() {
+		read(trouble.Place)
+	}
+	for _, line := range h.Env.Overrides {
+		read(line.Place)
+	}
+}
+
+// Troubles returns everything that could not be read or parsed, in files as a whole or in single lines.
+func (h *Host) Troubles() []tree.Trouble {
+	all := slices.Concat(h.Inventory.Troubles, h.Inventory.Modprobe.Troubles, h.Index.Troubles)
+	for _, k := range h.Kernels {
+		all = append(all, k.Index.Troubles...)
+	}
+	return append(all, h.Rules.Troubles...)
+}
+
+// Line returns the text of a line; "" where it cannot be read or is not text.
+func (h *Host) Line(p tree.Place) string {
+	lines := h.files[p.File].lines
+	if p.Line < 1 || p.Line > len(lines) {
+		return ""
+	}
+	text := strings.TrimRight(lines[p.Line-1], "\r")
+	isBinary := func(r rune) bool { return r == unicode.ReplacementChar || unicode.IsControl(r) && r != '\t' }
+	if strings.ContainsFunc(text, isBinary) {
+		return ""
+	}
+	return text
+}
+
+// Quote returns a line without the spaces around it; "" where it cannot be read or is too long to quote.
+func (h *Host) Quote(p tree.Place) string {
+	text := strings.TrimSpace(h.Line(p))
+	if len(text) > maxQuotedLine {
+		return ""
+	}
+	return text
+}
+
+// HasContinuedLines reports whether a file has a line that ends with a backslash.
+func (h *Host) HasContinuedLines(file string) bool {
+	lines := h.files[file].lines
+	for i, line := range lines {
+		if i+1 < len(lines) && strings.HasSuffix(line, `\`) {
+			return true
+		}
+	}
+	return false
+}
+
+// IsFromPersist reports whether persist wrote a file.
+func (h *Host) IsFromPersist(file string) bool {
+	return strings.HasPrefix(strings.Join(h.files[file].lines, "\n"), persist.Header)
+}
+
+// Target returns the file that a path leads to when links are followed; "" where they loop.
+func (h *Host) Target(file string) string { return h.files[file].target }
