@@ -44,10 +44,10 @@ type ModuleView struct {
 	Parameters map[string]Value[string] `json:"parameters"`
 }
 
-// EnforcementView is the section enforcement; Resync is a duration such as 5s.
+// EnforcementView is the section enforcement.
 type EnforcementView struct {
 	Mode   Value[reconcile.Mode] `json:"mode"`
-	Resync Value[string]         `json:"resync"`
+	Resync Value[float64]        `json:"resync_seconds"`
 }
 
 // GuardView is the section guard.
@@ -76,7 +76,7 @@ func (c *Config) View() View {
 		},
 		Enforcement: EnforcementView{
 			Mode:   Value[reconcile.Mode]{c.Mode, c.Origins[keyMode]},
-			Resync: Value[string]{shortDuration(c.Resync), c.Origins[keyResync]},
+			Resync: Value[float64]{c.Resync.Seconds(), c.Origins[keyResync]},
 		},
 		Guard: GuardView{
 			Mode:  Value[GuardMode]{c.Guard.Mode, c.Origins[keyGuardMode]},
