@@ -99,14 +99,14 @@ type bounded struct {
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	room := max(0, b.limit-b.buffer.Len())
-	if len(p) > room {
+	free := max(0, b.limit-b.buffer.Len())
+	if len(p) > free {
 		b.over = true
 		if b.whole {
 			return 0, errOutput
 		}
 	}
-	_, _ = b.buffer.Write(p[:min(len(p), room)]) // a Buffer never fails
+	_, _ = b.buffer.Write(p[:min(len(p), free)]) // a Buffer never fails
 	return len(p), nil
 }
 

@@ -2,7 +2,7 @@
 // tool reads, with the order in which the lines are applied. It reads files and nothing else.
 //
 // A reader (readSysctl, readUdev, readTuned, …) belongs to one tool and adds to the inventory what
-// that tool's files say; readers() lists them all. Shell scripts of several tools share addScript.
+// that tool's files say; readers lists them all. The shell scripts of several tools share addScript.
 //
 // It stands beside event → observe → diff → apply → record: doctor explains with it, and import
 // takes the values over.

@@ -33,7 +33,7 @@ func markOverridden(all []Assignment) {
 			if a.AtMost {
 				only = "it only lowers, and "
 			}
-			a.NoEffect, a.OverriddenBy = only+last.Place.String()+" gives "+last.Value, last.Place
+			a.NoEffect, a.OverriddenBy = only+last.Place.String()+" sets "+last.Value, last.Place
 			continue
 		}
 		for _, b := range before {

@@ -193,7 +193,7 @@ func (r *reader) applySysctl(run sysctlRun, lines []sysctlLine) {
 			before, twice := first[line.name]
 			noEffect, overriddenBy := "", tree.Place{}
 			if run.keepsFirst && twice && before.value == line.value {
-				noEffect, overriddenBy = before.Place.String()+" gives the same value before", before.Place
+				noEffect, overriddenBy = before.Place.String()+" sets the same value before", before.Place
 			} else {
 				first[line.name] = line
 			}

@@ -66,7 +66,7 @@ func TestNoContradiction(t *testing.T) {
 	toOurs.NoEffect = persist.SysctlPath + ":2 comes later"
 	toOurs.OverriddenBy = tree.Place{File: persist.SysctlPath, Line: 2}
 	proxy := doctortest.Sysctl("/var/lib/kube-proxy/config.conf", 12, doctortest.NetMax, "131072")
-	proxy.AtLeast, proxy.Tool, proxy.Phase, proxy.NoEffect = true, "kube-proxy", inventory.AtServiceStart, "it only raises, and "+doctortest.SiteConf+":1 gives 262144"
+	proxy.AtLeast, proxy.Tool, proxy.Phase, proxy.NoEffect = true, "kube-proxy", inventory.AtServiceStart, "it only raises, and "+doctortest.SiteConf+":1 sets 262144"
 	proxy.OverriddenBy = tree.Place{File: doctortest.SiteConf, Line: 1}
 	again := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "262144")
 	again.Tool, again.Phase = "udev", inventory.AfterModuleLoad
