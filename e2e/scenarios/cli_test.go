@@ -43,7 +43,8 @@ func TestStatusAndDiff(t *testing.T) {
 		t.Errorf("drifts of max: %d, %+v", m.Drifts, m.LastDrift)
 	}
 	run(t, "systemctl", "stop", unit)
-	if s, code := document(t, "status"); code != 0 || s.Daemon.Running || settingOf(s, "max").Live != sysfs.Number(300000) {
+	s, code = document(t, "status")
+	if code != 0 || s.Daemon.Running || settingOf(s, "max").Live != sysfs.Number(300000) {
 		t.Errorf("status without the daemon: %d, %+v", code, s)
 	}
 	if _, code := document(t, "diff"); code != 0 {
