@@ -102,7 +102,7 @@ func TestKindsAreKnownToTheJournal(t *testing.T) {
 		reconcile.KindDrift, reconcile.KindContested, reconcile.KindSettled, reconcile.KindModuleLoad,
 		reconcile.KindModuleUnload, reconcile.KindFailed, reconcile.KindForbidden,
 	} {
-		if systemd.Event(kind).MessageID() == "" {
+		if systemd.MessageID(string(kind)) == "" {
 			t.Errorf("%s has no MESSAGE_ID", kind)
 		}
 	}

@@ -1,14 +1,10 @@
-// Package systemd is where ctkeeper talks to the service manager and the
-// journal, and where the files that introduce it to them are kept.
+// Package systemd sends to the service manager and to the journal, and has the files that systemd needs.
 //
-// In event → observe → diff → apply → record it is the far end of record: the
-// journal core turns one zap entry into one native journal entry, with the
-// fields and MESSAGE_IDs that scripts rely on, and the Notifier keeps what
-// systemctl status shows in step with what the last pass found. It decides
-// nothing and reads nothing of the kernel's.
+// In event → observe → diff → apply → record it is the end of record: the journal core writes one zap entry
+// as one native journal entry, with the fields and MESSAGE_IDs that scripts rely on, and the Notifier updates
+// the status line of systemctl status. The package decides nothing and reads nothing from the kernel.
 //
-// Beside the Go files lie the ones to install: the unit, its user (sysusers.d),
-// its runtime directory (tmpfiles.d) and the message catalog. Tests hold them to
-// the code: every MESSAGE_ID has one catalog entry, and the unit passes
-// systemd-analyze.
+// The files to install are in this directory too: the unit, its user (sysusers.d), its runtime directory
+// (tmpfiles.d) and the message catalog. Tests compare them with the code: every MESSAGE_ID has one catalog
+// entry, and the unit passes systemd-analyze.
 package systemd

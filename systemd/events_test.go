@@ -2,37 +2,39 @@ package systemd
 
 import (
 	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
-func TestEvents(t *testing.T) {
-	// These are what dashboards and scripts look for.
-	want := []Event{
-		"drift", "contested", "settled", "module-load", "module-unload",
-		"config-loaded", "config-refused", "failed", "forbidden",
-		"table-pressure", "refused-write",
+func TestKinds(t *testing.T) {
+	var want []string
+	for _, kind := range reconcile.Kinds() {
+		want = append(want, string(kind))
 	}
-	if diff := cmp.Diff(want, Events()); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, Kinds()); diff != "" {
+		t.Errorf("kinds with a MESSAGE_ID (-reconcile +systemd):\n%s", diff)
 	}
 }
 
 func TestMessageIDs(t *testing.T) {
 	id128 := regexp.MustCompile(`^[0-9a-f]{32}$`)
-	owner := make(map[string]Event)
-	for _, event := range Events() {
-		id := event.MessageID()
+	owner := make(map[string]string)
+	for _, kind := range Kinds() {
+		id := MessageID(kind)
 		if !id128.MatchString(id) {
-			t.Errorf("%s: MESSAGE_ID %q is not 32 hexadecimal digits", event, id)
+			t.Errorf("%s: MESSAGE_ID %q is not 32 hexadecimal digits", kind, id)
 		}
 		if other, taken := owner[id]; taken {
-			t.Errorf("%s and %s have the same MESSAGE_ID %s", event, other, id)
+			t.Errorf("%s and %s have the same MESSAGE_ID %s", kind, other, id)
 		}
-		owner[id] = event
+		owner[id] = kind
 	}
-	if id := Event("no such kind").MessageID(); id != "" {
+	if id := MessageID("no such kind"); id != "" {
 		t.Errorf("a kind that does not exist has the MESSAGE_ID %q", id)
 	}
 }

@@ -17,8 +17,8 @@ import (
 // (systemd.journal-fields(7)).
 const maxName = 64
 
-// fieldSet is zap fields turned into text: vars for programs, tail and failure
-// for people. The zero value is empty. It is never changed once it is made.
+// fieldSet has zap fields as text: vars for programs, tail and failure for people.
+// The zero value is empty. A fieldSet is immutable.
 type fieldSet struct {
 	vars    map[string]string // journal fields, by name
 	prefix  string            // of the open zap namespaces
@@ -26,8 +26,7 @@ type fieldSet struct {
 	failure string            // the text of KeyError
 }
 
-// with gives the set with more fields; a later one of the same name wins among
-// vars.
+// with returns the set with more fields. In vars the last one of a name wins.
 func (s fieldSet) with(fields []zapcore.Field) fieldSet {
 	if len(fields) == 0 {
 		return s
@@ -48,8 +47,8 @@ func (s fieldSet) with(fields []zapcore.Field) fieldSet {
 	return next
 }
 
-// add encodes one field. A field may give several values (zap.Inline, an error
-// with details) or none (zap.Skip).
+// add adds one field, which may have several values (zap.Inline, an error with
+// details) or none (zap.Skip).
 func (s *fieldSet) add(tail *strings.Builder, field zapcore.Field) {
 	encoder := zapcore.NewMapObjectEncoder()
 	field.AddTo(encoder)
@@ -63,22 +62,20 @@ func (s *fieldSet) add(tail *strings.Builder, field zapcore.Field) {
 		}
 		switch {
 		case s.prefix+key == KeyEvent:
-			// The message says it in words, MESSAGE_ID and CTKEEPER_EVENT to
-			// programs.
+			// The message describes the event; programs use MESSAGE_ID and CTKEEPER_EVENT.
 		case s.prefix+key == KeyError:
 			s.failure = text(value)
 		case key == field.Key+"Verbose":
-			// zap's second, many-lined text of the same error.
+			// zap's second text of the same error, with several lines.
 		default:
-			fmt.Fprintf(tail, " %s%s=%s", s.prefix, key, quoted(text(value)))
+			fmt.Fprintf(tail, " %s%s=%s", s.prefix, key, quote(text(value)))
 		}
 	}
 }
 
-// message gives the text of an entry: the constant message, what the fields say,
-// and the error unless the message tells it already. journalctl prints nothing
-// else unless it is asked to, so all of it has to be here. The message of an event
-// says it all by itself.
+// message returns the text of an entry: the constant message, the fields, and the
+// error unless the message has it already. By default journalctl prints nothing
+// else. The message of an event is complete without its fields.
 func (s fieldSet) message(message string) string {
 	if s.vars[variableName(KeyEvent)] != "" {
 		return oneLine(message)
@@ -90,7 +87,7 @@ func (s fieldSet) message(message string) string {
 	return out
 }
 
-// text gives the value of a field as a journal field has it.
+// text returns the value of a field as a journal field has it.
 func text(value any) string {
 	switch v := value.(type) {
 	case string:
@@ -113,8 +110,8 @@ func text(value any) string {
 	return fmt.Sprint(value)
 }
 
-// quoted quotes a value that would not be seen as one word.
-func quoted(value string) string {
+// quote quotes a value that is not one printable word.
+func quote(value string) string {
 	strange := func(r rune) bool { return r == '"' || unicode.IsSpace(r) || !unicode.IsPrint(r) }
 	if value == "" || strings.ContainsFunc(value, strange) {
 		return strconv.Quote(value)
@@ -122,7 +119,7 @@ func quoted(value string) string {
 	return value
 }
 
-// variableName gives the journal field of a zap key: CTKEEPER_, then the key in
+// variableName returns the journal field of a zap key: CTKEEPER_, then the key in
 // upper snake case. Journald drops a field whose name holds anything but A to Z,
 // digits and underscores, or that is over 64 characters long.
 func variableName(key string) string {

@@ -1,16 +1,16 @@
 package systemd
 
-// What turns the guard's rights on and off: shell lines to paste as root. The drop-ins say
-// what each right gives and costs.
+// Shell lines, to paste as root, that add and remove the guard's capabilities. The drop-ins
+// explain what each capability allows and costs.
 const (
-	// GuardStep gives the service CAP_BPF, by guard.conf: what the guard cannot do without.
+	// GuardStep gives the service CAP_BPF with guard.conf. The guard cannot run without it.
 	GuardStep = "install -D -m 0644 -t " + dropIns + " " + share + "/guard.conf" + again
-	// PerfmonStep gives it CAP_PERFMON as well, by guard-perfmon.conf: who loads the module,
-	// who writes hashsize through sysfs.
+	// PerfmonStep adds CAP_PERFMON with guard-perfmon.conf, for the names of those who load the
+	// module or write hashsize through sysfs.
 	PerfmonStep = "install -D -m 0644 -t " + dropIns + " " + share + "/guard-perfmon.conf" + again
-	// GuardBack takes both away.
+	// GuardBack removes both.
 	GuardBack = "rm -f " + dropIns + "/guard.conf " + dropIns + "/guard-perfmon.conf" + again
-	// PerfmonBack takes CAP_PERFMON away.
+	// PerfmonBack removes CAP_PERFMON.
 	PerfmonBack = "rm -f " + dropIns + "/guard-perfmon.conf" + again
 
 	dropIns = "/etc/systemd/system/ctkeeper.service.d"

@@ -13,31 +13,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// identifier is what journalctl -t finds ctkeeper's entries by.
+// identifier is the SYSLOG_IDENTIFIER of the entries (journalctl -t).
 const identifier = "ctkeeper"
 
-// fieldPrefix keeps ctkeeper's fields apart from the journal's own.
+// fieldPrefix distinguishes ctkeeper's fields from the journal's own.
 const fieldPrefix = "CTKEEPER_"
 
-// journalSocket is where journald takes native entries.
+// journalSocket is the socket on which journald receives native entries.
 const journalSocket = "/run/systemd/journal/socket"
 
-// A sender hands one entry to the journal. It is journal.Send, except in tests.
+// A sender sends one entry to the journal.
 type sender func(message string, p journal.Priority, vars map[string]string) error
 
 // journalCore is a zapcore.Core whose output is the journal. It is immutable:
-// With gives a copy, so that cores may be used by several goroutines.
+// With returns a copy, so a core is safe for concurrent use.
 type journalCore struct {
 	zapcore.LevelEnabler
 	send   sender
 	fields fieldSet
 }
 
-// NewJournalCore gives a core that writes each entry to the journal in its
-// native protocol: the message and what its fields say as MESSAGE, each field
-// once more as CTKEEPER_ and its key in upper case, MESSAGE_ID from KeyEvent,
-// PRIORITY from the level. A time.Duration becomes whole microseconds in a field
-// whose name ends in _USEC. It fails where there is no journal to write to. See
+// NewJournalCore returns a core that writes each entry to the journal in its
+// native protocol: the message and its fields as MESSAGE, each field also as
+// CTKEEPER_ and its key in upper case, MESSAGE_ID by KeyEvent, PRIORITY by the
+// level. A time.Duration is in whole microseconds, in a field whose name ends in
+// _USEC. It returns an error if there is no journal. See
 // systemd.journal-fields(7) and https://systemd.io/JOURNAL_NATIVE_PROTOCOL.
 func NewJournalCore(enab zapcore.LevelEnabler) (zapcore.Core, error) {
 	if !journal.Enabled() {
@@ -50,12 +50,12 @@ func newJournalCore(enab zapcore.LevelEnabler, send sender) *journalCore {
 	return &journalCore{LevelEnabler: enab, send: send}
 }
 
-// patience is how long the journal may take to have room for an entry.
+// patience is how long an entry waits for room in the journal's queue.
 const patience = 100 * time.Millisecond
 
-// send is journal.Send where the journal takes entries. Where its queue is full
-// and stays so, journal.Send would not return, and would burn a processor: its
-// socket is not connected, so the poller calls it writable.
+// send calls journal.Send if the journal's queue has room. With a full queue
+// journal.Send would not return, and would spin: its socket is not connected, so
+// the poller calls it writable.
 func send(message string, p journal.Priority, vars map[string]string) error {
 	if err := hasRoom(journalSocket, patience); err != nil {
 		return err
@@ -64,21 +64,21 @@ func send(message string, p journal.Priority, vars map[string]string) error {
 }
 
 // hasRoom waits for room in a datagram socket's queue. Only a connected socket
-// can tell (unix_dgram_poll); a new one each time finds a journal that was
+// reports it (unix_dgram_poll); a new one each time finds a journal that was
 // restarted.
 func hasRoom(path string, patience time.Duration) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("cannot ask for room: %w", err)
+		return fmt.Errorf("cannot poll the journal's socket: %w", err)
 	}
 	defer func() { _ = unix.Close(fd) }() // nothing was written to it
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		return fmt.Errorf("cannot ask for room: %w", err)
+		return fmt.Errorf("cannot poll the journal's socket: %w", err)
 	}
 	polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 	n, err := unix.Poll(polled, int(patience.Milliseconds()))
 	if errors.Is(err, unix.EINTR) {
-		return nil // rather try than lose it
+		return nil // send it anyway rather than lose it
 	}
 	if err == nil && n == 0 {
 		err = errors.New("its queue is full")
@@ -86,15 +86,15 @@ func hasRoom(path string, patience time.Duration) error {
 	return err
 }
 
-// OnJournal tells whether standard error is connected to the journal, by
-// JOURNAL_STREAM (systemd.exec(5)). A JOURNAL_STREAM that cannot be read counts
-// as no: standard error then still takes the log.
+// OnJournal reports whether standard error is connected to the journal, by
+// JOURNAL_STREAM (systemd.exec(5)). If JOURNAL_STREAM is invalid it returns false,
+// and the log goes to standard error.
 func OnJournal() bool {
 	on, err := journal.StderrIsJournalStream()
 	return on && err == nil
 }
 
-// With gives a core that adds the fields to each entry. It implements
+// With returns a core that adds the fields to each entry. It implements
 // zapcore.Core.
 func (c *journalCore) With(fields []zapcore.Field) zapcore.Core {
 	return &journalCore{LevelEnabler: c.LevelEnabler, send: c.send, fields: c.fields.with(fields)}
@@ -109,9 +109,9 @@ func (c *journalCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) 
 	return checked
 }
 
-// Write sends one entry. Its error names the message, because zap prints that
-// error where the journal cannot be reached, and it is then all that is left of
-// the entry. It implements zapcore.Core.
+// Write sends one entry. Its error includes the message: zap prints the error if
+// the journal cannot be reached, and nothing else of the entry is left. It
+// implements zapcore.Core.
 func (c *journalCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	all := c.fields.with(fields)
 	message := all.message(entry.Message)
@@ -121,16 +121,16 @@ func (c *journalCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	return nil
 }
 
-// Sync does nothing: an entry is with the journal once Write returns. It
+// Sync does nothing: Write has sent the entry when it returns. It
 // implements zapcore.Core.
 func (c *journalCore) Sync() error { return nil }
 
-// variables gives the journal fields of an entry, except MESSAGE and PRIORITY.
+// variables returns the journal fields of an entry, except MESSAGE and PRIORITY.
 func variables(entry zapcore.Entry, fields fieldSet) map[string]string {
 	vars := make(map[string]string, len(fields.vars)+6)
 	maps.Copy(vars, fields.vars)
 	vars["SYSLOG_IDENTIFIER"] = identifier
-	if id := Event(fields.vars[variableName(KeyEvent)]).MessageID(); id != "" {
+	if id := MessageID(fields.vars[variableName(KeyEvent)]); id != "" {
 		vars["MESSAGE_ID"] = id
 	}
 	if entry.LoggerName != "" {

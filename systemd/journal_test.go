@@ -15,16 +15,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
-// sent is what a core handed to the journal.
+// sent is an entry that a core sent to the journal.
 type sent struct {
 	Message  string
 	Priority journal.Priority
 	Vars     map[string]string
 }
 
-// recorder gives a sender and the entries that it was given.
+// recorder returns a sender and the entries that it receives.
 func recorder() (sender, *[]sent) {
 	var entries []sent
 	return func(message string, p journal.Priority, vars map[string]string) error {
@@ -41,7 +43,7 @@ func TestJournalEntry(t *testing.T) {
 		want sent
 	}{
 		{
-			name: "message alone",
+			name: "only a message",
 			log:  func(l *zap.Logger) { l.Info("looking") },
 			want: sent{"looking", journal.PriInfo, map[string]string{}},
 		},
@@ -49,7 +51,7 @@ func TestJournalEntry(t *testing.T) {
 			name: "drift",
 			log: func(l *zap.Logger) {
 				l.Warn("max was 65536, wanted 1048576: repaired",
-					zap.String(KeyEvent, string(EventDrift)), zap.String(KeySetting, "max"),
+					zap.String(KeyEvent, "drift"), zap.String(KeySetting, "max"),
 					zap.String(KeyFound, "65536"), zap.String(KeyWant, "1048576"),
 					zap.String(KeyResult, "repaired"), zap.String(KeyCause, "module-load"),
 					zap.Duration(KeyDuration, 1234567*time.Nanosecond))
@@ -58,7 +60,7 @@ func TestJournalEntry(t *testing.T) {
 				"max was 65536, wanted 1048576: repaired",
 				journal.PriWarning,
 				map[string]string{
-					"MESSAGE_ID":     EventDrift.MessageID(),
+					"MESSAGE_ID":     MessageID("drift"),
 					"CTKEEPER_EVENT": "drift", "CTKEEPER_SETTING": "max",
 					"CTKEEPER_FOUND": "65536", "CTKEEPER_WANT": "1048576",
 					"CTKEEPER_RESULT": "repaired", "CTKEEPER_CAUSE": "module-load",
@@ -68,9 +70,9 @@ func TestJournalEntry(t *testing.T) {
 		},
 		{
 			name: "event of the type",
-			log:  func(l *zap.Logger) { l.Info("settled", zap.Any(KeyEvent, EventSettled)) },
+			log:  func(l *zap.Logger) { l.Info("settled", zap.Any(KeyEvent, reconcile.KindSettled)) },
 			want: sent{"settled", journal.PriInfo, map[string]string{
-				"MESSAGE_ID": EventSettled.MessageID(), "CTKEEPER_EVENT": "settled",
+				"MESSAGE_ID": MessageID("settled"), "CTKEEPER_EVENT": "settled",
 			}},
 		},
 		{
@@ -89,9 +91,10 @@ func TestJournalEntry(t *testing.T) {
 			}},
 		},
 		{
-			name: "error that the message tells already",
-			log:  func(l *zap.Logger) { l.Error("cannot run: no rights", zap.Error(errors.New("no rights"))) },
-			want: sent{"cannot run: no rights", journal.PriErr, map[string]string{"CTKEEPER_ERROR": "no rights"}},
+			name: "error that is in the message already",
+			log:  func(l *zap.Logger) { l.Error("cannot run: no capability", zap.Error(errors.New("no capability"))) },
+			want: sent{"cannot run: no capability", journal.PriErr,
+				map[string]string{"CTKEEPER_ERROR": "no capability"}},
 		},
 		{
 			name: "error with details",
@@ -184,8 +187,8 @@ func TestJournalLevels(t *testing.T) {
 	}
 }
 
-// A journal that cannot be reached must not lose entries silently: zap prints
-// the error, so it has to hold the message.
+// An entry must not be lost silently if the journal cannot be reached: zap prints the error, so the error
+// includes the message.
 func TestJournalFailure(t *testing.T) {
 	gone := errors.New("connection refused")
 	send := func(string, journal.Priority, map[string]string) error { return gone }
@@ -198,7 +201,7 @@ func TestJournalFailure(t *testing.T) {
 	var out bytes.Buffer
 	zap.New(core, zap.ErrorOutput(zapcore.AddSync(&out))).Info("settled")
 	if !strings.Contains(out.String(), "settled") {
-		t.Errorf("the error output %q does not tell of the entry", out.String())
+		t.Errorf("the error output %q does not have the message", out.String())
 	}
 	if err := core.Sync(); err != nil {
 		t.Errorf("Sync: %v", err)
@@ -226,7 +229,7 @@ func TestOnJournal(t *testing.T) {
 	for _, stream := range []string{"", "not a stream", "1:2"} {
 		t.Setenv("JOURNAL_STREAM", stream)
 		if OnJournal() {
-			t.Errorf("JOURNAL_STREAM=%q: standard error is said to be the journal", stream)
+			t.Errorf("JOURNAL_STREAM=%q: standard error is reported to be the journal", stream)
 		}
 	}
 }
@@ -237,13 +240,13 @@ func BenchmarkJournalEntry(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		log.Warn("drift repaired",
-			zap.String(KeyEvent, string(EventDrift)), zap.String(KeySetting, "max"),
+			zap.String(KeyEvent, "drift"), zap.String(KeySetting, "max"),
 			zap.String(KeyFound, "65536"), zap.String(KeyWant, "1048576"),
 			zap.String(KeyResult, "repaired"), zap.Duration(KeyDuration, time.Millisecond))
 	}
 }
 
-// A journal that does not read must not keep us for longer than our patience.
+// hasRoom waits no longer than its patience for a journal that does not read.
 func TestHasRoom(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	peer, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -279,6 +282,6 @@ func TestHasRoom(t *testing.T) {
 		t.Errorf("after a read: %v", err)
 	}
 	if err := hasRoom(path+"-not", time.Second); err == nil {
-		t.Error("a socket that is not there has room")
+		t.Error("a missing socket has room")
 	}
 }

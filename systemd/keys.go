@@ -1,10 +1,9 @@
 package systemd
 
-// The zap field keys. They are the contract between those who log and those who
-// read the journal: a key becomes the journal field CTKEEPER_ and the key in
-// upper case (systemd.journal-fields(7)).
+// The zap field keys, a contract with the readers of the journal: a key becomes
+// the journal field CTKEEPER_ and the key in upper case (systemd.journal-fields(7)).
 const (
-	// KeyEvent holds an Event; it also chooses the entry's MESSAGE_ID.
+	// KeyEvent holds a reconcile.Kind, which also has a MESSAGE_ID.
 	KeyEvent = "event"
 	// KeySetting holds the name of a setting without the nf_conntrack_ prefix.
 	KeySetting = "setting"
@@ -29,11 +28,11 @@ const (
 	KeyCount = "count"
 	// KeySource holds the name of what woke a pass, or of a watcher.
 	KeySource = "source"
-	// KeyNames holds what the guard can tell of a writer.
+	// KeyNames holds what the guard knows of a writer: its names.
 	KeyNames = "names"
-	// KeyMissing holds what the guard cannot tell or do here.
+	// KeyMissing holds what the guard cannot report or do here.
 	KeyMissing = "missing"
-	// KeyHint holds the way out of a failure, for people.
+	// KeyHint holds what to do about a failure.
 	KeyHint = "hint"
 	// KeyTable holds connections or expectations.
 	KeyTable = "table"

@@ -11,26 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Notifier tells the service manager how the daemon is doing, by sd_notify(3).
-// The zero value is ready for use; each of its methods does nothing where
-// NOTIFY_SOCKET is not set. It may be used by several goroutines and must not be
-// copied.
+// A Notifier reports the daemon's state to the service manager with sd_notify(3).
+// The zero value is ready for use. Its methods do nothing if NOTIFY_SOCKET is not
+// set. It is safe for concurrent use and must not be copied.
 type Notifier struct {
 	mu     sync.Mutex
 	status string // the text that the service manager shows now
 }
 
-// Ready says that the daemon is up, or that a reload which Reloading announced
-// is done, and shows status beside it in systemctl status. An empty status
-// leaves the old one.
+// Ready reports that the daemon is up, or that a reload has ended, and sets the
+// status. An empty status leaves the old one.
 func (n *Notifier) Ready(status string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.send(daemon.SdNotifyReady, status)
 }
 
-// Status shows a line of text in systemctl status. It sends nothing when that
-// text is there already, so a pass may call it each time.
+// Status sets the status line of systemctl status. It sends nothing if the text
+// has not changed, so each pass may call it.
 func (n *Notifier) Status(status string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -40,9 +38,9 @@ func (n *Notifier) Status(status string) error {
 	return n.send("", status)
 }
 
-// Reloading says that the configuration is being read again. Ready has to
-// follow, whether that went well or not. It carries CLOCK_MONOTONIC, by which
-// the service manager tells this reload from an earlier one.
+// Reloading reports that the configuration is being read again. The caller must
+// call Ready afterwards, also if the reload failed. The message has the time of
+// CLOCK_MONOTONIC, which identifies the reload for the service manager.
 func (n *Notifier) Reloading() error {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
@@ -52,19 +50,19 @@ func (n *Notifier) Reloading() error {
 	return notify(daemon.SdNotifyReloading + "\nMONOTONIC_USEC=" + strconv.FormatInt(usec, 10))
 }
 
-// Stopping says that the daemon is on its way out.
+// Stopping reports that the daemon is stopping.
 func (n *Notifier) Stopping() error {
 	return notify(daemon.SdNotifyStopping)
 }
 
-// Watchdog says that the daemon is alive. The loop that does the work has to
-// call it, more often than WatchdogInterval, and nobody else.
+// Watchdog reports that the daemon is alive. Only the loop that does the work
+// calls it, more often than WatchdogInterval.
 func (n *Notifier) Watchdog() error {
 	return notify(daemon.SdNotifyWatchdog)
 }
 
-// WatchdogInterval gives the time after which the service manager kills a daemon
-// that has not called Watchdog, or 0 when it does not watch this process. See
+// WatchdogInterval returns the time after which the service manager kills a daemon
+// that has not called Watchdog, or 0 if it does not watch this process. See
 // sd_watchdog_enabled(3).
 func (n *Notifier) WatchdogInterval() time.Duration {
 	interval, err := daemon.SdWatchdogEnabled(false)
@@ -74,7 +72,7 @@ func (n *Notifier) WatchdogInterval() time.Duration {
 	return interval
 }
 
-// send sends state, status or both, and remembers the status that arrived. The
+// send sends state, status or both, and stores the status that was sent. The
 // caller holds mu.
 func (n *Notifier) send(state, status string) error {
 	lines := make([]string, 0, 2)

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// manager listens as the service manager does and points NOTIFY_SOCKET at it.
+// manager listens as the service manager does and sets NOTIFY_SOCKET.
 func manager(t *testing.T, address string) *net.UnixConn {
 	t.Helper()
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
@@ -26,13 +26,13 @@ func manager(t *testing.T, address string) *net.UnixConn {
 	return conn
 }
 
-// received gives the datagrams that are waiting.
+// received returns the datagrams in the queue.
 func received(t *testing.T, conn *net.UnixConn) []string {
 	t.Helper()
 	var out []string
 	buffer := make([]byte, 4096)
 	for {
-		// A datagram on a unix socket is there once its sender has returned.
+		// A datagram on a unix socket is in the queue once its sender has returned.
 		if err := conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +133,7 @@ func TestNotifyFailure(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "cannot notify systemd: ") {
 		t.Errorf("error %v, want one that begins with: cannot notify systemd: ", err)
 	}
-	// What did not arrive is not taken for shown.
+	// A status that was not received is sent again.
 	conn := manager(t, path)
 	if err := n.Status("fine"); err != nil {
 		t.Fatal(err)

@@ -19,8 +19,8 @@ import (
 
 const maxExposure = 1.5
 
-// tool runs one of systemd's programs and gives its output. Without it the test
-// is skipped, except where CI says that it was installed.
+// tool runs one of systemd's programs and returns its output. If it is not installed the test is skipped,
+// except in CI.
 func tool(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -36,8 +36,7 @@ func tool(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// install copies a file of this folder to a path below root; no file gives an
-// empty script.
+// install copies a file of this directory to a path below root. Without a source it writes an empty script.
 func install(t *testing.T, root, path, source string, mode os.FileMode) {
 	t.Helper()
 	data := []byte("#!/bin/sh\n")
@@ -62,7 +61,7 @@ func readFile(t *testing.T, path string) []byte {
 	return data
 }
 
-// directives gives what a unit or a drop-in says, the values of a repeated key in order.
+// directives returns the directives of a unit or a drop-in, the values of a repeated key in order.
 func directives(t *testing.T, file string) map[string][]string {
 	t.Helper()
 	out := make(map[string][]string)
@@ -75,8 +74,7 @@ func directives(t *testing.T, file string) map[string][]string {
 	return out
 }
 
-// unitRoot is a root with the unit, the given drop-ins in place, the programs that the
-// unit names, and nothing else.
+// unitRoot returns a root with only the unit, the given drop-ins, and the programs of the unit.
 func unitRoot(t *testing.T, dropIns ...string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -89,8 +87,7 @@ func unitRoot(t *testing.T, dropIns ...string) string {
 	return root
 }
 
-// exposure is the unit's exposure level by systemd-analyze security, from 0 to 10, and
-// the whole of what that says.
+// exposure returns the unit's exposure level by systemd-analyze security, from 0 to 10, and its output.
 func exposure(t *testing.T, dropIns ...string) (float64, string) {
 	t.Helper()
 	out := tool(t, "systemd-analyze", "security", "--no-pager", "--offline=yes", "--root="+unitRoot(t, dropIns...),
@@ -111,7 +108,7 @@ func TestUnitVerify(t *testing.T) {
 		out := tool(t, "systemd-analyze", "verify", "--root="+unitRoot(t, dropIns...), "ctkeeper.service")
 		// An unknown directive is a warning and exit status 0.
 		if strings.TrimSpace(out) != "" {
-			t.Errorf("%q: systemd-analyze verify complains:\n%s", dropIns, out)
+			t.Errorf("%q: systemd-analyze verify reports:\n%s", dropIns, out)
 		}
 	}
 }
@@ -124,9 +121,8 @@ func TestUnitSecurity(t *testing.T) {
 	}
 }
 
-// Some of the sandbox would take from the daemon what it lives on; the unit's
-// comments say why.
-func TestUnitLeavesOut(t *testing.T) {
+// Some directives would take from the daemon what it needs; the unit's comments explain why.
+func TestUnitOmits(t *testing.T) {
 	unit := directives(t, "ctkeeper.service")
 	for _, key := range []string{
 		"ProcSubset", "PrivatePIDs", "PrivateUsers", "PrivateNetwork", "NetworkNamespacePath", "PrivateTmp",
@@ -182,7 +178,7 @@ func TestSysusers(t *testing.T) {
 	}
 }
 
-// The drop-ins in the runtime directory stay root's, on each run of tmpfiles.
+// Root owns the drop-ins in the runtime directory after each run of tmpfiles.
 func TestTmpfiles(t *testing.T) {
 	if os.Getuid() != 0 {
 		netns.Cannot(t, "only root can give a directory to another user")
@@ -196,7 +192,7 @@ func TestTmpfiles(t *testing.T) {
 	tool(t, "systemd-sysusers", "--root="+root, absolute(t, "ctkeeper.sysusers"))
 	for range 2 {
 		if out := tool(t, "systemd-tmpfiles", "--root="+root, "--create", absolute(t, "ctkeeper.tmpfiles")); out != "" {
-			t.Errorf("systemd-tmpfiles complains:\n%s", out)
+			t.Errorf("systemd-tmpfiles reports:\n%s", out)
 		}
 	}
 	for path, isRoot := range map[string]bool{"run/ctkeeper": false, "run/ctkeeper/conf.d": true} {
@@ -216,26 +212,23 @@ func absolute(t *testing.T, path string) string {
 	return out
 }
 
-// carries is what the journal entries of each kind are sure to have, as the doc
-// comments of the constants promise. journalctl -x shows the bare name of a field
-// that an entry does not have.
-func carries(event Event) []string {
-	switch event {
-	case EventDrift:
+// sureFields returns the keys that every journal entry of a kind has. journalctl -x prints the bare name of a
+// field that an entry does not have.
+func sureFields(kind string) []string {
+	switch kind {
+	case "drift":
 		return []string{KeySetting, KeyWant, KeyFound, KeyResult, KeyCause}
-	case EventContested:
+	case "contested", "settled":
 		return []string{KeySetting, KeyWant, KeyFound}
-	case EventSettled:
-		return []string{KeySetting, KeyWant, KeyFound}
-	case EventConfigRefused:
+	case "config-refused":
 		return []string{KeyError}
-	case EventFailed:
+	case "failed":
 		return []string{KeySetting, KeyWant, KeyFound, KeyError}
-	case EventForbidden:
+	case "forbidden":
 		return []string{KeySetting, KeyError}
-	case EventTablePressure:
+	case "table-pressure":
 		return []string{KeyTable, KeyEntries, KeyLimit}
-	case EventRefusedWrite:
+	case "refused-write":
 		return []string{KeySetting, KeyWant}
 	}
 	return nil
@@ -248,25 +241,25 @@ func TestCatalogFields(t *testing.T) {
 		texts[id] = text
 	}
 	field := regexp.MustCompile(`@([A-Z_]+)@`)
-	for _, event := range Events() {
-		text, ok := texts[event.MessageID()]
+	for _, kind := range Kinds() {
+		text, ok := texts[MessageID(kind)]
 		if !ok {
-			t.Errorf("%s: the catalog has no entry -- %s", event, event.MessageID())
+			t.Errorf("%s: the catalog has no entry -- %s", kind, MessageID(kind))
 			continue
 		}
-		delete(texts, event.MessageID())
+		delete(texts, MessageID(kind))
 		for _, header := range []string{"Subject: ", "Defined-By: ctkeeper\n", "Support: https://", "Documentation: "} {
 			if !strings.Contains(text, header) {
-				t.Errorf("%s: the catalog entry has no line %q", event, header)
+				t.Errorf("%s: the catalog entry has no line %q", kind, header)
 			}
 		}
 		var known []string
-		for _, key := range carries(event) {
+		for _, key := range sureFields(kind) {
 			known = append(known, variableName(key))
 		}
 		for _, match := range field.FindAllStringSubmatch(text, -1) {
 			if !slices.Contains(known, match[1]) {
-				t.Errorf("%s: the catalog entry shows %s, which the journal entry may not have", event, match[0])
+				t.Errorf("%s: the catalog entry shows %s, which the journal entry may not have", kind, match[0])
 			}
 		}
 	}
@@ -282,7 +275,7 @@ func TestCatalogCompiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out := tool(t, "journalctl", "--root="+root, "--update-catalog"); out != "" {
-		t.Errorf("journalctl --update-catalog complains:\n%s", out)
+		t.Errorf("journalctl --update-catalog reports:\n%s", out)
 	}
 	var got []string
 	for line := range strings.Lines(tool(t, "journalctl", "--root="+root, "--no-pager", "--list-catalog")) {
@@ -290,8 +283,8 @@ func TestCatalogCompiles(t *testing.T) {
 		got = append(got, id)
 	}
 	var want []string
-	for _, event := range Events() {
-		want = append(want, event.MessageID())
+	for _, kind := range Kinds() {
+		want = append(want, MessageID(kind))
 	}
 	slices.Sort(want)
 	slices.Sort(got)

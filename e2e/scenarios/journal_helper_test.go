@@ -73,7 +73,7 @@ func entries(t *testing.T, args ...string) []entry {
 // MESSAGE_ID, as a user would.
 func (c cursor) events(t *testing.T, kind string, settings ...string) []entry {
 	t.Helper()
-	match := []string{"MESSAGE_ID=" + systemd.Event(kind).MessageID()}
+	match := []string{"MESSAGE_ID=" + systemd.MessageID(kind)}
 	for _, s := range settings {
 		match = append(match, "CTKEEPER_SETTING="+s)
 	}

@@ -105,7 +105,7 @@ func table(name string, values []string, texts map[string]meaning) string {
 	for _, value := range values {
 		id := ""
 		if name == "events" {
-			id = " `" + systemd.Event(value).MessageID() + "` |"
+			id = " `" + systemd.MessageID(value) + "` |"
 		}
 		fmt.Fprintf(&b, "| `%s` |%s %s | %s |\n", value, id, texts[value].Means, texts[value].Do)
 	}
