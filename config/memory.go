@@ -1,11 +1,9 @@
 package config
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
-	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -25,27 +23,6 @@ func FormatBytes(n int64) string {
 		size, unit = size/1024, unit+1
 	}
 	return strings.TrimSuffix(strconv.FormatFloat(size, 'f', 1, 64), ".0") + " " + units[unit]
-}
-
-// TotalMemory returns the RAM of the host in the tree in bytes: MemTotal of /proc/meminfo.
-func TotalMemory(t tree.Tree) (int64, error) {
-	const meminfo = "/proc/meminfo"
-	text, err := t.Read(meminfo, maxFileSize)
-	if err != nil {
-		return 0, fmt.Errorf("cannot read the host's memory: %w", err)
-	}
-	for line := range strings.Lines(string(text)) {
-		rest, found := strings.CutPrefix(line, "MemTotal:")
-		if !found {
-			continue
-		}
-		kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 48)
-		if err != nil || kib <= 0 {
-			break
-		}
-		return kib * 1024, nil
-	}
-	return 0, fmt.Errorf("cannot read the host's memory: no MemTotal in %s", t.Real(meminfo))
 }
 
 // maxFor returns the value of "max: auto" for an amount of RAM in bytes.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/ctkeeper/ctkeeper/host/meminfo"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -30,7 +31,7 @@ func (l *loader) config() (*Config, error) {
 	if !l.found {
 		r.clearLines()
 	}
-	r.ram, r.ramErr = TotalMemory(l.tree)
+	r.ram, r.ramErr = meminfo.Total(l.tree)
 	c := r.config()
 	if errs := slices.Concat(l.errs, r.errs); len(errs) > 0 {
 		return nil, errs

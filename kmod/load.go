@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -13,14 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/host/capability"
+	"github.com/ctkeeper/ctkeeper/host/command"
 )
 
-// loadTimeout limits one modprobe: an install line in modprobe.d can run anything.
-const loadTimeout = 10 * time.Second
-
-// waitDelay is how long a process of an install line may keep modprobe's output open after modprobe
-// itself has ended.
-const waitDelay = time.Second
+// loadLimits limit one modprobe: an install line in modprobe.d can run anything.
+var loadLimits = command.Limits{Timeout: 10 * time.Second, Output: 64 << 10}
 
 // ErrNotLoaded means that modprobe(8) succeeded and the module is absent: it is blacklisted, or an
 // install line runs something else in place of the load.
@@ -32,14 +28,7 @@ func Load(ctx context.Context, root, name string) error {
 	if root != "" && filepath.Clean(root) != "/" {
 		return fmt.Errorf("cannot load %s: %s is not the running system", name, root)
 	}
-	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
-	defer cancel()
-	modprobe := exec.CommandContext(ctx, "modprobe", "--use-blacklist", "--verbose", name)
-	modprobe.WaitDelay = waitDelay
-	out, err := modprobe.CombinedOutput()
-	if err != nil && ctx.Err() != nil {
-		err = fmt.Errorf("%w (%w)", ctx.Err(), err)
-	}
+	out, err := command.Combined(ctx, loadLimits, "modprobe", "--use-blacklist", "--verbose", name)
 	output := strings.Join(strings.FieldsFunc(string(bytes.TrimSpace(out)), func(r rune) bool { return r == '\n' }),
 		"; ")
 	switch {

@@ -113,7 +113,7 @@ func TestLoadEndsInTime(t *testing.T) {
 	if !strings.HasSuffix(text(err), ": waiting") {
 		t.Errorf("the output is missing: %v", err)
 	}
-	if took := time.Since(began); took > 300*time.Millisecond+waitDelay+3*time.Second {
+	if took := time.Since(began); took > 300*time.Millisecond+4*time.Second {
 		t.Errorf("took %s", took)
 	}
 }

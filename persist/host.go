@@ -3,7 +3,7 @@ package persist
 import (
 	"path/filepath"
 
-	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/meminfo"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
@@ -29,7 +29,7 @@ func systemdDirs() []string { return []string{"/usr/lib/systemd", "/lib/systemd"
 // readHost reads what the boot files depend on from the tree.
 func readHost(t tree.Tree) host {
 	h := host{types: map[string]string{}}
-	h.memory, _ = config.TotalMemory(t) // if it is unknown, only the kernel checks the table sizes
+	h.memory, _ = meminfo.Total(t) // if it is unknown, only the kernel checks the table sizes
 	h.builtIn = isBuiltIn(t)
 	h.parameters, h.source = kmod.ParameterNames(t, kmod.Conntrack)
 	if release, err := kmod.Release(t); err == nil {

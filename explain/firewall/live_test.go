@@ -209,8 +209,8 @@ func TestRun(t *testing.T) {
 		t.Errorf("got %q, %v", out, err)
 	}
 	tests := []struct{ program, want string }{
-		{"fails", "cannot run fails: exit status 2: " + strings.Repeat("x", maxMessage)},
-		{"flood", "cannot run flood: it prints more than 16 MiB"},
+		{"fails", "cannot run fails: exit status 2: " + strings.Repeat("x", 1<<10)},
+		{"flood", "cannot run flood: too much output: more than 16777216 bytes"},
 		{"gone", "cannot run gone: fork/exec " + dir + "/gone: no such file or directory"},
 	}
 	for _, test := range tests {

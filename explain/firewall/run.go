@@ -1,7 +1,6 @@
 package firewall
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,42 +13,25 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/host/command"
 )
 
-const (
-	// runTimeout and maxOutput limit what a program may take and print.
-	runTimeout = 5 * time.Second
-	maxOutput  = 16 << 20
-	// maxMessage limits how much of standard error is put in an error.
-	maxMessage = 1 << 10
-)
-
-var errOutput = errors.New("it prints more than 16 MiB")
+// limits limit what a program may take and print.
+var limits = command.Limits{Timeout: 5 * time.Second, Output: 16 << 20}
 
 // run returns the standard output of a program. Neither the program nor its children can load a
 // kernel module: libxtables runs modprobe(8) for one that it misses.
 func run(ctx context.Context, program string, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, runTimeout)
-	defer cancel()
-	out := &bounded{limit: maxOutput, whole: true}
-	message := &bounded{limit: maxMessage}
-	command := exec.CommandContext(ctx, program, args...)
-	command.Env = append(os.Environ(), "LC_ALL=C")
-	command.Stdout, command.Stderr = out, message
-	command.WaitDelay = time.Second
-	err := withoutModules(command.Run)
-	switch {
-	case err == nil:
-		return out.buffer.Bytes(), nil
-	case out.over:
-		err = errOutput
-	case ctx.Err() != nil:
-		err = ctx.Err()
+	var out []byte
+	err := withoutModules(func() (err error) {
+		out, err = command.Output(ctx, limits, program, args...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot run %s: %w", filepath.Base(program), err)
 	}
-	if text := strings.TrimSpace(message.buffer.String()); text != "" {
-		err = fmt.Errorf("%w: %s", err, text)
-	}
-	return nil, fmt.Errorf("cannot run %s: %w", filepath.Base(program), err)
+	return out, nil
 }
 
 // withoutModules calls start on a thread of its own, after it has dropped CAP_SYS_MODULE from what
@@ -86,28 +68,6 @@ func dropModuleCapability() error {
 		return nil // without CAP_SETPCAP; only root's children regain what is in the set
 	}
 	return err
-}
-
-// bounded buffers at most limit bytes. It discards what comes after them, or, where only the whole
-// is of use, fails.
-type bounded struct {
-	// It is not embedded: os/exec would call its ReadFrom in place of Write.
-	buffer bytes.Buffer
-	limit  int
-	whole  bool
-	over   bool
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	free := max(0, b.limit-b.buffer.Len())
-	if len(p) > free {
-		b.over = true
-		if b.whole {
-			return 0, errOutput
-		}
-	}
-	_, _ = b.buffer.Write(p[:min(len(p), free)]) // a Buffer never fails
-	return len(p), nil
 }
 
 // findProgram looks for a program in PATH, and in /usr/sbin and /sbin if PATH is a user's, which

@@ -6,24 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/command"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 const (
 	journalSource = "journal"
-	// journalTimeout is what journalctl has, journalLimit what it may print, in bytes,
-	// for the last maxEntries entries.
-	journalTimeout = 5 * time.Second
-	journalLimit   = 64 << 20
-	maxEntries     = 40000
-	// maxSaid is how much of an error message is repeated.
-	maxSaid = 1 << 10
+	// maxEntries limits the entries that journalctl prints.
+	maxEntries = 40000
 
 	sysctlUnit = "systemd-sysctl.service"
 	// fromKernel and fromSysctl are matches of journalctl(1), by fields that only the
@@ -32,19 +25,15 @@ const (
 	fromSysctl = "_SYSTEMD_UNIT=" + sysctlUnit
 )
 
-var (
-	errTooLong = errors.New("more than 64 MiB of messages")
-	// errNothing is what journalctl calls success where there is no journal, or none
-	// that this user may read: every kernel says something at boot.
-	errNothing = errors.New("it has no message of the kernel, or none for this user")
-)
+// journalLimits limit journalctl.
+var journalLimits = command.Limits{Timeout: 5 * time.Second, Output: 64 << 20}
 
-// readJournal asks journalctl(1) for the messages of this boot that one of the
-// sources wrote.
+// errNothing is the error where there is no journal, or none that this user may read, which
+// journalctl does not call an error: every kernel logs something at boot.
+var errNothing = errors.New("it has no message of the kernel, or none that this user may read")
+
+// readJournal returns the messages of this boot that one of the sources wrote, from journalctl(1).
 func readJournal(ctx context.Context, match func(string) bool, sources ...string) ([]Message, error) {
-	ctx, cancel := context.WithTimeout(ctx, journalTimeout)
-	defer cancel()
-	said := &head{limit: maxSaid}
 	args := []string{"--boot", "--output=json", "--lines=" + strconv.Itoa(maxEntries), "--no-pager", "--quiet"}
 	for i, source := range sources {
 		if i > 0 {
@@ -52,68 +41,37 @@ func readJournal(ctx context.Context, match func(string) bool, sources ...string
 		}
 		args = append(args, source)
 	}
-	journalctl := exec.CommandContext(ctx, "journalctl", args...)
-	journalctl.Env = append(os.Environ(), "LC_ALL=C")
-	journalctl.Stderr = said
-	kept := &ring{match: match}
-	lines := &journalLines{kept: kept}
-	journalctl.Stdout = lines
-	journalctl.WaitDelay = time.Second
-	err := journalctl.Run()
-	switch {
-	case err == nil && lines.entries == 0:
+	lines := &journalLines{kept: ring{match: match}}
+	err := command.Stream(ctx, journalLimits, lines, "journalctl", args...)
+	if err == nil && lines.entries == 0 {
 		err = errNothing
-	case err == nil:
-		return kept.last(), nil
-	case lines.over:
-		err = errTooLong
-	case ctx.Err() != nil:
-		err = ctx.Err()
 	}
-	if text := strings.TrimSpace(said.buffer.String()); text != "" {
-		err = fmt.Errorf("%w: %s", err, text)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the journal: %w", err)
 	}
-	return nil, fmt.Errorf("cannot read the journal: %w", err)
+	return lines.kept.last(), nil
 }
 
-// journalLines takes journalctl's output line by line.
+// journalLines splits journalctl's output into lines and keeps the entries that match.
 type journalLines struct {
-	kept    *ring
-	rest    []byte
-	size    int
+	kept    ring
+	line    []byte // the beginning of a line whose end is not written yet
 	entries int
-	over    bool
 }
 
 func (w *journalLines) Write(p []byte) (int, error) {
-	if w.size += len(p); w.size > journalLimit {
-		w.over = true
-		return 0, errTooLong
-	}
 	for rest := p; ; {
-		line, behind, found := bytes.Cut(rest, []byte{'\n'})
-		w.rest = append(w.rest, line...)
+		text, after, found := bytes.Cut(rest, []byte{'\n'})
+		w.line = append(w.line, text...)
 		if !found {
 			return len(p), nil
 		}
-		if m, ok := parseEntry(w.rest); ok {
+		if m, ok := parseEntry(w.line); ok {
 			w.entries++
 			w.kept.add(m)
 		}
-		w.rest, rest = w.rest[:0], behind
+		w.line, rest = w.line[:0], after
 	}
-}
-
-// head keeps the beginning of what is written to it.
-type head struct {
-	// It is not embedded: os/exec would find its ReadFrom and pass Write by.
-	buffer bytes.Buffer
-	limit  int
-}
-
-func (h *head) Write(p []byte) (int, error) {
-	_, _ = h.buffer.Write(p[:min(len(p), max(0, h.limit-h.buffer.Len()))]) // a Buffer takes all
-	return len(p), nil
 }
 
 // parseEntry reads one entry of journalctl's JSON (systemd.journal-fields(7)). It

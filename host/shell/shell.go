@@ -1,4 +1,3 @@
-// Package shell quotes words for a POSIX shell.
 package shell
 
 import (

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/config"
@@ -16,6 +15,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/distro"
 	"github.com/ctkeeper/ctkeeper/host/klog"
+	"github.com/ctkeeper/ctkeeper/host/meminfo"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
@@ -34,7 +34,8 @@ type Options struct {
 
 // Take reads a host. What cannot be read is in NotRead, or in the troubles of its reader.
 func Take(ctx context.Context, t tree.Tree, opts Options) *Host {
-	h := &Host{Root: t.Root(), Distro: distro.Read(t), Installed: kmod.InstalledReleases(t), MemTotal: readMemTotal(t)}
+	h := &Host{Root: t.Root(), Distro: distro.Read(t), Installed: kmod.InstalledReleases(t)}
+	h.MemTotal, _ = meminfo.Total(t) // 0 where it is not known
 	h.Boot = h.Distro.ReadBootConfig(t)
 	h.Offline = !slices.ContainsFunc([]string{"/proc/sys", CommandLineFile, ModulesFile, "/sys/module"}, t.Exists)
 	if h.Offline {
@@ -174,24 +175,6 @@ func (h *Host) addNotRead(what string, err error) {
 		err = wrapped.Err
 	}
 	h.NotRead = append(h.NotRead, finding.Seen(what, 0, err.Error()))
-}
-
-// readMemTotal returns MemTotal of /proc/meminfo in bytes; 0 where it cannot be read.
-func readMemTotal(t tree.Tree) int64 {
-	data, err := t.Read(MeminfoFile, 1<<16)
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(data)) {
-		if words := strings.Fields(line); len(words) > 1 && words[0] == "MemTotal:" {
-			n, err := strconv.ParseInt(words[1], 10, 52)
-			if err != nil || n < 0 {
-				return 0
-			}
-			return n << 10
-		}
-	}
-	return 0
 }
 
 // isRelevant reports whether a message of the kernel's log is about connection tracking, or about

@@ -11,19 +11,6 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-func TestMemTotal(t *testing.T) {
-	for text, want := range map[string]int64{
-		"MemTotal:        4194304 kB\n": 4 << 30, "MemFree: 1 kB\nMemTotal: 1 kB": 1024,
-		"": 0, "MemTotal:\n": 0, "MemTotal: -5 kB\n": 0, "MemTotal: lots kB\n": 0, "MemTotal: 99999999999999999999 kB\n": 0,
-	} {
-		root := t.TempDir()
-		kerneltree.Put(t, root, "proc/meminfo", text)
-		if got := readMemTotal(tree.At(root)); got != want {
-			t.Errorf("%q gives %d, want %d", text, got, want)
-		}
-	}
-}
-
 func TestRelevant(t *testing.T) {
 	for text, want := range map[string]bool{
 		"nf_conntrack: nf_conntrack: table full, dropping packet":                              true,

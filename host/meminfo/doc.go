@@ -1,0 +1,2 @@
+// Package meminfo reads how much memory the host has (proc_meminfo(5)).
+package meminfo

@@ -1,0 +1,2 @@
+// Package shell quotes words for a POSIX shell.
+package shell
