@@ -84,7 +84,7 @@ func (d *Daemon) runGuard(ctx context.Context, open *guard.Guard, cfg config.Gua
 		_ = d.guard.setGuard(nil, cfg, guardOff(cfg)) // nil without a guard
 		err = errors.Join(err, open.Close())
 	}()
-	can := open.Abilities()
+	can := open.Features()
 	s := guardOff(cfg)
 	s.Names, s.Missing = abilityNames(can), missingWithHints(can.Missing...)
 	if err := d.guard.setGuard(open, cfg, s); err != nil {

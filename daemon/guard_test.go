@@ -243,9 +243,9 @@ func TestLockedSettings(t *testing.T) {
 
 func TestJoinMissing(t *testing.T) {
 	missing, hint := joinMissing(missingWithHints(
-		guard.Missing{What: "who loads the module", Why: "CAP_PERFMON is missing", Right: guard.RightPerfmon},
+		guard.Missing{What: "who loads the module", Why: "CAP_PERFMON is missing", Capability: guard.CapPerfmon},
 		guard.Missing{What: "the pid of a writer", Why: "this kernel has none"},
-		guard.Missing{What: "the command of a writer", Why: "CAP_PERFMON is missing", Right: guard.RightPerfmon},
+		guard.Missing{What: "the command of a writer", Why: "CAP_PERFMON is missing", Capability: guard.CapPerfmon},
 	))
 	want := "CAP_PERFMON is missing: who loads the module, the command of a writer; " +
 		"this kernel has none: the pid of a writer"

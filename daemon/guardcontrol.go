@@ -111,7 +111,7 @@ func (g *guardControl) report() status.Guard {
 	s.Locked = []string{}
 	if s.State == status.GuardLocked && g.desired != nil {
 		for _, want := range g.desired.Wants {
-			if guard.Lockable(want.Setting) {
+			if guard.CanLock(want.Setting) {
 				s.Locked = append(s.Locked, want.Setting.Name)
 			}
 		}

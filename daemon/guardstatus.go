@@ -25,7 +25,7 @@ func guardOff(wanted config.Guard) status.Guard {
 }
 
 // abilityNames returns the names of a guard's abilities in a document.
-func abilityNames(can guard.Abilities) []string {
+func abilityNames(can guard.Features) []string {
 	names := []string{}
 	for _, each := range []struct {
 		can  bool
@@ -44,8 +44,8 @@ func missingWithHints(all ...guard.Missing) []status.Missing {
 	out := []status.Missing{}
 	for _, m := range all {
 		switch {
-		case m.Hint != "" || m.Right == "":
-		case m.Right == guard.RightPerfmon:
+		case m.Hint != "" || m.Capability == "":
+		case m.Capability == guard.CapPerfmon:
 			m.Hint = systemd.PerfmonStep
 		default:
 			m.Hint = systemd.GuardStep

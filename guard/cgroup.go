@@ -57,15 +57,15 @@ type cgroups struct {
 	file  *os.File // the inotify descriptor; non-blocking, so that Close and deadlines end a read
 	conn  syscall.RawConn
 
-	mu      sync.Mutex
-	live    map[string]*cgroup // by path
-	watched map[int32]*cgroup  // by watch descriptor
-	names   map[uint64]string  // paths by id, of the live and of the newest that are gone
-	gone    []uint64           // oldest first
-	changed bool               // the allowed set is not what run last told of
-	stale   bool               // the queue overran: the tree has to be walked
-	rest    time.Time          // no walk before
-	buf     []byte
+	mu       sync.Mutex
+	live     map[string]*cgroup // by path
+	watched  map[int32]*cgroup  // by watch descriptor
+	names    map[uint64]string  // paths by id, of the live and of the newest that are gone
+	gone     []uint64           // oldest first
+	changed  bool               // the allowed set is not what run last told of
+	stale    bool               // the queue overran: the tree has to be walked
+	nextWalk time.Time          // no walk before
+	buf      []byte
 }
 
 // cgroup is a directory of the tree.
@@ -104,13 +104,13 @@ func (c *cgroups) run(ctx context.Context, changed func()) error {
 	for first := true; ; first = false {
 		// The deadline before all else: who calls wake has ended ctx or set changed before, so
 		// that either is seen here or the read ends at once.
-		if err := c.arm(); err != nil {
+		if err := c.setDeadline(); err != nil {
 			return fmt.Errorf("cannot watch cgroups: %w", err)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if c.settle() || first {
+		if c.refresh() || first {
 			changed()
 		}
 		if err := c.wait(); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -123,22 +123,22 @@ func (c *cgroups) run(ctx context.Context, changed func()) error {
 func (c *cgroups) wake() { _ = c.file.SetReadDeadline(time.Unix(1, 0)) }
 
 // arm lets the next read wait until something happens, or the tree has to be walked.
-func (c *cgroups) arm() error {
+func (c *cgroups) setDeadline() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var due time.Time // never
 	if c.stale {
-		due = c.rest
+		due = c.nextWalk
 	}
 	return c.file.SetReadDeadline(due)
 }
 
 // settle walks the tree where that is due, and reports whether the allowed set has changed
 // since it was last asked.
-func (c *cgroups) settle() bool {
+func (c *cgroups) refresh() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stale && c.rested() {
+	if c.stale && c.mayWalk() {
 		c.walk()
 	}
 	changed := c.changed
@@ -169,7 +169,7 @@ func (c *cgroups) drain(fd int) (some bool, err error) {
 		case err != nil:
 			return some, err
 		default:
-			eachEvent(c.buf[:n], c.heard)
+			eachEvent(c.buf[:n], c.handleEvent)
 			some = true
 		}
 	}
@@ -178,7 +178,7 @@ func (c *cgroups) drain(fd int) (some bool, err error) {
 
 // heard takes in one event. What it says is not believed but looked at: the directory may
 // have gone, or gone and come again, since.
-func (c *cgroups) heard(watch int32, mask uint32, name string) {
+func (c *cgroups) handleEvent(watch int32, mask uint32, name string) {
 	parent := c.watched[watch]
 	switch {
 	case mask&unix.IN_Q_OVERFLOW != 0:
@@ -193,9 +193,9 @@ func (c *cgroups) heard(watch int32, mask uint32, name string) {
 		switch old := c.live[path]; {
 		case err != nil && old != nil:
 			delete(c.live, path)
-			c.forget(old)
+			c.remove(old)
 		case err == nil && (old == nil || old.id != id):
-			_ = c.descend(path, c.live)
+			_ = c.addTree(path, c.live)
 		}
 	}
 }
@@ -210,7 +210,7 @@ func (c *cgroups) path(id uint64) string {
 	}
 	// The cgroup may be in the queue, and run on its way there.
 	_ = c.conn.Control(func(fd uintptr) { _, _ = c.drain(int(fd)) })
-	if _, known := c.names[id]; !known && c.rested() {
+	if _, known := c.names[id]; !known && c.mayWalk() {
 		c.walk()
 	}
 	if c.changed || c.stale {
@@ -240,36 +240,36 @@ func (c *cgroups) close() error { return c.file.Close() }
 
 // rested reports whether the tree may be walked again: walks take a tenth of the time at most,
 // whatever unknown ids and overruns there are.
-func (c *cgroups) rested() bool { return !time.Now().Before(c.rest) }
+func (c *cgroups) mayWalk() bool { return !time.Now().Before(c.nextWalk) }
 
 // walk reads the whole tree. Where a directory cannot be read, what was known stays.
 func (c *cgroups) walk() {
 	start, old := time.Now(), c.live
 	c.live, c.stale = make(map[string]*cgroup, len(old)), false
-	err := c.descend("/", old)
+	err := c.addTree("/", old)
 	for path, g := range old {
 		switch {
 		case c.live[path] == g:
 		case c.live[path] == nil && err != nil:
 			c.live[path] = g
 		default:
-			c.forget(g)
+			c.remove(g)
 		}
 	}
-	c.rest = time.Now().Add(walkShare * time.Since(start))
+	c.nextWalk = time.Now().Add(walkShare * time.Since(start))
 }
 
 // descend takes in the directory top and all below it, the upper ones first: there the units are,
 // should a bound be reached. old are those that were known. The error says that some could
 // not be read, other than for being gone.
-func (c *cgroups) descend(top string, old map[string]*cgroup) error {
+func (c *cgroups) addTree(top string, old map[string]*cgroup) error {
 	var errs []error
 	for queue := []string{top}; len(queue) > 0; queue = queue[1:] {
 		path := queue[0]
 		if len(c.live) >= maxCgroups || len(path) > maxPath || strings.Count(path, "/") > maxDepth {
 			continue
 		}
-		children, err := c.enter(path, old[path])
+		children, err := c.addDirectory(path, old[path])
 		if err != nil && !gone(err) {
 			errs = append(errs, err)
 		}
@@ -281,7 +281,7 @@ func (c *cgroups) descend(top string, old map[string]*cgroup) error {
 // enter takes in one directory, as the one that was known or another, and gives the paths of
 // those in it. It is watched before it is read: a child that is made in between is found twice,
 // and not missed.
-func (c *cgroups) enter(path string, known *cgroup) ([]string, error) {
+func (c *cgroups) addDirectory(path string, known *cgroup) ([]string, error) {
 	id, err := c.idOf(path)
 	if err != nil {
 		return nil, err
@@ -293,7 +293,7 @@ func (c *cgroups) enter(path string, known *cgroup) ([]string, error) {
 		c.changed = c.changed || g.allowed
 	}
 	if was := c.live[path]; was != nil && was != g {
-		c.forget(was)
+		c.remove(was)
 	}
 	c.live[path] = g
 	c.watch(g)
@@ -324,7 +324,7 @@ func (c *cgroups) watch(g *cgroup) {
 
 // forget ends the watch of a cgroup that is gone, and keeps its name for a while. Its id is
 // never used again.
-func (c *cgroups) forget(g *cgroup) {
+func (c *cgroups) remove(g *cgroup) {
 	if g.watch != 0 {
 		delete(c.watched, g.watch)
 		_ = c.conn.Control(func(fd uintptr) { _, _ = unix.InotifyRmWatch(int(fd), uint32(g.watch)) })

@@ -48,7 +48,7 @@ func TestCgroupsOverrun(t *testing.T) {
 	lost := mkdir(t, tree, "lost.service/below")
 	parent := inode(t, filepath.Join(tree, "lost.service"))
 
-	c.rest = time.Now().Add(300 * time.Millisecond) // run must wait for its time, and not forget
+	c.nextWalk = time.Now().Add(300 * time.Millisecond) // run must wait for its time, and not forget
 	runTree(t, c, func() {})
 	eventually(t, "the tree as it is", func() bool { return cmp.Equal(c.allowed(), []uint64{parent, lost}) })
 	noWalks(c)
@@ -63,17 +63,17 @@ func TestCgroupsOverrun(t *testing.T) {
 
 func TestCgroupsWalkSeldom(t *testing.T) {
 	c := openTree(t, t.TempDir())
-	c.rest = time.Time{}
+	c.nextWalk = time.Time{}
 	wantPath(t, c, math.MaxUint64, "")
-	if c.rest.IsZero() {
+	if c.nextWalk.IsZero() {
 		t.Fatal("an unknown id did not have the tree read")
 	}
 	noWalks(c)
-	rest := c.rest
+	rest := c.nextWalk
 	for id := range uint64(1000) {
 		wantPath(t, c, math.MaxUint64-id, "")
 	}
-	if c.rest != rest {
+	if c.nextWalk != rest {
 		t.Error("the tree was read before its time")
 	}
 }
@@ -121,7 +121,7 @@ func TestCgroupsBounds(t *testing.T) {
 		noWalks(c)
 		id := mkdir(t, tree, "one.service")
 		wantPath(t, c, id, "")
-		c.rest = time.Time{}
+		c.nextWalk = time.Time{}
 		wantPath(t, c, id, "/one.service") // the others are not there
 	})
 	t.Run("watches", func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestCgroupsBounds(t *testing.T) {
 		if n := watches(t, c); n != 1 {
 			t.Errorf("%d watches", n)
 		}
-		c.rest = time.Time{}
+		c.nextWalk = time.Time{}
 		wantPath(t, c, below, "/a.slice/b.service")
 	})
 	t.Run("memory", func(t *testing.T) {
@@ -145,7 +145,7 @@ func TestCgroupsBounds(t *testing.T) {
 		for i := range uint64(maxGone + 10) {
 			g := &cgroup{id: first.id + i, path: fmt.Sprintf("/%d", i)}
 			c.names[g.id] = g.path
-			c.forget(g)
+			c.remove(g)
 		}
 		noWalks(c)
 		wantPath(t, c, first.id+9, "")

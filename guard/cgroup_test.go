@@ -90,7 +90,7 @@ func runTree(t testing.TB, c *cgroups, changed func()) {
 func noWalks(c *cgroups) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rest = time.Now().Add(time.Hour)
+	c.nextWalk = time.Now().Add(time.Hour)
 }
 
 func mkdir(t testing.TB, dir ...string) uint64 {

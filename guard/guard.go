@@ -40,15 +40,15 @@ type Refusal struct {
 // Guard is the attached programs and what they told lately. All its methods may be called
 // from several goroutines.
 type Guard struct {
-	maps      *maps
-	programs  []attached
-	ring      *ringbuf.Reader
-	cgroups   *cgroups // nil where the tree cannot be followed
-	abilities Abilities
-	memory    memory
-	flushed   signal
-	fresh     chan struct{} // has something when a write may not be in force yet
-	closed    sync.Once
+	maps     *maps
+	programs []attached
+	ring     *ringbuf.Reader
+	cgroups  *cgroups // nil where the tree cannot be followed
+	features Features
+	recent   recent
+	drained  broadcast
+	newWrite chan struct{} // has something when a write may not be in force yet
+	closed   sync.Once
 
 	mu       sync.Mutex
 	settings []*sysfs.Setting // by index; grows only
@@ -59,7 +59,7 @@ type Guard struct {
 
 // Open loads the programs and attaches them, by BPF_PROG_LOAD and BPF_LINK_CREATE of bpf(2).
 // It needs CAP_BPF and CAP_NET_ADMIN (capabilities(7)); what CAP_PERFMON would add is in
-// Abilities. The error is an *Unavailable. Until SetWants nothing is watched.
+// Features. The error is an *Unavailable. Until SetWants nothing is watched.
 func Open(opts Options) (*Guard, error) {
 	mount, err := findCgroup2()
 	if err != nil {
@@ -74,11 +74,11 @@ func Open(opts Options) (*Guard, error) {
 }
 
 func newGuard() *Guard {
-	return &Guard{fresh: make(chan struct{}, 1), indexes: map[string]uint32{}, wants: map[string]sysfs.Want{}, memory: memory{writes: map[string][]write{}}}
+	return &Guard{newWrite: make(chan struct{}, 1), indexes: map[string]uint32{}, wants: map[string]sysfs.Want{}, recent: recent{writes: map[string][]write{}}}
 }
 
 func (g *Guard) open(opts Options, mount string) (err error) {
-	who, err := identityOf(ebpf.CGroupSysctl, self())
+	who, err := probeIdentity(ebpf.CGroupSysctl, ownPID())
 	if err != nil {
 		return fmt.Errorf("cannot load programs for sysctls: %w", err)
 	}
@@ -91,11 +91,11 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 	// The tree first: a unit that writes right after the program is attached is known then.
 	switch g.cgroups, err = openCgroups(mount, opts.Allow); {
 	case err == nil:
-		g.letThrough()
+		g.updateAllowed()
 	case len(opts.Allow) > 0: // a lock would refuse them as well
 		return err
 	default:
-		g.lack("the unit of a writer", err)
+		g.addMissing("the unit of a writer", err)
 	}
 	dir := opts.Cgroup
 	if dir == "" {
@@ -106,21 +106,21 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 		return err
 	}
 	g.programs = append(g.programs, sysctl)
-	g.abilities.PID, g.abilities.Comm, g.abilities.Unit = who.pid || who.task, who.comm || who.task, g.cgroups != nil
+	g.features.PID, g.features.Comm, g.features.Unit = who.pid || who.task, who.comm || who.task, g.cgroups != nil
 	// Newer kernels want the right for the helper, old ones have none: there it lets the
 	// task_struct be read.
 	without := ebpf.ErrNotSupported
 	switch {
-	case !holds(RightPerfmon):
+	case !hasCapability(CapPerfmon):
 		without = fs.ErrPermission
-	case !has(ebpf.RawTracepoint, asm.FnProbeReadKernel):
+	case !hasHelper(ebpf.RawTracepoint, asm.FnProbeReadKernel):
 		without = errHidden
 	}
-	if !g.abilities.PID {
-		g.lack("the pid of a writer", without, RightPerfmon)
+	if !g.features.PID {
+		g.addMissing("the pid of a writer", without, CapPerfmon)
 	}
-	if !g.abilities.Comm {
-		g.lack("the command of a writer", without, RightPerfmon)
+	if !g.features.Comm {
+		g.addMissing("the command of a writer", without, CapPerfmon)
 	}
 	g.trace()
 	return nil
@@ -130,9 +130,9 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 var errHidden = errors.New("the kernel's memory is hidden")
 
 // traceable probes whether programs of a type may be loaded, and see what they are to see.
-func traceable(kind ebpf.ProgramType, self int) (identity, error) {
-	who, err := identityOf(kind, self)
-	if err == nil && !has(kind, asm.FnProbeReadKernel) {
+func probeTracing(kind ebpf.ProgramType, self int) (identity, error) {
+	who, err := probeIdentity(kind, self)
+	if err == nil && !hasHelper(kind, asm.FnProbeReadKernel) {
 		err = errHidden
 	}
 	return who, err
@@ -140,36 +140,36 @@ func traceable(kind ebpf.ProgramType, self int) (identity, error) {
 
 // trace attaches the tracing programs, as far as that can be.
 func (g *Guard) trace() {
-	if who, err := traceable(ebpf.RawTracepoint, 0); err != nil {
-		g.lack("who loads and unloads the module", err, RightPerfmon)
+	if who, err := probeTracing(ebpf.RawTracepoint, 0); err != nil {
+		g.addMissing("who loads and unloads the module", err, CapPerfmon)
 	} else {
-		g.abilities.Modules = true
+		g.features.Modules = true
 		for name, spec := range map[string]*ebpf.ProgramSpec{
-			"module_load": loadProgram(g.maps, who), "module_free": unloadProgram(g.maps, who), "module_request": demandProgram(g.maps, who),
+			"module_load": loadProgram(g.maps, who), "module_free": unloadProgram(g.maps, who), "module_request": requestProgram(g.maps, who),
 		} {
 			a, err := attachTracepoint(spec, name)
 			if err != nil {
-				g.lack("who loads and unloads the module", err, RightPerfmon)
-				g.abilities.Modules = false
+				g.addMissing("who loads and unloads the module", err, CapPerfmon)
+				g.features.Modules = false
 				break
 			}
 			g.programs = append(g.programs, a)
 		}
 	}
-	who, err := traceable(ebpf.Tracing, self())
+	who, err := probeTracing(ebpf.Tracing, ownPID())
 	if err == nil {
 		var a attached
 		if a, err = attachTracing(sysfsProgram(g.maps, who, g.index(sysfs.Lookup(sysfs.Hashsize)))); err == nil {
 			g.programs = append(g.programs, a)
 		}
 	}
-	if g.abilities.Sysfs = err == nil; err != nil {
-		g.lack("who writes hashsize through sysfs", err, RightPerfmon)
+	if g.features.Sysfs = err == nil; err != nil {
+		g.addMissing("who writes hashsize through sysfs", err, CapPerfmon)
 	}
 }
 
-func (g *Guard) lack(what string, err error, rights ...string) {
-	g.abilities.Missing = append(g.abilities.Missing, explain(what, err, rights...))
+func (g *Guard) addMissing(what string, err error, rights ...string) {
+	g.features.Missing = append(g.features.Missing, explain(what, err, rights...))
 }
 
 // Close detaches everything; a write that is refused at that moment stays refused. The second
@@ -196,16 +196,16 @@ func (g *Guard) close() error {
 	return errors.Join(errs...)
 }
 
-// Abilities tells what the guard can do here.
-func (g *Guard) Abilities() Abilities { return g.abilities }
+// Features tells what the guard can do here.
+func (g *Guard) Features() Features { return g.features }
 
-// Lockable reports whether the lock covers a setting: those of which one value serves the whole
+// CanLock reports whether the lock covers a setting: those of which one value serves the whole
 // host. The program cannot tell in which network namespace a write happens, so that the
 // others are watched alone.
-func Lockable(s *sysfs.Setting) bool { return s.Global }
+func CanLock(s *sysfs.Setting) bool { return s.Global }
 
 // SetWants says which settings are kept and, where lock is true, refuses foreign writes of
-// values that do not satisfy the want, to those that are Lockable. Names of sysctls have at
+// values that do not satisfy the want, to those that are CanLock. Names of sysctls have at
 // most 127 bytes, others are left out. The error is that of a map that takes no more than its
 // 1024 names, or of a closed guard; what was changed before it stays changed.
 func (g *Guard) SetWants(wants []sysfs.Want, lock bool) error {
@@ -240,21 +240,21 @@ func (g *Guard) index(s *sysfs.Setting) uint32 {
 func (g *Guard) Run(ctx context.Context, look func(overflow bool), refused func(Refusal)) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	if g.cgroups != nil {
-		tasks.Go(func() error { return g.cgroups.run(ctx, func() { g.letThrough() }) })
+		tasks.Go(func() error { return g.cgroups.run(ctx, func() { g.updateAllowed() }) })
 	}
-	tasks.Go(func() error { return g.follow(ctx, look) })
+	tasks.Go(func() error { return g.recheck(ctx, look) })
 	tasks.Go(func() error { return g.read(ctx, look, refused) })
 	tasks.Go(func() error {
 		<-ctx.Done()
 		return errors.Join(ctx.Err(), g.ring.Flush()) // which wakes read
 	})
 	err := tasks.Wait()
-	g.flushed.end()
+	g.drained.close()
 	return err
 }
 
 // letThrough tells the program which cgroups are allowed.
-func (g *Guard) letThrough() {
+func (g *Guard) updateAllowed() {
 	ids := map[uint64]uint8{}
 	for _, id := range g.cgroups.allowed() {
 		ids[id] = 1

@@ -238,7 +238,7 @@ func TestWatchPassesOver(t *testing.T) {
 	eventually(t, "a look", func() bool { looks, _, _ := s.counts(); return looks > 0 })
 }
 
-// enterCgroup moves the test's process into a cgroup, and out again at the end.
+// enterCgroup moduleEvents the test's process into a cgroup, and out again at the end.
 func enterCgroup(t testing.TB, cgroup string) {
 	t.Helper()
 	own, err := os.ReadFile("/proc/self/cgroup")
@@ -348,10 +348,10 @@ func TestLockAllows(t *testing.T) {
 // features probes no helper of tracing programs.
 func TestTracingKnowsHelpers(t *testing.T) {
 	for _, helper := range []asm.BuiltinFunc{asm.FnGetCurrentPidTgid, asm.FnGetCurrentComm, asm.FnProbeReadKernel} {
-		if !has(ebpf.RawTracepoint, helper) {
+		if !hasHelper(ebpf.RawTracepoint, helper) {
 			netns.Cannot(t, "raw tracepoints have no %v", helper)
 		}
-		if !has(ebpf.Tracing, helper) {
+		if !hasHelper(ebpf.Tracing, helper) {
 			t.Errorf("tracing programs are said to have no %v", helper)
 		}
 	}

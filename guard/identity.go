@@ -22,7 +22,7 @@ type identity struct {
 
 // identify fills in time, cgroup, pid and comm of the record on the stack, which is zero. It
 // leaves for allow when it was the daemon itself.
-func (id identity) identify() asm.Instructions {
+func (id identity) storeActor() asm.Instructions {
 	p := asm.Instructions{
 		asm.FnKtimeGetNs.Call(),
 		asm.StoreMem(asm.RFP, stackRecord+atTime, asm.R0, asm.DWord),
@@ -65,21 +65,21 @@ func readKernel(to int16, size int32, address asm.Register, offset int32) asm.In
 
 // has reports whether programs of a type may call a helper here. Tracing programs cannot be
 // probed for one, and have those of raw tracepoints (bpf_tracing_func_proto).
-func has(kind ebpf.ProgramType, helper asm.BuiltinFunc) bool {
+func hasHelper(kind ebpf.ProgramType, helper asm.BuiltinFunc) bool {
 	if kind == ebpf.Tracing {
 		kind = ebpf.RawTracepoint
 	}
 	return features.HaveProgramHelper(kind, helper) == nil
 }
 
-// identityOf probes what programs of a type can tell. The error is the kernel's where it has
+// probeIdentity probes what programs of a type can tell. The error is the kernel's where it has
 // no such programs, or lets this process have none.
-func identityOf(kind ebpf.ProgramType, self int) (identity, error) {
+func probeIdentity(kind ebpf.ProgramType, self int) (identity, error) {
 	if err := features.HaveProgramType(kind); err != nil {
 		return identity{}, err
 	}
-	id := identity{pid: has(kind, asm.FnGetCurrentPidTgid), comm: has(kind, asm.FnGetCurrentComm), self: int32(self)}
-	if !id.pid && has(kind, asm.FnGetCurrentTask) && has(kind, asm.FnProbeReadKernel) {
+	id := identity{pid: hasHelper(kind, asm.FnGetCurrentPidTgid), comm: hasHelper(kind, asm.FnGetCurrentComm), self: int32(self)}
+	if !id.pid && hasHelper(kind, asm.FnGetCurrentTask) && hasHelper(kind, asm.FnProbeReadKernel) {
 		id.task = id.locate() == nil
 	}
 	return id, nil

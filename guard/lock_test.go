@@ -53,7 +53,7 @@ func TestLockWithoutTree(t *testing.T) {
 		if (err == nil) != (allow == nil) {
 			t.Errorf("allow %v: %v", allow, err)
 		}
-		if can := g.Abilities(); can.Unit || can.PID != (allow == nil) {
+		if can := g.Features(); can.Unit || can.PID != (allow == nil) {
 			t.Errorf("allow %v: %+v", allow, can)
 		}
 		if err := g.Close(); err != nil {

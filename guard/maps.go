@@ -27,7 +27,7 @@ type maps struct {
 	allowed *ebpf.Map // ids of cgroups
 	ring    *ebpf.Map // records
 	lost    *ebpf.Map // how many records found no room, at 0
-	demand  *ebpf.Map // who demanded a module last, at 0
+	request *ebpf.Map // who demanded a module last, at 0
 }
 
 func newMaps(buffer int) (*maps, error) {
@@ -43,7 +43,7 @@ func newMaps(buffer int) (*maps, error) {
 		{&m.allowed, ebpf.MapSpec{Name: "ctkeeper_allow", Type: ebpf.Hash, KeySize: 8, ValueSize: 1, MaxEntries: maxAllowed, Flags: noPrealloc}},
 		{&m.ring, ebpf.MapSpec{Name: "ctkeeper_ring", Type: ebpf.RingBuf, MaxEntries: uint32(buffer)}}, //nolint:gosec // the kernel refuses what is too large
 		{&m.lost, ebpf.MapSpec{Name: "ctkeeper_lost", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1}},
-		{&m.demand, ebpf.MapSpec{Name: "ctkeeper_demand", Type: ebpf.Hash, KeySize: 4, ValueSize: demandSize, MaxEntries: 1}},
+		{&m.request, ebpf.MapSpec{Name: "ctkeeper_request", Type: ebpf.Hash, KeySize: 4, ValueSize: actorSize, MaxEntries: 1}},
 	} {
 		made, err := ebpf.NewMap(&spec.MapSpec)
 		if err != nil {
@@ -60,7 +60,7 @@ const noPrealloc = 1
 
 func (m *maps) close() error {
 	var errs []error
-	for _, each := range []*ebpf.Map{m.rules, m.allowed, m.ring, m.lost, m.demand} {
+	for _, each := range []*ebpf.Map{m.rules, m.allowed, m.ring, m.lost, m.request} {
 		if each != nil {
 			errs = append(errs, each.Close())
 		}
@@ -79,7 +79,7 @@ type rule struct {
 // it. A number that says "no limit" is the greatest there is.
 func ruleOf(want sysfs.Want, index uint32, lock bool) rule {
 	r := rule{Low: math.MinInt64, High: math.MaxInt64, Index: index}
-	if !lock || !Lockable(want.Setting) {
+	if !lock || !CanLock(want.Setting) {
 		return r
 	}
 	low, high, ok := want.Span()
@@ -146,7 +146,7 @@ func replace[K comparable, V comparable](m *ebpf.Map, wanted map[K]V) error {
 
 // self is the daemon's pid as the programs see it, or 0 where that is not known: in another
 // pid namespace than the first, whose inode never changes (PROC_PID_INIT_INO).
-func self() int {
+func ownPID() int {
 	if where, err := os.Readlink("/proc/self/ns/pid"); err != nil || where != "pid:[4026531836]" {
 		return 0
 	}

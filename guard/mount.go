@@ -42,7 +42,7 @@ func mountPoint(mounts []mountinfo.Mount) (string, error) {
 
 // eachEvent hands on the events of one read from inotify(7): the watch descriptor, what
 // happened, and the name in the watched directory, empty where it is the directory itself.
-func eachEvent(buf []byte, heard func(watch int32, mask uint32, name string)) {
+func eachEvent(buf []byte, handle func(watch int32, mask uint32, name string)) {
 	for len(buf) >= unix.SizeofInotifyEvent {
 		length := int64(binary.NativeEndian.Uint32(buf[12:]))
 		if length > int64(len(buf)-unix.SizeofInotifyEvent) {
@@ -50,7 +50,7 @@ func eachEvent(buf []byte, heard func(watch int32, mask uint32, name string)) {
 		}
 		end := unix.SizeofInotifyEvent + int(length)
 		name, _, _ := strings.Cut(string(buf[unix.SizeofInotifyEvent:end]), "\x00")
-		heard(int32(binary.NativeEndian.Uint32(buf)), binary.NativeEndian.Uint32(buf[4:]), name)
+		handle(int32(binary.NativeEndian.Uint32(buf)), binary.NativeEndian.Uint32(buf[4:]), name)
 		buf = buf[end:]
 	}
 }

@@ -45,8 +45,8 @@ const (
 // Where the programs' flow goes.
 const (
 	allow   = "allow"   // a reading, another sysctl, the daemon itself: nothing is told
-	tell    = "tell"    // told and let through, or refused, as the verdict says
-	foreign = "foreign" // a value that is not wanted
+	submit  = "submit"  // told and let through, or refused, as the verdict says
+	outside = "outside" // a value that is not wanted
 	done    = "done"
 )
 
@@ -59,8 +59,8 @@ func sysctlProgram(m *maps, who identity) *ebpf.ProgramSpec {
 		asm.JEq.Imm(asm.R1, 0, allow),
 	}
 	p = append(p, findRule(m)...)
-	p = append(p, clear(stackRecord, recordSize)...)
-	p = append(p, who.identify()...)
+	p = append(p, zero(stackRecord, recordSize)...)
+	p = append(p, who.storeActor()...)
 	p = append(p,
 		// The upper half of a stack slot before the lower: without CAP_PERFMON the verifier
 		// lets nothing be written beside what it takes for a spilled register.
@@ -75,10 +75,10 @@ func sysctlProgram(m *maps, who identity) *ebpf.ProgramSpec {
 		asm.Mov.Imm(asm.R8, 1), // the verdict
 		asm.LoadMem(asm.R9, asm.R7, ruleFlags, asm.Word),
 		asm.JSet.Imm(asm.R9, flagLock, "locked"),
-		asm.Ja.Label(tell),
+		asm.Ja.Label(submit),
 	)
-	p = append(p, judge(m)...)
-	p = append(p, emit(m, tell)...)
+	p = append(p, checkRange(m)...)
+	p = append(p, emit(m, submit)...)
 	p = append(p,
 		asm.Mov.Reg(asm.R0, asm.R8).WithSymbol(done),
 		asm.Return(),
@@ -94,7 +94,7 @@ func sysctlProgram(m *maps, who identity) *ebpf.ProgramSpec {
 // leaves for allow with any other, and early where the last part of the name tells: all that
 // is of netfilter begins with nf, or is a number (nf_log/2).
 func findRule(m *maps) asm.Instructions {
-	p := append(clear(stackName, 8),
+	p := append(zero(stackName, 8),
 		asm.Mov.Reg(asm.R1, asm.R6),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackName),
 		asm.Mov.Imm(asm.R3, 8),
@@ -106,7 +106,7 @@ func findRule(m *maps) asm.Instructions {
 		asm.LoadMem(asm.R1, asm.RFP, stackName+1, asm.Byte),
 		asm.JNE.Imm(asm.R1, 'f', allow),
 	)
-	whole := clear(stackName, nameSize)
+	whole := zero(stackName, nameSize)
 	whole[0] = whole[0].WithSymbol("named")
 	return append(append(p, whole...),
 		asm.Mov.Reg(asm.R1, asm.R6),
@@ -127,11 +127,11 @@ func findRule(m *maps) asm.Instructions {
 // and so is what is no number or cut, unless the writer's cgroup is allowed. R0 is the length
 // of the text, or an error. The number is read as proc_dointvec reads it, with a base of its
 // own; what follows it is ignored there as well, or refused.
-func judge(m *maps) asm.Instructions {
+func checkRange(m *maps) asm.Instructions {
 	return asm.Instructions{
 		// A value that is longer than the text may go on as another number: the kernel skips any
 		// white space before one.
-		asm.JSLE.Imm(asm.R0, 0, foreign).WithSymbol("locked"),
+		asm.JSLE.Imm(asm.R0, 0, outside).WithSymbol("locked"),
 		asm.Mov.Imm(asm.R0, 0),
 		asm.StoreMem(asm.RFP, stackNumber, asm.R0, asm.DWord),
 		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, stackRecord+atText),
@@ -139,7 +139,7 @@ func judge(m *maps) asm.Instructions {
 		asm.Mov.Imm(asm.R3, 0),
 		asm.Mov.Reg(asm.R4, asm.RFP), asm.Add.Imm(asm.R4, stackNumber),
 		asm.FnStrtol.Call(),
-		asm.JSLE.Imm(asm.R0, 0, foreign),
+		asm.JSLE.Imm(asm.R0, 0, outside),
 		asm.LoadMem(asm.R2, asm.RFP, stackNumber, asm.DWord),
 		// 5.10 takes -1 for max, which is its unsigned number (sysfs.Want).
 		asm.JSGE.Imm(asm.R2, 0, "unsigned"),
@@ -150,13 +150,13 @@ func judge(m *maps) asm.Instructions {
 		asm.JEq.Imm(asm.R9, 0, "range"),
 		asm.LoadImm(asm.R2, math.MaxInt64, asm.DWord),
 		asm.LoadMem(asm.R3, asm.R7, ruleLow, asm.DWord).WithSymbol("range"),
-		asm.JSLT.Reg(asm.R2, asm.R3, foreign),
+		asm.JSLT.Reg(asm.R2, asm.R3, outside),
 		asm.LoadMem(asm.R3, asm.R7, ruleHigh, asm.DWord),
-		asm.JSLE.Reg(asm.R2, asm.R3, tell),
-		asm.LoadMapPtr(asm.R1, m.allowed.FD()).WithSymbol(foreign),
+		asm.JSLE.Reg(asm.R2, asm.R3, submit),
+		asm.LoadMapPtr(asm.R1, m.allowed.FD()).WithSymbol(outside),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackRecord+atCgroup),
 		asm.FnMapLookupElem.Call(),
-		asm.JNE.Imm(asm.R0, 0, tell),
+		asm.JNE.Imm(asm.R0, 0, submit),
 		asm.Mov.Imm(asm.R8, 0),
 		asm.Mov.Imm(asm.R1, -int32(unix.EPERM)),
 		asm.StoreMem(asm.RFP, stackRecord+atResult, asm.R1, asm.DWord),
@@ -184,7 +184,7 @@ func emit(m *maps, label string) asm.Instructions {
 }
 
 // clear sets a part of the stack, a multiple of 8 bytes, to zero, and R0.
-func clear(offset, size int16) asm.Instructions {
+func zero(offset, size int16) asm.Instructions {
 	p := asm.Instructions{asm.Mov.Imm(asm.R0, 0)}
 	for at := offset; at < offset+size; at += 8 {
 		p = append(p, asm.StoreMem(asm.RFP, at, asm.R0, asm.DWord))

@@ -34,9 +34,9 @@ const (
 	recordSize = 120
 )
 
-// demandSize is how much of a record tells who it was, from atTime on: a demand for a
+// actorSize is how much of a record tells who it was, from atTime on: a demand for a
 // module is kept as that, and put where the text of a load's record would be.
-const demandSize = atText - atTime
+const actorSize = atText - atTime
 
 // record is one decoded record.
 type record struct {
@@ -46,7 +46,7 @@ type record struct {
 	refused bool
 	text    string
 	result  int64
-	demand  actor // zero where nobody demanded the module
+	request actor // zero where nobody demanded the module
 }
 
 // actor is who did something, and when.
@@ -72,7 +72,7 @@ func decode(raw []byte) (record, bool) {
 	r.refused = r.kind == wroteSysctl && r.result < 0
 	text := raw[atText : atText+textSize]
 	if r.kind == loadedModule {
-		r.demand = decodeActor(text[:demandSize])
+		r.request = decodeActor(text[:actorSize])
 	} else {
 		r.text = printable(text)
 	}

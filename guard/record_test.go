@@ -22,7 +22,7 @@ func FuzzDecode(f *testing.F) {
 		if ok != (len(raw) >= recordSize) {
 			t.Fatalf("%d bytes: %v", len(raw), ok)
 		}
-		for text, most := range map[string]int{r.comm: commSize, r.demand.comm: commSize, r.text: textSize} {
+		for text, most := range map[string]int{r.comm: commSize, r.request.comm: commSize, r.text: textSize} {
 			if n := len([]rune(text)); n > most {
 				t.Errorf("%q has %d letters, more than %d", text, n, most)
 			}

@@ -30,44 +30,44 @@ func loadProgram(m *maps, who identity) *ebpf.ProgramSpec {
 	p := moduleProgram(m, who, loadedModule)
 	p = append(p,
 		asm.StoreImm(asm.RFP, stackKey, 0, asm.Word),
-		asm.LoadMapPtr(asm.R1, m.demand.FD()),
+		asm.LoadMapPtr(asm.R1, m.request.FD()),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackKey),
 		asm.FnMapLookupElem.Call(),
-		asm.JEq.Imm(asm.R0, 0, tell),
+		asm.JEq.Imm(asm.R0, 0, submit),
 	)
-	for at := int16(0); at < demandSize; at += 8 {
+	for at := int16(0); at < actorSize; at += 8 {
 		p = append(p,
 			asm.LoadMem(asm.R1, asm.R0, at, asm.DWord),
 			asm.StoreMem(asm.RFP, stackRecord+atText+at, asm.R1, asm.DWord))
 	}
-	return rawTracepoint("ctkeeper_load", append(p, ending(m)...))
+	return rawTracepoint("ctkeeper_load", append(p, finish(m)...))
 }
 
 // unloadProgram tells of an unload (tracepoint module:module_free), in the process that asked
 // for it.
 func unloadProgram(m *maps, who identity) *ebpf.ProgramSpec {
-	return rawTracepoint("ctkeeper_free", append(moduleProgram(m, who, unloadedModule), ending(m)...))
+	return rawTracepoint("ctkeeper_free", append(moduleProgram(m, who, unloadedModule), finish(m)...))
 }
 
 // moduleProgram is how both begin: R1 has the arguments, of which the first is a struct
 // module. It leaves for allow with any other module.
 func moduleProgram(m *maps, who identity, kind int64) asm.Instructions {
 	p := asm.Instructions{asm.LoadMem(asm.R7, asm.R1, 0, asm.DWord)}
-	p = append(p, clear(stackText, 16)...)
+	p = append(p, zero(stackText, 16)...)
 	p = append(p, readKernel(stackText, 16, asm.R7, nameAt)...)
 	p = append(p, unlessText(stackText, conntrack, allow)...)
-	p = append(p, clear(stackRecord, recordSize)...)
-	p = append(p, who.identify()...)
+	p = append(p, zero(stackRecord, recordSize)...)
+	p = append(p, who.storeActor()...)
 	return append(p, asm.StoreImm(asm.RFP, stackRecord+atKind, kind, asm.Word))
 }
 
-// demandProgram remembers who demanded a module last (tracepoint module:module_request): the
+// requestProgram remembers who demanded a module last (tracepoint module:module_request): the
 // kernel then starts a modprobe of its own, and that one loads it.
-func demandProgram(m *maps, who identity) *ebpf.ProgramSpec {
-	p := append(clear(stackRecord, recordSize), who.identify()...)
+func requestProgram(m *maps, who identity) *ebpf.ProgramSpec {
+	p := append(zero(stackRecord, recordSize), who.storeActor()...)
 	p = append(p,
 		asm.StoreImm(asm.RFP, stackKey, 0, asm.Word),
-		asm.LoadMapPtr(asm.R1, m.demand.FD()),
+		asm.LoadMapPtr(asm.R1, m.request.FD()),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackKey),
 		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, stackRecord+atTime),
 		asm.Mov.Imm(asm.R4, 0),
@@ -75,17 +75,17 @@ func demandProgram(m *maps, who identity) *ebpf.ProgramSpec {
 		asm.Mov.Imm(asm.R0, 0).WithSymbol(allow),
 		asm.Return(),
 	)
-	return rawTracepoint("ctkeeper_demand", p)
+	return rawTracepoint("ctkeeper_request", p)
 }
 
 // sysfsProgram tells of a write to a module's parameter hashsize through sysfs, when it is
 // done (module_attr_store): arguments and result are in the order of the function's.
 func sysfsProgram(m *maps, who identity, setting uint32) *ebpf.ProgramSpec {
 	p := asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}
-	p = append(p, named(0, conntrack)...) // struct kobject
-	p = append(p, named(8, hashsize)...)  // struct attribute
-	p = append(p, clear(stackRecord, recordSize)...)
-	p = append(p, who.identify()...)
+	p = append(p, unlessNamed(0, conntrack)...) // struct kobject
+	p = append(p, unlessNamed(8, hashsize)...)  // struct attribute
+	p = append(p, zero(stackRecord, recordSize)...)
+	p = append(p, who.storeActor()...)
 	p = append(p,
 		asm.StoreImm(asm.RFP, stackRecord+atKind, wroteSysfs, asm.Word),
 		asm.StoreImm(asm.RFP, stackRecord+atSetting, int64(setting), asm.Word),
@@ -98,14 +98,14 @@ func sysfsProgram(m *maps, who identity, setting uint32) *ebpf.ProgramSpec {
 	)
 	return &ebpf.ProgramSpec{
 		Name: "ctkeeper_sysfs", Type: ebpf.Tracing, AttachType: ebpf.AttachTraceFExit, AttachTo: "module_attr_store",
-		License: license, Instructions: append(p, ending(m)...),
+		License: license, Instructions: append(p, finish(m)...),
 	}
 }
 
 // named leaves for allow unless the structure in an argument, whose first member is the
 // pointer to its name, has this one.
-func named(argument int16, name string) asm.Instructions {
-	p := append(clear(stackText, 16), clear(stackPointer, 8)...)
+func unlessNamed(argument int16, name string) asm.Instructions {
+	p := append(zero(stackText, 16), zero(stackPointer, 8)...)
 	p = append(p, asm.LoadMem(asm.R7, asm.R6, argument, asm.DWord))
 	p = append(p, readKernel(stackPointer, 8, asm.R7, 0)...)
 	p = append(p,
@@ -117,8 +117,8 @@ func named(argument int16, name string) asm.Instructions {
 }
 
 // ending tells the record and ends a tracing program.
-func ending(m *maps) asm.Instructions {
-	return append(emit(m, tell),
+func finish(m *maps) asm.Instructions {
+	return append(emit(m, submit),
 		asm.Mov.Imm(asm.R0, 0).WithSymbol(done),
 		asm.Return(),
 		asm.Mov.Imm(asm.R0, 0).WithSymbol(allow),

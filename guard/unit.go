@@ -16,7 +16,7 @@ const maxName = 255
 // The unit is the one that the host's systemd knows (see units), also where it is a
 // container's scope. Of containers in containers it is the innermost, and the pod the one
 // around it. A container engine's own processes, as conmon, are in none.
-func place(path string) sysfs.Writer {
+func parsePath(path string) sysfs.Writer {
 	var w sysfs.Writer
 	if units := units(path); len(units) > 0 {
 		w.Unit = unitName(units[len(units)-1])

@@ -118,7 +118,7 @@ var places = []struct {
 func TestPlace(t *testing.T) {
 	for _, test := range places {
 		t.Run(test.path, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, place(test.path)); diff != "" {
+			if diff := cmp.Diff(test.want, parsePath(test.path)); diff != "" {
 				t.Errorf("place (-want +got):\n%s", diff)
 			}
 		})
@@ -130,7 +130,7 @@ func FuzzPlace(f *testing.F) {
 		f.Add(test.path)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
-		w := place(path)
+		w := parsePath(path)
 		for _, text := range []string{w.Unit, w.Container, w.Pod} {
 			if len(text) > 255 || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`<>"'&`, r) }) {
 				t.Errorf("%q tells %+q", path, w)

@@ -14,13 +14,13 @@ import (
 
 // The rights that BPF programs want (capabilities(7)).
 const (
-	RightBPF      = "CAP_BPF"
-	RightNetAdmin = "CAP_NET_ADMIN"
-	RightPerfmon  = "CAP_PERFMON"
+	CapBPF      = "CAP_BPF"
+	CapNetAdmin = "CAP_NET_ADMIN"
+	CapPerfmon  = "CAP_PERFMON"
 )
 
-// Abilities are what the guard can tell on this kernel, with the rights it has.
-type Abilities struct {
+// Features are what the guard can tell on this kernel, with the rights it has.
+type Features struct {
 	// PID, Comm and Unit say what is told of who writes a sysctl.
 	PID, Comm, Unit bool
 	// Modules says that loads and unloads of the module have a name, Sysfs that writes to
@@ -39,7 +39,7 @@ type Missing struct {
 	// Hint is how to have it; empty where nothing helps but another kernel.
 	Hint string `json:"hint,omitempty"`
 	// Right is the capability that would help, or empty.
-	Right string `json:"-"`
+	Capability string `json:"-"`
 }
 
 // Unavailable is the error of Open where the guard can do nothing here. The daemon then
@@ -56,13 +56,13 @@ func (e *Unavailable) Error() string { return e.What + " cannot be had: " + e.Wh
 func (e *Unavailable) Unwrap() error { return e.err }
 
 func unavailable(err error) error {
-	return &Unavailable{Missing: explain("the guard", err, RightBPF, RightNetAdmin), err: err}
+	return &Unavailable{Missing: explain("the guard", err, CapBPF, CapNetAdmin), err: err}
 }
 
 // explain says why something cannot be had, and how it can: an error of rights is told by the
 // first of the rights that it takes and this process lacks.
 func explain(what string, err error, takes ...string) Missing {
-	m := Missing{What: what, Why: cause(err)}
+	m := Missing{What: what, Why: firstLine(err)}
 	switch {
 	case errors.Is(err, ErrNoCgroup2):
 		m.Hint = "boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line, or mount one (mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified) and run systemctl reload ctkeeper"
@@ -70,14 +70,14 @@ func explain(what string, err error, takes ...string) Missing {
 		m.Hint = "raise fs.inotify.max_user_instances, or the limit of open files (LimitNOFILE=)"
 	case errors.Is(err, unix.ENOSYS):
 		m.Why = "this kernel has no bpf system call (CONFIG_BPF_SYSCALL)"
-	case verdict(err) != "":
-		m.Why = "the kernel's verifier refuses the program: " + verdict(err)
-	case errors.Is(err, fs.ErrPermission) && slices.Contains(takes, RightBPF) && old():
+	case verifierMessage(err) != "":
+		m.Why = "the kernel's verifier refuses the program: " + verifierMessage(err)
+	case errors.Is(err, fs.ErrPermission) && slices.Contains(takes, CapBPF) && lacksCapBPF():
 		m.Why = "this kernel has no CAP_BPF and no ring buffer (Linux 5.8 brought them)"
 	case errors.Is(err, fs.ErrPermission):
 		for _, right := range takes {
-			if !holds(right) {
-				m.Why, m.Right = right+" is missing", right
+			if !hasCapability(right) {
+				m.Why, m.Capability = right+" is missing", right
 				return m
 			}
 		}
@@ -93,14 +93,14 @@ func explain(what string, err error, takes ...string) Missing {
 }
 
 // cause is the first line of an error.
-func cause(err error) string {
+func firstLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
 }
 
 // verdict is the last that the verifier said of a program, which is why it refused it; empty
 // where it never came to look at it.
-func verdict(err error) string {
+func verifierMessage(err error) string {
 	if refused := (*ebpf.VerifierError)(nil); errors.As(err, &refused) {
 		for _, line := range slices.Backward(refused.Log) {
 			if line != "" && !strings.HasPrefix(line, "processed ") {
@@ -112,16 +112,16 @@ func verdict(err error) string {
 }
 
 // old reports whether the kernel knows no CAP_BPF (PR_CAPBSET_READ, prctl(2)).
-func old() bool {
+func lacksCapBPF() bool {
 	_, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_BPF, 0, 0, 0)
 	return errors.Is(err, unix.EINVAL)
 }
 
 // holds reports whether this process has a capability in effect. CAP_SYS_ADMIN has both of
 // those that were split off it in 5.8.
-func holds(right string) bool {
-	number, known := map[string]int{RightBPF: unix.CAP_BPF, RightNetAdmin: unix.CAP_NET_ADMIN, RightPerfmon: unix.CAP_PERFMON}[right]
-	return known && (capability.Held(number) || right != RightNetAdmin && capability.Held(unix.CAP_SYS_ADMIN))
+func hasCapability(right string) bool {
+	number, known := map[string]int{CapBPF: unix.CAP_BPF, CapNetAdmin: unix.CAP_NET_ADMIN, CapPerfmon: unix.CAP_PERFMON}[right]
+	return known && (capability.Held(number) || right != CapNetAdmin && capability.Held(unix.CAP_SYS_ADMIN))
 }
 
 // raiseMemlock lets maps be made on kernels before 5.11, which count them against

@@ -23,16 +23,16 @@ func TestMissingRights(t *testing.T) {
 		missing []string // by what is missing; nil is no guard
 		right   string
 	}{
-		{"none", nil, nil, RightBPF},
-		{"CAP_BPF alone", []int{unix.CAP_BPF}, nil, RightNetAdmin},
-		{"CAP_NET_ADMIN alone", []int{unix.CAP_NET_ADMIN}, nil, RightBPF},
-		{"guard.conf", []int{unix.CAP_BPF, unix.CAP_NET_ADMIN}, []string{"who loads and unloads the module", "who writes hashsize through sysfs"}, RightPerfmon},
+		{"none", nil, nil, CapBPF},
+		{"CAP_BPF alone", []int{unix.CAP_BPF}, nil, CapNetAdmin},
+		{"CAP_NET_ADMIN alone", []int{unix.CAP_NET_ADMIN}, nil, CapBPF},
+		{"guard.conf", []int{unix.CAP_BPF, unix.CAP_NET_ADMIN}, []string{"who loads and unloads the module", "who writes hashsize through sysfs"}, CapPerfmon},
 	}
 	for _, test := range tests {
 		withRights(t, test.keep, func() {
 			g, err := Open(Options{})
 			if test.missing == nil {
-				if why := (*Unavailable)(nil); !errors.As(err, &why) || why.Right != test.right || why.Why != test.right+" is missing" {
+				if why := (*Unavailable)(nil); !errors.As(err, &why) || why.Capability != test.right || why.Why != test.right+" is missing" {
 					t.Errorf("%s: %v", test.name, err)
 				}
 				return
@@ -42,8 +42,8 @@ func TestMissingRights(t *testing.T) {
 				return
 			}
 			var missing []string
-			for _, m := range g.Abilities().Missing {
-				if m.Right != test.right {
+			for _, m := range g.Features().Missing {
+				if m.Capability != test.right {
 					t.Errorf("%s: %+v", test.name, m)
 				}
 				if m.What != "the command of a writer" && m.What != "the pid of a writer" { // by kernel

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// remembered is how many writes to a setting, and moves of the module, are kept.
+	// remembered is how many writes to a setting, and moduleEvents of the module, are kept.
 	remembered = 32
 	// drainTime bounds how long a pass waits for what the buffer still has.
 	drainTime = 50 * time.Millisecond
@@ -23,8 +23,8 @@ const (
 	// a resize of a large hash table takes a second or more.
 	firstLook = time.Millisecond
 	lastLook  = 4096 * time.Millisecond
-	// onDemand bounds the time between a demand for a module and its load.
-	onDemand = 10 * time.Second
+	// maxRequestAge bounds the time between a demand for a module and its load.
+	maxRequestAge = 10 * time.Second
 	// burst is how many records are read in burstTime: whoever has a network namespace may write
 	// its settings as fast as can be, and is to cost next to nothing. What then overruns is
 	// counted.
@@ -38,21 +38,21 @@ type write struct {
 	value string
 	by    sysfs.Writer
 	// open is a write whose value no pass has found yet.
-	open bool
+	unseen bool
 }
 
 // move is a load or an unload of the module.
-type move struct {
+type moduleEvent struct {
 	at     time.Time
 	loaded bool
 	by     sysfs.Writer
 }
 
 // memory is what the programs told lately.
-type memory struct {
-	mu     sync.Mutex
-	writes map[string][]write // by setting, the oldest first
-	moves  []move
+type recent struct {
+	mu           sync.Mutex
+	writes       map[string][]write // by setting, the oldest first
+	moduleEvents []moduleEvent
 }
 
 // read takes records out of the buffer, until ctx has ended and what was in the buffer is read,
@@ -65,13 +65,13 @@ func (g *Guard) read(ctx context.Context, look func(overflow bool), refused func
 		case errors.Is(err, ringbuf.ErrFlushed) && ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, ringbuf.ErrFlushed):
-			g.flushed.give()
+			g.drained.notify()
 			continue
 		case err != nil:
 			return err
 		}
 		if r, ok := decode(raw.RawSample); ok {
-			g.told(r, look, refused)
+			g.handleRecord(r, look, refused)
 		}
 		if raw.Remaining == 0 && g.overran() {
 			look(true)
@@ -107,53 +107,53 @@ func (g *Guard) overran() bool {
 }
 
 // told deals with one record.
-func (g *Guard) told(r record, look func(overflow bool), refused func(Refusal)) {
+func (g *Guard) handleRecord(r record, look func(overflow bool), refused func(Refusal)) {
 	switch {
 	case r.kind == loadedModule || r.kind == unloadedModule:
-		g.moved(r)
+		g.recordModuleEvent(r)
 	case r.kind == wroteSysfs && r.result < 0: // the kernel took nothing
 	case r.refused:
 		if s, _ := g.setting(r.setting); s != nil {
-			refused(Refusal{At: wall(r.time), Setting: s, Value: strings.TrimSpace(r.text), By: g.name(r.actor)})
+			refused(Refusal{At: wallTime(r.time), Setting: s, Value: strings.TrimSpace(r.text), By: g.writerOf(r.actor)})
 		}
 	default:
 		look(false) // before the name is looked up
-		g.wrote(r)
+		g.recordWrite(r)
 	}
 }
 
 // wrote remembers a write. One of a value that satisfies, or that the kernel took already,
 // needs no second look.
-func (g *Guard) wrote(r record) {
+func (g *Guard) recordWrite(r record) {
 	s, want := g.setting(r.setting)
 	if s == nil {
 		return
 	}
-	seen := write{at: wall(r.time), value: r.text, by: g.name(r.actor)}
-	seen.open = r.kind == wroteSysctl && !want.Satisfied(s.Parse(r.text))
-	m := &g.memory
+	seen := write{at: wallTime(r.time), value: r.text, by: g.writerOf(r.actor)}
+	seen.unseen = r.kind == wroteSysctl && !want.Satisfied(s.Parse(r.text))
+	m := &g.recent
 	m.mu.Lock()
 	m.writes[s.Name] = keepLast(m.writes[s.Name], seen)
 	m.mu.Unlock()
-	if seen.open {
+	if seen.unseen {
 		select {
-		case g.fresh <- struct{}{}:
+		case g.newWrite <- struct{}{}:
 		default:
 		}
 	}
 }
 
-func (g *Guard) moved(r record) {
+func (g *Guard) recordModuleEvent(r record) {
 	who := r.actor
-	demanded := r.demand.time != 0 && r.time-r.demand.time < uint64(onDemand)
-	if r.kind == loadedModule && r.cgroup == rootCgroup && demanded {
-		who = r.demand // the modprobe is the kernel's own
+	requested := r.request.time != 0 && r.time-r.request.time < uint64(maxRequestAge)
+	if r.kind == loadedModule && r.cgroup == rootCgroup && requested {
+		who = r.request // the modprobe is the kernel's own
 	}
-	m := &g.memory
-	by := g.name(who)
+	m := &g.recent
+	by := g.writerOf(who)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.moves = keepLast(m.moves, move{wall(r.time), r.kind == loadedModule, by})
+	m.moduleEvents = keepLast(m.moduleEvents, moduleEvent{wallTime(r.time), r.kind == loadedModule, by})
 }
 
 func keepLast[T any](list []T, next T) []T {
@@ -178,16 +178,16 @@ func (g *Guard) setting(index uint32) (*sysfs.Setting, sysfs.Want) {
 }
 
 // name tells who it was.
-func (g *Guard) name(a actor) sysfs.Writer {
+func (g *Guard) writerOf(a actor) sysfs.Writer {
 	var where sysfs.Writer
 	if g.cgroups != nil {
-		where = place(g.cgroups.path(a.cgroup))
+		where = parsePath(g.cgroups.path(a.cgroup))
 	}
 	return a.writer(where)
 }
 
 // follow has everything looked at again while a write is open.
-func (g *Guard) follow(ctx context.Context, look func(overflow bool)) error {
+func (g *Guard) recheck(ctx context.Context, look func(overflow bool)) error {
 	for delay := time.Duration(0); ; {
 		var next <-chan time.Time
 		if delay != 0 {
@@ -196,10 +196,10 @@ func (g *Guard) follow(ctx context.Context, look func(overflow bool)) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-g.fresh:
+		case <-g.newWrite:
 			delay = firstLook
 		case <-next:
-			if delay *= 4; delay > lastLook || !g.memory.unsettled() {
+			if delay *= 4; delay > lastLook || !g.recent.hasUnseen() {
 				delay = 0
 			}
 			look(false)
@@ -208,14 +208,14 @@ func (g *Guard) follow(ctx context.Context, look func(overflow bool)) error {
 }
 
 // unsettled reports whether any write is open, and forgets to wait for those that are too old.
-func (m *memory) unsettled() bool {
+func (m *recent) hasUnseen() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	open := false
 	for _, writes := range m.writes {
 		for i := range writes {
-			writes[i].open = writes[i].open && time.Since(writes[i].at) < 2*lastLook
-			open = open || writes[i].open
+			writes[i].unseen = writes[i].unseen && time.Since(writes[i].at) < 2*lastLook
+			open = open || writes[i].unseen
 		}
 	}
 	return open
@@ -226,7 +226,7 @@ func (m *memory) unsettled() bool {
 // was told and not read yet. It implements reconcile.Attributor.
 func (g *Guard) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *sysfs.Writer {
 	g.drain()
-	m := &g.memory
+	m := &g.recent
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i, w := range slices.Backward(m.writes[s.Name]) {
@@ -234,7 +234,7 @@ func (g *Guard) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *
 			break
 		}
 		if s.Shows(found, w.value) {
-			m.writes[s.Name][i].open = false
+			m.writes[s.Name][i].unseen = false
 			return &w.by
 		}
 	}
@@ -246,10 +246,10 @@ func (g *Guard) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *
 // implements reconcile.Attributor.
 func (g *Guard) ModuleChangedBy(loaded bool, after time.Time) *sysfs.Writer {
 	g.drain()
-	m := &g.memory
+	m := &g.recent
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, moved := range slices.Backward(m.moves) {
+	for _, moved := range slices.Backward(m.moduleEvents) {
 		if moved.at.Before(after) {
 			break
 		}
@@ -263,7 +263,7 @@ func (g *Guard) ModuleChangedBy(loaded bool, after time.Time) *sysfs.Writer {
 // drain waits until all that is in the buffer has been read: a record is there before its
 // value is in force, so that whoever found a value finds its writer.
 func (g *Guard) drain() {
-	read := g.flushed.next()
+	read := g.drained.wait()
 	if g.ring.Flush() != nil {
 		return
 	}
@@ -274,13 +274,13 @@ func (g *Guard) drain() {
 }
 
 // signal tells all who wait that something has happened once more.
-type signal struct {
+type broadcast struct {
 	mu    sync.Mutex
 	c     chan struct{}
 	ended bool
 }
 
-func (s *signal) next() <-chan struct{} {
+func (s *broadcast) wait() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.c == nil {
@@ -292,7 +292,7 @@ func (s *signal) next() <-chan struct{} {
 	return s.c
 }
 
-func (s *signal) give() {
+func (s *broadcast) notify() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.c != nil && !s.ended {
@@ -302,15 +302,15 @@ func (s *signal) give() {
 }
 
 // end lets nobody wait any more.
-func (s *signal) end() {
-	s.give()
+func (s *broadcast) close() {
+	s.notify()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
 }
 
 // wall is the time of day of a moment of CLOCK_MONOTONIC, which is what the programs have.
-func wall(monotonic uint64) time.Time {
+func wallTime(monotonic uint64) time.Time {
 	var now unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
 		return time.Now()
