@@ -149,6 +149,7 @@ func (c cursor) waitPressure(t *testing.T, timeout time.Duration, words ...strin
 // checkFigures compares the daemon's figures with those of conntrack(8) and of the kernel.
 func checkFigures(t *testing.T) {
 	t.Helper()
+	time.Sleep(time.Second) // the figures that status reports may be a second old
 	count := number(t, run(t, "conntrack", "-C"))
 	if file := number(t, read("count")); file != count {
 		t.Fatalf("the table is changing: %d entries, then %d", count, file)
