@@ -12,25 +12,25 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/capability"
 )
 
-// The rights that BPF programs want (capabilities(7)).
+// The capabilities that BPF programs need (capabilities(7)).
 const (
 	CapBPF      = "CAP_BPF"
 	CapNetAdmin = "CAP_NET_ADMIN"
 	CapPerfmon  = "CAP_PERFMON"
 )
 
-// Features are what the guard can tell on this kernel, with the rights it has.
+// Features are what the guard can report on this kernel with the capabilities of this process.
 type Features struct {
-	// PID, Comm and Unit say what is told of who writes a sysctl.
+	// PID, Comm and Unit are true if the writer of a sysctl is reported with these.
 	PID, Comm, Unit bool
-	// Modules says that loads and unloads of the module have a name, Sysfs that writes to
-	// its parameter hashsize have one.
+	// Modules is true if the process that loads or unloads the module is reported; Sysfs, if the
+	// process that writes its parameter hashsize is.
 	Modules, Sysfs bool
-	// Missing is what is not there, each with its reason and the way out.
+	// Missing are the other features, each with the reason and a hint.
 	Missing []Missing
 }
 
-// Missing is something that the guard cannot do here.
+// Missing is a feature that the guard does not have here.
 type Missing struct {
 	// What is not there: "the command of a writer".
 	What string `json:"what"`
@@ -42,8 +42,8 @@ type Missing struct {
 	Capability string `json:"-"`
 }
 
-// Unavailable is the error of Open where the guard can do nothing here. The daemon then
-// works as without it.
+// Unavailable is the error of Open on a host where the guard cannot work. The daemon then runs
+// without it.
 type Unavailable struct {
 	Missing
 	err error

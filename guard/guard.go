@@ -16,7 +16,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// Options are what a Guard works with.
+// Options are the parameters of Open.
 type Options struct {
 	// Allow names units (kube-proxy.service) and slices whose writes the lock lets through.
 	Allow []string
@@ -37,7 +37,7 @@ type Refusal struct {
 	By    sysfs.Writer
 }
 
-// Guard is the attached programs and what they told lately. All its methods may be called
+// Guard is the attached programs and the writes that they reported lately. All its methods may be called
 // from several goroutines.
 type Guard struct {
 	maps     *maps
@@ -196,18 +196,18 @@ func (g *Guard) close() error {
 	return errors.Join(errs...)
 }
 
-// Features tells what the guard can do here.
+// Features returns what the guard can report here.
 func (g *Guard) Features() Features { return g.features }
 
-// CanLock reports whether the lock covers a setting: those of which one value serves the whole
+// CanLock reports whether the lock covers a setting: only those with one value for the whole
 // host. The program cannot tell in which network namespace a write happens, so that the
 // others are watched alone.
 func CanLock(s *sysfs.Setting) bool { return s.Global }
 
-// SetWants says which settings are kept and, where lock is true, refuses foreign writes of
-// values that do not satisfy the want, to those that are CanLock. Names of sysctls have at
-// most 127 bytes, others are left out. The error is that of a map that takes no more than its
-// 1024 names, or of a closed guard; what was changed before it stays changed.
+// SetWants replaces the settings that are watched. If lock is true, foreign writes of values that do
+// not satisfy the want are refused, for settings that CanLock. Sysctls whose name is longer than 127
+// bytes are left out. It returns an error if the map is full (1024 names) or the guard is closed;
+// changes made before the error remain.
 func (g *Guard) SetWants(wants []sysfs.Want, lock bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
