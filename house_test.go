@@ -51,7 +51,7 @@ var mayImport = map[string][]string{
 		"config", "explain/firewall", "explain/inventory", "kmod", "persist", "reconcile", "sysfs", "table", "host",
 	},
 	"status":  {"host", "kmod", "reconcile", "sysfs", "table"},
-	"metrics": {"reconcile", "table", "host"},
+	"metrics": {"reconcile", "status", "sysfs", "table", "host"},
 	"ui/page": {"reconcile", "status", "table"},
 	"daemon": {
 		"config", "guard", "kmod", "metrics", "reconcile", "status", "sysfs", "systemd", "table", "ui/page", "host",
@@ -62,7 +62,7 @@ var mayImport = map[string][]string{
 		"host",
 	},
 	"cmd/ctkeeper": {
-		"config", "explain/doctor", "explain/importer", "explain/inventory", "kmod", "persist", "reconcile",
+		"config", "daemon", "explain/doctor", "explain/importer", "explain/inventory", "kmod", "persist", "reconcile",
 		"status", "systemd", "table", "ui/term", "ui/text", "host",
 	},
 }

@@ -10,6 +10,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
@@ -64,7 +65,7 @@ func Generate(root string, exitStatuses map[string]string) (string, error) {
 		errs = append(errs, compare(s.name, values, texts[s.name]))
 		replacements = append(replacements, "{"+s.name+"}", table(s.name, values, texts[s.name]))
 	}
-	replacements = append(replacements, "{exit statuses}", exitTable(exitStatuses))
+	replacements = append(replacements, "{exit statuses}", exitTable(exitStatuses), "{findings}", findingsTable())
 	k := &keyTexts{used: map[string]bool{}}
 	if err := yaml.Unmarshal(keys, &k.texts); err != nil {
 		return "", fmt.Errorf("cannot read keys.yaml: %w", err)
@@ -108,6 +109,15 @@ func table(name string, values []string, texts map[string]meaning) string {
 			id = " `" + systemd.MessageID(value) + "` |"
 		}
 		fmt.Fprintf(&b, "| `%s` |%s %s | %s |\n", value, id, texts[value].Means, texts[value].Do)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func findingsTable() string {
+	var b strings.Builder
+	b.WriteString("| id | meaning | what to do |\n|---|---|---|\n")
+	for _, entry := range finding.Catalogue() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", entry.ID, entry.Meaning, entry.Do)
 	}
 	return strings.TrimSpace(b.String())
 }
