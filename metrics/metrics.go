@@ -18,7 +18,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
-	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
@@ -68,7 +67,7 @@ type Metrics struct {
 	mu sync.Mutex
 	// unrepaired has, by setting, the value found of a drift that was counted and is not repaired yet: its
 	// repair is not another drift.
-	unrepaired map[string]sysfs.Value
+	unrepaired map[string]string
 	// counted has the settings with series in drifts, repairs and refused.
 	counted map[string]bool
 	// writers has the values of the label by so far.
@@ -92,7 +91,7 @@ func New(version string, now func() Now) *Metrics {
 		// A pass that changes nothing takes some 2 µs for each setting.
 		passTook: newHistogram(passDuration, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, .025, .1, .5, 2.5,
 			10),
-		unrepaired: map[string]sysfs.Value{}, counted: map[string]bool{}, writers: map[string]bool{},
+		unrepaired: map[string]string{}, counted: map[string]bool{}, writers: map[string]bool{},
 		values: map[string]map[string]bool{},
 	}
 	for reason := reconcile.Start; reason <= reconcile.Guard; reason <<= 1 {
@@ -141,7 +140,7 @@ func (m *Metrics) Record(e reconcile.Event) {
 		m.counted[name] = true
 		m.drifts.WithLabelValues(name, oneOf(e.Cause, causes()), m.writerLabel(e)).Inc()
 	}
-	m.unrepaired[name] = e.Found
+	m.unrepaired[name] = e.Found.String()
 	if e.Result == "" {
 		return
 	}
@@ -159,7 +158,7 @@ func (m *Metrics) isNewDrift(name string, e reconcile.Event) bool {
 		return true
 	}
 	found, open := m.unrepaired[name]
-	return !open || found != e.Found
+	return !open || found != e.Found.String()
 }
 
 func (m *Metrics) countRepair(name string, result reconcile.Result) {
