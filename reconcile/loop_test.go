@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// run starts a keeper's loop in a bubble and returns how to end it.
+// run starts a keeper's loop in a synctest bubble and returns a function that ends it.
 func run(t *testing.T, keep *Keeper) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -33,7 +35,7 @@ func run(t *testing.T, keep *Keeper) (stop func()) {
 	}
 }
 
-func TestResyncFindsWhatNobodySaid(t *testing.T) {
+func TestResyncFindsSilentWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKernel(map[string]string{"max": "100"})
 		d := desire(t, "max=100")
@@ -43,7 +45,7 @@ func TestResyncFindsWhatNobodySaid(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
 		if got := k.get("max"); got != "7" {
-			t.Fatalf("max is %s after 4 s, want it not looked at yet", got)
+			t.Fatalf("max is %s after 4 s, want no pass yet", got)
 		}
 		time.Sleep(1300 * time.Millisecond) // 5 s and a twentieth of jitter
 		synctest.Wait()
@@ -70,8 +72,8 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
-// TestContest is the life of a contest: a burst of repairs at once, then fewer
-// and fewer, one entry when it starts, one when it has settled.
+// A contest is a burst of repairs at once, then fewer and fewer, one event when it begins and one
+// when it has settled.
 func TestContest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKernel(map[string]string{"max": "100"})
@@ -86,13 +88,13 @@ func TestContest(t *testing.T) {
 			}
 		}
 		fight(100, 493*time.Millisecond) // out of step with the repairs, which come on whole seconds
-		said, written := k.takeEvents(), k.takeWrites()
-		if len(said) != burst+1 || said[burst] != "contested max write" {
-			t.Errorf("said %q, want %d drifts and one contested", said, burst)
+		events, writes := k.takeEvents(), k.takeWrites()
+		if len(events) != burst+1 || events[burst] != "contested max write" {
+			t.Errorf("events %q, want %d drifts and one contested", events, burst)
 		}
 		// 10 at once; then after 1, 2, 4, 8, 16 s and not again within 50 s.
-		if len(written) < burst+4 || len(written) > burst+5 {
-			t.Errorf("%d writes in 50 s, want 10 at once and 4 or 5 more", len(written))
+		if len(writes) < burst+4 || len(writes) > burst+5 {
+			t.Errorf("%d writes in 50 s, want 10 at once and 4 or 5 more", len(writes))
 		}
 		if s := keep.Report().Settings[0]; s.State != Contested || s.Drifts != 100 {
 			t.Errorf("state %s with %d drifts, want contested with 100", s.State, s.Drifts)
@@ -114,54 +116,56 @@ func TestContest(t *testing.T) {
 	})
 }
 
-// TestNoSpin lets an hour pass in states that want to be looked at again, and
-// counts the looks.
+// busyStates are states of a keeper that need passes without events, and the most passes in an
+// hour of each.
+var busyStates = []struct {
+	name  string
+	mode  Mode
+	setup func(k *kernel, keep *Keeper)
+	most  int64
+}{
+	{"contested, then left alone", Enforce, func(k *kernel, keep *Keeper) { contest(k, keep) }, 60},
+	{"contested in observe mode", Observe, func(k *kernel, keep *Keeper) { contest(k, keep) }, 60},
+	{"contested, then the module goes", Enforce, func(k *kernel, keep *Keeper) {
+		contest(k, keep)
+		k.setModule(Module{})
+		keep.Wake(ModuleMoved)
+	}, 60},
+	{"contested, then forbidden", Enforce, func(k *kernel, keep *Keeper) {
+		k.writeErr["max"] = errForbidden
+		contest(k, keep)
+	}, 60},
+	{"contested, then refused", Enforce, func(k *kernel, keep *Keeper) {
+		contest(k, keep)
+		k.mu.Lock()
+		k.writeErr["max"] = errors.New("no memory")
+		k.mu.Unlock()
+		time.Sleep(2 * time.Second)
+	}, 200},
+	{"a value that answers ENOENT", Enforce, func(k *kernel, keep *Keeper) {
+		k.writeErr["max"] = syscall.ENOENT
+		k.set("max", "7")
+		keep.Wake(Write)
+	}, 60},
+	{"refused by the kernel", Enforce, func(k *kernel, keep *Keeper) {
+		k.writeErr["max"] = errors.New("no memory")
+		k.set("max", "7")
+		keep.Wake(Write)
+	}, 60},
+	{"a value that the kernel does not keep", Enforce, func(k *kernel, keep *Keeper) {
+		k.onWrite = func(_, _ string) (string, error) { return "50", nil }
+		k.set("max", "7")
+		keep.Wake(Write)
+	}, 2*3600/30 + 60},
+	{"a module whose load never ends", Enforce, func(k *kernel, keep *Keeper) {
+		k.setModule(Module{Settling: true})
+		keep.Wake(ModuleMoved)
+	}, 3600 + 60},
+}
+
+// No state makes the loop spin.
 func TestNoSpin(t *testing.T) {
-	tests := []struct {
-		name  string
-		mode  Mode
-		setup func(k *kernel, keep *Keeper)
-		most  int64
-	}{
-		{"contested and let be", Enforce, func(k *kernel, keep *Keeper) { contest(k, keep) }, 60},
-		{"contested in observe mode", Observe, func(k *kernel, keep *Keeper) { contest(k, keep) }, 60},
-		{"contested, then the module goes", Enforce, func(k *kernel, keep *Keeper) {
-			contest(k, keep)
-			k.setModule(Module{})
-			keep.Wake(ModuleMoved)
-		}, 60},
-		{"contested, then forbidden", Enforce, func(k *kernel, keep *Keeper) {
-			k.writeErr["max"] = errForbidden
-			contest(k, keep)
-		}, 60},
-		{"contested, then refused", Enforce, func(k *kernel, keep *Keeper) {
-			contest(k, keep)
-			k.mu.Lock()
-			k.writeErr["max"] = errors.New("no memory")
-			k.mu.Unlock()
-			time.Sleep(2 * time.Second)
-		}, 200},
-		{"a value that answers ENOENT", Enforce, func(k *kernel, keep *Keeper) {
-			k.writeErr["max"] = syscall.ENOENT
-			k.set("max", "7")
-			keep.Wake(Write)
-		}, 60},
-		{"refused by the kernel", Enforce, func(k *kernel, keep *Keeper) {
-			k.writeErr["max"] = errors.New("no memory")
-			k.set("max", "7")
-			keep.Wake(Write)
-		}, 60},
-		{"a value that the kernel does not keep", Enforce, func(k *kernel, keep *Keeper) {
-			k.onWrite = func(_, _ string) (string, error) { return "50", nil }
-			k.set("max", "7")
-			keep.Wake(Write)
-		}, 2*3600/30 + 60},
-		{"a module that never gets done loading", Enforce, func(k *kernel, keep *Keeper) {
-			k.setModule(Module{Settling: true})
-			keep.Wake(ModuleMoved)
-		}, 3600 + 60},
-	}
-	for _, tt := range tests {
+	for _, tt := range busyStates {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := newKernel(map[string]string{"max": "100"})
@@ -184,7 +188,7 @@ func TestNoSpin(t *testing.T) {
 	}
 }
 
-// contest has another writer write until the setting is contested.
+// contest writes max as another writer until it is contested.
 func contest(k *kernel, keep *Keeper) {
 	for i := range 3 * burst {
 		k.set("max", strconv.Itoa(1000+i))
@@ -193,8 +197,7 @@ func contest(k *kernel, keep *Keeper) {
 	}
 }
 
-// TestWakesMerge: what arrives during a pass makes one more pass, with all its
-// reasons.
+// Wakes during a pass make one more pass, with all their reasons.
 func TestWakesMerge(t *testing.T) {
 	w := newWaker()
 	start := time.Now()
@@ -207,7 +210,7 @@ func TestWakesMerge(t *testing.T) {
 		t.Error("three wakes left two in the slot")
 	default:
 	}
-	w.wake(Guard, start.Add(3*time.Second)) // the loop is on its way to take
+	w.wake(Guard, start.Add(3*time.Second)) // before the loop calls take
 	reasons, since := w.take()
 	if want := Write | ModuleMoved | Guard; reasons != want || !since.Equal(start) {
 		t.Errorf("took %b since %s, want %b since the first", reasons, since, want)
@@ -222,8 +225,7 @@ func TestWakesMerge(t *testing.T) {
 	}
 }
 
-// TestRefusedIsRetried: a value that the kernel refused for want of memory is
-// tried again with backoff, and repaired when it can be.
+// A value that the kernel refused is retried with backoff, and repaired when the kernel accepts it.
 func TestRefusedIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKernel(map[string]string{"hashsize": "512"})
@@ -241,6 +243,90 @@ func TestRefusedIsRetried(t *testing.T) {
 		synctest.Wait()
 		if diff := cmp.Diff([]string{"failed hashsize failed start", "drift hashsize repaired start"}, k.takeEvents()); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Another writer that is faster than the repair is repaired by another pass, without an event.
+func TestFasterWriterIsRepaired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKernel(map[string]string{"max": "7"})
+		k.onWrite = func(_, _ string) (string, error) {
+			k.onWrite = nil
+			return "9", nil
+		}
+		defer run(t, New(k.options(), desire(t, "max=100")))()
+		synctest.Wait()
+		if got := k.get("max"); got != "100" {
+			t.Errorf("max is %s, want it repaired without an event", got)
+		}
+	})
+}
+
+// A file that goes away before the write and is back at once is repaired by another pass.
+func TestFileThatIsBackIsRepaired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKernel(map[string]string{"max": "7"})
+		k.onWrite = func(_, _ string) (string, error) {
+			k.onWrite = nil
+			delete(k.values, "max")
+			return "", syscall.ENOENT
+		}
+		k.onPassed = func(Reason, time.Duration) {
+			if k.get("max") == "" {
+				k.set("max", "65536")
+			}
+		}
+		defer run(t, New(k.options(), desire(t, "max=100")))()
+		synctest.Wait()
+		if got := k.get("max"); got != "100" {
+			t.Errorf("max is %s, want it repaired without an event", got)
+		}
+	})
+}
+
+// The end of a load is found without an event: kernels before 5.11 announce a load before it is done.
+func TestLoadUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKernel(map[string]string{"max": "65536"})
+		k.setModule(Module{Settling: true})
+		defer run(t, New(k.options(), desire(t, "max=100")))()
+		time.Sleep(5 * time.Millisecond) // looks after 2 and 4 ms
+		k.setModule(Module{Present: true, Instance: 2})
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		if got := k.get("max"); got != "100" {
+			t.Errorf("max is %s 20 ms after the end of the load, want it repaired", got)
+		}
+	})
+}
+
+// A pass that is blocked, as in the resize of a large hash table, does not delay Report.
+func TestReportDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKernel(map[string]string{"max": "100"})
+		keep := New(k.options(), desire(t, "max=100"))
+		keep.Pass(Start, time.Now())
+		k.set("max", "7")
+		resized := make(chan struct{})
+		k.onWrite = func(_, value string) (string, error) {
+			<-resized
+			return value, nil
+		}
+		done := make(chan struct{})
+		go func() {
+			keep.Pass(Write, time.Now())
+			close(done)
+		}()
+		synctest.Wait() // the pass is in its write
+		before := keep.Report().Settings[0]
+		if before.State != InSync || before.Drifts != 0 {
+			t.Errorf("during the pass: %+v, want the report of the pass before", before)
+		}
+		close(resized)
+		<-done
+		if after := keep.Report().Settings[0]; after.State != InSync || after.Drifts != 1 || after.LastDrift.Found != sysfs.Number(7) {
+			t.Errorf("after the pass: %+v", after)
 		}
 	})
 }

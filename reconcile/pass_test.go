@@ -10,33 +10,89 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestPass tells stories: a kernel, what is wanted, and step by step what
-// happens, what is written and what is said.
-func TestPass(t *testing.T) {
-	enomem := fmt.Errorf("out: %w", syscall.ENOMEM)
-	type step struct {
-		do      func(k *kernel, keep *Keeper)
-		why     Reason
-		written []string
-		said    []string
-		states  []State
+// story is a kernel, a desired state, and step by step what happens, is written and is recorded.
+type story struct {
+	name    string
+	kernel  map[string]string
+	desired *Desired
+	steps   []step
+}
+
+type step struct {
+	do     func(k *kernel, keep *Keeper)
+	why    Reason
+	writes []string
+	events []string
+	states []State
+}
+
+// again is a regular pass that writes and records nothing.
+func again(states ...State) step { return step{why: Resync, states: states} }
+
+// foreign is a write of max by somebody else.
+func foreign(value string) func(*kernel, *Keeper) {
+	return func(k *kernel, _ *Keeper) { k.set("max", value) }
+}
+
+// writeError makes writes of settings fail; a nil error makes them succeed again.
+func writeError(err error, settings ...string) func(*kernel, *Keeper) {
+	return func(k *kernel, _ *Keeper) {
+		for _, name := range settings {
+			k.writeErr[name] = err
+		}
 	}
-	again := step{why: Resync}
-	with := func(s step, states ...State) step { s.states = states; return s }
-	tests := []struct {
-		name   string
-		kernel map[string]string
-		want   *Desired
-		steps  []step
-	}{
+}
+
+func module(m Module) func(*kernel, *Keeper) {
+	return func(k *kernel, _ *Keeper) { k.setModule(m) }
+}
+
+func TestPass(t *testing.T) {
+	for _, stories := range [][]story{repairStories(t), refusalStories(t), moduleStories(t), configStories(t)} {
+		for _, one := range stories {
+			t.Run(one.name, one.run)
+		}
+	}
+}
+
+func (one story) run(t *testing.T) {
+	k := newKernel(one.kernel)
+	keep := New(k.options(), one.desired)
+	for i, s := range one.steps {
+		if s.do != nil {
+			s.do(k, keep)
+		}
+		keep.Pass(s.why, time.Now())
+		var states []State
+		for _, setting := range keep.Report().Settings {
+			states = append(states, setting.State)
+		}
+		if diff := cmp.Diff(s.writes, k.takeWrites()); diff != "" {
+			t.Errorf("step %d, writes (-want +got):\n%s", i, diff)
+		}
+		if diff := cmp.Diff(s.events, k.takeEvents()); diff != "" {
+			t.Errorf("step %d, events (-want +got):\n%s", i, diff)
+		}
+		if diff := cmp.Diff(s.states, states); diff != "" {
+			t.Errorf("step %d, states (-want +got):\n%s", i, diff)
+		}
+	}
+}
+
+func repairStories(t *testing.T) []story {
+	t.Helper()
+	return []story{
 		{
 			"repairs, then writes nothing",
 			map[string]string{"max": "65536", "hashsize": "10240", "udp_timeout": "30"},
 			desire(t, "hashsize=10000", "max=100000", "udp_timeout=30"),
 			[]step{
-				{why: Start, written: []string{"max=100000"}, said: []string{"drift max repaired start"}, states: []State{InSync, InSync, InSync}},
-				with(again, InSync, InSync, InSync),
-				with(again, InSync, InSync, InSync),
+				{
+					why: Start, writes: []string{"max=100000"}, events: []string{"drift max repaired start"},
+					states: []State{InSync, InSync, InSync},
+				},
+				again(InSync, InSync, InSync),
+				again(InSync, InSync, InSync),
 			},
 		},
 		{
@@ -44,78 +100,182 @@ func TestPass(t *testing.T) {
 			map[string]string{"max": "100"}, desire(t, "max=100"),
 			[]step{
 				{why: Start, states: []State{InSync}},
-				{do: func(k *kernel, _ *Keeper) { k.set("max", "7") }, why: Write, written: []string{"max=100"}, said: []string{"drift max repaired write"}, states: []State{InSync}},
-				{why: Write, states: []State{InSync}}, // our own write is heard, and is no drift
-				{do: func(k *kernel, _ *Keeper) { k.set("max", "8") }, why: Resync, written: []string{"max=100"}, said: []string{"drift max repaired resync"}, states: []State{InSync}},
+				{
+					do: foreign("7"), why: Write, writes: []string{"max=100"}, events: []string{"drift max repaired write"},
+					states: []State{InSync},
+				},
+				{why: Write, states: []State{InSync}}, // the event of our own write
+				{
+					do: foreign("8"), why: Resync, writes: []string{"max=100"}, events: []string{"drift max repaired resync"},
+					states: []State{InSync},
+				},
 			},
 		},
 		{
-			"observe mode writes nothing and says each value once",
+			"observe mode writes nothing and reports each value once",
 			map[string]string{"max": "7"}, observing(desire(t, "max=100")),
 			[]step{
-				{why: Start, said: []string{"drift max observed start"}, states: []State{Drifted}},
-				with(again, Drifted),
-				{do: func(k *kernel, _ *Keeper) { k.set("max", "8") }, why: Write, said: []string{"drift max observed write"}, states: []State{Drifted}},
-				{do: func(k *kernel, _ *Keeper) { k.set("max", "100") }, why: Write, states: []State{InSync}},
+				{why: Start, events: []string{"drift max observed start"}, states: []State{Drifted}},
+				again(Drifted),
+				{do: foreign("8"), why: Write, events: []string{"drift max observed write"}, states: []State{Drifted}},
+				{do: foreign("100"), why: Write, states: []State{InSync}},
 			},
 		},
 		{
-			"one that fails does not keep the others, and is said once",
+			"a value that the kernel does not keep",
+			map[string]string{"udp_timeout": "7"}, desire(t, "udp_timeout=100"),
+			[]step{
+				{
+					do: func(k *kernel, _ *Keeper) {
+						k.onWrite = func(_, _ string) (string, error) { return "50", nil }
+					},
+					why: Start, writes: []string{"udp_timeout=100"}, events: []string{"drift udp_timeout failed start"},
+					states: []State{Drifted},
+				},
+				{why: Write, writes: []string{"udp_timeout=100"}, states: []State{Drifted}},
+			},
+		},
+	}
+}
+
+func refusalStories(t *testing.T) []story {
+	t.Helper()
+	reload := func(k *kernel, _ *Keeper) { k.setModule(Module{Present: true, Instance: 2}) }
+	return []story{
+		{
+			"a failed setting does not stop the others, and is reported once",
 			map[string]string{"hashsize": "512", "max": "7", "acct": "0"}, desire(t, "hashsize=1024", "max=100", "acct=1"),
 			[]step{
 				{
-					do: func(k *kernel, _ *Keeper) { k.writeErr["hashsize"] = enomem }, why: Start,
-					written: []string{"acct=1", "hashsize=1024", "max=100"},
-					said:    []string{"drift acct repaired start", "failed hashsize failed start", "drift max repaired start"},
-					states:  []State{Failed, InSync, InSync},
+					do: writeError(fmt.Errorf("out: %w", syscall.ENOMEM), "hashsize"), why: Start,
+					writes: []string{"acct=1", "hashsize=1024", "max=100"},
+					events: []string{"drift acct repaired start", "failed hashsize failed start", "drift max repaired start"},
+					states: []State{Failed, InSync, InSync},
 				},
-				with(again, Failed, InSync, InSync),
+				again(Failed, InSync, InSync),
 				{
-					do:  func(k *kernel, _ *Keeper) { delete(k.writeErr, "hashsize") },
-					why: Config, written: []string{"hashsize=1024"}, said: []string{"drift hashsize repaired start"},
+					do: writeError(nil, "hashsize"), why: Config,
+					writes: []string{"hashsize=1024"}, events: []string{"drift hashsize repaired start"},
 					states: []State{InSync, InSync, InSync},
 				},
 			},
 		},
 		{
-			"want of rights is said once for all, and not tried again",
-			map[string]string{"hashsize": "512", "max": "7", "udp_timeout": "9"}, desire(t, "hashsize=1024", "max=100", "udp_timeout=30"),
+			"a missing capability is reported once for all settings, and not retried",
+			map[string]string{"hashsize": "512", "max": "7", "udp_timeout": "9"},
+			desire(t, "hashsize=1024", "max=100", "udp_timeout=30"),
 			[]step{
 				{
-					do: func(k *kernel, _ *Keeper) {
-						k.writeErr["hashsize"], k.writeErr["max"] = syscall.EACCES, syscall.EACCES
-					}, why: Start, written: []string{"udp_timeout=30", "hashsize=1024", "max=100"},
-					said:   []string{"drift udp_timeout repaired start", "forbidden hashsize,max failed"},
+					do: writeError(syscall.EACCES, "hashsize", "max"), why: Start,
+					writes: []string{"udp_timeout=30", "hashsize=1024", "max=100"},
+					events: []string{"drift udp_timeout repaired start", "forbidden hashsize,max failed"},
 					states: []State{Forbidden, Forbidden, InSync},
 				},
-				with(again, Forbidden, Forbidden, InSync),
-				{do: func(k *kernel, _ *Keeper) { k.set("max", "8") }, why: Write, states: []State{Forbidden, Forbidden, InSync}},
-				{do: func(k *kernel, _ *Keeper) { k.set("max", "100") }, why: Write, states: []State{Forbidden, InSync, InSync}},
+				again(Forbidden, Forbidden, InSync),
+				{do: foreign("8"), why: Write, states: []State{Forbidden, Forbidden, InSync}},
+				{do: foreign("100"), why: Write, states: []State{Forbidden, InSync, InSync}},
 			},
 		},
 		{
-			"the module's life",
+			"a missing capability is not reported again when somebody else changes the value",
+			map[string]string{"hashsize": "512"}, desire(t, "hashsize=1024"),
+			[]step{
+				{
+					do: writeError(syscall.EACCES, "hashsize"), why: Start,
+					writes: []string{"hashsize=1024"}, events: []string{"forbidden hashsize failed"}, states: []State{Forbidden},
+				},
+				{do: func(k *kernel, _ *Keeper) { k.set("hashsize", "1024") }, why: Write, states: []State{InSync}},
+				{
+					do: func(k *kernel, _ *Keeper) { k.set("hashsize", "2048") }, why: Write,
+					writes: []string{"hashsize=1024"}, states: []State{Forbidden},
+				},
+			},
+		},
+		{
+			"refusals are retried after a reload of the module, and reported once",
+			map[string]string{"hashsize": "512", "max": "7"}, desire(t, "hashsize=1024", "max=100"),
+			[]step{
+				{
+					do: func(k *kernel, keep *Keeper) {
+						writeError(syscall.EACCES, "max")(k, keep)
+						writeError(syscall.ENOMEM, "hashsize")(k, keep)
+					}, why: Start,
+					writes: []string{"hashsize=1024", "max=100"},
+					events: []string{"failed hashsize failed start", "forbidden max failed"}, states: []State{Failed, Forbidden},
+				},
+				again(Failed, Forbidden),
+				{
+					do: reload, why: ModuleMoved, writes: []string{"hashsize=1024", "max=100"},
+					events: []string{"module-unload", "module-load"}, states: []State{Failed, Forbidden},
+				},
+			},
+		},
+		{
+			"a configuration retries refusals and reports them again",
+			map[string]string{"max": "7"}, desire(t, "max=100"),
+			[]step{
+				{
+					do: writeError(syscall.EACCES, "max"), why: Start,
+					writes: []string{"max=100"}, events: []string{"forbidden max failed"}, states: []State{Forbidden},
+				},
+				{why: Config, writes: []string{"max=100"}, events: []string{"forbidden max failed"}, states: []State{Forbidden}},
+			},
+		},
+		{
+			"a file that answers ENOENT for the value", // nf_log does, for a logger that does not exist
+			map[string]string{"max": "7"}, desire(t, "max=100"),
+			[]step{
+				{
+					do: writeError(syscall.ENOENT, "max"), why: Start,
+					writes: []string{"max=100"}, events: []string{"failed max failed start"}, states: []State{Failed},
+				},
+				again(Failed),
+			},
+		},
+		{
+			"a failed read is reported once and does not stop a later repair",
+			map[string]string{"max": "100"}, desire(t, "max=100"),
+			[]step{
+				{
+					do: func(k *kernel, _ *Keeper) { k.readErr["max"] = syscall.EMFILE }, why: Start,
+					events: []string{"failed max failed"}, states: []State{Failed},
+				},
+				again(Failed),
+				{
+					do:  func(k *kernel, _ *Keeper) { delete(k.readErr, "max"); k.set("max", "7") },
+					why: Write, writes: []string{"max=100"}, events: []string{"drift max repaired write"}, states: []State{InSync},
+				},
+			},
+		},
+	}
+}
+
+func moduleStories(t *testing.T) []story {
+	t.Helper()
+	const repaired = "drift max repaired module-load"
+	return []story{
+		{
+			"loads and unloads",
 			map[string]string{"max": "65536"}, desire(t, "max=100"),
 			[]step{
-				{do: func(k *kernel, _ *Keeper) { k.setModule(Module{}) }, why: Start, states: []State{Pending}},
-				with(again, Pending),
+				{do: module(Module{}), why: Start, states: []State{Pending}},
+				again(Pending),
 				{
-					do:      func(k *kernel, _ *Keeper) { k.setModule(Module{Present: true, Instance: 2}) },
-					why:     ModuleMoved,
-					written: []string{"max=100"}, said: []string{"module-load", "drift max repaired module-load"}, states: []State{InSync},
+					do: module(Module{Present: true, Instance: 2}), why: ModuleMoved,
+					writes: []string{"max=100"}, events: []string{"module-load", repaired}, states: []State{InSync},
 				},
 				{
 					do: func(k *kernel, _ *Keeper) {
 						k.setModule(Module{Present: true, Instance: 3})
 						k.set("max", "65536")
 					}, why: Resync, // the uevents were lost
-					written: []string{"max=100"}, said: []string{"module-unload", "module-load", "drift max repaired module-load"}, states: []State{InSync},
+					writes: []string{"max=100"}, events: []string{"module-unload", "module-load", repaired}, states: []State{InSync},
 				},
-				{do: func(k *kernel, _ *Keeper) { k.setModule(Module{}) }, why: ModuleMoved, said: []string{"module-unload"}, states: []State{Pending}},
+				{do: module(Module{}), why: ModuleMoved, events: []string{"module-unload"}, states: []State{Pending}},
 			},
 		},
 		{
-			"the module goes between reading and writing",
+			"an unload between read and write",
 			map[string]string{"max": "7"}, desire(t, "max=100"),
 			[]step{{
 				do: func(k *kernel, _ *Keeper) {
@@ -124,90 +284,35 @@ func TestPass(t *testing.T) {
 						return "", syscall.ENOENT
 					}
 				}, why: Start,
-				written: []string{"max=100"}, states: []State{Pending},
+				writes: []string{"max=100"}, states: []State{Pending},
 			}},
-		},
-		{
-			"a file that answers ENOENT for the value", // nf_log does, for a logger that is not there
-			map[string]string{"max": "7"}, desire(t, "max=100"),
-			[]step{
-				{
-					do: func(k *kernel, _ *Keeper) { k.writeErr["max"] = syscall.ENOENT }, why: Start,
-					written: []string{"max=100"}, said: []string{"failed max failed start"}, states: []State{Failed},
-				},
-				with(again, Failed),
-			},
-		},
-		{
-			"trouble with reading is said once and holds up nothing",
-			map[string]string{"max": "100"}, desire(t, "max=100"),
-			[]step{
-				{do: func(k *kernel, _ *Keeper) { k.readErr["max"] = syscall.EMFILE }, why: Start, said: []string{"failed max failed"}, states: []State{Failed}},
-				with(again, Failed),
-				{
-					do:  func(k *kernel, _ *Keeper) { delete(k.readErr, "max"); k.set("max", "7") },
-					why: Write, written: []string{"max=100"}, said: []string{"drift max repaired write"}, states: []State{InSync},
-				},
-			},
 		},
 		{
 			"a setting that this kernel does not have",
 			map[string]string{"max": "100"}, desire(t, "max=100", "helper=1"),
 			[]step{{why: Start, states: []State{InSync, Unsupported}}},
 		},
-		{
-			"a new configuration",
-			map[string]string{"max": "100", "acct": "0"}, desire(t, "max=100", "acct=0"),
-			[]step{
-				{why: Start, states: []State{InSync, InSync}},
-				{
-					do: func(_ *kernel, keep *Keeper) { keep.SetDesired(desire(t, "max=200"), Config) }, why: Config,
-					written: []string{"max=200"}, said: []string{"drift max repaired config"}, states: []State{InSync},
-				},
-				{do: func(k *kernel, _ *Keeper) { k.set("acct", "1") }, why: Write, states: []State{InSync}}, // let go
-			},
-		},
-		{
-			"a value that the kernel does not keep",
-			map[string]string{"udp_timeout": "7"}, desire(t, "udp_timeout=100"),
-			[]step{
-				{
-					do:  func(k *kernel, _ *Keeper) { k.onWrite = func(_, _ string) (string, error) { return "50", nil } },
-					why: Start, written: []string{"udp_timeout=100"}, said: []string{"drift udp_timeout failed start"}, states: []State{Drifted},
-				},
-				{why: Write, written: []string{"udp_timeout=100"}, states: []State{Drifted}},
-			},
-		},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			k := newKernel(tt.kernel)
-			keep := New(k.options(), tt.want)
-			for i, s := range tt.steps {
-				if s.do != nil {
-					s.do(k, keep)
-				}
-				keep.Pass(s.why, time.Now())
-				var states []State
-				for _, setting := range keep.Report().Settings {
-					states = append(states, setting.State)
-				}
-				if diff := cmp.Diff(s.written, k.takeWrites()); diff != "" {
-					t.Errorf("step %d, writes (-want +got):\n%s", i, diff)
-				}
-				if diff := cmp.Diff(s.said, k.takeEvents()); diff != "" {
-					t.Errorf("step %d, events (-want +got):\n%s", i, diff)
-				}
-				if diff := cmp.Diff(s.states, states); diff != "" {
-					t.Errorf("step %d, states (-want +got):\n%s", i, diff)
-				}
-			}
-		})
 	}
 }
 
-// A firewall that is restarted a hundred times in a second is no contest.
-func TestLoadsAreNoContest(t *testing.T) {
+func configStories(t *testing.T) []story {
+	t.Helper()
+	return []story{{
+		"a new configuration",
+		map[string]string{"max": "100", "acct": "0"}, desire(t, "max=100", "acct=0"),
+		[]step{
+			{why: Start, states: []State{InSync, InSync}},
+			{
+				do: func(_ *kernel, keep *Keeper) { keep.SetDesired(desire(t, "max=200"), Config) }, why: Config,
+				writes: []string{"max=200"}, events: []string{"drift max repaired config"}, states: []State{InSync},
+			},
+			{do: func(k *kernel, _ *Keeper) { k.set("acct", "1") }, why: Write, states: []State{InSync}}, // no longer tracked
+		},
+	}}
+}
+
+// A firewall that restarts a hundred times in a second does not begin a contest.
+func TestLoadsBeginNoContest(t *testing.T) {
 	k := newKernel(map[string]string{"max": "100"})
 	keep := New(k.options(), desire(t, "max=100"))
 	keep.Pass(Start, time.Now())
@@ -224,9 +329,9 @@ func TestLoadsAreNoContest(t *testing.T) {
 	}
 }
 
-// A file that goes with its module while we read is not taken for one that the
-// kernel never had.
-func TestModuleGoesUnderTheReading(t *testing.T) {
+// A file that goes away with its module during a pass is not taken for one that the kernel does
+// not have.
+func TestUnloadDuringReads(t *testing.T) {
 	k := newKernel(map[string]string{"max": "100", "acct": "1"})
 	reads := 0
 	k.onRead = func(string) {
@@ -242,11 +347,11 @@ func TestModuleGoesUnderTheReading(t *testing.T) {
 		}
 	}
 	if k.moves != 2 {
-		t.Errorf("the watches were set %d times, want 2: at the first look and when the module went", k.moves)
+		t.Errorf("the watches were set %d times, want 2: at the first look and at the unload", k.moves)
 	}
 }
 
-func TestLoweringMaxUnderTheCountIsSaid(t *testing.T) {
+func TestLoweringMaxUnderTheCountWarns(t *testing.T) {
 	k := newKernel(map[string]string{"max": "1000"})
 	k.count = 900
 	New(k.options(), desire(t, "max=500")).Pass(Start, time.Now())
@@ -263,7 +368,7 @@ func TestPassed(t *testing.T) {
 			t.Errorf("the pass took %s", took)
 		}
 		if k.get("max") != "500" {
-			t.Errorf("max is %s when the pass is said to be over", k.get("max"))
+			t.Errorf("max is %s when the pass is reported as over", k.get("max"))
 		}
 	}
 	keep := New(k.options(), desire(t, "max=500"))

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -280,5 +281,44 @@ func TestPipeInTheTree(t *testing.T) {
 	}
 	if err := files.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// EPERM is the refusal of a BPF program, as of another ctkeeper's lock: the module parameter, which no
+// such program guards, is no way around it. An immutable file (chattr +i) answers EPERM as well.
+func TestLockIsNotBypassed(t *testing.T) {
+	root := kerneltree.New(t)
+	buckets := filepath.Join(root, sysfs.Lookup("hashsize").File())
+	setImmutable(t, buckets, true)
+	defer setImmutable(t, buckets, false)
+	err := opened(t, root).Write(sysfs.Lookup("hashsize"), sysfs.Number(131072))
+	if !errors.Is(err, syscall.EPERM) {
+		t.Errorf("Write: %v, want EPERM", err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, hashsizeParam))
+	if err != nil || string(text) == "131072\n" {
+		t.Errorf("the parameter holds %q (%v), want it left alone", text, err)
+	}
+}
+
+// setImmutable changes the immutable flag of a file (FS_IOC_SETFLAGS, ioctl_iflags(2)).
+func setImmutable(t *testing.T, path string, on bool) {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	flags, err := unix.IoctlGetInt(int(file.Fd()), unix.FS_IOC_GETFLAGS)
+	if err != nil {
+		t.Skipf("this file system has no flags: %v", err)
+	}
+	if on {
+		flags |= unix.FS_IMMUTABLE_FL
+	} else {
+		flags &^= unix.FS_IMMUTABLE_FL
+	}
+	if err := unix.IoctlSetPointerInt(int(file.Fd()), unix.FS_IOC_SETFLAGS, flags); err != nil {
+		t.Skipf("this process may not set flags of files: %v", err)
 	}
 }

@@ -47,7 +47,7 @@ func TestExitStatuses(t *testing.T) {
 		{"apply, nothing", standing, "apply --log-format console", nil, 0, []string{"in-sync"}, nil},
 		{"apply, module absent", drifting, "apply --log-format console", unload, 1, []string{"pending"}, nil},
 		{"apply, observing", drifting + "enforcement: {mode: observe}\n", "apply --log-format console", nil, 1,
-			[]string{"drifted"}, []string{"left alone, mode is observe"}},
+			[]string{"drifted"}, []string{"not repaired, mode is observe"}},
 		{"apply, refused", broken, "apply", nil, 78, nil, refused},
 		{
 			"apply, module of an image", drifting + "module: {load: true}\n", "apply --log-format console", unload, 1,
