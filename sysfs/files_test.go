@@ -301,6 +301,9 @@ func TestLockIsNotBypassed(t *testing.T) {
 	}
 }
 
+// immutable is FS_IMMUTABLE_FL of linux/fs.h.
+const immutable = 0x10
+
 // setImmutable changes the immutable flag of a file (FS_IOC_SETFLAGS, ioctl_iflags(2)).
 func setImmutable(t *testing.T, path string, on bool) {
 	t.Helper()
@@ -314,9 +317,9 @@ func setImmutable(t *testing.T, path string, on bool) {
 		t.Skipf("this file system has no flags: %v", err)
 	}
 	if on {
-		flags |= unix.FS_IMMUTABLE_FL
+		flags |= immutable
 	} else {
-		flags &^= unix.FS_IMMUTABLE_FL
+		flags &^= immutable
 	}
 	if err := unix.IoctlSetPointerInt(int(file.Fd()), unix.FS_IOC_SETFLAGS, flags); err != nil {
 		t.Skipf("this process may not set flags of files: %v", err)
