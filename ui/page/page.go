@@ -19,8 +19,8 @@ var files embed.FS
 
 // contentPolicy allows only the page's own files: no foreign script, style or form, and no frame around it (Content
 // Security Policy Level 3).
-const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
+	"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // Source provides what the page shows. Its functions are called at each request, by several goroutines.
 type Source struct {
@@ -46,8 +46,8 @@ type document struct {
 }
 
 // Handler serves the page at / with its style and scripts, and its data at /v1/page?since=RFC3339 as JSON: the time of
-// the answer, the status, and the events and points after since, or all of them. It answers 400 to an invalid since, 405
-// to another method and 404 to another path. It works below any prefix that a proxy strips.
+// the answer, the status, and the events and points after since, or all of them. It answers 400 to an invalid since,
+// 405 to another method and 404 to another path. It works below any prefix that a proxy strips.
 func Handler(source Source) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", asset("page.html", "text/html; charset=utf-8"))

@@ -109,7 +109,8 @@ func (m model) head() []line {
 	lines = append(lines, plainLine(text))
 	for _, p := range module.Parameters {
 		if p.State == status.ParameterNeedsReload {
-			text := fmt.Sprintf("reload:  %s is %s, wanted %s: needs a reload of %s", p.Name, p.Live, p.Want, module.Name)
+			text := fmt.Sprintf("reload:  %s is %s, wanted %s: needs a reload of %s",
+				p.Name, p.Live, p.Want, module.Name)
 			lines = append(lines, line{{text, yellow}})
 		}
 	}

@@ -69,9 +69,11 @@ func reloads(w io.Writer, m status.Module) {
 	for _, p := range m.Parameters {
 		switch {
 		case p.State == status.ParameterNeedsReload:
-			known = append(known, fmt.Sprintf("%s is %s, wanted %s (%s): %s", p.Name, p.Live, p.Want, p.Origin, reloadHint(m, p)))
+			known = append(known, fmt.Sprintf("%s is %s, wanted %s (%s): %s",
+				p.Name, p.Live, p.Want, p.Origin, reloadHint(m, p)))
 		case p.State == status.ParameterUnknown && m.State != kmod.Absent:
-			unknown = append(unknown, fmt.Sprintf("%s, wanted %s (%s), may need a reload: %s", p.Name, p.Want, p.Origin, p.Error))
+			unknown = append(unknown, fmt.Sprintf("%s, wanted %s (%s), may need a reload: %s",
+				p.Name, p.Want, p.Origin, p.Error))
 		}
 	}
 	for _, text := range append(known, unknown...) {
@@ -98,13 +100,15 @@ func (p Printer) settings(w io.Writer, settings []reconcile.Setting) {
 	var rows []string
 	for _, s := range settings {
 		rows = append(rows, row(
-			s.Name, want(s), orDash(s.Live.String()), string(s.State), strconv.Itoa(s.Drifts), p.lastDrift(s), short(s.Origin)))
+			s.Name, want(s), orDash(s.Live.String()), string(s.State), strconv.Itoa(s.Drifts),
+			p.lastDrift(s), short(s.Origin)))
 	}
 	var buf bytes.Buffer
 	columns(&buf, row("SETTING", "WANT", "LIVE", "STATE", "DRIFTS", "LAST DRIFT", "FROM"), rows)
 	_, _ = io.WriteString(w, p.paint(buf.String(), map[string]string{
 		string(reconcile.InSync): green, string(reconcile.Pending): yellow, string(reconcile.Unsupported): yellow,
-		string(reconcile.Drifted): red, string(reconcile.Contested): red, string(reconcile.Forbidden): red, string(reconcile.Failed): red,
+		string(reconcile.Drifted): red, string(reconcile.Contested): red, string(reconcile.Forbidden): red,
+		string(reconcile.Failed): red,
 	}))
 	settingErrors(w, settings)
 	contenders(w, settings)

@@ -21,7 +21,9 @@ const (
 
 // rareCounters lists the counters that stay low on a healthy host, by their names in the kernel's file.
 func rareCounters() []string {
-	return []string{"search_restart", "clashres", "chainlength", "icmp_error", "expect_new", "expect_create", "expect_delete"}
+	return []string{
+		"search_restart", "clashres", "chainlength", "icmp_error", "expect_new", "expect_create", "expect_delete",
+	}
 }
 
 // table writes how full the tables are, and the counters; nothing where there is no table.
@@ -49,7 +51,8 @@ func (p Printer) table(w io.Writer, t status.Table) {
 	section("kernel:", kernelMessages(t.KernelMessages))
 	text = out.String()
 	if p.Colour { // after the wrapping, so that colours take no width
-		text = strings.NewReplacer(", high", ", "+yellow+"high"+reset, ", critical", ", "+red+"critical"+reset).Replace(text)
+		colours := strings.NewReplacer(", high", ", "+yellow+"high"+reset, ", critical", ", "+red+"critical"+reset)
+		text = colours.Replace(text)
 	}
 	_, _ = io.WriteString(w, text)
 }
