@@ -41,7 +41,8 @@ type Report struct {
 // topics returns the topics in the order of the report.
 func topics() []picture.Check {
 	return []picture.Check{
-		module.Check, owners.Check, boot.Check, files.Check, holder.Check, expectation.Check, sizing.Check, self.Check, guard.Check,
+		module.Check, owners.Check, boot.Check, files.Check, holder.Check, expectation.Check,
+		sizing.Check, self.Check, guard.Check,
 	}
 }
 

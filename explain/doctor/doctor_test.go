@@ -26,7 +26,8 @@ func TestNothingToExamine(t *testing.T) {
 	root := t.TempDir()
 	doctortest.Put(t, root, map[string]string{"home/user/file": "", "usr/bin/true": ""})
 	report, err := Examine(t.Context(), optionsAt(root))
-	want := "cannot examine " + root + ": nothing to examine: no /etc, no /lib/modules, no /usr/lib/modules, no /proc, no /sys"
+	want := "cannot examine " + root + ": nothing to examine: no /etc, no /lib/modules, no /usr/lib/modules, no " +
+		"/proc, no /sys"
 	if !errors.Is(err, ErrNothing) || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
@@ -57,26 +58,35 @@ func TestExamineStops(t *testing.T) {
 // never null, and only errors and warnings are problems.
 func TestReport(t *testing.T) {
 	root := doctortest.ModuleTree(t)
-	doctortest.Put(t, root, map[string]string{doctortest.OneConf: "install nft_ct /bin/true\nblacklist nf_conntrack\noptions nf_conntrack hashsize=no nosuch=1\n"})
+	doctortest.Put(t, root, map[string]string{doctortest.OneConf: "install nft_ct /bin/true\nblacklist " +
+		"nf_conntrack\noptions nf_conntrack hashsize=no nosuch=1\n"})
 	report, err := Examine(t.Context(), optionsAt(root))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report.Healthy || report.Root != root || report.Kernel != doctortest.Release || report.Distribution != "Debian GNU/Linux 12 (bookworm)" {
-		t.Errorf("healthy %t, root %s, kernel %s, distribution %s", report.Healthy, report.Root, report.Kernel, report.Distribution)
+	if report.Healthy || report.Root != root || report.Kernel != doctortest.Release ||
+		report.Distribution != "Debian GNU/Linux 12 (bookworm)" {
+		t.Errorf("healthy %t, root %s, kernel %s, distribution %s", report.Healthy, report.Root, report.Kernel,
+			report.Distribution)
 	}
-	if !slices.IsSortedFunc(report.Findings, func(a, b finding.Finding) int { return a.Severity.Rank() - b.Severity.Rank() }) {
+	if !slices.IsSortedFunc(report.Findings, func(a,
+		b finding.Finding) int {
+		return a.Severity.Rank() - b.Severity.Rank()
+	}) {
 		t.Errorf("not in order: %q", doctortest.IDs(report.Findings))
 	}
 	mine := slices.DeleteFunc(doctortest.IDs(report.Findings), func(id string) bool {
-		return !slices.Contains([]string{"module-not-loaded", "module-blacklisted", "bad-parameter", "unknown-parameter", "rule-module-blacklisted"}, id)
+		return !slices.Contains([]string{"module-not-loaded", "module-blacklisted", "bad-parameter",
+			"unknown-parameter", "rule-module-blacklisted"}, id)
 	})
-	want := []string{"module-not-loaded", "module-blacklisted", "bad-parameter", "unknown-parameter", "rule-module-blacklisted"}
+	want := []string{"module-not-loaded", "module-blacklisted", "bad-parameter", "unknown-parameter",
+		"rule-module-blacklisted"}
 	if diff := cmp.Diff(want, mine); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 	for _, f := range report.Findings {
-		if f.Evidence == nil || f.Fix == nil || f.Severity.Rank() < 0 || f.Summary == "" || strings.HasSuffix(f.Summary, ".") || f.ID != strings.ToLower(f.ID) {
+		if f.Evidence == nil || f.Fix == nil || f.Severity.Rank() < 0 || f.Summary == "" ||
+			strings.HasSuffix(f.Summary, ".") || f.ID != strings.ToLower(f.ID) {
 			t.Errorf("not as promised: %#v", f)
 		}
 	}
@@ -92,7 +102,8 @@ func TestNothingStopsTheRest(t *testing.T) {
 	doctortest.Put(t, root, map[string]string{doctortest.OneConf: "blacklist nf_conntrack\n"})
 	spoilt := []string{
 		"proc/cmdline", "proc/modules", "proc/meminfo", "proc/sys/kernel/osrelease", "etc/os-release", "var/log/kern.log", "etc/ctkeeper/ctkeeper.yaml",
-		doctortest.KernelDir + "modules.dep", doctortest.KernelDir + "modules.builtin", "etc/sysctl.conf", "etc/modprobe.d/loop.conf", "sys/kernel/security/lockdown",
+		doctortest.KernelDir + "modules.dep", doctortest.KernelDir +
+			"modules.builtin", "etc/sysctl.conf", "etc/modprobe.d/loop.conf", "sys/kernel/security/lockdown",
 		"proc/self/mountinfo", "proc/config.gz", "proc/1/status", "proc/sys/kernel/cap_last_cap",
 	}
 	spoil := map[string]func(string) error{
@@ -101,7 +112,10 @@ func TestNothingStopsTheRest(t *testing.T) {
 		"fifo":      func(path string) error { return syscall.Mkfifo(path, 0o644) },
 		"binary":    func(path string) error { return os.WriteFile(path, []byte("\x00\xff\x1b[2J\n\n\\"), 0o644) },
 		"empty":     func(path string) error { return os.WriteFile(path, nil, 0o644) },
-		"large":     func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("a=b c\n", 2<<20)), 0o644) },
+		"large": func(path string) error {
+			return os.WriteFile(path, []byte(strings.Repeat("a=b c\n", 2<<20)),
+				0o644)
+		},
 	}
 	for kind, make := range spoil {
 		t.Run(kind, func(t *testing.T) {

@@ -53,7 +53,8 @@ func TestHosts(t *testing.T) {
 				t.Errorf("looking changed the host (-want +got):\n%s", diff)
 			}
 			report.Root = "/mnt/host"
-			for _, form := range []struct{ file, format string }{{name + ".golden", "table"}, {name + ".json.golden", "json"}} {
+			for _, form := range []struct{ file, format string }{{name + ".golden", "table"}, {name +
+				".json.golden", "json"}} {
 				var out bytes.Buffer
 				if err := (text.Printer{Out: &out, Format: form.format}).Doctor(report); err != nil {
 					t.Fatal(err)
@@ -74,14 +75,17 @@ func TestHostsVerdicts(t *testing.T) {
 		healthy bool
 		must    []string
 	}{
-		"alpine":          {false, []string{"expectation-drops", "contradiction", "helpers", "no-systemd"}},
-		"centos6":         {false, []string{"expectation-drops", "two-names", "contradiction", "firewall-restart-resets", "reset-since-boot", "helpers", "no-systemd"}},
-		"centos7":         {false, []string{"module-not-loaded", "kernel-not-installed", "contradiction", "firewall-restart-resets"}},
+		"alpine": {false, []string{"expectation-drops", "contradiction", "helpers", "no-systemd"}},
+		"centos6": {false, []string{"expectation-drops", "two-names", "contradiction",
+			"firewall-restart-resets", "reset-since-boot", "helpers", "no-systemd"}},
+		"centos7": {false, []string{"module-not-loaded", "kernel-not-installed", "contradiction",
+			"firewall-restart-resets"}},
 		"container":       {false, []string{"child-netns", "read-only"}},
 		"debian12":        {false, []string{"module-not-loaded", "module-blacklisted", "sysctl-too-early"}},
 		"debian13":        {true, nil},
 		"kubernetes-node": {false, []string{"table-drops", "load-factor", "established-timeout-long", "other-owner"}},
-		"ubuntu2404":      {false, []string{"module-not-loaded", "dependency-missing", "bad-parameter", "sysctl-too-early", "contradiction"}},
+		"ubuntu2404": {false, []string{"module-not-loaded", "dependency-missing", "bad-parameter",
+			"sysctl-too-early", "contradiction"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -271,7 +275,8 @@ func TestNothing(t *testing.T) {
 	if !errors.Is(err, doctor.ErrNothing) {
 		t.Fatalf("the error is %v, want ErrNothing", err)
 	}
-	want := "cannot examine " + root + ": nothing to examine: no /etc, no /lib/modules, no /usr/lib/modules, no /proc, no /sys"
+	want := "cannot examine " + root + ": nothing to examine: no /etc, no /lib/modules, no /usr/lib/modules, no " +
+		"/proc, no /sys"
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Errorf("the error (-want +got):\n%s", diff)
 	}
@@ -283,7 +288,8 @@ func TestCancelled(t *testing.T) {
 	kerneltree.Unpack(t, root, "testdata/hosts/alpine.txtar")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := doctor.Examine(ctx, picture.Options{Root: root, Source: config.Source{Root: root, Main: config.DefaultMain}})
+	_, err := doctor.Examine(ctx, picture.Options{Root: root, Source: config.Source{Root: root,
+		Main: config.DefaultMain}})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v, want %v", err, context.Canceled)
 	}

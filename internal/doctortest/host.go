@@ -23,7 +23,8 @@ const Release = "6.1.0-18-amd64"
 // Take takes the picture of the host below root.
 func Take(t *testing.T, root string) *picture.Host {
 	t.Helper()
-	return picture.Take(t.Context(), tree.At(root), picture.Options{Root: root, Source: config.Source{Root: root}, Running: Running})
+	return picture.Take(t.Context(), tree.At(root), picture.Options{Root: root, Source: config.Source{Root: root},
+		Running: Running})
 }
 
 // Running is a daemon that answers.
@@ -64,11 +65,13 @@ func ModuleTree(t *testing.T) string {
 func PutKernel(t *testing.T, root, release string) {
 	t.Helper()
 	dir := "lib/modules/" + release + "/"
-	const defrag4, defrag6, crc = "kernel/net/ipv4/netfilter/nf_defrag_ipv4.ko", "kernel/net/ipv6/netfilter/nf_defrag_ipv6.ko", "kernel/lib/libcrc32c.ko"
+	const defrag4, defrag6 = "kernel/net/ipv4/netfilter/nf_defrag_ipv4.ko", "kernel/net/ipv6/netfilter/nf_defrag_ipv6.ko"
+	const crc = "kernel/lib/libcrc32c.ko"
 	const needs, ct = defrag6 + " " + defrag4 + " " + crc, "kernel/net/netfilter/nf_conntrack.ko"
 	magic := "vermagic=" + release + " SMP preempt mod_unload "
 	dep := ct + ": " + needs + "\n"
-	for _, file := range []string{defrag4, defrag6, crc, "kernel/net/netfilter/x_tables.ko", "kernel/net/netfilter/nf_tables.ko"} {
+	for _, file := range []string{defrag4, defrag6, crc, "kernel/net/netfilter/x_tables.ko",
+		"kernel/net/netfilter/nf_tables.ko"} {
 		kerneltree.Put(t, root, dir+file, string(kerneltree.Sign(kerneltree.KO(magic))))
 		dep += file + ":\n"
 	}
@@ -76,12 +79,14 @@ func PutKernel(t *testing.T, root, release string) {
 		magic, "depends=nf_defrag_ipv6,libcrc32c,nf_defrag_ipv4",
 		"parmtype=acct:bool", "parmtype=tstamp:bool", "parmtype=expect_hashsize:uint", "parmtype=enable_hooks:bool",
 	))))
-	for user, family := range map[string]string{"xt_conntrack": "x_tables", "xt_state": "x_tables", "nft_ct": "nf_tables"} {
+	for user, family := range map[string]string{"xt_conntrack": "x_tables", "xt_state": "x_tables",
+		"nft_ct": "nf_tables"} {
 		file := "kernel/net/netfilter/" + user + ".ko"
 		kerneltree.Put(t, root, dir+file, string(kerneltree.Sign(kerneltree.KO(magic, "depends=nf_conntrack,"+family))))
 		dep += file + ": kernel/net/netfilter/" + family + ".ko " + ct + " " + needs + "\n"
 	}
-	Put(t, root, map[string]string{dir + "modules.dep": dep, dir + "modules.builtin": "kernel/fs/ext4/ext4.ko\n", dir + "modules.softdep": ""})
+	Put(t, root, map[string]string{dir + "modules.dep": dep, dir + "modules.builtin": "kernel/fs/ext4/ext4.ko\n",
+		dir + "modules.softdep": ""})
 }
 
 const KernelDir = "lib/modules/" + Release + "/"
@@ -113,7 +118,8 @@ func Owned(t *testing.T, assignments ...inventory.Assignment) *picture.Host {
 
 func want(name string, policy sysfs.Policy, n int64, line int) sysfs.Want {
 	return sysfs.Want{
-		Setting: sysfs.Lookup(name), Policy: policy, Value: sysfs.Number(n), Origin: tree.Place{File: MainFile, Line: line},
+		Setting: sysfs.Lookup(name), Policy: policy, Value: sysfs.Number(n), Origin: tree.Place{File: MainFile,
+			Line: line},
 	}
 }
 
@@ -142,14 +148,17 @@ func Bare(h *picture.Host) *picture.Host {
 func Sysctl(file string, line int, key, value string) inventory.Assignment {
 	s := sysfs.Lookup(key)
 	return inventory.Assignment{
-		Place: tree.Place{File: file, Line: line}, Name: s.Name, Key: key, Value: value, Tool: "systemd-sysctl", Phase: inventory.AtBoot,
+		Place: tree.Place{File: file,
+			Line: line}, Name: s.Name, Key: key, Value: value, Tool: "systemd-sysctl", Phase: inventory.AtBoot,
 	}
 }
 
 // Option is a parameter that modprobe.d gives.
 func Option(file string, line int, name, value string) inventory.Assignment {
 	return inventory.Assignment{
-		Place: tree.Place{File: file, Line: line}, Name: name, Parameter: true, Key: name, Value: value, Tool: "modprobe", Phase: inventory.AtModuleLoad,
+		Place: tree.Place{File: file,
+			Line: line}, Name: name, Parameter: true, Key: name, Value: value,
+		Tool: "modprobe", Phase: inventory.AtModuleLoad,
 	}
 }
 
@@ -193,7 +202,8 @@ func Config(t *testing.T, settings ...string) *config.Config {
 			t.Fatalf("no such setting: %s", settings[i])
 		}
 		c.Wants = append(c.Wants, sysfs.Want{
-			Setting: s, Policy: sysfs.Exactly, Value: s.Parse(settings[i+1]), Origin: tree.Place{File: config.DefaultMain, Line: 2},
+			Setting: s, Policy: sysfs.Exactly, Value: s.Parse(settings[i+1]),
+			Origin: tree.Place{File: config.DefaultMain, Line: 2},
 		})
 	}
 	return c

@@ -38,10 +38,12 @@ func checkParameters(h *picture.Host) []finding.Finding {
 	if len(differences) == 0 {
 		return nil
 	}
-	f.Summary = "the module is loaded with other parameters, which only a reload changes: " + strings.Join(differences, ", ")
+	f.Summary = "the module is loaded with other parameters, which only a reload changes: " +
+		strings.Join(differences, ", ")
 	users := kmod.Users(h.Modules, kmod.Conntrack)
 	if len(users) > 0 {
-		f.Evidence = append(f.Evidence, finding.Seen(picture.ModulesFile, 0, "nf_conntrack is used by "+strings.Join(users, ", ")))
+		f.Evidence = append(f.Evidence, finding.Seen(picture.ModulesFile, 0,
+			"nf_conntrack is used by "+strings.Join(users, ", ")))
 	}
 	remove := "modprobe -r " + strings.Join(append(users, kmod.Conntrack), " ")
 	f.Note = "The next boot applies them. To apply them now: stop the firewall, " + remove +

@@ -20,7 +20,8 @@ func TestRuntimeOnly(t *testing.T) {
 		h.Figures.Buckets, h.Figures.Max, h.Figures.ExpectMax = &buckets, &limit, &expect
 		return h
 	}
-	h := live(doctortest.Stopped(doctortest.Bare(doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536")))), 65536, 1048576, 1024)
+	h := live(doctortest.Stopped(doctortest.Bare(doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 1,
+		doctortest.NetMax, "65536")))), 65536, 1048576, 1024)
 	doctortest.Check(t, checkLive(h), []finding.Finding{{
 		ID: "runtime-only", Severity: finding.Warning,
 		Summary: "nf_conntrack_max is 1048576 now, and 65536 after the next boot",
@@ -29,7 +30,8 @@ func TestRuntimeOnly(t *testing.T) {
 			finding.Seen(doctortest.SiteConf, 1, doctortest.NetMax+" = 65536"),
 		},
 		Fix: []string{
-			"mkdir -p /etc/ctkeeper/conf.d && printf '%s\\n' 'settings:' '  max: 1048576' > /etc/ctkeeper/conf.d/60-live-max.yaml",
+			"mkdir -p /etc/ctkeeper/conf.d && printf '%s\\n' 'settings:' '  max: 1048576' > " +
+				"/etc/ctkeeper/conf.d/60-live-max.yaml",
 			"systemctl enable --now ctkeeper",
 		},
 		Note: "This keeps the live value. If the file is right, apply the file instead.",
@@ -41,17 +43,21 @@ func TestRuntimeOnly(t *testing.T) {
 		want  []string
 	}{
 		"a sysctl line": {
-			map[string]string{"etc/sysctl.d/50-site.conf": doctortest.NetMax + "=65536\n"}, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"),
+			map[string]string{"etc/sysctl.d/50-site.conf": doctortest.NetMax +
+				"=65536\n"}, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"),
 			[]string{"sed -i '1s/=.*/= 1048576/' /etc/sysctl.d/50-site.conf"},
 		},
 		"what another setting makes of it": {
-			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack hashsize=65536\n"}, doctortest.Option("/etc/modprobe.d/x.conf", 1, picture.Hashsize, "65536"), nil,
+			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack " +
+				"hashsize=65536\n"}, doctortest.Option("/etc/modprobe.d/x.conf", 1, picture.Hashsize, "65536"), nil,
 		},
 		"a script": {
-			nil, inventory.Assignment{Place: tree.Place{File: "/etc/rc.local", Line: 2}, Name: "max", Key: doctortest.NetMax, Value: "65536", Tool: "rc.local", Phase: inventory.AtServiceStart}, nil,
+			nil, inventory.Assignment{Place: tree.Place{File: "/etc/rc.local", Line: 2}, Name: "max",
+				Key: doctortest.NetMax, Value: "65536", Tool: "rc.local", Phase: inventory.AtServiceStart}, nil,
 		},
 	} {
-		h := live(doctortest.Uninstalled(doctortest.Stopped(doctortest.Bare(doctortest.Owned(t, test.from)))), 65536, 1048576, 1024)
+		h := live(doctortest.Uninstalled(doctortest.Stopped(doctortest.Bare(doctortest.Owned(t, test.from)))),
+			65536, 1048576, 1024)
 		doctortest.SetFiles(t, h, test.files)
 		if diff := cmp.Diff(test.want, doctortest.Find(t, checkLive(h), "runtime-only").Fix); diff != "" {
 			t.Errorf("no unit, %s (-want +got):\n%s", name, diff)
@@ -74,7 +80,8 @@ func TestRuntimeOnly(t *testing.T) {
 	early := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536")
 	early.TooEarly = true
 	doctortest.Check(t, checkLive(live(doctortest.Stopped(doctortest.Owned(t, early)), 65536, 1048576, 1024)), nil)
-	child := live(doctortest.Stopped(doctortest.Bare(doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536")))), 65536, 1048576, 1024)
+	child := live(doctortest.Stopped(doctortest.Bare(doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 1,
+		doctortest.NetMax, "65536")))), 65536, 1048576, 1024)
 	child.Env.ChildNetns = true
 	doctortest.Check(t, checkLive(child), nil)
 }
@@ -92,26 +99,32 @@ func TestResetSinceBoot(t *testing.T) {
 	lost := option
 	lost.NoEffect = "/etc/sysconfig/modules/x.modules:3 comes later"
 	lost.OverriddenBy = tree.Place{File: "/etc/sysconfig/modules/x.modules", Line: 3}
-	script := inventory.Assignment{Place: tree.Place{File: "/etc/sysconfig/modules/x.modules", Line: 3}, Name: picture.Hashsize, Key: picture.Hashsize, Value: "65536", Tool: "sysconfig"}
+	script := inventory.Assignment{Place: tree.Place{File: "/etc/sysconfig/modules/x.modules", Line: 3},
+		Name: picture.Hashsize, Key: picture.Hashsize, Value: "65536", Tool: "sysconfig"}
 	limit := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "262144")
 	for name, test := range map[string]struct {
 		h    *picture.Host
 		want []string
 	}{
 		"by hashsize=": {host(16384, 131072, option, limit), []string{
-			"nf_conntrack_max is 131072, the value with which the module is loaded, and not 262144 of /etc/sysctl.d/50-site.conf:1: the module was reloaded since the boot, or the line was never applied",
+			"nf_conntrack_max is 131072, the value with which the module is loaded, and not 262144 of " +
+				"/etc/sysctl.d/50-site.conf:1: the module was reloaded since the boot, or the line was never applied",
 			"sysctl -w net.netfilter.nf_conntrack_max=262144",
 		}},
 		"the hash table": {host(16384, 131072, lost, script), []string{
-			"hashsize is 16384, the value with which the module is loaded, and not 65536 of /etc/sysconfig/modules/x.modules:3: the module was reloaded since the boot, or the line was never applied",
+			"hashsize is 16384, the value with which the module is loaded, and not 65536 of " +
+				"/etc/sysconfig/modules/x.modules:3: the module was reloaded since the boot, or the line was never " +
+				"applied",
 			"echo 65536 > /sys/module/nf_conntrack/parameters/hashsize",
 		}},
 		"the kernel's own, since 5.15": {host(65536, 65536, limit), []string{
-			"nf_conntrack_max is 65536, the value with which the module is loaded, and not 262144 of /etc/sysctl.d/50-site.conf:1: the module was reloaded since the boot, or the line was never applied",
+			"nf_conntrack_max is 65536, the value with which the module is loaded, and not 262144 of " +
+				"/etc/sysctl.d/50-site.conf:1: the module was reloaded since the boot, or the line was never applied",
 			"sysctl -w net.netfilter.nf_conntrack_max=262144",
 		}},
 		"the kernel's own, before": {host(16384, 65536, limit), []string{
-			"nf_conntrack_max is 65536, the value with which the module is loaded, and not 262144 of /etc/sysctl.d/50-site.conf:1: the module was reloaded since the boot, or the line was never applied",
+			"nf_conntrack_max is 65536, the value with which the module is loaded, and not 262144 of " +
+				"/etc/sysctl.d/50-site.conf:1: the module was reloaded since the boot, or the line was never applied",
 			"sysctl -w net.netfilter.nf_conntrack_max=262144",
 		}},
 		"set by somebody":  {host(65536, 100000, limit), nil},
@@ -149,18 +162,28 @@ func TestNextBoot(t *testing.T) {
 		all     []inventory.Assignment
 		want    string
 	}{
-		"a sysctl":                       {"max", []inventory.Assignment{doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "7")}, "7"},
-		"hashsize at load makes max":     {"max", []inventory.Assignment{doctortest.Option("/x.conf", 1, picture.Hashsize, "10000")}, "81920"},
-		"and buckets":                    {picture.Hashsize, []inventory.Assignment{doctortest.Option("/x.conf", 1, picture.Hashsize, "10000")}, "10000"},
-		"expect_hashsize makes expects":  {"expect_max", []inventory.Assignment{doctortest.Option("/x.conf", 1, picture.ExpectHashsize, "2048")}, "8192"},
-		"max after hashsize":             {"max", []inventory.Assignment{doctortest.Option("/x.conf", 1, picture.Hashsize, "512"), doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "7")}, "7"},
-		"too early is not at all":        {"max", []inventory.Assignment{doctortest.Option("/x.conf", 1, picture.Hashsize, "512"), early}, "4096"},
-		"overtaken by buckets all right": {"max", []inventory.Assignment{overtaken, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "512")}, "81920"},
-		"only raised":                    {"max", []inventory.Assignment{doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "262144"), atLeast}, "262144"},
-		"raised":                         {"max", []inventory.Assignment{doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "7"), atLeast}, "131072"},
-		"raised from nobody knows what":  {"max", []inventory.Assignment{atLeast}, ""},
-		"not the active profile":         {"max", []inventory.Assignment{doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "7"), inactive}, "7"},
-		"nobody":                         {"max", nil, ""},
+		"a sysctl": {"max", []inventory.Assignment{doctortest.Sysctl(doctortest.SiteConf, 1,
+			doctortest.NetMax, "7")}, "7"},
+		"hashsize at load makes max": {"max", []inventory.Assignment{doctortest.Option("/x.conf", 1,
+			picture.Hashsize, "10000")}, "81920"},
+		"and buckets": {picture.Hashsize, []inventory.Assignment{doctortest.Option("/x.conf", 1,
+			picture.Hashsize, "10000")}, "10000"},
+		"expect_hashsize makes expects": {"expect_max", []inventory.Assignment{doctortest.Option("/x.conf", 1,
+			picture.ExpectHashsize, "2048")}, "8192"},
+		"max after hashsize": {"max", []inventory.Assignment{doctortest.Option("/x.conf", 1,
+			picture.Hashsize, "512"), doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "7")}, "7"},
+		"too early is not at all": {"max", []inventory.Assignment{doctortest.Option("/x.conf", 1,
+			picture.Hashsize, "512"), early}, "4096"},
+		"overtaken by buckets all right": {"max", []inventory.Assignment{overtaken,
+			doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "512")}, "81920"},
+		"only raised": {"max", []inventory.Assignment{doctortest.Sysctl(doctortest.SiteConf, 1,
+			doctortest.NetMax, "262144"), atLeast}, "262144"},
+		"raised": {"max", []inventory.Assignment{doctortest.Sysctl(doctortest.SiteConf, 1,
+			doctortest.NetMax, "7"), atLeast}, "131072"},
+		"raised from nobody knows what": {"max", []inventory.Assignment{atLeast}, ""},
+		"not the active profile": {"max", []inventory.Assignment{doctortest.Sysctl(doctortest.SiteConf, 1,
+			doctortest.NetMax, "7"), inactive}, "7"},
+		"nobody": {"max", nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, _, known := nextBoot(doctortest.Owned(t, test.all...), test.setting)
@@ -178,13 +201,15 @@ func TestLoadParameters(t *testing.T) {
 	users := kmod.Users(h.Modules, kmod.Conntrack)
 	want := finding.Finding{
 		ID: "load-parameter-differs", Severity: finding.Warning,
-		Summary: "the module is loaded with other parameters, which only a reload changes: expect_hashsize is 256, ctkeeper wants 2048",
+		Summary: "the module is loaded with other parameters, which only a reload changes: expect_hashsize is 256, " +
+			"ctkeeper wants 2048",
 		Evidence: []finding.Evidence{
 			finding.Seen("/sys/module/nf_conntrack/parameters/expect_hashsize", 0, "256"),
 			finding.Seen(doctortest.MainFile, 6, "expect_hashsize: 2048"),
 			finding.Seen("/proc/modules", 0, "nf_conntrack is used by "+strings.Join(users, ", ")),
 		},
-		Note: "The next boot applies them. To apply them now: stop the firewall, modprobe -r " + strings.Join(users, " ") + " nf_conntrack, start the firewall. Every tracked connection is lost.",
+		Note: "The next boot applies them. To apply them now: stop the firewall, modprobe -r " + strings.Join(users,
+			" ") + " nf_conntrack, start the firewall. Every tracked connection is lost.",
 	}
 	doctortest.Check(t, checkParameters(h), []finding.Finding{want})
 	h.Parameters = map[string]string{"expect_hashsize": "2048"}
@@ -200,7 +225,8 @@ func TestBootFilesStale(t *testing.T) {
 	plan := func() { h.BootPlan, h.BootPlanErr = persist.NewPlan(host, h.Config, persist.Options{}) }
 	plan()
 	f := doctortest.Find(t, checkBootFiles(h), "boot-files-stale")
-	if f.Severity != finding.Info || f.Summary != "the boot files are not written: until ctkeeper runs, the module has other values after it is loaded" {
+	if f.Severity != finding.Info || f.Summary != "the boot files are not written: until ctkeeper runs, the module "+
+		"has other values after it is loaded" {
 		t.Errorf("nothing written: %s %s", f.Severity, f.Summary)
 	}
 	if _, err := h.BootPlan.Write(host); err != nil {
@@ -238,6 +264,8 @@ func withMax(h *picture.Host, n int64) *picture.Host {
 }
 
 func TestFixOfALiveValue(t *testing.T) {
-	h := doctortest.Uninstalled(doctortest.Stopped(doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"))))
-	doctortest.FixTwice(t, withMax(h, 1048576), checkLive, doctortest.SiteConf, doctortest.NetMax+"=65536\n", doctortest.NetMax+"= 1048576\n")
+	h := doctortest.Uninstalled(doctortest.Stopped(doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 1,
+		doctortest.NetMax, "65536"))))
+	doctortest.FixTwice(t, withMax(h, 1048576), checkLive, doctortest.SiteConf, doctortest.NetMax+"=65536\n",
+		doctortest.NetMax+"= 1048576\n")
 }

@@ -1,2 +1,3 @@
-// Package boot checks whether the next boot brings back the live values, and whether the boot files and load-time parameters are as wanted.
+// Package boot checks whether the next boot brings back the live values, and whether the boot files and the
+// load-time parameters are as wanted.
 package boot

@@ -31,7 +31,8 @@ func checkBootFiles(h *picture.Host) []finding.Finding {
 		f.Summary = "the boot files are not as configured: " + strings.Join(paths, ", ")
 		if !exists {
 			f.Severity = finding.Info
-			f.Summary = "the boot files are not written: until ctkeeper runs, the module has other values after it is loaded"
+			f.Summary = "the boot files are not written: until ctkeeper runs, the module has other values after it " +
+				"is loaded"
 		}
 		found = append(found, f)
 	}

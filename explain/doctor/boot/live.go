@@ -44,7 +44,8 @@ func checkLive(h *picture.Host) []finding.Finding {
 func lostAtBoot(h *picture.Host, s *sysfs.Setting, live string) (finding.Finding, bool) {
 	name := picture.KernelName(inventory.Assignment{Name: s.Name})
 	f := finding.Finding{
-		ID: "runtime-only", Severity: finding.Warning, Evidence: []finding.Evidence{finding.Seen("/"+s.File(), 0, live)},
+		ID: "runtime-only", Severity: finding.Warning, Evidence: []finding.Evidence{finding.Seen("/"+s.File(), 0,
+			live)},
 	}
 	if w, wanted := h.Want(s.Name); wanted && h.Env.Enabled {
 		if w.Satisfied(s.Parse(live)) || h.IsEnforcing() && h.Env.Running != nil { // the daemon is repairing it

@@ -47,8 +47,9 @@ func checkUse(h *picture.Host) []finding.Finding {
 	used, limit := *h.Figures.Expectations, *h.Figures.ExpectMax
 	f := finding.Finding{
 		ID: "expectation-table-full", Severity: finding.Error,
-		Summary:  fmt.Sprintf("the expectation table is full: %d of %d", used, limit),
-		Evidence: []finding.Evidence{finding.Seen(picture.ExpectationsFile, 0, fmt.Sprintf("%d expectations", used)), limitEvidence(limit)},
+		Summary: fmt.Sprintf("the expectation table is full: %d of %d", used, limit),
+		Evidence: []finding.Evidence{finding.Seen(picture.ExpectationsFile, 0, fmt.Sprintf("%d expectations",
+			used)), limitEvidence(limit)},
 	}
 	switch {
 	case used >= limit:
@@ -95,7 +96,8 @@ func checkDrops(h *picture.Host) []finding.Finding {
 	}
 	f.Fix, f.Note = raiseLimit(h)
 	if f.Severity == finding.Warning {
-		f.Note = "It is also possible that one connection reached the limit of its helper, or that a range of NAT ports is used up. " + f.Note
+		f.Note = "It is also possible that one connection reached the limit of its helper, or that a range of NAT " +
+			"ports is used up. " + f.Note
 	}
 	return []finding.Finding{f}
 }
@@ -171,7 +173,8 @@ func neededLimit(h *picture.Host) int64 {
 		}
 	}
 	used, limit := h.Figures.Expectations, h.Figures.ExpectMax
-	wasFull := slices.ContainsFunc(h.CountMessages(refusalText), func(c picture.MessageCount) bool { return c.Text == tableFullText })
+	wasFull := slices.ContainsFunc(h.CountMessages(refusalText),
+		func(c picture.MessageCount) bool { return c.Text == tableFullText })
 	if limit != nil && (wasFull || used != nil && *used >= *limit) {
 		double(func() bool { return needed <= *limit })
 	}
@@ -189,15 +192,18 @@ func raiseLimit(h *picture.Host) (fix []string, note string) {
 	needed := neededLimit(h)
 	w, wanted := h.Want("expect_max")
 	if n, isNumber := w.Value.Int(); wanted && isNumber && n >= needed && !h.IsApplied("expect_max") {
-		return []string{fixes.Enforce(h)}, fmt.Sprintf("The configuration asks for %d (%s), which is not applied.", n, w.Origin)
+		return []string{fixes.Enforce(h)}, fmt.Sprintf("The configuration asks for %d (%s), which is not applied.",
+			n, w.Origin)
 	}
 	settings := []fixes.Entry{{"expect_max", strconv.FormatInt(needed, 10)}}
 	buckets := strconv.FormatInt(needed/perBucket, 10)
 	if h.Module.State == kmod.BuiltIn {
 		return fixes.Configure(h, "expectations", settings, nil),
 			"The module is part of the kernel: its hash table for expectations is sized on the kernel command line " +
-				"(nf_conntrack.expect_hashsize=" + buckets + "). Without that the limit works too, with longer hash chains."
+				"(nf_conntrack.expect_hashsize=" + buckets +
+				"). Without that the limit works too, with longer hash chains."
 	}
 	return fixes.Configure(h, "expectations", settings, []fixes.Entry{{"expect_hashsize", buckets}}),
-		"expect_max is applied at once. expect_hashsize, which sizes expect_max when the module is loaded, takes effect at the next load."
+		"expect_max is applied at once. expect_hashsize, which sizes expect_max when the module is loaded, takes " +
+			"effect at the next load."
 }

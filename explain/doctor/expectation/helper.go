@@ -54,7 +54,8 @@ func attachingOptions(h *picture.Host) []inventory.ToolOption {
 	}
 	var found []inventory.ToolOption
 	for _, o := range h.Inventory.ToolOptions {
-		isShorewall := strings.HasPrefix(o.Tool, "shorewall") && isYes(o.Tool, "STARTUP_ENABLED") && isYes(o.Tool, "AUTOHELPERS") &&
+		isShorewall := strings.HasPrefix(o.Tool, "shorewall") && isYes(o.Tool, "STARTUP_ENABLED") && isYes(o.Tool,
+			"AUTOHELPERS") &&
 			(o.Name == "AUTOHELPERS" || o.Name == "HELPERS" && o.Value != "")
 		isFirewalld := o.Tool == "firewalld" && o.Name == "AutomaticHelpers" && strings.EqualFold(o.Value, "yes")
 		if isShorewall || isFirewalld && len(h.Settings) == 0 {
@@ -133,7 +134,8 @@ func checkAutomatic(h *picture.Host) []finding.Finding {
 	f := finding.Finding{
 		ID: "helper-automatic", Severity: finding.Warning,
 		Summary: "helpers are attached to every connection by its port number alone",
-		Note: "A helper trusts what the peers send: with a helper that no rule attaches, they can open ports of the firewall. " +
+		Note: "A helper trusts what the peers send: with a helper that no rule attaches, they can open ports of the " +
+			"firewall. " +
 			"Therefore the kernel's default is off since 4.7. " +
 			"Before you turn it off, write a rule for each flow that needs a helper, for example: " +
 			"iptables -t raw -A PREROUTING -p udp --dport 5060 -j CT --helper sip",
@@ -178,16 +180,19 @@ func checkHelperModules(h *picture.Host) []finding.Finding {
 		}
 		done[module] = true
 		f := finding.Finding{
-			ID: "helper-module-missing", Severity: finding.Error, Evidence: []finding.Evidence{finding.At(rule.Place, rule.Rule)},
+			ID: "helper-module-missing", Severity: finding.Error,
+			Evidence: []finding.Evidence{finding.At(rule.Place, rule.Rule)},
 		}
 		blocks := blockingLines(h, module)
 		switch {
 		case h.IndexErr == nil && h.Index.Path(module) == "":
-			f.Summary = fmt.Sprintf("a firewall rule needs the helper %s, and %s has no file for this kernel", rule.Name, module)
+			f.Summary = fmt.Sprintf("a firewall rule needs the helper %s, and %s has no file for this kernel",
+				rule.Name, module)
 			f.Evidence = append(f.Evidence, finding.Seen(h.Index.Dir+"/modules.dep", 0, "no "+module))
 			f.Fix = []string{cmp.Or(h.Distro.ReinstallExtraModules(h.Release), h.Distro.ReinstallKernel(h.Release))}
 		case len(blocks) > 0:
-			f.Summary = fmt.Sprintf("a firewall rule needs the helper %s, and %s is blocked from loading", rule.Name, module)
+			f.Summary = fmt.Sprintf("a firewall rule needs the helper %s, and %s is blocked from loading",
+				rule.Name, module)
 			f.Evidence = append(f.Evidence, blocks...)
 			f.Fix = fixes.CommentOut(h, blocks)
 		default:
@@ -218,7 +223,8 @@ func checkUnusedHelpers(h *picture.Host) []finding.Finding {
 	f := finding.Finding{
 		ID: "helper-without-rule", Severity: finding.Info,
 		Summary: "helper modules are loaded, and no rule attaches them to a connection",
-		Note: "A helper does nothing until a rule attaches it (-j CT --helper in iptables' raw table, a ct helper object in nft): " +
+		Note: "A helper does nothing until a rule attaches it (-j CT --helper in iptables' raw table, a ct helper " +
+			"object in nft): " +
 			"since 4.7 the kernel does not attach it by itself.",
 	}
 	for _, m := range helperModules(h) {

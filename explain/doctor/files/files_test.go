@@ -33,7 +33,8 @@ func TestFilesUnreadable(t *testing.T) {
 	kerneltree.Put(t, root, "etc/modprobe.d/odd name.conf/x", "")
 	_, isDir := host.Read("/etc/modprobe.d/odd name.conf", 1)
 	loop := troubleOf(t, host, root, "/etc/modprobe.d/loop.conf")
-	doctortest.Put(t, root, map[string]string{"etc/sysctl.d/big.conf": "0123456789", "etc/sysctl.d/line.conf": "no assignment\n"})
+	doctortest.Put(t, root, map[string]string{"etc/sysctl.d/big.conf": "0123456789",
+		"etc/sysctl.d/line.conf": "no assignment\n"})
 	_, large := host.Read("/etc/sysctl.d/big.conf", 1)
 	h.Inventory.Troubles = []tree.Trouble{
 		{Place: tree.Place{File: "/etc/modprobe.d/odd name.conf"}, Err: isDir},
@@ -52,9 +53,10 @@ func TestFilesUnreadable(t *testing.T) {
 		},
 		{
 			ID: "file-unreadable", Severity: finding.Warning,
-			Summary:  "/etc/modprobe.d/loop.conf is a loop of symbolic links: nothing can read it",
-			Evidence: []finding.Evidence{finding.Seen("/etc/modprobe.d/loop.conf", 0, "too many levels of symbolic links")},
-			Fix:      []string{"rm /etc/modprobe.d/loop.conf"},
+			Summary: "/etc/modprobe.d/loop.conf is a loop of symbolic links: nothing can read it",
+			Evidence: []finding.Evidence{finding.Seen("/etc/modprobe.d/loop.conf", 0,
+				"too many levels of symbolic links")},
+			Fix: []string{"rm /etc/modprobe.d/loop.conf"},
 		},
 		{
 			ID: "file-unreadable", Severity: finding.Warning,
@@ -64,9 +66,10 @@ func TestFilesUnreadable(t *testing.T) {
 		},
 		{
 			ID: "file-unreadable", Severity: finding.Warning,
-			Summary:  "a line of /etc/sysctl.d/line.conf cannot be parsed",
-			Evidence: []finding.Evidence{finding.Seen("/etc/sysctl.d/line.conf", 1, "no assignment (is not an assignment)")},
-			Note:     "Correct or remove it. The rest of the file is used.",
+			Summary: "a line of /etc/sysctl.d/line.conf cannot be parsed",
+			Evidence: []finding.Evidence{finding.Seen("/etc/sysctl.d/line.conf", 1,
+				"no assignment (is not an assignment)")},
+			Note: "Correct or remove it. The rest of the file is used.",
 		},
 	})
 }
@@ -78,21 +81,27 @@ func TestFilesThatAreNoText(t *testing.T) {
 	h.Inventory.Troubles = []tree.Trouble{
 		{Place: tree.Place{File: "/etc/sysctl.d/x.conf"}, Err: binary},
 		{Place: tree.Place{File: "/lib/modules/6.1.0/modules.dep"}, Err: binary},
-		{Place: tree.Place{File: "/etc/modprobe.d/x.conf"}, Err: &fs.PathError{Op: "open", Path: "/etc/modprobe.d/x.conf", Err: fs.ErrPermission}},
+		{Place: tree.Place{File: "/etc/modprobe.d/x.conf"}, Err: &fs.PathError{Op: "open",
+			Path: "/etc/modprobe.d/x.conf", Err: fs.ErrPermission}},
 	}
 	doctortest.Check(t, Check(h), []finding.Finding{
 		{
-			ID: "file-unreadable", Severity: finding.Warning, Summary: "/etc/sysctl.d/x.conf cannot be read, and may contain settings",
+			ID: "file-unreadable", Severity: finding.Warning, Summary: "/etc/sysctl.d/x.conf cannot be read, and may " +
+				"contain settings",
 			Evidence: []finding.Evidence{finding.Seen("/etc/sysctl.d/x.conf", 0, "binary file")},
 			Note:     "Find out what wrote it, and replace it by a correct file, or remove it.",
 		},
 		{
-			ID: "file-unreadable", Severity: finding.Warning, Summary: "/lib/modules/6.1.0/modules.dep cannot be read, and may contain settings",
-			Evidence: []finding.Evidence{finding.Seen("/lib/modules/6.1.0/modules.dep", 0, "binary file")}, Fix: []string{"depmod -a 6.1.0"},
+			ID: "file-unreadable", Severity: finding.Warning, Summary: "/lib/modules/6.1.0/modules.dep cannot be " +
+				"read, and may contain settings",
+			Evidence: []finding.Evidence{finding.Seen("/lib/modules/6.1.0/modules.dep", 0,
+				"binary file")}, Fix: []string{"depmod -a 6.1.0"},
 		},
 		{
-			ID: "file-unreadable", Severity: finding.Info, Summary: "/etc/modprobe.d/x.conf cannot be read, and may contain settings",
-			Evidence: []finding.Evidence{finding.Seen("/etc/modprobe.d/x.conf", 0, "permission denied")}, Note: "Run ctkeeper doctor as root.",
+			ID: "file-unreadable", Severity: finding.Info, Summary: "/etc/modprobe.d/x.conf cannot be read, and may " +
+				"contain settings",
+			Evidence: []finding.Evidence{finding.Seen("/etc/modprobe.d/x.conf", 0,
+				"permission denied")}, Note: "Run ctkeeper doctor as root.",
 		},
 	})
 }

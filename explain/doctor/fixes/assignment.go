@@ -16,11 +16,14 @@ import (
 // RemoveAssignment returns the commands that stop an assignment, or a note where no command can. All
 // the assignments of its file for which the function is true are removed together, so that the command
 // is the same for each of them.
-func RemoveAssignment(h *picture.Host, a inventory.Assignment, with func(inventory.Assignment) bool) (fix []string, note string) {
+func RemoveAssignment(
+	h *picture.Host, a inventory.Assignment, with func(inventory.Assignment) bool,
+) (fix []string, note string) {
 	note = "Remove it from " + a.Place.String() + "."
 	switch {
 	case a.Tool == picture.KubeProxy:
-		return nil, "kube-proxy does not set the limit where its configuration has conntrack.maxPerCore: 0, nor a timeout that is 0s. " +
+		return nil, "kube-proxy does not set the limit where its configuration has conntrack.maxPerCore: 0, nor a " +
+			"timeout that is 0s. " +
 			"Set these in the ConfigMap kube-proxy of kube-system, and restart its pods."
 	case a.Tool == "k3s":
 		return nil, "k3s does not set the limit with --kube-proxy-arg=conntrack-max-per-core=0."

@@ -56,7 +56,8 @@ func TestDefaultsStayFirst(t *testing.T) {
 	}
 	h := &picture.Host{Config: c}
 	want := []string{
-		"mkdir -p /etc/ctkeeper/conf.d && printf '%s\\n' 'settings:' '  hashsize: {at_least: auto}' > /etc/ctkeeper/conf.d/00-default.yaml" +
+		"mkdir -p /etc/ctkeeper/conf.d && printf '%s\\n' 'settings:' '  hashsize: {at_least: auto}' > " +
+			"/etc/ctkeeper/conf.d/00-default.yaml" +
 			" && printf '%s\\n' 'settings:' '  max: 70000' > /etc/ctkeeper/conf.d/60-max.yaml", "ctkeeper apply",
 	}
 	if diff := cmp.Diff(want, Configure(h, "max", []Entry{{"max", "70000"}}, nil)); diff != "" {
@@ -107,7 +108,8 @@ func TestConfigureWorks(t *testing.T) {
 				got = append(got, w.Setting.Name+" "+w.String())
 			}
 			if name == "without a configuration" { // whatever 4 GiB come to
-				test.want = []string{"hashsize " + before.Wants[0].String(), "max " + before.Wants[1].String(), "expect_max 8192"}
+				test.want = []string{"hashsize " + before.Wants[0].String(), "max " + before.Wants[1].String(),
+					"expect_max 8192"}
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("wants (-want +got):\n%s", diff)

@@ -36,7 +36,8 @@ func CommentOut(h *picture.Host, lines []finding.Evidence) []string {
 func Edit(h *picture.Host, file string, scripts ...string) string {
 	script := strings.Join(scripts, ";")
 	if own, found := overridePath(file); found {
-		return "mkdir -p " + shell.Quote(path.Dir(own)) + " && sed " + shell.Quote(script) + " " + shell.Quote(file) + " > " + shell.Quote(own)
+		return "mkdir -p " + shell.Quote(path.Dir(own)) + " && sed " + shell.Quote(script) + " " +
+			shell.Quote(file) + " > " + shell.Quote(own)
 	}
 	// sed -i replaces a link by a file. That is right for a link to a package's file, and wrong for one to
 	// another file of the administrator's.

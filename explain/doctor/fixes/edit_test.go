@@ -17,7 +17,8 @@ import (
 
 // A literal matches itself, and nothing that a pattern would.
 func TestLiteral(t *testing.T) {
-	for _, text := range []string{"plain", "a.b", "a*b", "[ab]", "^a$", `a\b`, "a/b", "a+b?", "a{1}", "(a|b)", "&", "nf_conn*"} {
+	for _, text := range []string{"plain", "a.b", "a*b", "[ab]", "^a$", `a\b`, "a/b", "a+b?", "a{1}", "(a|b)", "&",
+		"nf_conn*"} {
 		cmd := exec.Command("sed", "-n", "/^"+Literal(text)+"$/p")
 		cmd.Stdin = strings.NewReader(text + "\nab\na\nxb\naab\n")
 		out, err := cmd.CombinedOutput()
@@ -29,7 +30,8 @@ func TestLiteral(t *testing.T) {
 
 func TestEdit(t *testing.T) {
 	root := t.TempDir()
-	doctortest.Put(t, root, map[string]string{"etc/sysctl.conf": "a\n", "etc/modprobe.d/x.conf": "a\n", "usr/lib/sysctl.d/50-default.conf": "a\n", "etc/sysctl.d/.keep": ""})
+	doctortest.Put(t, root, map[string]string{"etc/sysctl.conf": "a\n", "etc/modprobe.d/x.conf": "a\n",
+		"usr/lib/sysctl.d/50-default.conf": "a\n", "etc/sysctl.d/.keep": ""})
 	for name, target := range map[string]string{
 		"etc/sysctl.d/99-sysctl.conf": "../sysctl.conf", "etc/sysctl.d/50-own.conf": "/usr/lib/sysctl.d/50-default.conf", "etc/sysctl.d/loop.conf": "loop.conf",
 	} {
@@ -39,15 +41,19 @@ func TestEdit(t *testing.T) {
 	}
 	const script = "s/a/b/"
 	tests := map[string]string{
-		"/etc/modprobe.d/x.conf":            "sed -i s/a/b/ /etc/modprobe.d/x.conf",
-		"/etc/modprobe.d/no such.conf":      "sed -i s/a/b/ '/etc/modprobe.d/no such.conf'",
-		"/etc/sysctl.d/99-sysctl.conf":      "sed -i s/a/b/ /etc/sysctl.conf",
-		"/etc/sysctl.d/50-own.conf":         "sed -i s/a/b/ /etc/sysctl.d/50-own.conf",
-		"/etc/sysctl.d/loop.conf":           "sed -i s/a/b/ /etc/sysctl.d/loop.conf",
-		"/usr/lib/sysctl.d/50-default.conf": "mkdir -p /etc/sysctl.d && sed s/a/b/ /usr/lib/sysctl.d/50-default.conf > /etc/sysctl.d/50-default.conf",
-		"/lib/modprobe.d/a.conf":            "mkdir -p /etc/modprobe.d && sed s/a/b/ /lib/modprobe.d/a.conf > /etc/modprobe.d/a.conf",
-		"/usr/local/lib/sysctl.d/a.conf":    "mkdir -p /etc/sysctl.d && sed s/a/b/ /usr/local/lib/sysctl.d/a.conf > /etc/sysctl.d/a.conf",
-		"/run/sysctl.d/a.conf":              "mkdir -p /etc/sysctl.d && sed s/a/b/ /run/sysctl.d/a.conf > /etc/sysctl.d/a.conf",
+		"/etc/modprobe.d/x.conf":       "sed -i s/a/b/ /etc/modprobe.d/x.conf",
+		"/etc/modprobe.d/no such.conf": "sed -i s/a/b/ '/etc/modprobe.d/no such.conf'",
+		"/etc/sysctl.d/99-sysctl.conf": "sed -i s/a/b/ /etc/sysctl.conf",
+		"/etc/sysctl.d/50-own.conf":    "sed -i s/a/b/ /etc/sysctl.d/50-own.conf",
+		"/etc/sysctl.d/loop.conf":      "sed -i s/a/b/ /etc/sysctl.d/loop.conf",
+		"/usr/lib/sysctl.d/50-default.conf": "mkdir -p /etc/sysctl.d && sed s/a/b/ /usr/lib/sysctl.d/50-default.conf " +
+			"> /etc/sysctl.d/50-default.conf",
+		"/lib/modprobe.d/a.conf": "mkdir -p /etc/modprobe.d && sed s/a/b/ /lib/modprobe.d/a.conf > " +
+			"/etc/modprobe.d/a.conf",
+		"/usr/local/lib/sysctl.d/a.conf": "mkdir -p /etc/sysctl.d && sed s/a/b/ /usr/local/lib/sysctl.d/a.conf > " +
+			"/etc/sysctl.d/a.conf",
+		"/run/sysctl.d/a.conf": "mkdir -p /etc/sysctl.d && sed s/a/b/ /run/sysctl.d/a.conf > " +
+			"/etc/sysctl.d/a.conf",
 	}
 	h := &picture.Host{}
 	for file := range tests {

@@ -36,11 +36,13 @@ func Check(h *picture.Host) []finding.Finding {
 func checkKernel(h *picture.Host) []finding.Finding {
 	f := finding.Finding{
 		ID: "guard-kernel", Severity: finding.Warning, Evidence: []finding.Evidence{h.GuardLine()},
-		Note: "ctkeeper enforces the settings without the guard. Boot another kernel, or remove the line from the configuration.",
+		Note: "ctkeeper enforces the settings without the guard. Boot another kernel, or remove the line from the " +
+			"configuration.",
 	}
 	switch {
 	case h.BPF.IsOld():
-		f.Summary = "the guard cannot run: this kernel has no " + capBPF + " and no BPF ring buffer, which came with Linux 5.8"
+		f.Summary = "the guard cannot run: this kernel has no " + capBPF +
+			" and no BPF ring buffer, which came with Linux 5.8"
 		f.Evidence = append(f.Evidence, finding.Seen(picture.LastCapFile, 0, strconv.Itoa(h.BPF.LastCap)))
 	case len(h.BPF.NotBuilt) > 0:
 		f.Summary = "the guard cannot run: this kernel was built without BPF programs on control groups"
@@ -113,8 +115,10 @@ func checkPrivileges(h *picture.Host) []finding.Finding {
 		f.Evidence = append(f.Evidence, p.lines...)
 		f.Note = "guard.conf grants the privileges, and other lines remove them again."
 	case source == "":
-		f.Evidence = append(f.Evidence, finding.Seen("/usr/share/ctkeeper/"+picture.GuardConf, 0, "does not exist, nor in /usr/local"))
-		f.Note = "Install the package again, or run make install in the source: it installs the drop-in with the privileges."
+		f.Evidence = append(f.Evidence, finding.Seen("/usr/share/ctkeeper/"+picture.GuardConf, 0,
+			"does not exist, nor in /usr/local"))
+		f.Note = "Install the package again, or run make install in the source: it installs the drop-in with the " +
+			"privileges."
 	default:
 		f.Evidence = append(f.Evidence, finding.Seen(installed, 0, "does not exist"))
 		f.Fix = append([]string{"install -D -m 0644 -t " + unitDropIns + " " + source}, fixes.RestartUnit()...)
@@ -140,7 +144,8 @@ func checkLockdown(h *picture.Host) []finding.Finding {
 	}
 	return []finding.Finding{{
 		ID: "guard-lockdown", Severity: finding.Info, Evidence: []finding.Evidence{h.GuardLine(), h.BPF.Confidential},
-		Summary: "the kernel is locked down: the guard cannot report who loads the module, nor who writes hashsize through sysfs",
+		Summary: "the kernel is locked down: the guard cannot report who loads the module, nor who writes hashsize " +
+			"through sysfs",
 		Note: "guard-perfmon.conf helps here only where the kernel does not report a writer's command without it; " +
 			"ctkeeper status shows what the guard can report.",
 	}}

@@ -24,9 +24,11 @@ const shareFile = "usr/share/ctkeeper/guard.conf"
 
 const dropInDir = "etc/systemd/system/ctkeeper.service.d/"
 
-const shipped = "[Service]\nCapabilityBoundingSet=CAP_NET_ADMIN CAP_BPF\nAmbientCapabilities=CAP_NET_ADMIN CAP_BPF\nSystemCallFilter=bpf\nLimitMEMLOCK=8M\n"
+const shipped = "[Service]\nCapabilityBoundingSet=CAP_NET_ADMIN CAP_BPF\nAmbientCapabilities=CAP_NET_ADMIN " +
+	"CAP_BPF\nSystemCallFilter=bpf\nLimitMEMLOCK=8M\n"
 
-const perfmon = "[Service]\nCapabilityBoundingSet=CAP_NET_ADMIN CAP_PERFMON\nAmbientCapabilities=CAP_NET_ADMIN CAP_PERFMON\n"
+const perfmon = "[Service]\nCapabilityBoundingSet=CAP_NET_ADMIN CAP_PERFMON\nAmbientCapabilities=CAP_NET_ADMIN " +
+	"CAP_PERFMON\n"
 
 // guardTree is a host on which the guard can be had, by files that take the place of those of
 // moduleTree; none where the content is empty.
@@ -65,15 +67,18 @@ func TestGuard(t *testing.T) {
 		}
 		return all
 	}
-	bpf := given("guard.conf", "CapabilityBoundingSet=CAP_NET_ADMIN CAP_BPF", "AmbientCapabilities=CAP_NET_ADMIN CAP_BPF", "SystemCallFilter=bpf")
+	bpf := given("guard.conf", "CapabilityBoundingSet=CAP_NET_ADMIN CAP_BPF",
+		"AmbientCapabilities=CAP_NET_ADMIN CAP_BPF", "SystemCallFilter=bpf")
 	tests := map[string]struct {
 		files map[string]string
 		want  []finding.Finding
 	}{
 		"all is there": {},
-		"off":          {map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 65536}\n", "proc/self/mountinfo": legacyMount + "\n", dropInDir + "guard.conf": ""}, nil},
+		"off": {map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 65536}\n",
+			"proc/self/mountinfo": legacyMount + "\n", dropInDir + "guard.conf": ""}, nil},
 		"nothing is known": {map[string]string{
-			"proc/self/mountinfo": "", "proc/sys/kernel/cap_last_cap": "", "proc/1/status": "", "boot/config-" + doctortest.Release: "", "sys/kernel/security/lockdown": "",
+			"proc/self/mountinfo": "", "proc/sys/kernel/cap_last_cap": "", "proc/1/status": "", "boot/config-" +
+				doctortest.Release: "", "sys/kernel/security/lockdown": "",
 		}, nil},
 		"version 1 alone": {map[string]string{"proc/self/mountinfo": legacyMount + "\n"}, []finding.Finding{{
 			ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot run: only cgroup v1 is mounted",
@@ -85,50 +90,79 @@ func TestGuard(t *testing.T) {
 			},
 			Note: "Update container engines that support only cgroup v1 first.",
 		}}},
-		"no control groups, in a container": {map[string]string{"proc/self/mountinfo": "1 0 0:1 / / rw - overlay overlay rw\n", ".dockerenv": "x"}, []finding.Finding{{
-			ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot run: no cgroup v2 tree is mounted",
-			Evidence: []finding.Evidence{watch, finding.Seen(mountinfo.File, 0, "has no cgroup2"), finding.Seen("/.dockerenv", 0, "docker")},
-			Note:     "Run ctkeeper on the host, or give its container the host's tree (docker run --cgroupns host -v /sys/fs/cgroup:/sys/fs/cgroup:ro).",
+		"no control groups, in a container": {map[string]string{"proc/self/mountinfo": "1 0 0:1 / / rw - overlay " +
+			"overlay rw\n", ".dockerenv": "x"}, []finding.Finding{{
+			ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot run: no cgroup v2 tree is " +
+				"mounted",
+			Evidence: []finding.Evidence{watch, finding.Seen(mountinfo.File, 0, "has no cgroup2"),
+				finding.Seen("/.dockerenv", 0, "docker")},
+			Note: "Run ctkeeper on the host, or give its container the host's tree (docker run --cgroupns host " +
+				"-v /sys/fs/cgroup:/sys/fs/cgroup:ro).",
 		}}},
 		"an old kernel, for which the rest does not count": {map[string]string{
-			"proc/sys/kernel/cap_last_cap": "37\n", "proc/self/mountinfo": legacyMount + "\n", dropInDir + "guard.conf": "", "proc/1/status": "CapBnd:\t0000003fffffffff\n",
+			"proc/sys/kernel/cap_last_cap": "37\n", "proc/self/mountinfo": legacyMount + "\n", dropInDir +
+				"guard.conf": "", "proc/1/status": "CapBnd:\t0000003fffffffff\n",
 		}, []finding.Finding{{
-			ID: "guard-kernel", Severity: finding.Warning, Summary: "the guard cannot run: this kernel has no CAP_BPF and no BPF ring buffer, which came with Linux 5.8",
+			ID: "guard-kernel", Severity: finding.Warning, Summary: "the guard cannot run: this kernel has no " +
+				"CAP_BPF and no BPF ring buffer, which came with Linux 5.8",
 			Evidence: []finding.Evidence{watch, finding.Seen(picture.LastCapFile, 0, "37")},
-			Note:     "ctkeeper enforces the settings without the guard. Boot another kernel, or remove the line from the configuration.",
+			Note: "ctkeeper enforces the settings without the guard. Boot another kernel, or remove the line " +
+				"from the configuration.",
 		}}},
-		"a kernel built without": {map[string]string{"boot/config-" + doctortest.Release: "CONFIG_SYSCTL=y\nCONFIG_BPF_SYSCALL=y\n# CONFIG_CGROUP_BPF is not set\n"}, []finding.Finding{{
-			ID: "guard-kernel", Severity: finding.Warning, Summary: "the guard cannot run: this kernel was built without BPF programs on control groups",
-			Evidence: []finding.Evidence{watch, finding.Seen("/boot/config-"+doctortest.Release, 3, "# CONFIG_CGROUP_BPF is not set")},
-			Note:     "ctkeeper enforces the settings without the guard. Boot another kernel, or remove the line from the configuration.",
+		"a kernel built without": {map[string]string{"boot/config-" +
+			doctortest.Release: "CONFIG_SYSCTL=y\nCONFIG_BPF_SYSCALL=y\n# CONFIG_CGROUP_BPF is not " +
+			"set\n"}, []finding.Finding{{
+			ID: "guard-kernel", Severity: finding.Warning, Summary: "the guard cannot run: this kernel was built " +
+				"without BPF programs on control groups",
+			Evidence: []finding.Evidence{watch, finding.Seen("/boot/config-"+doctortest.Release, 3,
+				"# CONFIG_CGROUP_BPF is not set")},
+			Note: "ctkeeper enforces the settings without the guard. Boot another kernel, or remove the line " +
+				"from the configuration.",
 		}}},
 		"no drop-in": {map[string]string{dropInDir + "guard.conf": ""}, []finding.Finding{{
-			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does not have the privileges for it",
+			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does " +
+				"not have the privileges for it",
 			Evidence: []finding.Evidence{watch, finding.Seen("/"+dropInDir+"guard.conf", 0, "does not exist")},
-			Fix:      []string{"install -D -m 0644 -t /etc/systemd/system/ctkeeper.service.d /usr/share/ctkeeper/guard.conf", "systemctl daemon-reload", "systemctl restart ctkeeper"},
-			Note:     "/usr/share/ctkeeper/guard.conf explains what the privileges are for, and what they cost.",
+			Fix: []string{"install -D -m 0644 -t /etc/systemd/system/ctkeeper.service.d " +
+				"/usr/share/ctkeeper/guard.conf", "systemctl daemon-reload", "systemctl restart ctkeeper"},
+			Note: "/usr/share/ctkeeper/guard.conf explains what the privileges are for, and what they cost.",
 		}}},
-		"no drop-in, and none to install": {map[string]string{dropInDir + "guard.conf": "", shareFile: ""}, []finding.Finding{{
-			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does not have the privileges for it",
-			Evidence: []finding.Evidence{watch, finding.Seen("/"+shareFile, 0, "does not exist, nor in /usr/local")},
-			Note:     "Install the package again, or run make install in the source: it installs the drop-in with the privileges.",
+		"no drop-in, and none to install": {map[string]string{dropInDir + "guard.conf": "", shareFile: ""},
+			[]finding.Finding{{
+				ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service " +
+					"does " +
+					"not have the privileges for it",
+				Evidence: []finding.Evidence{watch, finding.Seen("/"+shareFile, 0,
+					"does not exist, nor in /usr/local")},
+				Note: "Install the package again, or run make install in the source: it installs the drop-in with " +
+					"the privileges.",
+			}}},
+		"taken away again": {map[string]string{dropInDir +
+			"hardening.conf": "[Service]\nSystemCallFilter=~@privileged\n"}, []finding.Finding{{
+			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does " +
+				"not have the privileges for it",
+			Evidence: append(append([]finding.Evidence{watch}, bpf...), finding.Seen("/"+dropInDir+"hardening.conf",
+				2, "SystemCallFilter=~@privileged")),
+			Note: "guard.conf grants the privileges, and other lines remove them again.",
 		}}},
-		"taken away again": {map[string]string{dropInDir + "hardening.conf": "[Service]\nSystemCallFilter=~@privileged\n"}, []finding.Finding{{
-			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does not have the privileges for it",
-			Evidence: append(append([]finding.Evidence{watch}, bpf...), finding.Seen("/"+dropInDir+"hardening.conf", 2, "SystemCallFilter=~@privileged")),
-			Note:     "guard.conf grants the privileges, and other lines remove them again.",
-		}}},
-		"rights that nobody may have": {map[string]string{"proc/1/status": "CapBnd:\t00000000a80425fb\n"}, []finding.Finding{{
-			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: nothing here can have CAP_BPF",
-			Evidence: []finding.Evidence{watch, finding.Seen(picture.InitStatusFile, 0, "CapBnd: without CAP_BPF")},
-			Note:     "The container's manager removed it: add it again, or run ctkeeper on the host.",
-		}}},
-		"locked down": {map[string]string{"sys/kernel/security/lockdown": "none integrity [confidentiality]\n"}, []finding.Finding{{
-			ID: "guard-lockdown", Severity: finding.Info, Summary: "the kernel is locked down: the guard cannot report who loads the module, nor who writes hashsize through sysfs",
-			Evidence: []finding.Evidence{watch, finding.Seen(picture.LockdownFile, 0, "none integrity [confidentiality]")},
-			Note:     "guard-perfmon.conf helps here only where the kernel does not report a writer's command without it; ctkeeper status shows what the guard can report.",
-		}}},
-		"locked down half": {map[string]string{"sys/kernel/security/lockdown": "none [integrity] confidentiality\n", dropInDir + "guard-perfmon.conf": perfmon}, nil},
+		"rights that nobody may have": {map[string]string{"proc/1/status": "CapBnd:\t00000000a80425fb\n"},
+			[]finding.Finding{{
+				ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: nothing here can have " +
+					"CAP_BPF",
+				Evidence: []finding.Evidence{watch, finding.Seen(picture.InitStatusFile, 0, "CapBnd: without CAP_BPF")},
+				Note:     "The container's manager removed it: add it again, or run ctkeeper on the host.",
+			}}},
+		"locked down": {map[string]string{"sys/kernel/security/lockdown": "none integrity [confidentiality]\n"},
+			[]finding.Finding{{
+				ID: "guard-lockdown", Severity: finding.Info, Summary: "the kernel is locked down: the guard cannot " +
+					"report who loads the module, nor who writes hashsize through sysfs",
+				Evidence: []finding.Evidence{watch, finding.Seen(picture.LockdownFile, 0,
+					"none integrity [confidentiality]")},
+				Note: "guard-perfmon.conf helps here only where the kernel does not report a writer's command " +
+					"without it; ctkeeper status shows what the guard can report.",
+			}}},
+		"locked down half": {map[string]string{"sys/kernel/security/lockdown": "none [integrity] confidentiality\n",
+			dropInDir + "guard-perfmon.conf": perfmon}, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -148,13 +182,15 @@ func TestGuardCommandLine(t *testing.T) {
 		t.Errorf("evidence %+v", f.Evidence)
 	}
 	all := strings.Join(f.Fix, "\n")
-	if !strings.Contains(all, "sed -i") || strings.Count(all, "update-grub") != 1 || f.Fix[len(f.Fix)-1] != "systemctl reboot" {
+	if !strings.Contains(all, "sed -i") || strings.Count(all, "update-grub") != 1 ||
+		f.Fix[len(f.Fix)-1] != "systemctl reboot" {
 		t.Errorf("fix:\n%s", all)
 	}
 }
 
 func TestGuardWithoutSystemd(t *testing.T) {
-	h := &picture.Host{Config: &config.Config{Guard: config.Guard{Mode: config.GuardLock}}, BPF: picture.BPF{MountsRead: true}}
+	h := &picture.Host{Config: &config.Config{Guard: config.Guard{Mode: config.GuardLock}},
+		BPF: picture.BPF{MountsRead: true}}
 	f := doctortest.Find(t, Check(h), "guard-cgroup")
 	if len(f.Fix) > 0 || !strings.Contains(f.Note, "OpenRC") {
 		t.Errorf("got %+v", f)
@@ -178,18 +214,24 @@ func TestGuardUnit(t *testing.T) {
 		lines []string
 		want  [3]bool // CAP_BPF, CAP_PERFMON, the system call
 	}{
-		"as it is":                 {file, nil, [3]bool{}},
-		"both drop-ins":            {file, strings.Split(perfmon+shipped, "\n"), [3]bool{true, true, true}},
-		"the ambient set alone":    {file, []string{"AmbientCapabilities=CAP_BPF"}, [3]bool{}},
-		"root":                     {file, []string{"User=root", "CapabilityBoundingSet=~"}, [3]bool{true, true, false}},
-		"all of a kind":            {file, []string{"SystemCallFilter=@privileged:EPERM"}, [3]bool{false, false, true}},
-		"no filter":                {file, []string{"SystemCallFilter="}, [3]bool{false, false, true}},
-		"set anew":                 {file, []string{"SystemCallFilter=", "SystemCallFilter=@system-service"}, [3]bool{}},
-		"set anew, by what is not": {file, []string{"SystemCallFilter=", "SystemCallFilter=~@mount", "SystemCallFilter=@basic-io"}, [3]bool{false, false, true}},
-		"taken":                    {file, []string{"SystemCallFilter=bpf", "SystemCallFilter=~bpf"}, [3]bool{}},
-		"a copy as root":           {"/" + doctortest.OwnUnit, []string{"ExecStart=/usr/bin/ctkeeper run"}, [3]bool{true, true, true}},
-		"a copy with a user":       {"/" + doctortest.OwnUnit, []string{"User=ctkeeper", "AmbientCapabilities=CAP_BPF"}, [3]bool{true, false, true}},
-		"a copy with a list":       {"/" + doctortest.OwnUnit, []string{"CapabilityBoundingSet=CAP_NET_ADMIN"}, [3]bool{false, false, true}},
+		"as it is":              {file, nil, [3]bool{}},
+		"both drop-ins":         {file, strings.Split(perfmon+shipped, "\n"), [3]bool{true, true, true}},
+		"the ambient set alone": {file, []string{"AmbientCapabilities=CAP_BPF"}, [3]bool{}},
+		"root": {file, []string{"User=root", "CapabilityBoundingSet=~"}, [3]bool{true, true,
+			false}},
+		"all of a kind": {file, []string{"SystemCallFilter=@privileged:EPERM"}, [3]bool{false, false, true}},
+		"no filter":     {file, []string{"SystemCallFilter="}, [3]bool{false, false, true}},
+		"set anew": {file, []string{"SystemCallFilter=", "SystemCallFilter=@system-service"},
+			[3]bool{}},
+		"set anew, by what is not": {file, []string{"SystemCallFilter=", "SystemCallFilter=~@mount",
+			"SystemCallFilter=@basic-io"}, [3]bool{false, false, true}},
+		"taken": {file, []string{"SystemCallFilter=bpf", "SystemCallFilter=~bpf"}, [3]bool{}},
+		"a copy as root": {"/" + doctortest.OwnUnit, []string{"ExecStart=/usr/bin/ctkeeper run"},
+			[3]bool{true, true, true}},
+		"a copy with a user": {"/" + doctortest.OwnUnit, []string{"User=ctkeeper",
+			"AmbientCapabilities=CAP_BPF"}, [3]bool{true, false, true}},
+		"a copy with a list": {"/" + doctortest.OwnUnit, []string{"CapabilityBoundingSet=CAP_NET_ADMIN"},
+			[3]bool{false, false, true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got [3]bool

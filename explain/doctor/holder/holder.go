@@ -101,7 +101,8 @@ func resetFinding(h *picture.Host, o inventory.ToolOption, unloaded []string) fi
 			"with CleanupOnExit=no both stay when it stops.")
 	}
 	if len(unloaded) > 0 {
-		f.Evidence = append(f.Evidence, finding.Seen(picture.ModulesFile, 0, "would be unloaded: "+strings.Join(unloaded, ", ")))
+		f.Evidence = append(f.Evidence, finding.Seen(picture.ModulesFile, 0,
+			"would be unloaded: "+strings.Join(unloaded, ", ")))
 	}
 	evidence, note := setAgain(h, o)
 	f.Evidence, f.Note = append(f.Evidence, evidence...), finding.JoinNotes(f.Note, note)
@@ -131,9 +132,11 @@ func setAgain(h *picture.Host, o inventory.ToolOption) (evidence []finding.Evide
 		if len(tools) > 1 {
 			verb = "set"
 		}
-		note = fmt.Sprintf("%s then %s %s again, and nothing else.", finding.List(tools), verb, strings.Join(names, ", "))
+		note = fmt.Sprintf("%s then %s %s again, and nothing else.", finding.List(tools), verb, strings.Join(names,
+			", "))
 	case o.Tool == "iptables" || o.Tool == "ip6tables":
-		note = fmt.Sprintf("Nothing sets them again. Where the modules have to be unloaded, %s_SYSCTL_LOAD_LIST=\".nf_conntrack\" "+
+		note = fmt.Sprintf("Nothing sets them again. Where the modules have to be unloaded, "+
+			"%s_SYSCTL_LOAD_LIST=\".nf_conntrack\" "+
 			"in the same file makes the script apply those lines of the sysctl files.", strings.ToUpper(o.Tool))
 	default:
 		note = "Nothing sets them again."
@@ -158,7 +161,8 @@ func heldFinding(o inventory.ToolOption, holders []holder) finding.Finding {
 // decidingOption returns the option that decides whether a tool unloads modules. firewalld before 1.0 has
 // no option of its own for it, and goes by CleanupOnExit.
 func decidingOption(h *picture.Host, o inventory.ToolOption) inventory.ToolOption {
-	if onExit, found := h.Inventory.ToolOption("firewalld", "CleanupOnExit"); found && o.Tool == "firewalld" && o.Default {
+	if onExit, found := h.Inventory.ToolOption("firewalld", "CleanupOnExit"); found && o.Tool == "firewalld" &&
+		o.Default {
 		return onExit
 	}
 	return o
@@ -173,5 +177,6 @@ func keepModules(o inventory.ToolOption) []string {
 	if o.Default {
 		return []string{fmt.Sprintf(`printf '\n%s=%s\n' >> %s`, o.Name, value, shell.Quote(o.File))}
 	}
-	return []string{fmt.Sprintf(`sed -i 's/^[[:blank:]]*%s[[:blank:]]*=.*/%s=%s/' %s`, o.Name, o.Name, value, shell.Quote(o.File))}
+	return []string{fmt.Sprintf(`sed -i 's/^[[:blank:]]*%s[[:blank:]]*=.*/%s=%s/' %s`, o.Name, o.Name, value,
+		shell.Quote(o.File))}
 }

@@ -115,7 +115,8 @@ func TestUnloading(t *testing.T) {
 			[]string{"nf_conntrack_ipv6: 2 uses by IPv6 rules (ip6tables)", "xt_state: 4 uses by rules"},
 		},
 		{
-			"its neighbour has no ip6tables", without(centos6, "nf_conntrack_ipv6", "ip6t_REJECT", "nf_defrag_ipv6", "ip6table_filter", "ip6_tables"),
+			"its neighbour has no ip6tables", without(centos6, "nf_conntrack_ipv6", "ip6t_REJECT", "nf_defrag_ipv6",
+				"ip6table_filter", "ip6_tables"),
 			iptables, never, []string{"nf_conntrack_ipv4", "xt_state", "nf_conntrack"}, nil,
 		},
 		{
@@ -124,18 +125,22 @@ func TestUnloading(t *testing.T) {
 		},
 		{
 			"CentOS 7 with Docker: its rules are flushed with the others", centos7, iptables, never,
-			[]string{"ipt_MASQUERADE", "nf_nat_masquerade_ipv4", "nf_conntrack_netlink", "iptable_nat", "nf_nat_ipv4", "nf_nat", "xt_conntrack", "nf_conntrack_ipv4", "nf_conntrack"}, nil,
+			[]string{"ipt_MASQUERADE", "nf_nat_masquerade_ipv4", "nf_conntrack_netlink", "iptable_nat",
+				"nf_nat_ipv4", "nf_nat", "xt_conntrack", "nf_conntrack_ipv4", "nf_conntrack"}, nil,
 		},
 		{
-			"CentOS 7: somebody listens for events", strings.Replace(centos7, "nf_conntrack_netlink 40492 0", "nf_conntrack_netlink 40492 1", 1), iptables, never, nil,
+			"CentOS 7: somebody listens for events", strings.Replace(centos7, "nf_conntrack_netlink 40492 0",
+				"nf_conntrack_netlink 40492 1", 1), iptables, never, nil,
 			[]string{"nf_conntrack_netlink: 1 use by a program that listens for conntrack events"},
 		},
 		{
-			"CentOS 7: IPVS", "ip_vs 145497 3 - Live 0x0\n" + strings.Replace(centos7, "nf_conntrack 139264 6 ", "nf_conntrack 139264 7 ip_vs,", 1), iptables, never, nil,
+			"CentOS 7: IPVS", "ip_vs 145497 3 - Live 0x0\n" + strings.Replace(centos7, "nf_conntrack 139264 6 ",
+				"nf_conntrack 139264 7 ip_vs,", 1), iptables, never, nil,
 			[]string{"ip_vs: 3 uses by IPVS"},
 		},
 		{
-			"Open vSwitch", "openvswitch 114842 1 - Live 0x0\nnf_conntrack 139264 1 openvswitch, Live 0x0\n", firewalld, never, nil,
+			"Open vSwitch", "openvswitch 114842 1 - Live 0x0\nnf_conntrack 139264 1 openvswitch, Live " +
+				"0x0\n", firewalld, never, nil,
 			[]string{"openvswitch: 1 use by Open vSwitch"},
 		},
 		{
@@ -218,28 +223,34 @@ func unloadYes(tool string) inventory.ToolOption {
 	}
 }
 
-var neighbour = "xt_state 1492 2 - Live 0x0\nnf_conntrack_ipv4 9154 2 - Live 0x0\nnf_conntrack 79206 2 nf_conntrack_ipv4,xt_state, Live 0x0\niptable_filter 2793 1 - Live 0x0\nip_tables 17831 1 iptable_filter, Live 0x0\n"
+var neighbour = "xt_state 1492 2 - Live 0x0\nnf_conntrack_ipv4 9154 2 - Live 0x0\nnf_conntrack 79206 2 " +
+	"nf_conntrack_ipv4,xt_state, Live 0x0\niptable_filter 2793 1 - Live 0x0\nip_tables 17831 1 iptable_filter, Live " +
+	"0x0\n"
 
 // nothing is what is added where nobody sets the values again.
 const nothing = ` Nothing sets them again. Where the modules have to be unloaded, IPTABLES_SYSCTL_LOAD_LIST=".nf_conntrack" in the same file makes the script apply those lines of the sysctl files.`
 
-const neighbours = "Another host keeps its values only where something else holds the module, for example rules of the other IP version."
+const neighbours = "Another host keeps its values only where something else holds the module, for example rules of " +
+	"the other IP version."
 
 func TestFirewallRestart(t *testing.T) {
 	h := withSwitch(t, neighbour, unloadYes("iptables"))
 	doctortest.Check(t, Check(h), []finding.Finding{{
 		ID: "firewall-restart-resets", Severity: finding.Warning,
-		Summary: "a restart of iptables unloads nf_conntrack and loads it again: its values are reset to the kernel's defaults",
+		Summary: "a restart of iptables unloads nf_conntrack and loads it again: its values are reset to the " +
+			"kernel's defaults",
 		Evidence: []finding.Evidence{
 			finding.Seen(iptablesConfig, 16, "IPTABLES_MODULES_UNLOAD=yes"),
-			finding.Seen("/proc/modules", 0, "would be unloaded: "+strings.Join(append(kmod.Users(h.Modules, kmod.Conntrack), kmod.Conntrack), ", ")),
+			finding.Seen("/proc/modules", 0, "would be unloaded: "+strings.Join(append(kmod.Users(h.Modules,
+				kmod.Conntrack), kmod.Conntrack), ", ")),
 		},
 		Fix:  []string{`sed -i 's/^[[:blank:]]*IPTABLES_MODULES_UNLOAD[[:blank:]]*=.*/IPTABLES_MODULES_UNLOAD="no"/' /etc/sysconfig/iptables-config`},
 		Note: neighbours + nothing,
 	}})
 	doctortest.Check(t, Check(withSwitch(t, centos6, unloadYes("iptables"))), []finding.Finding{{
 		ID: "module-held", Severity: finding.Info,
-		Summary: "a restart of iptables does not unload nf_conntrack, because nf_conntrack_ipv6 holds it; a host without that resets to the kernel's defaults",
+		Summary: "a restart of iptables does not unload nf_conntrack, because nf_conntrack_ipv6 holds it; a host " +
+			"without that resets to the kernel's defaults",
 		Evidence: []finding.Evidence{
 			finding.Seen(iptablesConfig, 16, "IPTABLES_MODULES_UNLOAD=yes"),
 			finding.Seen("/proc/modules", 0, "nf_conntrack_ipv6: 2 uses by IPv6 rules (ip6tables)"),
@@ -252,10 +263,12 @@ func TestFirewallRestartByDefault(t *testing.T) {
 	s := unloadYes("iptables")
 	s.Default, s.Line = true, 0
 	f := doctortest.Find(t, Check(withSwitch(t, neighbour, s)), "firewall-restart-resets")
-	if diff := cmp.Diff([]string{`printf '\nIPTABLES_MODULES_UNLOAD="no"\n' >> /etc/sysconfig/iptables-config`}, f.Fix); diff != "" {
+	if diff := cmp.Diff([]string{`printf '\nIPTABLES_MODULES_UNLOAD="no"\n' >> /etc/sysconfig/iptables-config`},
+		f.Fix); diff != "" {
 		t.Errorf("fix (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(finding.Seen(iptablesConfig, 0, "IPTABLES_MODULES_UNLOAD=yes (the default)"), f.Evidence[0]); diff != "" {
+	if diff := cmp.Diff(finding.Seen(iptablesConfig, 0, "IPTABLES_MODULES_UNLOAD=yes (the default)"),
+		f.Evidence[0]); diff != "" {
 		t.Errorf("evidence (-want +got):\n%s", diff)
 	}
 }
@@ -266,7 +279,8 @@ func TestFirewallRestartUnderTheDaemon(t *testing.T) {
 	yes := true
 	h.Env = picture.Environment{Enabled: true, Running: &yes}
 	f := doctortest.Find(t, Check(h), "firewall-restart-resets")
-	want := "a restart of iptables unloads nf_conntrack and loads it again: its values are reset to the kernel's defaults; ctkeeper repairs them at once"
+	want := "a restart of iptables unloads nf_conntrack and loads it again: its values are reset to the kernel's " +
+		"defaults; ctkeeper repairs them at once"
 	if f.Severity != finding.Info || len(f.Fix) > 0 || f.Summary != want {
 		t.Errorf("%s %q, fix %q", f.Severity, f.Summary, f.Fix)
 	}
@@ -280,14 +294,17 @@ func TestFirewallRestartUnderTheDaemon(t *testing.T) {
 func TestFirewallRestartLoadList(t *testing.T) {
 	h := withSwitch(t, neighbour, unloadYes("iptables"))
 	h.Inventory.Assignments = []inventory.Assignment{
-		{Place: tree.Place{File: "/etc/sysctl.conf", Line: 3}, Name: "max", Key: "net.nf_conntrack_max", Value: "131072", Tool: "iptables", Phase: inventory.AtFirewallStart},
-		{Place: tree.Place{File: "/etc/sysctl.conf", Line: 4}, Name: "acct", Key: "net.netfilter.nf_conntrack_acct", Value: "1", Tool: "sysctl", Phase: inventory.AtBoot},
+		{Place: tree.Place{File: "/etc/sysctl.conf", Line: 3}, Name: "max", Key: "net.nf_conntrack_max",
+			Value: "131072", Tool: "iptables", Phase: inventory.AtFirewallStart},
+		{Place: tree.Place{File: "/etc/sysctl.conf", Line: 4}, Name: "acct", Key: "net.netfilter.nf_conntrack_acct",
+			Value: "1", Tool: "sysctl", Phase: inventory.AtBoot},
 	}
 	f := doctortest.Find(t, Check(h), "firewall-restart-resets")
 	if want := neighbours + " iptables then sets nf_conntrack_max again, and nothing else."; f.Note != want {
 		t.Errorf("note %q, want %q", f.Note, want)
 	}
-	if got := f.Evidence[len(f.Evidence)-1]; got != finding.Seen("/etc/sysctl.conf", 3, "net.nf_conntrack_max = 131072") {
+	if got := f.Evidence[len(f.Evidence)-1]; got != finding.Seen("/etc/sysctl.conf", 3,
+		"net.nf_conntrack_max = 131072") {
 		t.Errorf("evidence %v", got)
 	}
 }
@@ -297,11 +314,14 @@ func TestFirewallRestartLoadList(t *testing.T) {
 func TestFirewallRestartWithHook(t *testing.T) {
 	h := withSwitch(t, neighbour, unloadYes("iptables"))
 	h.Inventory.Assignments = []inventory.Assignment{
-		{Place: tree.Place{File: "/etc/sysctl.conf", Line: 3}, Name: "max", Key: "net.nf_conntrack_max", Value: "131072", Tool: "modprobe", Phase: inventory.AfterModuleLoad},
-		{Place: tree.Place{File: "/etc/udev/rules.d/x.rules", Line: 1}, Name: "acct", Key: "net/netfilter/nf_conntrack_acct", Value: "1", Tool: "udev", Phase: inventory.AfterModuleLoad},
+		{Place: tree.Place{File: "/etc/sysctl.conf", Line: 3}, Name: "max", Key: "net.nf_conntrack_max",
+			Value: "131072", Tool: "modprobe", Phase: inventory.AfterModuleLoad},
+		{Place: tree.Place{File: "/etc/udev/rules.d/x.rules", Line: 1}, Name: "acct",
+			Key: "net/netfilter/nf_conntrack_acct", Value: "1", Tool: "udev", Phase: inventory.AfterModuleLoad},
 	}
 	f := doctortest.Find(t, Check(h), "firewall-restart-resets")
-	if want := neighbours + " modprobe and udev then set nf_conntrack_max, nf_conntrack_acct again, and nothing else."; f.Note != want {
+	if want := neighbours + " modprobe and udev then set nf_conntrack_max, nf_conntrack_acct again, and nothing " +
+		"else."; f.Note != want {
 		t.Errorf("note %q, want %q", f.Note, want)
 	}
 }
@@ -312,7 +332,8 @@ func TestFirewallRestartAbsent(t *testing.T) {
 	h.Module.State = kmod.Absent
 	h.Inventory.EarlyLoads = []tree.Place{{File: "/etc/modules-load.d/x.conf", Line: 1}}
 	f := doctortest.Find(t, Check(h), "firewall-restart-resets")
-	if want := neighbours + nothing + " What else would hold the module can only be seen while it is loaded."; f.Note != want {
+	if want := neighbours + nothing + " What else would hold the module can only be seen while it is " +
+		"loaded."; f.Note != want {
 		t.Errorf("note %q, want %q", f.Note, want)
 	}
 }
@@ -321,17 +342,21 @@ func TestFirewallRestartAbsent(t *testing.T) {
 func TestFirewallRestartOldFirewalld(t *testing.T) {
 	const file = "/etc/firewalld/firewalld.conf"
 	h := withSwitch(t, neighbour,
-		inventory.ToolOption{Place: tree.Place{File: file, Line: 7}, Tool: "firewalld", Name: "CleanupOnExit", Value: "yes"},
-		inventory.ToolOption{Place: tree.Place{File: file}, Tool: "firewalld", Name: "CleanupModulesOnExit", Value: "yes", Default: true},
+		inventory.ToolOption{Place: tree.Place{File: file, Line: 7}, Tool: "firewalld", Name: "CleanupOnExit",
+			Value: "yes"},
+		inventory.ToolOption{Place: tree.Place{File: file}, Tool: "firewalld", Name: "CleanupModulesOnExit",
+			Value: "yes", Default: true},
 	)
 	f := doctortest.Find(t, Check(h), "firewall-restart-resets")
-	if diff := cmp.Diff([]string{"sed -i 's/^[[:blank:]]*CleanupOnExit[[:blank:]]*=.*/CleanupOnExit=no/' " + file}, f.Fix); diff != "" {
+	if diff := cmp.Diff([]string{"sed -i 's/^[[:blank:]]*CleanupOnExit[[:blank:]]*=.*/CleanupOnExit=no/' " + file},
+		f.Fix); diff != "" {
 		t.Errorf("fix (-want +got):\n%s", diff)
 	}
 	if f.Evidence[0] != finding.Seen(file, 7, "CleanupOnExit=yes") {
 		t.Errorf("evidence %v", f.Evidence)
 	}
-	want := neighbours + " firewalld reads this option when it starts. This version, before 1.0, unloads the modules together with its rules: with CleanupOnExit=no both stay when it stops. Nothing sets them again."
+	want := neighbours + " firewalld reads this option when it starts. This version, before 1.0, unloads the modules " +
+		"together with its rules: with CleanupOnExit=no both stay when it stops. Nothing sets them again."
 	if f.Note != want {
 		t.Errorf("note %q, want %q", f.Note, want)
 	}
@@ -340,19 +365,21 @@ func TestFirewallRestartOldFirewalld(t *testing.T) {
 func TestFirewallRestartSilent(t *testing.T) {
 	no := unloadYes("iptables")
 	no.Value = "no"
-	firewalld := inventory.ToolOption{Place: tree.Place{File: "/etc/firewalld/firewalld.conf"}, Tool: "firewalld", Name: "CleanupModulesOnExit", Value: "no", Default: true}
+	firewalld := inventory.ToolOption{Place: tree.Place{File: "/etc/firewalld/firewalld.conf"}, Tool: "firewalld",
+		Name: "CleanupModulesOnExit", Value: "no", Default: true}
 	for name, test := range map[string]struct {
 		modules string
 		s       inventory.ToolOption
 		state   kmod.State
 		service bool
 	}{
-		"told to leave them":             {neighbour, no, kmod.Loaded, true},
-		"firewalld's default":            {neighbour, firewalld, kmod.Loaded, true},
-		"built in":                       {"", unloadYes("iptables"), kmod.BuiltIn, true},
-		"not loaded":                     {"", unloadYes("iptables"), kmod.Absent, true},
-		"no table of its own to stop":    {debian12, unloadYes("arptables"), kmod.Loaded, true},
-		"iptables without ip_tables":     {"nf_conntrack 79206 0 - Live 0x0\n", unloadYes("iptables"), kmod.Loaded, true},
+		"told to leave them":          {neighbour, no, kmod.Loaded, true},
+		"firewalld's default":         {neighbour, firewalld, kmod.Loaded, true},
+		"built in":                    {"", unloadYes("iptables"), kmod.BuiltIn, true},
+		"not loaded":                  {"", unloadYes("iptables"), kmod.Absent, true},
+		"no table of its own to stop": {debian12, unloadYes("arptables"), kmod.Loaded, true},
+		"iptables without ip_tables": {"nf_conntrack 79206 0 - Live 0x0\n", unloadYes("iptables"), kmod.Loaded,
+			true},
 		"firewalld in place of a script": {neighbour, unloadYes("iptables"), kmod.Loaded, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -382,9 +409,10 @@ func TestOtherFamilyUses(t *testing.T) {
 		modules, rules string
 		want           bool
 	}{
-		"no IPv6 rules at all":     {neighbour, "", false},
-		"IPv6 rules nobody saved":  {centos6, "", true},
-		"IPv6 rules with a state":  {centos6, strings.Replace(rules, "%s", "-A INPUT -m state --state ESTABLISHED -j ACCEPT", 1), true},
+		"no IPv6 rules at all":    {neighbour, "", false},
+		"IPv6 rules nobody saved": {centos6, "", true},
+		"IPv6 rules with a state": {centos6, strings.Replace(rules, "%s",
+			"-A INPUT -m state --state ESTABLISHED -j ACCEPT", 1), true},
 		"IPv6 rules without state": {centos6, strings.Replace(rules, "%s", "-A INPUT -p tcp -j ACCEPT", 1), false},
 	} {
 		t.Run(name, func(t *testing.T) {

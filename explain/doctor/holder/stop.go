@@ -27,7 +27,9 @@ type holder struct {
 // them. A module that is in use stays, and so does everything that it uses.
 //
 // usesOther reports whether rules of the remaining family use a module that serves both families.
-func unload(modules []kmod.ProcModule, name string, s stop, usesOther func(module string) bool) (unloaded []string, holders []holder) {
+func unload(
+	modules []kmod.ProcModule, name string, s stop, usesOther func(module string) bool,
+) (unloaded []string, holders []holder) {
 	all := append(kmod.Users(modules, name), name)
 	for _, m := range modules {
 		if !slices.Contains(all, m.Name) {
@@ -66,8 +68,10 @@ func familyOf(module string) family {
 		prefix string
 		family family
 	}{
-		{"iptable_", only4}, {"ipt_", only4}, {"ip_tables", only4}, {"nf_conntrack_ipv4", only4}, {"nf_nat_ipv4", only4},
-		{"ip6table_", only6}, {"ip6t_", only6}, {"ip6_tables", only6}, {"nf_conntrack_ipv6", only6}, {"nf_nat_ipv6", only6},
+		{"iptable_", only4}, {"ipt_", only4}, {"ip_tables", only4}, {"nf_conntrack_ipv4", only4}, {"nf_nat_ipv4",
+			only4},
+		{"ip6table_", only6}, {"ip6t_", only6}, {"ip6_tables", only6}, {"nf_conntrack_ipv6", only6}, {"nf_nat_ipv6",
+			only6},
 		{"nft_", nftables}, {"nf_tables", nftables}, {"nf_flow_table", nftables},
 		{"nf_conntrack_netlink", none},
 		{"xt_", both4And6}, {"nf_nat", both4And6}, {"nf_conntrack_", both4And6}, {"x_tables", both4And6},

@@ -70,7 +70,8 @@ func checkBlacklisted(h *picture.Host) []finding.Finding {
 		return nil
 	}
 	f := finding.Finding{
-		ID: "module-blacklisted", Severity: severity(h), Evidence: b.evidence(), Fix: b.fix(h, kmod.Conntrack, fixes.LoadModule),
+		ID: "module-blacklisted", Severity: severity(h), Evidence: b.evidence(), Fix: b.fix(h, kmod.Conntrack,
+			fixes.LoadModule),
 	}
 	switch {
 	case len(b.kernelWords) > 0:
@@ -79,7 +80,8 @@ func checkBlacklisted(h *picture.Host) []finding.Finding {
 		f.Summary = "modprobe runs another command instead of loading nf_conntrack"
 	default:
 		f.Summary = "nf_conntrack is blacklisted: ctkeeper, systemd-modules-load and udev do not load it, " +
-			"nor does the kernel by one of its aliases; modprobe nf_conntrack, and a module that depends on it, still load it"
+			"nor does the kernel by one of its aliases; modprobe nf_conntrack, and a module that depends on it, " +
+			"still load it"
 		if h.Config == nil || !h.Config.Module.Load && len(h.Inventory.EarlyLoads) == 0 {
 			f.Severity = finding.Warning
 		}
@@ -156,7 +158,8 @@ func findBlocks(h *picture.Host, module string) blocks {
 		} else {
 			b.modprobeWords = append(b.modprobeWords, word)
 		}
-		line = kmod.CommandLine{Words: slices.DeleteFunc(slices.Clone(line.Words), func(other string) bool { return other == word })}
+		line = kmod.CommandLine{Words: slices.DeleteFunc(slices.Clone(line.Words),
+			func(other string) bool { return other == word })}
 	}
 }
 

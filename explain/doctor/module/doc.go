@@ -1,2 +1,3 @@
-// Package module checks why nf_conntrack is not loaded, or will not be: blacklists, module files, signatures, parameters.
+// Package module checks why nf_conntrack is not loaded, or will not be: blacklists, module files,
+// signatures, parameters.
 package module

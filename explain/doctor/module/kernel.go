@@ -18,7 +18,8 @@ import (
 // checkKernelInstalled reports a running kernel whose modules are not on the disk. An update can have
 // removed them; then no further module can be loaded.
 func checkKernelInstalled(h *picture.Host) []finding.Finding {
-	if h.Offline || h.Release == "" || h.IsBuiltIn() || h.IsContainer() || len(h.Kernels) == 0 || !h.Kernels[0].IsGone() {
+	if h.Offline || h.Release == "" || h.IsBuiltIn() || h.IsContainer() || len(h.Kernels) == 0 ||
+		!h.Kernels[0].IsGone() {
 		return nil
 	}
 	dir := h.Kernels[0].Index.Dir
@@ -38,7 +39,8 @@ func checkKernelInstalled(h *picture.Host) []finding.Finding {
 	}
 	isNewer := func(release string) bool { return compareReleases(release, h.Release) > 0 }
 	if slices.ContainsFunc(h.Installed, isNewer) {
-		f.Summary = "the running kernel's modules are gone from the disk, and a newer kernel is installed: reboot into it"
+		f.Summary = "the running kernel's modules are gone from the disk, and a newer kernel is installed: reboot " +
+			"into it"
 		f.Fix = []string{fixes.Reboot(h)}
 		return []finding.Finding{f}
 	}
@@ -95,11 +97,13 @@ func checkFile(h *picture.Host) []finding.Finding {
 			f.Evidence = []finding.Evidence{finding.Seen(file.Path, 0, text)}
 		case file.Listed:
 			f.Summary = "the file of nf_conntrack for kernel " + k.Release + " is gone"
-			f.Evidence = []finding.Evidence{finding.Seen(file.Path, 0, "does not exist"), finding.Seen(dep, 0, "lists it")}
+			f.Evidence = []finding.Evidence{finding.Seen(file.Path, 0, "does not exist"), finding.Seen(dep, 0,
+				"lists it")}
 		default:
 			f.Summary = "kernel " + k.Release + " has no module nf_conntrack"
 			f.Evidence = []finding.Evidence{
-				finding.Seen(dep, 0, "does not list it"), finding.Seen(k.Index.Dir+"/modules.builtin", 0, "does not list it"),
+				finding.Seen(dep, 0, "does not list it"), finding.Seen(k.Index.Dir+"/modules.builtin", 0,
+					"does not list it"),
 			}
 			if extra := h.Distro.ReinstallExtraModules(k.Release); extra != "" {
 				f.Fix = withLoad(h, k.Release, fixes.LoadModule, extra, depmod(k.Release))
@@ -125,7 +129,8 @@ func checkDependencies(h *picture.Host) []finding.Finding {
 		}
 		f := finding.Finding{
 			ID: "dependency-missing", Severity: severity(h), Fix: reinstall(h, k.Release),
-			Summary: "nf_conntrack needs " + strings.Join(missing, ", ") + ", and kernel " + k.Release + " does not have it",
+			Summary: "nf_conntrack needs " + strings.Join(missing, ", ") + ", and kernel " + k.Release +
+				" does not have it",
 		}
 		for _, name := range missing {
 			if file := k.Files[name]; file.Listed {
@@ -146,7 +151,8 @@ func checkIndex(h *picture.Host) []finding.Finding {
 	var found []finding.Finding
 	for _, k := range checkedKernels(h) {
 		f := finding.Finding{
-			ID: "modules-dep-stale", Severity: severity(h), Fix: withLoad(h, k.Release, fixes.LoadModule, depmod(k.Release)),
+			ID: "modules-dep-stale", Severity: severity(h), Fix: withLoad(h, k.Release, fixes.LoadModule,
+				depmod(k.Release)),
 			Summary: "modules.dep of kernel " + k.Release + " does not list modules that exist",
 		}
 		for _, name := range append(k.Dependencies(kmod.Conntrack), kmod.Conntrack) {

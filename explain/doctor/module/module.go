@@ -12,7 +12,8 @@ import (
 // Check returns the findings of this topic.
 func Check(h *picture.Host) []finding.Finding {
 	blockers := h.Run(
-		checkModulesDisabled, checkBlacklisted, checkDependencyBlacklisted, checkKernelInstalled, checkFile, checkDependencies,
+		checkModulesDisabled, checkBlacklisted, checkDependencyBlacklisted, checkKernelInstalled,
+		checkFile, checkDependencies,
 		checkIndex, checkVermagic, checkSignature, checkParameters, checkMemory,
 	)
 	found := append(notLoaded(h, blockers), blockers...)
@@ -52,7 +53,8 @@ func notLoaded(h *picture.Host, blockers []finding.Finding) []finding.Finding {
 		f.Fix = []string{fixes.LoadModule}
 	}
 	if restart := restartFirewalls(h); len(restart) > 0 {
-		f.Note = "A firewall that failed without the module stays down until it is restarted: " + strings.Join(restart, " && ") + "."
+		f.Note = "A firewall that failed without the module stays down until it is restarted: " +
+			strings.Join(restart, " && ") + "."
 	}
 	return []finding.Finding{f}
 }

@@ -56,94 +56,160 @@ func ills() map[string]ill {
 		"not-loaded": {},
 		"not-asked":  {files: with("etc/ctkeeper/ctkeeper.yaml", idle)},
 		// Kept out by modprobe.d.
-		"blacklist":            {files: with(doctortest.OneConf, "# hardening\n  blacklist   nf-conntrack\n"), ids: []string{"module-blacklisted"}},
-		"blacklist-not-asked":  {files: map[string]string{doctortest.OneConf: "blacklist nf_conntrack\n", "etc/ctkeeper/ctkeeper.yaml": idle}, ids: []string{"module-blacklisted"}},
-		"blacklist-package":    {files: with("usr/lib/modprobe.d/x.conf", "blacklist nf_conntrack\n"), ids: []string{"module-blacklisted"}},
-		"blacklist-others":     {files: with(doctortest.OneConf, "blacklist nf_conntrack_sip\nblacklist nf_conn\n# blacklist nf_conntrack\n")},
-		"blacklist-hostile":    {files: with("etc/modprobe.d/a'b $(reboot)\x1b[2J.conf", "blacklist nf_conntrack\n"), ids: []string{"module-blacklisted"}},
-		"install":              {files: with(doctortest.OneConf, "blacklist nf_conntrack\ninstall nf-conntrack /bin/true # not here\noptions dummy x=1\n"), ids: []string{"module-blacklisted"}, kept: []string{"options dummy x=1"}},
-		"install-pattern":      {files: with(doctortest.OneConf, "install nf_conn* /bin/false\n"), ids: []string{"module-blacklisted"}},
-		"install-continued":    {files: with(doctortest.OneConf, "options dummy \\\n x=1\ninstall \\\n  nf_conntrack \\\n /bin/false\n"), ids: []string{"module-blacklisted"}, kept: []string{" x=1"}},
-		"install-loads":        {files: with(doctortest.OneConf, "install nf_conntrack /sbin/modprobe --ignore-install nf_conntrack && /sbin/sysctl -p\n")},
-		"blacklist-cmdline":    {files: with("proc/cmdline", "quiet modprobe.blacklist=nf_conntrack\n"), ids: []string{"module-blacklisted"}},
-		"refused-cmdline":      {files: with("proc/cmdline", "quiet module_blacklist=floppy,nf_conntrack\n"), ids: []string{"module-blacklisted"}},
-		"dependency-install":   {files: with(doctortest.OneConf, "install nf_defrag_ipv6 /bin/false\n"), ids: []string{"dependency-blacklisted"}},
-		"dependency-refused":   {files: with("proc/cmdline", "module_blacklist=libcrc32c\n"), ids: []string{"dependency-blacklisted"}},
-		"dependency-blacklist": {files: with(doctortest.OneConf, "blacklist nf_defrag_ipv4\n"), ids: []string{"dependency-blacklisted"}},
-		"softdep-blacklist":    {files: map[string]string{doctortest.OneConf: "blacklist crc32c\nblacklist nf_conntrack_sip\n", doctortest.KernelDir + "modules.softdep": "softdep libcrc32c pre: crc32c crc32c-alias\n"}, loaded: true, ids: []string{"softdep-missing"}},
-		"softdep-missing":      {files: with(doctortest.OneConf, "softdep nf_conntrack pre: nf_nothing post: libcrc32c\n"), loaded: true, ids: []string{"softdep-missing"}},
+		"blacklist": {files: with(doctortest.OneConf, "# hardening\n  blacklist   nf-conntrack\n"),
+			ids: []string{"module-blacklisted"}},
+		"blacklist-not-asked": {files: map[string]string{doctortest.OneConf: "blacklist nf_conntrack\n",
+			"etc/ctkeeper/ctkeeper.yaml": idle}, ids: []string{"module-blacklisted"}},
+		"blacklist-package": {files: with("usr/lib/modprobe.d/x.conf", "blacklist nf_conntrack\n"),
+			ids: []string{"module-blacklisted"}},
+		"blacklist-others": {files: with(doctortest.OneConf,
+			"blacklist nf_conntrack_sip\nblacklist nf_conn\n# blacklist nf_conntrack\n")},
+		"blacklist-hostile": {files: with("etc/modprobe.d/a'b $(reboot)\x1b[2J.conf",
+			"blacklist nf_conntrack\n"), ids: []string{"module-blacklisted"}},
+		"install": {files: with(doctortest.OneConf,
+			"blacklist nf_conntrack\ninstall nf-conntrack /bin/true # not here\noptions dummy "+
+				"x=1\n"), ids: []string{"module-blacklisted"}, kept: []string{"options dummy x=1"}},
+		"install-pattern": {files: with(doctortest.OneConf, "install nf_conn* /bin/false\n"),
+			ids: []string{"module-blacklisted"}},
+		"install-continued": {files: with(doctortest.OneConf,
+			"options dummy \\\n x=1\ninstall \\\n  nf_conntrack \\\n "+
+				"/bin/false\n"), ids: []string{"module-blacklisted"}, kept: []string{" x=1"}},
+		"install-loads": {files: with(doctortest.OneConf,
+			"install nf_conntrack /sbin/modprobe --ignore-install nf_conntrack && /sbin/sysctl -p\n")},
+		"blacklist-cmdline": {files: with("proc/cmdline", "quiet modprobe.blacklist=nf_conntrack\n"),
+			ids: []string{"module-blacklisted"}},
+		"refused-cmdline": {files: with("proc/cmdline", "quiet module_blacklist=floppy,nf_conntrack\n"),
+			ids: []string{"module-blacklisted"}},
+		"dependency-install": {files: with(doctortest.OneConf, "install nf_defrag_ipv6 /bin/false\n"),
+			ids: []string{"dependency-blacklisted"}},
+		"dependency-refused": {files: with("proc/cmdline", "module_blacklist=libcrc32c\n"),
+			ids: []string{"dependency-blacklisted"}},
+		"dependency-blacklist": {files: with(doctortest.OneConf, "blacklist nf_defrag_ipv4\n"),
+			ids: []string{"dependency-blacklisted"}},
+		"softdep-blacklist": {files: map[string]string{doctortest.OneConf: "blacklist crc32c\nblacklist " +
+			"nf_conntrack_sip\n", doctortest.KernelDir +
+			"modules.softdep": "softdep libcrc32c pre: crc32c " +
+			"crc32c-alias\n"}, loaded: true, ids: []string{"softdep-missing"}},
+		"softdep-missing": {files: with(doctortest.OneConf,
+			"softdep nf_conntrack pre: nf_nothing post: libcrc32c\n"), loaded: true, ids: []string{"softdep-missing"}},
 		// Closed to modules.
 		"modules-disabled": {
-			files: map[string]string{"proc/sys/kernel/modules_disabled": "1\n", "etc/sysctl.d/99-hard.conf": "kernel.kptr_restrict = 2\nkernel.modules_disabled = 1\n"},
-			ids:   []string{"modules-disabled"}, kept: []string{"kernel.kptr_restrict = 2"},
+			files: map[string]string{"proc/sys/kernel/modules_disabled": "1\n",
+				"etc/sysctl.d/99-hard.conf": "kernel.kptr_restrict = 2\nkernel.modules_disabled = 1\n"},
+			ids: []string{"modules-disabled"}, kept: []string{"kernel.kptr_restrict = 2"},
 		},
-		"modules-disabled-by-hand": {files: with("proc/sys/kernel/modules_disabled", "1\n"), ids: []string{"modules-disabled"}},
+		"modules-disabled-by-hand": {files: with("proc/sys/kernel/modules_disabled", "1\n"),
+			ids: []string{"modules-disabled"}},
 		"modules-disabled-cmdline": {
-			files: map[string]string{"proc/sys/kernel/modules_disabled": "1\n", "proc/cmdline": "sysctl.kernel.modules_disabled=1\n"}, ids: []string{"modules-disabled"},
+			files: map[string]string{"proc/sys/kernel/modules_disabled": "1\n",
+				"proc/cmdline": "sysctl.kernel.modules_disabled=1\n"}, ids: []string{"modules-disabled"},
 		},
-		"modules-disabled-after": {files: with("proc/sys/kernel/modules_disabled", "1\n"), loaded: true, ids: []string{"modules-disabled"}},
-		"modules-disabled-next":  {files: with("usr/lib/sysctl.d/99-hard.conf", "kernel/modules_disabled=1\n"), ids: []string{"modules-disabled"}},
+		"modules-disabled-after": {files: with("proc/sys/kernel/modules_disabled", "1\n"), loaded: true,
+			ids: []string{"modules-disabled"}},
+		"modules-disabled-next": {files: with("usr/lib/sysctl.d/99-hard.conf", "kernel/modules_disabled=1\n"),
+			ids: []string{"modules-disabled"}},
 		// The kernel and its files.
-		"kernel-updated":        {gone: []string{doctortest.KernelDir}, files: with("lib/modules/6.1.0-100-amd64/modules.dep", ""), ids: []string{"kernel-not-installed"}},
-		"kernel-updated-loaded": {gone: []string{doctortest.KernelDir}, files: with("lib/modules/6.1.0-100-amd64/modules.dep", ""), loaded: true, ids: []string{"kernel-not-installed"}},
-		"kernel-older":          {gone: []string{doctortest.KernelDir}, files: with("lib/modules/6.1.0-9-amd64/modules.dep", ""), ids: []string{"kernel-not-installed"}},
-		"kernel-none":           {gone: []string{"lib/modules"}, ids: []string{"kernel-not-installed"}},
-		"kernel-left-over":      {gone: []string{doctortest.KernelDir}, files: with(doctortest.KernelDir+"modules.order", ""), ids: []string{"kernel-not-installed"}},
-		"container":             {gone: []string{"lib/modules"}, files: with("run/systemd/container", "lxc\n")},
-		"file-removed":          {gone: []string{moduleKO}, ids: []string{"module-file-missing"}},
-		"file-damaged":          {files: with(moduleKO, "\x7fELF and no more"), ids: []string{"module-file-missing"}},
+		"kernel-updated": {gone: []string{doctortest.KernelDir},
+			files: with("lib/modules/6.1.0-100-amd64/modules.dep", ""), ids: []string{"kernel-not-installed"}},
+		"kernel-updated-loaded": {gone: []string{doctortest.KernelDir},
+			files: with("lib/modules/6.1.0-100-amd64/modules.dep",
+				""), loaded: true, ids: []string{"kernel-not-installed"}},
+		"kernel-older": {gone: []string{doctortest.KernelDir},
+			files: with("lib/modules/6.1.0-9-amd64/modules.dep", ""), ids: []string{"kernel-not-installed"}},
+		"kernel-none": {gone: []string{"lib/modules"}, ids: []string{"kernel-not-installed"}},
+		"kernel-left-over": {gone: []string{doctortest.KernelDir},
+			files: with(doctortest.KernelDir+"modules.order", ""), ids: []string{"kernel-not-installed"}},
+		"container":    {gone: []string{"lib/modules"}, files: with("run/systemd/container", "lxc\n")},
+		"file-removed": {gone: []string{moduleKO}, ids: []string{"module-file-missing"}},
+		"file-damaged": {files: with(moduleKO, "\x7fELF and no more"), ids: []string{"module-file-missing"}},
 		"file-of-another-package": {
 			gone: []string{moduleKO}, ids: []string{"module-file-missing"},
-			files: map[string]string{doctortest.KernelDir + "modules.dep": "kernel/net/netfilter/x_tables.ko:\n", "etc/os-release": "ID=ubuntu\nID_LIKE=debian\nVERSION_ID=24.04\n"},
+			files: map[string]string{doctortest.KernelDir + "modules.dep": "kernel/net/netfilter/x_tables.ko:\n",
+				"etc/os-release": "ID=ubuntu\nID_LIKE=debian\nVERSION_ID=24.04\n"},
 		},
-		"dependency-removed":  {gone: []string{defragKO}, ids: []string{"dependency-missing"}},
-		"dependency-unlisted": {gone: []string{defragKO}, files: with(doctortest.KernelDir+"modules.dep", "kernel/net/netfilter/nf_conntrack.ko: kernel/net/ipv4/netfilter/nf_defrag_ipv4.ko kernel/lib/libcrc32c.ko\nkernel/net/ipv4/netfilter/nf_defrag_ipv4.ko:\nkernel/lib/libcrc32c.ko:\n"), ids: []string{"dependency-missing"}},
-		"index-stale":         {files: with(doctortest.KernelDir+"modules.dep", "kernel/net/netfilter/x_tables.ko:\n"), ids: []string{"modules-dep-stale"}},
-		"wrong-kernel":        {files: with(moduleKO, string(kerneltree.Sign(kerneltree.KO("vermagic=6.1.0-17-amd64 SMP preempt mod_unload ")))), ids: []string{"module-wrong-kernel"}},
-		"wrong-kernel-kmod":   {files: with(moduleKO, string(kerneltree.Sign(kerneltree.KO("vermagic=6.1.0-17-amd64 SMP preempt mod_unload modversions "))))},
+		"dependency-removed": {gone: []string{defragKO}, ids: []string{"dependency-missing"}},
+		"dependency-unlisted": {gone: []string{defragKO}, files: with(doctortest.KernelDir+"modules.dep",
+			"kernel/net/netfilter/nf_conntrack.ko: kernel/net/ipv4/netfilter/nf_defrag_ipv4.ko "+
+				"kernel/lib/libcrc32c.ko\nkernel/net/ipv4/netfilter/nf_defrag_ipv4.ko:\nkernel/lib/libcrc32c.ko:\n"), ids: []string{"dependency-missing"}},
+		"index-stale": {files: with(doctortest.KernelDir+"modules.dep",
+			"kernel/net/netfilter/x_tables.ko:\n"), ids: []string{"modules-dep-stale"}},
+		"wrong-kernel": {files: with(moduleKO,
+			string(kerneltree.Sign(kerneltree.KO("vermagic=6.1.0-17-amd64 SMP preempt "+
+				"mod_unload ")))), ids: []string{"module-wrong-kernel"}},
+		"wrong-kernel-kmod": {files: with(moduleKO,
+			string(kerneltree.Sign(kerneltree.KO("vermagic=6.1.0-17-amd64 SMP preempt mod_unload modversions "))))},
 		"wrong-kernel-log": {
-			files: with(kernLog, logLine("nf_conntrack: version magic '6.1.0-18-amd64 SMP' should be '6.1.0-18-amd64 SMP preempt'")), ids: []string{"module-wrong-kernel"},
+			files: with(kernLog, logLine("nf_conntrack: version magic '6.1.0-18-amd64 SMP' should be '6.1.0-18-amd64 "+
+				"SMP preempt'")), ids: []string{"module-wrong-kernel"},
 		},
 		"unsigned": {files: with(moduleKO, unsigned)},
 		"unsigned-lockdown": {
 			files: map[string]string{
 				moduleKO: unsigned, "sys/kernel/security/lockdown": "none [integrity] confidentiality\n",
 				"sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c": "\x06\x00\x00\x00\x01",
-				kernLog: logLine("Lockdown: modprobe: unsigned module loading is restricted; see man kernel_lockdown.7"),
+				kernLog: logLine("Lockdown: modprobe: unsigned module loading is restricted; see man " +
+					"kernel_lockdown.7"),
 			},
 			ids: []string{"module-signature"},
 		},
 		"signed-by-stranger": {
-			files: map[string]string{"sys/module/module/parameters/sig_enforce": "Y\n", "proc/cmdline": "module.sig_enforce=1\n", kernLog: logLine("Loading of module with unavailable key is rejected")},
-			ids:   []string{"module-signature"},
+			files: map[string]string{"sys/module/module/parameters/sig_enforce": "Y\n",
+				"proc/cmdline": "module.sig_enforce=1\n", kernLog: logLine("Loading of module with unavailable key " +
+					"is rejected")},
+			ids: []string{"module-signature"},
 		},
 		"signed-lockdown": {files: with("sys/kernel/security/lockdown", "[none] integrity confidentiality\n")},
 		// Parameters.
 		"parameter-word": {
-			files: map[string]string{doctortest.OneConf: "options nf_conntrack hashsize=nonsense expect_hashsize=1024\n", kernLog: logLine("nf_conntrack: `nonsense' invalid for parameter `hashsize'")},
-			ids:   []string{"bad-parameter"}, kept: []string{"expect_hashsize=1024"},
+			files: map[string]string{doctortest.OneConf: "options nf_conntrack hashsize=nonsense " +
+				"expect_hashsize=1024\n", kernLog: logLine("nf_conntrack: `nonsense' invalid for parameter " +
+				"`hashsize'")},
+			ids: []string{"bad-parameter"}, kept: []string{"expect_hashsize=1024"},
 		},
-		"parameter-last":    {files: with(doctortest.OneConf, "options nf-conntrack acct=1 expect-hashsize=99999999999"), ids: []string{"bad-parameter"}, kept: []string{"acct=1"}},
-		"parameter-alone":   {files: with(doctortest.OneConf, "options nf_conntrack hashsize=-1\n"), ids: []string{"bad-parameter"}},
-		"parameter-octal":   {files: with(doctortest.OneConf, "options nf_conntrack hashsize=08 acct\n"), ids: []string{"bad-parameter"}, kept: []string{" acct"}},
-		"parameter-quoted":  {files: with(doctortest.OneConf, "options nf_conntrack hashsize=\"1 2\" acct\n"), ids: []string{"bad-parameter"}, kept: []string{" acct"}},
-		"parameter-bare":    {files: with(doctortest.OneConf, "options nf_conntrack acct hashsize\n"), ids: []string{"bad-parameter"}, kept: []string{" acct"}},
-		"parameter-bool":    {files: with(doctortest.OneConf, "options nf_conntrack acct=2 hashsize=0x4000\n"), ids: []string{"bad-parameter"}, kept: []string{"hashsize=0x4000"}},
-		"parameter-true":    {files: map[string]string{doctortest.OneConf: "options nf_conntrack acct=true\n", kernLog: logLine("nf_conntrack: `true' invalid for parameter `acct'")}, ids: []string{"bad-parameter"}},
-		"parameter-memory":  {files: map[string]string{doctortest.OneConf: "options nf_conntrack hashsize=1073741824\n", kernLog: logLine("modprobe: vmalloc error: size 8589934592, exceeds total pages, mode:0xdc0(GFP_KERNEL|__GFP_ZERO)")}, ids: []string{"bad-parameter"}},
-		"parameter-2g":      {files: with(doctortest.OneConf, "options nf_conntrack hashsize=268435456\n"), ids: []string{"bad-parameter"}},
-		"parameter-cmdline": {files: with("proc/cmdline", "quiet nf_conntrack.hashsize=lots\n"), ids: []string{"bad-parameter"}},
-		"parameter-ours":    {files: with("etc/modprobe.d/ctkeeper.conf", "# Written by ctkeeper persist; changes are lost. See ctkeeper persist --help.\noptions nf_conntrack hashsize=1e6\n"), ids: []string{"bad-parameter"}},
-		"parameter-good":    {files: with(doctortest.OneConf, "options nf_conntrack hashsize=+16384 expect_hashsize=0 acct=yes tstamp=on enable_hooks\n")},
-		"parameter-unknown": {files: map[string]string{doctortest.OneConf: "options nf_conntrack nf_conntrack_max=65536 hashsize=4096\n", kernLog: logLine("nf_conntrack: unknown parameter 'nf_conntrack_max' ignored")}, ids: []string{"unknown-parameter"}, kept: []string{"hashsize=4096"}},
-		"no-memory":         {files: map[string]string{doctortest.OneConf: "options nf_conntrack hashsize=1048576\n", kernLog: logLine("modprobe: page allocation failure: order:0, mode:0xdc0(GFP_KERNEL|__GFP_ZERO)")}, ids: []string{"module-no-memory"}},
+		"parameter-last": {files: with(doctortest.OneConf,
+			"options nf-conntrack acct=1 "+
+				"expect-hashsize=99999999999"), ids: []string{"bad-parameter"}, kept: []string{"acct=1"}},
+		"parameter-alone": {files: with(doctortest.OneConf, "options nf_conntrack hashsize=-1\n"),
+			ids: []string{"bad-parameter"}},
+		"parameter-octal": {files: with(doctortest.OneConf, "options nf_conntrack hashsize=08 acct\n"),
+			ids: []string{"bad-parameter"}, kept: []string{" acct"}},
+		"parameter-quoted": {files: with(doctortest.OneConf, "options nf_conntrack hashsize=\"1 2\" acct\n"),
+			ids: []string{"bad-parameter"}, kept: []string{" acct"}},
+		"parameter-bare": {files: with(doctortest.OneConf, "options nf_conntrack acct hashsize\n"),
+			ids: []string{"bad-parameter"}, kept: []string{" acct"}},
+		"parameter-bool": {files: with(doctortest.OneConf, "options nf_conntrack acct=2 hashsize=0x4000\n"),
+			ids: []string{"bad-parameter"}, kept: []string{"hashsize=0x4000"}},
+		"parameter-true": {files: map[string]string{doctortest.OneConf: "options nf_conntrack acct=true\n",
+			kernLog: logLine("nf_conntrack: `true' invalid for parameter `acct'")}, ids: []string{"bad-parameter"}},
+		"parameter-memory": {files: map[string]string{doctortest.OneConf: "options nf_conntrack " +
+			"hashsize=1073741824\n", kernLog: logLine("modprobe: vmalloc error: size 8589934592, exceeds total " +
+			"pages, mode:0xdc0(GFP_KERNEL|__GFP_ZERO)")}, ids: []string{"bad-parameter"}},
+		"parameter-2g": {files: with(doctortest.OneConf, "options nf_conntrack hashsize=268435456\n"),
+			ids: []string{"bad-parameter"}},
+		"parameter-cmdline": {files: with("proc/cmdline", "quiet nf_conntrack.hashsize=lots\n"),
+			ids: []string{"bad-parameter"}},
+		"parameter-ours": {files: with("etc/modprobe.d/ctkeeper.conf",
+			"# Written by ctkeeper persist; changes are lost. See ctkeeper persist --help.\noptions nf_conntrack "+
+				"hashsize=1e6\n"), ids: []string{"bad-parameter"}},
+		"parameter-good": {files: with(doctortest.OneConf,
+			"options nf_conntrack hashsize=+16384 expect_hashsize=0 acct=yes tstamp=on enable_hooks\n")},
+		"parameter-unknown": {files: map[string]string{doctortest.OneConf: "options nf_conntrack " +
+			"nf_conntrack_max=65536 hashsize=4096\n", kernLog: logLine("nf_conntrack: unknown parameter " +
+			"'nf_conntrack_max' ignored")}, ids: []string{"unknown-parameter"}, kept: []string{"hashsize=4096"}},
+		"no-memory": {files: map[string]string{doctortest.OneConf: "options nf_conntrack " +
+			"hashsize=1048576\n", kernLog: logLine("modprobe: page allocation failure: order:0, " +
+			"mode:0xdc0(GFP_KERNEL|__GFP_ZERO)")}, ids: []string{"module-no-memory"}},
 		// In the image.
-		"built-in":         {builtIn: true, gone: []string{moduleKO}, ids: []string{"module-built-in"}},
-		"built-in-options": {builtIn: true, files: with(doctortest.OneConf, "options nf_conntrack hashsize=4096\n"), ids: []string{"module-built-in"}},
+		"built-in": {builtIn: true, gone: []string{moduleKO}, ids: []string{"module-built-in"}},
+		"built-in-options": {builtIn: true, files: with(doctortest.OneConf, "options nf_conntrack hashsize=4096\n"),
+			ids: []string{"module-built-in"}},
 		// What rules need.
-		"rule-blacklisted": {files: with(doctortest.OneConf, "install nft_ct /bin/false\n"), loaded: true, ids: []string{"rule-module-blacklisted"}},
-		"rule-missing":     {gone: []string{doctortest.KernelDir + "kernel/net/netfilter/xt_state.ko"}, loaded: true, ids: []string{"rule-module-missing"}},
-		"rule-dependency":  {gone: []string{doctortest.KernelDir + "kernel/net/netfilter/nf_tables.ko"}, loaded: true, ids: []string{"rule-module-missing"}},
+		"rule-blacklisted": {files: with(doctortest.OneConf, "install nft_ct /bin/false\n"), loaded: true,
+			ids: []string{"rule-module-blacklisted"}},
+		"rule-missing": {gone: []string{doctortest.KernelDir + "kernel/net/netfilter/xt_state.ko"},
+			loaded: true, ids: []string{"rule-module-missing"}},
+		"rule-dependency": {gone: []string{doctortest.KernelDir + "kernel/net/netfilter/nf_tables.ko"},
+			loaded: true, ids: []string{"rule-module-missing"}},
 	}
 }
 
@@ -190,7 +256,8 @@ func TestModule(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := ill.make(t)
 			findings := Check(doctortest.Take(t, root))
-			others := slices.DeleteFunc(slices.Clone(findings), func(f finding.Finding) bool { return f.ID == "module-not-loaded" })
+			others := slices.DeleteFunc(slices.Clone(findings),
+				func(f finding.Finding) bool { return f.ID == "module-not-loaded" })
 			if diff := cmp.Diff(ill.ids, doctortest.IDs(others)); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)
 			}
@@ -262,7 +329,8 @@ func mends(t *testing.T, root string, ill ill, findings []finding.Finding) {
 // A rule that asks for a module turns what else is worth knowing into an error.
 func TestRuleNeeds(t *testing.T) {
 	asks := tree.Place{File: "/etc/iptables/rules.v4", Line: 7}
-	for name, ill := range map[string]ill{"rule-blacklisted": ills()["rule-blacklisted"], "rule-missing": ills()["rule-missing"]} {
+	for name, ill := range map[string]ill{"rule-blacklisted": ills()["rule-blacklisted"],
+		"rule-missing": ills()["rule-missing"]} {
 		h := doctortest.Take(t, ill.make(t))
 		for _, f := range Check(h) {
 			if f.Severity != finding.Info {
@@ -278,9 +346,11 @@ func TestRuleNeeds(t *testing.T) {
 	h := doctortest.Take(t, doctortest.ModuleTree(t))
 	h.Rules.Modules = map[string]tree.Place{"xt_helper": asks}
 	want := []finding.Finding{{
-		ID: "rule-module-missing", Severity: finding.Error, Summary: "kernel " + doctortest.Release + " cannot load xt_helper, and every rule that needs it fails",
-		Evidence: []finding.Evidence{finding.At(asks, "a rule that needs xt_helper"), finding.Seen("/"+doctortest.KernelDir+"modules.dep", 0, "does not list xt_helper")},
-		Fix:      append(slices.Clone(reinstall(h, doctortest.Release)[:2]), "modprobe xt_helper"),
+		ID: "rule-module-missing", Severity: finding.Error, Summary: "kernel " + doctortest.Release +
+			" cannot load xt_helper, and every rule that needs it fails",
+		Evidence: []finding.Evidence{finding.At(asks, "a rule that needs xt_helper"),
+			finding.Seen("/"+doctortest.KernelDir+"modules.dep", 0, "does not list xt_helper")},
+		Fix: append(slices.Clone(reinstall(h, doctortest.Release)[:2]), "modprobe xt_helper"),
 	}}
 	doctortest.Check(t, checkRuleModules(h), want)
 }
@@ -313,7 +383,8 @@ func TestModuleOfADisk(t *testing.T) {
 }
 
 func TestCompareReleases(t *testing.T) {
-	ordered := []string{"2.6.32-754.el6", "3.10.0-9.el7", "3.10.0-1160.el7", "6.1.0-9-amd64", "6.1.0-18-amd64", "6.1.0-18-amd64.1", "6.12.1"}
+	ordered := []string{"2.6.32-754.el6", "3.10.0-9.el7", "3.10.0-1160.el7", "6.1.0-9-amd64", "6.1.0-18-amd64",
+		"6.1.0-18-amd64.1", "6.12.1"}
 	for i, a := range ordered {
 		for j, b := range ordered {
 			if got := compareReleases(a, b); (got < 0) != (i < j) || (got > 0) != (i > j) {
@@ -324,12 +395,14 @@ func TestCompareReleases(t *testing.T) {
 }
 
 func TestParseUint(t *testing.T) {
-	for text, want := range map[string]uint64{"0": 0, "16384": 16384, "+1": 1, "0x10": 16, "0XfF": 255, "010": 8, "4294967295": 1<<32 - 1} {
+	for text, want := range map[string]uint64{"0": 0, "16384": 16384, "+1": 1, "0x10": 16, "0XfF": 255, "010": 8,
+		"4294967295": 1<<32 - 1} {
 		if got, err := parseUint(text); err != nil || got != want {
 			t.Errorf("%s gives %d (%v), want %d", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "-1", "1e6", "08", "0x", "1_000", "0b1", "0o7", "4294967296", " 1", "1 ", "++1", "auto"} {
+	for _, text := range []string{"", "-1", "1e6", "08", "0x", "1_000", "0b1", "0o7", "4294967296", " 1", "1 ",
+		"++1", "auto"} {
 		if got, err := parseUint(text); err == nil {
 			t.Errorf("%q gives %d, want an error", text, got)
 		}
@@ -351,7 +424,8 @@ func TestTooLarge(t *testing.T) {
 		memory  int64
 		refused bool
 	}{
-		{0, gib, false}, {1 << 20, gib, false}, {gib / 8, gib, false}, {gib/8 + 1, gib, true}, {1<<28 - 1, 64 * gib, false},
+		{0, gib, false}, {1 << 20, gib, false}, {gib / 8, gib, false}, {gib/8 + 1, gib, true}, {1<<28 - 1, 64 * gib,
+			false},
 		{1 << 28, 64 * gib, true}, {1<<32 - 1, 64 * gib, true}, {1 << 27, 0, false}, {1 << 28, 0, true},
 	}
 	for _, test := range tests {

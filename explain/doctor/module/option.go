@@ -131,9 +131,11 @@ func tooLarge(buckets uint64, memory int64) string {
 	bytes := int64(buckets) * bytesPerBucket // 35 bits at most
 	switch {
 	case memory > 0 && bytes > memory:
-		return fmt.Sprintf("needs %s of memory, and this host has %s", config.FormatBytes(bytes), config.FormatBytes(memory))
+		return fmt.Sprintf("needs %s of memory, and this host has %s", config.FormatBytes(bytes),
+			config.FormatBytes(memory))
 	case bytes > math.MaxInt32:
-		return fmt.Sprintf("needs %s of memory, and the kernel allocates at most 2 GiB at once", config.FormatBytes(bytes))
+		return fmt.Sprintf("needs %s of memory, and the kernel allocates at most 2 GiB at once",
+			config.FormatBytes(bytes))
 	}
 	return ""
 }
@@ -194,7 +196,8 @@ func checkUnknownParameters(h *picture.Host) []finding.Finding {
 	f.Summary = "nf_conntrack has no parameter " + unknown[0].Name + ": the kernel ignores it"
 	f.Fix = removeOptions(h, unknown)
 	if slices.ContainsFunc(unknown, func(o kmod.Option) bool { return strings.HasSuffix(o.Name, "max") }) {
-		f.Note = "max is not a parameter of the module. Use settings.max or settings.expect_max in /etc/ctkeeper/ctkeeper.yaml."
+		f.Note = "max is not a parameter of the module. Use settings.max or settings.expect_max in " +
+			"/etc/ctkeeper/ctkeeper.yaml."
 	}
 	return []finding.Finding{f}
 }

@@ -71,7 +71,8 @@ func ruleMissing(h *picture.Host, k picture.Kernel, name string) (finding.Findin
 		return other == kmod.Conntrack || slices.Contains(k.Dependencies(kmod.Conntrack), other)
 	})
 	switch {
-	case file.Found && errors.Is(file.Err, fs.ErrPermission), k.Index.BuiltIn[name], h.IsBuiltIn() && severity == finding.Info,
+	case file.Found && errors.Is(file.Err, fs.ErrPermission), k.Index.BuiltIn[name], h.IsBuiltIn() &&
+		severity == finding.Info,
 		!file.Listed && severity == finding.Info: // the kernel has no such module, and no rule needs it
 		return finding.Finding{}, false
 	case !file.Found && file.Listed:
@@ -79,7 +80,8 @@ func ruleMissing(h *picture.Host, k picture.Kernel, name string) (finding.Findin
 	case !file.Found:
 		evidence = append(evidence, finding.Seen(k.Index.Dir+"/modules.dep", 0, "does not list "+name))
 	case len(missing) > 0:
-		evidence = append(evidence, finding.Seen(file.Path, 0, "needs "+strings.Join(missing, ", ")+", which does not exist"))
+		evidence = append(evidence, finding.Seen(file.Path, 0, "needs "+strings.Join(missing,
+			", ")+", which does not exist"))
 	default:
 		return finding.Finding{}, false
 	}

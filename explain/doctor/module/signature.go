@@ -19,7 +19,8 @@ func checkVermagic(h *picture.Host) []finding.Finding {
 		built, flags, _ := strings.Cut(file.Info.Vermagic, " ")
 		var logged []finding.Evidence
 		if !h.IsLoaded(kmod.Conntrack) { // else the messages are older than the load
-			logged = h.Logged(picture.Containing("nf_conntrack: version magic", "nf_conntrack: disagrees about version"))
+			logged = h.Logged(picture.Containing("nf_conntrack: version magic",
+				"nf_conntrack: disagrees about version"))
 		}
 		isForeign := built != "" && built != k.Release && !slices.Contains(strings.Fields(flags), "modversions")
 		if !isForeign && (len(logged) == 0 || k.Release != h.Release) {
@@ -50,7 +51,8 @@ func checkSignature(h *picture.Host) []finding.Finding {
 		if k.Release == h.Release && !h.IsLoaded(kmod.Conntrack) { // else about another module, or older than the load
 			logged = h.Logged(picture.Containing("Loading of unsigned module is rejected",
 				"unsigned module loading is restricted", "Key was rejected by service",
-				"Loading of module with unavailable key is rejected", "Loading of module with unsupported crypto is rejected"))
+				"Loading of module with unavailable key is rejected", "Loading of module with unsupported crypto is "+
+					"rejected"))
 		}
 		isUnsigned := file.Found && file.Err == nil && !file.Info.Signed
 		if len(h.LoadPolicy.Enforced) == 0 || !isUnsigned && len(logged) == 0 {
@@ -58,9 +60,11 @@ func checkSignature(h *picture.Host) []finding.Finding {
 		}
 		f := finding.Finding{
 			ID: "module-signature", Severity: severity(h), Fix: reinstall(h, k.Release),
-			Summary:  "the kernel loads only modules with a valid signature, and refuses the file of nf_conntrack for " + k.Release,
+			Summary: "the kernel loads only modules with a valid signature, and refuses the file of nf_conntrack " +
+				"for " + k.Release,
 			Evidence: slices.Concat(h.LoadPolicy.Enforced, logged),
-			Note:     "Where you built the kernel or the module yourself, sign the module with a key that this kernel trusts.",
+			Note: "Where you built the kernel or the module yourself, sign the module with a key that this " +
+				"kernel trusts.",
 		}
 		if isUnsigned {
 			f.Evidence = append(f.Evidence, finding.Seen(file.Path, 0, "not signed"))

@@ -56,7 +56,8 @@ func contradiction(h *picture.Host, name string, all []inventory.Assignment) (fi
 	f.Summary = fmt.Sprintf("%s is set to %d different values; applied: %s", name, len(values), applied)
 	if len(keys) > 1 {
 		f.ID = "two-names"
-		f.Summary = fmt.Sprintf("%s are one setting, and the files use both names; applied: %s", finding.List(keys), applied)
+		f.Summary = fmt.Sprintf("%s are one setting, and the files use both names; applied: %s", finding.List(keys),
+			applied)
 	}
 	for _, times := range groupByLine(all) {
 		var outcomes []string

@@ -27,7 +27,8 @@ func checkTooEarly(h *picture.Host) []finding.Finding {
 		if len(names) > 1 {
 			pronoun = "they have"
 		}
-		f.Summary = fmt.Sprintf("%s applies %s before the module is loaded: %s no effect", a.Tool, strings.Join(names, ", "), pronoun)
+		f.Summary = fmt.Sprintf("%s applies %s before the module is loaded: %s no effect", a.Tool,
+			strings.Join(names, ", "), pronoun)
 	}
 	if len(names) == 0 {
 		return nil
@@ -85,7 +86,8 @@ func loadEarly(h *picture.Host) (fix []string, note string) {
 	note = "The module is then loaded before the settings are applied at the next boot."
 	if h.Env.SysconfigModules {
 		const script = "/etc/sysconfig/modules/nf_conntrack.modules"
-		return []string{`printf '#!/bin/sh\nexec /sbin/modprobe nf_conntrack\n' > ` + script + " && chmod 755 " + script}, note
+		return []string{`printf '#!/bin/sh\nexec /sbin/modprobe nf_conntrack\n' > ` + script + " && chmod 755 " +
+			script}, note
 	}
 	return []string{"echo nf_conntrack >> /etc/modules"}, note
 }
@@ -130,7 +132,8 @@ func notRead(h *picture.Host, file string, lines []inventory.Assignment, n int) 
 	if len(wanted) > 0 {
 		f.Fix = fixes.Configure(h, "sysctl"+strings.Repeat("-more", n), wanted, nil)
 	}
-	remove, note := fixes.RemoveAssignment(h, lines[0], func(b inventory.Assignment) bool { return slices.Contains(lines, b) })
+	remove, note := fixes.RemoveAssignment(h, lines[0],
+		func(b inventory.Assignment) bool { return slices.Contains(lines, b) })
 	f.Fix, f.Note = append(f.Fix, remove...), note
 	return f
 }
@@ -138,7 +141,8 @@ func notRead(h *picture.Host, file string, lines []inventory.Assignment, n int) 
 // isSet reports whether the configuration, or anything on this host, assigns a value to a setting.
 func isSet(h *picture.Host, name string) bool {
 	_, wanted := h.Want(name)
-	return wanted && h.IsConfigured() || slices.ContainsFunc(h.Inventory.Assignments, func(a inventory.Assignment) bool {
-		return a.Name == name && h.HasEffect(a)
-	})
+	return wanted && h.IsConfigured() || slices.ContainsFunc(h.Inventory.Assignments,
+		func(a inventory.Assignment) bool {
+			return a.Name == name && h.HasEffect(a)
+		})
 }

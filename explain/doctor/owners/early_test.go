@@ -35,15 +35,18 @@ func TestFixesDoIt(t *testing.T) {
 		},
 		"a parameter in the middle": {
 			opt, "options nf_conntrack acct=1 hashsize=512 tstamp=1\n", "options nf_conntrack acct=1 tstamp=1\n",
-			checkConflicts, doctortest.Owned(t, doctortest.Option(opt, 1, "acct", "1"), doctortest.Option(opt, 1, picture.Hashsize, "512"), doctortest.Option(opt, 1, "tstamp", "1")),
+			checkConflicts, doctortest.Owned(t, doctortest.Option(opt, 1, "acct", "1"), doctortest.Option(opt, 1,
+				picture.Hashsize, "512"), doctortest.Option(opt, 1, "tstamp", "1")),
 		},
 		"a parameter at the end": {
 			opt, "options nf_conntrack acct=1 hashsize=512\n", "options nf_conntrack acct=1\n",
-			checkConflicts, doctortest.Owned(t, doctortest.Option(opt, 1, "acct", "1"), doctortest.Option(opt, 1, picture.Hashsize, "512")),
+			checkConflicts, doctortest.Owned(t, doctortest.Option(opt, 1, "acct", "1"), doctortest.Option(opt, 1,
+				picture.Hashsize, "512")),
 		},
 		"the line that loses": {
 			"/etc/sysctl.d/50-site.conf", doctortest.NetMax + "=65536\n", "# " + doctortest.NetMax + "=65536\n",
-			checkContradictions, doctortest.Stopped(doctortest.Owned(t, loses(doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"), last), last)),
+			checkContradictions, doctortest.Stopped(doctortest.Owned(t, loses(doctortest.Sysctl(doctortest.SiteConf,
+				1, doctortest.NetMax, "65536"), last), last)),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +57,8 @@ func TestFixesDoIt(t *testing.T) {
 
 // A package's file is left alone: the copy that hides it loses the lines.
 func TestFixOfAPackagesFile(t *testing.T) {
-	h := doctortest.Owned(t, doctortest.Sysctl(doctortest.VendorConf, 1, doctortest.NetMax, "4096"), doctortest.Sysctl(doctortest.VendorConf, 3, doctortest.Buckets, "512"))
+	h := doctortest.Owned(t, doctortest.Sysctl(doctortest.VendorConf, 1, doctortest.NetMax, "4096"),
+		doctortest.Sysctl(doctortest.VendorConf, 3, doctortest.Buckets, "512"))
 	before := doctortest.NetMax + "=4096\nnet.ipv4.ip_forward=1\n" + doctortest.Buckets + "=512\n"
 	root := doctortest.SetFiles(t, h, map[string]string{strings.TrimPrefix(doctortest.VendorConf, "/"): before})
 	for _, f := range checkConflicts(h) {
@@ -75,15 +79,18 @@ func TestSysctlTooEarly(t *testing.T) {
 	h := doctortest.Stopped(doctortest.Owned(t, early))
 	want := finding.Finding{
 		ID: "sysctl-too-early", Severity: finding.Warning,
-		Summary:  "systemd-sysctl applies nf_conntrack_expect_max before the module is loaded: it has no effect",
-		Evidence: []finding.Evidence{finding.Seen(doctortest.SiteConf, 1, "net.netfilter.nf_conntrack_expect_max = 8192")},
-		Fix:      []string{"ctkeeper import --write && systemctl enable --now ctkeeper"},
-		Note:     "ctkeeper then sets them whenever the module is loaded.",
+		Summary: "systemd-sysctl applies nf_conntrack_expect_max before the module is loaded: it has no effect",
+		Evidence: []finding.Evidence{finding.Seen(doctortest.SiteConf, 1,
+			"net.netfilter.nf_conntrack_expect_max = 8192")},
+		Fix:  []string{"ctkeeper import --write && systemctl enable --now ctkeeper"},
+		Note: "ctkeeper then sets them whenever the module is loaded.",
 	}
 	doctortest.Check(t, checkTooEarly(h), []finding.Finding{want})
 
-	const message = "Couldn't write '8192' to 'net/netfilter/nf_conntrack_expect_max', ignoring: No such file or directory"
-	h.Log.Messages = []klog.Message{{Source: tree.Place{File: "journal"}, Text: message}, {Source: tree.Place{File: "journal"}, Text: "nf_conntrack: automatic helper assignment is deprecated"}}
+	const message = "Couldn't write '8192' to 'net/netfilter/nf_conntrack_expect_max', ignoring: No such file or " +
+		"directory"
+	h.Log.Messages = []klog.Message{{Source: tree.Place{File: "journal"}, Text: message},
+		{Source: tree.Place{File: "journal"}, Text: "nf_conntrack: automatic helper assignment is deprecated"}}
 	want.Severity = finding.Error
 	want.Evidence = append(want.Evidence, finding.Seen("journal", 0, message))
 	doctortest.Check(t, checkTooEarly(h), []finding.Finding{want})
@@ -100,10 +107,13 @@ func TestSysctlTooEarly(t *testing.T) {
 		host *picture.Host
 		fix  []string
 	}{
-		"asked for, not enabled":     {doctortest.Stopped(doctortest.Owned(t, asked)), []string{"systemctl enable --now ctkeeper"}},
-		"enabled, not asked for":     {doctortest.Owned(t, early), []string{fixes.ImportWrite}},
-		"no unit to enable":          {doctortest.Uninstalled(doctortest.Stopped(doctortest.Owned(t, early))), []string{"ctkeeper import --write && ctkeeper persist --udev"}},
-		"asked for by default alone": {doctortest.Stopped(doctortest.Bare(doctortest.Owned(t, asked))), []string{"ctkeeper import --write && systemctl enable --now ctkeeper"}},
+		"asked for, not enabled": {doctortest.Stopped(doctortest.Owned(t, asked)),
+			[]string{"systemctl enable --now ctkeeper"}},
+		"enabled, not asked for": {doctortest.Owned(t, early), []string{fixes.ImportWrite}},
+		"no unit to enable": {doctortest.Uninstalled(doctortest.Stopped(doctortest.Owned(t, early))),
+			[]string{"ctkeeper import --write && ctkeeper persist --udev"}},
+		"asked for by default alone": {doctortest.Stopped(doctortest.Bare(doctortest.Owned(t, asked))),
+			[]string{"ctkeeper import --write && systemctl enable --now ctkeeper"}},
 	} {
 		f := doctortest.Find(t, checkTooEarly(test.host), "sysctl-too-early")
 		if diff := cmp.Diff(test.fix, f.Fix); diff != "" {
@@ -122,13 +132,16 @@ func TestSysctlNotRead(t *testing.T) {
 	expect := doctortest.Sysctl(conf, 3, "net.netfilter.nf_conntrack_expect_max", "8192")
 	expect.NoEffect = "nothing reads /etc/sysctl.conf at boot"
 	h := doctortest.Owned(t, expect)
-	doctortest.SetFiles(t, h, map[string]string{"etc/sysctl.conf": "#\n#\nnet.netfilter.nf_conntrack_expect_max=8192\n"})
+	doctortest.SetFiles(t, h,
+		map[string]string{"etc/sysctl.conf": "#\n#\nnet.netfilter.nf_conntrack_expect_max=8192\n"})
 	doctortest.Check(t, checkNotRead(h), []finding.Finding{{
 		ID: "sysctl-not-read", Severity: finding.Warning,
-		Summary:  "net.netfilter.nf_conntrack_expect_max in /etc/sysctl.conf: no effect, nothing reads /etc/sysctl.conf at boot",
+		Summary: "net.netfilter.nf_conntrack_expect_max in /etc/sysctl.conf: no effect, nothing reads " +
+			"/etc/sysctl.conf at boot",
 		Evidence: []finding.Evidence{finding.Seen(conf, 3, "net.netfilter.nf_conntrack_expect_max=8192")},
 		Fix: []string{
-			"mkdir -p /etc/ctkeeper/conf.d && printf '%s\\n' 'settings:' '  expect_max: 8192' > /etc/ctkeeper/conf.d/60-sysctl.yaml",
+			"mkdir -p /etc/ctkeeper/conf.d && printf '%s\\n' 'settings:' '  expect_max: 8192' > " +
+				"/etc/ctkeeper/conf.d/60-sysctl.yaml",
 			"systemctl reload-or-restart ctkeeper",
 			"sed -i '3s/^[^#]/# &/' /etc/sysctl.conf",
 		},
@@ -144,5 +157,6 @@ func TestSysctlNotRead(t *testing.T) {
 	overtaken := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "1")
 	overtaken.NoEffect = "/etc/sysctl.d/99-last.conf:1 comes later"
 	overtaken.OverriddenBy = tree.Place{File: "/etc/sysctl.d/99-last.conf", Line: 1}
-	doctortest.Check(t, checkNotRead(doctortest.Owned(t, hidden, overtaken, doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 1, doctortest.NetMax, "2"))), nil)
+	doctortest.Check(t, checkNotRead(doctortest.Owned(t, hidden, overtaken,
+		doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 1, doctortest.NetMax, "2"))), nil)
 }

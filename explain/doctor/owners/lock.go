@@ -43,10 +43,12 @@ func checkLock(h *picture.Host) []finding.Finding {
 				picture.KernelName(a), a.Value, want),
 			Evidence: append([]finding.Evidence{h.GuardLine(), h.AssignmentEvidence(a)}, wantEvidence(h, a)...),
 		}
-		const disable = "onfigure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or --conntrack-max-per-core=0"
+		const disable = "onfigure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or " +
+			"--conntrack-max-per-core=0"
 		if h.Env.KubeProxyUnit {
 			f.Fix = []string{allowUnit(h, picture.KubeProxyUnit), fixes.Enforce(h)}
-			f.Note = "Then kube-proxy writes its value when it starts, and ctkeeper writes its own back. Better: c" + disable + "."
+			f.Note = "Then kube-proxy writes its value when it starts, and ctkeeper writes its own back. Better: " +
+				"c" + disable + "."
 		} else {
 			f.Note = "C" + disable + "; for a pod in the ConfigMap kube-proxy of kube-system, then restart its pods. " +
 				"Or allow all pods to write: guard.allow: [kubepods.slice]."

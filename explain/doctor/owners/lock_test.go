@@ -27,7 +27,8 @@ func locked(t *testing.T, assignments ...inventory.Assignment) *picture.Host {
 // proxyMax is kube-proxy's max.
 func proxyMax(value string) inventory.Assignment {
 	return inventory.Assignment{
-		Place: tree.Place{File: "/var/lib/kube-proxy/config.conf", Line: 12}, Name: "max", Key: "conntrack.maxPerCore", Value: value,
+		Place: tree.Place{File: "/var/lib/kube-proxy/config.conf",
+			Line: 12}, Name: "max", Key: "conntrack.maxPerCore", Value: value,
 		Tool: "kube-proxy", Phase: inventory.AtServiceStart,
 	}
 }
@@ -35,12 +36,15 @@ func proxyMax(value string) inventory.Assignment {
 func TestLock(t *testing.T) {
 	pod := finding.Finding{
 		ID: "guard-lock-owner", Severity: finding.Warning,
-		Summary: "with guard: lock kube-proxy does not start: it sets nf_conntrack_max to 131072, ctkeeper wants 1048576, and kube-proxy exits when the write is refused",
+		Summary: "with guard: lock kube-proxy does not start: it sets nf_conntrack_max to 131072, ctkeeper wants " +
+			"1048576, and kube-proxy exits when the write is refused",
 		Evidence: []finding.Evidence{
-			finding.Seen(doctortest.MainFile, 8, "guard: lock"), finding.Seen("/var/lib/kube-proxy/config.conf", 12, "conntrack.maxPerCore = 131072"), finding.Seen(doctortest.MainFile, 3, "max: 1048576"),
+			finding.Seen(doctortest.MainFile, 8, "guard: lock"), finding.Seen("/var/lib/kube-proxy/config.conf", 12,
+				"conntrack.maxPerCore = 131072"), finding.Seen(doctortest.MainFile, 3, "max: 1048576"),
 		},
 		Note: "Configure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or --conntrack-max-per-core=0; " +
-			"for a pod in the ConfigMap kube-proxy of kube-system, then restart its pods. Or allow all pods to write: guard.allow: [kubepods.slice].",
+			"for a pod in the ConfigMap kube-proxy of kube-system, then restart its pods. Or allow all pods to " +
+			"write: guard.allow: [kubepods.slice].",
 	}
 	unit := pod
 	unit.Fix = []string{
@@ -70,20 +74,23 @@ func TestLock(t *testing.T) {
 		host *picture.Host
 		want []finding.Finding
 	}{
-		"a pod":                        {locked(t, proxyMax("131072")), []finding.Finding{pod}},
-		"a unit":                       {withUnit(allowing(locked(t, proxyMax("131072")), "sshd.service")), []finding.Finding{unit}},
-		"a unit that is allowed":       {withUnit(allowing(locked(t, proxyMax("131072")), "kube-proxy.service")), nil},
-		"a pod where the unit is":      {allowing(locked(t, proxyMax("131072")), "kubepods.slice"), nil},
-		"the value that is wanted":     {locked(t, proxyMax("1048576")), nil},
-		"hashsize, through sysfs":      {locked(t, hashsizes), nil},
-		"one that bears it":            {locked(t, k3s, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536")), nil},
+		"a pod": {locked(t, proxyMax("131072")), []finding.Finding{pod}},
+		"a unit": {withUnit(allowing(locked(t, proxyMax("131072")), "sshd.service")),
+			[]finding.Finding{unit}},
+		"a unit that is allowed":   {withUnit(allowing(locked(t, proxyMax("131072")), "kube-proxy.service")), nil},
+		"a pod where the unit is":  {allowing(locked(t, proxyMax("131072")), "kubepods.slice"), nil},
+		"the value that is wanted": {locked(t, proxyMax("1048576")), nil},
+		"hashsize, through sysfs":  {locked(t, hashsizes), nil},
+		"one that bears it": {locked(t, k3s, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax,
+			"65536")), nil},
 		"a guard that watches":         {watching, nil},
 		"a daemon that only observes":  {observing, nil},
 		"a configuration that is none": {&picture.Host{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) { doctortest.Check(t, checkLock(test.host), test.want) })
 	}
-	f := doctortest.Find(t, checkConflicts(locked(t, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"))), "other-owner")
+	f := doctortest.Find(t, checkConflicts(locked(t, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax,
+		"65536"))), "other-owner")
 	if want := "ctkeeper's guard refuses it while the daemon runs"; !strings.Contains(f.Summary, want) {
 		t.Errorf("no %q in %q", want, f.Summary)
 	}
@@ -92,7 +99,8 @@ func TestLock(t *testing.T) {
 // TestAllowWorks has the shell write the drop-in, and the configuration read it.
 func TestAllowWorks(t *testing.T) {
 	root := t.TempDir()
-	doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 65536}\nguard: {mode: lock, allow: ['dev-disk-by\\x2dlabel-x.swap', 'getty@tty1.service']}\n"})
+	doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 65536}\nguard: {mode: " +
+		"lock, allow: ['dev-disk-by\\x2dlabel-x.swap', 'getty@tty1.service']}\n"})
 	load := func() *config.Config {
 		c, err := config.Source{Root: root, Main: config.DefaultMain}.Load()
 		if err != nil {
@@ -102,7 +110,8 @@ func TestAllowWorks(t *testing.T) {
 	}
 	h := &picture.Host{Config: load()}
 	doctortest.Run(t, root, allowUnit(h, picture.KubeProxyUnit))
-	want := config.Guard{Mode: config.GuardLock, Allow: []string{`dev-disk-by\x2dlabel-x.swap`, "getty@tty1.service", picture.KubeProxyUnit}}
+	want := config.Guard{Mode: config.GuardLock, Allow: []string{`dev-disk-by\x2dlabel-x.swap`,
+		"getty@tty1.service", picture.KubeProxyUnit}}
 	if diff := cmp.Diff(want, load().Guard); diff != "" {
 		t.Errorf("guard (-want +got):\n%s", diff)
 	}

@@ -55,7 +55,8 @@ func stanceOf(h *picture.Host, a inventory.Assignment) (want string, s stance) {
 func assignmentsOf(h *picture.Host, s stance) []inventory.Assignment {
 	var found []inventory.Assignment
 	for _, a := range h.Inventory.Assignments {
-		if _, is := stanceOf(h, a); !a.FromPersist && is == s && h.HasEffect(a) && (!a.TooEarly || h.IsEnforced(a.Name)) {
+		if _, is := stanceOf(h, a); !a.FromPersist && is == s && h.HasEffect(a) && (!a.TooEarly ||
+			h.IsEnforced(a.Name)) {
 			found = append(found, a)
 		}
 	}

@@ -15,10 +15,12 @@ import (
 
 func TestOtherOwners(t *testing.T) {
 	h := doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 2, doctortest.NetMax, "65536"))
-	doctortest.SetFiles(t, h, map[string]string{"etc/sysctl.d/50-site.conf": "# ours\nnet.netfilter.nf_conntrack_max=65536\n"})
+	doctortest.SetFiles(t, h, map[string]string{"etc/sysctl.d/50-site.conf": "# " +
+		"ours\nnet.netfilter.nf_conntrack_max=65536\n"})
 	doctortest.Check(t, checkConflicts(h), []finding.Finding{{
 		ID: "other-owner", Severity: finding.Warning,
-		Summary: "systemd-sysctl sets nf_conntrack_max to 65536 at boot, ctkeeper wants 1048576; ctkeeper writes its value back each time",
+		Summary: "systemd-sysctl sets nf_conntrack_max to 65536 at boot, ctkeeper wants 1048576; ctkeeper writes its " +
+			"value back each time",
 		Evidence: []finding.Evidence{
 			finding.Seen(doctortest.SiteConf, 2, "net.netfilter.nf_conntrack_max=65536"),
 			finding.Seen(doctortest.MainFile, 3, "max: 1048576"),
@@ -29,7 +31,8 @@ func TestOtherOwners(t *testing.T) {
 
 func TestOtherOwnerSummaries(t *testing.T) {
 	proxy := inventory.Assignment{
-		Place: tree.Place{File: "/var/lib/kube-proxy/config.conf", Line: 12}, Name: "max", Key: "maxPerCore", Value: "2097152",
+		Place: tree.Place{File: "/var/lib/kube-proxy/config.conf",
+			Line: 12}, Name: "max", Key: "maxPerCore", Value: "2097152",
 		AtLeast: true, Tool: "kube-proxy", Phase: inventory.AtServiceStart,
 	}
 	again := func(by string, phase inventory.Phase) inventory.Assignment {
@@ -43,28 +46,37 @@ func TestOtherOwnerSummaries(t *testing.T) {
 		fix  []string
 	}{
 		"nobody enforces": {
-			doctortest.Stopped(doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 2, doctortest.NetMax, "65536"))),
-			"systemd-sysctl sets nf_conntrack_max to 65536 at boot, ctkeeper wants 1048576; nothing writes ctkeeper's value back: no daemon enforces the configuration here", nil,
+			doctortest.Stopped(doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 2, doctortest.NetMax,
+				"65536"))),
+			"systemd-sysctl sets nf_conntrack_max to 65536 at boot, ctkeeper wants 1048576; nothing writes " +
+				"ctkeeper's value back: no daemon enforces the configuration here", nil,
 		},
 		"applied three times": {
-			doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 2, doctortest.NetMax, "65536"), again("modprobe", inventory.AfterModuleLoad), again("tuned", inventory.AtTunedProfile)),
-			"systemd-sysctl, modprobe and tuned set nf_conntrack_max to 65536 at boot, after the module is loaded and when TuneD applies its profile, ctkeeper wants 1048576; ctkeeper writes its value back each time", nil,
+			doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 2, doctortest.NetMax, "65536"),
+				again("modprobe", inventory.AfterModuleLoad), again("tuned", inventory.AtTunedProfile)),
+			"systemd-sysctl, modprobe and tuned set nf_conntrack_max to 65536 at boot, after the module is loaded " +
+				"and when TuneD applies its profile, ctkeeper wants 1048576; ctkeeper writes its value back each " +
+				"time", nil,
 		},
 		"nothing is configured": {
 			doctortest.Bare(doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 2, doctortest.NetMax, "65536"))),
-			"systemd-sysctl sets nf_conntrack_max to 65536 at boot, ctkeeper wants at_least 349184; ctkeeper writes its value back each time", []string{fixes.ImportWrite},
+			"systemd-sysctl sets nf_conntrack_max to 65536 at boot, ctkeeper wants at_least 349184; ctkeeper writes " +
+				"its value back each time", []string{fixes.ImportWrite},
 		},
 		"a tool that only raises": {
 			doctortest.Owned(t, proxy),
-			"kube-proxy raises nf_conntrack_max to at least 2097152 when a service starts, ctkeeper wants 1048576; ctkeeper writes its value back each time", nil,
+			"kube-proxy raises nf_conntrack_max to at least 2097152 when a service starts, ctkeeper wants 1048576; " +
+				"ctkeeper writes its value back each time", nil,
 		},
 		"the hash size at load": {
 			doctortest.Owned(t, doctortest.Option("/etc/modprobe.d/x.conf", 1, picture.Hashsize, "8192")),
-			"modprobe sets hashsize to 8192 when the module is loaded, ctkeeper wants at_least 65536; ctkeeper writes its value back each time", nil,
+			"modprobe sets hashsize to 8192 when the module is loaded, ctkeeper wants at_least 65536; ctkeeper " +
+				"writes its value back each time", nil,
 		},
 		"a parameter": {
 			doctortest.Owned(t, doctortest.Option("/etc/modprobe.d/x.conf", 1, picture.ExpectHashsize, "64")),
-			"modprobe sets expect_hashsize to 64 when the module is loaded, ctkeeper wants 2048; the module is loaded with 64", nil,
+			"modprobe sets expect_hashsize to 64 when the module is loaded, ctkeeper wants 2048; the module is " +
+				"loaded with 64", nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,15 +101,17 @@ func TestNoOtherOwner(t *testing.T) {
 	proxy.AtLeast, proxy.Tool, proxy.Phase = true, "kube-proxy", inventory.AtServiceStart
 	hidden := doctortest.Sysctl(doctortest.VendorConf, 1, doctortest.NetMax, "4096")
 	hidden.NoEffect = "hidden by /etc/sysctl.d/50-vendor.conf"
-	doctortest.Check(t, checkConflicts(doctortest.Stopped(doctortest.Bare(doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"))))), nil) // the default is an offer
+	doctortest.Check(t, checkConflicts(doctortest.Stopped(doctortest.Bare(doctortest.Owned(t,
+		doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"))))), nil) // the default is an offer
 	for name, all := range map[string][]inventory.Assignment{
-		"our own file":             {ours},
-		"a line that another wins": {lost, doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 1, doctortest.NetMax, "1048576")},
-		"raises to less":           {proxy},
-		"hidden":                   {hidden},
-		"the same size in pages":   {doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "65530")},
-		"more than at least":       {doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "131072")},
-		"not asked for":            {doctortest.Sysctl(doctortest.SiteConf, 1, "net.netfilter.nf_conntrack_acct", "1")},
+		"our own file": {ours},
+		"a line that another wins": {lost, doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 1, doctortest.NetMax,
+			"1048576")},
+		"raises to less":         {proxy},
+		"hidden":                 {hidden},
+		"the same size in pages": {doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "65530")},
+		"more than at least":     {doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "131072")},
+		"not asked for":          {doctortest.Sysctl(doctortest.SiteConf, 1, "net.netfilter.nf_conntrack_acct", "1")},
 	} {
 		t.Run(name, func(t *testing.T) { doctortest.Check(t, checkConflicts(doctortest.Owned(t, all...)), nil) })
 	}
@@ -105,14 +119,16 @@ func TestNoOtherOwner(t *testing.T) {
 
 func TestOwnersAgree(t *testing.T) {
 	assignments := []inventory.Assignment{
-		doctortest.Sysctl(doctortest.SiteConf, 2, doctortest.NetMax, "1048576"), doctortest.Sysctl(doctortest.SiteConf, 3, doctortest.Buckets, "65536"),
+		doctortest.Sysctl(doctortest.SiteConf, 2, doctortest.NetMax,
+			"1048576"), doctortest.Sysctl(doctortest.SiteConf, 3, doctortest.Buckets, "65536"),
 		doctortest.Sysctl(doctortest.SiteConf, 4, "net.netfilter.nf_conntrack_acct", "1"),
 	}
 	agree := finding.Finding{
 		ID: "other-owner", Severity: finding.Info,
-		Summary:  "/etc/sysctl.d/50-site.conf sets the same values as ctkeeper for nf_conntrack_max, hashsize",
-		Evidence: []finding.Evidence{finding.Seen(doctortest.SiteConf, 2, doctortest.NetMax+" = 1048576"), finding.Seen(doctortest.SiteConf, 3, doctortest.Buckets+" = 65536")},
-		Note:     "These lines can be deleted: ctkeeper keeps the values.",
+		Summary: "/etc/sysctl.d/50-site.conf sets the same values as ctkeeper for nf_conntrack_max, hashsize",
+		Evidence: []finding.Evidence{finding.Seen(doctortest.SiteConf, 2, doctortest.NetMax+" = 1048576"),
+			finding.Seen(doctortest.SiteConf, 3, doctortest.Buckets+" = 65536")},
+		Note: "These lines can be deleted: ctkeeper keeps the values.",
 	}
 	more := finding.Finding{
 		ID: "other-owner", Severity: finding.Info,
@@ -122,5 +138,6 @@ func TestOwnersAgree(t *testing.T) {
 	}
 	doctortest.Check(t, checkOthers(doctortest.Owned(t, assignments...)), []finding.Finding{agree, more})
 	agree.Note = "These lines can be deleted once ctkeeper is enabled and running."
-	doctortest.Check(t, checkOthers(doctortest.Stopped(doctortest.Owned(t, assignments...))), []finding.Finding{agree, more})
+	doctortest.Check(t, checkOthers(doctortest.Stopped(doctortest.Owned(t, assignments...))),
+		[]finding.Finding{agree, more})
 }

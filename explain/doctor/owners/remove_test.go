@@ -20,14 +20,19 @@ func TestRemoveAssignment(t *testing.T) {
 		note  string
 	}{
 		"a package's file, both lines at once": {
-			map[string]string{"usr/lib/sysctl.d/50-vendor.conf": doctortest.NetMax + " = 4096\n" + doctortest.Buckets + " = 512\n"},
-			[]inventory.Assignment{doctortest.Sysctl(doctortest.VendorConf, 1, doctortest.NetMax, "4096"), doctortest.Sysctl(doctortest.VendorConf, 2, doctortest.Buckets, "512")},
-			[]string{"mkdir -p /etc/sysctl.d && sed '1s/^[^#]/# &/;2s/^[^#]/# &/' /usr/lib/sysctl.d/50-vendor.conf > /etc/sysctl.d/50-vendor.conf"}, "",
+			map[string]string{"usr/lib/sysctl.d/50-vendor.conf": doctortest.NetMax + " = 4096\n" +
+				doctortest.Buckets + " = 512\n"},
+			[]inventory.Assignment{doctortest.Sysctl(doctortest.VendorConf, 1, doctortest.NetMax, "4096"),
+				doctortest.Sysctl(doctortest.VendorConf, 2, doctortest.Buckets, "512")},
+			[]string{"mkdir -p /etc/sysctl.d && sed '1s/^[^#]/# &/;2s/^[^#]/# &/' /usr/lib/sysctl.d/50-vendor.conf > " +
+				"/etc/sysctl.d/50-vendor.conf"}, "",
 		},
 		"one of two parameters": {
 			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack hashsize=512 acct=1\n"},
-			[]inventory.Assignment{doctortest.Option(modprobed, 1, picture.Hashsize, "512"), doctortest.Option(modprobed, 1, "acct", "1")},
-			[]string{"sed -i '1s/[[:blank:]]hashsize=512[[:blank:]]/ /;1s/[[:blank:]]hashsize=512$//' /etc/modprobe.d/x.conf"}, "",
+			[]inventory.Assignment{doctortest.Option(modprobed, 1, picture.Hashsize, "512"),
+				doctortest.Option(modprobed, 1, "acct", "1")},
+			[]string{"sed -i '1s/[[:blank:]]hashsize=512[[:blank:]]/ /;1s/[[:blank:]]hashsize=512$//' " +
+				"/etc/modprobe.d/x.conf"}, "",
 		},
 		"the only parameter": {
 			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack hashsize=512\n"},
@@ -41,15 +46,19 @@ func TestRemoveAssignment(t *testing.T) {
 		},
 		"a script": {
 			map[string]string{"etc/rc.local": "modprobe nf_conntrack; sysctl -w net.netfilter.nf_conntrack_max=512\n"},
-			[]inventory.Assignment{{Place: tree.Place{File: "/etc/rc.local", Line: 1}, Name: "max", Key: doctortest.NetMax, Value: "512", Tool: "rc.local", Phase: inventory.AtServiceStart}},
+			[]inventory.Assignment{{Place: tree.Place{File: "/etc/rc.local", Line: 1}, Name: "max",
+				Key: doctortest.NetMax, Value: "512", Tool: "rc.local", Phase: inventory.AtServiceStart}},
 			nil, "Remove it from /etc/rc.local:1.",
 		},
 		"kube-proxy": {
-			nil, []inventory.Assignment{{Place: tree.Place{File: "/x.yaml", Line: 1}, Name: "max", Key: "maxPerCore", Value: "512", Tool: "kube-proxy", Phase: inventory.AtServiceStart}}, nil,
-			"kube-proxy does not set the limit where its configuration has conntrack.maxPerCore: 0, nor a timeout that is 0s. Set these in the ConfigMap kube-proxy of kube-system, and restart its pods.",
+			nil, []inventory.Assignment{{Place: tree.Place{File: "/x.yaml", Line: 1}, Name: "max",
+				Key: "maxPerCore", Value: "512", Tool: "kube-proxy", Phase: inventory.AtServiceStart}}, nil,
+			"kube-proxy does not set the limit where its configuration has conntrack.maxPerCore: 0, nor a timeout " +
+				"that is 0s. Set these in the ConfigMap kube-proxy of kube-system, and restart its pods.",
 		},
 		"a package's TuneD profile": {
-			nil, []inventory.Assignment{{Place: tree.Place{File: "/usr/lib/tuned/x/tuned.conf", Line: 1}, Name: "max", Key: doctortest.NetMax, Value: "512", Tool: "tuned", Phase: inventory.AtTunedProfile}}, nil,
+			nil, []inventory.Assignment{{Place: tree.Place{File: "/usr/lib/tuned/x/tuned.conf", Line: 1},
+				Name: "max", Key: doctortest.NetMax, Value: "512", Tool: "tuned", Phase: inventory.AtTunedProfile}}, nil,
 			"Remove it from a copy of the profile in /etc/tuned, and make the copy the active profile.",
 		},
 	} {

@@ -33,13 +33,17 @@ func TestKernelConfig(t *testing.T) {
 		files map[string]string
 		want  []finding.Evidence
 	}{
-		"none":             {nil, nil},
-		"built":            {map[string]string{"proc/config.gz": zip(t, builtConfig)}, nil},
-		"the kernel's own": {map[string]string{"proc/config.gz": zip(t, unset), "boot/config-" + release: builtConfig}, []finding.Evidence{finding.Seen(runningConfig, 0, "does not have CONFIG_BPF_SYSCALL")}},
-		"Fedora's place":   {map[string]string{"lib/modules/" + release + "/config": unset}, []finding.Evidence{finding.Seen("/lib/modules/"+release+"/config", 0, "does not have CONFIG_BPF_SYSCALL")}},
-		"damaged":          {map[string]string{"proc/config.gz": zip(t, unset)[:20]}, nil},
-		"too large":        {map[string]string{"proc/config.gz": zip(t, unset+strings.Repeat("#", maxKernelConfig))}, nil},
-		"something else":   {map[string]string{"boot/config-" + release: "nothing to see\n"}, nil},
+		"none":  {nil, nil},
+		"built": {map[string]string{"proc/config.gz": zip(t, builtConfig)}, nil},
+		"the kernel's own": {map[string]string{"proc/config.gz": zip(t, unset), "boot/config-" +
+			release: builtConfig}, []finding.Evidence{finding.Seen(runningConfig, 0,
+			"does not have CONFIG_BPF_SYSCALL")}},
+		"Fedora's place": {map[string]string{"lib/modules/" + release + "/config": unset},
+			[]finding.Evidence{finding.Seen("/lib/modules/"+release+"/config", 0, "does not have CONFIG_BPF_SYSCALL")}},
+		"damaged": {map[string]string{"proc/config.gz": zip(t, unset)[:20]}, nil},
+		"too large": {map[string]string{"proc/config.gz": zip(t, unset+strings.Repeat("#",
+			maxKernelConfig))}, nil},
+		"something else": {map[string]string{"boot/config-" + release: "nothing to see\n"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()

@@ -32,7 +32,8 @@ func NewCapabilities(overrides []finding.Evidence) Capabilities {
 		return Capabilities{bounding: all, ambient: map[string]bool{}, isDefault: true}
 	}
 	return Capabilities{
-		bounding: map[string]bool{"CAP_NET_ADMIN": true}, ambient: map[string]bool{"CAP_NET_ADMIN": true}, needsAmbient: true,
+		bounding: map[string]bool{"CAP_NET_ADMIN": true}, ambient: map[string]bool{"CAP_NET_ADMIN": true},
+		needsAmbient: true,
 	}
 }
 

@@ -35,7 +35,8 @@ func TestNotRead(t *testing.T) {
 // What a refused configuration asks for nobody knows.
 func TestWantsOfConfiguration(t *testing.T) {
 	root := doctortest.ModuleTree(t)
-	doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 70000}\nmodule: {parameters: {hashsize: 4096}}\n"})
+	doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 70000}\nmodule: " +
+		"{parameters: {hashsize: 4096}}\n"})
 	h := doctortest.Take(t, root)
 	if w, ok := h.Want("max"); !ok || w.Value != sysfs.Number(70000) {
 		t.Errorf("max is %s, %t", w.Value, ok)
@@ -65,7 +66,8 @@ func TestConfigurationOfADisk(t *testing.T) {
 		doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": text})
 		h := doctortest.Take(t, root)
 		told := slices.ContainsFunc(h.NotRead, func(e finding.Evidence) bool { return e.File == "configuration" })
-		if known, refused := h.Config != nil, h.ConfigErr != nil; known != want.known || refused != want.refused || told != want.told {
+		if known, refused := h.Config != nil, h.ConfigErr != nil; known != want.known || refused != want.refused ||
+			told != want.told {
 			t.Errorf("%s: known %t, refused %t, told %t; want %+v", text, known, refused, told, want)
 		}
 	}

@@ -28,7 +28,8 @@ func symlink(t *testing.T, root, name, target string) {
 }
 
 func TestEnvironment(t *testing.T) {
-	const plain = "22 27 0:21 / /proc rw,relatime - proc proc rw\n23 27 0:22 / /sys rw - sysfs sysfs rw\n27 1 254:0 / / ro - ext4 /dev/vda rw\n"
+	const plain = "22 27 0:21 / /proc rw,relatime - proc proc rw\n23 27 0:22 / /sys rw - sysfs sysfs rw\n27 1 254:0 " +
+		"/ / ro - ext4 /dev/vda rw\n"
 	tests := map[string]struct {
 		files map[string]string
 		links map[string]string
@@ -49,10 +50,13 @@ func TestEnvironment(t *testing.T) {
 		"linked": {
 			map[string]string{vendorUnit: "[Service]\n"}, map[string]string{ownUnit: "../../../usr/lib/systemd/system/ctkeeper.service"}, Environment{Installed: true},
 		},
-		"installed in /etc by hand": {map[string]string{ownUnit: "[Service]\nUser=x\n"}, nil, Environment{Installed: true}},
+		"installed in /etc by hand": {map[string]string{ownUnit: "[Service]\nUser=x\n"}, nil,
+			Environment{Installed: true}},
 		"a copy": {
-			map[string]string{vendorUnit: "[Service]\nUser=ctkeeper\n", ownUnit: "# mine\n[Service]\nUser=x\nExecStart=/usr/bin/ctkeeper \\\n# why not\n  run\n"}, nil,
-			Environment{Installed: true, Overrides: []finding.Evidence{finding.Seen("/"+ownUnit, 3, "User=x"), finding.Seen("/"+ownUnit, 4, "ExecStart=/usr/bin/ctkeeper run")}},
+			map[string]string{vendorUnit: "[Service]\nUser=ctkeeper\n",
+				ownUnit: "# mine\n[Service]\nUser=x\nExecStart=/usr/bin/ctkeeper \\\n# why not\n  run\n"}, nil,
+			Environment{Installed: true, Overrides: []finding.Evidence{finding.Seen("/"+ownUnit, 3, "User=x"),
+				finding.Seen("/"+ownUnit, 4, "ExecStart=/usr/bin/ctkeeper run")}},
 		},
 		"drop-ins": {
 			map[string]string{
@@ -68,19 +72,26 @@ func TestEnvironment(t *testing.T) {
 			map[string]string{"etc/systemd/system/ctkeeper.service.d/60-m.conf": "/dev/null"},
 			Environment{Systemd: true, Installed: true, Overrides: []finding.Evidence{
 				finding.Seen("/usr/lib/systemd/system/service.d/10-all.conf", 2, "TimeoutStopFailureMode=abort"),
-				finding.Seen("/run/systemd/system/ctkeeper.service.d/20-a.conf", 2, "Nice=5"), finding.Seen("/"+dropInFile, 3, "User=shown"),
+				finding.Seen("/run/systemd/system/ctkeeper.service.d/20-a.conf", 2,
+					"Nice=5"), finding.Seen("/"+dropInFile, 3, "User=shown"),
 				finding.Seen("/etc/systemd/system/ctkeeper.service.d/90-d.conf", 0, "cannot be read: is a directory"),
 			}},
 		},
-		"a namespace of its own": {map[string]string{"proc/sys/net/netfilter/nf_conntrack_max": "65536\n"}, nil, Environment{ChildNetns: true}},
+		"a namespace of its own": {map[string]string{"proc/sys/net/netfilter/nf_conntrack_max": "65536\n"}, nil,
+			Environment{ChildNetns: true}},
 		"the first namespace": {
-			map[string]string{"proc/sys/net/netfilter/nf_conntrack_max": "65536\n", "proc/sys/net/nf_conntrack_max": "65536\n"}, nil, Environment{},
+			map[string]string{"proc/sys/net/netfilter/nf_conntrack_max": "65536\n",
+				"proc/sys/net/nf_conntrack_max": "65536\n"}, nil, Environment{},
 		},
 		"a read-only root": {map[string]string{"proc/self/mountinfo": plain}, nil, Environment{}},
 		"a container": {
-			map[string]string{"proc/self/mountinfo": plain + "30 22 0:21 /sys /proc/sys ro,nosuid - proc proc rw\n31 23 0:22 / /sys ro - sysfs sysfs ro\nodd line\n", ".dockerenv": ""}, nil,
+			map[string]string{"proc/self/mountinfo": plain +
+				"30 22 0:21 /sys /proc/sys ro,nosuid - proc proc rw\n31 23 0:22 / /sys ro - sysfs sysfs ro\nodd " +
+				"line\n", ".dockerenv": ""}, nil,
 			Environment{Container: finding.Seen("/.dockerenv", 0, "docker"), ReadOnly: []finding.Evidence{
-				finding.Seen(mountinfo.File, 4, "30 22 0:21 /sys /proc/sys ro,nosuid - proc proc rw"), finding.Seen(mountinfo.File, 5, "31 23 0:22 / /sys ro - sysfs sysfs ro"),
+				finding.Seen(mountinfo.File, 4,
+					"30 22 0:21 /sys /proc/sys ro,nosuid - proc proc rw"), finding.Seen(mountinfo.File, 5, "31 23 "+
+					"0:22 / /sys ro - sysfs sysfs ro"),
 			}},
 		},
 		"systemd in a container": {
@@ -96,7 +107,8 @@ func TestEnvironment(t *testing.T) {
 				symlink(t, root, link, target)
 			}
 			// The daemon of this host is not that of the tree.
-			got := readEnvironment(t.Context(), tree.At(root), Options{Root: root, Source: config.Source{Root: root}, Running: running})
+			got := readEnvironment(t.Context(), tree.At(root), Options{Root: root,
+				Source: config.Source{Root: root}, Running: running})
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("place (-want +got):\n%s", diff)
 			}
@@ -106,7 +118,8 @@ func TestEnvironment(t *testing.T) {
 
 func TestConfigWritten(t *testing.T) {
 	root := t.TempDir()
-	put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": "", "etc/ctkeeper/conf.d/50-a.yaml": "", "srv/own.yaml": ""})
+	put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": "", "etc/ctkeeper/conf.d/50-a.yaml": "",
+		"srv/own.yaml": ""})
 	at := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	for name, changed := range map[string]time.Time{
 		"etc/ctkeeper/ctkeeper.yaml": at.Add(-time.Hour), "etc/ctkeeper/conf.d/50-a.yaml": at, "srv/own.yaml": at.Add(time.Hour),

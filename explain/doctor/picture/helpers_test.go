@@ -35,7 +35,8 @@ func TestReadHelpers(t *testing.T) {
 		"sys/module/nf_conntrack_no_such_helper/parameters/ports": "1\n",
 	})
 	want := []HelperModule{
-		{Name: "nf_conntrack_ftp", State: kmod.BuiltIn, Parameters: []finding.Evidence{finding.Seen("/sys/module/nf_conntrack_ftp/parameters/loose", 0, "N")}},
+		{Name: "nf_conntrack_ftp", State: kmod.BuiltIn,
+			Parameters: []finding.Evidence{finding.Seen("/sys/module/nf_conntrack_ftp/parameters/loose", 0, "N")}},
 		{Name: "nf_conntrack_sip", State: kmod.Loaded, Parameters: []finding.Evidence{
 			finding.Seen("/sys/module/nf_conntrack_sip/parameters/ports", 0, "5060"),
 			finding.Seen("/sys/module/nf_conntrack_sip/parameters/sip_timeout", 0, "3600"),

@@ -40,7 +40,8 @@ func Take(ctx context.Context, t tree.Tree, opts Options) *Host {
 	h.Offline = !slices.ContainsFunc([]string{"/proc/sys", CommandLineFile, ModulesFile, "/sys/module"}, t.Exists)
 	if h.Offline {
 		h.addNotRead("/proc", errors.New(
-			"empty: no kernel runs here, so the state of the module, the command line and the live values are not known"))
+			"empty: no kernel runs here, so the state of the module, the command line and the live values are not "+
+				"known"))
 	} else {
 		h.Module = kmod.Observe(t.Root(), kmod.Conntrack)
 		h.readRunning(t)
@@ -69,7 +70,8 @@ func Take(ctx context.Context, t tree.Tree, opts Options) *Host {
 func (h *Host) readConfig(t tree.Tree, source config.Source) {
 	h.Config, h.ConfigErr = source.Load()
 	if h.Offline && needsMemoryOnly(h.ConfigErr) {
-		h.addNotRead("configuration", errors.New("has sizes that are auto, and the memory of the host is not known here"))
+		h.addNotRead("configuration", errors.New("has sizes that are auto, and the memory of the host is not known "+
+			"here"))
 		h.ConfigErr = nil
 	}
 	if h.Config != nil {

@@ -16,7 +16,8 @@ import (
 // (systemd.unit(5)).
 func unitDirs() []string {
 	return []string{
-		OwnUnitDir, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system",
+		OwnUnitDir, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
+		"/lib/systemd/system",
 	}
 }
 

@@ -52,7 +52,8 @@ func checkDefault(h *picture.Host) []finding.Finding {
 	}
 	text := "does not exist; the default asks for " + strings.Join(wants, ", ")
 	return []finding.Finding{{
-		ID: "config-default", Severity: finding.Info, Summary: "there is no configuration: the embedded default is used",
+		ID: "config-default", Severity: finding.Info, Summary: "there is no configuration: the embedded default is " +
+			"used",
 		Evidence: []finding.Evidence{finding.Seen(config.DefaultMain, 0, text)},
 		Note:     "ctkeeper import prints a configuration with the values that this host has.",
 	}}
@@ -64,7 +65,8 @@ func checkWarnings(h *picture.Host) []finding.Finding {
 		return nil
 	}
 	f := finding.Finding{
-		ID: "config-warnings", Severity: finding.Warning, Summary: "parts of the configuration do not have the effect that they seem to have",
+		ID: "config-warnings", Severity: finding.Warning, Summary: "parts of the configuration do not have the " +
+			"effect that they seem to have",
 		Note: "ctkeeper config show prints them together with the values that are in effect.",
 	}
 	for _, text := range h.Config.Warnings {

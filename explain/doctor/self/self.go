@@ -12,7 +12,8 @@ import (
 
 // Check returns the findings of this topic.
 func Check(h *picture.Host) []finding.Finding {
-	return h.Run(checkCapability, checkNetns, checkReadOnly, checkService, checkUnit, checkConfig, checkDefault, checkWarnings)
+	return h.Run(checkCapability, checkNetns, checkReadOnly, checkService, checkUnit, checkConfig, checkDefault,
+		checkWarnings)
 }
 
 // checkCapability reports that this process cannot write the settings. A process that is not root cannot
@@ -119,7 +120,8 @@ func checkService(h *picture.Host) []finding.Finding {
 	default:
 		return nil
 	}
-	if rule := persist.UdevRulePath; f.Severity == finding.Warning && !e.Masked && slices.Contains(h.Inventory.PersistFiles, rule) {
+	if rule := persist.UdevRulePath; f.Severity == finding.Warning && !e.Masked &&
+		slices.Contains(h.Inventory.PersistFiles, rule) {
 		f.Severity = finding.Info // the administrator chose udev
 		add(rule, "sets the values whenever the module is loaded")
 	}

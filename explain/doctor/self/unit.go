@@ -69,7 +69,8 @@ func findHarms(overrides []finding.Evidence) []harm {
 		all = append(all, harm{"/proc/sys/net is read-only for the daemon", s.mountLines})
 	}
 	if len(s.namespaceLines) > 0 {
-		all = append(all, harm{"the daemon runs in a namespace of its own, and cannot reach the host's settings", s.namespaceLines})
+		all = append(all, harm{"the daemon runs in a namespace of its own, and cannot reach the host's settings",
+			s.namespaceLines})
 	}
 	if len(s.procLines) > 0 {
 		all = append(all, harm{"the daemon cannot reach files of /proc that it needs", s.procLines})

@@ -29,10 +29,12 @@ func checkLoadFactor(h *picture.Host) []finding.Finding {
 	}
 	f := finding.Finding{
 		ID: "load-factor", Severity: finding.Info,
-		Summary: fmt.Sprintf("%d connections for each hash bucket: a full table has chains of %d entries, which every packet walks",
+		Summary: fmt.Sprintf("%d connections for each hash bucket: a full table has chains of %d entries, which "+
+			"every packet walks",
 			limit/buckets, 2*limit/buckets),
 		Evidence: []finding.Evidence{seen(picture.MaxFile, limit), seen(picture.BucketsFile, buckets)},
-		Note: "Each connection is in the table twice, once for each direction. The kernel's default is 1 connection a bucket " +
+		Note: "Each connection is in the table twice, once for each direction. The kernel's default is 1 connection " +
+			"a bucket " +
 			"since 5.15, and 8 where hashsize= is a load-time parameter of the module.",
 	}
 	if limit > tooHighLoad*buckets {

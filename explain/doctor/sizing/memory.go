@@ -41,7 +41,8 @@ func checkMaxMemory(h *picture.Host) []finding.Finding {
 		return nil
 	}
 	f := finding.Finding{
-		ID: "max-over-memory", Severity: finding.Warning, Evidence: []finding.Evidence{seen(picture.MaxFile, limit), memTotal(h)},
+		ID: "max-over-memory", Severity: finding.Warning, Evidence: []finding.Evidence{seen(picture.MaxFile, limit),
+			memTotal(h)},
 		Summary: fmt.Sprintf("a full connection table would take %s of %s memory",
 			config.FormatBytes(limit*entryBytes), config.FormatBytes(h.MemTotal)),
 	}

@@ -116,7 +116,8 @@ func counters(h *picture.Host, meanings [][2]string) []finding.Evidence {
 func checkCounters(h *picture.Host) []finding.Finding {
 	evidence := counters(h, [][2]string{
 		{"insert_failed", "the entry existed already, for example when the first two packets of a flow race"},
-		{"search_restart", "lookups that restarted because the hash table was resized, or the chain changed under them"},
+		{"search_restart", "lookups that restarted because the hash table was resized, or the chain changed under " +
+			"them"},
 	})
 	if len(evidence) == 0 {
 		return nil
@@ -131,7 +132,8 @@ func checkCounters(h *picture.Host) []finding.Finding {
 // hashsize is raised with it. They never use more than a quarter of the memory.
 func raiseMax(h *picture.Host) (fix []string, note string) {
 	if h.Env.ChildNetns {
-		return nil, "max belongs to the host's first network namespace: raise it on the host. It limits each namespace separately."
+		return nil, "max belongs to the host's first network namespace: raise it on the host. It limits each " +
+			"namespace separately."
 	}
 	needed := int64(1)
 	if h.Figures.Max != nil {
@@ -142,7 +144,8 @@ func raiseMax(h *picture.Host) (fix []string, note string) {
 	}
 	if w, wanted := h.Want("max"); wanted && !h.IsApplied("max") {
 		if n, isNumber := w.Value.Int(); isNumber && n >= needed {
-			return []string{fixes.Enforce(h)}, fmt.Sprintf("The configuration asks for %d (%s), which is not applied.", n, w.Origin)
+			return []string{fixes.Enforce(h)}, fmt.Sprintf("The configuration asks for %d (%s), which is not "+
+				"applied.", n, w.Origin)
 		}
 	}
 	if h.MemTotal > 0 && needed > mostEntries(h) {
@@ -155,7 +158,8 @@ func raiseMax(h *picture.Host) (fix []string, note string) {
 	}
 	settings := []fixes.Entry{{"max", strconv.FormatInt(needed, 10)}, {"hashsize", strconv.FormatInt(buckets, 10)}}
 	size := config.FormatBytes(needed*entryBytes + buckets*bucketBytes)
-	return fixes.Configure(h, "table", settings, nil), fmt.Sprintf("A full table of %d connections takes %s.", needed, size)
+	return fixes.Configure(h, "table", settings, nil), fmt.Sprintf("A full table of %d connections takes %s.",
+		needed, size)
 }
 
 // mostEntries returns how many connections fit in a quarter of the memory.

@@ -25,14 +25,17 @@ func checkEstablished(h *picture.Host) []finding.Finding {
 		return nil
 	}
 	f := finding.Finding{
-		ID: "established-timeout-long", Severity: finding.Info, Evidence: []finding.Evidence{seen(timeoutFile+name, seconds)},
+		ID: "established-timeout-long", Severity: finding.Info, Evidence: []finding.Evidence{seen(timeoutFile+name,
+			seconds)},
 		Summary: "idle TCP connections stay in the table for " + formatPeriod(seconds),
 	}
 	if usePercent(h) > halfFull {
 		f.Severity = finding.Warning
-		f.Evidence = append(f.Evidence, seen(picture.CountFile, *h.Figures.Entries), seen(picture.MaxFile, *h.Figures.Max))
+		f.Evidence = append(f.Evidence, seen(picture.CountFile, *h.Figures.Entries), seen(picture.MaxFile,
+			*h.Figures.Max))
 		f.Fix = fixes.Configure(h, "timeouts", []fixes.Entry{{name, "24h"}}, nil)
-		f.Note = "The table is more than half full. A shorter timeout applies to a connection from its next packet on. " +
+		f.Note = "The table is more than half full. A shorter timeout applies to a connection from its next packet " +
+			"on. " +
 			"It must be longer than the keepalive interval of the programs that run here (two hours by default)."
 	}
 	return []finding.Finding{f}
