@@ -183,7 +183,7 @@ func TestRunStrict(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctkeeper(t.Context(), "run", "--strict", "--config", file, "--log-format", "console").
-		wants(t, 77, nil, []string{"cannot enforce max: permission denied", "first network namespace",
+		wants(t, 77, nil, []string{"cannot enforce max: permission denied", "initial network namespace",
 			"ctkeeper: nothing can be enforced here: every write is forbidden"})
 	// A timeout of its own it may set.
 	if err := os.WriteFile(file, []byte("settings: {udp_timeout: 45s}\n"), 0o644); err != nil {

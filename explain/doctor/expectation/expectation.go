@@ -187,7 +187,7 @@ func neededLimit(h *picture.Host) int64 {
 // raiseLimit returns the commands that raise the limit now and for every later load of the module.
 func raiseLimit(h *picture.Host) (fix []string, note string) {
 	if h.Env.ChildNetns {
-		return nil, "expect_max belongs to the host's first network namespace: raise it on the host."
+		return nil, "expect_max belongs to the host's initial network namespace: raise it on the host."
 	}
 	needed := neededLimit(h)
 	w, wanted := h.Want("expect_max")

@@ -114,7 +114,7 @@ func TestExpectations(t *testing.T) {
 			ID: "expectation-table-full", Severity: finding.Error, Summary: "the expectation table is full: 256 of 256",
 			Evidence: []finding.Evidence{finding.Seen(picture.ExpectationsFile, 0, "256 expectations"),
 				finding.Seen(expectMaxFile, 0, "256")},
-			Note: "expect_max belongs to the host's first network namespace: raise it on the host.",
+			Note: "expect_max belongs to the host's initial network namespace: raise it on the host.",
 		}}},
 		"full, and the configuration asks for more": {
 			&picture.Host{

@@ -44,7 +44,7 @@ func checkNetns(h *picture.Host) []finding.Finding {
 	missing := finding.Seen("/proc/sys/net/nf_conntrack_max", 0, "does not exist, as in every namespace but the first")
 	return []finding.Finding{{
 		ID: "child-netns", Severity: finding.Warning,
-		Summary:  "this is not the host's first network namespace: hashsize, max and expect_max cannot be set here",
+		Summary:  "this is not the host's initial network namespace: hashsize, max and expect_max cannot be set here",
 		Evidence: append([]finding.Evidence{missing}, h.ContainerEvidence()...),
 		Note: "Run ctkeeper on the host, or with the host's network (docker run --network host, hostNetwork: true). " +
 			"Each namespace has its own values of the other settings.",

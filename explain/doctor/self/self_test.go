@@ -42,7 +42,7 @@ func TestSelf(t *testing.T) {
 			}}},
 		"the first namespace": {&picture.Host{}, checkNetns, nil},
 		"another namespace": {&picture.Host{Env: picture.Environment{ChildNetns: true}}, checkNetns, []finding.Finding{{
-			ID: "child-netns", Severity: finding.Warning, Summary: "this is not the host's first network namespace: " +
+			ID: "child-netns", Severity: finding.Warning, Summary: "this is not the host's initial network namespace: " +
 				"hashsize, max and expect_max cannot be set here",
 			Evidence: []finding.Evidence{finding.Seen("/proc/sys/net/nf_conntrack_max", 0,
 				"does not exist, as in every namespace but the first")},

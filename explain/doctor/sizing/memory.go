@@ -52,7 +52,7 @@ func checkMaxMemory(h *picture.Host) []finding.Finding {
 	most := mostEntries(h)
 	switch {
 	case h.Env.ChildNetns:
-		f.Note = "max belongs to the host's first network namespace."
+		f.Note = "max belongs to the host's initial network namespace."
 	case h.Figures.Entries != nil && *h.Figures.Entries*100 >= most*picture.FillingPercent:
 		f.Note = fmt.Sprintf("A quarter of the memory holds %d connections, and there are %d now: "+
 			"shorten the timeouts, or give the host more memory.", most, *h.Figures.Entries)

@@ -132,7 +132,7 @@ func checkCounters(h *picture.Host) []finding.Finding {
 // hashsize is raised with it. They never use more than a quarter of the memory.
 func raiseMax(h *picture.Host) (fix []string, note string) {
 	if h.Env.ChildNetns {
-		return nil, "max belongs to the host's first network namespace: raise it on the host. It limits each " +
+		return nil, "max belongs to the host's initial network namespace: raise it on the host. It limits each " +
 			"namespace separately."
 	}
 	needed := int64(1)

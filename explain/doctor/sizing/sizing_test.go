@@ -62,7 +62,7 @@ func TestSizing(t *testing.T) {
 			ID: "table-full", Severity: finding.Error, Summary: "the connection table is 100 % full: 65536 of 65536",
 			Evidence: []finding.Evidence{finding.Seen(picture.CountFile, 0, "65536"), finding.Seen(picture.MaxFile,
 				0, "65536")},
-			Note: "max belongs to the host's first network namespace: raise it on the host. It limits each " +
+			Note: "max belongs to the host's initial network namespace: raise it on the host. It limits each " +
 				"namespace separately.",
 		}}},
 		"the log of a full table": {
