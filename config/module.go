@@ -21,9 +21,9 @@ type moduleParameter struct {
 // moduleParameters returns the load-time parameters of Linux 5.10 to 7.2.
 func moduleParameters() []moduleParameter {
 	return []moduleParameter{
-		{"hashsize", 1, sysfs.MaxBuckets, "Hash buckets at load. " +
+		{sysfs.Hashsize, 1, sysfs.MaxBuckets, "Hash buckets at load. " +
 			"The kernel sets max to 8 times as many, until something writes max."},
-		{"expect_hashsize", 1, math.MaxInt32 / sysfs.ExpectMaxFactor, "Hash buckets of the expectation table; " +
+		{sysfs.ExpectHashsize, 1, math.MaxInt32 / sysfs.ExpectMaxFactor, "Hash buckets of the expectation table; " +
 			"the kernel sets expect_max to 4 times as many. Only this sets expect_max reliably from the load on."},
 		{"acct", 0, 1, "Count packets and bytes, in network namespaces created from then on."},
 		{"tstamp", 0, 1, "Record when connections begin and end, in network namespaces created from then on."},

@@ -149,7 +149,7 @@ func (r *resolver) warn(p position, text string) {
 func (r *resolver) checkTables() {
 	w := r.layer.wants[sysfs.Hashsize]
 	r.checkTable(w.at, w.key, w.number())
-	for _, name := range []string{"expect_hashsize", sysfs.Hashsize} {
+	for _, name := range []string{sysfs.ExpectHashsize, sysfs.Hashsize} {
 		p := r.layer.parameters[name]
 		n, _ := strconv.ParseInt(p.value, 10, 64)
 		r.checkTable(p.at, join("module.parameters", name), n)

@@ -3,7 +3,6 @@ package daemon
 import (
 	"errors"
 	"io/fs"
-	"strconv"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/config"
@@ -71,19 +70,8 @@ func compareParameter(
 	case "N":
 		live = "0"
 	}
-	if isSameParameter(p.Name, p.Want, live) {
+	if sysfs.IsSameParameter(p.Name, p.Want, live) {
 		return live, status.ParameterInSync, ""
 	}
 	return live, status.ParameterNeedsReload, ""
-}
-
-// isSameParameter compares as the kernel stores: it rounds expect_hashsize up to whole
-// pages, as it does hashsize (nf_ct_alloc_hashtable).
-func isSameParameter(name, want, live string) bool {
-	if name != "expect_hashsize" {
-		return want == live
-	}
-	wanted, err1 := strconv.ParseInt(want, 10, 64)
-	has, err2 := strconv.ParseInt(live, 10, 64)
-	return err1 == nil && err2 == nil && sysfs.RoundHashsize(wanted) == sysfs.RoundHashsize(has)
 }

@@ -74,24 +74,6 @@ func TestParameters(t *testing.T) {
 	}
 }
 
-// The kernel rounds expect_hashsize up to whole pages of buckets.
-func TestSameParameter(t *testing.T) {
-	for _, test := range []struct {
-		name, want, live string
-		same             bool
-	}{
-		{"expect_hashsize", "2048", "2048", true}, {"expect_hashsize", "1", "512", true},
-		{"expect_hashsize", "513", "1024", true},
-		{"expect_hashsize", "513", "512", false}, {"expect_hashsize", "2048", "", false},
-		{"expect_hashsize", "512", "1000000", false},
-		{"acct", "1", "1", true}, {"acct", "1", "0", false},
-	} {
-		if got := isSameParameter(test.name, test.want, test.live); got != test.same {
-			t.Errorf("%s %s, is %s: same is %t", test.name, test.want, test.live, got)
-		}
-	}
-}
-
 // Root reads again what the daemon may not read.
 func TestFillUnknown(t *testing.T) {
 	root := kerneltree.New(t)

@@ -6,6 +6,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/meminfo"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // host is what the boot files depend on besides the configuration.
@@ -90,23 +91,10 @@ func isBuiltIn(t tree.Tree) bool {
 // reports those that every kernel has.
 func (h host) hasParameter(name string) bool {
 	switch {
-	case name == hashsize:
+	case name == sysfs.Hashsize:
 		return true
 	case h.parameters != nil:
 		return h.parameters[name]
 	}
-	return name == expectHashsize || name == "acct" || name == "tstamp"
-}
-
-// defaultBuckets returns the most buckets that any kernel chooses by itself with this much memory
-// (nf_conntrack_init_start); if the memory is unknown, the most with any memory.
-func (h host) defaultBuckets() int64 {
-	const gib = 1 << 30
-	switch {
-	case h.memory > 4*gib, h.memory == 0:
-		return 262144
-	case h.memory > gib:
-		return 65536
-	}
-	return max(1024, h.memory/16384/bucketBytes)
+	return name == sysfs.ExpectHashsize || name == "acct" || name == "tstamp"
 }

@@ -9,27 +9,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-const (
-	hashsize       = "hashsize"
-	expectHashsize = "expect_hashsize"
-	// hidden is a parameter that sysfs does not show: its permissions are 0000.
-	hidden = "enable_hooks"
-
-	// expectFactor is expect_max for each bucket of the expectation table at load
-	// (nf_conntrack_expect_init).
-	expectFactor = 4
-	// maxFactor is max for each bucket of the connection table at load, if hashsize= is set
-	// (nf_conntrack_init_start).
-	maxFactor = 8
-	// defaultExpectShare is the number of connection buckets for each expectation bucket, if
-	// expect_hashsize= is not set.
-	defaultExpectShare = 256
-
-	bucketBytes = 8 // one pointer, a struct hlist_head
-	// tableShare limits a hash table to 1/4 of RAM, as the configuration does. The kernel refuses
-	// more pages than there are (vmalloc), and rarely finds most of them free.
-	tableShare = 4
-)
+// hidden is a parameter that sysfs does not show: its permissions are 0000.
+const hidden = "enable_hooks"
 
 // option is one parameter of the options line.
 type option struct {
@@ -48,7 +29,9 @@ func (p *planner) options() []option {
 		explicit[parameter.Name] = option{parameter.Name, parameter.Value, origin}
 	}
 	var out []option
-	for _, name := range []string{hashsize, expectHashsize, "acct", "tstamp", "nf_conntrack_helper", hidden} {
+	for _, name := range []string{
+		sysfs.Hashsize, sysfs.ExpectHashsize, "acct", "tstamp", "nf_conntrack_helper", hidden,
+	} {
 		o, isExplicit := explicit[name]
 		if !isExplicit {
 			o = p.optionFor(name, out)
@@ -65,10 +48,10 @@ func (p *planner) options() []option {
 			out = append(out, o)
 		}
 	}
-	for _, name := range []string{hashsize, expectHashsize} {
-		if n := optionNumber(out, name); p.host.memory == 0 && n > p.host.defaultBuckets() {
+	for _, name := range []string{sysfs.Hashsize, sysfs.ExpectHashsize} {
+		if n := optionNumber(out, name); p.host.memory == 0 && n > sysfs.DefaultBuckets(p.host.memory) {
 			p.note("%s=%d makes a table of %s: this host's memory is unknown, and must be at least %d times as large",
-				name, n, config.FormatBytes(sysfs.RoundHashsize(n)*bucketBytes), tableShare)
+				name, n, config.FormatBytes(sysfs.TableBytes(n)), sysfs.TableShare)
 		}
 	}
 	return out
@@ -86,7 +69,7 @@ func (p *planner) noteNoParameter(o option) {
 // empty option if none is needed.
 func (p *planner) optionFor(name string, before []option) option {
 	setting := map[string]string{
-		hashsize: sysfs.Hashsize, expectHashsize: "expect_max", "acct": "acct", "tstamp": "timestamp",
+		sysfs.Hashsize: sysfs.Hashsize, sysfs.ExpectHashsize: "expect_max", "acct": "acct", "tstamp": "timestamp",
 		"nf_conntrack_helper": "helper",
 	}[name]
 	want, wanted := p.cfg.Want(setting)
@@ -100,10 +83,10 @@ func (p *planner) optionFor(name string, before []option) option {
 	byDefault := int64(-1) // the value that the kernel chooses
 	text := want.String()
 	switch name {
-	case hashsize:
-		byDefault = p.host.defaultBuckets()
-	case expectHashsize:
-		n = (n + expectFactor - 1) / expectFactor
+	case sysfs.Hashsize:
+		byDefault = sysfs.DefaultBuckets(p.host.memory)
+	case sysfs.ExpectHashsize:
+		n = (n + sysfs.ExpectMaxFactor - 1) / sysfs.ExpectMaxFactor
 		text += " at 4 per bucket"
 		byDefault = p.host.defaultExpectBuckets(before)
 	}
@@ -121,11 +104,11 @@ func appliesAtLoad(w sysfs.Want) bool {
 
 // defaultExpectBuckets returns the size that the kernel chooses for the expectation table.
 func (h host) defaultExpectBuckets(options []option) int64 {
-	buckets := h.defaultBuckets()
-	if n := optionNumber(options, hashsize); n > 0 {
+	buckets := sysfs.DefaultBuckets(h.memory)
+	if n := optionNumber(options, sysfs.Hashsize); n > 0 {
 		buckets = sysfs.RoundHashsize(n)
 	}
-	return max(1, buckets/defaultExpectShare)
+	return max(1, buckets/sysfs.ExpectShare)
 }
 
 // optionNumber returns the value of an option, 0 if it is not set.
@@ -150,19 +133,19 @@ func (h host) check(o option) error {
 	if err := checkType(o.value, h.typeOf(o.name)); err != nil {
 		return unloadable(err.Error())
 	}
-	if o.name != hashsize && o.name != expectHashsize {
+	if o.name != sysfs.Hashsize && o.name != sysfs.ExpectHashsize {
 		return nil
 	}
 	// As in nf_ct_alloc_hashtable.
 	n, _ := strconv.ParseInt(o.value, 10, 64)
-	size := sysfs.RoundHashsize(n) * bucketBytes
+	size := sysfs.TableBytes(n)
 	table := "a table of " + config.FormatBytes(size)
 	switch {
 	case n == 0:
 		return unloadable("it must be above 0")
 	case size > math.MaxInt32:
 		return unloadable(table + " is too large: the kernel allocates less than 2 GiB")
-	case h.memory > 0 && size > h.memory/tableShare:
+	case h.memory > 0 && size > h.memory/sysfs.TableShare:
 		return unloadable(table + " is over 1/4 of the " + config.FormatBytes(h.memory) + " of RAM")
 	}
 	return nil
@@ -173,7 +156,7 @@ func (h host) typeOf(name string) string {
 	if kind := h.types[name]; kind != "" {
 		return kind
 	}
-	if name == hashsize || name == expectHashsize {
+	if name == sysfs.Hashsize || name == sysfs.ExpectHashsize {
 		return "uint"
 	}
 	return "bool"

@@ -31,7 +31,7 @@ func modprobeText(options []option) string {
 	b.WriteString(Header + "\n")
 	for _, o := range options {
 		b.WriteString(comment(o.name + ": " + o.origin))
-		if o.name == hashsize {
+		if o.name == sysfs.Hashsize {
 			b.WriteString(comment("  (the kernel then makes max 8 times this, until something sets max)"))
 		}
 	}
@@ -81,14 +81,15 @@ func (p *planner) sysctlValue(want sysfs.Want, options []option) string {
 		return want.Value.String()
 	}
 	byDefault := n
-	buckets := optionNumber(options, hashsize)
+	buckets := optionNumber(options, sysfs.Hashsize)
 	switch want.Setting.Name {
 	case sysfs.Hashsize:
-		byDefault = max(p.host.defaultBuckets(), buckets)
+		byDefault = max(sysfs.DefaultBuckets(p.host.memory), buckets)
 	case "max":
-		byDefault = max(p.host.defaultBuckets(), sysfs.RoundHashsize(buckets)*maxFactor)
+		byDefault = max(sysfs.DefaultBuckets(p.host.memory), sysfs.RoundHashsize(buckets)*sysfs.LoadMaxFactor)
 	case "expect_max":
-		byDefault = max(p.host.defaultExpectBuckets(options), optionNumber(options, expectHashsize)) * expectFactor
+		byDefault = max(p.host.defaultExpectBuckets(options), optionNumber(options, sysfs.ExpectHashsize)) *
+			sysfs.ExpectMaxFactor
 	}
 	if n == 0 && want.Setting.ZeroIsNoLimit {
 		return want.Value.String()

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/bits"
 	"os"
+	"strconv"
 )
 
 // The kernel's arithmetic of the connection table.
@@ -22,10 +23,27 @@ const (
 	// ExpectMaxFactor: loading with expect_hashsize=N sets expect_max to 4 × N
 	// (nf_conntrack_expect_init).
 	ExpectMaxFactor = 4
+	// ExpectShare: loading without expect_hashsize= makes one bucket of expectations for 256
+	// buckets of connections (nf_conntrack_expect_init).
+	ExpectShare = 256
 	// TableShare: ctkeeper refuses a hash table of more than 1/4 of RAM. The kernel allocates
-	// the table in one piece, and does not load the module where it cannot.
+	// the table in one piece, and does not load the module where it cannot: it refuses more
+	// pages than there are (vmalloc), and rarely finds most of them free.
 	TableShare = 4
 )
+
+// DefaultBuckets returns the most buckets that any kernel chooses by itself with this much memory in
+// bytes (nf_conntrack_init_start). A memory of 0 is unknown: the result is the most of any host.
+func DefaultBuckets(memory int64) int64 {
+	const gib = 1 << 30
+	switch {
+	case memory > 4*gib, memory == 0:
+		return 262144
+	case memory > gib:
+		return 65536
+	}
+	return max(1024, memory/16384/BucketBytes)
+}
 
 // RoundHashsize rounds a number of hash buckets up to whole pages, as nf_ct_alloc_hashtable
 // does: with pages of 4 KiB 64-bit kernels count in steps of 512 buckets, with 64 KiB in steps
@@ -37,6 +55,28 @@ func RoundHashsize(n int64) int64 {
 
 // TableBytes is the size of a hash table of n buckets, in bytes.
 func TableBytes(n int64) int64 { return RoundHashsize(n) * BucketBytes }
+
+// IsSameParameter compares two values of a load-time parameter as the kernel stores them: hash sizes are rounded up
+// to whole pages, and a bool is shown as Y or N (param_get_bool).
+func IsSameParameter(name, a, b string) bool {
+	return normalizeParameter(name, a) == normalizeParameter(name, b)
+}
+
+func normalizeParameter(name, value string) string {
+	if name == Hashsize || name == ExpectHashsize {
+		if n, err := strconv.ParseInt(value, 0, 64); err == nil && n > 0 {
+			return strconv.FormatInt(RoundHashsize(n), 10)
+		}
+		return value
+	}
+	switch value {
+	case "Y", "y":
+		return "1"
+	case "N", "n":
+		return "0"
+	}
+	return value
+}
 
 // MemoryBytes returns what the want costs in bytes of kernel memory when the table is full:
 // the buckets of hashsize, the entries of max and expect_max. It is 0 for settings that cost

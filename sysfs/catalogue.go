@@ -7,6 +7,9 @@ const (
 	Hashsize  = "hashsize"
 	Max       = "max"
 	ExpectMax = "expect_max"
+
+	// ExpectHashsize is the load-time parameter that sizes the expectation table. There is no setting of that name.
+	ExpectHashsize = "expect_hashsize"
 )
 
 // catalogue lists every setting. Ranges are those of the kernel's ctl_table entries; where

@@ -26,8 +26,8 @@ var impliedBy = map[string]struct {
 	parameter string
 	factor    int64
 }{
-	"max":        {sysfs.Hashsize, 8},
-	"expect_max": {"expect_hashsize", 4},
+	"max":        {sysfs.Hashsize, sysfs.LoadMaxFactor},
+	"expect_max": {sysfs.ExpectHashsize, sysfs.ExpectMaxFactor},
 }
 
 // addSettings adds the run-time settings in the order of the catalogue, then those that are not in
@@ -144,7 +144,7 @@ func (b *builder) addParameter(name string) {
 		}
 	}
 	value := number(a.Value)
-	if name != "expect_hashsize" {
+	if name != sysfs.ExpectHashsize {
 		value = boolDigit(value)
 	}
 	b.items = append(b.items, item{

@@ -106,10 +106,10 @@ func Owned(t *testing.T, assignments ...inventory.Assignment) *picture.Host {
 		Config: &config.Config{
 			Files: []string{MainFile},
 			Desired: reconcile.Desired{Mode: reconcile.Enforce, Wants: []sysfs.Want{
-				want(picture.Hashsize, sysfs.AtLeast, 65536, 2), want("max", sysfs.Exactly, 1048576, 3),
+				want(sysfs.Hashsize, sysfs.AtLeast, 65536, 2), want("max", sysfs.Exactly, 1048576, 3),
 			}},
 			Module: config.Module{Parameters: []config.Parameter{
-				{Name: picture.ExpectHashsize, Value: "2048", Origin: tree.Place{File: MainFile, Line: 6}},
+				{Name: sysfs.ExpectHashsize, Value: "2048", Origin: tree.Place{File: MainFile, Line: 6}},
 			}},
 		},
 		Env: picture.Environment{Systemd: true, Installed: true, Enabled: true, Running: &yes},

@@ -7,6 +7,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // Check returns the findings of this topic.
@@ -23,11 +24,11 @@ func checkParameters(h *picture.Host) []finding.Finding {
 	f := finding.Finding{ID: "load-parameter-differs", Severity: finding.Warning}
 	var differences []string
 	for _, p := range h.Config.Module.Parameters {
-		if p.Name != picture.ExpectHashsize && p.Name != "enable_hooks" {
+		if p.Name != sysfs.ExpectHashsize && p.Name != "enable_hooks" {
 			continue // the others can be set at run time
 		}
 		live := h.Parameters[p.Name]
-		if live == "" || picture.IsSameParameter(p.Name, live, p.Value) {
+		if live == "" || sysfs.IsSameParameter(p.Name, live, p.Value) {
 			continue
 		}
 		differences = append(differences, fmt.Sprintf("%s is %s, ctkeeper wants %s", p.Name, live, p.Value))

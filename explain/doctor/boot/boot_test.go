@@ -13,6 +13,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 func TestRuntimeOnly(t *testing.T) {
@@ -49,7 +50,7 @@ func TestRuntimeOnly(t *testing.T) {
 		},
 		"what another setting makes of it": {
 			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack " +
-				"hashsize=65536\n"}, doctortest.Option("/etc/modprobe.d/x.conf", 1, picture.Hashsize, "65536"), nil,
+				"hashsize=65536\n"}, doctortest.Option("/etc/modprobe.d/x.conf", 1, sysfs.Hashsize, "65536"), nil,
 		},
 		"a script": {
 			nil, inventory.Assignment{Place: tree.Place{File: "/etc/rc.local", Line: 2}, Name: "max",
@@ -95,12 +96,12 @@ func TestResetSinceBoot(t *testing.T) {
 		h.Figures.Buckets, h.Figures.Max, h.Figures.ExpectMax = &buckets, &limit, &expect
 		return h
 	}
-	option := doctortest.Option("/etc/modprobe.d/x.conf", 1, picture.Hashsize, "16384")
+	option := doctortest.Option("/etc/modprobe.d/x.conf", 1, sysfs.Hashsize, "16384")
 	lost := option
 	lost.NoEffect = "/etc/sysconfig/modules/x.modules:3 comes later"
 	lost.OverriddenBy = tree.Place{File: "/etc/sysconfig/modules/x.modules", Line: 3}
 	script := inventory.Assignment{Place: tree.Place{File: "/etc/sysconfig/modules/x.modules", Line: 3},
-		Name: picture.Hashsize, Key: picture.Hashsize, Value: "65536", Tool: "sysconfig"}
+		Name: sysfs.Hashsize, Key: sysfs.Hashsize, Value: "65536", Tool: "sysconfig"}
 	limit := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "262144")
 	for name, test := range map[string]struct {
 		h    *picture.Host
@@ -150,7 +151,7 @@ func TestResetSinceBoot(t *testing.T) {
 func TestNextBoot(t *testing.T) {
 	early := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "1")
 	early.TooEarly = true
-	overtaken := doctortest.Option("/etc/modprobe.d/x.conf", 1, picture.Hashsize, "10000")
+	overtaken := doctortest.Option("/etc/modprobe.d/x.conf", 1, sysfs.Hashsize, "10000")
 	overtaken.NoEffect = doctortest.SiteConf + ":1 comes later: systemd-sysctl, at boot"
 	overtaken.OverriddenBy = tree.Place{File: doctortest.SiteConf, Line: 1}
 	atLeast := doctortest.Sysctl("/x.yaml", 12, doctortest.NetMax, "131072")
@@ -165,15 +166,15 @@ func TestNextBoot(t *testing.T) {
 		"a sysctl": {"max", []inventory.Assignment{doctortest.Sysctl(doctortest.SiteConf, 1,
 			doctortest.NetMax, "7")}, "7"},
 		"hashsize at load makes max": {"max", []inventory.Assignment{doctortest.Option("/x.conf", 1,
-			picture.Hashsize, "10000")}, "81920"},
-		"and buckets": {picture.Hashsize, []inventory.Assignment{doctortest.Option("/x.conf", 1,
-			picture.Hashsize, "10000")}, "10000"},
+			sysfs.Hashsize, "10000")}, "81920"},
+		"and buckets": {sysfs.Hashsize, []inventory.Assignment{doctortest.Option("/x.conf", 1,
+			sysfs.Hashsize, "10000")}, "10000"},
 		"expect_hashsize makes expects": {"expect_max", []inventory.Assignment{doctortest.Option("/x.conf", 1,
-			picture.ExpectHashsize, "2048")}, "8192"},
+			sysfs.ExpectHashsize, "2048")}, "8192"},
 		"max after hashsize": {"max", []inventory.Assignment{doctortest.Option("/x.conf", 1,
-			picture.Hashsize, "512"), doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "7")}, "7"},
+			sysfs.Hashsize, "512"), doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "7")}, "7"},
 		"too early is not at all": {"max", []inventory.Assignment{doctortest.Option("/x.conf", 1,
-			picture.Hashsize, "512"), early}, "4096"},
+			sysfs.Hashsize, "512"), early}, "4096"},
 		"overtaken by buckets all right": {"max", []inventory.Assignment{overtaken,
 			doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "512")}, "81920"},
 		"only raised": {"max", []inventory.Assignment{doctortest.Sysctl(doctortest.SiteConf, 1,

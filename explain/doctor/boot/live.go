@@ -12,14 +12,6 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-const (
-	// maxPerBucket is how many connections a bucket the kernel allows when hashsize is a load-time
-	// parameter (nf_conntrack_init_start).
-	maxPerBucket = 8
-	// expectPerBucket is the same for expectations (nf_conntrack_expect_init).
-	expectPerBucket = 4
-)
-
 // checkLive reports live values that the next boot would not bring back.
 func checkLive(h *picture.Host) []finding.Finding {
 	if h.Env.ChildNetns {
@@ -29,7 +21,7 @@ func checkLive(h *picture.Host) []finding.Finding {
 	for _, live := range []struct {
 		name  string
 		value *int64
-	}{{picture.Hashsize, h.Figures.Buckets}, {"max", h.Figures.Max}, {"expect_max", h.Figures.ExpectMax}} {
+	}{{sysfs.Hashsize, h.Figures.Buckets}, {"max", h.Figures.Max}, {"expect_max", h.Figures.ExpectMax}} {
 		if live.value == nil {
 			continue
 		}
@@ -105,7 +97,7 @@ func resetSinceBoot(f finding.Finding, s *sysfs.Setting, live, next string, from
 		"the module was reloaded since the boot, or the line was never applied",
 		picture.KernelName(inventory.Assignment{Name: s.Name}), live, next, from.Place)
 	f.Fix = []string{"sysctl -w " + s.Sysctl() + "=" + next}
-	if s.Name == picture.Hashsize { // the sysctl is read-only before 4.7
+	if s.Name == sysfs.Hashsize { // the sysctl is read-only before 4.7
 		f.Fix = []string{"echo " + next + " > /sys/module/nf_conntrack/parameters/hashsize"}
 	}
 	f.Note = "The next load of the module resets it again. " + fixes.ImportWrite +
@@ -167,11 +159,11 @@ func valueAtLoad(name string, a inventory.Assignment) (string, bool) {
 		return "", false
 	}
 	switch {
-	case name == picture.Hashsize && a.Name == picture.Hashsize:
-	case name == "max" && a.Name == picture.Hashsize:
-		n = sysfs.RoundHashsize(n) * maxPerBucket
-	case name == "expect_max" && a.Name == picture.ExpectHashsize:
-		n *= expectPerBucket
+	case name == sysfs.Hashsize && a.Name == sysfs.Hashsize:
+	case name == "max" && a.Name == sysfs.Hashsize:
+		n = sysfs.RoundHashsize(n) * sysfs.LoadMaxFactor
+	case name == "expect_max" && a.Name == sysfs.ExpectHashsize:
+		n *= sysfs.ExpectMaxFactor
 	default:
 		return "", false
 	}

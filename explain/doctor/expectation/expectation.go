@@ -12,13 +12,12 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/host/klog"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 const (
 	expectMaxFile = "/proc/sys/net/netfilter/nf_conntrack_expect_max"
 
-	// perBucket is how the kernel sizes expect_max: 4 times expect_hashsize (nf_conntrack_expect_init).
-	perBucket = 4
 	// enoughExpectations is suggested for hosts whose helpers need more: 3 MiB when full.
 	enoughExpectations = 8192
 	// mostExpectations is the largest suggestion.
@@ -151,12 +150,12 @@ func checkLimit(h *picture.Host) []finding.Finding {
 // isLimitSet reports whether anything assigns expect_max or expect_hashsize.
 func isLimitSet(h *picture.Host) bool {
 	_, isSetting := h.Want("expect_max")
-	_, isParameter := h.Parameter("expect_hashsize")
+	_, isParameter := h.Parameter(sysfs.ExpectHashsize)
 	if isSetting || isParameter {
 		return true
 	}
 	for _, a := range h.Inventory.Assignments {
-		if a.NoEffect == "" && (a.Name == "expect_max" || a.Name == "expect_hashsize") {
+		if a.NoEffect == "" && (a.Name == "expect_max" || a.Name == sysfs.ExpectHashsize) {
 			return true
 		}
 	}
@@ -196,7 +195,7 @@ func raiseLimit(h *picture.Host) (fix []string, note string) {
 			n, w.Origin)
 	}
 	settings := []fixes.Entry{{"expect_max", strconv.FormatInt(needed, 10)}}
-	buckets := strconv.FormatInt(needed/perBucket, 10)
+	buckets := strconv.FormatInt(needed/sysfs.ExpectMaxFactor, 10)
 	if h.Module.State == kmod.BuiltIn {
 		return fixes.Configure(h, "expectations", settings, nil),
 			"The module is part of the kernel: its hash table for expectations is sized on the kernel command line " +

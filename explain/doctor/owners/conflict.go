@@ -142,8 +142,8 @@ func keysOf(all []inventory.Assignment) []string {
 			continue
 		case strings.HasSuffix(strings.ReplaceAll(a.Key, "/", "."), oldMax):
 			key = oldMax
-		case a.Name == picture.Hashsize && strings.HasSuffix(a.Key, picture.Hashsize):
-			key = picture.Hashsize
+		case a.Name == sysfs.Hashsize && strings.HasSuffix(a.Key, sysfs.Hashsize):
+			key = sysfs.Hashsize
 		}
 		keys = append(keys, key)
 	}
@@ -158,7 +158,7 @@ func valuesOf(all []inventory.Assignment) []string {
 	for _, a := range all {
 		before = strings.Join(strings.Fields(picture.ValueAfter(a, before)), " ")
 		if n, err := strconv.ParseInt(before, 0, 64); err == nil {
-			if a.Name == picture.Hashsize && n > 0 {
+			if a.Name == sysfs.Hashsize && n > 0 {
 				n = sysfs.RoundHashsize(n)
 			}
 			before = strconv.FormatInt(n, 10)

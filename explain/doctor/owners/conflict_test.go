@@ -4,11 +4,11 @@ import (
 	"testing"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
-	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 	"github.com/ctkeeper/ctkeeper/persist"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 func TestContradictions(t *testing.T) {
@@ -35,7 +35,7 @@ func TestContradictions(t *testing.T) {
 }
 
 func TestContradictionOfPhases(t *testing.T) {
-	load, boot := doctortest.Option("/etc/modprobe.d/x.conf", 1, picture.Hashsize, "8192"), doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "65536")
+	load, boot := doctortest.Option("/etc/modprobe.d/x.conf", 1, sysfs.Hashsize, "8192"), doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "65536")
 	load.NoEffect = "/etc/sysctl.d/50-site.conf:1 comes later: systemd-sysctl, at boot"
 	load.OverriddenBy = tree.Place{File: "/etc/sysctl.d/50-site.conf", Line: 1}
 	f := doctortest.Find(t, checkContradictions(doctortest.Stopped(doctortest.Owned(t, load, boot))), "two-names")

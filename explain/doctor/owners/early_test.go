@@ -13,6 +13,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/klog"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // TestFixesDoIt runs the commands, twice: the second time changes nothing.
@@ -36,12 +37,12 @@ func TestFixesDoIt(t *testing.T) {
 		"a parameter in the middle": {
 			opt, "options nf_conntrack acct=1 hashsize=512 tstamp=1\n", "options nf_conntrack acct=1 tstamp=1\n",
 			checkConflicts, doctortest.Owned(t, doctortest.Option(opt, 1, "acct", "1"), doctortest.Option(opt, 1,
-				picture.Hashsize, "512"), doctortest.Option(opt, 1, "tstamp", "1")),
+				sysfs.Hashsize, "512"), doctortest.Option(opt, 1, "tstamp", "1")),
 		},
 		"a parameter at the end": {
 			opt, "options nf_conntrack acct=1 hashsize=512\n", "options nf_conntrack acct=1\n",
 			checkConflicts, doctortest.Owned(t, doctortest.Option(opt, 1, "acct", "1"), doctortest.Option(opt, 1,
-				picture.Hashsize, "512")),
+				sysfs.Hashsize, "512")),
 		},
 		"the line that loses": {
 			"/etc/sysctl.d/50-site.conf", doctortest.NetMax + "=65536\n", "# " + doctortest.NetMax + "=65536\n",

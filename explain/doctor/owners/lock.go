@@ -23,7 +23,7 @@ func isLocked(h *picture.Host, a inventory.Assignment) bool {
 		return false
 	}
 	s := sysfs.Lookup(a.Name)
-	isSysfs := a.Name == picture.Hashsize && !strings.HasSuffix(a.Key, "nf_conntrack_buckets")
+	isSysfs := a.Name == sysfs.Hashsize && !strings.HasSuffix(a.Key, "nf_conntrack_buckets")
 	return s != nil && s.Global && !isSysfs
 }
 

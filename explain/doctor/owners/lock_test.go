@@ -13,6 +13,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // locked is a host whose configuration asks for max 1048576 and locks it.
@@ -63,7 +64,7 @@ func TestLock(t *testing.T) {
 		return h
 	}
 	hashsizes := proxyMax("8192")
-	hashsizes.Name, hashsizes.Key = picture.Hashsize, "conntrack.maxPerCore"
+	hashsizes.Name, hashsizes.Key = sysfs.Hashsize, "conntrack.maxPerCore"
 	k3s := proxyMax("131072")
 	k3s.Tool = "k3s"
 	watching := locked(t, proxyMax("131072"))

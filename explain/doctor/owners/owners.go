@@ -10,6 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // Check returns the findings of this topic.
@@ -33,7 +34,7 @@ func stanceOf(h *picture.Host, a inventory.Assignment) (want string, s stance) {
 		return "", unconfigured
 	}
 	if p, found := h.Parameter(a.Name); a.Parameter && found {
-		if picture.IsSameParameter(a.Name, a.Value, p.Value) {
+		if sysfs.IsSameParameter(a.Name, a.Value, p.Value) {
 			return p.Value, agrees
 		}
 		return p.Value, conflicts
@@ -42,7 +43,7 @@ func stanceOf(h *picture.Host, a inventory.Assignment) (want string, s stance) {
 	switch {
 	// The module's parameter acct is what new namespaces start with, the sysctl acct is the value of this
 	// one. Only the hash size is the same variable.
-	case !found, a.Parameter && a.Name != picture.Hashsize:
+	case !found, a.Parameter && a.Name != sysfs.Hashsize:
 		return "", unconfigured
 	case w.Satisfied(w.Setting.Parse(picture.ValueAfter(a, w.Value.String()))):
 		return w.String(), agrees

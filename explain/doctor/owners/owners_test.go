@@ -11,6 +11,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 func TestOtherOwners(t *testing.T) {
@@ -69,12 +70,12 @@ func TestOtherOwnerSummaries(t *testing.T) {
 				"ctkeeper writes its value back each time", nil,
 		},
 		"the hash size at load": {
-			doctortest.Owned(t, doctortest.Option("/etc/modprobe.d/x.conf", 1, picture.Hashsize, "8192")),
+			doctortest.Owned(t, doctortest.Option("/etc/modprobe.d/x.conf", 1, sysfs.Hashsize, "8192")),
 			"modprobe sets hashsize to 8192 when the module is loaded, ctkeeper wants at_least 65536; ctkeeper " +
 				"writes its value back each time", nil,
 		},
 		"a parameter": {
-			doctortest.Owned(t, doctortest.Option("/etc/modprobe.d/x.conf", 1, picture.ExpectHashsize, "64")),
+			doctortest.Owned(t, doctortest.Option("/etc/modprobe.d/x.conf", 1, sysfs.ExpectHashsize, "64")),
 			"modprobe sets expect_hashsize to 64 when the module is loaded, ctkeeper wants 2048; the module is " +
 				"loaded with 64", nil,
 		},

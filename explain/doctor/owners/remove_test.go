@@ -5,10 +5,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 func TestRemoveAssignment(t *testing.T) {
@@ -29,19 +29,19 @@ func TestRemoveAssignment(t *testing.T) {
 		},
 		"one of two parameters": {
 			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack hashsize=512 acct=1\n"},
-			[]inventory.Assignment{doctortest.Option(modprobed, 1, picture.Hashsize, "512"),
+			[]inventory.Assignment{doctortest.Option(modprobed, 1, sysfs.Hashsize, "512"),
 				doctortest.Option(modprobed, 1, "acct", "1")},
 			[]string{"sed -i '1s/[[:blank:]]hashsize=512[[:blank:]]/ /;1s/[[:blank:]]hashsize=512$//' " +
 				"/etc/modprobe.d/x.conf"}, "",
 		},
 		"the only parameter": {
 			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack hashsize=512\n"},
-			[]inventory.Assignment{doctortest.Option(modprobed, 1, picture.Hashsize, "512")},
+			[]inventory.Assignment{doctortest.Option(modprobed, 1, sysfs.Hashsize, "512")},
 			[]string{"sed -i '1s/^[^#]/# &/' /etc/modprobe.d/x.conf"}, "",
 		},
 		"a line that goes on": {
 			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack \\\nhashsize=512\n"},
-			[]inventory.Assignment{doctortest.Option(modprobed, 1, picture.Hashsize, "512")},
+			[]inventory.Assignment{doctortest.Option(modprobed, 1, sysfs.Hashsize, "512")},
 			nil, "Remove it from /etc/modprobe.d/x.conf:1.",
 		},
 		"a script": {

@@ -52,7 +52,7 @@ func (h *Host) HasEffect(a inventory.Assignment) bool {
 
 // KernelName returns the kernel's name of what an assignment sets, without net.netfilter.
 func KernelName(a inventory.Assignment) string {
-	if s := sysfs.Lookup(a.Name); !a.Parameter && a.Name != Hashsize && s != nil {
+	if s := sysfs.Lookup(a.Name); !a.Parameter && a.Name != sysfs.Hashsize && s != nil {
 		return strings.TrimPrefix(s.Sysctl(), "net.netfilter.")
 	}
 	return a.Name
@@ -67,26 +67,4 @@ func ValueAfter(a inventory.Assignment, before string) string {
 		return before
 	}
 	return a.Value
-}
-
-// IsSameParameter compares two values of a load-time parameter as the kernel stores them: hash sizes
-// are rounded up, and a bool is shown as Y or N.
-func IsSameParameter(name, a, b string) bool {
-	return normalizeParameter(name, a) == normalizeParameter(name, b)
-}
-
-func normalizeParameter(name, value string) string {
-	if name == Hashsize || name == ExpectHashsize {
-		if n, err := strconv.ParseInt(value, 0, 64); err == nil && n > 0 {
-			return strconv.FormatInt(sysfs.RoundHashsize(n), 10)
-		}
-		return value
-	}
-	switch value {
-	case "Y", "y":
-		return "1"
-	case "N", "n":
-		return "0"
-	}
-	return value
 }

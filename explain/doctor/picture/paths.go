@@ -28,9 +28,6 @@ const (
 	KubeProxy     = "kube-proxy"
 	KubeProxyUnit = KubeProxy + ".service"
 
-	Hashsize       = "hashsize"
-	ExpectHashsize = "expect_hashsize"
-
 	// A table is full, or fills, from this share of its limit.
 	FullPercent    = 95
 	FillingPercent = 80

@@ -79,7 +79,7 @@ func raiseHashsize(h *picture.Host, limit int64) []string {
 	}
 	if h.MemTotal > 0 {
 		step := sysfs.RoundHashsize(1)
-		most := h.MemTotal / memoryShare / bucketBytes
+		most := h.MemTotal / sysfs.TableShare / sysfs.BucketBytes
 		limit = min(limit, most-most%step)
 	}
 	return fixes.Configure(h, "hashsize", []fixes.Entry{{"hashsize", strconv.FormatInt(limit, 10)}}, nil)

@@ -8,6 +8,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // memTotal returns the memory as evidence.
@@ -37,16 +38,16 @@ func checkMaxMemory(h *picture.Host) []finding.Finding {
 	}
 	limit := *h.Figures.Max
 	// A division, because the bytes of a large max can overflow int64.
-	if limit <= h.MemTotal/memoryShare/entryBytes {
+	if limit <= h.MemTotal/sysfs.TableShare/sysfs.EntryBytes {
 		return nil
 	}
 	f := finding.Finding{
 		ID: "max-over-memory", Severity: finding.Warning, Evidence: []finding.Evidence{seen(picture.MaxFile, limit),
 			memTotal(h)},
 		Summary: fmt.Sprintf("a full connection table would take %s of %s memory",
-			config.FormatBytes(limit*entryBytes), config.FormatBytes(h.MemTotal)),
+			config.FormatBytes(limit*sysfs.EntryBytes), config.FormatBytes(h.MemTotal)),
 	}
-	if limit > h.MemTotal/entryBytes {
+	if limit > h.MemTotal/sysfs.EntryBytes {
 		f.Severity = finding.Error
 	}
 	most := mostEntries(h)
@@ -64,15 +65,18 @@ func checkMaxMemory(h *picture.Host) []finding.Finding {
 
 // checkHashsizeMemory compares the size of the hash table with the memory.
 func checkHashsizeMemory(h *picture.Host) []finding.Finding {
-	if h.Figures.Buckets == nil || h.MemTotal <= 0 || *h.Figures.Buckets <= h.MemTotal/memoryShare/bucketBytes {
+	if h.Figures.Buckets == nil || h.MemTotal <= 0 {
 		return nil
 	}
 	buckets := *h.Figures.Buckets
+	if buckets <= h.MemTotal/sysfs.TableShare/sysfs.BucketBytes {
+		return nil
+	}
 	f := finding.Finding{
 		ID: "hashsize-over-memory", Severity: finding.Warning,
 		Evidence: []finding.Evidence{seen(picture.BucketsFile, buckets), memTotal(h)},
 		Summary: fmt.Sprintf("the hash table takes %s of %s memory, regardless of the number of connections",
-			config.FormatBytes(buckets*bucketBytes), config.FormatBytes(h.MemTotal)),
+			config.FormatBytes(buckets*sysfs.BucketBytes), config.FormatBytes(h.MemTotal)),
 	}
 	if h.Figures.Max != nil && *h.Figures.Max > 0 {
 		f.Fix = raiseHashsize(h, min(*h.Figures.Max, mostEntries(h)))

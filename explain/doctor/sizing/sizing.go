@@ -10,17 +10,11 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/host/klog"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-const (
-	entryBytes  = 384 // a struct nf_conn with its extensions, at most
-	bucketBytes = 8   // one pointer
-
-	// memoryShare is the part of the RAM that the table can take without a finding: 1/4.
-	memoryShare = 4
-	// maxStep is what a suggested max is a multiple of.
-	maxStep = 1024
-)
+// maxStep is what a suggested max is a multiple of.
+const maxStep = 1024
 
 // Check returns the findings of this topic.
 func Check(h *picture.Host) []finding.Finding {
@@ -157,13 +151,13 @@ func raiseMax(h *picture.Host) (fix []string, note string) {
 		buckets = max(buckets, *h.Figures.Buckets)
 	}
 	settings := []fixes.Entry{{"max", strconv.FormatInt(needed, 10)}, {"hashsize", strconv.FormatInt(buckets, 10)}}
-	size := config.FormatBytes(needed*entryBytes + buckets*bucketBytes)
+	size := config.FormatBytes(needed*sysfs.EntryBytes + buckets*sysfs.BucketBytes)
 	return fixes.Configure(h, "table", settings, nil), fmt.Sprintf("A full table of %d connections takes %s.",
 		needed, size)
 }
 
 // mostEntries returns how many connections fit in a quarter of the memory.
 func mostEntries(h *picture.Host) int64 {
-	n := h.MemTotal / memoryShare / entryBytes
+	n := h.MemTotal / sysfs.TableShare / sysfs.EntryBytes
 	return max(maxStep, n-n%maxStep)
 }
