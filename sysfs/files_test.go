@@ -289,6 +289,11 @@ func TestPipeInTheTree(t *testing.T) {
 func TestLockIsNotBypassed(t *testing.T) {
 	root := kerneltree.New(t)
 	buckets := filepath.Join(root, sysfs.Lookup("hashsize").File())
+	// The tree's two files are one inode, as the kernel's are one variable: here they must differ.
+	if err := os.Remove(filepath.Join(root, hashsizeParam)); err != nil {
+		t.Fatal(err)
+	}
+	kerneltree.Put(t, root, hashsizeParam, "65536\n")
 	setImmutable(t, buckets, true)
 	defer setImmutable(t, buckets, false)
 	err := opened(t, root).Write(sysfs.Lookup("hashsize"), sysfs.Number(131072))
