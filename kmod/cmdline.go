@@ -48,9 +48,9 @@ func splitWord(word string) (name, value string, bare bool) {
 		return "", "", true
 	}
 	if i := strings.IndexByte(word[1:], '='); i >= 0 {
-		return underscores(word[:i+1]), word[i+2:], false
+		return NormalizeName(word[:i+1]), word[i+2:], false
 	}
-	return underscores(word), "", true
+	return NormalizeName(word), "", true
 }
 
 // kernelWords returns the words that the kernel reads: those after "--" are for init.
@@ -66,7 +66,7 @@ func (c CommandLine) kernelWords() []string {
 func (c CommandLine) Value(name string) (string, bool) {
 	last, found := "", false
 	for _, word := range c.kernelWords() {
-		if other, value, bare := splitWord(word); !bare && other == underscores(name) {
+		if other, value, bare := splitWord(word); !bare && other == NormalizeName(name) {
 			last, found = value, true
 		}
 	}
@@ -79,7 +79,7 @@ func (c CommandLine) Options(module string) []Option {
 	var options []Option
 	for _, word := range c.Words {
 		name, value, bare := splitWord(word)
-		if parameter, ok := strings.CutPrefix(name, underscores(module)+"."); ok && parameter != "" {
+		if parameter, ok := strings.CutPrefix(name, NormalizeName(module)+"."); ok && parameter != "" {
 			place := tree.Place{File: commandLine}
 			options = append(options, Option{Place: place, Name: parameter, Value: value, Bare: bare})
 		}
@@ -91,10 +91,10 @@ func (c CommandLine) Options(module string) []Option {
 // modprobe.blacklist= like a blacklist line; for module_blacklist= the kernel itself refuses to load
 // the module (blacklisted of kernel/module/main.c).
 func (c CommandLine) BlacklistWord(module string) string {
-	module = underscores(module)
+	module = NormalizeName(module)
 	for _, word := range c.Words {
 		name, value, _ := splitWord(word)
-		if name == "modprobe.blacklist" && slices.Contains(strings.Split(underscores(value), ","), module) {
+		if name == "modprobe.blacklist" && slices.Contains(strings.Split(NormalizeName(value), ","), module) {
 			return word
 		}
 	}

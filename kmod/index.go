@@ -184,7 +184,7 @@ func moduleName(file string) (string, bool) {
 	base := path.Base(file)
 	for _, ext := range []string{".ko", ".ko.gz", ".ko.xz", ".ko.zst"} {
 		if name, ok := strings.CutSuffix(base, ext); ok && name != "" {
-			return underscores(name), true
+			return NormalizeName(name), true
 		}
 	}
 	return "", false
@@ -192,7 +192,7 @@ func moduleName(file string) (string, bool) {
 
 // Path returns the path of a module's file according to modules.dep, or "".
 func (x Index) Path(module string) string {
-	file, known := x.Files[underscores(module)]
+	file, known := x.Files[NormalizeName(module)]
 	switch {
 	case !known:
 		return ""

@@ -182,7 +182,7 @@ func FuzzIndex(f *testing.F) {
 			}
 		}
 		for name := range x.BuiltIn {
-			if name == "" || underscores(name) != name {
+			if name == "" || NormalizeName(name) != name {
 				t.Errorf("built in: %q", name)
 			}
 		}

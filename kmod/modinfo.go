@@ -102,7 +102,7 @@ func (info *Info) addEntries(text string) {
 		case "depends":
 			for name := range strings.SplitSeq(value, ",") {
 				if name != "" {
-					info.Depends = append(info.Depends, underscores(name))
+					info.Depends = append(info.Depends, NormalizeName(name))
 				}
 			}
 		case "vermagic":
@@ -137,7 +137,7 @@ func readSection(file *elf.File, name string) ([]byte, error) {
 // running kernel (an offline disk) it returns the parameters that the files of all installed kernels
 // have. It returns nil if one of those files cannot be read.
 func ParameterNames(t tree.Tree, module string) (names map[string]bool, from string) {
-	module = underscores(module)
+	module = NormalizeName(module)
 	names = map[string]bool{}
 	dir := path.Join(sysModule, module, "parameters")
 	if list, err := t.List(dir); err == nil {

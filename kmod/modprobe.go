@@ -170,7 +170,7 @@ func parseDirective(line string) (Directive, error) {
 		return Directive{}, nil
 	}
 	name, rest := cutWord(rest)
-	d := Directive{Kind: kind, Module: underscores(name), Args: strings.Trim(rest, " \t\r")}
+	d := Directive{Kind: kind, Module: NormalizeName(name), Args: strings.Trim(rest, " \t\r")}
 	switch kind {
 	case "blacklist":
 		d.Args = ""
@@ -180,7 +180,7 @@ func parseDirective(line string) (Directive, error) {
 	case "alias":
 		d.Args = d.Module
 		module, _ := cutWord(rest)
-		d.Module = underscores(module)
+		d.Module = NormalizeName(module)
 		if module == "" {
 			return Directive{}, errors.New("alias needs a name and a module")
 		}
@@ -209,7 +209,7 @@ func (m Modprobe) Find(kind, module string) []Directive {
 }
 
 func (d Directive) matches(module string) bool {
-	module = underscores(module)
+	module = NormalizeName(module)
 	switch d.Kind {
 	case "install", "remove", "softdep", "weakdep":
 		ok, err := path.Match(strings.ReplaceAll(d.Module, "[!", "[^"), module)

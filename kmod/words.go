@@ -50,9 +50,9 @@ func cutWord(line string) (first, rest string) {
 	return line, ""
 }
 
-// underscores returns the name of a module or parameter in the kernel's form, with each "-" replaced by
+// NormalizeName returns the name of a module or parameter in the kernel's form, with each "-" replaced by
 // "_". A "-" between brackets is a range of a pattern and stays.
-func underscores(name string) string {
+func NormalizeName(name string) string {
 	kernels, inside := []byte(name), false
 	for i, c := range kernels {
 		switch {
@@ -98,13 +98,13 @@ func nextArgument(line string) (o Option, rest string) {
 		argument = strings.TrimSuffix(argument, `"`)
 	}
 	if equals == 0 {
-		return Option{Name: underscores(argument), Bare: true}, rest
+		return Option{Name: NormalizeName(argument), Bare: true}, rest
 	}
 	value := argument[equals+1:]
 	if inner, ok := strings.CutPrefix(value, `"`); ok {
 		value = strings.TrimSuffix(inner, `"`)
 	}
-	return Option{Name: underscores(argument[:equals]), Value: value}, rest
+	return Option{Name: NormalizeName(argument[:equals]), Value: value}, rest
 }
 
 // troubleList keeps the first maxTroubles troubles of a file and counts the others.

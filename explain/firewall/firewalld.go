@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
 const (
@@ -109,7 +110,7 @@ func helperName(t tree.Tree, r *Rules, helper string) string {
 
 // moduleHelper returns the helper in a module nf_conntrack_NAME, or "".
 func moduleHelper(module string) string {
-	name, isHelper := strings.CutPrefix(strings.ReplaceAll(module, "-", "_"), "nf_conntrack_")
+	name, isHelper := strings.CutPrefix(kmod.NormalizeName(module), "nf_conntrack_")
 	if !isHelper {
 		return ""
 	}

@@ -222,7 +222,7 @@ func (b *builder) loadLines() []tree.Place {
 		if err != nil || at.Line > len(lines) {
 			continue
 		}
-		if strings.ReplaceAll(strings.TrimSpace(lines[at.Line-1]), "-", "_") == kmod.Conntrack {
+		if kmod.NormalizeName(strings.TrimSpace(lines[at.Line-1])) == kmod.Conntrack {
 			places = append(places, at)
 		}
 	}

@@ -106,7 +106,7 @@ func (r *reader) readModulesLoad() {
 // needsConntrack reports whether a module is nf_conntrack or needs it, so that modprobe(8) loads
 // both. It knows the kernel's modules that people name in such files.
 func needsConntrack(module string) bool {
-	module = strings.ReplaceAll(module, "-", "_")
+	module = kmod.NormalizeName(module)
 	for _, prefix := range []string{
 		"nf_conntrack", "nf_nat", "ip_conntrack", "ip_nat_", "nf_flow_table", "nft_ct", "nft_nat", "nft_masq",
 		"nft_chain_nat",

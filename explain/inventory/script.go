@@ -193,7 +193,7 @@ func (r *reader) addModprobeCommand(s script, at tree.Place, args []string) bool
 		case strings.HasPrefix(arg, "-"):
 		case !assigned && needsConntrack(arg):
 			loads = true
-			itself = itself || strings.ReplaceAll(arg, "-", "_") == kmod.Conntrack
+			itself = itself || kmod.NormalizeName(arg) == kmod.Conntrack
 		case assigned && itself:
 			r.addAssignment(Assignment{
 				Place: at, Name: key, Parameter: true, Key: key, Value: value,

@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
 const (
@@ -143,7 +145,7 @@ func (p *tunedProfile) addAll(noEffect string) bool {
 			p.addValue(pair, sysctlName(pair.name), value, noEffect)
 		case kind == "sysfs" && pair.name == hashsizeFile:
 			p.addValue(pair, "net/netfilter/nf_conntrack_buckets", value, noEffect)
-		case kind == "modules" && strings.ReplaceAll(pair.name, "-", "_") == "nf_conntrack":
+		case kind == "modules" && kmod.NormalizeName(pair.name) == kmod.Conntrack:
 			p.addParameters(pair, value, noEffect)
 		}
 	}

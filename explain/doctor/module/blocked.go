@@ -219,7 +219,7 @@ func modulePattern(name string) string {
 func removeFromList(word, module string) string {
 	name, list, _ := strings.Cut(word, "=")
 	rest := slices.DeleteFunc(strings.Split(list, ","), func(other string) bool {
-		return other == "" || strings.ReplaceAll(other, "-", "_") == module
+		return other == "" || kmod.NormalizeName(other) == module
 	})
 	if len(rest) == 0 {
 		return ""

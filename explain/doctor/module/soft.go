@@ -67,7 +67,7 @@ func softdepNames(line string) []string {
 	var names []string
 	for _, word := range strings.Fields(line)[2:] {
 		if !strings.HasSuffix(word, ":") {
-			names = append(names, strings.ReplaceAll(word, "-", "_"))
+			names = append(names, kmod.NormalizeName(word))
 		}
 	}
 	return names
