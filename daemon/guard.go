@@ -12,6 +12,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/guard"
+	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/systemd"
@@ -60,7 +61,7 @@ func (d *Daemon) watchGuard(ctx context.Context) error {
 
 func (d *Daemon) openGuard(cfg config.Guard) (*guard.Guard, error) {
 	if d.opts.Source.Root != "" {
-		why := guard.Missing{What: "the guard", Why: "below another root there are files, and no kernel"}
+		why := capability.Missing{What: "the guard", Why: "below another root there are files, and no kernel"}
 		return nil, &guard.Unavailable{Missing: why}
 	}
 	return guard.Open(guard.Options{Allow: cfg.Allow})

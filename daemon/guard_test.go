@@ -18,6 +18,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/guard"
+	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -243,9 +244,11 @@ func TestLockedSettings(t *testing.T) {
 
 func TestJoinMissing(t *testing.T) {
 	missing, hint := joinMissing(missingWithHints(
-		guard.Missing{What: "who loads the module", Why: "CAP_PERFMON is missing", Capability: guard.CapPerfmon},
-		guard.Missing{What: "the pid of a writer", Why: "this kernel has none"},
-		guard.Missing{What: "the command of a writer", Why: "CAP_PERFMON is missing", Capability: guard.CapPerfmon},
+		capability.Missing{What: "who loads the module", Why: "CAP_PERFMON is missing", Capability: guard.CapPerfmon},
+		capability.Missing{What: "the pid of a writer", Why: "this kernel has none"},
+		capability.Missing{
+			What: "the command of a writer", Why: "CAP_PERFMON is missing", Capability: guard.CapPerfmon,
+		},
 	))
 	want := "CAP_PERFMON is missing: who loads the module, the command of a writer; " +
 		"this kernel has none: the pid of a writer"

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/guard"
+	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/systemd"
@@ -19,7 +20,7 @@ const lockNote = "keeps honest programs off; it is no defence against root, who 
 // guardOff describes a configured guard while none runs.
 func guardOff(wanted config.Guard) status.Guard {
 	return status.Guard{
-		Mode: string(wanted.Mode), State: status.GuardOff, Names: []string{}, Missing: []status.Missing{},
+		Mode: string(wanted.Mode), State: status.GuardOff, Names: []string{}, Missing: []capability.Missing{},
 		Locked: []string{}, Allow: append([]string{}, wanted.Allow...), Refused: []status.RefusedWrites{},
 	}
 }
@@ -40,8 +41,8 @@ func abilityNames(can guard.Features) []string {
 
 // missingWithHints returns what is missing as a document has it. Where a capability is missing
 // the hint is how the service gets it.
-func missingWithHints(all ...guard.Missing) []status.Missing {
-	out := []status.Missing{}
+func missingWithHints(all ...capability.Missing) []capability.Missing {
+	out := []capability.Missing{}
 	for _, m := range all {
 		switch {
 		case m.Hint != "" || m.Capability == "":
@@ -50,16 +51,16 @@ func missingWithHints(all ...guard.Missing) []status.Missing {
 		default:
 			m.Hint = systemd.GuardStep
 		}
-		out = append(out, status.Missing{What: m.What, Why: m.Why, Hint: m.Hint})
+		out = append(out, m)
 	}
 	return out
 }
 
 // joinMissing renders what is missing for a log: each reason once, with everything that it
 // takes away, and each hint once.
-func joinMissing(all []status.Missing) (missing, hint string) {
+func joinMissing(all []capability.Missing) (missing, hint string) {
 	byReason := slices.Clone(all)
-	slices.SortStableFunc(byReason, func(a, b status.Missing) int { return cmp.Compare(a.Why, b.Why) })
+	slices.SortStableFunc(byReason, func(a, b capability.Missing) int { return cmp.Compare(a.Why, b.Why) })
 	var parts, hints []string
 	for i, m := range byReason {
 		if i > 0 && byReason[i-1].Why == m.Why {

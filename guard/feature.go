@@ -27,25 +27,13 @@ type Features struct {
 	// process that writes its parameter hashsize is.
 	Modules, Sysfs bool
 	// Missing are the other features, each with the reason and a hint.
-	Missing []Missing
-}
-
-// Missing is a feature that the guard does not have here.
-type Missing struct {
-	// What is not there: "the command of a writer".
-	What string `json:"what"`
-	// Why it is not: "CAP_PERFMON is missing", "this kernel has no …".
-	Why string `json:"why"`
-	// Hint is how to have it; empty where nothing helps but another kernel.
-	Hint string `json:"hint,omitempty"`
-	// Right is the capability that would help, or empty.
-	Capability string `json:"-"`
+	Missing []capability.Missing
 }
 
 // Unavailable is the error of Open on a host where the guard cannot work. The daemon then runs
 // without it.
 type Unavailable struct {
-	Missing
+	capability.Missing
 	err error
 }
 
@@ -61,8 +49,8 @@ func unavailable(err error) error {
 
 // explain says why something cannot be had, and how it can: an error of rights is told by the
 // first of the rights that it takes and this process lacks.
-func explain(what string, err error, takes ...string) Missing {
-	m := Missing{What: what, Why: firstLine(err)}
+func explain(what string, err error, takes ...string) capability.Missing {
+	m := capability.Missing{What: what, Why: firstLine(err)}
 	switch {
 	case errors.Is(err, ErrNoCgroup2):
 		m.Hint = "boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line, or mount one (mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified) and run systemctl reload ctkeeper"

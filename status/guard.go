@@ -3,6 +3,7 @@ package status
 import (
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -30,7 +31,7 @@ type Guard struct {
 	// (module) and of who writes hashsize through sysfs (sysfs).
 	Names []string `json:"names"`
 	// Missing is what cannot be known or done on this host.
-	Missing []Missing `json:"missing"`
+	Missing []capability.Missing `json:"missing"`
 	// Note is what a lock does not protect against; empty without a lock.
 	Note string `json:"note,omitempty"`
 	// Locked are the settings that refuse foreign writes now.
@@ -40,16 +41,6 @@ type Guard struct {
 	// Refused are the writes refused since the daemon's start, by setting, in the order of
 	// the catalogue.
 	Refused []RefusedWrites `json:"refused"`
-}
-
-// Missing is something that the guard cannot do on this host.
-type Missing struct {
-	// What is missing: "the command of a writer".
-	What string `json:"what"`
-	// Why it is missing: "CAP_PERFMON is missing", "this kernel has no …".
-	Why string `json:"why"`
-	// Hint is how to get it; empty where only another kernel would help.
-	Hint string `json:"hint,omitempty"`
 }
 
 // RefusedWrites are the writes to one setting that were refused.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -121,10 +122,10 @@ func (g Guard) Refusals() (count int, last RefusedWrites) {
 }
 
 // MergeMissing joins what is missing for the same reason.
-func (g Guard) MergeMissing() []Missing {
-	var out []Missing
+func (g Guard) MergeMissing() []capability.Missing {
+	var out []capability.Missing
 	for _, m := range g.Missing {
-		i := slices.IndexFunc(out, func(o Missing) bool { return o.Why == m.Why && o.Hint == m.Hint })
+		i := slices.IndexFunc(out, func(o capability.Missing) bool { return o.Why == m.Why && o.Hint == m.Hint })
 		if i < 0 {
 			out = append(out, m)
 		} else {

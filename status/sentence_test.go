@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -111,8 +112,13 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestMergeMissing(t *testing.T) {
-	g := Guard{Missing: []Missing{{"a", "no BTF", "h"}, {"b", "old", ""}, {"c", "no BTF", "h"}, {"d", "no BTF", ""}}}
-	want := []Missing{{"a, c", "no BTF", "h"}, {"b", "old", ""}, {"d", "no BTF", ""}}
+	g := Guard{Missing: []capability.Missing{
+		{What: "a", Why: "no BTF", Hint: "h"}, {What: "b", Why: "old"}, {What: "c", Why: "no BTF", Hint: "h"},
+		{What: "d", Why: "no BTF"},
+	}}
+	want := []capability.Missing{
+		{What: "a, c", Why: "no BTF", Hint: "h"}, {What: "b", Why: "old"}, {What: "d", Why: "no BTF"},
+	}
 	if diff := cmp.Diff(want, g.MergeMissing()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -126,7 +127,7 @@ func guarded(mode config.GuardMode, state status.GuardState) status.Document {
 		s.Guard.Error = "CAP_BPF is missing; the drop-in guard.conf gives it"
 		return s
 	}
-	s.Guard.Missing = []status.Missing{{What: "the command of a writer", Why: "CAP_PERFMON is missing"}, {What: "who loads the module"}}
+	s.Guard.Missing = []capability.Missing{{What: "the command of a writer", Why: "CAP_PERFMON is missing"}, {What: "who loads the module"}}
 	return s
 }
 
@@ -157,7 +158,7 @@ func hostile() (status.Document, []tea.Msg) {
 	s.Settings[1].LastDrift.By = &writer
 	refused := status.RefusedWrites{Setting: evil, Count: 1}
 	refused.Last.At, refused.Last.Value, refused.Last.By = after(3), evil, writer
-	s.Guard = status.Guard{Mode: "lock", State: status.GuardLocked, Missing: []status.Missing{{What: evil}}, Refused: []status.RefusedWrites{refused}}
+	s.Guard = status.Guard{Mode: "lock", State: status.GuardLocked, Missing: []capability.Missing{{What: evil}}, Refused: []status.RefusedWrites{refused}}
 	s.Daemon.Config = status.Config{Error: "/etc/" + evil + ":2:3: unknown key\n" + evil}
 	return s, []tea.Msg{eventMsg{At: after(3), Kind: reconcile.KindFailed, Message: "max was " + evil}}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 )
@@ -122,7 +123,7 @@ func unavailable(g status.Guard) []string {
 }
 
 // without renders what the guard cannot do, why, and how to get it.
-func without(m status.Missing) string {
+func without(m capability.Missing) string {
 	text := "without " + m.What + ": " + m.Why
 	if m.Hint != "" {
 		text += "; " + m.Hint

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -18,7 +19,7 @@ import (
 // guardStatus is a guard that has nothing to tell.
 func guardStatus(mode config.GuardMode, state status.GuardState) status.Guard {
 	return status.Guard{
-		Mode: string(mode), State: state, Names: []string{}, Missing: []status.Missing{}, Locked: []string{}, Allow: []string{}, Refused: []status.RefusedWrites{},
+		Mode: string(mode), State: state, Names: []string{}, Missing: []capability.Missing{}, Locked: []string{}, Allow: []string{}, Refused: []status.RefusedWrites{},
 	}
 }
 
@@ -35,7 +36,7 @@ func lockedGuard() status.Guard {
 	g.Names = []string{"pid", "unit", "module"}
 	g.Note = "keeps honest programs off, no defence against root"
 	g.Locked, g.Allow = []string{"hashsize", "max", "expect_max"}, []string{"docker.service", "system-kube.slice"}
-	g.Missing = []status.Missing{
+	g.Missing = []capability.Missing{
 		{What: "the command of a writer", Why: "CAP_PERFMON is missing", Hint: "the drop-in guard-perfmon.conf gives it"},
 		{What: "who writes hashsize through sysfs", Why: "this kernel has no fentry"},
 	}
@@ -94,7 +95,7 @@ func TestGuard(t *testing.T) {
 		"watching, an old kernel": {
 			with(guardStatus(config.GuardWatch, status.GuardWatching), func(g *status.Guard) {
 				g.Names = []string{"unit"}
-				g.Missing = []status.Missing{{What: "pid and command of a writer", Why: "this kernel tells the unit alone"}}
+				g.Missing = []capability.Missing{{What: "pid and command of a writer", Why: "this kernel tells the unit alone"}}
 			}), nil,
 			"guard:   watching, reports the unit of writers\n         without pid and command of a writer: this kernel tells the unit alone",
 		},
@@ -102,9 +103,9 @@ func TestGuard(t *testing.T) {
 			with(guardStatus(config.GuardWatch, status.GuardWatching), func(g *status.Guard) {
 				g.Names = []string{"pid", "unit"}
 				for _, what := range []string{"the command of a writer", "who loads the module", "who writes hashsize through sysfs"} {
-					g.Missing = append(g.Missing, status.Missing{What: what, Why: "CAP_PERFMON is missing", Hint: "install -m 0644 /usr/share/ctkeeper/guard-perfmon.conf && systemctl restart ctkeeper"})
+					g.Missing = append(g.Missing, capability.Missing{What: what, Why: "CAP_PERFMON is missing", Hint: "install -m 0644 /usr/share/ctkeeper/guard-perfmon.conf && systemctl restart ctkeeper"})
 				}
-				g.Missing = append(g.Missing, status.Missing{What: "x", Why: "of no use"})
+				g.Missing = append(g.Missing, capability.Missing{What: "x", Why: "of no use"})
 			}), nil,
 			"guard:   watching, reports the pid and unit of writers\n" +
 				"         without the command of a writer, who loads the module,\n         who writes hashsize through sysfs: CAP_PERFMON is missing;\n" +
@@ -143,7 +144,7 @@ func TestGuard(t *testing.T) {
 		"unavailable": {
 			with(guardStatus(config.GuardWatch, status.GuardUnavailable), func(g *status.Guard) {
 				g.Error = "CAP_BPF is missing"
-				g.Missing = []status.Missing{{What: "the guard", Why: "CAP_BPF is missing", Hint: "ln -s /usr/share/ctkeeper/guard.conf /etc/systemd/system/ctkeeper.service.d/, then daemon-reload"}}
+				g.Missing = []capability.Missing{{What: "the guard", Why: "CAP_BPF is missing", Hint: "ln -s /usr/share/ctkeeper/guard.conf /etc/systemd/system/ctkeeper.service.d/, then daemon-reload"}}
 			}), nil,
 			"guard:   NOT AVAILABLE: CAP_BPF is missing\n         ln -s /usr/share/ctkeeper/guard.conf /etc/systemd/system/ctkeeper.service.d/, then daemon-reload",
 		},
@@ -151,7 +152,7 @@ func TestGuard(t *testing.T) {
 			with(guardStatus(config.GuardLock, status.GuardUnavailable), func(g *status.Guard) {
 				g.Error = "cannot guard: there is no cgroup v2; boot with systemd.unified_cgroup_hierarchy=1"
 				g.Allow = []string{"docker.service"}
-				g.Missing = []status.Missing{
+				g.Missing = []capability.Missing{
 					{What: "the guard", Why: "there is no cgroup v2", Hint: "boot with systemd.unified_cgroup_hierarchy=1"},
 					{What: "the unit of a writer", Why: "of another reason", Hint: "none"},
 				}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -32,13 +33,13 @@ func TestHostileText(t *testing.T) {
 	}
 	failed := document
 	failed.Daemon.Error = evil
-	missing := status.Missing{What: evil, Why: evil, Hint: evil}
+	missing := capability.Missing{What: evil, Why: evil, Hint: evil}
 	refused := status.RefusedWrites{Setting: evil, Count: 1}
 	refused.Last.Value, refused.Last.By = evil, by
-	guarded := func(state status.GuardState, missing status.Missing) status.Document {
+	guarded := func(state status.GuardState, missing capability.Missing) status.Document {
 		s := document
 		s.Guard = status.Guard{
-			Mode: "lock", State: state, Error: "x: " + evil, Names: []string{evil}, Locked: []string{evil}, Missing: []status.Missing{missing}, Note: evil,
+			Mode: "lock", State: state, Error: "x: " + evil, Names: []string{evil}, Locked: []string{evil}, Missing: []capability.Missing{missing}, Note: evil,
 			Allow: []string{evil}, Refused: []status.RefusedWrites{refused},
 		}
 		return s
@@ -58,7 +59,7 @@ func TestHostileText(t *testing.T) {
 		"status, locked":   func(p text.Printer) error { return p.Status(guarded(status.GuardLocked, missing)) },
 		"status, no guard": func(p text.Printer) error { return p.Status(guarded(status.GuardUnavailable, missing)) },
 		"status, no right": func(p text.Printer) error {
-			return p.Status(guarded(status.GuardUnavailable, status.Missing{Why: "other", Hint: evil}))
+			return p.Status(guarded(status.GuardUnavailable, capability.Missing{Why: "other", Hint: evil}))
 		},
 		"status, state":    func(p text.Printer) error { return p.Status(guarded(evil, missing)) },
 		"status, unit":     func(p text.Printer) error { return p.Status(unit) },
