@@ -18,89 +18,91 @@ const (
 	usrDir = "/usr/lib/ctkeeper/conf.d/"
 )
 
+var precedenceTests = map[string]struct {
+	files  map[string]string
+	wants  []string
+	read   []string
+	hidden []Hidden
+}{
+	"no file at all": {
+		wants: []string{"hashsize at_least 349184 (default)", "max at_least 349184 (default)"},
+	},
+	"the main file alone": {
+		files: map[string]string{DefaultMain: "settings:\n  max: 1\n"},
+		wants: []string{"max 1 /etc/ctkeeper/ctkeeper.yaml:2"},
+		read:  []string{DefaultMain},
+	},
+	"a drop-in alone": {
+		files: map[string]string{usrDir + "10.yaml": "settings:\n  max: 1\n"},
+		wants: []string{"max 1 " + usrDir + "10.yaml:2"},
+		read:  []string{usrDir + "10.yaml"},
+	},
+	"file names decide, not directories": {
+		files: map[string]string{
+			DefaultMain:        "settings: {max: 1, acct: 1, expect_max: 1}",
+			etcDir + "10.yaml": "settings: {max: 2, acct: 0}",
+			usrDir + "30.yaml": "settings: {max: 4}",
+			runDir + "20.yaml": "settings: {max: {at_least: 3}}",
+		},
+		wants: []string{
+			"max 4 " + usrDir + "30.yaml:1", "expect_max 1 " + DefaultMain + ":1", "acct 0 " + etcDir + "10.yaml:1",
+		},
+		read: []string{DefaultMain, etcDir + "10.yaml", runDir + "20.yaml", usrDir + "30.yaml"},
+	},
+	"etc hides run hides usr": {
+		files: map[string]string{
+			etcDir + "a.yaml": "settings: {max: 1}", runDir + "a.yaml": "broken",
+			usrDir + "a.yaml": "settings: {max: 3}",
+			runDir + "b.yaml": "settings: {expect_max: 2}", usrDir + "b.yaml": "settings: {expect_max: 3}",
+		},
+		wants: []string{"max 1 " + etcDir + "a.yaml:1", "expect_max 2 " + runDir + "b.yaml:1"},
+		read:  []string{etcDir + "a.yaml", runDir + "b.yaml"},
+		hidden: []Hidden{
+			{runDir + "a.yaml", "hidden by " + etcDir + "a.yaml"},
+			{usrDir + "a.yaml", "hidden by " + etcDir + "a.yaml"},
+			{usrDir + "b.yaml", "hidden by " + runDir + "b.yaml"},
+		},
+	},
+	"masks": {
+		files: map[string]string{
+			DefaultMain:       "settings: {acct: 1}",
+			etcDir + "a.yaml": "-> /dev/null", usrDir + "a.yaml": "settings: {max: 1}",
+			runDir + "b.yaml": "", usrDir + "b.yaml": "settings: {max: 1}",
+			etcDir + "c.yaml": "-> ../masked", "/etc/ctkeeper/masked": "-> ../../dev/null",
+		},
+		wants: []string{"acct 1 " + DefaultMain + ":1"},
+		read:  []string{DefaultMain},
+		hidden: []Hidden{
+			{etcDir + "a.yaml", "link to /dev/null"}, {usrDir + "a.yaml", "hidden by " + etcDir + "a.yaml"},
+			{runDir + "b.yaml", "empty file"}, {usrDir + "b.yaml", "hidden by " + runDir + "b.yaml"},
+			{etcDir + "c.yaml", "link to /dev/null"},
+		},
+	},
+	"only masks: the default": {
+		files:  map[string]string{etcDir + "a.yaml": "-> /dev/null"},
+		wants:  []string{"hashsize at_least 349184 (default)", "max at_least 349184 (default)"},
+		hidden: []Hidden{{etcDir + "a.yaml", "link to /dev/null"}},
+	},
+	"an empty main file configures nothing": {
+		files:  map[string]string{DefaultMain: ""},
+		hidden: []Hidden{{DefaultMain, "empty file"}},
+	},
+	"a main file of comments configures nothing": {
+		files: map[string]string{DefaultMain: "# settings:\n"},
+		read:  []string{DefaultMain},
+	},
+	"links stay below the root": {
+		files: map[string]string{
+			DefaultMain: "-> /srv/../../../main", "/main": "settings: {max: 1}",
+			etcDir: "-> /srv/dropins", "/srv/dropins/a.yaml": "settings: {acct: 1}",
+		},
+		wants: []string{"max 1 " + DefaultMain + ":1", "acct 1 " + etcDir + "a.yaml:1"},
+		read:  []string{DefaultMain, etcDir + "a.yaml"},
+	},
+}
+
 func TestPrecedence(t *testing.T) {
-	for name, test := range map[string]struct {
-		files  map[string]string
-		wants  []string
-		read   []string
-		hidden []Hidden
-	}{
-		"no file at all": {
-			wants: []string{"hashsize at_least 349184 (default)", "max at_least 349184 (default)"},
-		},
-		"the main file alone": {
-			files: map[string]string{DefaultMain: "settings:\n  max: 1\n"},
-			wants: []string{"max 1 /etc/ctkeeper/ctkeeper.yaml:2"},
-			read:  []string{DefaultMain},
-		},
-		"a drop-in alone": {
-			files: map[string]string{usrDir + "10.yaml": "settings:\n  max: 1\n"},
-			wants: []string{"max 1 " + usrDir + "10.yaml:2"},
-			read:  []string{usrDir + "10.yaml"},
-		},
-		"file names decide, not directories": {
-			files: map[string]string{
-				DefaultMain:        "settings: {max: 1, acct: 1, expect_max: 1}",
-				etcDir + "10.yaml": "settings: {max: 2, acct: 0}",
-				usrDir + "30.yaml": "settings: {max: 4}",
-				runDir + "20.yaml": "settings: {max: {at_least: 3}}",
-			},
-			wants: []string{
-				"max 4 " + usrDir + "30.yaml:1", "expect_max 1 " + DefaultMain + ":1", "acct 0 " + etcDir + "10.yaml:1",
-			},
-			read: []string{DefaultMain, etcDir + "10.yaml", runDir + "20.yaml", usrDir + "30.yaml"},
-		},
-		"etc hides run hides usr": {
-			files: map[string]string{
-				etcDir + "a.yaml": "settings: {max: 1}", runDir + "a.yaml": "broken",
-				usrDir + "a.yaml": "settings: {max: 3}",
-				runDir + "b.yaml": "settings: {expect_max: 2}", usrDir + "b.yaml": "settings: {expect_max: 3}",
-			},
-			wants: []string{"max 1 " + etcDir + "a.yaml:1", "expect_max 2 " + runDir + "b.yaml:1"},
-			read:  []string{etcDir + "a.yaml", runDir + "b.yaml"},
-			hidden: []Hidden{
-				{runDir + "a.yaml", "hidden by " + etcDir + "a.yaml"},
-				{usrDir + "a.yaml", "hidden by " + etcDir + "a.yaml"},
-				{usrDir + "b.yaml", "hidden by " + runDir + "b.yaml"},
-			},
-		},
-		"masks": {
-			files: map[string]string{
-				DefaultMain:       "settings: {acct: 1}",
-				etcDir + "a.yaml": "-> /dev/null", usrDir + "a.yaml": "settings: {max: 1}",
-				runDir + "b.yaml": "", usrDir + "b.yaml": "settings: {max: 1}",
-				etcDir + "c.yaml": "-> ../masked", "/etc/ctkeeper/masked": "-> ../../dev/null",
-			},
-			wants: []string{"acct 1 " + DefaultMain + ":1"},
-			read:  []string{DefaultMain},
-			hidden: []Hidden{
-				{etcDir + "a.yaml", "link to /dev/null"}, {usrDir + "a.yaml", "hidden by " + etcDir + "a.yaml"},
-				{runDir + "b.yaml", "empty file"}, {usrDir + "b.yaml", "hidden by " + runDir + "b.yaml"},
-				{etcDir + "c.yaml", "link to /dev/null"},
-			},
-		},
-		"only masks: the default": {
-			files:  map[string]string{etcDir + "a.yaml": "-> /dev/null"},
-			wants:  []string{"hashsize at_least 349184 (default)", "max at_least 349184 (default)"},
-			hidden: []Hidden{{etcDir + "a.yaml", "link to /dev/null"}},
-		},
-		"an empty main file configures nothing": {
-			files:  map[string]string{DefaultMain: ""},
-			hidden: []Hidden{{DefaultMain, "empty file"}},
-		},
-		"a main file of comments configures nothing": {
-			files: map[string]string{DefaultMain: "# settings:\n"},
-			read:  []string{DefaultMain},
-		},
-		"links stay below the root": {
-			files: map[string]string{
-				DefaultMain: "-> /srv/../../../main", "/main": "settings: {max: 1}",
-				etcDir: "-> /srv/dropins", "/srv/dropins/a.yaml": "settings: {acct: 1}",
-			},
-			wants: []string{"max 1 " + DefaultMain + ":1", "acct 1 " + etcDir + "a.yaml:1"},
-			read:  []string{DefaultMain, etcDir + "a.yaml"},
-		},
-	} {
+	for name, test := range precedenceTests {
 		t.Run(name, func(t *testing.T) {
 			files := map[string]string{}
 			for path, content := range test.files {
