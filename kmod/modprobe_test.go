@@ -301,8 +301,9 @@ func TestBlockingInstalls(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	directives, _ := ParseModprobe("f", []byte("options nf-conntrack hashsize=1 \"expect_hashsize=2\"\noptions other x=1\n"+
-		"options nf_conntrack acct  tstamp=\"1 2\" \"quoted name=a b\" expect-hashsize=4 =x empty= open=\"a b\n"))
+	directives, _ := ParseModprobe("f", []byte(
+		"options nf-conntrack hashsize=1 \"expect_hashsize=2\"\noptions other x=1\n"+
+			"options nf_conntrack acct  tstamp=\"1 2\" \"quoted name=a b\" expect-hashsize=4 =x empty= open=\"a b\n"))
 	want := []Option{
 		{at("f", 1), "hashsize", "1", false},
 		{at("f", 1), "expect_hashsize", "2", false},

@@ -98,17 +98,17 @@ func TestModuleFilter(t *testing.T) {
 	}
 	for _, test := range messages {
 		t.Run(test.name, func(t *testing.T) {
-			kept, err := vm.Run(test.text)
+			length, err := vm.Run(test.text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if passes := kept > 0; passes != test.passes {
+			if passes := length > 0; passes != test.passes {
 				t.Errorf("passes: %t, want %t", passes, test.passes)
 			}
-			if kept > 0 && kept < maxUevent {
-				t.Errorf("the filter cuts messages to %d bytes", kept)
+			if length > 0 && length < maxUevent {
+				t.Errorf("the filter cuts messages to %d bytes", length)
 			}
-			if test.ok && kept == 0 {
+			if test.ok && length == 0 {
 				t.Error("the filter drops a valid event")
 			}
 		})
