@@ -14,17 +14,41 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-func TestRecord(t *testing.T) {
-	failed := func(found, why string) reconcile.Event {
-		return reconcile.Event{Kind: reconcile.KindFailed, Setting: "max", Want: sysfs.Number(1), Found: value(found),
-			Cause: reconcile.CauseWrite, Result: reconcile.NotRepaired, Error: why}
+var (
+	contested = reconcile.Event{
+		Kind:    reconcile.KindContested,
+		Setting: "max",
+		Want:    sysfs.Number(1),
+		Found:   sysfs.Number(5),
+		Cause:   reconcile.CauseWrite,
 	}
-	contested := reconcile.Event{Kind: reconcile.KindContested, Setting: "max", Want: sysfs.Number(1),
-		Found: sysfs.Number(5), Cause: reconcile.CauseWrite}
-	postponed := drift("max", "5", reconcile.CauseWrite, "", 0)
-	postponed.Quiet = true
-	repaired := drift("max", "5", reconcile.CauseWrite, reconcile.Repaired, time.Millisecond)
-	observed := drift("max", "5", reconcile.CauseResync, reconcile.Observed, 0)
+	// A postponed repair: its drift is counted, not logged, and has no result yet.
+	postponed = reconcile.Event{
+		Kind:    reconcile.KindDrift,
+		Setting: "max",
+		Want:    sysfs.Number(1),
+		Found:   sysfs.Number(5),
+		Cause:   reconcile.CauseWrite,
+		Quiet:   true,
+	}
+	repaired = drift("max", "5", reconcile.CauseWrite, reconcile.Repaired, time.Millisecond)
+	observed = drift("max", "5", reconcile.CauseResync, reconcile.Observed, 0)
+)
+
+// failed is a repair of max from 5 that the kernel refuses.
+func failed(why string) reconcile.Event {
+	return reconcile.Event{
+		Kind:    reconcile.KindFailed,
+		Setting: "max",
+		Want:    sysfs.Number(1),
+		Found:   sysfs.Number(5),
+		Cause:   reconcile.CauseWrite,
+		Result:  reconcile.NotRepaired,
+		Error:   why,
+	}
+}
+
+func TestRecord(t *testing.T) {
 	tests := []struct {
 		name   string
 		events []reconcile.Event
@@ -54,7 +78,7 @@ func TestRecord(t *testing.T) {
 				`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
 			}},
 		{"refused, refused for another reason, then repaired",
-			[]reconcile.Event{failed("5", "EINVAL"), failed("5", "ENOMEM"), repaired}, []string{
+			[]reconcile.Event{failed("EINVAL"), failed("ENOMEM"), repaired}, []string{
 				`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
 				`ctkeeper_repair_duration_seconds_count 1`,
 				`ctkeeper_repairs_total{result="failed",setting="max"} 2`,
@@ -69,9 +93,9 @@ func TestRecord(t *testing.T) {
 			`ctkeeper_repairs_total{result="failed",setting="hashsize"} 1`,
 			`ctkeeper_repairs_total{result="failed",setting="max"} 1`,
 		}},
-		{"unreadable is no repair", []reconcile.Event{{Kind: reconcile.KindForbidden, Setting: "max",
+		{"an unreadable setting is not a repair", []reconcile.Event{{Kind: reconcile.KindForbidden, Setting: "max",
 			Want: sysfs.Number(1), Found: sysfs.Value{}, Result: reconcile.NotRepaired}}, []string{}},
-		{"a module load is no drift", []reconcile.Event{{Kind: reconcile.KindModuleLoad}}, []string{}},
+		{"a module load is not a drift", []reconcile.Event{{Kind: reconcile.KindModuleLoad}}, []string{}},
 		{"unknown cause and result", []reconcile.Event{drift("max", "5", "moon", "maybe", 0)}, []string{
 			`ctkeeper_drift_total{by="",cause="other",setting="max"} 1`,
 			`ctkeeper_repairs_total{result="other",setting="max"} 1`,
