@@ -34,11 +34,12 @@ const (
 	expectLine = "179 l3proto = 2 proto=17 src=192.0.2.1 dst=198.51.100.2 sport=0 dport=%d sip/audio\n"
 )
 
-// kernelLog is the one query without data on a host of files: its kernel log does not grow. Only its syntax is tested.
+// kernelLog is the one query without data on a host of files: its kernel log does not grow. Only its syntax
+// is tested.
 const kernelLog = "Kernel messages A"
 
-// TestDashboardAgainstPrometheus checks that every query of the dashboard returns data. A Prometheus scrapes a daemon on
-// a host of files, on which settings drift, the module is reloaded and the table drops.
+// TestDashboardAgainstPrometheus checks that every query of the dashboard returns data. A Prometheus scrapes a
+// daemon on a host of files, on which settings drift, the module is reloaded and the table drops.
 func TestDashboardAgainstPrometheus(t *testing.T) {
 	prometheus := command(t, "prometheus")
 	root := kerneltree.New(t)
