@@ -86,7 +86,7 @@ func TestCatalogueHasAllThatThisKernelLetsWrite(t *testing.T) {
 		case writable && (s == nil || s.Kind == sysfs.Text):
 			t.Errorf("%s can be written, and the catalogue does not have it", name)
 		case !writable && s == nil && !sysfs.ReadOnly(name):
-			t.Errorf("%s cannot be written, and ReadOnly does not know it", name)
+			t.Errorf("%s cannot be written, and ReadOnly does not list it", name)
 		}
 	}
 }

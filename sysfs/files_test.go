@@ -19,7 +19,7 @@ import (
 
 const hashsizeParam = "sys/module/nf_conntrack/parameters/hashsize"
 
-// opened gives the files of root, closed at the end of the test.
+// opened returns the files of root, and closes them at the end of the test.
 func opened(t *testing.T, root string) *sysfs.Files {
 	t.Helper()
 	return closing(t, sysfs.NewFiles(root))
@@ -133,9 +133,10 @@ func TestHashsizeThroughTheModuleParameter(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = files.Read(sysfs.Lookup("hashsize"))
-	wantError(t, err, "cannot read setting: open "+root+"/proc/sys/net/netfilter/nf_conntrack_buckets: no such file or directory")
+	missing := root + "/proc/sys/net/netfilter/nf_conntrack_buckets: no such file or directory"
+	wantError(t, err, "cannot read setting: open "+missing)
 	err = files.Write(sysfs.Lookup("hashsize"), sysfs.Number(1))
-	wantError(t, err, "cannot write 1: open "+root+"/proc/sys/net/netfilter/nf_conntrack_buckets: no such file or directory")
+	wantError(t, err, "cannot write 1: open "+missing)
 }
 
 func wantError(t *testing.T, err error, want string) {
@@ -273,19 +274,19 @@ func TestPipeInTheTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := sysfs.NewReader(root).Read(setting); !errors.Is(err, syscall.ESPIPE) {
-		t.Errorf("reading gives %v, want %v", err, syscall.ESPIPE)
+		t.Errorf("reading returns %v, want %v", err, syscall.ESPIPE)
 	}
 	files := sysfs.NewFiles(root)
 	if err := files.Write(setting, sysfs.Number(1)); !errors.Is(err, syscall.ESPIPE) {
-		t.Errorf("writing gives %v, want %v", err, syscall.ESPIPE)
+		t.Errorf("writing returns %v, want %v", err, syscall.ESPIPE)
 	}
 	if err := files.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
-// EPERM is the refusal of a BPF program, as of another ctkeeper's lock: the module parameter, which no
-// such program guards, is no way around it. An immutable file (chattr +i) answers EPERM as well.
+// EPERM is the refusal of a BPF program, such as the lock of another ctkeeper. No such program guards the module
+// parameter, and writing that instead would bypass the lock. An immutable file (chattr +i) answers EPERM as well.
 func TestLockIsNotBypassed(t *testing.T) {
 	root := kerneltree.New(t)
 	buckets := filepath.Join(root, sysfs.Lookup("hashsize").File())

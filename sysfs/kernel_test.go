@@ -61,7 +61,7 @@ func TestKernelRefusesGlobalsInAChildNamespace(t *testing.T) {
 		// changes nothing.
 		err = files.Write(s, before)
 		if got := sysfs.Forbidden(err); got != s.Global {
-			t.Errorf("%s: Global is %t, and writing it here gives %v", s.Name, s.Global, err)
+			t.Errorf("%s: Global is %t, and writing it here returns %v", s.Name, s.Global, err)
 		}
 		if s.Global && !errors.Is(err, syscall.EACCES) {
 			t.Errorf("%s: %v, want %v", s.Name, err, syscall.EACCES)

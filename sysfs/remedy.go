@@ -12,9 +12,11 @@ import (
 func (f *Files) Remedy(s *Setting, err error) string {
 	switch {
 	case errors.Is(err, syscall.EROFS):
-		return "/proc/sys is read-only here, as in most containers: run ctkeeper on the host, or give it a writable /proc/sys"
+		return "/proc/sys is read-only here, as in most containers: run ctkeeper on the host, " +
+			"or give it a writable /proc/sys"
 	case errors.Is(err, syscall.EPERM) && s.Global: // the file itself answers EACCES
-		return "a BPF program on a control group refuses the write, as the guard of a running ctkeeper does (guard: lock): " +
+		return "a BPF program on a control group refuses the write, " +
+			"as the guard of a running ctkeeper does (guard: lock): " +
 			"change its configuration and run systemctl reload ctkeeper"
 	case s.Global && f.inChildNamespace():
 		return "hashsize, max and expect_max belong to the host's initial network namespace: " +

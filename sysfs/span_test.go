@@ -20,7 +20,11 @@ func TestSpan(t *testing.T) {
 				if !ok {
 					t.Fatalf("%s %s: no span", name, want)
 				}
-				numbers := []int64{0, 1, 2, step, step + 1, value - 1, value, value + 1, value - step, value + step, math.MaxInt32}
+				numbers := []int64{
+					0, 1, 2, step, step + 1,
+					value - step, value - 1, value, value + 1, value + step,
+					math.MaxInt32,
+				}
 				for _, n := range numbers {
 					if n < 0 {
 						continue
@@ -34,7 +38,8 @@ func TestSpan(t *testing.T) {
 						continue
 					}
 					if got != satisfied {
-						t.Errorf("%s %s: %d is within %d to %d: %t, satisfies: %t", name, want, n, low, high, got, satisfied)
+						t.Errorf("%s %s: %d is within %d to %d: %t, satisfies: %t",
+							name, want, n, low, high, got, satisfied)
 					}
 				}
 			}
@@ -44,7 +49,11 @@ func TestSpan(t *testing.T) {
 	if low, high, ok := unlimited.Span(); !ok || low != math.MaxInt64 || high != math.MaxInt64 {
 		t.Errorf("no limit: %d to %d, %t", low, high, ok)
 	}
-	text := sysfs.Want{Setting: sysfs.Lookup("net.netfilter.nf_conntrack_unknown"), Policy: sysfs.Exactly, Value: sysfs.TextValue("5")}
+	text := sysfs.Want{
+		Setting: sysfs.Lookup("net.netfilter.nf_conntrack_unknown"),
+		Policy:  sysfs.Exactly,
+		Value:   sysfs.TextValue("5"),
+	}
 	if _, _, ok := text.Span(); ok {
 		t.Error("text has a span")
 	}

@@ -119,7 +119,8 @@ const bpfText = 63
 // longer one.
 func (s *Setting) Shows(live Value, written string) bool {
 	if s.Kind == Text {
-		return sameWords(live.text, written) || len(written) >= bpfText && strings.HasPrefix(words(live.text), words(written))
+		return sameWords(live.text, written) ||
+			len(written) >= bpfText && strings.HasPrefix(words(live.text), words(written))
 	}
 	have, ok := s.stored(live)
 	n, parsed := parseLong(written)

@@ -15,12 +15,11 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// patience is how long a test waits for what has to come. Nothing waits that
-// long where all is well.
+// patience is how long a test waits for an event before it fails. A passing test never waits that long.
 const patience = 10 * time.Second
 
-// listen watches root until the test ends, and gives what the watcher says: one
-// word for each call, whether it was an overflow.
+// listen watches root until the test ends. It returns a channel that has one value for each report of the
+// watcher: whether the report was an overflow.
 func listen(t *testing.T, root string) (*sysfs.Watcher, <-chan bool) {
 	t.Helper()
 	w, err := sysfs.NewWatcher(root)
@@ -107,7 +106,7 @@ func TestWatcherHearsNothingElse(t *testing.T) {
 	overwrite(t, filepath.Join(root, "proc/sys/net/netfilter/nf_conntrack_checksum"), "1")
 	hear(t, heard)
 	if len(heard) > 0 {
-		t.Errorf("%d events that are no writes were heard", len(heard))
+		t.Errorf("%d events were reported that are not writes", len(heard))
 	}
 }
 
@@ -222,7 +221,7 @@ func TestWatcherOnTheKernel(t *testing.T) {
 			t.Fatalf("%d events more than one write", len(heard))
 		}
 		if got, want := read(t, files, "udp_timeout"), strconv.Itoa(40+i); got != want {
-			t.Errorf("the write is heard and not in force: %s, want %s", got, want)
+			t.Errorf("the write is reported and not in effect: %s, want %s", got, want)
 		}
 		if err := w.Arm(); err != nil {
 			t.Fatal(err)
