@@ -20,8 +20,8 @@ const (
 	guardDoc    = "../docs/guard.md"
 )
 
-// The drop-ins give these rights, and no other line stands in them. None of them is a
-// condition: the daemon has to start where the guard cannot be had.
+// The drop-ins contain these directives and no others. None of them is a condition: the daemon has to start
+// where the guard is not available.
 func TestGuardDropIns(t *testing.T) {
 	for file, want := range map[string]map[string][]string{
 		guardConf: {
@@ -54,8 +54,8 @@ func TestGuardRights(t *testing.T) {
 	}
 }
 
-// A systemd that does not know the new capability must leave the daemon the old one: a list of
-// nothing that it knows would empty the set. A name that no systemd knows stands for it.
+// A systemd without the new capability must leave the daemon the old one: a list of only unknown names would
+// empty the set. The test uses a name that no systemd has.
 func TestGuardUnknownCapability(t *testing.T) {
 	root := unitRoot(t, guardConf, perfmonConf)
 	for _, file := range []string{guardConf, perfmonConf} {
@@ -152,12 +152,12 @@ func TestGuardSecurity(t *testing.T) {
 		if match == nil {
 			t.Fatalf("%s has no row %q", guardDoc, with.row)
 		}
-		said, err := strconv.ParseFloat(match[1], 64)
+		documented, err := strconv.ParseFloat(match[1], 64)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if level, out := exposure(t, with.dropIns...); level > said || level < said-0.3 {
-			t.Errorf("%s: exposure level %.1f, %s says %.1f:\n%s", with.row, level, guardDoc, said, out)
+		if level, out := exposure(t, with.dropIns...); level > documented || level < documented-0.3 {
+			t.Errorf("%s: exposure level %.1f, %s says %.1f:\n%s", with.row, level, guardDoc, documented, out)
 		}
 	}
 }
@@ -201,7 +201,7 @@ func TestGuardSteps(t *testing.T) {
 	} {
 		line, found := strings.CutSuffix(step.line, again)
 		if !found {
-			t.Fatalf("the service is not told: %s", step.line)
+			t.Fatalf("the line does not end with a reload and a restart of the service: %s", step.line)
 		}
 		line = strings.NewReplacer(" /etc/", " "+root+"/etc/", " /usr/", " "+root+"/usr/").Replace(line)
 		// A strict umask of root's must not keep others from what the manager reads.

@@ -35,107 +35,108 @@ func recorder() (sender, *[]sent) {
 	}, &entries
 }
 
+var journalEntryTests = []struct {
+	name string
+	log  func(*zap.Logger)
+	want sent
+}{
+	{
+		name: "only a message",
+		log:  func(l *zap.Logger) { l.Info("looking") },
+		want: sent{"looking", journal.PriInfo, map[string]string{}},
+	},
+	{
+		name: "drift",
+		log: func(l *zap.Logger) {
+			l.Warn("max was 65536, wanted 1048576: repaired",
+				zap.String(KeyEvent, "drift"), zap.String(KeySetting, "max"),
+				zap.String(KeyFound, "65536"), zap.String(KeyWant, "1048576"),
+				zap.String(KeyResult, "repaired"), zap.String(KeyCause, "module-load"),
+				zap.Duration(KeyDuration, 1234567*time.Nanosecond))
+		},
+		want: sent{
+			"max was 65536, wanted 1048576: repaired",
+			journal.PriWarning,
+			map[string]string{
+				"MESSAGE_ID":     MessageID("drift"),
+				"CTKEEPER_EVENT": "drift", "CTKEEPER_SETTING": "max",
+				"CTKEEPER_FOUND": "65536", "CTKEEPER_WANT": "1048576",
+				"CTKEEPER_RESULT": "repaired", "CTKEEPER_CAUSE": "module-load",
+				"CTKEEPER_DURATION_USEC": "1234",
+			},
+		},
+	},
+	{
+		name: "event of the type",
+		log:  func(l *zap.Logger) { l.Info("settled", zap.Any(KeyEvent, reconcile.KindSettled)) },
+		want: sent{"settled", journal.PriInfo, map[string]string{
+			"MESSAGE_ID": MessageID("settled"), "CTKEEPER_EVENT": "settled",
+		}},
+	},
+	{
+		name: "event that does not exist",
+		log:  func(l *zap.Logger) { l.Info("odd", zap.String(KeyEvent, "odd")) },
+		want: sent{"odd", journal.PriInfo, map[string]string{"CTKEEPER_EVENT": "odd"}},
+	},
+	{
+		name: "error of several lines",
+		log: func(l *zap.Logger) {
+			l.Error("configuration refused", zap.Error(errors.Join(errors.New("a: one"), errors.New("b: two"))),
+				zap.Int(KeyCount, 2))
+		},
+		want: sent{"configuration refused count=2: a: one; b: two", journal.PriErr, map[string]string{
+			"CTKEEPER_ERROR": "a: one\nb: two", "CTKEEPER_COUNT": "2",
+		}},
+	},
+	{
+		name: "error that is in the message already",
+		log:  func(l *zap.Logger) { l.Error("cannot run: no capability", zap.Error(errors.New("no capability"))) },
+		want: sent{"cannot run: no capability", journal.PriErr,
+			map[string]string{"CTKEEPER_ERROR": "no capability"}},
+	},
+	{
+		name: "error with details",
+		log:  func(l *zap.Logger) { l.Error("failed", zap.Error(detailed{})) },
+		want: sent{"failed: short", journal.PriErr, map[string]string{
+			"CTKEEPER_ERROR": "short", "CTKEEPER_ERROR_VERBOSE": "short\nand long",
+		}},
+	},
+	{
+		name: "fields of the logger",
+		log: func(l *zap.Logger) {
+			base := l.Named("keeper").With(zap.String("mode", "enforce"))
+			base.With(zap.String(KeySource, "lost")).Debug("not this one")
+			base.With(zap.String(KeySource, "timer")).Debug("pass", zap.String("mode", "observe"))
+		},
+		want: sent{"pass mode=enforce source=timer mode=observe", journal.PriDebug, map[string]string{
+			"CTKEEPER_LOGGER": "keeper", "CTKEEPER_MODE": "observe", "CTKEEPER_SOURCE": "timer",
+		}},
+	},
+	{
+		name: "kinds of values",
+		log: func(l *zap.Logger) {
+			l.Info("all", zap.Bool("b", true), zap.Int64("i", -1), zap.Uint64("u", 18446744073709551615),
+				zap.Float64("f", 0.5), zap.ByteString("bytes", []byte("x")),
+				zap.Time("t", time.Date(2026, 3, 4, 5, 6, 7, 8000, time.UTC)),
+				zap.Strings("files", []string{"a", "b c"}), zap.Skip(), zap.String("empty", ""),
+				zap.String("words", "two words"), zap.Namespace("inner"), zap.Int("camelCase-9", 9))
+		},
+		want: sent{
+			`all b=true i=-1 u=18446744073709551615 f=0.5 bytes=x t=2026-03-04T05:06:07.000008Z ` +
+				`files="[\"a\",\"b c\"]" empty="" words="two words" inner_camelCase-9=9`,
+			journal.PriInfo,
+			map[string]string{
+				"CTKEEPER_B": "true", "CTKEEPER_I": "-1", "CTKEEPER_U": "18446744073709551615",
+				"CTKEEPER_F": "0.5", "CTKEEPER_T": "2026-03-04T05:06:07.000008Z", "CTKEEPER_BYTES": "x",
+				"CTKEEPER_FILES": `["a","b c"]`, "CTKEEPER_EMPTY": "", "CTKEEPER_WORDS": "two words",
+				"CTKEEPER_INNER_CAMEL_CASE_9": "9",
+			},
+		},
+	},
+}
+
 func TestJournalEntry(t *testing.T) {
-	at := time.Date(2026, 3, 4, 5, 6, 7, 8000, time.UTC)
-	tests := []struct {
-		name string
-		log  func(*zap.Logger)
-		want sent
-	}{
-		{
-			name: "only a message",
-			log:  func(l *zap.Logger) { l.Info("looking") },
-			want: sent{"looking", journal.PriInfo, map[string]string{}},
-		},
-		{
-			name: "drift",
-			log: func(l *zap.Logger) {
-				l.Warn("max was 65536, wanted 1048576: repaired",
-					zap.String(KeyEvent, "drift"), zap.String(KeySetting, "max"),
-					zap.String(KeyFound, "65536"), zap.String(KeyWant, "1048576"),
-					zap.String(KeyResult, "repaired"), zap.String(KeyCause, "module-load"),
-					zap.Duration(KeyDuration, 1234567*time.Nanosecond))
-			},
-			want: sent{
-				"max was 65536, wanted 1048576: repaired",
-				journal.PriWarning,
-				map[string]string{
-					"MESSAGE_ID":     MessageID("drift"),
-					"CTKEEPER_EVENT": "drift", "CTKEEPER_SETTING": "max",
-					"CTKEEPER_FOUND": "65536", "CTKEEPER_WANT": "1048576",
-					"CTKEEPER_RESULT": "repaired", "CTKEEPER_CAUSE": "module-load",
-					"CTKEEPER_DURATION_USEC": "1234",
-				},
-			},
-		},
-		{
-			name: "event of the type",
-			log:  func(l *zap.Logger) { l.Info("settled", zap.Any(KeyEvent, reconcile.KindSettled)) },
-			want: sent{"settled", journal.PriInfo, map[string]string{
-				"MESSAGE_ID": MessageID("settled"), "CTKEEPER_EVENT": "settled",
-			}},
-		},
-		{
-			name: "event that does not exist",
-			log:  func(l *zap.Logger) { l.Info("odd", zap.String(KeyEvent, "odd")) },
-			want: sent{"odd", journal.PriInfo, map[string]string{"CTKEEPER_EVENT": "odd"}},
-		},
-		{
-			name: "error of several lines",
-			log: func(l *zap.Logger) {
-				l.Error("configuration refused", zap.Error(errors.Join(errors.New("a: one"), errors.New("b: two"))),
-					zap.Int(KeyCount, 2))
-			},
-			want: sent{"configuration refused count=2: a: one; b: two", journal.PriErr, map[string]string{
-				"CTKEEPER_ERROR": "a: one\nb: two", "CTKEEPER_COUNT": "2",
-			}},
-		},
-		{
-			name: "error that is in the message already",
-			log:  func(l *zap.Logger) { l.Error("cannot run: no capability", zap.Error(errors.New("no capability"))) },
-			want: sent{"cannot run: no capability", journal.PriErr,
-				map[string]string{"CTKEEPER_ERROR": "no capability"}},
-		},
-		{
-			name: "error with details",
-			log:  func(l *zap.Logger) { l.Error("failed", zap.Error(detailed{})) },
-			want: sent{"failed: short", journal.PriErr, map[string]string{
-				"CTKEEPER_ERROR": "short", "CTKEEPER_ERROR_VERBOSE": "short\nand long",
-			}},
-		},
-		{
-			name: "fields of the logger",
-			log: func(l *zap.Logger) {
-				base := l.Named("keeper").With(zap.String("mode", "enforce"))
-				base.With(zap.String(KeySource, "lost")).Debug("not this one")
-				base.With(zap.String(KeySource, "timer")).Debug("pass", zap.String("mode", "observe"))
-			},
-			want: sent{"pass mode=enforce source=timer mode=observe", journal.PriDebug, map[string]string{
-				"CTKEEPER_LOGGER": "keeper", "CTKEEPER_MODE": "observe", "CTKEEPER_SOURCE": "timer",
-			}},
-		},
-		{
-			name: "kinds of values",
-			log: func(l *zap.Logger) {
-				l.Info("all", zap.Bool("b", true), zap.Int64("i", -1), zap.Uint64("u", 18446744073709551615),
-					zap.Float64("f", 0.5), zap.Time("t", at), zap.ByteString("bytes", []byte("x")),
-					zap.Strings("files", []string{"a", "b c"}), zap.Skip(), zap.String("empty", ""),
-					zap.String("words", "two words"), zap.Namespace("inner"), zap.Int("camelCase-9", 9))
-			},
-			want: sent{
-				`all b=true i=-1 u=18446744073709551615 f=0.5 t=2026-03-04T05:06:07.000008Z bytes=x ` +
-					`files="[\"a\",\"b c\"]" empty="" words="two words" inner_camelCase-9=9`,
-				journal.PriInfo,
-				map[string]string{
-					"CTKEEPER_B": "true", "CTKEEPER_I": "-1", "CTKEEPER_U": "18446744073709551615",
-					"CTKEEPER_F": "0.5", "CTKEEPER_T": "2026-03-04T05:06:07.000008Z", "CTKEEPER_BYTES": "x",
-					"CTKEEPER_FILES": `["a","b c"]`, "CTKEEPER_EMPTY": "", "CTKEEPER_WORDS": "two words",
-					"CTKEEPER_INNER_CAMEL_CASE_9": "9",
-				},
-			},
-		},
-	}
-	for _, test := range tests {
+	for _, test := range journalEntryTests {
 		t.Run(test.name, func(t *testing.T) {
 			send, entries := recorder()
 			test.log(zap.New(newJournalCore(zap.DebugLevel, send)))
@@ -150,7 +151,7 @@ func TestJournalEntry(t *testing.T) {
 	}
 }
 
-// detailed is an error with a second, longer text, as zap knows it.
+// detailed is an error with a longer text for %+v, which zap logs as a second field.
 type detailed struct{}
 
 func (detailed) Error() string { return "short" }

@@ -181,7 +181,7 @@ func TestSysusers(t *testing.T) {
 // Root owns the drop-ins in the runtime directory after each run of tmpfiles.
 func TestTmpfiles(t *testing.T) {
 	if os.Getuid() != 0 {
-		netns.Cannot(t, "only root can give a directory to another user")
+		netns.Cannot(t, "only root can change the owner of a directory")
 	}
 	root := t.TempDir()
 	for _, dir := range []string{"etc", "run"} {
