@@ -28,8 +28,10 @@ func TestParseCounters(t *testing.T) {
 		{
 			"two processors, 6.x",
 			newHeader +
-				"000000ff  00000001 0000000a 00000000 00000010 00000000 00000000 00000003 00000000 00000002 ffffffff 00000007 00000000  00000000 00000000 00000000 00000005\n" +
-				"000000ff  00000000 00000001 00000000 00000001 00000000 00000000 00000000 00000000 00000002 00000001 00000001 00000000  00000000 00000000 00000000 00000000\n",
+				"000000ff  00000001 0000000a 00000000 00000010 00000000 00000000 00000003 00000000 00000002 " +
+				"ffffffff 00000007 00000000  00000000 00000000 00000000 00000005\n" +
+				"000000ff  00000000 00000001 00000000 00000001 00000000 00000000 00000000 00000000 00000002 " +
+				"00000001 00000001 00000000  00000000 00000000 00000000 00000000\n",
 			map[string]uint64{
 				"entries": 255, "clashres": 1, "found": 11, "invalid": 17, "chainlength": 3, "insert_failed": 4,
 				"drop": 1 << 32, "early_drop": 8, "search_restart": 5,
@@ -38,7 +40,8 @@ func TestParseCounters(t *testing.T) {
 		{
 			"one processor, 2.6.32",
 			oldHeader +
-				"00000010  00000002 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000  00000001 00000001 00000001 00000000\n",
+				"00000010  00000002 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 " +
+				"00000000 00000000 00000000  00000001 00000001 00000001 00000000\n",
 			map[string]uint64{"entries": 16, "searched": 2, "expect_new": 1, "expect_create": 1, "expect_delete": 1},
 		},
 		{"unknown columns", "entries found shiny\n1 2 3\n1 2 3\n",
@@ -64,7 +67,11 @@ func TestCountersErrors(t *testing.T) {
 		{"empty", "", "cannot read /proc/net/stat/nf_conntrack: no header line or no counters in it"},
 		{"only the header", newHeader, "cannot read /proc/net/stat/nf_conntrack: no header line or no counters in it"},
 		{"no header", "\n1 2\n", "cannot read /proc/net/stat/nf_conntrack: no header line or no counters in it"},
-		{"truncated", "entries found\n1\n", "cannot read /proc/net/stat/nf_conntrack: no header line or no counters in it"},
+		{
+			"truncated",
+			"entries found\n1\n",
+			"cannot read /proc/net/stat/nf_conntrack: no header line or no counters in it",
+		},
 		{"not a number", "entries found\n1 x\n",
 			`cannot read /proc/net/stat/nf_conntrack: strconv.ParseUint: parsing "x": invalid syntax`},
 		{"-", "", "cannot read the counters: open /proc/net/stat/nf_conntrack: no such file or directory"},

@@ -73,179 +73,181 @@ func gone() step {
 	return step{entries: -1, limit: -1, expectations: -1, expects: -1, noCounters: true}
 }
 
+// monitorTests are the events of a monitor, each with the index of the sample that causes it.
+var monitorTests = []struct {
+	name  string
+	steps []step
+	want  []string
+}{
+	{"normal", []step{of(0, 0, 0), of(799, 0, 0), of(0, 0, 0)}, nil},
+	{
+		"each level once, ended 5 points below", []step{
+			of(790, 0, 0), of(800, 0, 0), of(790, 0, 0), of(810, 0, 0), of(751, 0, 0), of(950, 0, 0),
+			of(940, 0, 0), of(960, 0, 0),
+			of(901, 0, 0), of(900, 0, 0), of(950, 0, 0), of(750, 0, 0), of(790, 0, 0),
+		},
+		[]string{
+			"1 high: the connection table is 80 % full: 800 of 1000 entries",
+			"5 critical: the connection table is 95 % full: 950 of 1000 entries",
+			"9 high: the connection table is down to 90 % full: 900 of 1000 entries",
+			"10 critical: the connection table is 95 % full: 950 of 1000 entries",
+			"11 normal: the connection table is back to normal: 750 of 1000 entries",
+		},
+	},
+	{
+		"high from the beginning", []step{of(833, 7, 7)},
+		[]string{"0 high: the connection table is 83 % full: 833 of 1000 entries"},
+	},
+	{
+		"full, with drops, and over", []step{
+			of(500, 0, 0), of(1000, 0, 0), of(1000, 120, 0), of(1000, 5000, 0), of(1000, 5000, 1), of(312, 5120, 1),
+			{after: 29 * time.Second, entries: 312, limit: 1000, drop: 5120, early: 1, expects: 100},
+			{after: time.Second, entries: 312, limit: 1000, drop: 5120, early: 1, expects: 100}, of(312, 5120, 1),
+		},
+		[]string{
+			"1 critical: the connection table is full: 1000 of 1000 entries",
+			"2 critical dropping: the kernel is dropping new connections: 120 packets in the last 5 s, the " +
+				"connection table is full: 1000 of 1000 entries",
+			"7 normal: the connection table is back to normal: 312 of 1000 entries; meanwhile 5120 packets " +
+				"of new connections dropped, 1 connection evicted",
+		},
+	},
+	{
+		"evictions, then drops, then neither", []step{
+			of(1000, 0, 0), of(999, 0, 12), of(999, 0, 14), of(999, 1, 14), of(999, 1, 14),
+			{after: time.Minute, entries: 980, limit: 1000, drop: 1, early: 14, expects: 100}, of(500, 1, 14),
+			of(1000, 1, 14), of(10, 1, 14),
+		},
+		[]string{
+			"0 critical: the connection table is full: 1000 of 1000 entries",
+			"1 critical dropping: the kernel is evicting connections for new ones: 12 in the last 5 s, the " +
+				"connection table is 99 % full: 999 of 1000 entries",
+			"3 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the " +
+				"connection table is 99 % full: 999 of 1000 entries",
+			"5 critical: the kernel has dropped nothing for 30 s, and the connection table is 98 % full: " +
+				"980 of 1000 entries; meanwhile 1 packet of new connections dropped, 14 connections evicted",
+			"6 normal: the connection table is back to normal: 500 of 1000 entries; meanwhile 1 packet of " +
+				"new connections dropped, 14 connections evicted",
+			"7 critical: the connection table is full: 1000 of 1000 entries",
+			"8 normal: the connection table is back to normal: 10 of 1000 entries",
+		},
+	},
+	{
+		"everything at once", []step{of(0, 0, 0), of(1000, 9, 0)},
+		[]string{"1 critical dropping: the kernel is dropping new connections: 9 packets in the last 5 s, " +
+			"the connection table is full: 1000 of 1000 entries"},
+	},
+	{
+		"during drops only a worse level is reported", []step{
+			of(810, 0, 0), of(810, 5, 0), of(960, 6, 0), of(810, 7, 0), of(960, 8, 0), of(960, 8, 0),
+			{after: 30 * time.Second, entries: 810, limit: 1000, drop: 8, expects: 100},
+		},
+		[]string{
+			"0 high: the connection table is 81 % full: 810 of 1000 entries",
+			"1 high dropping: the kernel is dropping new connections: 5 packets in the last 5 s, the " +
+				"connection table is 81 % full: 810 of 1000 entries",
+			"2 critical dropping: the connection table is 96 % full: 960 of 1000 entries",
+			"6 high: the kernel has dropped nothing for 30 s, and the connection table is 81 % full: 810 of " +
+				"1000 entries; meanwhile 8 packets of new connections dropped",
+		},
+	},
+	{"lost races in a table that is not full", []step{of(100, 0, 0), of(100, 50, 0), of(799, 90, 0)}, nil},
+	{
+		"drops before a sample, of a table that was nearly full", []step{of(801, 0, 0), of(300, 90, 0)},
+		[]string{
+			"0 high: the connection table is 80 % full: 801 of 1000 entries",
+			"1 normal dropping: the kernel is dropping new connections: 90 packets in the last 5 s, the " +
+				"connection table is 30 % full: 300 of 1000 entries",
+		},
+	},
+	{
+		"the counters start again", []step{of(990, 500, 500), of(990, 3, 3), of(990, 4, 3)},
+		[]string{
+			"0 critical: the connection table is 99 % full: 990 of 1000 entries",
+			"2 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the " +
+				"connection table is 99 % full: 990 of 1000 entries",
+		},
+	},
+	{
+		"the module is unloaded and loaded", []step{of(990, 5, 5), gone(), gone(), of(990, 9, 9)},
+		[]string{
+			"0 critical: the connection table is 99 % full: 990 of 1000 entries",
+			"1 normal: the connection table is gone: nf_conntrack was unloaded",
+			"3 critical: the connection table is 99 % full: 990 of 1000 entries",
+		},
+	},
+	{"the module is absent", []step{gone(), gone(), of(0, 9, 9), gone()}, nil},
+	{
+		"counters missed once", []step{of(990, 5, 5), {entries: 990, limit: 1000, noCounters: true}, of(990, 6, 5)},
+		[]string{
+			"0 critical: the connection table is 99 % full: 990 of 1000 entries",
+			"2 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the " +
+				"connection table is 99 % full: 990 of 1000 entries",
+		},
+	},
+	{
+		"the limit is raised, lowered, and removed", []step{
+			of(833, 0, 0), {entries: 833, limit: 4000}, {entries: 833, limit: 500}, {entries: 833, limit: 0},
+			{entries: 833, limit: -1},
+		},
+		[]string{
+			"0 high: the connection table is 83 % full: 833 of 1000 entries",
+			"1 normal: the connection table is back to normal: 833 of 4000 entries",
+			"2 critical: the connection table is full: 833 of 500 entries",
+			"3 normal: the connection table is back to normal: 833 entries, no limit",
+		},
+	},
+	{
+		"expectations", []step{
+			expecting(0), expecting(850), expecting(1000), expecting(999), expecting(1000), expecting(960),
+			{after: 30 * time.Second, limit: 1000, expectations: 960, expects: 1000}, expecting(1000), expecting(0),
+			{after: 30 * time.Second, limit: 1000, expectations: 0, expects: 1000},
+		},
+		[]string{
+			"1 high: the expectation table is 85 % full: 850 of 1000 entries",
+			"2 critical dropping: the expectation table is full: 1000 of 1000 entries; the kernel refuses " +
+				"new expectations of helpers, and their calls and transfers fail",
+			"6 critical: the expectation table has not been full for 30 s: 960 of 1000 entries",
+			"7 critical dropping: the expectation table is full: 1000 of 1000 entries; the kernel refuses " +
+				"new expectations of helpers, and their calls and transfers fail",
+			"9 normal: the expectation table is back to normal: 0 of 1000 entries",
+		},
+	},
+	{
+		"expectations that are sometimes unreadable, then always", []step{
+			expecting(850), expecting(-1), expecting(-1), expecting(860), expecting(-1),
+			{after: time.Minute, limit: 1000, expectations: -1, expects: 1000}, expecting(-1),
+		},
+		[]string{
+			"0 high: the expectation table is 85 % full: 850 of 1000 entries",
+			"5 normal: the expectation table cannot be read any more",
+		},
+	},
+	{
+		"the clock is set back", []step{
+			of(1000, 0, 0), of(1000, 5, 0), {after: -time.Hour, entries: 1000, limit: 1000, drop: 6}, of(10, 6, 0),
+			{after: 30 * time.Second, entries: 10, limit: 1000, drop: 6},
+		},
+		[]string{
+			"0 critical: the connection table is full: 1000 of 1000 entries",
+			"1 critical dropping: the kernel is dropping new connections: 5 packets in the last 5 s, the " +
+				"connection table is full: 1000 of 1000 entries",
+			"4 normal: the connection table is back to normal: 10 of 1000 entries; meanwhile 6 packets of " +
+				"new connections dropped",
+		},
+	},
+	{
+		"figures that no kernel has", []step{{entries: math.MaxInt64, limit: math.MaxInt64},
+			{entries: math.MinInt64, limit: 1}},
+		[]string{
+			"0 critical: the connection table is full: 9223372036854775807 of 9223372036854775807 entries",
+			"1 normal: the connection table is back to normal: -9223372036854775808 of 1 entries",
+		},
+	},
+}
+
 func TestMonitor(t *testing.T) {
-	tests := []struct {
-		name  string
-		steps []step
-		want  []string
-	}{
-		{"normal", []step{of(0, 0, 0), of(799, 0, 0), of(0, 0, 0)}, nil},
-		{
-			"each level once, ended 5 points below", []step{
-				of(790, 0, 0), of(800, 0, 0), of(790, 0, 0), of(810, 0, 0), of(751, 0, 0), of(950, 0, 0),
-				of(940, 0, 0), of(960, 0, 0),
-				of(901, 0, 0), of(900, 0, 0), of(950, 0, 0), of(750, 0, 0), of(790, 0, 0),
-			},
-			[]string{
-				"1 high: the connection table is 80 % full: 800 of 1000 entries",
-				"5 critical: the connection table is 95 % full: 950 of 1000 entries",
-				"9 high: the connection table is down to 90 % full: 900 of 1000 entries",
-				"10 critical: the connection table is 95 % full: 950 of 1000 entries",
-				"11 normal: the connection table is back to normal: 750 of 1000 entries",
-			},
-		},
-		{
-			"high from the beginning", []step{of(833, 7, 7)},
-			[]string{"0 high: the connection table is 83 % full: 833 of 1000 entries"},
-		},
-		{
-			"full, with drops, and over", []step{
-				of(500, 0, 0), of(1000, 0, 0), of(1000, 120, 0), of(1000, 5000, 0), of(1000, 5000, 1), of(312, 5120, 1),
-				{after: 29 * time.Second, entries: 312, limit: 1000, drop: 5120, early: 1, expects: 100},
-				{after: time.Second, entries: 312, limit: 1000, drop: 5120, early: 1, expects: 100}, of(312, 5120, 1),
-			},
-			[]string{
-				"1 critical: the connection table is full: 1000 of 1000 entries",
-				"2 critical dropping: the kernel is dropping new connections: 120 packets in the last 5 s, the " +
-					"connection table is full: 1000 of 1000 entries",
-				"7 normal: the connection table is back to normal: 312 of 1000 entries; meanwhile 5120 packets " +
-					"of new connections dropped, 1 connection evicted",
-			},
-		},
-		{
-			"evictions, then drops, then neither", []step{
-				of(1000, 0, 0), of(999, 0, 12), of(999, 0, 14), of(999, 1, 14), of(999, 1, 14),
-				{after: time.Minute, entries: 980, limit: 1000, drop: 1, early: 14, expects: 100}, of(500, 1, 14),
-				of(1000, 1, 14), of(10, 1, 14),
-			},
-			[]string{
-				"0 critical: the connection table is full: 1000 of 1000 entries",
-				"1 critical dropping: the kernel is evicting connections for new ones: 12 in the last 5 s, the " +
-					"connection table is 99 % full: 999 of 1000 entries",
-				"3 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the " +
-					"connection table is 99 % full: 999 of 1000 entries",
-				"5 critical: the kernel has dropped nothing for 30 s, and the connection table is 98 % full: " +
-					"980 of 1000 entries; meanwhile 1 packet of new connections dropped, 14 connections evicted",
-				"6 normal: the connection table is back to normal: 500 of 1000 entries; meanwhile 1 packet of " +
-					"new connections dropped, 14 connections evicted",
-				"7 critical: the connection table is full: 1000 of 1000 entries",
-				"8 normal: the connection table is back to normal: 10 of 1000 entries",
-			},
-		},
-		{
-			"everything at once", []step{of(0, 0, 0), of(1000, 9, 0)},
-			[]string{"1 critical dropping: the kernel is dropping new connections: 9 packets in the last 5 s, " +
-				"the connection table is full: 1000 of 1000 entries"},
-		},
-		{
-			"during drops only a worse level is reported", []step{
-				of(810, 0, 0), of(810, 5, 0), of(960, 6, 0), of(810, 7, 0), of(960, 8, 0), of(960, 8, 0),
-				{after: 30 * time.Second, entries: 810, limit: 1000, drop: 8, expects: 100},
-			},
-			[]string{
-				"0 high: the connection table is 81 % full: 810 of 1000 entries",
-				"1 high dropping: the kernel is dropping new connections: 5 packets in the last 5 s, the " +
-					"connection table is 81 % full: 810 of 1000 entries",
-				"2 critical dropping: the connection table is 96 % full: 960 of 1000 entries",
-				"6 high: the kernel has dropped nothing for 30 s, and the connection table is 81 % full: 810 of " +
-					"1000 entries; meanwhile 8 packets of new connections dropped",
-			},
-		},
-		{"lost races in a table that is not full", []step{of(100, 0, 0), of(100, 50, 0), of(799, 90, 0)}, nil},
-		{
-			"drops before a sample, of a table that was nearly full", []step{of(801, 0, 0), of(300, 90, 0)},
-			[]string{
-				"0 high: the connection table is 80 % full: 801 of 1000 entries",
-				"1 normal dropping: the kernel is dropping new connections: 90 packets in the last 5 s, the " +
-					"connection table is 30 % full: 300 of 1000 entries",
-			},
-		},
-		{
-			"the counters start again", []step{of(990, 500, 500), of(990, 3, 3), of(990, 4, 3)},
-			[]string{
-				"0 critical: the connection table is 99 % full: 990 of 1000 entries",
-				"2 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the " +
-					"connection table is 99 % full: 990 of 1000 entries",
-			},
-		},
-		{
-			"the module is unloaded and loaded", []step{of(990, 5, 5), gone(), gone(), of(990, 9, 9)},
-			[]string{
-				"0 critical: the connection table is 99 % full: 990 of 1000 entries",
-				"1 normal: the connection table is gone: nf_conntrack was unloaded",
-				"3 critical: the connection table is 99 % full: 990 of 1000 entries",
-			},
-		},
-		{"the module is absent", []step{gone(), gone(), of(0, 9, 9), gone()}, nil},
-		{
-			"counters missed once", []step{of(990, 5, 5), {entries: 990, limit: 1000, noCounters: true}, of(990, 6, 5)},
-			[]string{
-				"0 critical: the connection table is 99 % full: 990 of 1000 entries",
-				"2 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the " +
-					"connection table is 99 % full: 990 of 1000 entries",
-			},
-		},
-		{
-			"the limit is raised, lowered, and removed", []step{
-				of(833, 0, 0), {entries: 833, limit: 4000}, {entries: 833, limit: 500}, {entries: 833, limit: 0},
-				{entries: 833, limit: -1},
-			},
-			[]string{
-				"0 high: the connection table is 83 % full: 833 of 1000 entries",
-				"1 normal: the connection table is back to normal: 833 of 4000 entries",
-				"2 critical: the connection table is full: 833 of 500 entries",
-				"3 normal: the connection table is back to normal: 833 entries, no limit",
-			},
-		},
-		{
-			"expectations", []step{
-				expecting(0), expecting(850), expecting(1000), expecting(999), expecting(1000), expecting(960),
-				{after: 30 * time.Second, limit: 1000, expectations: 960, expects: 1000}, expecting(1000), expecting(0),
-				{after: 30 * time.Second, limit: 1000, expectations: 0, expects: 1000},
-			},
-			[]string{
-				"1 high: the expectation table is 85 % full: 850 of 1000 entries",
-				"2 critical dropping: the expectation table is full: 1000 of 1000 entries; the kernel refuses " +
-					"new expectations of helpers, and their calls and transfers fail",
-				"6 critical: the expectation table has not been full for 30 s: 960 of 1000 entries",
-				"7 critical dropping: the expectation table is full: 1000 of 1000 entries; the kernel refuses " +
-					"new expectations of helpers, and their calls and transfers fail",
-				"9 normal: the expectation table is back to normal: 0 of 1000 entries",
-			},
-		},
-		{
-			"expectations that are sometimes unreadable, then always", []step{
-				expecting(850), expecting(-1), expecting(-1), expecting(860), expecting(-1),
-				{after: time.Minute, limit: 1000, expectations: -1, expects: 1000}, expecting(-1),
-			},
-			[]string{
-				"0 high: the expectation table is 85 % full: 850 of 1000 entries",
-				"5 normal: the expectation table cannot be read any more",
-			},
-		},
-		{
-			"the clock is set back", []step{
-				of(1000, 0, 0), of(1000, 5, 0), {after: -time.Hour, entries: 1000, limit: 1000, drop: 6}, of(10, 6, 0),
-				{after: 30 * time.Second, entries: 10, limit: 1000, drop: 6},
-			},
-			[]string{
-				"0 critical: the connection table is full: 1000 of 1000 entries",
-				"1 critical dropping: the kernel is dropping new connections: 5 packets in the last 5 s, the " +
-					"connection table is full: 1000 of 1000 entries",
-				"4 normal: the connection table is back to normal: 10 of 1000 entries; meanwhile 6 packets of " +
-					"new connections dropped",
-			},
-		},
-		{
-			"figures that no kernel has", []step{{entries: math.MaxInt64, limit: math.MaxInt64},
-				{entries: math.MinInt64, limit: 1}},
-			[]string{
-				"0 critical: the connection table is full: 9223372036854775807 of 9223372036854775807 entries",
-				"1 normal: the connection table is back to normal: -9223372036854775808 of 1 entries",
-			},
-		},
-	}
-	for _, test := range tests {
+	for _, test := range monitorTests {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, script(t, NewMonitor(10), test.steps)); diff != "" {
 				t.Errorf("reported (-want +got):\n%s", diff)
