@@ -23,7 +23,7 @@ func IDs(findings []finding.Finding) []string {
 	return all
 }
 
-// Find gives the finding of an id; the test fails where there is none.
+// Find returns the finding with an id, and fails the test if there is no such finding.
 func Find(t *testing.T, findings []finding.Finding, id string) finding.Finding {
 	t.Helper()
 	i := slices.IndexFunc(findings, func(f finding.Finding) bool { return f.ID == id })

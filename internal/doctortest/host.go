@@ -65,9 +65,13 @@ func ModuleTree(t *testing.T) string {
 func PutKernel(t *testing.T, root, release string) {
 	t.Helper()
 	dir := "lib/modules/" + release + "/"
-	const defrag4, defrag6 = "kernel/net/ipv4/netfilter/nf_defrag_ipv4.ko", "kernel/net/ipv6/netfilter/nf_defrag_ipv6.ko"
-	const crc = "kernel/lib/libcrc32c.ko"
-	const needs, ct = defrag6 + " " + defrag4 + " " + crc, "kernel/net/netfilter/nf_conntrack.ko"
+	const (
+		defrag4 = "kernel/net/ipv4/netfilter/nf_defrag_ipv4.ko"
+		defrag6 = "kernel/net/ipv6/netfilter/nf_defrag_ipv6.ko"
+		crc     = "kernel/lib/libcrc32c.ko"
+		needs   = defrag6 + " " + defrag4 + " " + crc
+		ct      = "kernel/net/netfilter/nf_conntrack.ko"
+	)
 	magic := "vermagic=" + release + " SMP preempt mod_unload "
 	dep := ct + ": " + needs + "\n"
 	for _, file := range []string{defrag4, defrag6, crc, "kernel/net/netfilter/x_tables.ko",
@@ -95,8 +99,7 @@ const OneConf = "etc/modprobe.d/x.conf"
 
 const MainFile = "/etc/ctkeeper/ctkeeper.yaml"
 
-// Owned is a host with a configuration that asks for max and hashsize, kept by a
-// daemon that runs, and with what its files assign.
+// Owned is a host where a daemon runs with a configuration of max and hashsize, and whose files have assignments.
 func Owned(t *testing.T, assignments ...inventory.Assignment) *picture.Host {
 	t.Helper()
 	yes := true
@@ -153,7 +156,7 @@ func Sysctl(file string, line int, key, value string) inventory.Assignment {
 	}
 }
 
-// Option is a parameter that modprobe.d gives.
+// Option is a parameter that a file of modprobe.d sets.
 func Option(file string, line int, name, value string) inventory.Assignment {
 	return inventory.Assignment{
 		Place: tree.Place{File: file,
@@ -228,7 +231,7 @@ func Service() picture.Environment {
 	return picture.Environment{Systemd: true, Installed: true, Enabled: true}
 }
 
-// SetFiles gives a host files, by their paths without the first slash. It returns their root.
+// SetFiles sets the files of a host, by their paths without the first slash, and returns their root.
 func SetFiles(t *testing.T, h *picture.Host, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
