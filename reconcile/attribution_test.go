@@ -15,13 +15,13 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// witness is a peer that saw the writers of some values, and who moved the module.
+// attributor names the writers of some values, and who loaded and unloaded the module. It records each question.
 type attributor struct {
 	kernel           *kernel
 	wrote            map[string]*sysfs.Writer // by "max=7"
 	loaded, unloaded *sysfs.Writer
-	asked            []string // "max=7 -1s written: max=100": what, how long before the pass before, what was written by then
-	before           func() time.Time
+	asked            []string         // "max=7 after max=100": the question, after these repairs
+	before           func() time.Time // the time of the last pass
 }
 
 func (w *attributor) ask(what string, after time.Time) {
@@ -68,86 +68,85 @@ func (k *kernel) takeAttributed() []string {
 	return out
 }
 
-func TestWitness(t *testing.T) {
-	type step struct {
-		do    func(k *kernel, keep *Keeper)
-		why   Reason
-		asked []string
-		named []string
+// attributionStep is a change, the pass that follows it, the questions to the attributor, and the events of the pass.
+type attributionStep struct {
+	do    func(k *kernel, keep *Keeper)
+	why   Reason
+	asked []string
+	named []string
+}
+
+type attributionTest struct {
+	name  string
+	want  *Desired
+	steps []attributionStep
+}
+
+// quiet is a first pass that changes nothing.
+var quiet = attributionStep{why: Start}
+
+func setTo(name, value string) func(*kernel, *Keeper) {
+	return func(k *kernel, _ *Keeper) { k.set(name, value) }
+}
+
+// reloadedWith loads another instance of the module, and sets max in it.
+func reloadedWith(instance uint64, max string) func(*kernel, *Keeper) {
+	return func(k *kernel, _ *Keeper) {
+		k.setModule(Module{Present: true, Instance: instance})
+		k.set("max", max)
 	}
-	set := func(name, value string) func(*kernel, *Keeper) {
-		return func(k *kernel, _ *Keeper) { k.set(name, value) }
-	}
-	module := func(instance uint64, max string) func(*kernel, *Keeper) {
-		return func(k *kernel, _ *Keeper) {
-			k.setModule(Module{Present: true, Instance: instance})
-			k.set("max", max)
-		}
-	}
-	refuse := func(err error) func(*kernel, *Keeper) {
-		return func(k *kernel, _ *Keeper) { k.set("max", "7"); k.writeErr["max"] = err }
-	}
-	quiet := step{why: Start}
-	tests := []struct {
-		name  string
-		want  *Desired
-		steps []step
-	}{
-		{"a write, after it is repaired", desire(t, "max=100"), []step{
+}
+
+// refused sets max to 7, and makes its repair fail.
+func refused(err error) func(*kernel, *Keeper) {
+	return func(k *kernel, _ *Keeper) { k.set("max", "7"); k.writeErr["max"] = err }
+}
+
+func writeAttributions(t *testing.T) []attributionTest {
+	t.Helper()
+	return []attributionTest{
+		{"a write, after it is repaired", desire(t, "max=100"), []attributionStep{
 			quiet,
-			{set("max", "7"), Write, []string{"max=7 after max=100"}, []string{"drift max write by seven"}},
-			{set("max", "7"), Guard, []string{"max=7 after max=100"}, []string{"drift max write by seven"}},
-			{set("max", "8"), Write, []string{"max=8 after max=100"}, []string{"drift max write"}},
-			{set("max", "8"), Guard, []string{"max=8 after max=100"}, []string{"drift max write"}},
+			{setTo("max", "7"), Write, []string{"max=7 after max=100"}, []string{"drift max write by seven"}},
+			{setTo("max", "7"), Guard, []string{"max=7 after max=100"}, []string{"drift max write by seven"}},
+			{setTo("max", "8"), Write, []string{"max=8 after max=100"}, []string{"drift max write"}},
+			{setTo("max", "8"), Guard, []string{"max=8 after max=100"}, []string{"drift max write"}},
 		}},
-		{"the guard hears before the value is there", desire(t, "max=100"), []step{
+		{"the guard reports a write before its value can be read", desire(t, "max=100"), []attributionStep{
 			quiet,
 			{why: Guard},
-			{set("max", "7"), Guard, []string{"max=7 after max=100"}, []string{"drift max write by seven"}},
+			{setTo("max", "7"), Guard, []string{"max=7 after max=100"}, []string{"drift max write by seven"}},
 			{why: Guard},
 		}},
-		{"a write that only the regular look found", desire(t, "max=100"), []step{
+		{"a write that only a resync finds", desire(t, "max=100"), []attributionStep{
 			quiet,
-			{set("max", "7"), Resync, []string{"max=7 after max=100"}, []string{"drift max write by seven"}},
-			{set("max", "8"), Resync, []string{"max=8 after max=100"}, []string{"drift max resync"}},
-			{set("max", "7"), Overflow, []string{"max=7 after max=100"}, []string{"drift max write by seven"}},
+			{setTo("max", "7"), Resync, []string{"max=7 after max=100"}, []string{"drift max write by seven"}},
+			{setTo("max", "8"), Resync, []string{"max=8 after max=100"}, []string{"drift max resync"}},
+			{setTo("max", "7"), Overflow, []string{"max=7 after max=100"}, []string{"drift max write by seven"}},
 		}},
-		{"all is written before anybody is asked", desire(t, "max=100", "acct=1"), []step{
+		{"all is repaired before the first question", desire(t, "max=100", "acct=1"), []attributionStep{
 			quiet,
 			{func(k *kernel, _ *Keeper) { k.set("max", "7"); k.set("acct", "0") }, Write,
-				[]string{"acct=0 after acct=1 after max=100", "max=7"}, []string{"drift acct write by zero", "drift max write by seven"}},
+				[]string{"acct=0 after acct=1 after max=100", "max=7"},
+				[]string{"drift acct write by zero", "drift max write by seven"},
+			},
 		}},
-		{"observe mode", observing(desire(t, "max=100")), []step{
+		{"observe mode", observing(desire(t, "max=100")), []attributionStep{
 			quiet,
-			{set("max", "7"), Write, []string{"max=7"}, []string{"drift max write by seven"}},
+			{setTo("max", "7"), Write, []string{"max=7"}, []string{"drift max write by seven"}},
 			{why: Write}, // the same drift
-			{set("max", "9"), Resync, []string{"max=9"}, []string{"drift max write by nine"}},
+			{setTo("max", "9"), Resync, []string{"max=9"}, []string{"drift max write by nine"}},
 		}},
-		{"start and configuration", desire(t, "max=50"), []step{
-			{why: Start, named: []string{"drift max start"}},
-			{func(_ *kernel, keep *Keeper) { keep.SetDesired(desire(t, "max=60"), Config) }, Config, nil, []string{"drift max config"}},
-			{func(_ *kernel, keep *Keeper) { keep.SetDesired(desire(t, "max=70"), Config) }, Config | Write | Guard, nil, []string{"drift max config"}},
-		}},
-		{"the module is loaded anew", desire(t, "max=100"), []step{
+		{"a drift that cannot be repaired has its writer", desire(t, "max=100"), []attributionStep{
 			quiet,
-			{module(2, "7"), ModuleMoved, []string{"loaded after max=100", "unloaded"},
-				[]string{"module-unload by rmmod", "module-load by restore", "drift max module-load by restore"}},
-			{module(3, "100"), Resync, []string{"unloaded", "loaded"}, []string{"module-unload by rmmod", "module-load by restore"}},
+			{refused(syscall.EINVAL), Write, []string{"max=7 after max=100"}, []string{"failed max write by seven"}},
+			{setTo("max", "9"), Write, []string{"max=9"}, []string{"drift max write by nine"}}, // postponed
 		}},
-		{"the module goes", desire(t, "max=100"), []step{
+		{"without the capability", desire(t, "max=100"), []attributionStep{
 			quiet,
-			{func(k *kernel, _ *Keeper) { k.setModule(Module{}) }, ModuleMoved, []string{"unloaded"}, []string{"module-unload by rmmod"}},
+			{refused(syscall.EACCES), Write, []string{"max=7 after max=100"}, []string{"forbidden max"}},
 		}},
-		{"what cannot be repaired has its name", desire(t, "max=100"), []step{
-			quiet,
-			{refuse(syscall.EINVAL), Write, []string{"max=7 after max=100"}, []string{"failed max write by seven"}},
-			{set("max", "9"), Write, []string{"max=9"}, []string{"drift max write by nine"}}, // put off
-		}},
-		{"without rights", desire(t, "max=100"), []step{
-			quiet,
-			{refuse(syscall.EACCES), Write, []string{"max=7 after max=100"}, []string{"forbidden max"}},
-		}},
-		{"somebody is faster than the repair", desire(t, "max=100"), []step{
+		{"another writer is faster than the repair", desire(t, "max=100"), []attributionStep{
 			quiet,
 			{func(k *kernel, _ *Keeper) {
 				k.set("max", "7")
@@ -156,12 +155,61 @@ func TestWitness(t *testing.T) {
 			{why: Write, asked: []string{"max=9 after max=100"}, named: []string{"drift max write by nine"}},
 		}},
 	}
-	for _, tt := range tests {
+}
+
+func moveAttributions(t *testing.T) []attributionTest {
+	t.Helper()
+	return []attributionTest{
+		{"start and configuration", desire(t, "max=50"), []attributionStep{
+			{why: Start, named: []string{"drift max start"}},
+			{
+				func(_ *kernel, keep *Keeper) { keep.SetDesired(desire(t, "max=60"), Config) },
+				Config,
+				nil,
+				[]string{"drift max config"},
+			},
+			{
+				func(_ *kernel, keep *Keeper) { keep.SetDesired(desire(t, "max=70"), Config) },
+				Config | Write | Guard,
+				nil,
+				[]string{"drift max config"},
+			},
+		}},
+		{"the module is reloaded", desire(t, "max=100"), []attributionStep{
+			quiet,
+			{reloadedWith(2, "7"), ModuleMoved, []string{"loaded after max=100", "unloaded"},
+				[]string{"module-unload by rmmod", "module-load by restore", "drift max module-load by restore"}},
+			{
+				reloadedWith(3, "100"),
+				Resync,
+				[]string{"unloaded", "loaded"},
+				[]string{"module-unload by rmmod", "module-load by restore"},
+			},
+		}},
+		{"the module is unloaded", desire(t, "max=100"), []attributionStep{
+			quiet,
+			{
+				func(k *kernel, _ *Keeper) { k.setModule(Module{}) },
+				ModuleMoved,
+				[]string{"unloaded"},
+				[]string{"module-unload by rmmod"},
+			},
+		}},
+	}
+}
+
+func TestAttribution(t *testing.T) {
+	for _, tt := range slices.Concat(writeAttributions(t), moveAttributions(t)) {
 		t.Run(tt.name, func(t *testing.T) {
 			k := newKernel(map[string]string{"max": "100", "acct": "1"})
-			saw := &attributor{kernel: k, loaded: &sysfs.Writer{Comm: "restore"}, unloaded: &sysfs.Writer{Comm: "rmmod"}, wrote: map[string]*sysfs.Writer{
-				"max=7": {Comm: "seven"}, "max=9": {Comm: "nine"}, "acct=0": {Comm: "zero"},
-			}}
+			saw := &attributor{
+				kernel:   k,
+				loaded:   &sysfs.Writer{Comm: "restore"},
+				unloaded: &sysfs.Writer{Comm: "rmmod"},
+				wrote: map[string]*sysfs.Writer{
+					"max=7": {Comm: "seven"}, "max=9": {Comm: "nine"}, "acct=0": {Comm: "zero"},
+				},
+			}
 			opts := k.options()
 			opts.Attributor = saw
 			keep := New(opts, tt.want)
@@ -185,13 +233,17 @@ func TestWitness(t *testing.T) {
 	}
 }
 
-// The status has the name as well, and the cause that goes with it.
-func TestLastDriftIsNamed(t *testing.T) {
+// The report names the writer of the last drift, and the cause becomes "write".
+func TestLastDriftNamesItsWriter(t *testing.T) {
 	for name, err := range map[string]error{"repaired": nil, "forbidden": errForbidden, "refused": syscall.EINVAL} {
 		t.Run(name, func(t *testing.T) {
 			k := newKernel(map[string]string{"max": "100"})
 			opts := k.options()
-			opts.Attributor = &attributor{kernel: k, wrote: map[string]*sysfs.Writer{"max=7": {PID: 7}}, before: time.Now}
+			opts.Attributor = &attributor{
+				kernel: k,
+				wrote:  map[string]*sysfs.Writer{"max=7": {PID: 7}},
+				before: time.Now,
+			}
 			keep := New(opts, desire(t, "max=100"))
 			keep.Pass(Start, time.Now())
 			k.set("max", "7")
@@ -199,53 +251,62 @@ func TestLastDriftIsNamed(t *testing.T) {
 			keep.Pass(Resync, time.Now())
 			got := *keep.Report().Settings[0].LastDrift
 			got.At, got.RepairedIn = time.Time{}, 0
-			if diff := cmp.Diff(Drift{Found: sysfs.Number(7), Cause: CauseWrite, By: &sysfs.Writer{PID: 7}}, got); diff != "" {
+			want := Drift{Found: sysfs.Number(7), Cause: CauseWrite, By: &sysfs.Writer{PID: 7}}
+			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("last drift (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// A contest has the names of those who fight it: the last two programs, each once, however
-// many processes they were.
-func TestContestNamesItsOpponents(t *testing.T) {
-	tests := []struct {
-		name    string
-		writers func(i int) *sysfs.Writer
-		want    string
-		by      *sysfs.Writer
-	}{
-		{"nobody was seen", func(int) *sysfs.Writer { return nil }, "another writer keeps changing it (or the kernel does not keep it), last", nil},
-		{
-			"one program", func(i int) *sysfs.Writer { return &sysfs.Writer{PID: i, Comm: "sysctl", Unit: "cron.service"} },
-			"max is contested: sysctl (pid 10, cron.service) keeps changing it, last to 1010;", &sysfs.Writer{PID: 10, Comm: "sysctl", Unit: "cron.service"},
+var contestWriterTests = []struct {
+	name    string
+	writers func(i int) *sysfs.Writer
+	want    string
+	by      *sysfs.Writer
+}{
+	{
+		"no writer is known",
+		func(int) *sysfs.Writer { return nil },
+		"another writer keeps changing it (or the kernel does not keep it), last",
+		nil,
+	},
+	{
+		"one program",
+		func(i int) *sysfs.Writer { return &sysfs.Writer{PID: i, Comm: "sysctl", Unit: "cron.service"} },
+		"max is contested: sysctl (pid 10, cron.service) keeps changing it, last to 1010;",
+		&sysfs.Writer{PID: 10, Comm: "sysctl", Unit: "cron.service"},
+	},
+	{
+		"the last two of three", func(i int) *sysfs.Writer {
+			return &sysfs.Writer{Comm: "sysctl", Unit: []string{"a", "b", "c"}[(i+3)%3]}
 		},
-		{
-			"the last two of three", func(i int) *sysfs.Writer {
-				return &sysfs.Writer{Comm: "sysctl", Unit: []string{"a", "b", "c"}[(i+3)%3]}
-			},
-			"max is contested: sysctl (b) and sysctl (a) keep changing it, last to 1010;", &sysfs.Writer{Comm: "sysctl", Unit: "b"},
+		"max is contested: sysctl (b) and sysctl (a) keep changing it, last to 1010;",
+		&sysfs.Writer{Comm: "sysctl", Unit: "b"},
+	},
+	{
+		"the last writer is unknown", func(i int) *sysfs.Writer {
+			if i == burst {
+				return nil
+			}
+			return &sysfs.Writer{PID: i}
 		},
-		{
-			"the last write had no witness", func(i int) *sysfs.Writer {
-				if i == burst {
-					return nil
-				}
-				return &sysfs.Writer{PID: i}
-			},
-			"max is contested: somebody (pid 9) keeps changing it, last to 1010;", &sysfs.Writer{PID: 9},
+		"max is contested: somebody (pid 9) keeps changing it, last to 1010;", &sysfs.Writer{PID: 9},
+	},
+	{
+		"a writer of a day ago is not named", func(i int) *sysfs.Writer {
+			if i < 0 {
+				return &sysfs.Writer{Comm: "yesterday"}
+			}
+			return &sysfs.Writer{Comm: "today"}
 		},
-		{
-			"who wrote long ago is not meant", func(i int) *sysfs.Writer {
-				if i < 0 {
-					return &sysfs.Writer{Comm: "yesterday"}
-				}
-				return &sysfs.Writer{Comm: "today"}
-			},
-			"max is contested: today keeps changing it, last to 1010;", &sysfs.Writer{Comm: "today"},
-		},
-	}
-	for _, tt := range tests {
+		"max is contested: today keeps changing it, last to 1010;", &sysfs.Writer{Comm: "today"},
+	},
+}
+
+// A contest names the last two programs that wrote, each once, however many processes they ran as.
+func TestContestNamesItsWriters(t *testing.T) {
+	for _, tt := range contestWriterTests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := newKernel(map[string]string{"max": "100"})
@@ -278,8 +339,8 @@ func TestContestNamesItsOpponents(t *testing.T) {
 	}
 }
 
-// A drift that was put off in a contest has its name when it is repaired.
-func TestNameOutlastsTheDelay(t *testing.T) {
+// A repair that a contest postponed still names the writer of its drift.
+func TestWriterOutlastsTheDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKernel(map[string]string{"max": "100"})
 		saw := &attributor{kernel: k, wrote: map[string]*sysfs.Writer{}, before: time.Now}
@@ -291,11 +352,12 @@ func TestNameOutlastsTheDelay(t *testing.T) {
 		keep := New(opts, desire(t, "max=100"))
 		defer run(t, keep)()
 		contest(k, keep)
-		saw.wrote = nil // what it saw is long forgotten
+		saw.wrote = nil // the attributor has forgotten the writes
 		time.Sleep(maxDelay)
 		synctest.Wait()
 		events := k.takeAttributed()
-		if got, want := events[len(events)-2:], []string{"drift max write by somebody (pid 30)", "settled max write"}; !slices.Equal(got, want) {
+		want := []string{"drift max write by somebody (pid 30)", "settled max write"}
+		if got := events[len(events)-2:]; !slices.Equal(got, want) {
 			t.Errorf("the end is %q, want %q", got, want)
 		}
 	})
@@ -307,18 +369,18 @@ func TestAdopted(t *testing.T) {
 	k.onAdopted = func(d *Desired) { adopted = append(adopted, d.Wants[0].Value.String()) }
 	k.onRead = func(string) {
 		if len(adopted) == 0 {
-			t.Error("the kernel was read before the desired state was told")
+			t.Error("the kernel was read before the desired state was adopted")
 		}
 	}
 	keep := New(k.options(), desire(t, "max=2"))
 	if adopted != nil {
-		t.Error("told before a pass took it over")
+		t.Error("adopted before the first pass")
 	}
 	keep.Pass(Start, time.Now())
 	keep.Pass(Resync, time.Now())
 	k.onWrite = func(_, value string) (string, error) {
 		if adopted[len(adopted)-1] != value {
-			t.Errorf("%s is written while %q are told", value, adopted)
+			t.Errorf("%s is written while %q are adopted", value, adopted)
 		}
 		return value, nil
 	}

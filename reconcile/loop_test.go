@@ -241,7 +241,8 @@ func TestRefusedIsRetried(t *testing.T) {
 		k.mu.Unlock()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"failed hashsize failed start", "drift hashsize repaired start"}, k.takeEvents()); diff != "" {
+		want := []string{"failed hashsize failed start", "drift hashsize repaired start"}
+		if diff := cmp.Diff(want, k.takeEvents()); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
 	})
@@ -325,7 +326,8 @@ func TestReportDoesNotWait(t *testing.T) {
 		}
 		close(resized)
 		<-done
-		if after := keep.Report().Settings[0]; after.State != InSync || after.Drifts != 1 || after.LastDrift.Found != sysfs.Number(7) {
+		after := keep.Report().Settings[0]
+		if after.State != InSync || after.Drifts != 1 || after.LastDrift.Found != sysfs.Number(7) {
 			t.Errorf("after the pass: %+v", after)
 		}
 	})

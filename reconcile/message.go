@@ -49,7 +49,8 @@ func contestedMessage(writers []*sysfs.Writer) func(Event) string {
 		who = writers[0].String() + " and " + writers[1].String() + " keep changing it"
 	}
 	return func(e Event) string {
-		return fmt.Sprintf("%s is contested: %s, last to %s; wanted %s. Repairs are less frequent now, at least every %s",
+		return fmt.Sprintf("%s is contested: %s, last to %s; wanted %s. "+
+			"Repairs are less frequent now, at least every %s",
 			e.Setting, who, e.Found, e.Wanted(), maxDelay)
 	}
 }

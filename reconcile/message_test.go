@@ -37,17 +37,27 @@ func TestDriftMessage(t *testing.T) {
 		{func(e *Event) { e.Result = Repaired }, "max was 7, wanted 100: " + repaired},
 		{func(e *Event) { e.Result, e.Note = Repaired, "careful" }, "max was 7, wanted 100: " + repaired + "; careful"},
 		{func(e *Event) { e.Result = Observed }, "max was 7, wanted 100: not repaired, mode is observe (cause: write)"},
-		{func(e *Event) { e.Result, e.Error = NotRepaired, "why" }, "max was 7, wanted 100: not repaired (cause: write): why"},
-		{func(e *Event) { e.Result, e.By = Repaired, proxy }, "max was set to 7 by " + proxyName + ", wanted 100: " + repaired},
+		{
+			func(e *Event) { e.Result, e.Error = NotRepaired, "why" },
+			"max was 7, wanted 100: not repaired (cause: write): why",
+		},
+		{
+			func(e *Event) { e.Result, e.By = Repaired, proxy },
+			"max was set to 7 by " + proxyName + ", wanted 100: " + repaired,
+		},
 		{
 			func(e *Event) { e.Result, e.By = Observed, proxy },
 			"max was set to 7 by " + proxyName + ", wanted 100: not repaired, mode is observe (cause: write)",
 		},
 		{
 			func(e *Event) { e.Result, e.By, e.Cause = Repaired, restorer, CauseModuleLoad },
-			"max was 7 after " + restorerName + " loaded the module, wanted 100: repaired in 1.23ms (cause: module-load)",
+			"max was 7 after " + restorerName + " loaded the module, wanted 100: " +
+				"repaired in 1.23ms (cause: module-load)",
 		},
-		{func(e *Event) { e.Result, e.Policy = Repaired, sysfs.AtLeast }, "max was 7, wanted at_least 100: " + repaired},
+		{
+			func(e *Event) { e.Result, e.Policy = Repaired, sysfs.AtLeast },
+			"max was 7, wanted at_least 100: " + repaired,
+		},
 	}
 	for _, tt := range tests {
 		if diff := cmp.Diff(tt.want, driftMessage(driftOfMax(tt.change))); diff != "" {
@@ -63,7 +73,10 @@ func TestMessages(t *testing.T) {
 	max, floor := sysfs.Want{Setting: sysfs.Lookup("max"), Value: sysfs.Number(100)}, sysfs.Want{
 		Setting: sysfs.Lookup("max"), Policy: sysfs.AtLeast, Value: sysfs.Number(100),
 	}
-	const contested, lessOften = "max is contested: ", ", last to 7; wanted 100. Repairs are less frequent now, at least every 30s"
+	const (
+		contested = "max is contested: "
+		lessOften = ", last to 7; wanted 100. Repairs are less frequent now, at least every 30s"
+	)
 	tests := []struct{ got, want string }{
 		{failedMessage(failed), "max was 7, wanted 100: the kernel refused the write: invalid argument"},
 		{unreadableMessage(failed), "max cannot be read: invalid argument"},
@@ -113,10 +126,20 @@ func TestMessages(t *testing.T) {
 func TestRefusedWrite(t *testing.T) {
 	at, by := time.Unix(1_700_000_000, 0), &sysfs.Writer{PID: 7}
 	want := Event{
-		At: at, Kind: KindRefusedWrite, Setting: "max", Policy: sysfs.AtMost, Want: sysfs.Number(100), Value: "7", By: by,
+		At:      at,
+		Kind:    KindRefusedWrite,
+		Setting: "max",
+		Policy:  sysfs.AtMost,
+		Want:    sysfs.Number(100),
+		Value:   "7",
+		By:      by,
 		Message: "max: refused a write of 7 by somebody (pid 7): the guard is locked, wanted at_most 100",
 	}
-	got := RefusedWrite(at, sysfs.Want{Setting: sysfs.Lookup("max"), Policy: sysfs.AtMost, Value: sysfs.Number(100)}, "7", by)
+	got := RefusedWrite(at, sysfs.Want{
+		Setting: sysfs.Lookup("max"),
+		Policy:  sysfs.AtMost,
+		Value:   sysfs.Number(100),
+	}, "7", by)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("event (-want +got):\n%s", diff)
 	}

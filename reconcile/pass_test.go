@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,10 +49,10 @@ func module(m Module) func(*kernel, *Keeper) {
 }
 
 func TestPass(t *testing.T) {
-	for _, stories := range [][]story{repairStories(t), refusalStories(t), moduleStories(t), configStories(t)} {
-		for _, one := range stories {
-			t.Run(one.name, one.run)
-		}
+	for _, one := range slices.Concat(
+		repairStories(t), refusalStories(t), retryStories(t), failureStories(t), moduleStories(t), configStories(t),
+	) {
+		t.Run(one.name, one.run)
 	}
 }
 
@@ -101,12 +102,18 @@ func repairStories(t *testing.T) []story {
 			[]step{
 				{why: Start, states: []State{InSync}},
 				{
-					do: foreign("7"), why: Write, writes: []string{"max=100"}, events: []string{"drift max repaired write"},
+					do:     foreign("7"),
+					why:    Write,
+					writes: []string{"max=100"},
+					events: []string{"drift max repaired write"},
 					states: []State{InSync},
 				},
 				{why: Write, states: []State{InSync}}, // the event of our own write
 				{
-					do: foreign("8"), why: Resync, writes: []string{"max=100"}, events: []string{"drift max repaired resync"},
+					do:     foreign("8"),
+					why:    Resync,
+					writes: []string{"max=100"},
+					events: []string{"drift max repaired resync"},
 					states: []State{InSync},
 				},
 			},
@@ -140,26 +147,7 @@ func repairStories(t *testing.T) []story {
 
 func refusalStories(t *testing.T) []story {
 	t.Helper()
-	reload := func(k *kernel, _ *Keeper) { k.setModule(Module{Present: true, Instance: 2}) }
 	return []story{
-		{
-			"a failed setting does not stop the others, and is reported once",
-			map[string]string{"hashsize": "512", "max": "7", "acct": "0"}, desire(t, "hashsize=1024", "max=100", "acct=1"),
-			[]step{
-				{
-					do: writeError(fmt.Errorf("out: %w", syscall.ENOMEM), "hashsize"), why: Start,
-					writes: []string{"acct=1", "hashsize=1024", "max=100"},
-					events: []string{"drift acct repaired start", "failed hashsize failed start", "drift max repaired start"},
-					states: []State{Failed, InSync, InSync},
-				},
-				again(Failed, InSync, InSync),
-				{
-					do: writeError(nil, "hashsize"), why: Config,
-					writes: []string{"hashsize=1024"}, events: []string{"drift hashsize repaired start"},
-					states: []State{InSync, InSync, InSync},
-				},
-			},
-		},
 		{
 			"a missing capability is reported once for all settings, and not retried",
 			map[string]string{"hashsize": "512", "max": "7", "udp_timeout": "9"},
@@ -181,8 +169,11 @@ func refusalStories(t *testing.T) []story {
 			map[string]string{"hashsize": "512"}, desire(t, "hashsize=1024"),
 			[]step{
 				{
-					do: writeError(syscall.EACCES, "hashsize"), why: Start,
-					writes: []string{"hashsize=1024"}, events: []string{"forbidden hashsize failed"}, states: []State{Forbidden},
+					do:     writeError(syscall.EACCES, "hashsize"),
+					why:    Start,
+					writes: []string{"hashsize=1024"},
+					events: []string{"forbidden hashsize failed"},
+					states: []State{Forbidden},
 				},
 				{do: func(k *kernel, _ *Keeper) { k.set("hashsize", "1024") }, why: Write, states: []State{InSync}},
 				{
@@ -191,6 +182,12 @@ func refusalStories(t *testing.T) []story {
 				},
 			},
 		},
+	}
+}
+
+func retryStories(t *testing.T) []story {
+	t.Helper()
+	return []story{
 		{
 			"refusals are retried after a reload of the module, and reported once",
 			map[string]string{"hashsize": "512", "max": "7"}, desire(t, "hashsize=1024", "max=100"),
@@ -199,14 +196,19 @@ func refusalStories(t *testing.T) []story {
 					do: func(k *kernel, keep *Keeper) {
 						writeError(syscall.EACCES, "max")(k, keep)
 						writeError(syscall.ENOMEM, "hashsize")(k, keep)
-					}, why: Start,
+					},
+					why:    Start,
 					writes: []string{"hashsize=1024", "max=100"},
-					events: []string{"failed hashsize failed start", "forbidden max failed"}, states: []State{Failed, Forbidden},
+					events: []string{"failed hashsize failed start", "forbidden max failed"},
+					states: []State{Failed, Forbidden},
 				},
 				again(Failed, Forbidden),
 				{
-					do: reload, why: ModuleMoved, writes: []string{"hashsize=1024", "max=100"},
-					events: []string{"module-unload", "module-load"}, states: []State{Failed, Forbidden},
+					do:     module(Module{Present: true, Instance: 2}),
+					why:    ModuleMoved,
+					writes: []string{"hashsize=1024", "max=100"},
+					events: []string{"module-unload", "module-load"},
+					states: []State{Failed, Forbidden},
 				},
 			},
 		},
@@ -218,7 +220,41 @@ func refusalStories(t *testing.T) []story {
 					do: writeError(syscall.EACCES, "max"), why: Start,
 					writes: []string{"max=100"}, events: []string{"forbidden max failed"}, states: []State{Forbidden},
 				},
-				{why: Config, writes: []string{"max=100"}, events: []string{"forbidden max failed"}, states: []State{Forbidden}},
+				{
+					why:    Config,
+					writes: []string{"max=100"},
+					events: []string{"forbidden max failed"},
+					states: []State{Forbidden},
+				},
+			},
+		},
+	}
+}
+
+func failureStories(t *testing.T) []story {
+	t.Helper()
+	return []story{
+		{
+			"a failed setting does not stop the others, and is reported once",
+			map[string]string{"hashsize": "512", "max": "7", "acct": "0"},
+			desire(t, "hashsize=1024", "max=100", "acct=1"),
+			[]step{
+				{
+					do: writeError(fmt.Errorf("out: %w", syscall.ENOMEM), "hashsize"), why: Start,
+					writes: []string{"acct=1", "hashsize=1024", "max=100"},
+					events: []string{
+						"drift acct repaired start",
+						"failed hashsize failed start",
+						"drift max repaired start",
+					},
+					states: []State{Failed, InSync, InSync},
+				},
+				again(Failed, InSync, InSync),
+				{
+					do: writeError(nil, "hashsize"), why: Config,
+					writes: []string{"hashsize=1024"}, events: []string{"drift hashsize repaired start"},
+					states: []State{InSync, InSync, InSync},
+				},
 			},
 		},
 		{
@@ -242,8 +278,11 @@ func refusalStories(t *testing.T) []story {
 				},
 				again(Failed),
 				{
-					do:  func(k *kernel, _ *Keeper) { delete(k.readErr, "max"); k.set("max", "7") },
-					why: Write, writes: []string{"max=100"}, events: []string{"drift max repaired write"}, states: []State{InSync},
+					do:     func(k *kernel, _ *Keeper) { delete(k.readErr, "max"); k.set("max", "7") },
+					why:    Write,
+					writes: []string{"max=100"},
+					events: []string{"drift max repaired write"},
+					states: []State{InSync},
 				},
 			},
 		},
@@ -268,8 +307,11 @@ func moduleStories(t *testing.T) []story {
 					do: func(k *kernel, _ *Keeper) {
 						k.setModule(Module{Present: true, Instance: 3})
 						k.set("max", "65536")
-					}, why: Resync, // the uevents were lost
-					writes: []string{"max=100"}, events: []string{"module-unload", "module-load", repaired}, states: []State{InSync},
+					},
+					why:    Resync, // the uevents were lost
+					writes: []string{"max=100"},
+					events: []string{"module-unload", "module-load", repaired},
+					states: []State{InSync},
 				},
 				{do: module(Module{}), why: ModuleMoved, events: []string{"module-unload"}, states: []State{Pending}},
 			},
@@ -306,7 +348,11 @@ func configStories(t *testing.T) []story {
 				do: func(_ *kernel, keep *Keeper) { keep.SetDesired(desire(t, "max=200"), Config) }, why: Config,
 				writes: []string{"max=200"}, events: []string{"drift max repaired config"}, states: []State{InSync},
 			},
-			{do: func(k *kernel, _ *Keeper) { k.set("acct", "1") }, why: Write, states: []State{InSync}}, // no longer tracked
+			{ // acct is no longer configured
+				do:     func(k *kernel, _ *Keeper) { k.set("acct", "1") },
+				why:    Write,
+				states: []State{InSync},
+			},
 		},
 	}}
 }

@@ -35,7 +35,13 @@ func (r Reason) Has(other Reason) bool { return r&other != 0 }
 func (r Reason) String() string {
 	var names []string
 	for bit, name := range map[Reason]string{
-		Start: "start", Config: "config", ModuleMoved: "module", Write: "write", Resync: "resync", Overflow: "overflow", Guard: "guard",
+		Start:       "start",
+		Config:      "config",
+		ModuleMoved: "module",
+		Write:       "write",
+		Resync:      "resync",
+		Overflow:    "overflow",
+		Guard:       "guard",
 	} {
 		if r.Has(bit) {
 			names = append(names, name)
