@@ -117,7 +117,8 @@ func FuzzParseCommandLine(f *testing.F) {
 		}
 		c.Options("nf_conntrack")
 		c.Value("x")
-		if word := c.BlacklistWord("nf_conntrack"); word != "" && !strings.Contains(NormalizeName(word), "nf_conntrack") {
+		word := c.BlacklistWord("nf_conntrack")
+		if word != "" && !strings.Contains(NormalizeName(word), "nf_conntrack") {
 			t.Errorf("blacklisted by %q", word)
 		}
 	})
