@@ -15,69 +15,67 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNoCgroup2 says that the host has no cgroup v2 tree to attach to.
+// ErrNoCgroup2 is returned on a host without a cgroup v2 tree, to which the programs could be attached.
 var ErrNoCgroup2 = errors.New("no cgroup v2 tree is mounted")
 
-// rootCgroup is the id of the root of the tree, on every kernel (cgroup_init; kernfs gives
-// its root inode 1).
+// rootCgroup is the id of the root cgroup on every kernel (cgroup_init; kernfs numbers its root inode 1).
 const rootCgroup = 1
 
-// Bounds: whoever may make cgroups, be it in a delegated subtree alone, must not make the
-// daemon grow without end.
+// Bounds on memory: anybody who may create cgroups, if only in a delegated subtree, could otherwise make
+// the daemon grow without limit.
 const (
-	maxCgroups    = 16384 // that exist
-	maxGone       = 4096  // that are remembered
+	maxCgroups    = 16384 // existing cgroups
+	maxGone       = 4096  // removed cgroups whose paths are kept
 	maxWatches    = 8192
 	maxDepth      = 32
 	maxPath       = 1024 // bytes
-	maxReads      = 16   // of the queue, before others have their turn
+	maxReads      = 16   // of the inotify queue, before the lock is released
 	inotifyBuffer = 16 << 10
 
-	// walkShare is how many times as long as a walk took there is none after it.
+	// After a walk that took t, the next one waits at least walkShare × t.
 	walkShare = 10
 
-	// watchMask asks for nothing that happens in an idle system. fsnotify would ask for
-	// IN_MODIFY and IN_ATTRIB as well, and the kernel modifies cgroup.events and memory.events
-	// of busy cgroups all the time. IN_DELETE is needed because kernfs tells nobody that a
-	// watched directory is gone (no IN_DELETE_SELF, no IN_IGNORED): without it the watches of
-	// dead cgroups would pile up until the user's limit.
+	// watchMask has no event that occurs on an idle system. fsnotify would add IN_MODIFY and IN_ATTRIB,
+	// and the kernel modifies cgroup.events and memory.events of busy cgroups all the time. IN_DELETE is
+	// needed because kernfs reports no removal of a watched directory itself (no IN_DELETE_SELF, no
+	// IN_IGNORED): without it the watches of removed cgroups would accumulate up to the user's limit.
 	watchMask = unix.IN_CREATE | unix.IN_DELETE | unix.IN_ONLYDIR | unix.IN_EXCL_UNLINK
 )
 
-// cgroups knows the path of each cgroup by its id: the inode number of its directory, which
-// is what bpf_get_current_cgroup_id gives (64-bit kernels since 5.5). It hears of cgroups as
-// they come and go (inotify(7)) and remembers those that are gone, so that a unit which lived
-// for a moment still has its name. inotify tells no id: a cgroup that is gone before its
-// directory could be looked at has none.
+// cgroups maps the id of each cgroup to its path. The id is the inode number of the cgroup's directory, which
+// is what bpf_get_current_cgroup_id returns (64-bit kernels since 5.5). inotify(7) reports cgroups that are
+// created and removed. The paths of removed cgroups are kept for a while, so that a unit that existed only
+// for a moment still has its name. inotify reports no id: a cgroup that is removed before its directory was
+// read stays unknown.
 //
 // All its methods may be called from several goroutines.
 type cgroups struct {
 	mount string
 	allow []string
-	file  *os.File // the inotify descriptor; non-blocking, so that Close and deadlines end a read
+	file  *os.File // the inotify descriptor; non-blocking, so that Close and a deadline end a read
 	conn  syscall.RawConn
 
 	mu       sync.Mutex
 	live     map[string]*cgroup // by path
 	watched  map[int32]*cgroup  // by watch descriptor
-	names    map[uint64]string  // paths by id, of the live and of the newest that are gone
-	gone     []uint64           // oldest first
-	changed  bool               // the allowed set is not what run last told of
-	stale    bool               // the queue overran: the tree has to be walked
-	nextWalk time.Time          // no walk before
+	names    map[uint64]string  // paths by id, of the existing cgroups and the last removed ones
+	gone     []uint64           // removed cgroups, oldest first
+	changed  bool               // the allowed set has changed since refresh last returned
+	stale    bool               // the inotify queue overflowed: the tree has to be walked
+	nextWalk time.Time          // the earliest time of the next walk
 	buf      []byte
 }
 
-// cgroup is a directory of the tree.
+// cgroup is one directory of the tree.
 type cgroup struct {
 	id      uint64
 	path    string
-	watch   int32 // the watch descriptor; 0 is none
+	watch   int32 // the watch descriptor, or 0
 	allowed bool
 }
 
-// openCgroups begins to watch the tree at a mount point. allow names units whose writes are
-// let through (see allowed).
+// openCgroups starts to watch the cgroup v2 tree at a mount point (inotify_init1(2)) and reads all of it.
+// allow names the units whose writes the lock accepts; see allowed.
 func openCgroups(mount string, allow []string) (*cgroups, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
@@ -97,13 +95,13 @@ func openCgroups(mount string, allow []string) (*cgroups, error) {
 	return c, nil
 }
 
-// run follows the tree until ctx ends or the watch fails. changed is called when the set of
-// allowed ids has changed, and once at the start.
+// run follows the tree until ctx ends, and returns ctx's error, or the one of inotify. It calls changed once
+// at the start, and whenever the set of allowed ids has changed.
 func (c *cgroups) run(ctx context.Context, changed func()) error {
 	defer context.AfterFunc(ctx, c.wake)()
 	for first := true; ; first = false {
-		// The deadline before all else: who calls wake has ended ctx or set changed before, so
-		// that either is seen here or the read ends at once.
+		// The deadline comes first: a caller of wake has ended ctx or set changed before, so either
+		// this round sees it or the read ends at once.
 		if err := c.setDeadline(); err != nil {
 			return fmt.Errorf("cannot watch cgroups: %w", err)
 		}
@@ -119,10 +117,10 @@ func (c *cgroups) run(ctx context.Context, changed func()) error {
 	}
 }
 
-// wake has run look around.
+// wake ends run's current wait.
 func (c *cgroups) wake() { _ = c.file.SetReadDeadline(time.Unix(1, 0)) }
 
-// arm lets the next read wait until something happens, or the tree has to be walked.
+// setDeadline lets the next read wait until an event arrives, or until a walk is due.
 func (c *cgroups) setDeadline() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,8 +131,8 @@ func (c *cgroups) setDeadline() error {
 	return c.file.SetReadDeadline(due)
 }
 
-// settle walks the tree where that is due, and reports whether the allowed set has changed
-// since it was last asked.
+// refresh walks the tree if a walk is due. It reports whether the allowed set has changed since the last
+// call.
 func (c *cgroups) refresh() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,7 +144,7 @@ func (c *cgroups) refresh() bool {
 	return changed
 }
 
-// wait takes in what happened, once something has.
+// wait blocks until inotify has events, and handles them.
 func (c *cgroups) wait() error {
 	var failed error
 	err := c.conn.Read(func(fd uintptr) (done bool) {
@@ -158,7 +156,7 @@ func (c *cgroups) wait() error {
 	return errors.Join(err, failed)
 }
 
-// drain takes in what stands in the queue, and reports whether there was anything.
+// drain handles the events in the inotify queue, and reports whether there were any.
 func (c *cgroups) drain(fd int) (some bool, err error) {
 	for range maxReads {
 		n, err := unix.Read(fd, c.buf)
@@ -176,8 +174,8 @@ func (c *cgroups) drain(fd int) (some bool, err error) {
 	return some, nil
 }
 
-// heard takes in one event. What it says is not believed but looked at: the directory may
-// have gone, or gone and come again, since.
+// handleEvent handles one event. It reads the directory instead of trusting the event, since the directory
+// may have been removed, or removed and created again, in the meantime.
 func (c *cgroups) handleEvent(watch int32, mask uint32, name string) {
 	parent := c.watched[watch]
 	switch {
@@ -200,15 +198,16 @@ func (c *cgroups) handleEvent(watch int32, mask uint32, name string) {
 	}
 }
 
-// path gives the path of a cgroup below the tree's root: "/system.slice/sshd.service". An id
-// that is not known has the tree read anew, bounded; "" is one that is in no tree we see.
+// path returns the path of a cgroup below the tree's root ("/system.slice/sshd.service"). For an unknown id
+// it reads the queue, and then walks the tree at the rate that walkShare allows. It returns "" for a cgroup
+// outside of the visible tree.
 func (c *cgroups) path(id uint64) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if path, known := c.names[id]; known {
 		return path
 	}
-	// The cgroup may be in the queue, and run on its way there.
+	// The cgroup's event may be in the queue, before run has read it.
 	_ = c.conn.Control(func(fd uintptr) { _, _ = c.drain(int(fd)) })
 	if _, known := c.names[id]; !known && c.mayWalk() {
 		c.walk()
@@ -219,9 +218,9 @@ func (c *cgroups) path(id uint64) string {
 	return c.names[id]
 }
 
-// allowed gives the ids of the cgroups of the allowed units, with all that is below them,
-// sorted. A unit or slice is allowed by its name as the host's systemd has it: one of the same
-// name inside a container or below a user's own manager is another.
+// allowed returns the ids of the cgroups of the allowed units and of all cgroups below them, sorted. The name
+// of a unit or slice is the one that the host's systemd uses: a unit of the same name inside of a container
+// or below a user's manager is a different one.
 func (c *cgroups) allowed() []uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -235,14 +234,14 @@ func (c *cgroups) allowed() []uint64 {
 	return ids
 }
 
-// close ends the watch.
+// close stops watching.
 func (c *cgroups) close() error { return c.file.Close() }
 
-// rested reports whether the tree may be walked again: walks take a tenth of the time at most,
-// whatever unknown ids and overruns there are.
+// mayWalk reports whether enough time has passed since the last walk. Walks take at most a tenth of the time,
+// however many unknown ids and queue overflows there are.
 func (c *cgroups) mayWalk() bool { return !time.Now().Before(c.nextWalk) }
 
-// walk reads the whole tree. Where a directory cannot be read, what was known stays.
+// walk reads the whole tree. If a directory cannot be read, its known cgroups are kept.
 func (c *cgroups) walk() {
 	start, old := time.Now(), c.live
 	c.live, c.stale = make(map[string]*cgroup, len(old)), false
@@ -259,17 +258,17 @@ func (c *cgroups) walk() {
 	c.nextWalk = time.Now().Add(walkShare * time.Since(start))
 }
 
-// descend takes in the directory top and all below it, the upper ones first: there the units are,
-// should a bound be reached. old are those that were known. The error says that some could
-// not be read, other than for being gone.
-func (c *cgroups) addTree(top string, old map[string]*cgroup) error {
+// addTree adds the directory top and everything below it, breadth first: the units are near the top, if a
+// bound is reached. known has the cgroups from before. It returns the errors of directories that cannot be
+// read, except those of removed ones.
+func (c *cgroups) addTree(top string, known map[string]*cgroup) error {
 	var errs []error
 	for queue := []string{top}; len(queue) > 0; queue = queue[1:] {
 		path := queue[0]
 		if len(c.live) >= maxCgroups || len(path) > maxPath || strings.Count(path, "/") > maxDepth {
 			continue
 		}
-		children, err := c.addDirectory(path, old[path])
+		children, err := c.addDirectory(path, known[path])
 		if err != nil && !gone(err) {
 			errs = append(errs, err)
 		}
@@ -278,9 +277,9 @@ func (c *cgroups) addTree(top string, old map[string]*cgroup) error {
 	return errors.Join(errs...)
 }
 
-// enter takes in one directory, as the one that was known or another, and gives the paths of
-// those in it. It is watched before it is read: a child that is made in between is found twice,
-// and not missed.
+// addDirectory adds one directory and returns the paths of its subdirectories. It reuses the known cgroup if
+// the id is the same. The directory is watched before it is read: a subdirectory that is created in between
+// is then found twice, and not missed.
 func (c *cgroups) addDirectory(path string, known *cgroup) ([]string, error) {
 	id, err := c.idOf(path)
 	if err != nil {
@@ -307,8 +306,8 @@ func (c *cgroups) addDirectory(path string, known *cgroup) ([]string, error) {
 	return children, err
 }
 
-// watch watches a cgroup's directory, where that can be had. ENOSPC, the user's limit, is no
-// harm: what is not heard of is found by a walk.
+// watch adds an inotify watch for a cgroup's directory. It ignores ENOSPC (the user's limit of watches): a
+// walk finds what is not watched.
 func (c *cgroups) watch(g *cgroup) {
 	if g.watch != 0 || len(c.watched) >= maxWatches {
 		return
@@ -322,8 +321,8 @@ func (c *cgroups) watch(g *cgroup) {
 	})
 }
 
-// forget ends the watch of a cgroup that is gone, and keeps its name for a while. Its id is
-// never used again.
+// remove ends the watch of a removed cgroup, and keeps its path until maxGone others were removed. The kernel
+// never reuses an id.
 func (c *cgroups) remove(g *cgroup) {
 	if g.watch != 0 {
 		delete(c.watched, g.watch)
@@ -344,7 +343,7 @@ func (c *cgroups) remove(g *cgroup) {
 
 func (c *cgroups) allows(unit string) bool { return slices.Contains(c.allow, unit) }
 
-// idOf is the id of a cgroup.
+// idOf returns the id of the cgroup at a path.
 func (c *cgroups) idOf(path string) (uint64, error) {
 	var stat unix.Stat_t
 	if err := unix.Lstat(filepath.Join(c.mount, path), &stat); err != nil {
@@ -353,8 +352,8 @@ func (c *cgroups) idOf(path string) (uint64, error) {
 	return stat.Ino, nil
 }
 
-// gone reports whether an error says that a directory was removed: ENODEV is what kernfs
-// says of one that was opened before.
+// gone reports whether an error means that a directory was removed. kernfs returns ENODEV for one that was
+// opened before its removal.
 func gone(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV)
 }

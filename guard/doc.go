@@ -20,6 +20,6 @@
 //
 // The programs are attached by bpf_link and pinned nowhere: they end with the process, however it ends.
 //
-// The lock stops honest programs. It is no defence against root, who can write the module's parameter
+// The lock stops honest programs. It does not stop root, who can write the module's parameter
 // through sysfs, unload the module, stop the daemon or detach the program.
 package guard

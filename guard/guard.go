@@ -32,22 +32,22 @@ type Options struct {
 type Refusal struct {
 	At      time.Time
 	Setting *sysfs.Setting
-	// Value is what would have been written, as far as it was told: 63 bytes at most.
+	// Value is the text of the write, cut after 63 bytes.
 	Value string
 	By    sysfs.Writer
 }
 
-// Guard is the attached programs and the writes that they reported lately. All its methods may be called
-// from several goroutines.
+// Guard has the attached programs and the writes that they reported last. All its methods may be called from
+// several goroutines.
 type Guard struct {
 	maps     *maps
 	programs []attached
 	ring     *ringbuf.Reader
-	cgroups  *cgroups // nil where the tree cannot be followed
+	cgroups  *cgroups // nil if the tree cannot be watched
 	features Features
 	recent   recent
 	drained  broadcast
-	newWrite chan struct{} // has something when a write may not be in force yet
+	newWrite chan struct{} // receives after a write that may not have taken effect yet
 	closed   sync.Once
 
 	mu       sync.Mutex
@@ -57,9 +57,9 @@ type Guard struct {
 	lost     uint64
 }
 
-// Open loads the programs and attaches them, by BPF_PROG_LOAD and BPF_LINK_CREATE of bpf(2).
-// It needs CAP_BPF and CAP_NET_ADMIN (capabilities(7)); what CAP_PERFMON would add is in
-// Features. The error is an *Unavailable. Until SetWants nothing is watched.
+// Open loads the programs and attaches them (bpf(2): BPF_PROG_LOAD, BPF_LINK_CREATE). It needs CAP_BPF and
+// CAP_NET_ADMIN (capabilities(7)); Features has what CAP_PERFMON would add. The error is an *Unavailable.
+// Nothing is watched before SetWants.
 func Open(opts Options) (*Guard, error) {
 	mount, err := findCgroup2()
 	if err != nil {
@@ -74,7 +74,12 @@ func Open(opts Options) (*Guard, error) {
 }
 
 func newGuard() *Guard {
-	return &Guard{newWrite: make(chan struct{}, 1), indexes: map[string]uint32{}, wants: map[string]sysfs.Want{}, recent: recent{writes: map[string][]write{}}}
+	return &Guard{
+		newWrite: make(chan struct{}, 1),
+		indexes:  map[string]uint32{},
+		wants:    map[string]sysfs.Want{},
+		recent:   recent{writes: map[string][]write{}},
+	}
 }
 
 func (g *Guard) open(opts Options, mount string) (err error) {
@@ -88,11 +93,11 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 	if g.ring, err = ringbuf.NewReader(g.maps.ring); err != nil {
 		return fmt.Errorf("cannot read the ring buffer: %w", err)
 	}
-	// The tree first: a unit that writes right after the program is attached is known then.
+	// The tree comes first, so that a unit which writes right after the program is attached is known.
 	switch g.cgroups, err = openCgroups(mount, opts.Allow); {
 	case err == nil:
 		g.updateAllowed()
-	case len(opts.Allow) > 0: // a lock would refuse them as well
+	case len(opts.Allow) > 0: // without the tree the lock would refuse the allowed units' writes too
 		return err
 	default:
 		g.addMissing("the unit of a writer", err)
@@ -107,45 +112,52 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 	}
 	g.programs = append(g.programs, sysctl)
 	g.features.PID, g.features.Comm, g.features.Unit = who.pid || who.task, who.comm || who.task, g.cgroups != nil
-	// Newer kernels want the right for the helper, old ones have none: there it lets the
-	// task_struct be read.
-	without := ebpf.ErrNotSupported
-	switch {
-	case !hasCapability(CapPerfmon):
-		without = fs.ErrPermission
-	case !hasHelper(ebpf.RawTracepoint, asm.FnProbeReadKernel):
-		without = errHidden
-	}
-	if !g.features.PID {
-		g.addMissing("the pid of a writer", without, CapPerfmon)
-	}
-	if !g.features.Comm {
-		g.addMissing("the command of a writer", without, CapPerfmon)
-	}
+	g.explainActor()
 	g.trace()
 	return nil
 }
 
-// errHidden is a kernel that lets no program read its memory (LOCKDOWN_BPF_READ_KERNEL).
-var errHidden = errors.New("the kernel's memory is hidden")
+// explainActor adds the reason to Missing if the pid or the command of a writer is not reported. Newer kernels
+// require CAP_PERFMON for the helpers. Older kernels have no such helpers: with CAP_PERFMON the program reads
+// the task_struct.
+func (g *Guard) explainActor() {
+	reason := ebpf.ErrNotSupported
+	switch {
+	case !hasCapability(CapPerfmon):
+		reason = fs.ErrPermission
+	case !hasHelper(ebpf.RawTracepoint, asm.FnProbeReadKernel):
+		reason = errLockdown
+	}
+	if !g.features.PID {
+		g.addMissing("the pid of a writer", reason, CapPerfmon)
+	}
+	if !g.features.Comm {
+		g.addMissing("the command of a writer", reason, CapPerfmon)
+	}
+}
 
-// traceable probes whether programs of a type may be loaded, and see what they are to see.
+// errLockdown is the error if BPF programs cannot read the kernel's memory (LOCKDOWN_BPF_READ_KERNEL).
+var errLockdown = errors.New("BPF programs cannot read the kernel's memory")
+
+// probeTracing probes whether tracing programs of a type can be loaded and can read the kernel's memory.
 func probeTracing(kind ebpf.ProgramType, self int) (identity, error) {
 	who, err := probeIdentity(kind, self)
 	if err == nil && !hasHelper(kind, asm.FnProbeReadKernel) {
-		err = errHidden
+		err = errLockdown
 	}
 	return who, err
 }
 
-// trace attaches the tracing programs, as far as that can be.
+// trace attaches the tracing programs, and adds those that cannot be attached to Missing.
 func (g *Guard) trace() {
 	if who, err := probeTracing(ebpf.RawTracepoint, 0); err != nil {
 		g.addMissing("who loads and unloads the module", err, CapPerfmon)
 	} else {
 		g.features.Modules = true
 		for name, spec := range map[string]*ebpf.ProgramSpec{
-			"module_load": loadProgram(g.maps, who), "module_free": unloadProgram(g.maps, who), "module_request": requestProgram(g.maps, who),
+			"module_load":    loadProgram(g.maps, who),
+			"module_free":    unloadProgram(g.maps, who),
+			"module_request": requestProgram(g.maps, who),
 		} {
 			a, err := attachTracepoint(spec, name)
 			if err != nil {
@@ -168,12 +180,12 @@ func (g *Guard) trace() {
 	}
 }
 
-func (g *Guard) addMissing(what string, err error, rights ...string) {
-	g.features.Missing = append(g.features.Missing, explain(what, err, rights...))
+func (g *Guard) addMissing(what string, err error, capabilities ...string) {
+	g.features.Missing = append(g.features.Missing, explain(what, err, capabilities...))
 }
 
-// Close detaches everything; a write that is refused at that moment stays refused. The second
-// time it does nothing. The error says what could not be closed.
+// Close detaches the programs and closes the maps. A write that is being refused stays refused. Later calls
+// do nothing.
 func (g *Guard) Close() (err error) {
 	g.closed.Do(func() { err = g.close() })
 	return err
@@ -196,12 +208,12 @@ func (g *Guard) close() error {
 	return errors.Join(errs...)
 }
 
-// Features returns what the guard can report here.
+// Features returns what the guard can report on this host.
 func (g *Guard) Features() Features { return g.features }
 
-// CanLock reports whether the lock covers a setting: only those with one value for the whole
-// host. The program cannot tell in which network namespace a write happens, so that the
-// others are watched alone.
+// CanLock reports whether the lock covers a setting: only settings with one value for the whole host. The
+// program cannot see in which network namespace a write happens, so writes to the other settings are only
+// reported.
 func CanLock(s *sysfs.Setting) bool { return s.Global }
 
 // SetWants replaces the settings that are watched. If lock is true, foreign writes of values that do
@@ -222,8 +234,8 @@ func (g *Guard) SetWants(wants []sysfs.Want, lock bool) error {
 	return replace(g.maps.rules, rules)
 }
 
-// index is the number under which the programs know a setting. It never changes, so that a
-// record which is read late is still understood.
+// index returns the number by which the programs identify a setting. It never changes, so a record that is
+// read late still names the right setting.
 func (g *Guard) index(s *sysfs.Setting) uint32 {
 	i, known := g.indexes[s.Name]
 	if !known {
@@ -233,31 +245,32 @@ func (g *Guard) index(s *sysfs.Setting) uint32 {
 	return i
 }
 
-// Run calls look for every foreign write to a kept setting, and again a few times shortly
-// after, because a program that runs before the write is heard before its value is in force;
-// overflow is true where the ring buffer overran and writes were lost. refused is called for
-// every write that the lock refused. Run ends with ctx, or when the buffer cannot be read.
-func (g *Guard) Run(ctx context.Context, look func(overflow bool), refused func(Refusal)) error {
+// Run calls wake for every foreign write to a setting with a want, and a few times again shortly after,
+// because the program runs before the write takes effect. overflow is true if the ring buffer was full and
+// records were lost. Run calls refused for every write that the lock refused. It returns when ctx ends, or
+// when the buffer or inotify fails.
+func (g *Guard) Run(ctx context.Context, wake func(overflow bool), refused func(Refusal)) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	if g.cgroups != nil {
 		tasks.Go(func() error { return g.cgroups.run(ctx, func() { g.updateAllowed() }) })
 	}
-	tasks.Go(func() error { return g.recheck(ctx, look) })
-	tasks.Go(func() error { return g.read(ctx, look, refused) })
+	tasks.Go(func() error { return g.recheck(ctx, wake) })
+	tasks.Go(func() error { return g.read(ctx, wake, refused) })
 	tasks.Go(func() error {
 		<-ctx.Done()
-		return errors.Join(ctx.Err(), g.ring.Flush()) // which wakes read
+		return errors.Join(ctx.Err(), g.ring.Flush()) // Flush wakes read
 	})
 	err := tasks.Wait()
 	g.drained.close()
 	return err
 }
 
-// letThrough tells the program which cgroups are allowed.
+// updateAllowed writes the ids of the allowed cgroups to the BPF map. An error has no other effect than
+// refused writes, which are reported.
 func (g *Guard) updateAllowed() {
 	ids := map[uint64]uint8{}
 	for _, id := range g.cgroups.allowed() {
 		ids[id] = 1
 	}
-	_ = replace(g.maps.allowed, ids) // who is missing is refused, and that is said
+	_ = replace(g.maps.allowed, ids)
 }

@@ -9,19 +9,19 @@ import (
 	"github.com/cilium/ebpf/features"
 )
 
-// identity is how a type of program tells who runs it. Helpers differ by type, kernel and
-// rights: each is probed.
+// identity is how programs of one type identify the running process. The available helpers depend on the
+// type, the kernel and the capabilities, so each is probed.
 type identity struct {
 	pid, comm bool
-	// task says that pid and comm are read out of the task_struct, at these offsets in bytes,
-	// where there are no helpers for them.
+	// task is true if there are no helpers and pid and comm are read from the task_struct, at these
+	// offsets in bytes.
 	task           bool
 	tgidAt, commAt int32
-	self           int32 // the daemon's own pid, which is passed over; 0 is not known
+	self           int32 // the daemon's own pid, which is ignored; 0 if unknown
 }
 
-// identify fills in time, cgroup, pid and comm of the record on the stack, which is zero. It
-// leaves for allow when it was the daemon itself.
+// storeActor stores time, cgroup, pid and comm in the record on the stack, which must be zero. It jumps to
+// allow if the process is the daemon itself.
 func (id identity) storeActor() asm.Instructions {
 	p := asm.Instructions{
 		asm.FnKtimeGetNs.Call(),
@@ -53,7 +53,8 @@ func (id identity) storeActor() asm.Instructions {
 	return p
 }
 
-// readKernel copies from offset bytes behind an address to the stack. A fault leaves zeros.
+// readKernel copies size bytes at an address plus offset to the stack (bpf_probe_read_kernel). On a fault it
+// stores zeros.
 func readKernel(to int16, size int32, address asm.Register, offset int32) asm.Instructions {
 	return asm.Instructions{
 		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, int32(to)),
@@ -63,8 +64,8 @@ func readKernel(to int16, size int32, address asm.Register, offset int32) asm.In
 	}
 }
 
-// has reports whether programs of a type may call a helper here. Tracing programs cannot be
-// probed for one, and have those of raw tracepoints (bpf_tracing_func_proto).
+// hasHelper reports whether programs of a type may call a helper. Tracing programs cannot be probed for
+// helpers, and have those of raw tracepoints (bpf_tracing_func_proto).
 func hasHelper(kind ebpf.ProgramType, helper asm.BuiltinFunc) bool {
 	if kind == ebpf.Tracing {
 		kind = ebpf.RawTracepoint
@@ -72,21 +73,25 @@ func hasHelper(kind ebpf.ProgramType, helper asm.BuiltinFunc) bool {
 	return features.HaveProgramHelper(kind, helper) == nil
 }
 
-// probeIdentity probes what programs of a type can tell. The error is the kernel's where it has
-// no such programs, or lets this process have none.
+// probeIdentity probes how programs of a type can identify a process. It returns the kernel's error if it
+// does not support the type, or if this process may not load such programs.
 func probeIdentity(kind ebpf.ProgramType, self int) (identity, error) {
 	if err := features.HaveProgramType(kind); err != nil {
 		return identity{}, err
 	}
-	id := identity{pid: hasHelper(kind, asm.FnGetCurrentPidTgid), comm: hasHelper(kind, asm.FnGetCurrentComm), self: int32(self)}
+	id := identity{
+		pid:  hasHelper(kind, asm.FnGetCurrentPidTgid),
+		comm: hasHelper(kind, asm.FnGetCurrentComm),
+		self: int32(self),
+	}
 	if !id.pid && hasHelper(kind, asm.FnGetCurrentTask) && hasHelper(kind, asm.FnProbeReadKernel) {
 		id.task = id.locate() == nil
 	}
 	return id, nil
 }
 
-// locate finds pid and command in the task_struct of this kernel, by its own type
-// information (CONFIG_DEBUG_INFO_BTF).
+// locate finds the offsets of pid and command in this kernel's task_struct, in its own type information
+// (CONFIG_DEBUG_INFO_BTF).
 func (id *identity) locate() error {
 	spec, err := btf.LoadKernelSpec()
 	if err != nil {

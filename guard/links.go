@@ -10,7 +10,7 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// attached are a program and its link. Neither is pinned: both go with the process.
+// attached is a program and its link. Neither is pinned, so both end with the process.
 type attached struct {
 	program *ebpf.Program
 	link    link.Link
@@ -27,9 +27,8 @@ func (a attached) close() error {
 	return errors.Join(errs...)
 }
 
-// attachCgroup loads a program and attaches it to the cgroup of a directory, by a bpf_link
-// alone: what BPF_PROG_ATTACH attaches (link.AttachCgroup falls back to it) outlives its
-// maker.
+// attachCgroup loads a program and attaches it to the cgroup at dir, by a bpf_link alone: what
+// BPF_PROG_ATTACH attaches, to which link.AttachCgroup falls back, outlives the process.
 func attachCgroup(spec *ebpf.ProgramSpec, dir string) (a attached, err error) {
 	file, err := os.Open(dir)
 	if err != nil {
@@ -41,19 +40,21 @@ func attachCgroup(spec *ebpf.ProgramSpec, dir string) (a attached, err error) {
 	})
 }
 
-// errNoTracepoint is a kernel without what attachTracepoint is to attach to.
-var errNoTracepoint = errors.New("this kernel loads no modules, or has no tracepoints for that")
+// errNoTracepoint is the error of attachTracepoint on a kernel without the tracepoints of module loading.
+var errNoTracepoint = errors.New("this kernel has no loadable modules, or no tracepoints for them")
 
+// attachTracepoint loads a program and attaches it to the raw tracepoint with a name.
 func attachTracepoint(spec *ebpf.ProgramSpec, name string) (attached, error) {
 	return attach(spec, func(p *ebpf.Program) (link.Link, error) {
-		made, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: p})
+		l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: name, Program: p})
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errNoTracepoint
 		}
-		return made, err
+		return l, err
 	})
 }
 
+// attachTracing loads a program and attaches it to the function in its AttachTo.
 func attachTracing(spec *ebpf.ProgramSpec) (attached, error) {
 	return attach(spec, func(p *ebpf.Program) (link.Link, error) {
 		return link.AttachTracing(link.TracingOptions{Program: p})
@@ -65,9 +66,10 @@ func attach(spec *ebpf.ProgramSpec, to func(*ebpf.Program) (link.Link, error)) (
 	if err != nil {
 		return attached{}, fmt.Errorf("cannot load the BPF program %s: %w", spec.Name, err)
 	}
-	made, err := to(program)
+	l, err := to(program)
 	if err != nil {
-		return attached{}, errors.Join(fmt.Errorf("cannot attach the BPF program %s: %w", spec.Name, err), program.Close())
+		err = fmt.Errorf("cannot attach the BPF program %s: %w", spec.Name, err)
+		return attached{}, errors.Join(err, program.Close())
 	}
-	return attached{program, made}, nil
+	return attached{program, l}, nil
 }

@@ -13,23 +13,25 @@ import (
 )
 
 const (
-	// defaultBuffer has room for some 500 records.
+	// defaultBuffer is the size of the ring buffer in bytes: some 500 records.
 	defaultBuffer = 64 << 10
-	// maxRules bounds the settings that are kept, each of which has a name or two.
+	// maxRules bounds the sysctl names that are watched: one or two for each setting with a want.
 	maxRules = 1024
-	// maxAllowed bounds the cgroups whose writes are let through.
+	// maxAllowed bounds the cgroups whose writes the lock accepts.
 	maxAllowed = 16384
 )
 
-// maps are what the programs and the guard share.
+// maps are the BPF maps that the programs and the guard share.
 type maps struct {
-	rules   *ebpf.Map // name of a sysctl → rule
-	allowed *ebpf.Map // ids of cgroups
-	ring    *ebpf.Map // records
-	lost    *ebpf.Map // how many records found no room, at 0
-	request *ebpf.Map // who demanded a module last, at 0
+	rules   *ebpf.Map // sysctl name → rule
+	allowed *ebpf.Map // set of cgroup ids
+	ring    *ebpf.Map // the ring buffer of records
+	lost    *ebpf.Map // at 0: the number of records lost because the ring buffer was full
+	request *ebpf.Map // at 0: the actor that last requested a module
 }
 
+// newMaps creates the maps, with a ring buffer of the given size; 0 means defaultBuffer. The kernel refuses a
+// size that is too large. Names have at most 15 bytes (BPF_OBJ_NAME_LEN).
 func newMaps(buffer int) (*maps, error) {
 	if buffer == 0 {
 		buffer = defaultBuffer
@@ -39,23 +41,36 @@ func newMaps(buffer int) (*maps, error) {
 		to *(*ebpf.Map)
 		ebpf.MapSpec
 	}{
-		{&m.rules, ebpf.MapSpec{Name: "ctkeeper_rules", Type: ebpf.Hash, KeySize: nameSize, ValueSize: ruleSize, MaxEntries: maxRules, Flags: noPrealloc}},
-		{&m.allowed, ebpf.MapSpec{Name: "ctkeeper_allow", Type: ebpf.Hash, KeySize: 8, ValueSize: 1, MaxEntries: maxAllowed, Flags: noPrealloc}},
-		{&m.ring, ebpf.MapSpec{Name: "ctkeeper_ring", Type: ebpf.RingBuf, MaxEntries: uint32(buffer)}}, //nolint:gosec // the kernel refuses what is too large
-		{&m.lost, ebpf.MapSpec{Name: "ctkeeper_lost", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1}},
-		{&m.request, ebpf.MapSpec{Name: "ctkeeper_request", Type: ebpf.Hash, KeySize: 4, ValueSize: actorSize, MaxEntries: 1}},
+		{&m.rules, ebpf.MapSpec{
+			Name: "ctkeeper_rules", Type: ebpf.Hash, KeySize: nameSize, ValueSize: ruleSize,
+			MaxEntries: maxRules, Flags: noPrealloc,
+		}},
+		{&m.allowed, ebpf.MapSpec{
+			Name: "ctkeeper_allow", Type: ebpf.Hash, KeySize: 8, ValueSize: 1,
+			MaxEntries: maxAllowed, Flags: noPrealloc,
+		}},
+		{&m.ring, ebpf.MapSpec{
+			Name: "ctkeeper_ring", Type: ebpf.RingBuf, MaxEntries: uint32(buffer), //nolint:gosec // see above
+		}},
+		{&m.lost, ebpf.MapSpec{
+			Name: "ctkeeper_lost", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1,
+		}},
+		{&m.request, ebpf.MapSpec{
+			Name: "ctkeeper_modreq", Type: ebpf.Hash, KeySize: 4, ValueSize: actorSize, MaxEntries: 1,
+		}},
 	} {
-		made, err := ebpf.NewMap(&spec.MapSpec)
+		created, err := ebpf.NewMap(&spec.MapSpec)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("cannot make a BPF map: %w", err), m.close())
+			err = fmt.Errorf("cannot create the BPF map %s: %w", spec.Name, err)
+			return nil, errors.Join(err, m.close())
 		}
-		*spec.to = made
+		*spec.to = created
 	}
 	return m, nil
 }
 
-// noPrealloc has a map take memory for what is in it alone (BPF_F_NO_PREALLOC). Only the
-// program for sysctls reads such a map, which runs where it may sleep.
+// noPrealloc makes a map allocate memory only for its entries (BPF_F_NO_PREALLOC). Only the sysctl program
+// reads such a map, and it runs where the kernel may sleep.
 const noPrealloc = 1
 
 func (m *maps) close() error {
@@ -68,15 +83,15 @@ func (m *maps) close() error {
 	return errors.Join(errs...)
 }
 
-// rule is what the program knows of a setting.
+// rule is a value of the map of rules, in the layout that the program reads (ruleLow and the others).
 type rule struct {
 	Low, High int64
 	Index     uint32
 	Flags     uint32
 }
 
-// ruleOf gives the rule of a want: the numbers that satisfy it, as sysfs.Want.Satisfied has
-// it. A number that says "no limit" is the greatest there is.
+// ruleOf returns the rule of a want: the range of numbers that satisfy it, as sysfs.Want.Satisfied does. A
+// number that means "no limit" is treated as the largest one.
 func ruleOf(want sysfs.Want, index uint32, lock bool) rule {
 	r := rule{Low: math.MinInt64, High: math.MaxInt64, Index: index}
 	if !lock || !CanLock(want.Setting) {
@@ -93,27 +108,27 @@ func ruleOf(want sysfs.Want, index uint32, lock bool) rule {
 	return r
 }
 
-// names are those under which the kernel knows a setting's sysctl, as bpf_sysctl_get_name
-// gives them: paths below /proc/sys. One that is too long is left out.
+// names returns the sysctl names of a setting as bpf_sysctl_get_name returns them: paths below /proc/sys. It
+// leaves out a name that is too long.
 func names(s *sysfs.Setting) []string {
-	var out []string
+	var names []string
 	for _, file := range s.Sysctls() {
 		if name := strings.TrimPrefix(file, "proc/sys/"); len(name) < nameSize {
-			out = append(out, name)
+			names = append(names, name)
 		}
 	}
-	return out
+	return names
 }
 
-// key is a name as the program looks it up.
+// key returns a name as a key of the map of rules.
 func key(name string) [nameSize]byte {
 	var k [nameSize]byte
 	copy(k[:], name)
 	return k
 }
 
-// replace makes the contents of a map those of wanted: what is new or changed first, then
-// what is to go, so that nothing that stays is missing for a moment.
+// replace makes wanted the contents of a map. It first writes new and changed entries, and then deletes the
+// others, so that an entry that stays is never missing.
 func replace[K comparable, V comparable](m *ebpf.Map, wanted map[K]V) error {
 	present := map[K]V{}
 	var k K
@@ -126,7 +141,7 @@ func replace[K comparable, V comparable](m *ebpf.Map, wanted map[K]V) error {
 		return fmt.Errorf("cannot read a BPF map: %w", err)
 	}
 	for k, v := range wanted {
-		if old, there := present[k]; there && old == v {
+		if old, found := present[k]; found && old == v {
 			continue
 		}
 		if err := m.Put(k, v); err != nil {
@@ -144,10 +159,10 @@ func replace[K comparable, V comparable](m *ebpf.Map, wanted map[K]V) error {
 	return nil
 }
 
-// self is the daemon's pid as the programs see it, or 0 where that is not known: in another
-// pid namespace than the first, whose inode never changes (PROC_PID_INIT_INO).
+// ownPID returns the daemon's pid as the programs see it. It returns 0 if that is unknown, because the daemon
+// is not in the initial pid namespace, whose inode number never changes (PROC_PID_INIT_INO).
 func ownPID() int {
-	if where, err := os.Readlink("/proc/self/ns/pid"); err != nil || where != "pid:[4026531836]" {
+	if namespace, err := os.Readlink("/proc/self/ns/pid"); err != nil || namespace != "pid:[4026531836]" {
 		return 0
 	}
 	return os.Getpid()

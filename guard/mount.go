@@ -20,9 +20,9 @@ func findCgroup2() (string, error) {
 	return mountPoint(mounts)
 }
 
-// mountPoint returns the mount point of the cgroup v2 tree, in hybrid layouts too: there the tree
-// is beside the v1 hierarchies, usually at /sys/fs/cgroup/unified. A mount of the tree's root is
-// preferred to a mount of a part of it. The error is ErrNoCgroup2 where there is none.
+// mountPoint returns the mount point of the cgroup v2 tree. In a hybrid layout the tree is mounted beside the
+// v1 hierarchies, usually at /sys/fs/cgroup/unified. It prefers a mount of the whole tree to a mount of a
+// part. It returns ErrNoCgroup2 if there is none.
 func mountPoint(mounts []mountinfo.Mount) (string, error) {
 	found := ""
 	for _, m := range mounts {
@@ -40,8 +40,8 @@ func mountPoint(mounts []mountinfo.Mount) (string, error) {
 	return found, nil
 }
 
-// eachEvent hands on the events of one read from inotify(7): the watch descriptor, what
-// happened, and the name in the watched directory, empty where it is the directory itself.
+// eachEvent calls handle for each event of one read from inotify(7), with the watch descriptor, the event's
+// mask, and the name in the watched directory, which is empty for the directory itself.
 func eachEvent(buf []byte, handle func(watch int32, mask uint32, name string)) {
 	for len(buf) >= unix.SizeofInotifyEvent {
 		length := int64(binary.NativeEndian.Uint32(buf[12:]))

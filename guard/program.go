@@ -8,29 +8,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// license is what the kernel is told of the programs (license_is_gpl_compatible):
-// bpf_probe_read_kernel is for such alone. This file and tracing.go may be used under the
-// terms of the MIT license or the GPL, version 2, as well as under the project's own.
+// license is the license of the programs (license_is_gpl_compatible): only GPL-compatible ones may call
+// bpf_probe_read_kernel. This file and tracing.go may be used under the terms of the MIT license or the GPL,
+// version 2, as well as under the project's own.
 const license = "Dual MIT/GPL"
 
-// nameSize is the longest name of a sysctl that is looked up, with its NUL. The catalogue's
-// longest has 57 letters.
+// nameSize is the size of a sysctl name in the map of rules, including its NUL. The catalogue's longest name
+// has 57 letters.
 const nameSize = 128
 
-// baseName asks for the last part of a name alone (BPF_F_SYSCTL_BASE_NAME).
+// baseName requests only the last part of a name (BPF_F_SYSCTL_BASE_NAME).
 const baseName = 1
 
-// The layout of a value of the map of settings.
+// The layout of a value of the map of rules.
 const (
-	ruleLow   = 0  // int64: the least number that is let through
-	ruleHigh  = 8  // int64: the greatest
+	ruleLow   = 0  // int64: the smallest accepted number
+	ruleHigh  = 8  // int64: the largest accepted number
 	ruleIndex = 16 // uint32: the index of the setting
 	ruleFlags = 20 // uint32
 	ruleSize  = 24
 
-	// flagLock refuses what is outside of the range.
+	// flagLock refuses values outside of the range.
 	flagLock = 1
-	// flagZeroIsNoLimit takes 0 for the greatest number there is.
+	// flagZeroIsNoLimit treats 0 as the largest number.
 	flagZeroIsNoLimit = 2
 )
 
@@ -42,16 +42,16 @@ const (
 	stackKey    = stackNumber - 8
 )
 
-// Where the programs' flow goes.
+// The labels that the programs jump to.
 const (
-	allow   = "allow"   // a reading, another sysctl, the daemon itself: nothing is told
-	submit  = "submit"  // told and let through, or refused, as the verdict says
-	outside = "outside" // a value that is not wanted
-	done    = "done"
+	allow   = "allow"   // returns without a record: a read, another sysctl, or the daemon itself
+	submit  = "submit"  // submits the record, then goes to done
+	outside = "outside" // refuses the value, unless the cgroup is allowed
+	done    = "done"    // returns the verdict
 )
 
-// sysctlProgram is the program that runs before every read and write of a sysctl on the
-// host (__cgroup_bpf_run_filter_sysctl). Its result is 1 to let it through, 0 to refuse.
+// sysctlProgram returns the program that runs before every read and write of a sysctl on the host
+// (__cgroup_bpf_run_filter_sysctl). Its result is 1 to let the access through and 0 to refuse it.
 func sysctlProgram(m *maps, who identity) *ebpf.ProgramSpec {
 	p := asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
@@ -62,12 +62,12 @@ func sysctlProgram(m *maps, who identity) *ebpf.ProgramSpec {
 	p = append(p, zero(stackRecord, recordSize)...)
 	p = append(p, who.storeActor()...)
 	p = append(p,
-		// The upper half of a stack slot before the lower: without CAP_PERFMON the verifier
-		// lets nothing be written beside what it takes for a spilled register.
+		// The upper half of a stack slot is written first: without CAP_PERFMON the verifier refuses a write
+		// beside what it treats as a spilled register.
 		asm.LoadMem(asm.R1, asm.R7, ruleIndex, asm.Word),
 		asm.StoreMem(asm.RFP, stackRecord+atSetting, asm.R1, asm.Word),
 		asm.StoreImm(asm.RFP, stackRecord+atKind, wroteSysctl, asm.Word),
-		// The value, cut where it is longer than the room for it.
+		// The value, cut if it is longer than textSize.
 		asm.Mov.Reg(asm.R1, asm.R6),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackRecord+atText),
 		asm.Mov.Imm(asm.R3, textSize),
@@ -86,20 +86,21 @@ func sysctlProgram(m *maps, who identity) *ebpf.ProgramSpec {
 		asm.Return(),
 	)
 	return &ebpf.ProgramSpec{
-		Name: "ctkeeper_sysctl", Type: ebpf.CGroupSysctl, AttachType: ebpf.AttachCGroupSysctl, License: license, Instructions: p,
+		Name: "ctkeeper_sysctl", Type: ebpf.CGroupSysctl, AttachType: ebpf.AttachCGroupSysctl,
+		License: license, Instructions: p,
 	}
 }
 
-// findRule looks the sysctl's name up among the settings that are kept: R7 is its rule. It
-// leaves for allow with any other, and early where the last part of the name tells: all that
-// is of netfilter begins with nf, or is a number (nf_log/2).
+// findRule looks up the rule of the sysctl and leaves it in R7; without a rule it jumps to allow. The last
+// part of the name is checked first, which is cheaper: every name of netfilter begins with nf, or is a number
+// (nf_log/2).
 func findRule(m *maps) asm.Instructions {
 	p := append(zero(stackName, 8),
 		asm.Mov.Reg(asm.R1, asm.R6),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackName),
 		asm.Mov.Imm(asm.R3, 8),
 		asm.Mov.Imm(asm.R4, baseName),
-		asm.FnSysctlGetName.Call(), // what is longer is cut
+		asm.FnSysctlGetName.Call(), // cuts a longer name
 		asm.LoadMem(asm.R1, asm.RFP, stackName, asm.Byte),
 		asm.JLE.Imm(asm.R1, '9', "named"),
 		asm.JNE.Imm(asm.R1, 'n', allow),
@@ -123,14 +124,14 @@ func findRule(m *maps) asm.Instructions {
 	)
 }
 
-// judge sets the verdict of a locked setting: what is outside of its rule's range is refused,
-// and so is what is no number or cut, unless the writer's cgroup is allowed. R0 is the length
-// of the text, or an error. The number is read as proc_dointvec reads it, with a base of its
-// own; what follows it is ignored there as well, or refused.
+// checkRange sets the verdict in R8 for a locked setting. It refuses a number outside of the rule's range, a
+// text that is not a number, and a text that was cut, unless the writer's cgroup is allowed. R0 is the length
+// of the text, or an error. The number is parsed as proc_dointvec parses it, which detects the base; what
+// follows the number is ignored there as well, or refused.
 func checkRange(m *maps) asm.Instructions {
 	return asm.Instructions{
-		// A value that is longer than the text may go on as another number: the kernel skips any
-		// white space before one.
+		// A text that was cut may contain another number behind the cut: the kernel skips any white space
+		// before a number.
 		asm.JSLE.Imm(asm.R0, 0, outside).WithSymbol("locked"),
 		asm.Mov.Imm(asm.R0, 0),
 		asm.StoreMem(asm.RFP, stackNumber, asm.R0, asm.DWord),
@@ -141,7 +142,7 @@ func checkRange(m *maps) asm.Instructions {
 		asm.FnStrtol.Call(),
 		asm.JSLE.Imm(asm.R0, 0, outside),
 		asm.LoadMem(asm.R2, asm.RFP, stackNumber, asm.DWord),
-		// 5.10 takes -1 for max, which is its unsigned number (sysfs.Want).
+		// 5.10 accepts -1 for max, as an unsigned number (sysfs.Want).
 		asm.JSGE.Imm(asm.R2, 0, "unsigned"),
 		asm.LoadImm(asm.R3, 1<<32, asm.DWord),
 		asm.Add.Reg(asm.R2, asm.R3),
@@ -163,8 +164,8 @@ func checkRange(m *maps) asm.Instructions {
 	}
 }
 
-// emit tells the record, at a label of its own; where the buffer is full it counts what was
-// lost. It goes on at done.
+// emit submits the record to the ring buffer, at a label of its own, or counts it as lost if the buffer is
+// full. It continues at done, which must follow.
 func emit(m *maps, label string) asm.Instructions {
 	return asm.Instructions{
 		asm.LoadMapPtr(asm.R1, m.ring.FD()).WithSymbol(label),
@@ -183,7 +184,7 @@ func emit(m *maps, label string) asm.Instructions {
 	}
 }
 
-// clear sets a part of the stack, a multiple of 8 bytes, to zero, and R0.
+// zero sets a part of the stack and R0 to zero. size is a multiple of 8 bytes.
 func zero(offset, size int16) asm.Instructions {
 	p := asm.Instructions{asm.Mov.Imm(asm.R0, 0)}
 	for at := offset; at < offset+size; at += 8 {

@@ -15,19 +15,18 @@ import (
 )
 
 const (
-	// remembered is how many writes to a setting, and moduleEvents of the module, are kept.
+	// remembered is how many writes to each setting are kept, and how many loads and unloads.
 	remembered = 32
-	// drainTime bounds how long a pass waits for what the buffer still has.
+	// drainTime bounds how long a pass waits until the records in the buffer are read.
 	drainTime = 50 * time.Millisecond
-	// A write is looked for again after firstLook, and then four times as long, to lastLook:
-	// a resize of a large hash table takes a second or more.
-	firstLook = time.Millisecond
-	lastLook  = 4096 * time.Millisecond
-	// maxRequestAge bounds the time between a demand for a module and its load.
+	// After a write the reconcile loop is woken again after firstRecheck, then after four times as long
+	// each, up to lastRecheck: a resize of a large hash table takes a second or more.
+	firstRecheck = time.Millisecond
+	lastRecheck  = 4096 * time.Millisecond
+	// maxRequestAge bounds the time between a request for a module and its load.
 	maxRequestAge = 10 * time.Second
-	// burst is how many records are read in burstTime: whoever has a network namespace may write
-	// its settings as fast as can be, and is to cost next to nothing. What then overruns is
-	// counted.
+	// At most burst records are read in burstTime: anybody who has a network namespace may write its
+	// settings without a limit, and should cost next to nothing. What then overflows is counted.
 	burst     = 1024
 	burstTime = 100 * time.Millisecond
 )
@@ -37,27 +36,27 @@ type write struct {
 	at    time.Time
 	value string
 	by    sysfs.Writer
-	// open is a write whose value no pass has found yet.
-	unseen bool
+	// pending is true until a pass has found the value, which the kernel may not have taken yet.
+	pending bool
 }
 
-// move is a load or an unload of the module.
+// moduleEvent is a load or an unload of the module.
 type moduleEvent struct {
 	at     time.Time
 	loaded bool
 	by     sysfs.Writer
 }
 
-// memory is what the programs told lately.
+// recent has the last writes and module events that the programs reported.
 type recent struct {
 	mu           sync.Mutex
-	writes       map[string][]write // by setting, the oldest first
+	writes       map[string][]write // by setting, oldest first
 	moduleEvents []moduleEvent
 }
 
-// read takes records out of the buffer, until ctx has ended and what was in the buffer is read,
-// or a burst of it.
-func (g *Guard) read(ctx context.Context, look func(overflow bool), refused func(Refusal)) error {
+// read handles records from the buffer. After ctx has ended, it stops when the buffer is empty, or after a
+// burst.
+func (g *Guard) read(ctx context.Context, wake func(overflow bool), refused func(Refusal)) error {
 	var raw ringbuf.Record
 	began := time.Now()
 	for n := 1; ; n++ {
@@ -71,10 +70,10 @@ func (g *Guard) read(ctx context.Context, look func(overflow bool), refused func
 			return err
 		}
 		if r, ok := decode(raw.RawSample); ok {
-			g.handleRecord(r, look, refused)
+			g.handleRecord(r, wake, refused)
 		}
 		if raw.Remaining == 0 && g.overran() {
-			look(true)
+			wake(true)
 		}
 		if n%burst == 0 {
 			if err := rest(ctx, burstTime-time.Since(began)); err != nil {
@@ -85,6 +84,7 @@ func (g *Guard) read(ctx context.Context, look func(overflow bool), refused func
 	}
 }
 
+// rest waits for d, or until ctx ends; it returns ctx's error.
 func rest(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
@@ -93,7 +93,7 @@ func rest(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// overran reports whether records found no room since it was asked last.
+// overran reports whether records were lost since the last call, because the buffer was full.
 func (g *Guard) overran() bool {
 	var lost uint64
 	if g.maps.lost.Lookup(uint32(0), &lost) != nil {
@@ -101,41 +101,42 @@ func (g *Guard) overran() bool {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	news := lost != g.lost
+	more := lost != g.lost
 	g.lost = lost
-	return news
+	return more
 }
 
-// told deals with one record.
-func (g *Guard) handleRecord(r record, look func(overflow bool), refused func(Refusal)) {
+// handleRecord handles one record.
+func (g *Guard) handleRecord(r record, wake func(overflow bool), refused func(Refusal)) {
 	switch {
 	case r.kind == loadedModule || r.kind == unloadedModule:
 		g.recordModuleEvent(r)
-	case r.kind == wroteSysfs && r.result < 0: // the kernel took nothing
+	case r.kind == wroteSysfs && r.result < 0: // the kernel changed nothing
 	case r.refused:
 		if s, _ := g.setting(r.setting); s != nil {
-			refused(Refusal{At: wallTime(r.time), Setting: s, Value: strings.TrimSpace(r.text), By: g.writerOf(r.actor)})
+			value := strings.TrimSpace(r.text)
+			refused(Refusal{At: wallTime(r.time), Setting: s, Value: value, By: g.resolveWriter(r.actor)})
 		}
 	default:
-		look(false) // before the name is looked up
+		wake(false) // first: to resolve the writer takes time
 		g.recordWrite(r)
 	}
 }
 
-// wrote remembers a write. One of a value that satisfies, or that the kernel took already,
-// needs no second look.
+// recordWrite keeps a write. Only the sysctl program runs before the write takes effect, so only its writes
+// are pending, and only if their value does not satisfy the want.
 func (g *Guard) recordWrite(r record) {
 	s, want := g.setting(r.setting)
 	if s == nil {
 		return
 	}
-	seen := write{at: wallTime(r.time), value: r.text, by: g.writerOf(r.actor)}
-	seen.unseen = r.kind == wroteSysctl && !want.Satisfied(s.Parse(r.text))
+	w := write{at: wallTime(r.time), value: r.text, by: g.resolveWriter(r.actor)}
+	w.pending = r.kind == wroteSysctl && !want.Satisfied(s.Parse(r.text))
 	m := &g.recent
 	m.mu.Lock()
-	m.writes[s.Name] = keepLast(m.writes[s.Name], seen)
+	m.writes[s.Name] = keepLast(m.writes[s.Name], w)
 	m.mu.Unlock()
-	if seen.unseen {
+	if w.pending {
 		select {
 		case g.newWrite <- struct{}{}:
 		default:
@@ -143,19 +144,22 @@ func (g *Guard) recordWrite(r record) {
 	}
 }
 
+// recordModuleEvent keeps a load or an unload. A load by the kernel's own modprobe, which runs in the root
+// cgroup, is attributed to the process that requested the module.
 func (g *Guard) recordModuleEvent(r record) {
 	who := r.actor
 	requested := r.request.time != 0 && r.time-r.request.time < uint64(maxRequestAge)
 	if r.kind == loadedModule && r.cgroup == rootCgroup && requested {
-		who = r.request // the modprobe is the kernel's own
+		who = r.request
 	}
 	m := &g.recent
-	by := g.writerOf(who)
+	by := g.resolveWriter(who)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.moduleEvents = keepLast(m.moduleEvents, moduleEvent{wallTime(r.time), r.kind == loadedModule, by})
 }
 
+// keepLast appends to a list and keeps the last 32 elements.
 func keepLast[T any](list []T, next T) []T {
 	if len(list) == remembered {
 		list = append(list[:0], list[1:]...)
@@ -163,31 +167,32 @@ func keepLast[T any](list []T, next T) []T {
 	return append(list, next)
 }
 
-// setting gives the setting of an index and what is wanted of it; nil is none that is kept.
+// setting returns the setting with an index and its want, or nil if it has no want.
 func (g *Guard) setting(index uint32) (*sysfs.Setting, sysfs.Want) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if index >= uint32(len(g.settings)) { //nolint:gosec // bounded by the number of settings
 		return nil, sysfs.Want{}
 	}
-	want, kept := g.wants[g.settings[index].Name]
-	if !kept {
+	want, found := g.wants[g.settings[index].Name]
+	if !found {
 		return nil, want
 	}
 	return want.Setting, want
 }
 
-// name tells who it was.
-func (g *Guard) writerOf(a actor) sysfs.Writer {
-	var where sysfs.Writer
+// resolveWriter returns an actor as a Writer, with the unit, container and pod of its cgroup.
+func (g *Guard) resolveWriter(a actor) sysfs.Writer {
+	var w sysfs.Writer
 	if g.cgroups != nil {
-		where = parsePath(g.cgroups.path(a.cgroup))
+		w = parsePath(g.cgroups.path(a.cgroup))
 	}
-	return a.writer(where)
+	w.PID, w.Comm = int(a.pid), a.comm
+	return w
 }
 
-// follow has everything looked at again while a write is open.
-func (g *Guard) recheck(ctx context.Context, look func(overflow bool)) error {
+// recheck wakes the reconcile loop repeatedly while a write is pending.
+func (g *Guard) recheck(ctx context.Context, wake func(overflow bool)) error {
 	for delay := time.Duration(0); ; {
 		var next <-chan time.Time
 		if delay != 0 {
@@ -197,33 +202,33 @@ func (g *Guard) recheck(ctx context.Context, look func(overflow bool)) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-g.newWrite:
-			delay = firstLook
+			delay = firstRecheck
 		case <-next:
-			if delay *= 4; delay > lastLook || !g.recent.hasUnseen() {
+			if delay *= 4; delay > lastRecheck || !g.recent.hasPending() {
 				delay = 0
 			}
-			look(false)
+			wake(false)
 		}
 	}
 }
 
-// unsettled reports whether any write is open, and forgets to wait for those that are too old.
-func (m *recent) hasUnseen() bool {
+// hasPending reports whether a write is pending. It ends the wait for those older than 2 × lastRecheck.
+func (m *recent) hasPending() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	open := false
+	pending := false
 	for _, writes := range m.writes {
 		for i := range writes {
-			writes[i].unseen = writes[i].unseen && time.Since(writes[i].at) < 2*lastLook
-			open = open || writes[i].unseen
+			writes[i].pending = writes[i].pending && time.Since(writes[i].at) < 2*lastRecheck
+			pending = pending || writes[i].pending
 		}
 	}
-	return open
+	return pending
 }
 
-// WriterOf names who last gave a setting the value that was found, at after or later; nil where
-// nobody was seen. The last 32 writes to each setting are known. It waits up to 50 ms for what
-// was told and not read yet. It implements reconcile.Attributor.
+// WriterOf returns the last process that set a setting to the value that was found, at after or later, or nil
+// if no such write was reported. The last 32 writes to each setting are kept. It waits up to 50 ms until the
+// records in the buffer are read. It implements reconcile.Attributor.
 func (g *Guard) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *sysfs.Writer {
 	g.drain()
 	m := &g.recent
@@ -234,34 +239,34 @@ func (g *Guard) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *
 			break
 		}
 		if s.Shows(found, w.value) {
-			m.writes[s.Name][i].unseen = false
+			m.writes[s.Name][i].pending = false
 			return &w.by
 		}
 	}
 	return nil
 }
 
-// ModuleChangedBy names who last loaded or unloaded nf_conntrack, at after or later; nil where nobody was
-// seen. A load on demand names who demanded it, not the modprobe that the kernel started. It
-// implements reconcile.Attributor.
+// ModuleChangedBy returns the last process that loaded or unloaded nf_conntrack, at after or later, or nil if
+// none was reported. For a load on demand it is the process that requested the module, not the modprobe that
+// the kernel started. It implements reconcile.Attributor.
 func (g *Guard) ModuleChangedBy(loaded bool, after time.Time) *sysfs.Writer {
 	g.drain()
 	m := &g.recent
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, moved := range slices.Backward(m.moduleEvents) {
-		if moved.at.Before(after) {
+	for _, event := range slices.Backward(m.moduleEvents) {
+		if event.at.Before(after) {
 			break
 		}
-		if moved.loaded == loaded {
-			return &moved.by
+		if event.loaded == loaded {
+			return &event.by
 		}
 	}
 	return nil
 }
 
-// drain waits until all that is in the buffer has been read: a record is there before its
-// value is in force, so that whoever found a value finds its writer.
+// drain waits until the records in the buffer are read. A record is submitted before its value takes effect,
+// so that a pass that found a value finds its writer.
 func (g *Guard) drain() {
 	read := g.drained.wait()
 	if g.ring.Flush() != nil {
@@ -273,13 +278,14 @@ func (g *Guard) drain() {
 	}
 }
 
-// signal tells all who wait that something has happened once more.
+// broadcast wakes all its waiters at once, repeatedly. After close nobody waits any more.
 type broadcast struct {
 	mu    sync.Mutex
 	c     chan struct{}
 	ended bool
 }
 
+// wait returns a channel that the next notify closes.
 func (s *broadcast) wait() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -292,6 +298,7 @@ func (s *broadcast) wait() <-chan struct{} {
 	return s.c
 }
 
+// notify wakes all current waiters.
 func (s *broadcast) notify() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -301,7 +308,7 @@ func (s *broadcast) notify() {
 	}
 }
 
-// end lets nobody wait any more.
+// close wakes all waiters, and every later one.
 func (s *broadcast) close() {
 	s.notify()
 	s.mu.Lock()
@@ -309,7 +316,7 @@ func (s *broadcast) close() {
 	s.ended = true
 }
 
-// wall is the time of day of a moment of CLOCK_MONOTONIC, which is what the programs have.
+// wallTime converts a time of CLOCK_MONOTONIC, which is what the programs record, to the time of day.
 func wallTime(monotonic uint64) time.Time {
 	var now unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {

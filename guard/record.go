@@ -5,11 +5,9 @@ import (
 	"encoding/binary"
 	"strings"
 	"unicode"
-
-	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// What a record tells.
+// The kinds of records.
 const (
 	wroteSysctl = iota + 1
 	wroteSysfs
@@ -17,8 +15,8 @@ const (
 	unloadedModule
 )
 
-// The layout of a record, as the programs write it: offsets in bytes, in the machine's own
-// order. All that is not told is zero.
+// The layout of a record, as the programs write it: offsets in bytes, numbers in native byte order. Unknown fields
+// are zero.
 const (
 	atKind    = 0   // uint32
 	atSetting = 4   // uint32: the index of the setting
@@ -26,16 +24,16 @@ const (
 	atCgroup  = 16  // uint64: bpf_get_current_cgroup_id
 	atPID     = 24  // uint32: the thread group's id in the initial pid namespace
 	atComm    = 32  // [16]byte: TASK_COMM_LEN
-	atText    = 48  // [64]byte: the value; of a load on demand who demanded it
-	atResult  = 112 // int64: what a write gave, an errno where negative: of a sysctl, that it was refused
+	atText    = 48  // [64]byte: the value; for a load, the actor that last requested a module
+	atResult  = 112 // int64: the result of a write; negative is an errno, for a sysctl the lock's refusal
 
 	commSize   = 16
 	textSize   = 64
 	recordSize = 120
 )
 
-// actorSize is how much of a record tells who it was, from atTime on: a demand for a
-// module is kept as that, and put where the text of a load's record would be.
+// actorSize is the size of the actor in a record, which begins at atTime. A module request is stored as an
+// actor, and copied to the text of the load's record.
 const actorSize = atText - atTime
 
 // record is one decoded record.
@@ -46,10 +44,10 @@ type record struct {
 	refused bool
 	text    string
 	result  int64
-	request actor // zero where nobody demanded the module
+	request actor // zero if no process requested a module
 }
 
-// actor is who did something, and when.
+// actor is a process that did something, and when.
 type actor struct {
 	time   uint64 // nanoseconds of CLOCK_MONOTONIC
 	cgroup uint64
@@ -57,7 +55,7 @@ type actor struct {
 	comm   string
 }
 
-// decode reads a record; false is one of another length.
+// decode decodes a record. It returns false for data of another length.
 func decode(raw []byte) (record, bool) {
 	if len(raw) < recordSize {
 		return record{}, false
@@ -79,6 +77,7 @@ func decode(raw []byte) (record, bool) {
 	return r, true
 }
 
+// decodeActor decodes the actor part of a record.
 func decodeActor(raw []byte) actor {
 	order := binary.NativeEndian
 	return actor{
@@ -89,8 +88,8 @@ func decodeActor(raw []byte) actor {
 	}
 }
 
-// printable is the text up to its NUL, with spaces for all white space. Anybody may give a
-// process any name: what is not printable becomes a question mark.
+// printable returns the text up to its NUL. It replaces each white space with a space and each unprintable
+// character with a question mark, since any process can choose its name freely.
 func printable(raw []byte) string {
 	raw, _, _ = bytes.Cut(raw, []byte{0})
 	return strings.Map(func(r rune) rune {
@@ -102,10 +101,4 @@ func printable(raw []byte) string {
 		}
 		return r
 	}, string(raw))
-}
-
-// writer is the actor as people know it.
-func (a actor) writer(where sysfs.Writer) sysfs.Writer {
-	where.PID, where.Comm = int(a.pid), a.comm
-	return where
 }

@@ -7,25 +7,25 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// conntrack and hashsize are names as the kernel has them, with their NULs.
+// conntrack and hashsize are the names of the module and its parameter in the kernel, with their NULs.
 const (
 	conntrack = "nf_conntrack\x00"
 	hashsize  = "hashsize\x00"
 )
 
-// nameAt is where struct module has its name: behind its state and its list. A kernel that
-// shuffles its structures (CONFIG_RANDSTRUCT) has it elsewhere; there nobody is named, because
-// nothing is called nf_conntrack.
+// nameAt is the offset of the name in struct module, behind its state and its list. A kernel that shuffles
+// its structures (CONFIG_RANDSTRUCT) has it elsewhere: there no process is reported, because nothing matches
+// the name nf_conntrack.
 const nameAt = 24
 
-// The stack of the tracing programs: where sysctlProgram has the name of a sysctl.
+// The stack of the tracing programs, in the place of the sysctl's name in sysctlProgram.
 const (
 	stackText    = stackName
 	stackPointer = stackName + 32
 )
 
-// loadProgram tells of a load of nf_conntrack (tracepoint module:module_load, before the
-// module's init) and who demanded it last, if anybody did.
+// loadProgram returns the program that reports a load of nf_conntrack (tracepoint module:module_load, before
+// the module's init), and the process that last requested a module, if any did.
 func loadProgram(m *maps, who identity) *ebpf.ProgramSpec {
 	p := moduleProgram(m, who, loadedModule)
 	p = append(p,
@@ -43,14 +43,14 @@ func loadProgram(m *maps, who identity) *ebpf.ProgramSpec {
 	return rawTracepoint("ctkeeper_load", append(p, finish(m)...))
 }
 
-// unloadProgram tells of an unload (tracepoint module:module_free), in the process that asked
-// for it.
+// unloadProgram returns the program that reports an unload (tracepoint module:module_free), in the process
+// that requested it.
 func unloadProgram(m *maps, who identity) *ebpf.ProgramSpec {
 	return rawTracepoint("ctkeeper_free", append(moduleProgram(m, who, unloadedModule), finish(m)...))
 }
 
-// moduleProgram is how both begin: R1 has the arguments, of which the first is a struct
-// module. It leaves for allow with any other module.
+// moduleProgram is the common beginning of loadProgram and unloadProgram. R1 points to the arguments, of
+// which the first is a struct module. It jumps to allow for any other module.
 func moduleProgram(m *maps, who identity, kind int64) asm.Instructions {
 	p := asm.Instructions{asm.LoadMem(asm.R7, asm.R1, 0, asm.DWord)}
 	p = append(p, zero(stackText, 16)...)
@@ -61,8 +61,8 @@ func moduleProgram(m *maps, who identity, kind int64) asm.Instructions {
 	return append(p, asm.StoreImm(asm.RFP, stackRecord+atKind, kind, asm.Word))
 }
 
-// requestProgram remembers who demanded a module last (tracepoint module:module_request): the
-// kernel then starts a modprobe of its own, and that one loads it.
+// requestProgram returns the program that stores the process that last requested a module (tracepoint
+// module:module_request). The kernel then starts a modprobe of its own, which loads the module.
 func requestProgram(m *maps, who identity) *ebpf.ProgramSpec {
 	p := append(zero(stackRecord, recordSize), who.storeActor()...)
 	p = append(p,
@@ -75,11 +75,11 @@ func requestProgram(m *maps, who identity) *ebpf.ProgramSpec {
 		asm.Mov.Imm(asm.R0, 0).WithSymbol(allow),
 		asm.Return(),
 	)
-	return rawTracepoint("ctkeeper_request", p)
+	return rawTracepoint("ctkeeper_modreq", p)
 }
 
-// sysfsProgram tells of a write to a module's parameter hashsize through sysfs, when it is
-// done (module_attr_store): arguments and result are in the order of the function's.
+// sysfsProgram returns the program that reports a write to the parameter hashsize through sysfs, when
+// module_attr_store returns. R1 points to that function's arguments and result, in their order.
 func sysfsProgram(m *maps, who identity, setting uint32) *ebpf.ProgramSpec {
 	p := asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}
 	p = append(p, unlessNamed(0, conntrack)...) // struct kobject
@@ -102,8 +102,8 @@ func sysfsProgram(m *maps, who identity, setting uint32) *ebpf.ProgramSpec {
 	}
 }
 
-// named leaves for allow unless the structure in an argument, whose first member is the
-// pointer to its name, has this one.
+// unlessNamed jumps to allow unless the structure in an argument has this name. Its first member must be the
+// pointer to its name.
 func unlessNamed(argument int16, name string) asm.Instructions {
 	p := append(zero(stackText, 16), zero(stackPointer, 8)...)
 	p = append(p, asm.LoadMem(asm.R7, asm.R6, argument, asm.DWord))
@@ -116,7 +116,7 @@ func unlessNamed(argument int16, name string) asm.Instructions {
 	return append(p, unlessText(stackText, name, allow)...)
 }
 
-// ending tells the record and ends a tracing program.
+// finish is the common end of the tracing programs: it submits the record and returns 0.
 func finish(m *maps) asm.Instructions {
 	return append(emit(m, submit),
 		asm.Mov.Imm(asm.R0, 0).WithSymbol(done),
@@ -126,7 +126,7 @@ func finish(m *maps) asm.Instructions {
 	)
 }
 
-// unlessText jumps unless the stack has this text.
+// unlessText jumps to a label unless the stack has this text.
 func unlessText(at int16, text, label string) asm.Instructions {
 	var p asm.Instructions
 	for raw := []byte(text); len(raw) > 0; {

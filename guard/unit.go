@@ -8,14 +8,14 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// maxName bounds what is told of a unit or a container, in bytes: systemd's UNIT_NAME_MAX.
+// maxName bounds the reported name of a unit or container, in bytes: systemd's UNIT_NAME_MAX.
 const maxName = 255
 
-// place tells the unit, the container and the pod from a cgroup's path; PID and Comm are zero.
+// parsePath returns the unit, container and pod of a cgroup's path; PID and Comm are zero.
 //
-// The unit is the one that the host's systemd knows (see units), also where it is a
-// container's scope. Of containers in containers it is the innermost, and the pod the one
-// around it. A container engine's own processes, as conmon, are in none.
+// The unit is the one that the host's systemd uses (see units), also if it is a container's scope. For
+// containers inside of containers it returns the innermost container, and the pod around it. The processes of
+// a container engine itself, such as conmon, are in no container.
 func parsePath(path string) sysfs.Writer {
 	var w sysfs.Writer
 	if units := units(path); len(units) > 0 {
@@ -33,14 +33,14 @@ func parsePath(path string) sysfs.Writer {
 	return w
 }
 
-// units are the slices that a cgroup is in, and then the unit, if there is one: what systemd's
-// cg_path_get_unit and cg_path_get_slice find. What is below a unit is its own business
-// (CGROUP_DELEGATION): of /user.slice/user-1000.slice/user@1000.service/app.slice/mc.service
-// the unit is user@1000.service, and of /system.slice/docker-ID.scope/init.scope the first.
+// units returns the slices of a path from the outermost to the innermost, and then the unit, if there is one:
+// the results of systemd's cg_path_get_unit and cg_path_get_slice. What is below a unit is delegated to it
+// (CGROUP_DELEGATION): of /user.slice/user-1000.slice/user@1000.service/app.slice/mc.service the unit is
+// user@1000.service, and of /system.slice/docker-ID.scope/init.scope it is docker-ID.scope.
 func units(path string) []string {
 	var units []string
 	for _, component := range split(path) {
-		// Names that could be taken for the kernel's own files have a _ before them (cg_escape).
+		// systemd puts a _ before a name that could be one of the kernel's own files (cg_escape).
 		unit := strings.TrimPrefix(component, "_")
 		dot := max(strings.LastIndexByte(unit, '.'), 0)
 		switch name, kind := unit[:dot], unit[dot:]; {
@@ -57,12 +57,13 @@ func units(path string) []string {
 	return units
 }
 
+// split returns the components of a path.
 func split(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
-// containerOf is the container that a component of a path stands for, above being the
-// components before it; "" is none.
+// containerOf returns the container that a component of a path stands for, or "". above has the components
+// before it.
 func containerOf(above []string, component string) string {
 	if id := engineID(component); id != "" {
 		return id
@@ -71,7 +72,7 @@ func containerOf(above []string, component string) string {
 	if len(above) > 0 {
 		parent = above[len(above)-1]
 	}
-	// lxc.payload.NAME since LXC 4; lxc/NAME before, and Proxmox. lxc.monitor is the host's.
+	// lxc.payload.NAME since LXC 4; lxc/NAME before, and on Proxmox. lxc.monitor runs on the host.
 	if name, ok := strings.CutPrefix(component, "lxc.payload."); ok {
 		return name
 	}
@@ -81,10 +82,10 @@ func containerOf(above []string, component string) string {
 	return machineOf(above, component)
 }
 
-// engineID is the id that container engines give a cgroup: 64 hexadecimal digits, alone
-// (/docker/ID, /kubepods/burstable/podUID/ID) or behind the engine's name (docker-ID.scope,
-// cri-containerd-ID.scope, crio-ID.scope, libpod-ID.scope, libpod-payload-ID, and
-// SLICE:cri-containerd:ID where containerd takes systemd's notation for a path).
+// engineID returns the id that a container engine puts into a cgroup's name, or "". The id has 64 hexadecimal
+// digits. It is the whole name (/docker/ID, /kubepods/burstable/podUID/ID), or follows the engine's name
+// (docker-ID.scope, cri-containerd-ID.scope, crio-ID.scope, libpod-ID.scope, libpod-payload-ID, and
+// SLICE:cri-containerd:ID if containerd uses systemd's notation as a path).
 func engineID(component string) string {
 	const digits = 64
 	name := strings.TrimSuffix(component, ".scope")
@@ -99,9 +100,9 @@ func engineID(component string) string {
 	return id
 }
 
-// machineOf is the machine as machinectl(1) names it, which systemd-nspawn started as a service
-// or registered with systemd-machined. Virtual machines are registered as well; what runs in
-// their scope is the emulator, on the host.
+// machineOf returns the name that machinectl(1) shows for a machine, or "": one that systemd-nspawn started
+// as a service, or that is registered with systemd-machined. Virtual machines are registered as well, but in
+// their scope only the emulator runs, on the host.
 func machineOf(above []string, component string) string {
 	name, ok := cutBoth(component, "systemd-nspawn@", ".service")
 	if !ok && slices.Contains(above, "machine.slice") && !strings.HasPrefix(component, `machine-qemu\x2d`) {
@@ -132,6 +133,7 @@ func unescape(s string) string {
 	}
 }
 
+// cutBoth returns s without a prefix and a suffix, and whether it has both.
 func cutBoth(s, prefix, suffix string) (string, bool) {
 	if !strings.HasPrefix(s, prefix) || !strings.HasSuffix(s, suffix) || len(s) < len(prefix)+len(suffix) {
 		return "", false
@@ -139,9 +141,9 @@ func cutBoth(s, prefix, suffix string) (string, bool) {
 	return s[len(prefix) : len(s)-len(suffix)], true
 }
 
-// podOf is the UID of the Kubernetes pod that a component stands for; "" is none. kubelet's
-// cgroupfs driver names it podUID and its systemd driver kubepods[-QOS]-podUID.slice, with _
-// for each -. Of a static pod the UID is 32 digits without any.
+// podOf returns the UID of the Kubernetes pod that a component stands for, or "". kubelet's cgroupfs driver
+// names it podUID; its systemd driver names it kubepods[-QOS]-podUID.slice, with _ for each -. The UID of a
+// static pod is 32 digits without a dash.
 func podOf(component string) string {
 	name, _, _ := strings.Cut(component, ".slice")
 	at := strings.LastIndex(name, "pod")
@@ -162,8 +164,8 @@ func podOf(component string) string {
 
 func hexadecimal(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 
-// unitName has a ? for whatever is not allowed in the names of units (systemd.unit(5)): a
-// cgroup's name can be any bytes but / and a line's end.
+// unitName replaces each byte that is not allowed in unit names (systemd.unit(5)) with a ?, and cuts the name
+// to maxName: a cgroup's name can contain any byte except / and a newline.
 func unitName(name string) string {
 	text := []byte(name[:min(len(name), maxName)])
 	for i, b := range text {
