@@ -23,7 +23,7 @@ func BenchmarkQuietPass(b *testing.B) {
 		b.Skip("nf_conntrack is not loaded here")
 	}
 	keeper := reconcile.New(reconcile.Options{
-		Kernel: newKernel("", files), Observer: reconcile.RecordOnly(func(reconcile.Event) {}),
+		Kernel: newKernel("", files), Hooks: reconcile.EventFunc(func(reconcile.Event) {}),
 	}, d)
 	keeper.Pass(reconcile.Start, time.Now())
 	b.ReportAllocs()

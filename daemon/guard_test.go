@@ -201,7 +201,7 @@ func TestRefusalIsLoggedOncePerWriter(t *testing.T) {
 		refuse(expect, "1", shell), refuse(maximum, "5", proxy),
 		refuse(maximum, "6", sysfs.Writer{PID: 9, Comm: "kube-proxy", Unit: "k.service"}), refuse(maximum, "7", shell),
 	} {
-		quiet = append(quiet, e.Quiet)
+		quiet = append(quiet, e.CountOnly)
 	}
 	if diff := cmp.Diff([]bool{false, false, true, false}, quiet); diff != "" {
 		t.Errorf("quiet (-want +got):\n%s", diff)
@@ -211,7 +211,7 @@ func TestRefusalIsLoggedOncePerWriter(t *testing.T) {
 		refused[0].Last.By != shell {
 		t.Errorf("refused: %+v", refused)
 	}
-	if e := refuse(maximum, "8", sysfs.Writer{}); e.Wanted() != "at_least 1000" ||
+	if e := refuse(maximum, "8", sysfs.Writer{}); e.WantText() != "at_least 1000" ||
 		e.Kind != reconcile.KindRefusedWrite {
 		t.Errorf("event: %+v", e)
 	}

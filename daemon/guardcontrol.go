@@ -51,9 +51,9 @@ func (g *guardControl) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.
 }
 
 // ModuleChangedBy implements reconcile.Attributor.
-func (g *guardControl) ModuleChangedBy(loaded bool, after time.Time) *sysfs.Writer {
+func (g *guardControl) ModuleChanger(loaded bool, after time.Time) *sysfs.Writer {
 	if open := g.current(); open != nil {
-		return open.ModuleChangedBy(loaded, after)
+		return open.ModuleChanger(loaded, after)
 	}
 	return nil
 }
@@ -132,9 +132,9 @@ func (g *guardControl) countRefusal(r guard.Refusal) reconcile.Event {
 			want = g.desired.Wants[i]
 		}
 	}
-	e := reconcile.RefusedWrite(r.At, want, r.Value, &r.By)
+	e := reconcile.RefusedWriteEvent(r.At, want, r.Value, &r.By)
 	who := refusedWriter{r.Setting.Name, r.By.Comm, r.By.Cgroup()}
-	if e.Quiet = g.logged[who]; !e.Quiet && len(g.logged) == maxRefusedWriters {
+	if e.CountOnly = g.logged[who]; !e.CountOnly && len(g.logged) == maxRefusedWriters {
 		clear(g.logged)
 	}
 	g.logged[who] = true

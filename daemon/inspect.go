@@ -28,7 +28,7 @@ func Apply(ctx context.Context, root string, cfg *config.Config, log *zap.Logger
 	files := sysfs.NewFiles(root)
 	defer func() { _ = files.Close() }() // every write has its own error
 	keeper := reconcile.New(reconcile.Options{
-		Kernel: newKernel(root, files), Observer: reconcile.RecordOnly(eventLogger{log}.Record),
+		Kernel: newKernel(root, files), Hooks: reconcile.EventFunc(eventLogger{log}.Record),
 	}, &cfg.Desired)
 	keeper.Pass(reconcile.Start, time.Now())
 	document := newDocument(root, keeper.Report(), cfg)
@@ -45,7 +45,7 @@ func Inspect(root string, cfg *config.Config) status.Document {
 	desired := cfg.Desired
 	desired.Mode = reconcile.Observe
 	keeper := reconcile.New(reconcile.Options{
-		Kernel: newKernel(root, files), Observer: reconcile.RecordOnly(func(reconcile.Event) {}),
+		Kernel: newKernel(root, files), Hooks: reconcile.EventFunc(func(reconcile.Event) {}),
 	}, &desired)
 	keeper.Pass(reconcile.Start, time.Now())
 	report := keeper.Report()

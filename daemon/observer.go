@@ -23,7 +23,7 @@ func newKernel(root string, files *sysfs.Files) kernel {
 // Module looks at nf_conntrack.
 func (k kernel) Module() reconcile.Module {
 	m := k.observer.Observe()
-	return reconcile.Module{Present: m.State != kmod.Absent, Instance: m.Instance, Settling: m.Settling}
+	return reconcile.Module{Present: m.State != kmod.Absent, Instance: m.Instance, InTransition: m.InTransition}
 }
 
 // passObserver connects the keeper's passes with the rest of the daemon. It implements
@@ -34,14 +34,14 @@ type passObserver struct {
 }
 
 // Adopted passes the desired state on to the guard.
-func (o passObserver) Adopted(desired *reconcile.Desired) {
+func (o passObserver) OnDesired(desired *reconcile.Desired) {
 	if err := o.guard.setDesired(desired); err != nil {
 		o.opts.Log.Warn("guard: cannot update the BPF map", zap.Error(err))
 	}
 }
 
 // ModuleChanged sets the watches of the settings again.
-func (o passObserver) ModuleChanged() {
+func (o passObserver) OnModuleChange() {
 	if w := o.watcher.Load(); w != nil {
 		if err := w.Arm(); err != nil {
 			o.opts.Log.Warn("inotify: cannot watch every setting", zap.Error(err))
@@ -53,7 +53,7 @@ func (o passObserver) ModuleChanged() {
 func (o passObserver) Record(e reconcile.Event) { o.recorder.Record(e) }
 
 // Passed counts the pass, updates STATUS= where the summary changed, and feeds the watchdog.
-func (o passObserver) Passed(reasons reconcile.Reason, took time.Duration, changed bool) {
+func (o passObserver) OnPass(reasons reconcile.Reason, took time.Duration, changed bool) {
 	o.metrics.RecordPass(reasons.String(), took)
 	o.table.passed()
 	if changed {
@@ -69,6 +69,6 @@ func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {
 		opts.Heartbeat = interval / 3
 		o.beat = d.feedWatchdog(opts.Heartbeat / 2)
 	}
-	opts.Observer = o
+	opts.Hooks = o
 	return opts
 }

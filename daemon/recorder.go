@@ -18,7 +18,7 @@ type eventLogger struct{ log *zap.Logger }
 
 // Record logs an event, unless it is quiet.
 func (l eventLogger) Record(e reconcile.Event) {
-	if !e.Quiet {
+	if !e.CountOnly {
 		l.log.Log(level(e), e.Message, fields(e)...)
 	}
 }
@@ -33,7 +33,7 @@ type recorder struct {
 // Record counts an event; unless it is quiet it also logs and keeps it.
 func (r recorder) Record(e reconcile.Event) {
 	r.metrics.Record(e)
-	if !e.Quiet {
+	if !e.CountOnly {
 		r.history.add(e)
 		r.eventLogger.Record(e)
 	}
@@ -43,7 +43,7 @@ func (r recorder) Record(e reconcile.Event) {
 // into.
 func level(e reconcile.Event) zapcore.Level {
 	switch {
-	case e.Result == reconcile.NotRepaired:
+	case e.Result == reconcile.ResultFailed:
 		return zapcore.ErrorLevel
 	case e.Kind == reconcile.KindContested, e.Kind == reconcile.KindRefusedWrite, e.Note != "":
 		return zapcore.WarnLevel
@@ -59,7 +59,7 @@ func level(e reconcile.Event) zapcore.Level {
 func fields(e reconcile.Event) []zap.Field {
 	out := []zap.Field{zap.String(systemd.KeyEvent, string(e.Kind))}
 	texts := map[string]string{
-		systemd.KeySetting: strings.Join(e.Names(), ","), systemd.KeyWant: e.Wanted(),
+		systemd.KeySetting: strings.Join(e.SettingNames(), ","), systemd.KeyWant: e.WantText(),
 		systemd.KeyFound: e.Found.String(), systemd.KeyValue: e.Value, systemd.KeyResult: string(e.Result),
 		systemd.KeyCause: string(e.Cause), systemd.KeyError: e.Error, systemd.KeyTable: e.Table,
 	}

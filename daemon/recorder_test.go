@@ -17,7 +17,7 @@ func TestWhoIsLogged(t *testing.T) {
 	const container = "4f0c8a21bd034f0c8a21bd034f0c8a21bd034f0c8a21bd034f0c8a21bd034f0c"
 	proxy := &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "x.scope", Container: container, Pod: "1f0e"}
 	drift := reconcile.Event{Kind: reconcile.KindDrift, Setting: "max", Want: sysfs.Number(100), Found: sysfs.Number(7),
-		Result: reconcile.Repaired, Cause: reconcile.CauseWrite, By: proxy}
+		Result: reconcile.ResultRepaired, Cause: reconcile.CauseWrite, By: proxy}
 	tests := []struct {
 		name  string
 		event reconcile.Event
@@ -34,7 +34,7 @@ func TestWhoIsLogged(t *testing.T) {
 		}},
 		{"nobody was seen", reconcile.Event{Kind: reconcile.KindModuleUnload}, zapcore.InfoLevel,
 			map[string]any{"event": "module-unload"}},
-		{"a refused write", reconcile.RefusedWrite(time.Now(),
+		{"a refused write", reconcile.RefusedWriteEvent(time.Now(),
 			sysfs.Want{Setting: sysfs.Lookup("max"), Value: sysfs.Number(100)}, "7",
 			&sysfs.Writer{PID: 9, Comm: "sysctl"}), zapcore.WarnLevel, map[string]any{
 			"event": "refused-write", "setting": "max", "want": "100", "value": "7",

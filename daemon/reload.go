@@ -64,11 +64,11 @@ func (d *Daemon) recordLoaded(cfg *config.Config) {
 	if note != "" {
 		message += "; " + note
 	}
-	d.recorder.Record(reconcile.ConfigLoaded(time.Now(), note, message))
+	d.recorder.Record(reconcile.ConfigLoadedEvent(time.Now(), note, message))
 }
 
 func (d *Daemon) recordRefused(err error, instead string) {
-	d.recorder.Record(reconcile.ConfigRefused(time.Now(), err,
+	d.recorder.Record(reconcile.ConfigRefusedEvent(time.Now(), err,
 		"configuration refused, "+instead+": "+strings.ReplaceAll(err.Error(), "\n", "; ")))
 }
 

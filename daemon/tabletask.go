@@ -68,7 +68,7 @@ func (t *tableTask) sample(at time.Time) {
 	t.latest, t.ranAt = sample, sample.At
 	t.mu.Unlock()
 	for _, p := range t.monitor.Add(sample) {
-		t.record(reconcile.TablePressure(p.At, reconcile.Pressure{
+		t.record(reconcile.TablePressureEvent(p.At, reconcile.Pressure{
 			Table: p.Table, Level: string(p.Level), Dropping: p.Dropping, Entries: p.Entries, Limit: p.Limit,
 		}, p.Message))
 	}

@@ -103,7 +103,7 @@ func TestPressureIsLogged(t *testing.T) {
 		{Table: table.Connections, Level: "normal", Dropping: true, Limit: 100},
 		{Table: table.Expectations, Level: "normal", Limit: 100},
 	} {
-		r.Record(reconcile.TablePressure(time.Now(), pressure, ""))
+		r.Record(reconcile.TablePressureEvent(time.Now(), pressure, ""))
 	}
 	var levels []zapcore.Level
 	for _, e := range logs.All() {

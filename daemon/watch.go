@@ -25,7 +25,7 @@ func (d *Daemon) watchModule(ctx context.Context) error {
 	}
 	defer func() { _ = w.Close() }()
 	d.keeper.Wake(reconcile.Overflow)
-	return w.Run(ctx, d.wakeFor(reconcile.ModuleMoved))
+	return w.Run(ctx, d.wakeFor(reconcile.ModuleChange))
 }
 
 // watchSettings wakes the keeper when a setting is written.

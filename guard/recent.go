@@ -246,10 +246,10 @@ func (g *Guard) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *
 	return nil
 }
 
-// ModuleChangedBy returns the last process that loaded or unloaded nf_conntrack, at after or later, or nil if
+// ModuleChanger returns the last process that loaded or unloaded nf_conntrack, at after or later, or nil if
 // none was reported. For a load on demand it is the process that requested the module, not the modprobe that
 // the kernel started. It implements reconcile.Attributor.
-func (g *Guard) ModuleChangedBy(loaded bool, after time.Time) *sysfs.Writer {
+func (g *Guard) ModuleChanger(loaded bool, after time.Time) *sysfs.Writer {
 	g.drain()
 	m := &g.recent
 	m.mu.Lock()

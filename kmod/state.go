@@ -31,9 +31,9 @@ type Module struct {
 	// Instance identifies one load: it is the inode number of the module's directory in sysfs, which
 	// every load creates again. It is 0 when the module is absent.
 	Instance uint64
-	// Settling is true while the kernel is still loading or unloading the module: observe it again
+	// InTransition is true while the kernel is still loading or unloading the module: observe it again
 	// shortly.
-	Settling bool
+	InTransition bool
 }
 
 // Observe reads the state of a module below root from /sys/module (the kernel's
@@ -61,7 +61,7 @@ func Observe(root, name string) Module {
 	case err == nil && strings.TrimSpace(string(initstate)) == "live":
 		return Module{State: Loaded, Instance: instance}
 	default: // coming, going, or unloaded between the two reads (ENOENT, ENODEV)
-		return Module{State: Absent, Settling: true}
+		return Module{State: Absent, InTransition: true}
 	}
 }
 

@@ -38,7 +38,7 @@ const (
 
 // Now holds the values of the gauges at one scrape.
 type Now struct {
-	Settings []reconcile.Setting
+	Settings []reconcile.SettingStatus
 	Loaded   bool
 	Loads    int
 	// ConfigOK is false while the newest configuration is refused; ConfigAt is when one last took
@@ -97,7 +97,7 @@ func New(version string, now func() Now) *Metrics {
 	for reason := reconcile.Start; reason <= reconcile.Guard; reason <<= 1 {
 		m.count(m.events, eventsTotal, reason.String(), 0)
 	}
-	for _, reason := range []reconcile.Reason{reconcile.ModuleMoved, reconcile.Write, reconcile.Guard} {
+	for _, reason := range []reconcile.Reason{reconcile.ModuleChange, reconcile.Write, reconcile.Guard} {
 		m.count(m.overflows, eventOverflowsTotal, reason.String(), 0)
 	}
 	m.own.MustRegister(newScrape(m, version), m.events, m.overflows, m.repairTook, m.passTook)
@@ -122,7 +122,7 @@ func (m *Metrics) Record(e reconcile.Event) {
 	if e.Kind == reconcile.KindForbidden && !e.Want.Known() {
 		// Several settings that cannot be written for one reason. An event of a setting that cannot be
 		// read has a Want, and is no repair.
-		for _, name := range e.Names() {
+		for _, name := range e.SettingNames() {
 			m.countRepair(clean(name), e.Result)
 		}
 		return
@@ -145,7 +145,7 @@ func (m *Metrics) Record(e reconcile.Event) {
 		return
 	}
 	m.countRepair(name, e.Result)
-	if e.Kind == reconcile.KindDrift && e.Result == reconcile.Repaired {
+	if e.Kind == reconcile.KindDrift && e.Result == reconcile.ResultRepaired {
 		delete(m.unrepaired, name)
 		m.repairTook.Observe(time.Duration(e.Duration).Seconds())
 	}
@@ -154,7 +154,7 @@ func (m *Metrics) Record(e reconcile.Event) {
 // isNewDrift reports whether the drift of an event has not been counted yet. A drift whose repair was
 // postponed or failed has another event when it is repaired.
 func (m *Metrics) isNewDrift(name string, e reconcile.Event) bool {
-	if e.Kind == reconcile.KindDrift && e.Result != reconcile.Repaired {
+	if e.Kind == reconcile.KindDrift && e.Result != reconcile.ResultRepaired {
 		return true
 	}
 	found, open := m.unrepaired[name]
@@ -244,7 +244,7 @@ func causes() []reconcile.Cause {
 }
 
 func results() []reconcile.Result {
-	return []reconcile.Result{reconcile.Repaired, reconcile.Observed, reconcile.NotRepaired}
+	return []reconcile.Result{reconcile.ResultRepaired, reconcile.ResultObserved, reconcile.ResultFailed}
 }
 
 // oneOf returns the value if it is one of known, else other.

@@ -56,8 +56,8 @@ func value(text string) sysfs.Value {
 	return (&sysfs.Setting{}).Parse(text)
 }
 
-func setting(name, want string, policy sysfs.Policy, now string, state reconcile.State) reconcile.Setting {
-	return reconcile.Setting{Comparison: reconcile.Comparison{
+func setting(name, want string, policy sysfs.Policy, now string, state reconcile.State) reconcile.SettingStatus {
+	return reconcile.SettingStatus{Comparison: reconcile.Comparison{
 		Name: name, Want: value(want), Policy: policy, Live: value(now), State: state,
 	}}
 }
@@ -65,7 +65,7 @@ func setting(name, want string, policy sysfs.Policy, now string, state reconcile
 // busy returns the values of a host on which everything happens.
 func busy() Now {
 	return Now{
-		Settings: []reconcile.Setting{
+		Settings: []reconcile.SettingStatus{
 			setting("hashsize", "262144", sysfs.AtLeast, "524288", reconcile.InSync),
 			setting("max", "1048576", sysfs.Exactly, "65536", reconcile.Contested),
 			setting("tcp_be_liberal", "1", sysfs.Exactly, "0", reconcile.Forbidden),
@@ -93,16 +93,16 @@ func drift(name, found string, cause reconcile.Cause, result reconcile.Result, t
 // filled returns the metrics of the busy host after some events.
 func filled() *Metrics {
 	m := New("1.2.3", busy)
-	m.Record(drift("max", "65536", reconcile.CauseStart, reconcile.Repaired, 700*time.Microsecond))
-	m.Record(drift("max", "65536", reconcile.CauseWrite, reconcile.Repaired, 1500*time.Microsecond))
+	m.Record(drift("max", "65536", reconcile.CauseStart, reconcile.ResultRepaired, 700*time.Microsecond))
+	m.Record(drift("max", "65536", reconcile.CauseWrite, reconcile.ResultRepaired, 1500*time.Microsecond))
 	m.Record(reconcile.Event{Kind: reconcile.KindContested, Setting: "max", Want: sysfs.Number(1),
 		Found: sysfs.Number(65536), Cause: reconcile.CauseWrite})
-	m.Record(reconcile.Event{Kind: reconcile.KindForbidden, Setting: "tcp_be_liberal", Result: reconcile.NotRepaired})
-	m.Record(drift("net.netfilter.nf_log.2", "NONE", reconcile.CauseResync, reconcile.Observed, 0))
-	byProxy := drift("max", "131072", reconcile.CauseWrite, reconcile.Repaired, time.Millisecond)
+	m.Record(reconcile.Event{Kind: reconcile.KindForbidden, Setting: "tcp_be_liberal", Result: reconcile.ResultFailed})
+	m.Record(drift("net.netfilter.nf_log.2", "NONE", reconcile.CauseResync, reconcile.ResultObserved, 0))
+	byProxy := drift("max", "131072", reconcile.CauseWrite, reconcile.ResultRepaired, time.Millisecond)
 	byProxy.By = &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "x.scope", Container: "4f0c", Pod: "1f0e"}
 	m.Record(byProxy)
-	m.Record(reconcile.RefusedWrite(time.Now(), maxWant(), "2",
+	m.Record(reconcile.RefusedWriteEvent(time.Now(), maxWant(), "2",
 		&sysfs.Writer{PID: 7, Comm: "sysctl", Unit: "session-12.scope"}))
 	m.RecordPass("start", 90*time.Microsecond)
 	m.RecordPass("overflow+write", 2*time.Millisecond)
@@ -145,7 +145,7 @@ func TestExposition(t *testing.T) { golden(t, "testdata/busy.prom", exposition(t
 
 func TestExpositionWithoutTheModule(t *testing.T) {
 	m := New("1.2.3", func() Now {
-		return Now{Settings: []reconcile.Setting{setting("max", "1048576", sysfs.Exactly, "", reconcile.Pending)}}
+		return Now{Settings: []reconcile.SettingStatus{setting("max", "1048576", sysfs.Exactly, "", reconcile.Pending)}}
 	})
 	golden(t, "testdata/absent.prom", exposition(t, m))
 }

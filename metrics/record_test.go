@@ -24,15 +24,15 @@ var (
 	}
 	// A postponed repair: its drift is counted, not logged, and has no result yet.
 	postponed = reconcile.Event{
-		Kind:    reconcile.KindDrift,
-		Setting: "max",
-		Want:    sysfs.Number(1),
-		Found:   sysfs.Number(5),
-		Cause:   reconcile.CauseWrite,
-		Quiet:   true,
+		Kind:      reconcile.KindDrift,
+		Setting:   "max",
+		Want:      sysfs.Number(1),
+		Found:     sysfs.Number(5),
+		Cause:     reconcile.CauseWrite,
+		CountOnly: true,
 	}
-	repaired = drift("max", "5", reconcile.CauseWrite, reconcile.Repaired, time.Millisecond)
-	observed = drift("max", "5", reconcile.CauseResync, reconcile.Observed, 0)
+	repaired = drift("max", "5", reconcile.CauseWrite, reconcile.ResultRepaired, time.Millisecond)
+	observed = drift("max", "5", reconcile.CauseResync, reconcile.ResultObserved, 0)
 )
 
 // failed is a repair of max from 5 that the kernel refuses.
@@ -43,7 +43,7 @@ func failed(why string) reconcile.Event {
 		Want:    sysfs.Number(1),
 		Found:   sysfs.Number(5),
 		Cause:   reconcile.CauseWrite,
-		Result:  reconcile.NotRepaired,
+		Result:  reconcile.ResultFailed,
 		Error:   why,
 	}
 }
@@ -89,18 +89,18 @@ func TestRecord(t *testing.T) {
 			`ctkeeper_repairs_total{result="observed",setting="max"} 2`,
 		}},
 		{"several forbidden", []reconcile.Event{{Kind: reconcile.KindForbidden, Settings: []string{"max", "hashsize"},
-			Result: reconcile.NotRepaired}}, []string{
+			Result: reconcile.ResultFailed}}, []string{
 			`ctkeeper_repairs_total{result="failed",setting="hashsize"} 1`,
 			`ctkeeper_repairs_total{result="failed",setting="max"} 1`,
 		}},
 		{"an unreadable setting is not a repair", []reconcile.Event{{Kind: reconcile.KindForbidden, Setting: "max",
-			Want: sysfs.Number(1), Found: sysfs.Value{}, Result: reconcile.NotRepaired}}, []string{}},
+			Want: sysfs.Number(1), Found: sysfs.Value{}, Result: reconcile.ResultFailed}}, []string{}},
 		{"a module load is not a drift", []reconcile.Event{{Kind: reconcile.KindModuleLoad}}, []string{}},
 		{"unknown cause and result", []reconcile.Event{drift("max", "5", "moon", "maybe", 0)}, []string{
 			`ctkeeper_drift_total{by="",cause="other",setting="max"} 1`,
 			`ctkeeper_repairs_total{result="other",setting="max"} 1`,
 		}},
-		{"not configured", []reconcile.Event{drift("acct", "1", reconcile.CauseWrite, reconcile.Repaired, 1)}, []string{
+		{"not configured", []reconcile.Event{drift("acct", "1", reconcile.CauseWrite, reconcile.ResultRepaired, 1)}, []string{
 			`ctkeeper_repair_duration_seconds_count 1`,
 		}},
 	}
@@ -135,7 +135,7 @@ func TestSettingRemovedAndAdded(t *testing.T) {
 	if diff := cmp.Diff([]string{}, nonzero(series(exposition(t, m), driftTotal))); diff != "" {
 		t.Errorf("drifts of a setting that returned (-want +got):\n%s", diff)
 	}
-	m.Record(drift("max", "5", reconcile.CauseWrite, reconcile.Repaired, 1))
+	m.Record(drift("max", "5", reconcile.CauseWrite, reconcile.ResultRepaired, 1))
 	if diff := cmp.Diff([]string{`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`},
 		nonzero(series(exposition(t, m), driftTotal))); diff != "" {
 		t.Errorf("its first drift (-want +got):\n%s", diff)
@@ -148,7 +148,7 @@ func TestConcurrentUse(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for range 50 {
-				m.Record(drift("max", "5", reconcile.CauseWrite, reconcile.Repaired, time.Millisecond))
+				m.Record(drift("max", "5", reconcile.CauseWrite, reconcile.ResultRepaired, time.Millisecond))
 				m.RecordPass("write", time.Millisecond)
 				m.RecordOverflow("write")
 				m.RecordKernelMessage(TableFull)

@@ -93,7 +93,7 @@ func (s *scrape) count(out chan<- prometheus.Metric, name string, value float64,
 }
 
 // settings sends the gauges and counters of the configured settings.
-func (s *scrape) settings(out chan<- prometheus.Metric, settings []reconcile.Setting) {
+func (s *scrape) settings(out chan<- prometheus.Metric, settings []reconcile.SettingStatus) {
 	configured := make(map[string]bool, len(settings))
 	contested := 0
 	for _, setting := range settings {

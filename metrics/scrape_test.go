@@ -56,7 +56,7 @@ func TestGauges(t *testing.T) {
 		{"levels", Now{Levels: map[string]table.Level{table.Connections: table.Critical, table.Expectations: "odd",
 			"odd": table.High}}, []string{tablePressure}, 1,
 			[]string{`ctkeeper_table_pressure{table="connections"} 2`}},
-		{"one name twice", Now{Settings: []reconcile.Setting{
+		{"one name twice", Now{Settings: []reconcile.SettingStatus{
 			setting("a\xff", "1", sysfs.Exactly, "2", reconcile.Drifted),
 			setting("a\xfe", "3", sysfs.Exactly, "3", reconcile.InSync),
 		}}, []string{settingLive}, 1, []string{"ctkeeper_setting_live{setting=\"a\uFFFD\"} 2"}},

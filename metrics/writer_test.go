@@ -59,16 +59,16 @@ func TestWriters(t *testing.T) {
 	m := New("1", busy)
 	for i := range writers {
 		by := &sysfs.Writer{Unit: fmt.Sprintf("unit%02d.service", i)}
-		e := drift("max", "5", reconcile.CauseWrite, reconcile.Repaired, time.Millisecond)
+		e := drift("max", "5", reconcile.CauseWrite, reconcile.ResultRepaired, time.Millisecond)
 		e.By = by
 		m.Record(e)
 		m.Record(e)
-		refused := reconcile.RefusedWrite(time.Now(), maxWant(), "5", by)
+		refused := reconcile.RefusedWriteEvent(time.Now(), maxWant(), "5", by)
 		m.Record(refused)
-		refused.Quiet = true
+		refused.CountOnly = true
 		m.Record(refused)
 	}
-	m.Record(drift("max", "5", reconcile.CauseWrite, reconcile.Repaired, time.Millisecond))
+	m.Record(drift("max", "5", reconcile.CauseWrite, reconcile.ResultRepaired, time.Millisecond))
 	var want []string
 	for _, name := range []string{`ctkeeper_drift_total{by="%s",cause="write",setting="max"} %d`,
 		`ctkeeper_refused_writes_total{by="%s",setting="max"} %d`} {
@@ -94,8 +94,8 @@ func TestPostponedIsOneDriftOfItsWriter(t *testing.T) {
 	m := New("1", busy)
 	by := &sysfs.Writer{Unit: "cron.service"}
 	postponed, repaired := drift("max", "5", reconcile.CauseWrite, "", 0), drift("max", "5", reconcile.CauseWrite,
-		reconcile.Repaired, 1)
-	postponed.By, repaired.By, postponed.Quiet = by, by, true
+		reconcile.ResultRepaired, 1)
+	postponed.By, repaired.By, postponed.CountOnly = by, by, true
 	m.Record(postponed)
 	m.Record(repaired)
 	if diff := cmp.Diff([]string{`ctkeeper_drift_total{by="cron.service",cause="write",setting="max"} 1`},
@@ -108,7 +108,7 @@ func TestPostponedIsOneDriftOfItsWriter(t *testing.T) {
 func TestRefusedWritesRemoved(t *testing.T) {
 	now := busy()
 	m := New("1", func() Now { return now })
-	m.Record(reconcile.RefusedWrite(time.Now(), maxWant(), "5", nil))
+	m.Record(reconcile.RefusedWriteEvent(time.Now(), maxWant(), "5", nil))
 	if diff := cmp.Diff([]string{`ctkeeper_refused_writes_total{by="",setting="max"} 1`},
 		series(exposition(t, m), refusedWritesTotal)); diff != "" {
 		t.Errorf("refused (-want +got):\n%s", diff)

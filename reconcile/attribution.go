@@ -6,27 +6,28 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// A drift is attributed to what happened since the last pass that did not find it, and somewhat
-// before: a write is reported before its value can be read (filling a large hash table takes a
-// second or more), a load before the module's files exist.
+// A drift is attributed to an event since the begin of the previous pass, or up to one slack before it.
+// The guard reports a write before its value can be read: filling a large hash table takes a second
+// or more. It reports a load before the module's files exist.
 const (
 	writeSlack  = 4 * time.Second
 	moduleSlack = 5 * time.Second
 )
 
-// pendingEvent is an event without its message. Messages are made at the end of the pass: no
-// write waits for a log, nor for the lookup of the writer that the message names.
-type pendingEvent struct {
+// eventDraft is an event without its message. Messages are made at the end of the pass, after all
+// writes: no write waits for the lookup of a writer, which the message names.
+type eventDraft struct {
 	Event
-	drift   *tracked // the setting whose drift it reports, or nil
+	drifted *tracked // the setting whose drift it reports, or nil
 	message func(Event) string
 }
 
-func (p *pass) add(e Event, drift *tracked, message func(Event) string) {
-	p.events = append(p.events, pendingEvent{e, drift, message})
+func (p *pass) addEvent(e Event, drift *tracked, message func(Event) string) {
+	p.events = append(p.events, eventDraft{e, drift, message})
 }
 
-// attribute looks up who caused what the pass found, and makes the messages of its events.
+// attribute looks up the processes that caused the drifts and module changes of the pass, and makes
+// the messages of its events.
 func (p *pass) attribute() {
 	if p.keeper.opts.Attributor != nil {
 		for _, t := range p.newDrifts {
@@ -42,13 +43,13 @@ func (p *pass) attribute() {
 	}
 }
 
-// attributeDrift looks up who caused a new drift. A drift that the start or a configuration
-// brought has no writer.
+// attributeDrift looks up the process that caused a new drift. A drift that the first pass or a
+// configuration change found has no writer.
 func (p *pass) attributeDrift(t *tracked) {
-	drift := t.status.LastDrift // new in this pass, and not published yet
+	drift := t.status.LastDrift // made in this pass and not in a Report yet, thus it may be changed
 	switch t.cause {
 	case CauseModuleLoad:
-		drift.By = p.moduleChangedBy(true)
+		drift.By = p.moduleChanger(true)
 	case CauseWrite, CauseResync:
 		drift.By = p.writerOf(t, drift.Found)
 		if drift.By != nil {
@@ -58,16 +59,17 @@ func (p *pass) attributeDrift(t *tracked) {
 	}
 }
 
-// attributeEvent fills in who caused an event. A drift's writer belongs to the value that was
-// found then: where another writer was faster than the repair, the event is about another value.
-func (p *pass) attributeEvent(e *pendingEvent) {
+// attributeEvent sets the process that caused an event. The writer of the last drift is the right one
+// only for an event with the value of that drift: the event has another value where another process
+// wrote between the read and the repair, and its writer is looked up separately.
+func (p *pass) attributeEvent(e *eventDraft) {
 	switch {
 	case e.Kind == KindModuleLoad:
-		e.By = p.moduleChangedBy(true)
+		e.By = p.moduleChanger(true)
 	case e.Kind == KindModuleUnload:
-		e.By = p.moduleChangedBy(false)
-	case e.drift != nil:
-		t := e.drift
+		e.By = p.moduleChanger(false)
+	case e.drifted != nil:
+		t := e.drifted
 		e.Cause = t.cause
 		if drift := t.status.LastDrift; drift.Found == e.Found {
 			e.By = drift.By
@@ -84,18 +86,19 @@ func (p *pass) attributeEvent(e *pendingEvent) {
 }
 
 func (p *pass) writerOf(t *tracked, found sysfs.Value) *sysfs.Writer {
-	return p.keeper.opts.Attributor.WriterOf(t.want.Setting, found, p.before.Add(-writeSlack))
+	return p.keeper.opts.Attributor.WriterOf(t.want.Setting, found, p.previous.Add(-writeSlack))
 }
 
-// moduleChangedBy returns who loaded or unloaded the module since the last pass. It asks once.
-func (p *pass) moduleChangedBy(loaded bool) *sysfs.Writer {
-	by, known := p.moduleBy[loaded]
+// moduleChanger returns the process that loaded or unloaded the module since the previous pass. It
+// calls the Attributor once in a pass.
+func (p *pass) moduleChanger(loaded bool) *sysfs.Writer {
+	by, known := p.moduleChangers[loaded]
 	if !known {
-		if p.moduleBy == nil {
-			p.moduleBy = map[bool]*sysfs.Writer{}
+		if p.moduleChangers == nil {
+			p.moduleChangers = map[bool]*sysfs.Writer{}
 		}
-		by = p.keeper.opts.Attributor.ModuleChangedBy(loaded, p.before.Add(-moduleSlack))
-		p.moduleBy[loaded] = by
+		by = p.keeper.opts.Attributor.ModuleChanger(loaded, p.previous.Add(-moduleSlack))
+		p.moduleChangers[loaded] = by
 	}
 	return by
 }

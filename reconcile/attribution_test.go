@@ -40,7 +40,7 @@ func (w *attributor) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Ti
 	return w.wrote[what]
 }
 
-func (w *attributor) ModuleChangedBy(loaded bool, after time.Time) *sysfs.Writer {
+func (w *attributor) ModuleChanger(loaded bool, after time.Time) *sysfs.Writer {
 	if slack := after.Sub(w.before()); slack != -moduleSlack {
 		w.asked = append(w.asked, fmt.Sprintf("since %s", slack))
 	}
@@ -177,7 +177,7 @@ func moveAttributions(t *testing.T) []attributionTest {
 		}},
 		{"the module is reloaded", desire(t, "max=100"), []attributionStep{
 			quiet,
-			{reloadedWith(2, "7"), ModuleMoved, []string{"loaded after max=100", "unloaded"},
+			{reloadedWith(2, "7"), ModuleChange, []string{"loaded after max=100", "unloaded"},
 				[]string{"module-unload by rmmod", "module-load by restore", "drift max module-load by restore"}},
 			{
 				reloadedWith(3, "100"),
@@ -190,7 +190,7 @@ func moveAttributions(t *testing.T) []attributionTest {
 			quiet,
 			{
 				func(k *kernel, _ *Keeper) { k.setModule(Module{}) },
-				ModuleMoved,
+				ModuleChange,
 				[]string{"unloaded"},
 				[]string{"module-unload by rmmod"},
 			},
@@ -268,7 +268,7 @@ var contestWriterTests = []struct {
 	{
 		"no writer is known",
 		func(int) *sysfs.Writer { return nil },
-		"another writer keeps changing it (or the kernel does not keep it), last",
+		"an unknown writer keeps changing it, or the kernel stores another value, last",
 		nil,
 	},
 	{

@@ -6,7 +6,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// Mode says whether passes write.
+// Mode selects whether passes write.
 type Mode string
 
 // The modes, by their names in configurations.
@@ -32,6 +32,6 @@ type Module struct {
 	Present bool
 	// Instance differs between two loads of the module.
 	Instance uint64
-	// Settling is true while a load or an unload is under way.
-	Settling bool
+	// InTransition is true while a load or an unload is under way.
+	InTransition bool
 }

@@ -3,17 +3,17 @@
 //
 //	event → observe → diff → apply → record
 //
-// An event (a uevent, a foreign write, a timer, a new configuration) only wakes the loop and
-// names its reason; it never carries a value. A pass then reads the live value of every wanted
+// An event (a uevent, a foreign write, a timer, a new configuration) wakes the loop with a reason.
+// It never carries a value. A pass then reads the live value of every wanted
 // setting, computes what differs (Diff, a pure function), writes only that, reads it back, and
 // records each change. A second pass after any pass writes nothing.
 //
 // The package imports sysfs and nothing of configuration files, systemd or metrics. It calls
-// them through three interfaces: Kernel, Observer and Attributor.
+// them through three interfaces: Kernel, Hooks and Attributor.
 //
 // # The life of a setting
 //
-// Each pass decides the state of a setting anew, from what it reads:
+// Each pass computes the state of a setting from the result of the read:
 //
 //	read                            module   state        written?
 //	satisfies the want              any      in-sync      no
@@ -23,7 +23,7 @@
 //	EACCES, EPERM, EROFS            any      forbidden    no
 //	another error                   any      failed       no
 //
-// A drifted setting then changes its state by what becomes of the write:
+// The write of a drifted setting then changes its state:
 //
 //	from       when                                               to
 //	drifted    written, and the value read back satisfies         in-sync

@@ -13,18 +13,20 @@ type Kind string
 const (
 	// KindDrift: a live value did not satisfy its want.
 	KindDrift Kind = "drift"
-	// KindContested: another writer keeps changing a setting, which is repaired less often now.
+	// KindContested: a contest begins. Another writer keeps changing a setting; from now on each
+	// repair waits longer than the one before it.
 	KindContested Kind = "contested"
-	// KindSettled: a contest has ended.
+	// KindSettled: a contest has ended, after 10 s without a drift.
 	KindSettled Kind = "settled"
 	// KindModuleLoad and KindModuleUnload: nf_conntrack was loaded or unloaded.
 	KindModuleLoad   Kind = "module-load"
 	KindModuleUnload Kind = "module-unload"
 	// KindFailed: the kernel refused a value, or a setting cannot be read.
 	KindFailed Kind = "failed"
-	// KindForbidden: this process may not write settings, in this namespace or container.
+	// KindForbidden: this process may not read or may not write settings, in this namespace or
+	// container.
 	KindForbidden Kind = "forbidden"
-	// KindConfigLoaded and KindConfigRefused: a configuration was read.
+	// KindConfigLoaded and KindConfigRefused: a configuration was read, and is applied or has an error.
 	KindConfigLoaded  Kind = "config-loaded"
 	KindConfigRefused Kind = "config-refused"
 	// KindTablePressure: a table fills up, overflows, or has room again.
@@ -63,21 +65,21 @@ func Causes() []Cause {
 	return []Cause{CauseStart, CauseConfig, CauseModuleLoad, CauseWrite, CauseResync}
 }
 
-// Result is what became of a drift.
+// Result is the outcome of a drift, a refused configuration, or a failed read or write.
 type Result string
 
-// The results of a drift.
+// The results.
 const (
-	Repaired    Result = "repaired"
-	Observed    Result = "observed" // mode is observe
-	NotRepaired Result = "failed"
+	ResultRepaired Result = "repaired"
+	ResultObserved Result = "observed" // mode is observe
+	ResultFailed   Result = "failed"
 )
 
 // Results returns every result.
-func Results() []Result { return []Result{Repaired, Observed, NotRepaired} }
+func Results() []Result { return []Result{ResultRepaired, ResultObserved, ResultFailed} }
 
-// Event is one entry of the journal and the history, and one count of the metrics. Which fields
-// it has depends on its kind.
+// Event is one entry of the journal and the history, and increments the metrics once. Its kind
+// determines which fields are set.
 type Event struct {
 	At   time.Time `json:"at"`
 	Kind Kind      `json:"event"`
@@ -92,7 +94,7 @@ type Event struct {
 	// Duration is the time from the wake to the value read back.
 	Duration Duration `json:"duration_seconds,omitzero"`
 	Error    string   `json:"error,omitempty"`
-	// Value is the text that a refused write had, as far as it is known.
+	// Value is the text of a refused write; empty where it is not known.
 	Value string `json:"value,omitempty"`
 	// By is the process that wrote the value, changed the module, or was refused; nil where it
 	// is not known. It must not be changed.
@@ -100,10 +102,10 @@ type Event struct {
 	Pressure
 	// Note is a warning about the change.
 	Note string `json:"note,omitempty"`
-	// Message has everything in one sentence.
+	// Message is the whole event in one sentence.
 	Message string `json:"message"`
-	// Quiet events are counted, and neither logged nor kept in the history.
-	Quiet bool `json:"-"`
+	// CountOnly events increment the metrics. They are not logged and not written to the history.
+	CountOnly bool `json:"-"`
 }
 
 // Pressure describes a table in an event of KindTablePressure.
@@ -118,36 +120,36 @@ type Pressure struct {
 	Limit    int64 `json:"limit,omitzero"`
 }
 
-// Names returns the settings of the event.
-func (e Event) Names() []string {
+// SettingNames returns the names of the event's settings.
+func (e Event) SettingNames() []string {
 	if e.Setting != "" {
 		return []string{e.Setting}
 	}
 	return e.Settings
 }
 
-// Wanted is the want for people: "1048576", "at_least 65536". It is empty where the event has
+// WantText returns the want as text: "1048576", "at_least 65536". It is empty where the event has
 // none.
-func (e Event) Wanted() string { return e.Policy.Of(e.Want) }
+func (e Event) WantText() string { return e.Policy.Of(e.Want) }
 
-// ConfigLoaded is the event of a configuration that was accepted.
-func ConfigLoaded(at time.Time, note, message string) Event {
+// ConfigLoadedEvent returns the event of a configuration that was accepted.
+func ConfigLoadedEvent(at time.Time, note, message string) Event {
 	return Event{At: at, Kind: KindConfigLoaded, Note: note, Message: message}
 }
 
-// ConfigRefused is the event of a configuration that was refused with err.
-func ConfigRefused(at time.Time, err error, message string) Event {
-	return Event{At: at, Kind: KindConfigRefused, Error: err.Error(), Result: NotRepaired, Message: message}
+// ConfigRefusedEvent returns the event of a configuration that was refused with err.
+func ConfigRefusedEvent(at time.Time, err error, message string) Event {
+	return Event{At: at, Kind: KindConfigRefused, Error: err.Error(), Result: ResultFailed, Message: message}
 }
 
-// TablePressure is the event of a table that fills up, overflows, or has room again.
-func TablePressure(at time.Time, pressure Pressure, message string) Event {
+// TablePressureEvent returns the event of a table that fills up, overflows, or has room again.
+func TablePressureEvent(at time.Time, pressure Pressure, message string) Event {
 	return Event{At: at, Kind: KindTablePressure, Pressure: pressure, Message: message}
 }
 
-// RefusedWrite is the event of a foreign write that the guard refused. value is the text of the
+// RefusedWriteEvent returns the event of a foreign write that the guard refused. value is the text of the
 // write, printable, and empty where it is not known; by may be nil.
-func RefusedWrite(at time.Time, want sysfs.Want, value string, by *sysfs.Writer) Event {
+func RefusedWriteEvent(at time.Time, want sysfs.Want, value string, by *sysfs.Writer) Event {
 	e := Event{
 		At: at, Kind: KindRefusedWrite, Setting: want.Setting.Name, Policy: want.Policy, Want: want.Value,
 		Value: value, By: by,
@@ -156,7 +158,7 @@ func RefusedWrite(at time.Time, want sysfs.Want, value string, by *sysfs.Writer)
 	return e
 }
 
-// settingEvent is an event of a drift, a contest or its end.
+// settingEvent returns the event of a drift, of a contest or of its end.
 func settingEvent(at time.Time, kind Kind, t *tracked, found sysfs.Value) Event {
 	return Event{
 		At: at, Kind: kind, Setting: t.want.Setting.Name, Policy: t.want.Policy, Want: t.want.Value,
@@ -164,25 +166,25 @@ func settingEvent(at time.Time, kind Kind, t *tracked, found sysfs.Value) Event 
 	}
 }
 
-// unreadableEvent is the event of a setting that cannot be read.
-func unreadableEvent(at time.Time, t *tracked, state State, why string) Event {
+// unreadableEvent returns the event of a setting that cannot be read.
+func unreadableEvent(at time.Time, t *tracked, state State, errText string) Event {
 	e := settingEvent(at, KindFailed, t, sysfs.Value{})
 	if state == Forbidden {
 		e.Kind = KindForbidden
 	}
-	e.Cause, e.Error, e.Result = "", why, NotRepaired
+	e.Cause, e.Error, e.Result = "", errText, ResultFailed
 	return e
 }
 
 func moduleEvent(at time.Time, kind Kind) Event { return Event{At: at, Kind: kind} }
 
-// forbiddenEvent is the event of settings that may not be written, all for one reason.
-func forbiddenEvent(at time.Time, d denial) Event {
-	e := Event{At: at, Kind: KindForbidden, Error: d.why, Result: NotRepaired}
-	if len(d.settings) == 1 {
-		e.Setting = d.settings[0]
+// forbiddenEvent returns the event of settings whose writes failed with the same permission error.
+func forbiddenEvent(at time.Time, group forbiddenGroup) Event {
+	e := Event{At: at, Kind: KindForbidden, Error: group.errText, Result: ResultFailed}
+	if len(group.settings) == 1 {
+		e.Setting = group.settings[0]
 	} else {
-		e.Settings = d.settings
+		e.Settings = group.settings
 	}
 	return e
 }

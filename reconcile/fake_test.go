@@ -88,15 +88,15 @@ func (k *kernel) Count() (int64, error) { return k.count, nil }
 
 func (k *kernel) Remedy(*sysfs.Setting, error) string { return "the remedy" }
 
-func (k *kernel) Adopted(d *Desired) {
+func (k *kernel) OnDesired(d *Desired) {
 	if k.onAdopted != nil {
 		k.onAdopted(d)
 	}
 }
 
-func (k *kernel) ModuleChanged() { k.moves++ }
+func (k *kernel) OnModuleChange() { k.moves++ }
 
-func (k *kernel) Passed(reasons Reason, took time.Duration, _ bool) {
+func (k *kernel) OnPass(reasons Reason, took time.Duration, _ bool) {
 	if k.onPassed != nil {
 		k.onPassed(reasons, took)
 	}
@@ -135,9 +135,9 @@ func (k *kernel) takeEvents() []string {
 	defer k.mu.Unlock()
 	var out []string
 	for _, e := range k.events {
-		if !e.Quiet {
+		if !e.CountOnly {
 			out = append(out, strings.Join(slices.DeleteFunc(
-				[]string{string(e.Kind), strings.Join(e.Names(), ","), string(e.Result), string(e.Cause)},
+				[]string{string(e.Kind), strings.Join(e.SettingNames(), ","), string(e.Result), string(e.Cause)},
 				func(s string) bool { return s == "" }), " "))
 		}
 	}
@@ -154,7 +154,7 @@ func (k *kernel) takeWrites() []string {
 	return out
 }
 
-func (k *kernel) options() Options { return Options{Kernel: k, Observer: k} }
+func (k *kernel) options() Options { return Options{Kernel: k, Hooks: k} }
 
 // desire parses "max=1000", "hashsize>=512", "udp_timeout<=30".
 func desire(t testing.TB, wants ...string) *Desired {

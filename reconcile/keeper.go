@@ -10,66 +10,65 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// Kernel is the system that a Keeper keeps.
+// Kernel is access to the settings that a Keeper reads and writes.
 type Kernel interface {
-	// Module looks at nf_conntrack.
+	// Module reads the state of nf_conntrack.
 	Module() Module
 	// Read and Write access a setting; see sysfs.Files for the errors.
 	Read(*sysfs.Setting) (sysfs.Value, error)
 	Write(*sysfs.Setting, sysfs.Value) error
-	// Count returns the number of tracked connections, for the warning when max is lowered
-	// under it.
+	// Count returns the number of tracked connections, for the warning when max is set below it.
 	Count() (int64, error)
-	// Remedy returns why this process may not write a setting, and what to do about it.
+	// Remedy returns why the write of a setting failed with a permission error, and how to fix it.
 	Remedy(*sysfs.Setting, error) string
 }
 
-// Observer is called by passes, from the goroutine of the pass. Only Record and Passed may
-// call the Keeper; none may block for long.
-type Observer interface {
-	// Adopted is called with each desired state that a pass takes over, before it reads or
-	// writes anything.
-	Adopted(*Desired)
-	// ModuleChanged is called when the module was loaded or unloaded, before settings are read:
-	// the place to set watches again.
-	ModuleChanged()
-	// Record is called for each event, in order, after the pass has written.
+// Hooks are the callbacks of a pass, in its goroutine. Only Record and OnPass may call the Keeper; none
+// may block for long.
+type Hooks interface {
+	// OnDesired is called when a pass begins to use a new desired state, before it reads or writes
+	// anything.
+	OnDesired(*Desired)
+	// OnModuleChange is called in the first pass, and after the module was loaded or unloaded, before
+	// settings are read: the place to set watches again.
+	OnModuleChange()
+	// Record is called for each event of a pass, in order, after its last write.
 	Record(Event)
-	// Passed is called after each pass, with all reasons for it, the time that reading and
-	// writing took, and whether the report's Summary differs from the one before.
-	Passed(reasons Reason, took time.Duration, changed bool)
+	// OnPass is called after each pass, with all reasons for it, the time that reading and writing took,
+	// and whether the report's Summary differs from the previous one. The first pass is a change.
+	OnPass(reasons Reason, took time.Duration, changed bool)
 }
 
-// RecordOnly is an Observer that calls itself for each event and does nothing else.
-type RecordOnly func(Event)
+// EventFunc implements Hooks: Record calls the function, the other hooks do nothing.
+type EventFunc func(Event)
 
-// Adopted does nothing.
-func (RecordOnly) Adopted(*Desired) {}
+// OnDesired does nothing.
+func (EventFunc) OnDesired(*Desired) {}
 
-// ModuleChanged does nothing.
-func (RecordOnly) ModuleChanged() {}
+// OnModuleChange does nothing.
+func (EventFunc) OnModuleChange() {}
 
 // Record calls r.
-func (r RecordOnly) Record(e Event) { r(e) }
+func (r EventFunc) Record(e Event) { r(e) }
 
-// Passed does nothing.
-func (RecordOnly) Passed(Reason, time.Duration, bool) {}
+// OnPass does nothing.
+func (EventFunc) OnPass(Reason, time.Duration, bool) {}
 
-// Attributor finds the process that caused what a pass found; guard.Guard is one. It returns nil
-// where none is known. What it returns must not be changed. It is called within a pass, and must
-// not call the Keeper.
+// Attributor finds the process that caused a drift or a module change; guard.Guard implements it. Its
+// methods return nil where the process is not known, and what they return must not be changed. They
+// are called within a pass and must not call the Keeper.
 type Attributor interface {
-	// WriterOf returns the last process that gave a setting the value found, at after or later.
+	// WriterOf returns the last process that wrote the value found to a setting, at after or later.
 	WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *sysfs.Writer
-	// ModuleChangedBy returns the last process that loaded the module, or unloaded it, at after
+	// ModuleChanger returns the last process that loaded the module, or unloaded it, at after
 	// or later.
-	ModuleChangedBy(loaded bool, after time.Time) *sysfs.Writer
+	ModuleChanger(loaded bool, after time.Time) *sysfs.Writer
 }
 
-// Options are what a Keeper works with. Kernel and Observer are needed.
+// Options are the parameters of New. Kernel and Hooks are required.
 type Options struct {
-	Kernel   Kernel
-	Observer Observer
+	Kernel Kernel
+	Hooks  Hooks
 	// Attributor may be nil.
 	Attributor Attributor
 	// Heartbeat is the longest time between two passes, for a watchdog. 0 means no limit.
@@ -77,7 +76,7 @@ type Options struct {
 }
 
 // Keeper applies the desired state and keeps it applied. Wake, SetDesired and Report may be
-// called from any goroutine, and never wait for a pass. Passes run one at a time.
+// called from any goroutine, and do not wait for a pass. Passes run one at a time.
 type Keeper struct {
 	opts     Options
 	desired  atomic.Pointer[Desired]
@@ -86,15 +85,15 @@ type Keeper struct {
 	ready    chan struct{}
 	setReady sync.Once
 
-	mu        sync.Mutex // held during a pass
-	adopted   *Desired
-	tracked   []*tracked
-	module    Module
-	looked    bool // the module was looked at before
-	loads     int
-	settling  time.Duration // the wait for a load or an unload under way
-	lastPass  time.Time
-	lastCount Summary
+	mu            sync.Mutex // held during a pass
+	adopted       *Desired   // the desired state of the last pass; desired is that of the next one
+	tracked       []*tracked
+	module        Module
+	moduleKnown   bool // a pass has read the state of the module
+	loads         int
+	moduleRecheck time.Duration // the wait before the next look at a module in transition; 0 without one
+	lastPass      time.Time     // the begin of the last pass
+	lastSummary   Summary
 }
 
 // New returns a keeper of the desired state. It reads and writes nothing before Run or Pass.
@@ -105,25 +104,25 @@ func New(opts Options, desired *Desired) *Keeper {
 	return k
 }
 
-// SetDesired replaces the desired state and wakes the loop: for Config, or for Resync where the
+// SetDesired replaces the desired state and wakes the loop. The reason is Config, or Resync where the
 // wants are the same.
-func (k *Keeper) SetDesired(d *Desired, why Reason) {
+func (k *Keeper) SetDesired(d *Desired, reason Reason) {
 	k.desired.Store(d)
-	k.Wake(why)
+	k.Wake(reason)
 }
 
 // Wake requests a pass. It never blocks.
-func (k *Keeper) Wake(why Reason) { k.waker.wake(why, time.Now()) }
+func (k *Keeper) Wake(reason Reason) { k.waker.wake(reason, time.Now()) }
 
-// Ready is closed after the first pass.
+// Ready returns a channel that is closed after the first pass.
 func (k *Keeper) Ready() <-chan struct{} { return k.ready }
 
-// Report returns the result of the last pass, and an empty report before the first one. A pass
-// that is under way, as during the resize of a large hash table, does not delay it.
+// Report returns the result of the last complete pass, and an empty report before the first one. It
+// does not wait for a pass, which the resize of a large hash table can make long.
 func (k *Keeper) Report() Report { return *k.report.Load() }
 
-// Run makes a first pass, and then one for each wake and whenever one is due, until ctx ends. It
-// returns ctx's error.
+// Run makes a first pass, and then one after each wake and each time that untilNextPass returned, until
+// ctx ends. It returns ctx's error.
 func (k *Keeper) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -143,22 +142,23 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// untilNextPass returns how long the loop may sleep without an event.
+// untilNextPass returns the time until the next pass is due without an event: for the resync, the
+// heartbeat, a module in transition, a retry or a contest.
 func (k *Keeper) untilNextPass() time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	const never = time.Duration(1<<63 - 1)
 	wait := never
 	if resync := k.adopted.Resync; resync > 0 {
-		// A tenth of jitter, so that the hosts of a fleet, and writers that run every N seconds,
-		// do not stay in step with it.
+		// ±5 % of jitter, so that hosts of a fleet do not resync at the same moment, and so that a
+		// resync does not coincide again and again with a writer that runs every N seconds.
 		wait = resync - resync/20 + rand.N(resync/10+1)
 	}
 	if k.opts.Heartbeat > 0 {
 		wait = min(wait, k.opts.Heartbeat)
 	}
-	if k.settling > 0 {
-		wait = min(wait, k.settling)
+	if k.moduleRecheck > 0 {
+		wait = min(wait, k.moduleRecheck)
 	}
 	for _, t := range k.tracked {
 		if next := t.nextPass(k.adopted.Mode); !next.IsZero() {
@@ -168,18 +168,17 @@ func (k *Keeper) untilNextPass() time.Duration {
 	return max(wait, 0)
 }
 
-// publish makes the result of the pass that is about to end the Report, and reports whether its
-// Summary has changed.
+// publish stores the result of the pass as the Report, and reports whether its Summary has changed.
 func (k *Keeper) publish() bool {
 	r := &Report{
 		At: k.lastPass, Mode: k.adopted.Mode, Module: k.module, Loads: k.loads,
-		Settings: make([]Setting, len(k.tracked)),
+		Settings: make([]SettingStatus, len(k.tracked)),
 	}
 	for i, t := range k.tracked {
 		r.Settings[i] = t.status
 	}
 	k.report.Store(r)
-	before := k.lastCount
-	k.lastCount = r.Summary()
-	return k.lastCount != before
+	before := k.lastSummary
+	k.lastSummary = r.Summary()
+	return k.lastSummary != before
 }

@@ -129,7 +129,7 @@ var busyStates = []struct {
 	{"contested, then the module goes", Enforce, func(k *kernel, keep *Keeper) {
 		contest(k, keep)
 		k.setModule(Module{})
-		keep.Wake(ModuleMoved)
+		keep.Wake(ModuleChange)
 	}, 60},
 	{"contested, then forbidden", Enforce, func(k *kernel, keep *Keeper) {
 		k.writeErr["max"] = errForbidden
@@ -158,8 +158,8 @@ var busyStates = []struct {
 		keep.Wake(Write)
 	}, 2*3600/30 + 60},
 	{"a module whose load never ends", Enforce, func(k *kernel, keep *Keeper) {
-		k.setModule(Module{Settling: true})
-		keep.Wake(ModuleMoved)
+		k.setModule(Module{InTransition: true})
+		keep.Wake(ModuleChange)
 	}, 3600 + 60},
 }
 
@@ -202,7 +202,7 @@ func TestWakesMerge(t *testing.T) {
 	w := newWaker()
 	start := time.Now()
 	w.wake(Write, start)
-	w.wake(ModuleMoved, start.Add(time.Second))
+	w.wake(ModuleChange, start.Add(time.Second))
 	w.wake(Write, start.Add(2*time.Second))
 	<-w.c
 	select {
@@ -212,7 +212,7 @@ func TestWakesMerge(t *testing.T) {
 	}
 	w.wake(Guard, start.Add(3*time.Second)) // before the loop calls take
 	reasons, since := w.take()
-	if want := Write | ModuleMoved | Guard; reasons != want || !since.Equal(start) {
+	if want := Write | ModuleChange | Guard; reasons != want || !since.Equal(start) {
 		t.Errorf("took %b since %s, want %b since the first", reasons, since, want)
 	}
 	select {
@@ -290,7 +290,7 @@ func TestFileThatIsBackIsRepaired(t *testing.T) {
 func TestLoadUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKernel(map[string]string{"max": "65536"})
-		k.setModule(Module{Settling: true})
+		k.setModule(Module{InTransition: true})
 		defer run(t, New(k.options(), desire(t, "max=100")))()
 		time.Sleep(5 * time.Millisecond) // looks after 2 and 4 ms
 		k.setModule(Module{Present: true, Instance: 2})

@@ -11,24 +11,24 @@ import (
 // moduleName is the module whose loads and unloads passes report.
 const moduleName = "nf_conntrack"
 
-// foundMessage is which value was found, and who wrote it.
+// foundMessage returns which value was found, and who wrote it.
 func foundMessage(e Event) string {
 	switch {
 	case e.By == nil:
-		return fmt.Sprintf("%s was %s, wanted %s", e.Setting, e.Found, e.Wanted())
+		return fmt.Sprintf("%s was %s, wanted %s", e.Setting, e.Found, e.WantText())
 	case e.Cause == CauseModuleLoad:
-		return fmt.Sprintf("%s was %s after %s loaded the module, wanted %s", e.Setting, e.Found, e.By, e.Wanted())
+		return fmt.Sprintf("%s was %s after %s loaded the module, wanted %s", e.Setting, e.Found, e.By, e.WantText())
 	default:
-		return fmt.Sprintf("%s was set to %s by %s, wanted %s", e.Setting, e.Found, e.By, e.Wanted())
+		return fmt.Sprintf("%s was set to %s by %s, wanted %s", e.Setting, e.Found, e.By, e.WantText())
 	}
 }
 
 func driftMessage(e Event) string {
 	text := foundMessage(e)
 	switch e.Result {
-	case Repaired:
+	case ResultRepaired:
 		text += fmt.Sprintf(": repaired in %s (cause: %s)", e.Duration, e.Cause)
-	case Observed:
+	case ResultObserved:
 		text += fmt.Sprintf(": not repaired, mode is observe (cause: %s)", e.Cause)
 	default:
 		text += fmt.Sprintf(": not repaired (cause: %s): %s", e.Cause, e.Error)
@@ -40,7 +40,7 @@ func driftMessage(e Event) string {
 }
 
 func contestedMessage(writers []*sysfs.Writer) func(Event) string {
-	who := "another writer keeps changing it (or the kernel does not keep it)"
+	who := "an unknown writer keeps changing it, or the kernel stores another value"
 	switch len(writers) {
 	case 0:
 	case 1:
@@ -50,14 +50,15 @@ func contestedMessage(writers []*sysfs.Writer) func(Event) string {
 	}
 	return func(e Event) string {
 		return fmt.Sprintf("%s is contested: %s, last to %s; wanted %s. "+
-			"Repairs are less frequent now, at least every %s",
-			e.Setting, who, e.Found, e.Wanted(), maxDelay)
+			"Repairs are delayed from now on, by %s at most",
+			e.Setting, who, e.Found, e.WantText(), maxDelay)
 	}
 }
 
 func settledMessage(drifts int, lasted time.Duration) func(Event) string {
 	return func(e Event) string {
-		return fmt.Sprintf("%s has settled at %s: %d more foreign changes in %s, none in the last %s",
+		return fmt.Sprintf("%s is no longer contested: it stays at %s; "+
+			"%d changes by other writers in %s, none in the last %s",
 			e.Setting, e.Found, drifts, lasted.Round(time.Second), settleAfter)
 	}
 }
@@ -77,24 +78,24 @@ func moduleMessage(e Event) string {
 		text += " by " + e.By.String()
 	}
 	if e.Kind == KindModuleUnload {
-		text += ": its settings are gone until it is loaded again"
+		text += ": its settings do not exist until it is loaded again"
 	}
 	return text
 }
 
-func forbiddenMessage(d denial) func(Event) string {
+func forbiddenMessage(group forbiddenGroup) func(Event) string {
 	return func(e Event) string {
-		return fmt.Sprintf("cannot enforce %s: %s; %s", strings.Join(e.Names(), ", "), e.Error, d.remedy)
+		return fmt.Sprintf("cannot enforce %s: %s; %s", strings.Join(e.SettingNames(), ", "), e.Error, group.remedy)
 	}
 }
 
 func refusedWriteMessage(e Event) string {
-	what, who := "a write", "somebody"
+	what, who := "a write", "an unknown process"
 	if e.Value != "" {
 		what = "a write of " + e.Value
 	}
 	if e.By != nil {
 		who = e.By.String()
 	}
-	return fmt.Sprintf("%s: refused %s by %s: the guard is locked, wanted %s", e.Setting, what, who, e.Wanted())
+	return fmt.Sprintf("%s: refused %s by %s: the guard is locked, wanted %s", e.Setting, what, who, e.WantText())
 }

@@ -34,28 +34,28 @@ func TestDriftMessage(t *testing.T) {
 		change func(*Event)
 		want   string
 	}{
-		{func(e *Event) { e.Result = Repaired }, "max was 7, wanted 100: " + repaired},
-		{func(e *Event) { e.Result, e.Note = Repaired, "careful" }, "max was 7, wanted 100: " + repaired + "; careful"},
-		{func(e *Event) { e.Result = Observed }, "max was 7, wanted 100: not repaired, mode is observe (cause: write)"},
+		{func(e *Event) { e.Result = ResultRepaired }, "max was 7, wanted 100: " + repaired},
+		{func(e *Event) { e.Result, e.Note = ResultRepaired, "careful" }, "max was 7, wanted 100: " + repaired + "; careful"},
+		{func(e *Event) { e.Result = ResultObserved }, "max was 7, wanted 100: not repaired, mode is observe (cause: write)"},
 		{
-			func(e *Event) { e.Result, e.Error = NotRepaired, "why" },
+			func(e *Event) { e.Result, e.Error = ResultFailed, "why" },
 			"max was 7, wanted 100: not repaired (cause: write): why",
 		},
 		{
-			func(e *Event) { e.Result, e.By = Repaired, proxy },
+			func(e *Event) { e.Result, e.By = ResultRepaired, proxy },
 			"max was set to 7 by " + proxyName + ", wanted 100: " + repaired,
 		},
 		{
-			func(e *Event) { e.Result, e.By = Observed, proxy },
+			func(e *Event) { e.Result, e.By = ResultObserved, proxy },
 			"max was set to 7 by " + proxyName + ", wanted 100: not repaired, mode is observe (cause: write)",
 		},
 		{
-			func(e *Event) { e.Result, e.By, e.Cause = Repaired, restorer, CauseModuleLoad },
+			func(e *Event) { e.Result, e.By, e.Cause = ResultRepaired, restorer, CauseModuleLoad },
 			"max was 7 after " + restorerName + " loaded the module, wanted 100: " +
 				"repaired in 1.23ms (cause: module-load)",
 		},
 		{
-			func(e *Event) { e.Result, e.Policy = Repaired, sysfs.AtLeast },
+			func(e *Event) { e.Result, e.Policy = ResultRepaired, sysfs.AtLeast },
 			"max was 7, wanted at_least 100: " + repaired,
 		},
 	}
@@ -69,13 +69,13 @@ func TestDriftMessage(t *testing.T) {
 func TestMessages(t *testing.T) {
 	drift := driftOfMax(func(*Event) {})
 	failed := driftOfMax(func(e *Event) { e.Error = "invalid argument" })
-	two := denial{why: "permission denied", remedy: "do this", settings: []string{"max", "hashsize"}}
+	two := forbiddenGroup{errText: "permission denied", remedy: "do this", settings: []string{"max", "hashsize"}}
 	max, floor := sysfs.Want{Setting: sysfs.Lookup("max"), Value: sysfs.Number(100)}, sysfs.Want{
 		Setting: sysfs.Lookup("max"), Policy: sysfs.AtLeast, Value: sysfs.Number(100),
 	}
 	const (
 		contested = "max is contested: "
-		lessOften = ", last to 7; wanted 100. Repairs are less frequent now, at least every 30s"
+		lessOften = ", last to 7; wanted 100. Repairs are delayed from now on, by 30s at most"
 	)
 	tests := []struct{ got, want string }{
 		{failedMessage(failed), "max was 7, wanted 100: the kernel refused the write: invalid argument"},
@@ -86,11 +86,11 @@ func TestMessages(t *testing.T) {
 		},
 		{
 			settledMessage(5, 12*time.Second)(drift),
-			"max has settled at 7: 5 more foreign changes in 12s, none in the last 10s",
+			"max is no longer contested: it stays at 7; 5 changes by other writers in 12s, none in the last 10s",
 		},
 		{
 			contestedMessage(nil)(drift),
-			contested + "another writer keeps changing it (or the kernel does not keep it)" + lessOften,
+			contested + "an unknown writer keeps changing it, or the kernel stores another value" + lessOften,
 		},
 		{contestedMessage([]*sysfs.Writer{proxy})(drift), contested + proxyName + " keeps changing it" + lessOften},
 		{
@@ -101,19 +101,19 @@ func TestMessages(t *testing.T) {
 		{moduleMessage(Event{Kind: KindModuleLoad, By: restorer}), "nf_conntrack was loaded by " + restorerName},
 		{
 			moduleMessage(Event{Kind: KindModuleUnload}),
-			"nf_conntrack was unloaded: its settings are gone until it is loaded again",
+			"nf_conntrack was unloaded: its settings do not exist until it is loaded again",
 		},
 		{
 			moduleMessage(Event{Kind: KindModuleUnload, By: restorer}),
-			"nf_conntrack was unloaded by " + restorerName + ": its settings are gone until it is loaded again",
+			"nf_conntrack was unloaded by " + restorerName + ": its settings do not exist until it is loaded again",
 		},
 		{
-			RefusedWrite(time.Time{}, max, "7", proxy).Message,
+			RefusedWriteEvent(time.Time{}, max, "7", proxy).Message,
 			"max: refused a write of 7 by " + proxyName + ": the guard is locked, wanted 100",
 		},
 		{
-			RefusedWrite(time.Time{}, floor, "", nil).Message,
-			"max: refused a write by somebody: the guard is locked, wanted at_least 100",
+			RefusedWriteEvent(time.Time{}, floor, "", nil).Message,
+			"max: refused a write by an unknown process: the guard is locked, wanted at_least 100",
 		},
 	}
 	for _, tt := range tests {
@@ -135,7 +135,7 @@ func TestRefusedWrite(t *testing.T) {
 		By:      by,
 		Message: "max: refused a write of 7 by somebody (pid 7): the guard is locked, wanted at_most 100",
 	}
-	got := RefusedWrite(at, sysfs.Want{
+	got := RefusedWriteEvent(at, sysfs.Want{
 		Setting: sysfs.Lookup("max"),
 		Policy:  sysfs.AtMost,
 		Value:   sysfs.Number(100),

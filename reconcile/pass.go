@@ -7,41 +7,43 @@ import (
 )
 
 const (
-	// A module that is loading or unloading is looked at again after this time, doubling:
-	// kernels before 5.11 announce a load before it is done.
-	firstSettling = 2 * time.Millisecond
-	maxSettling   = time.Second
-	// maxReads is how often a pass reads again because the module changed meanwhile.
+	// While the module is in transition, the loop makes a pass after firstRecheck, and then after twice
+	// the previous wait, at most maxRecheck: kernels before 5.11 announce a load before it is done.
+	firstRecheck = 2 * time.Millisecond
+	maxRecheck   = time.Second
+	// maxReads is how many times at most a pass reads all settings. It reads again if a read failed and
+	// the module changed meanwhile.
 	maxReads = 3
 )
 
 // pass is one run of observe, diff, apply, record. It holds keeper.mu.
 type pass struct {
-	keeper        *Keeper
-	reasons       Reason
-	since         time.Time // the wake
-	now           time.Time // the begin of the pass
-	before        time.Time // the begin of the pass before this one
-	first         bool
-	moduleChanged bool // the module was loaded, unloaded or reloaded since the pass before
-	denials       []denial
-	newDrifts     []*tracked
-	moduleBy      map[bool]*sysfs.Writer // who loaded (true) and unloaded (false) the module
-	events        []pendingEvent
+	keeper         *Keeper
+	reasons        Reason
+	since          time.Time // when the first reason arose
+	now            time.Time // the begin of the pass
+	previous       time.Time // the begin of the previous pass
+	first          bool      // the first pass of this Keeper
+	moduleChanged  bool      // the module was loaded, unloaded or reloaded since the previous pass
+	forbidden      []forbiddenGroup
+	newDrifts      []*tracked
+	moduleChangers map[bool]*sysfs.Writer // who loaded (true) and unloaded (false) the module
+	events         []eventDraft
 }
 
-// denial is a reason why settings may not be written, with their names.
-type denial struct {
-	why, remedy string
-	settings    []string
+// forbiddenGroup is the settings whose writes failed with the same permission error and have the same
+// remedy.
+type forbiddenGroup struct {
+	errText, remedy string
+	settings        []string
 }
 
-// Pass makes one pass: it reads every wanted setting, writes what differs, reads it back, and
-// records what happened. since is when the first of the reasons arose.
+// Pass makes one pass: it reads every wanted setting, writes those that do not satisfy their want,
+// reads these back, and records the events. since is when the first of the reasons arose.
 func (k *Keeper) Pass(reasons Reason, since time.Time) {
 	k.mu.Lock()
 	p := &pass{
-		keeper: k, reasons: reasons, since: since, now: time.Now(), before: k.lastPass, first: !k.looked,
+		keeper: k, reasons: reasons, since: since, now: time.Now(), previous: k.lastPass, first: !k.moduleKnown,
 	}
 	p.run()
 	took := time.Since(p.now)
@@ -50,25 +52,25 @@ func (k *Keeper) Pass(reasons Reason, since time.Time) {
 	k.mu.Unlock()
 
 	for _, e := range p.events {
-		k.opts.Observer.Record(e.Event)
+		k.opts.Hooks.Record(e.Event)
 	}
-	k.opts.Observer.Passed(reasons, took, changed)
+	k.opts.Hooks.OnPass(reasons, took, changed)
 }
 
 func (p *pass) run() {
 	p.adopt()
 	seen := p.observe()
-	p.lift()
+	p.unblockWrites()
 	k := p.keeper
 	states, changes := Diff(k.adopted.Wants, seen)
 	for i, t := range k.tracked {
-		p.update(t, states[i], seen.Readings[i])
+		p.applyReading(t, states[i], seen.Readings[i])
 	}
 	for _, change := range changes {
-		p.handle(k.tracked[change.Index], change)
+		p.handleDrift(k.tracked[change.Index], change)
 	}
-	for _, d := range p.denials {
-		p.add(forbiddenEvent(p.now, d), nil, forbiddenMessage(d))
+	for _, group := range p.forbidden {
+		p.addEvent(forbiddenEvent(p.now, group), nil, forbiddenMessage(group))
 	}
 	for _, t := range k.tracked {
 		t.isNew = false
@@ -76,8 +78,8 @@ func (p *pass) run() {
 	k.lastPass = p.now
 }
 
-// adopt takes over a desired state that was set since the last pass. Settings that stay keep
-// their history; settings that left are no longer tracked.
+// adopt makes a desired state that was set since the previous pass the one in use. Settings that both
+// want keep their history; settings that only the old one wanted are no longer tracked.
 func (p *pass) adopt() {
 	k := p.keeper
 	desired := k.desired.Load()
@@ -98,29 +100,31 @@ func (p *pass) adopt() {
 		k.tracked[i] = t
 	}
 	k.adopted = desired
-	k.opts.Observer.Adopted(desired)
+	k.opts.Hooks.OnDesired(desired)
 }
 
-// lift ends refusals that may no longer hold: the module was loaded anew, or a person asked.
-func (p *pass) lift() {
+// unblockWrites allows writes again that an earlier error blocks, because its reason may be gone: the
+// module or the configuration changed, or an operator sent SIGHUP. After a module change, an equal
+// error is not reported again.
+func (p *pass) unblockWrites() {
 	for _, t := range p.keeper.tracked {
 		switch {
 		case p.reasons.Has(Config):
-			t.refusal = refusal{}
+			t.writeFailure = writeFailure{}
 		case p.moduleChanged:
-			t.refusal = t.refusal.retryNow()
+			t.writeFailure = t.writeFailure.allowRetry()
 		}
 	}
 }
 
-// observe looks at the module and reads every wanted setting. Where the module changes
-// meanwhile it reads again, so that a file that went away with its module is not taken for one
-// that this kernel does not have.
+// observe reads the state of the module and every wanted setting. If a read failed and the module
+// changed meanwhile, it reads all again: a file that disappeared with its module is not one that this
+// kernel does not have.
 func (p *pass) observe() Observation {
 	k := p.keeper
 	seen := Observation{Readings: make([]Reading, len(k.adopted.Wants))}
 	for range maxReads {
-		seen.Module = p.lookAtModule()
+		seen.Module = p.checkModule()
 		failed := false
 		for i, want := range k.adopted.Wants {
 			r := &seen.Readings[i]
@@ -134,31 +138,32 @@ func (p *pass) observe() Observation {
 	return seen
 }
 
-// lookAtModule follows the module, and has the watches set again before anything is read: a
-// write between the setting of the watch and the read is then seen twice, never missed.
-func (p *pass) lookAtModule() Module {
+// checkModule reads the state of the module and adds events for its changes. It calls OnModuleChange,
+// which sets the watches, before any setting is read: a write in between is then seen twice, never
+// missed.
+func (p *pass) checkModule() Module {
 	k := p.keeper
 	found, before := k.opts.Kernel.Module(), k.module
-	if found.Settling {
-		k.settling = min(max(2*k.settling, firstSettling), maxSettling)
+	if found.InTransition {
+		k.moduleRecheck = min(max(2*k.moduleRecheck, firstRecheck), maxRecheck)
 	} else {
-		k.settling = 0
+		k.moduleRecheck = 0
 	}
-	if k.looked && found.Present == before.Present && found.Instance == before.Instance {
+	if k.moduleKnown && found.Present == before.Present && found.Instance == before.Instance {
 		k.module = found
 		return found
 	}
-	k.opts.Observer.ModuleChanged()
-	if k.looked {
+	k.opts.Hooks.OnModuleChange()
+	if k.moduleKnown {
 		p.moduleChanged = true
 		if before.Present {
-			p.add(moduleEvent(p.now, KindModuleUnload), nil, moduleMessage)
+			p.addEvent(moduleEvent(p.now, KindModuleUnload), nil, moduleMessage)
 		}
 		if found.Present {
 			k.loads++
-			p.add(moduleEvent(p.now, KindModuleLoad), nil, moduleMessage)
+			p.addEvent(moduleEvent(p.now, KindModuleLoad), nil, moduleMessage)
 		}
 	}
-	k.looked, k.module = true, found
+	k.moduleKnown, k.module = true, found
 	return found
 }

@@ -205,7 +205,7 @@ func retryStories(t *testing.T) []story {
 				again(Failed, Forbidden),
 				{
 					do:     module(Module{Present: true, Instance: 2}),
-					why:    ModuleMoved,
+					why:    ModuleChange,
 					writes: []string{"hashsize=1024", "max=100"},
 					events: []string{"module-unload", "module-load"},
 					states: []State{Failed, Forbidden},
@@ -300,7 +300,7 @@ func moduleStories(t *testing.T) []story {
 				{do: module(Module{}), why: Start, states: []State{Pending}},
 				again(Pending),
 				{
-					do: module(Module{Present: true, Instance: 2}), why: ModuleMoved,
+					do: module(Module{Present: true, Instance: 2}), why: ModuleChange,
 					writes: []string{"max=100"}, events: []string{"module-load", repaired}, states: []State{InSync},
 				},
 				{
@@ -313,7 +313,7 @@ func moduleStories(t *testing.T) []story {
 					events: []string{"module-unload", "module-load", repaired},
 					states: []State{InSync},
 				},
-				{do: module(Module{}), why: ModuleMoved, events: []string{"module-unload"}, states: []State{Pending}},
+				{do: module(Module{}), why: ModuleChange, events: []string{"module-unload"}, states: []State{Pending}},
 			},
 		},
 		{
@@ -365,7 +365,7 @@ func TestLoadsBeginNoContest(t *testing.T) {
 	for i := range 100 {
 		k.setModule(Module{Present: true, Instance: uint64(i + 2)})
 		k.set("max", "65536")
-		keep.Pass(ModuleMoved, time.Now())
+		keep.Pass(ModuleChange, time.Now())
 		if got := k.get("max"); got != "100" {
 			t.Fatalf("max is %s after load %d", got, i+1)
 		}

@@ -10,33 +10,35 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// update takes over the result of a read, and records a contest that ended or an unreadable file.
-func (p *pass) update(t *tracked, state State, r Reading) {
-	t.update(state, r)
+// applyReading updates a setting from the result of a read, and records a contest that ended or a
+// failed read.
+func (p *pass) applyReading(t *tracked, state State, r Reading) {
+	t.setReading(state, r)
 	switch state {
 	case InSync:
-		p.settle(t, r.Value)
+		p.endContestIfOver(t, r.Value)
 	case Pending, Unsupported:
-		t.throttle = throttle{} // the contested file is gone
+		t.throttle = throttle{} // a contest does not outlive the file
 	case Forbidden, Failed:
 		p.reportUnreadable(t, state, r.Err)
 	}
 }
 
-// reportUnreadable records once that a setting cannot be read. It does not forbid a later write.
+// reportUnreadable records that a setting cannot be read, once for the same error. It does not block a
+// later write.
 func (p *pass) reportUnreadable(t *tracked, state State, err error) {
-	why := reasonOf(err)
-	if t.unreadable == why {
+	text := errorText(err)
+	if t.unreadable == text {
 		return
 	}
-	t.unreadable = why
-	p.add(unreadableEvent(p.now, t, state, why), t, unreadableMessage)
+	t.unreadable = text
+	p.addEvent(unreadableEvent(p.now, t, state, text), t, unreadableMessage)
 }
 
-// settle ends a contest that had no drift for long enough.
-func (p *pass) settle(t *tracked, live sysfs.Value) {
-	since, drifts := t.throttle.since, t.throttle.drifts
-	if !t.throttle.settle(p.now) {
+// endContestIfOver ends the contest of a setting that had no drift for settleAfter.
+func (p *pass) endContestIfOver(t *tracked, live sysfs.Value) {
+	since, drifts := t.throttle.contestSince, t.throttle.contestDrifts
+	if !t.throttle.endIfOver(p.now) {
 		return
 	}
 	if t.status.State == Contested {
@@ -45,131 +47,138 @@ func (p *pass) settle(t *tracked, live sysfs.Value) {
 			t.status.State = Drifted
 		}
 	}
-	p.add(settingEvent(p.now, KindSettled, t, live), nil, settledMessage(drifts, p.now.Sub(since)))
+	p.addEvent(settingEvent(p.now, KindSettled, t, live), nil, settledMessage(drifts, p.now.Sub(since)))
 }
 
-// handle treats one setting whose live value does not satisfy its want.
-func (p *pass) handle(t *tracked, change Change) {
+// handleDrift records the drift of a setting, and repairs it unless mode, throttle or an earlier error
+// prevent the write.
+func (p *pass) handleDrift(t *tracked, change Change) {
 	isNew := t.recordDrift(change.Found, p.causeOf(t), p.now)
 	if isNew {
 		p.newDrifts = append(p.newDrifts, t)
 	}
 	observe := p.keeper.adopted.Mode == Observe
 	switch {
-	case t.isRefused(p.now):
-		t.status.State, t.status.Error = t.refusal.state, t.refusal.reported
+	case t.isWriteBlocked(p.now):
+		t.status.State, t.status.Error = t.writeFailure.state, t.writeFailure.reported
 		if isNew {
-			p.addQuietDrift(t, change.Found, NotRepaired, t.refusal.reported)
+			p.addCountOnlyDrift(t, change.Found, ResultFailed, t.writeFailure.reported)
 		}
 		return
 	case observe && !isNew:
-		p.settle(t, change.Found)
+		p.endContestIfOver(t, change.Found)
 		return
 	}
-	repair, begins := p.mayRepair(t, isNew)
+	repair, begins := p.decideRepair(t, isNew)
 	switch {
 	case begins:
 		t.status.State = Contested
-		p.add(settingEvent(p.now, KindContested, t, change.Found), t, contestedMessage(nil))
+		p.addEvent(settingEvent(p.now, KindContested, t, change.Found), t, contestedMessage(nil))
 	case repair && observe:
 		e := settingEvent(p.now, KindDrift, t, change.Found)
-		e.Result = Observed
-		p.add(e, t, driftMessage)
+		e.Result = ResultObserved
+		p.addEvent(e, t, driftMessage)
 	case repair:
 		p.repair(t, change, isNew)
 	case isNew:
-		p.addQuietDrift(t, change.Found, "", "")
+		p.addCountOnlyDrift(t, change.Found, "", "")
 	}
 }
 
-// addQuietDrift adds a drift that is counted and not logged.
-func (p *pass) addQuietDrift(t *tracked, found sysfs.Value, result Result, why string) {
+// addCountOnlyDrift adds the event of a drift that is counted and not logged.
+func (p *pass) addCountOnlyDrift(t *tracked, found sysfs.Value, result Result, errText string) {
 	e := settingEvent(p.now, KindDrift, t, found)
-	e.Result, e.Error, e.Quiet = result, why, true
-	p.add(e, t, driftMessage)
+	e.Result, e.Error, e.CountOnly = result, errText, true
+	p.addEvent(e, t, driftMessage)
 }
 
-// mayRepair reports whether to repair a drift now, and whether a contest begins with it. A drift
-// that the start, a configuration or a load brought has no opponent: it is repaired at once and
-// does not count for a contest, however often the module is loaded.
-func (p *pass) mayRepair(t *tracked, isNew bool) (repair, begins bool) {
+// decideRepair reports whether to repair a drift now, and whether a contest begins with it. A drift
+// after the start, a configuration change or a module load is not the work of another writer: it is
+// repaired at once and never counts toward a contest.
+func (p *pass) decideRepair(t *tracked, isNew bool) (repair, begins bool) {
 	if isNew && (p.first || t.isNew || p.moduleChanged || t.wasPending) {
 		return true, false
 	}
-	return t.throttle.drifted(p.now)
+	return t.throttle.allow(p.now)
 }
 
 // repair writes the wanted value and reads it back.
 func (p *pass) repair(t *tracked, change Change, isNew bool) {
 	kernel := p.keeper.opts.Kernel
 	e := settingEvent(p.now, KindDrift, t, change.Found)
-	e.Note = p.warnOverfull(change)
+	e.Note = p.overfullNote(change)
 	if err := kernel.Write(t.want.Setting, t.want.Value); err != nil {
-		p.writeFailed(t, e, err)
+		p.handleWriteError(t, e, err)
 		return
 	}
 	live, err := kernel.Read(t.want.Setting)
 	if err != nil {
-		p.writeFailed(t, e, err)
+		p.handleWriteError(t, e, err)
 		return
 	}
 	e.Duration = Duration(time.Since(p.since))
-	t.status.Live, t.refusal = live, refusal{}
+	t.status.Live, t.writeFailure = live, writeFailure{}
 	if t.want.Satisfied(live) {
-		e.Result = Repaired
+		e.Result = ResultRepaired
 		t.setRepaired(e.Duration)
 		if !t.throttle.isContested() {
 			t.status.State = InSync
 		}
 	} else {
-		// Another writer was faster, or the kernel keeps another value: the next pass sees which
-		// it is, and the throttle limits the attempts.
-		e.Result = NotRepaired
-		e.Error = fmt.Sprintf("after writing %s the kernel shows %s", t.want.Value, live)
+		// Another process wrote in between, or the kernel stored another value. The next pass repairs it
+		// again, and the throttle limits the attempts.
+		e.Result = ResultFailed
+		e.Error = fmt.Sprintf("wrote %s, read back %s", t.want.Value, live)
 		t.driftFound = live
 		p.keeper.Wake(Write)
 	}
-	e.Quiet = t.throttle.isContested()
-	if isNew || e.Result == Repaired {
-		p.add(e, t, driftMessage)
+	e.CountOnly = t.throttle.isContested()
+	if isNew || e.Result == ResultRepaired {
+		p.addEvent(e, t, driftMessage)
 	}
 }
 
-// writeFailed treats a failed write or read back: not permitted, gone with the module, or refused.
-func (p *pass) writeFailed(t *tracked, e Event, err error) {
+// handleWriteError handles the error of a write or of the read after it: no permission, the file is gone
+// with its module, or another error.
+func (p *pass) handleWriteError(t *tracked, e Event, err error) {
 	switch {
 	case sysfs.Forbidden(err):
-		p.forbid(t, err)
+		p.recordForbidden(t, err)
 	case sysfs.Gone(err) && p.isGone(t):
 		t.status.Live, t.status.State, t.drifting = sysfs.Value{}, Pending, false
-		p.keeper.Wake(ModuleMoved)
-	case t.refuse(Failed, err.Error(), p.now):
-		e.Kind, e.Error, e.Result = KindFailed, err.Error(), NotRepaired
-		p.add(e, t, failedMessage)
+		p.keeper.Wake(ModuleChange)
+	case t.recordWriteFailure(Failed, err.Error(), p.now):
+		e.Kind, e.Error, e.Result = KindFailed, err.Error(), ResultFailed
+		p.addEvent(e, t, failedMessage)
 	}
 }
 
-// isGone reports whether a setting's file is missing: a write may answer ENOENT for its value too.
+// isGone reports whether a setting's file is missing. The error of the write does not show it: the
+// kernel returns ENOENT for some invalid values too.
 func (p *pass) isGone(t *tracked) bool {
 	_, err := p.keeper.opts.Kernel.Read(t.want.Setting)
 	return sysfs.Gone(err)
 }
 
-// forbid records that a setting may not be written. Settings with the same reason share an event.
-func (p *pass) forbid(t *tracked, err error) {
-	d := denial{why: reasonOf(err), remedy: p.keeper.opts.Kernel.Remedy(t.want.Setting, err)}
-	if !t.refuse(Forbidden, d.why+"; "+d.remedy, p.now) {
+// recordForbidden records a write that failed with a permission error. Settings with the same error
+// and remedy share one event.
+func (p *pass) recordForbidden(t *tracked, err error) {
+	group := forbiddenGroup{errText: errorText(err), remedy: p.keeper.opts.Kernel.Remedy(t.want.Setting, err)}
+	if !t.recordWriteFailure(Forbidden, group.errText+"; "+group.remedy, p.now) {
 		return
 	}
-	i := slices.IndexFunc(p.denials, func(other denial) bool { return other.why == d.why && other.remedy == d.remedy })
+	i := slices.IndexFunc(p.forbidden, func(other forbiddenGroup) bool {
+		return other.errText == group.errText && other.remedy == group.remedy
+	})
 	if i < 0 {
-		i, p.denials = len(p.denials), append(p.denials, d)
+		i, p.forbidden = len(p.forbidden), append(p.forbidden, group)
 	}
-	p.denials[i].settings = append(p.denials[i].settings, t.want.Setting.Name)
+	p.forbidden[i].settings = append(p.forbidden[i].settings, t.want.Setting.Name)
 }
 
-// warnOverfull returns a warning where the new max is below the present number of connections.
-func (p *pass) warnOverfull(change Change) string {
+// overfullNote returns a note for the event if the new max is below the number of tracked connections,
+// and "" otherwise.
+func (p *pass) overfullNote(change Change) string {
 	if change.Want.Setting.Name != sysfs.Max || change.Want.Raises(change.Found) {
 		return ""
 	}
@@ -188,7 +197,7 @@ func (p *pass) causeOf(t *tracked) Cause {
 		return CauseStart
 	case t.isNew:
 		return CauseConfig
-	case p.moduleChanged, t.wasPending: // the file may be there before the load is done
+	case p.moduleChanged, t.wasPending: // the file can exist before the load is done
 		return CauseModuleLoad
 	case p.reasons.Has(Write | Guard):
 		return CauseWrite
@@ -197,8 +206,8 @@ func (p *pass) causeOf(t *tracked) Cause {
 	}
 }
 
-// reasonOf returns the kernel's text for an error: "permission denied".
-func reasonOf(err error) string {
+// errorText returns the text of the errno in an error, "permission denied", or else the whole error.
+func errorText(err error) string {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		return errno.Error()

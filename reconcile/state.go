@@ -23,9 +23,9 @@ const (
 	Contested State = "contested"
 	// Unsupported: this kernel has no such file.
 	Unsupported State = "unsupported"
-	// Forbidden: this process may not write the setting, in this namespace or container.
+	// Forbidden: this process may not read or may not write the setting, in this namespace or container.
 	Forbidden State = "forbidden"
-	// Failed: the kernel refused the value, or the file cannot be read.
+	// Failed: the kernel refused the value, or reading the file failed with another error than those above.
 	Failed State = "failed"
 )
 
@@ -49,8 +49,8 @@ type Comparison struct {
 	Origin      tree.Place `json:"origin"`
 }
 
-// Setting is a Comparison and the setting's history since the start of the daemon.
-type Setting struct {
+// SettingStatus is a Comparison and the setting's history since the start of the daemon.
+type SettingStatus struct {
 	Comparison
 	Drifts    int    `json:"drifts"`
 	LastDrift *Drift `json:"last_drift,omitempty"`
@@ -74,7 +74,7 @@ type Report struct {
 	Module Module
 	// Loads is the number of loads of the module since the start.
 	Loads    int
-	Settings []Setting
+	Settings []SettingStatus
 }
 
 // Summary counts a report's settings by state.
@@ -110,7 +110,8 @@ func (r Report) Summary() Summary {
 	return s
 }
 
-// Differs reports whether any setting is known not to be as wanted.
+// Differs reports whether any setting is drifted, contested, forbidden or failed. Pending and
+// unsupported settings do not count: they have no file to write.
 func (s Summary) Differs() bool { return s.Drifted+s.Contested+s.Forbidden+s.Failed > 0 }
 
 // Duration is a time.Duration. In JSON it is a number of seconds.

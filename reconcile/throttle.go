@@ -7,29 +7,30 @@ const (
 	// burst repairs within burstWindow are made at once.
 	burst       = 10
 	burstWindow = 10 * time.Second
-	// Then the setting is contested, and each repair waits twice as long as the one before it.
+	// After them the setting is contested: the first repair waits firstDelay, each further one twice as
+	// long as the one before it, at most maxDelay.
 	firstDelay = time.Second
 	maxDelay   = 30 * time.Second
 	// A contest has ended after settleAfter without a drift.
 	settleAfter = 10 * time.Second
 )
 
-// throttle limits the repairs of one setting. The zero value allows a burst. It reads no clock:
-// each call is given the time.
+// throttle limits the repairs of one setting. The zero value allows a burst. It reads no
+// clock: the time is an argument.
 type throttle struct {
-	repairs    []time.Time // within the last burstWindow
-	delay      time.Duration
-	nextRepair time.Time // while contested
-	lastDrift  time.Time
-	since      time.Time // begin of the contest, or zero
-	drifts     int       // drifts since then
+	repairs       []time.Time // within the last burstWindow
+	delay         time.Duration
+	nextRepair    time.Time // not before this time; only while contested
+	lastDrift     time.Time
+	contestSince  time.Time // begin of the contest, or zero
+	contestDrifts int       // drifts since then
 }
 
-func (t *throttle) isContested() bool { return !t.since.IsZero() }
+func (t *throttle) isContested() bool { return !t.contestSince.IsZero() }
 
-// drifted records that the setting was found drifted at now. It reports whether to repair it
-// now, and whether a contest begins with this drift.
-func (t *throttle) drifted(now time.Time) (repair, begins bool) {
+// allow records a drift at now. It reports whether to repair it now, and whether a contest begins with
+// this drift; then it is not repaired at once.
+func (t *throttle) allow(now time.Time) (repair, begins bool) {
 	t.lastDrift = now
 	if t.isContested() {
 		if now.Before(t.nextRepair) {
@@ -45,7 +46,7 @@ func (t *throttle) drifted(now time.Time) (repair, begins bool) {
 		t.repairs = append(t.repairs, now)
 		return true, false
 	}
-	t.since, t.drifts = now, 0
+	t.contestSince, t.contestDrifts = now, 0
 	t.backOff(now)
 	return false, true
 }
@@ -55,9 +56,9 @@ func (t *throttle) backOff(now time.Time) {
 	t.nextRepair = now.Add(t.delay)
 }
 
-// settle ends a contest that had no drift for settleAfter, and reports whether it did. The
-// throttle is then as new.
-func (t *throttle) settle(now time.Time) bool {
+// endIfOver ends a contest that had no drift for settleAfter, and reports whether it did. It then
+// resets the throttle.
+func (t *throttle) endIfOver(now time.Time) bool {
 	if !t.isContested() || now.Sub(t.lastDrift) < settleAfter {
 		return false
 	}

@@ -19,11 +19,11 @@ func TestBurstWindowEdge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var limit throttle
 			for i := range burst {
-				if repair, begins := limit.drifted(start); !repair || begins {
+				if repair, begins := limit.allow(start); !repair || begins {
 					t.Fatalf("drift %d: repair %t, contest begins %t", i+1, repair, begins)
 				}
 			}
-			repair, begins := limit.drifted(start.Add(test.after))
+			repair, begins := limit.allow(start.Add(test.after))
 			if repair != test.repair || begins != test.begins || limit.isContested() != test.begins {
 				t.Errorf("repair %t, contest begins %t, want %t and %t", repair, begins, test.repair, test.begins)
 			}
@@ -36,17 +36,17 @@ func TestContestedRepairs(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	var limit throttle
 	for range burst + 1 {
-		limit.drifted(now)
+		limit.allow(now)
 	}
 	for _, delay := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
 		if next := limit.nextPass(true); !next.Equal(now.Add(delay * time.Second)) {
 			t.Fatalf("the next repair is in %s, want %d s", next.Sub(now), delay)
 		}
-		if repair, _ := limit.drifted(now.Add(delay*time.Second - 1)); repair {
+		if repair, _ := limit.allow(now.Add(delay*time.Second - 1)); repair {
 			t.Fatalf("a repair before %d s", delay)
 		}
 		now = now.Add(delay * time.Second)
-		if repair, begins := limit.drifted(now); !repair || begins {
+		if repair, begins := limit.allow(now); !repair || begins {
 			t.Fatalf("no repair after %d s", delay)
 		}
 	}
@@ -54,7 +54,7 @@ func TestContestedRepairs(t *testing.T) {
 	if next := limit.nextPass(false); !next.Equal(end) {
 		t.Errorf("the next pass is at %s, want %s", next, end)
 	}
-	if limit.settle(end.Add(-1)) || !limit.settle(end) || limit.isContested() {
+	if limit.endIfOver(end.Add(-1)) || !limit.endIfOver(end) || limit.isContested() {
 		t.Error("the contest does not end just when its last drift is settleAfter ago")
 	}
 }

@@ -7,19 +7,19 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// A value that the kernel refused is retried, because memory may have been short.
+// A write that failed is retried after these times, because memory may have been short.
 const (
 	firstRetry = time.Second
 	maxRetry   = 5 * time.Minute
 )
 
-// tracked is what the keeper remembers of one wanted setting from pass to pass.
+// tracked is the state of one wanted setting that is kept from pass to pass.
 type tracked struct {
 	want       sysfs.Want
-	status     Setting
+	status     SettingStatus
 	throttle   throttle
 	isNew      bool // the want is new or changed, and no pass has handled it yet
-	wasPending bool // its file was missing at the pass before
+	wasPending bool // its file was missing in the previous pass
 
 	drifting   bool        // a drift is recorded and not repaired
 	driftFound sysfs.Value // the value of that drift
@@ -27,15 +27,15 @@ type tracked struct {
 
 	writers []foreignWriter // the last foreign writers, newest first
 
-	refusal    refusal
-	unreadable string // the reported reason for a failed read
+	writeFailure writeFailure
+	unreadable   string // the error of the last failed read that was reported
 }
 
-// refusal is the kernel's last error for a write.
-type refusal struct {
-	state    State // Forbidden or Failed; empty without a refusal
-	reported string
-	retry    time.Time // zero: not before the module or the configuration changes
+// writeFailure is the last error of a write, and when the next write is allowed.
+type writeFailure struct {
+	state    State     // Forbidden or Failed blocks writes; empty does not
+	reported string    // the text of the last error that was reported
+	retry    time.Time // when writes are allowed again; zero: after a change of module or configuration
 	delay    time.Duration
 }
 
@@ -55,10 +55,10 @@ func newTracked(want sysfs.Want) *tracked {
 	return t
 }
 
-// setWant takes over a want. A want of another value starts anew.
+// setWant replaces the want. If its value or policy differs, contest, drift and write failure are reset.
 func (t *tracked) setWant(want sysfs.Want) {
 	if t.want.Value != want.Value || t.want.Policy != want.Policy {
-		t.isNew, t.drifting, t.refusal, t.throttle = true, false, refusal{}, throttle{}
+		t.isNew, t.drifting, t.writeFailure, t.throttle = true, false, writeFailure{}, throttle{}
 	}
 	t.want = want
 	s := &t.status
@@ -66,8 +66,8 @@ func (t *tracked) setWant(want sysfs.Want) {
 	s.MemoryBytes = want.MemoryBytes()
 }
 
-// update takes over the result of a read.
-func (t *tracked) update(state State, r Reading) {
+// setReading updates the status from the result of a read.
+func (t *tracked) setReading(state State, r Reading) {
 	t.wasPending = t.status.State == Pending
 	t.status.Live, t.status.State, t.status.Error = r.Value, state, ""
 	switch {
@@ -80,7 +80,7 @@ func (t *tracked) update(state State, r Reading) {
 		t.drifting = false
 	}
 	if state == InSync {
-		t.refusal = t.refusal.retryNow()
+		t.writeFailure = t.writeFailure.allowRetry()
 	}
 	if r.Err == nil {
 		t.unreadable = ""
@@ -90,9 +90,9 @@ func (t *tracked) update(state State, r Reading) {
 	}
 }
 
-// retryNow returns the refusal without its state: the next write is tried, and the same error is
-// not reported again.
-func (r refusal) retryNow() refusal { return refusal{reported: r.reported} }
+// allowRetry returns a failure that does not block the next write. The reported text remains, so that
+// an equal error is not reported again.
+func (f writeFailure) allowRetry() writeFailure { return writeFailure{reported: f.reported} }
 
 // recordDrift records a drifted value, and reports whether it is a new drift.
 func (t *tracked) recordDrift(found sysfs.Value, cause Cause, at time.Time) bool {
@@ -102,12 +102,12 @@ func (t *tracked) recordDrift(found sysfs.Value, cause Cause, at time.Time) bool
 	t.drifting, t.driftFound, t.cause = true, found, cause
 	t.status.Drifts++
 	t.status.LastDrift = &Drift{At: at, Found: found, Cause: cause}
-	t.throttle.drifts++
+	t.throttle.contestDrifts++
 	return true
 }
 
-// setRepaired records that the last drift was repaired. The Drift may be published already, and
-// is replaced.
+// setRepaired records that the last drift was repaired. It replaces the Drift instead of changing
+// it: the Drift may be part of a Report already.
 func (t *tracked) setRepaired(took Duration) {
 	t.drifting = false
 	drift := *t.status.LastDrift
@@ -115,8 +115,8 @@ func (t *tracked) setRepaired(took Duration) {
 	t.status.LastDrift = &drift
 }
 
-// addWriter records who wrote the setting. A program that runs again and again is one writer,
-// the last of its processes.
+// addWriter records a process that wrote the setting. It replaces an earlier process of the same
+// command and cgroup, so that a program that runs again and again is one writer.
 func (t *tracked) addWriter(by *sysfs.Writer, at time.Time) {
 	t.writers = slices.DeleteFunc(t.writers, func(w foreignWriter) bool {
 		return w.by.Comm == by.Comm && w.by.Cgroup() == by.Cgroup()
@@ -136,31 +136,32 @@ func (t *tracked) recentWriters(now time.Time) []*sysfs.Writer {
 	return recent
 }
 
-// isRefused reports whether an earlier refusal forbids a write now.
-func (t *tracked) isRefused(now time.Time) bool {
-	r := t.refusal
-	return r.state != "" && (r.retry.IsZero() || now.Before(r.retry))
+// isWriteBlocked reports whether an earlier error of a write blocks a write now.
+func (t *tracked) isWriteBlocked(now time.Time) bool {
+	f := t.writeFailure
+	return f.state != "" && (f.retry.IsZero() || now.Before(f.retry))
 }
 
-// refuse records a refused write, and reports whether its reason has not been reported yet.
-func (t *tracked) refuse(state State, why string, now time.Time) (isNew bool) {
-	r := &t.refusal
-	isNew = r.reported != why
-	r.state, r.reported = state, why
+// recordWriteFailure records the error of a write, and reports whether it differs from the last one
+// that was reported.
+func (t *tracked) recordWriteFailure(state State, errText string, now time.Time) (isNew bool) {
+	f := &t.writeFailure
+	isNew = f.reported != errText
+	f.state, f.reported = state, errText
 	if state == Failed {
-		r.delay = min(max(2*r.delay, firstRetry), maxRetry)
-		r.retry = now.Add(r.delay)
+		f.delay = min(max(2*f.delay, firstRetry), maxRetry)
+		f.retry = now.Add(f.delay)
 	}
-	t.status.State, t.status.Error = state, why
+	t.status.State, t.status.Error = state, errText
 	return isNew
 }
 
 // nextPass returns when the setting needs a pass without an event; zero is never.
 func (t *tracked) nextPass(mode Mode) time.Time {
 	next := t.throttle.nextPass(t.drifting && mode == Enforce)
-	r := t.refusal
-	if t.drifting && r.state != "" && (r.retry.IsZero() || r.retry.After(next)) {
-		return r.retry
+	f := t.writeFailure
+	if t.drifting && f.state != "" && (f.retry.IsZero() || f.retry.After(next)) {
+		return f.retry
 	}
 	return next
 }

@@ -14,34 +14,30 @@ type Reason uint8
 const (
 	// Start is the first pass.
 	Start Reason = 1 << iota
-	// Config: the desired state was replaced, or a person asked (SIGHUP).
+	// Config: the desired state was replaced, or an operator sent SIGHUP.
 	Config
-	// ModuleMoved: a uevent announced a load or an unload of the module.
-	ModuleMoved
+	// ModuleChange: a uevent announced a load or an unload of the module, or a write found the file of its
+	// setting gone.
+	ModuleChange
 	// Write: inotify reported a write to a setting.
 	Write
-	// Resync: it is time for a regular pass.
+	// Resync: a pass was due without an event.
 	Resync
 	// Overflow: a queue overflowed and events were lost.
 	Overflow
-	// Guard: the guard saw a foreign write, through any procfs instance.
+	// Guard: the guard reported a foreign write, through any procfs instance.
 	Guard
 )
 
 // Has reports whether r contains any reason of other.
 func (r Reason) Has(other Reason) bool { return r&other != 0 }
 
-// String is the names of the reasons: "write+overflow".
+// String returns the names of the reasons, sorted: "write+overflow".
 func (r Reason) String() string {
 	var names []string
 	for bit, name := range map[Reason]string{
-		Start:       "start",
-		Config:      "config",
-		ModuleMoved: "module",
-		Write:       "write",
-		Resync:      "resync",
-		Overflow:    "overflow",
-		Guard:       "guard",
+		Start: "start", Config: "config", ModuleChange: "module", Write: "write", Resync: "resync",
+		Overflow: "overflow", Guard: "guard",
 	} {
 		if r.Has(bit) {
 			names = append(names, name)
@@ -76,8 +72,9 @@ func (w *waker) wake(r Reason, now time.Time) {
 	}
 }
 
-// take empties the slot. It returns the reasons and when the first of them arose. A wake that
-// came after the loop saw the slot full is among them, and does not cause a pass without a reason.
+// take empties the slot. It returns the reasons, and when the first of them arose. The loop has
+// already received from c; a wake since then has filled c again. take empties c too, because it
+// returns the reason of that wake, and a second pass would have none.
 func (w *waker) take() (Reason, time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

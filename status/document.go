@@ -21,12 +21,12 @@ func (*API) UnmarshalJSON([]byte) error { return nil }
 
 // Document is what ctkeeper status prints and /v1/status serves.
 type Document struct {
-	API      API                 `json:"api"`
-	Daemon   Daemon              `json:"daemon"`
-	Module   Module              `json:"module"`
-	Settings []reconcile.Setting `json:"settings"`
-	Table    Table               `json:"table"`
-	Guard    Guard               `json:"guard"`
+	API      API                       `json:"api"`
+	Daemon   Daemon                    `json:"daemon"`
+	Module   Module                    `json:"module"`
+	Settings []reconcile.SettingStatus `json:"settings"`
+	Table    Table                     `json:"table"`
+	Guard    Guard                     `json:"guard"`
 }
 
 // Daemon describes the daemon itself.

@@ -46,7 +46,7 @@ func (a *app) apply() *cobra.Command {
 }
 
 // warnOfDaemon prints which of the applied settings a running daemon wants otherwise.
-func (a *app) warnOfDaemon(ctx context.Context, applied []reconcile.Setting) {
+func (a *app) warnOfDaemon(ctx context.Context, applied []reconcile.SettingStatus) {
 	running, err := status.NewClient(status.SocketPath(a.root)).Status(ctx)
 	switch {
 	case err != nil && isNoDaemon(err):
@@ -62,8 +62,8 @@ func (a *app) warnOfDaemon(ctx context.Context, applied []reconcile.Setting) {
 }
 
 // otherWants renders the settings of a daemon whose want differs from what was applied.
-func otherWants(daemon, applied []reconcile.Setting) []string {
-	wants := map[string]reconcile.Setting{}
+func otherWants(daemon, applied []reconcile.SettingStatus) []string {
+	wants := map[string]reconcile.SettingStatus{}
 	for _, s := range applied {
 		wants[s.Name] = s
 	}

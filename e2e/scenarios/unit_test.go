@@ -120,13 +120,13 @@ func signal(t *testing.T, s syscall.Signal) {
 }
 
 // settingOf returns a setting of a document, or a zero one.
-func settingOf(d status.Document, name string) reconcile.Setting {
+func settingOf(d status.Document, name string) reconcile.SettingStatus {
 	for _, s := range d.Settings {
 		if s.Name == name {
 			return s
 		}
 	}
-	return reconcile.Setting{}
+	return reconcile.SettingStatus{}
 }
 
 // document runs a ctkeeper command with -o json and returns its document and exit status.

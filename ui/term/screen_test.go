@@ -41,8 +41,8 @@ func value(text string) sysfs.Value {
 	return (&sysfs.Setting{}).Parse(text)
 }
 
-func setting(name, want, now string, state reconcile.State) reconcile.Setting {
-	return reconcile.Setting{Comparison: reconcile.Comparison{
+func setting(name, want, now string, state reconcile.State) reconcile.SettingStatus {
+	return reconcile.SettingStatus{Comparison: reconcile.Comparison{
 		Name: name, Want: value(want), Policy: "exactly", Live: value(now), State: state, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 3},
 	}}
 }
@@ -52,7 +52,7 @@ func quiet() status.Document {
 	s := status.Document{
 		Daemon: status.Daemon{Running: true, PID: 4711, Since: start, Mode: reconcile.Enforce, Config: status.Config{OK: true}},
 		Module: status.Module{Name: "nf_conntrack", State: "loaded", Loads: 2},
-		Settings: []reconcile.Setting{
+		Settings: []reconcile.SettingStatus{
 			setting("hashsize", "262144", "262144", reconcile.InSync),
 			setting("max", "1048576", "1048576", reconcile.InSync),
 			setting("expect_max", "8192", "8192", reconcile.InSync),
@@ -187,7 +187,7 @@ func screens() map[string]struct {
 	absent := quiet()
 	absent.Module.State, absent.Table = "absent", status.Table{}
 	for i := range absent.Settings {
-		absent.Settings = append([]reconcile.Setting(nil), absent.Settings...)
+		absent.Settings = append([]reconcile.SettingStatus(nil), absent.Settings...)
 		absent.Settings[i].State, absent.Settings[i].Live = reconcile.Pending, value("")
 	}
 	full := quiet()
@@ -205,7 +205,7 @@ func screens() map[string]struct {
 	bad, evils := hostile()
 	worse := bad
 	worse.Guard = status.Guard{Mode: evil, State: status.GuardUnavailable, Error: evil}
-	worse.Settings = append([]reconcile.Setting(nil), bad.Settings...)
+	worse.Settings = append([]reconcile.SettingStatus(nil), bad.Settings...)
 	worse.Settings[1].LastDrift = &reconcile.Drift{At: after(3), Found: sysfs.TextValue(evil), Cause: evil, By: &sysfs.Writer{Unit: evil}}
 	watched, unguarded := guarded(config.GuardWatch, status.GuardWatching), guarded(config.GuardLock, status.GuardUnavailable)
 	idle := guarded(config.GuardLock, status.GuardWatching)

@@ -84,7 +84,7 @@ func (m model) summary() line {
 }
 
 // last renders a setting's error or else its last drift. The writer comes first: 80 columns have room for little else.
-func (m model) last(s reconcile.Setting) string {
+func (m model) last(s reconcile.SettingStatus) string {
 	switch d := s.LastDrift; {
 	case s.Error != "":
 		return s.Error

@@ -148,7 +148,7 @@ func writerOrCause(d reconcile.Drift) string {
 }
 
 // contenders writes who contests a setting, one a line.
-func contenders(w io.Writer, settings []reconcile.Setting) {
+func contenders(w io.Writer, settings []reconcile.SettingStatus) {
 	for _, s := range settings {
 		if s.State == reconcile.Contested && s.LastDrift != nil && s.LastDrift.By != nil {
 			printLine(w, "%s: contested by %s", s.Name, strings.Join(strings.Fields(s.LastDrift.By.String()), " "))

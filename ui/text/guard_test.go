@@ -69,10 +69,10 @@ func guardLines(t *testing.T, s status.Document) string {
 }
 
 func TestGuard(t *testing.T) {
-	kept := func(names ...string) []reconcile.Setting {
-		var settings []reconcile.Setting
+	kept := func(names ...string) []reconcile.SettingStatus {
+		var settings []reconcile.SettingStatus
 		for _, name := range names {
-			settings = append(settings, reconcile.Setting{Comparison: reconcile.Comparison{Name: name, State: reconcile.InSync}})
+			settings = append(settings, reconcile.SettingStatus{Comparison: reconcile.Comparison{Name: name, State: reconcile.InSync}})
 		}
 		return settings
 	}
@@ -83,7 +83,7 @@ func TestGuard(t *testing.T) {
 	all := kept("hashsize", "max", "expect_max", "udp_timeout", "net.netfilter.nf_new")
 	tests := map[string]struct {
 		guard    status.Guard
-		settings []reconcile.Setting
+		settings []reconcile.SettingStatus
 		want     string
 	}{
 		"off":                        {guardStatus(config.GuardOff, status.GuardOff), nil, "\nNo settings are configured.\n"},

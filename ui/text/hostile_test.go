@@ -18,7 +18,7 @@ import (
 func TestHostileText(t *testing.T) {
 	const evil = "\x1b]0;owned\x07\x1b[2J\r\u009b31m\u202e\xff\x00\nmax is fine"
 	by := sysfs.Writer{PID: 7, Comm: evil, Unit: evil, Container: evil, Pod: evil}
-	setting := reconcile.Setting{
+	setting := reconcile.SettingStatus{
 		Comparison: reconcile.Comparison{Name: "n" + evil, Want: sysfs.TextValue(evil), Policy: sysfs.Exactly, Live: sysfs.TextValue(evil), State: reconcile.Contested, Error: evil, Origin: tree.Place{File: evil}},
 		LastDrift:  &reconcile.Drift{At: noon, Found: sysfs.TextValue(evil), Cause: reconcile.CauseWrite, By: &by},
 	}
@@ -29,7 +29,7 @@ func TestHostileText(t *testing.T) {
 		Daemon:   status.Daemon{Running: true, Config: status.Config{Error: evil, Files: []string{evil}}},
 		Module:   status.Module{Name: "nf_conntrack", State: "loaded", Parameters: []status.Parameter{parameter, unknown}},
 		Table:    status.Table{Figures: pressed().Figures, ByHelper: map[string]int64{evil: 1}},
-		Settings: []reconcile.Setting{setting},
+		Settings: []reconcile.SettingStatus{setting},
 	}
 	failed := document
 	failed.Daemon.Error = evil
@@ -45,7 +45,7 @@ func TestHostileText(t *testing.T) {
 		return s
 	}
 	unit := document
-	unit.Settings = []reconcile.Setting{setting}
+	unit.Settings = []reconcile.SettingStatus{setting}
 	unit.Settings[0].LastDrift = &reconcile.Drift{At: noon, Found: sysfs.Number(1), Cause: reconcile.CauseWrite, By: &sysfs.Writer{Unit: evil}}
 	for name, do := range map[string]func(text.Printer) error{
 		"status":            func(p text.Printer) error { return p.Status(document) },

@@ -70,7 +70,7 @@ func running() status.Document {
 		Module: status.Module{Name: "nf_conntrack", State: "loaded", Loads: 3, Parameters: parameters()},
 		Table:  pressed(),
 		Guard:  lockedGuard(),
-		Settings: []reconcile.Setting{
+		Settings: []reconcile.SettingStatus{
 			{Comparison: reconcile.Comparison{Name: "hashsize", Want: sysfs.Number(10000), Policy: sysfs.AtLeast, Live: sysfs.Number(10240), State: reconcile.InSync, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 2}}},
 			{Comparison: reconcile.Comparison{Name: "max", Want: sysfs.Number(1048576), Policy: sysfs.Exactly, Live: sysfs.Number(1048576), State: reconcile.InSync, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 3}}, Drifts: 2, LastDrift: drift},
 			{
@@ -155,7 +155,7 @@ func waiting() status.Document {
 		Daemon: status.Daemon{Mode: reconcile.Enforce, Config: status.Config{OK: true, Files: []string{}}},
 		Module: status.Module{Name: "nf_conntrack", State: "absent", Parameters: []status.Parameter{}},
 		Guard:  guardStatus(config.GuardOff, status.GuardOff),
-		Settings: []reconcile.Setting{
+		Settings: []reconcile.SettingStatus{
 			{Comparison: reconcile.Comparison{Name: "max", Want: sysfs.Number(170880), Policy: sysfs.AtLeast, State: reconcile.Pending, Origin: tree.Place{File: "(default)"}}},
 		},
 	}
@@ -216,7 +216,7 @@ func printEvents(p text.Printer) error {
 		{At: noon, Kind: reconcile.KindModuleLoad, Message: "nf_conntrack was loaded"},
 		{
 			At: noon.Add(time.Second), Kind: reconcile.KindDrift, Setting: "max", Want: sysfs.Number(1048576), Found: sysfs.Number(65536),
-			Result: reconcile.Repaired, Cause: reconcile.CauseModuleLoad, Duration: reconcile.Duration(1234567),
+			Result: reconcile.ResultRepaired, Cause: reconcile.CauseModuleLoad, Duration: reconcile.Duration(1234567),
 			Message: "max was 65536, wanted 1048576: repaired in 1.23ms (cause: module-load)",
 		},
 		{

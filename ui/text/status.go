@@ -92,7 +92,7 @@ func reloadHint(m status.Module, p status.Parameter) string {
 	return "needs a reload of " + m.Name + ", which is used by " + strings.Join(p.HeldBy, ", ")
 }
 
-func (p Printer) settings(w io.Writer, settings []reconcile.Setting) {
+func (p Printer) settings(w io.Writer, settings []reconcile.SettingStatus) {
 	if len(settings) == 0 {
 		_, _ = fmt.Fprintln(w, "No settings are configured.")
 		return
@@ -118,7 +118,7 @@ func (p Printer) settings(w io.Writer, settings []reconcile.Setting) {
 func short(origin tree.Place) string { return strings.TrimPrefix(origin.String(), "/etc/ctkeeper/") }
 
 // settingErrors writes the errors of settings, one a line. Settings with the same error share a line.
-func settingErrors(w io.Writer, settings []reconcile.Setting) {
+func settingErrors(w io.Writer, settings []reconcile.SettingStatus) {
 	names := map[string][]string{}
 	var order []string
 	for _, s := range settings {
@@ -135,13 +135,13 @@ func settingErrors(w io.Writer, settings []reconcile.Setting) {
 	}
 }
 
-func want(s reconcile.Setting) string {
+func want(s reconcile.SettingStatus) string {
 	return s.Policy.Of(s.Want)
 }
 
 // lastDrift renders the value that was found, when, and its writer or cause. Events and documents have the rest. A
 // drift of today has its time and an older one its date, as in ls(1).
-func (p Printer) lastDrift(s reconcile.Setting) string {
+func (p Printer) lastDrift(s reconcile.SettingStatus) string {
 	d := s.LastDrift
 	if d == nil {
 		return "-"
@@ -172,9 +172,9 @@ func orDash(text string) string {
 // Applied writes the settings after one pass.
 func (p Printer) Applied(s status.Document) error {
 	doc := struct {
-		API      status.API          `json:"api"`
-		Module   status.Module       `json:"module"`
-		Settings []reconcile.Setting `json:"settings"`
+		API      status.API                `json:"api"`
+		Module   status.Module             `json:"module"`
+		Settings []reconcile.SettingStatus `json:"settings"`
 	}{Module: s.Module, Settings: s.Settings}
 	return p.Document(doc, func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "%-8s %s %s\n\n", "module:", s.Module.Name, s.Module.State)
@@ -221,7 +221,7 @@ func (p Printer) Event(e reconcile.Event) error {
 	return p.Line(e, p.at(e.At, "2006-01-02 15:04:05.000")+" "+visible(strings.ReplaceAll(e.Message, "\n", "; ")))
 }
 
-func cost(s reconcile.Setting) string {
+func cost(s reconcile.SettingStatus) string {
 	if s.MemoryBytes == 0 {
 		return "-"
 	}

@@ -91,7 +91,7 @@ func TestSettingsWidth(t *testing.T) {
 }
 
 func usual() status.Document {
-	return status.Document{Settings: []reconcile.Setting{
+	return status.Document{Settings: []reconcile.SettingStatus{
 		{
 			Comparison: reconcile.Comparison{Name: "max", Want: sysfs.Number(1048576), Policy: sysfs.Exactly, Live: sysfs.Number(1048576), State: reconcile.InSync, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 2}},
 			Drifts:     2, LastDrift: &reconcile.Drift{At: noon, Found: sysfs.Number(131072), Cause: reconcile.CauseWrite, RepairedIn: 645000},

@@ -24,7 +24,7 @@ type host struct {
 	pid      int
 	since    time.Time
 	refused  string
-	settings []reconcile.Setting
+	settings []reconcile.SettingStatus
 	figures  map[string]any
 	guard    map[string]any
 	events   []reconcile.Event
@@ -39,8 +39,8 @@ func number(text string) sysfs.Value {
 	return (&sysfs.Setting{}).Parse(text)
 }
 
-func setting(name, now, want string, state reconcile.State, drifts int) reconcile.Setting {
-	s := reconcile.Setting{Drifts: drifts, Comparison: reconcile.Comparison{
+func setting(name, now, want string, state reconcile.State, drifts int) reconcile.SettingStatus {
+	s := reconcile.SettingStatus{Drifts: drifts, Comparison: reconcile.Comparison{
 		Name: name, Want: number(want), Live: number(now), State: state, Policy: sysfs.Exactly, Origin: tree.Place{File: "/etc/ctkeeper/conf.d/50-gateway.yaml", Line: 3},
 	}}
 	if drifts > 0 {
@@ -85,7 +85,7 @@ func gateway() *host {
 	least.Policy = sysfs.AtLeast
 	failed := setting("expect_max", "1024", "0", reconcile.Failed, 0)
 	failed.Error = "invalid argument"
-	h.settings = []reconcile.Setting{
+	h.settings = []reconcile.SettingStatus{
 		least, setting("max", "65536", "65536", reconcile.InSync, 2), failed,
 		setting("tcp_timeout_established", "432000", "86400", reconcile.Contested, 31),
 		setting("udp_timeout_stream", "", "180", reconcile.Unsupported, 0),
@@ -131,7 +131,7 @@ func (h *host) drift(name, found string, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events = append(h.events, reconcile.Event{
-		At: at, Kind: reconcile.KindDrift, Setting: name, Want: sysfs.Number(1048576), Found: number(found), Result: reconcile.Repaired, Cause: reconcile.CauseWrite,
+		At: at, Kind: reconcile.KindDrift, Setting: name, Want: sysfs.Number(1048576), Found: number(found), Result: reconcile.ResultRepaired, Cause: reconcile.CauseWrite,
 		Duration: reconcile.Duration(time.Millisecond),
 		Message:  fmt.Sprintf("%s was %s, wanted 1048576: repaired in 1ms (cause: write)", name, found),
 	})
@@ -165,7 +165,7 @@ func (h *host) source() page.Source {
 						"origin": tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 9},
 					},
 				}},
-				"settings": append([]reconcile.Setting{}, h.settings...),
+				"settings": append([]reconcile.SettingStatus{}, h.settings...),
 				"table":    figures,
 				"guard":    h.guard,
 			})

@@ -24,7 +24,7 @@ func Check(h *picture.Host) []finding.Finding {
 
 // notLoaded reports an absent module. The blockers are the findings that can be the reason.
 func notLoaded(h *picture.Host, blockers []finding.Finding) []finding.Finding {
-	if h.Module.State != kmod.Absent || h.Module.Settling || h.IsBuiltIn() {
+	if h.Module.State != kmod.Absent || h.Module.InTransition || h.IsBuiltIn() {
 		return nil
 	}
 	f := finding.Finding{

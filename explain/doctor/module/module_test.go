@@ -410,7 +410,7 @@ func TestParseUint(t *testing.T) {
 }
 
 func TestModuleState(t *testing.T) {
-	h := &picture.Host{Module: kmod.Module{State: kmod.Absent, Settling: true}}
+	h := &picture.Host{Module: kmod.Module{State: kmod.Absent, InTransition: true}}
 	if got := notLoaded(h, nil); got != nil {
 		t.Errorf("a module that is on its way is missed: %v", got)
 	}
