@@ -391,3 +391,15 @@ func TestAdopted(t *testing.T) {
 		t.Errorf("adopted (-want +got):\n%s", diff)
 	}
 }
+
+func TestAttributeUnreadable(t *testing.T) {
+	k := newKernel(map[string]string{"max": "100"})
+	opts := k.options()
+	opts.Attributor = &attributor{kernel: k, before: time.Now}
+	keep := New(opts, desire(t, "max=100"))
+	k.readErr["max"] = errForbidden
+	keep.Pass(Start, time.Now())
+	if got, want := k.takeAttributed(), []string{"forbidden max"}; !slices.Equal(got, want) {
+		t.Errorf("got events %q, want %q", got, want)
+	}
+}

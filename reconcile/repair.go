@@ -32,7 +32,7 @@ func (p *pass) reportUnreadable(t *tracked, state State, err error) {
 		return
 	}
 	t.unreadable = text
-	p.addEvent(unreadableEvent(p.now, t, state, text), t, unreadableMessage)
+	p.addEvent(unreadableEvent(p.now, t, state, text), nil, unreadableMessage)
 }
 
 // endContestIfOver ends the contest of a setting that had no drift for settleAfter.
