@@ -50,7 +50,7 @@ func (g *guardControl) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.
 	return nil
 }
 
-// ModuleChangedBy implements reconcile.Attributor.
+// ModuleChanger implements reconcile.Attributor.
 func (g *guardControl) ModuleChanger(loaded bool, after time.Time) *sysfs.Writer {
 	if open := g.current(); open != nil {
 		return open.ModuleChanger(loaded, after)

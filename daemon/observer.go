@@ -27,20 +27,20 @@ func (k kernel) Module() reconcile.Module {
 }
 
 // passObserver connects the keeper's passes with the rest of the daemon. It implements
-// reconcile.Observer.
+// reconcile.Hooks.
 type passObserver struct {
 	*Daemon
 	beat func() // feeds systemd's watchdog
 }
 
-// Adopted passes the desired state on to the guard.
+// OnDesired passes the desired state on to the guard.
 func (o passObserver) OnDesired(desired *reconcile.Desired) {
 	if err := o.guard.setDesired(desired); err != nil {
 		o.opts.Log.Warn("guard: cannot update the BPF map", zap.Error(err))
 	}
 }
 
-// ModuleChanged sets the watches of the settings again.
+// OnModuleChange sets the watches of the settings again.
 func (o passObserver) OnModuleChange() {
 	if w := o.watcher.Load(); w != nil {
 		if err := w.Arm(); err != nil {
@@ -52,7 +52,7 @@ func (o passObserver) OnModuleChange() {
 // Record counts, logs and remembers an event.
 func (o passObserver) Record(e reconcile.Event) { o.recorder.Record(e) }
 
-// Passed counts the pass, updates STATUS= where the summary changed, and feeds the watchdog.
+// OnPass counts the pass, updates STATUS= where the summary changed, and feeds the watchdog.
 func (o passObserver) OnPass(reasons reconcile.Reason, took time.Duration, changed bool) {
 	o.metrics.RecordPass(reasons.String(), took)
 	o.table.passed()
