@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -40,6 +41,9 @@ func TestDraft(t *testing.T) {
 					t.Fatalf("error %q, want %q", err, test.err)
 				}
 				return
+			}
+			if sorted := slices.Sorted(slices.Values(c.Files)); len(slices.Compact(sorted)) != len(c.Files) {
+				t.Errorf("a file is read twice: %q", c.Files)
 			}
 			var wants []string
 			for _, w := range c.Wants {

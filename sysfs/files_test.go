@@ -285,6 +285,18 @@ func TestPipeInTheTree(t *testing.T) {
 	}
 }
 
+// The module parameter is read only where there is no sysctl.
+func TestHashsizeIsTheSysctls(t *testing.T) {
+	root := kerneltree.New(t)
+	if err := os.Remove(filepath.Join(root, hashsizeParam)); err != nil { // one inode with the sysctl
+		t.Fatal(err)
+	}
+	kerneltree.Put(t, root, hashsizeParam, "512\n")
+	if got := read(t, opened(t, root), "hashsize"); got != "65536" {
+		t.Errorf("read %s, want the sysctl's 65536", got)
+	}
+}
+
 // EPERM is the refusal of a BPF program, such as the lock of another ctkeeper. No such program guards the module
 // parameter, and writing that instead would bypass the lock. An immutable file (chattr +i) answers EPERM as well.
 func TestLockIsNotBypassed(t *testing.T) {

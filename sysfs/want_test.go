@@ -140,27 +140,6 @@ func TestRoundHashsize(t *testing.T) {
 	}
 }
 
-// The kernel rounds hash sizes up to whole pages of buckets, and shows a bool as Y or N.
-func TestIsSameParameter(t *testing.T) {
-	needSmallPages(t)
-	for _, test := range []struct {
-		name, want, live string
-		same             bool
-	}{
-		{"expect_hashsize", "2048", "2048", true}, {"expect_hashsize", "1", "512", true},
-		{"expect_hashsize", "513", "1024", true},
-		{"expect_hashsize", "513", "512", false}, {"expect_hashsize", "2048", "", false},
-		{"expect_hashsize", "512", "1000000", false},
-		{"acct", "1", "1", true}, {"acct", "1", "0", false},
-		{"hashsize", "10000", "10240", true}, {"hashsize", "0x2000", "8192", true}, {"hashsize", "512", "", false},
-		{"enable_hooks", "Y", "1", true}, {"enable_hooks", "0", "N", true}, {"enable_hooks", "1", "N", false},
-	} {
-		if got := sysfs.IsSameParameter(test.name, test.want, test.live); got != test.same {
-			t.Errorf("%s %s, is %s: same is %t", test.name, test.want, test.live, got)
-		}
-	}
-}
-
 func TestWantString(t *testing.T) {
 	tests := map[string]sysfs.Want{
 		"1048576":        {Policy: exactly, Value: sysfs.Number(1048576)},

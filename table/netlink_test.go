@@ -46,6 +46,14 @@ func join(parts ...[]byte) (all []byte) {
 
 func errno(code int32) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(code)) }
 
+// A request has the length that its header has (netlink(7)).
+func TestExpectationsRequest(t *testing.T) {
+	request := expectationsRequest()
+	if size := binary.NativeEndian.Uint32(request); int(size) != len(request) || size != unix.NLMSG_HDRLEN+sizeofNfgenmsg {
+		t.Errorf("%d bytes, and the header has %d", len(request), size)
+	}
+}
+
 func TestCountExpectations(t *testing.T) {
 	sip := expectation(attribute(1|unix.NLA_F_NESTED, "master"), attribute(5, "1234"),
 		attribute(attrHelpName, "sip\x00"), attribute(11, "nat-follow-master\x00"))
