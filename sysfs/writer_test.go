@@ -10,7 +10,7 @@ import (
 func TestWriter(t *testing.T) {
 	id := strings.Repeat("4f0c8a21bd03", 6)[:64]
 	tests := []struct {
-		writer     sysfs.Writer
+		writer       sysfs.Writer
 		want, cgroup string
 	}{
 		{sysfs.Writer{}, "somebody", ""},
