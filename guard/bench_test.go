@@ -15,17 +15,16 @@ import (
 )
 
 const (
-	// unrelated is a sysctl that is nobody's business here. It is given the value it has.
+	// unrelated is a sysctl that the guard does not watch. The benchmark writes the value that it has.
 	unrelated = "/proc/sys/net/ipv4/ip_default_ttl"
 	rounds    = 40
-	perRound  = 25_000 // with rounds: 1 M readings and 1 M writes of each kind
+	perRound  = 25_000 // with rounds: 1 M reads and 1 M writes in each variant
 )
 
-// BenchmarkOthers is what the sysctl traffic of others costs: 1 M readings and 1 M writes of an
-// unrelated sysctl without any program, with one that lets everything through (what the kernel
-// itself costs where any program is attached: it reads the value before each access,
-// __cgroup_bpf_run_filter_sysctl), and with the guard. They take turns; ratios are medians over
-// the turns. Not with -benchtime: it is of one size.
+// BenchmarkOthers measures what an access to an unrelated sysctl costs: 1 M reads and 1 M writes without any
+// program, with an empty one, and with the guard. The empty program shows what the kernel itself costs as soon as
+// any program is attached: it reads the value before each access (__cgroup_bpf_run_filter_sysctl). The variants
+// take turns; ratios are medians over the turns. The size is fixed: run it with -benchtime 1x.
 func BenchmarkOthers(b *testing.B) {
 	if _, err := os.Stat(unrelated); err != nil {
 		b.Skip(err)
@@ -43,21 +42,23 @@ func BenchmarkOthers(b *testing.B) {
 		b.Fatal(err)
 	}
 	value = value[:n]
-	arms := []string{"none", "empty", "watch", "lock"}
+	variants := []string{"none", "empty", "watch", "lock"}
+	read := func() error { _, err := unix.Pread(int(file.Fd()), make([]byte, 16), 0); return err }
+	write := func() error { _, err := unix.Pwrite(int(file.Fd()), value, 0); return err }
 	reads, writes := map[string][]time.Duration{}, map[string][]time.Duration{}
 	for b.Loop() {
 		for range rounds {
-			for _, arm := range arms {
-				detach := attachArm(b, arm, cgroup)
-				reads[arm] = append(reads[arm], timed(b, func() error { _, err := unix.Pread(int(file.Fd()), make([]byte, 16), 0); return err }))
-				writes[arm] = append(writes[arm], timed(b, func() error { _, err := unix.Pwrite(int(file.Fd()), value, 0); return err }))
+			for _, variant := range variants {
+				detach := attachVariant(b, variant, cgroup)
+				reads[variant] = append(reads[variant], measure(b, read))
+				writes[variant] = append(writes[variant], measure(b, write))
 				detach()
 			}
 		}
 	}
 	report := func(kind string, took map[string][]time.Duration) {
-		for _, arm := range arms {
-			b.ReportMetric(float64(median(took[arm]).Nanoseconds())/perRound, arm+"-ns/"+kind)
+		for _, variant := range variants {
+			b.ReportMetric(float64(median(took[variant]).Nanoseconds())/perRound, variant+"-ns/"+kind)
 		}
 		ratio := func(a, of string) float64 {
 			all := make([]float64, len(took[a]))
@@ -74,7 +75,8 @@ func BenchmarkOthers(b *testing.B) {
 	report("write", writes)
 }
 
-func timed(b *testing.B, op func() error) time.Duration {
+// measure returns how long perRound calls take.
+func measure(b *testing.B, op func() error) time.Duration {
 	start := time.Now()
 	for range perRound {
 		if err := op(); err != nil {
@@ -89,9 +91,9 @@ func median[T int | float64 | time.Duration](all []T) T {
 	return sorted[len(sorted)/2]
 }
 
-// attachArm attaches what one of the arms is, and gives what takes it away.
-func attachArm(b *testing.B, arm, cgroup string) func() {
-	switch arm {
+// attachVariant attaches the programs of a variant, and returns a function that detaches them.
+func attachVariant(b *testing.B, variant, cgroup string) func() {
+	switch variant {
 	case "none":
 		return func() {}
 	case "empty":
@@ -109,6 +111,6 @@ func attachArm(b *testing.B, arm, cgroup string) func() {
 	for _, s := range sysfs.Catalogue() {
 		wants = append(wants, sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: sysfs.Number(1)})
 	}
-	setWants(b, g, arm == "lock", wants...)
+	setWants(b, g, variant == "lock", wants...)
 	return func() { _ = g.Close() }
 }

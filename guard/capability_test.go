@@ -11,28 +11,33 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
-// Who lacks a right is told which, by what the kernel answers to the real calls.
-func TestMissingRights(t *testing.T) {
-	if !netns.Enter(t) { // a process that has probed nothing yet
+// TestMissingCapabilities: Open and Features name the missing capability, from the errors of the real system calls.
+func TestMissingCapabilities(t *testing.T) {
+	if !netns.Enter(t) { // a new process, in which no probe is cached yet
 		return
 	}
-	newCgroup(t, "ctkeeper-test-rights") // what it takes is there
+	newCgroup(t, "ctkeeper-test-rights") // skips the test on a host without cgroup v2
 	tests := []struct {
-		name    string
-		keep    []int
-		missing []string // by what is missing; nil is no guard
-		right   string
+		name       string
+		keep       []int
+		missing    []string // the missing features; nil if Open fails
+		capability string   // the missing one
 	}{
 		{"none", nil, nil, CapBPF},
 		{"CAP_BPF alone", []int{unix.CAP_BPF}, nil, CapNetAdmin},
 		{"CAP_NET_ADMIN alone", []int{unix.CAP_NET_ADMIN}, nil, CapBPF},
-		{"guard.conf", []int{unix.CAP_BPF, unix.CAP_NET_ADMIN}, []string{"who loads and unloads the module", "who writes hashsize through sysfs"}, CapPerfmon},
+		{
+			"guard.conf", []int{unix.CAP_BPF, unix.CAP_NET_ADMIN},
+			[]string{"who loads and unloads the module", "who writes hashsize through sysfs"}, CapPerfmon,
+		},
 	}
 	for _, test := range tests {
-		withRights(t, test.keep, func() {
+		withCapabilities(t, test.keep, func() {
 			g, err := Open(Options{})
 			if test.missing == nil {
-				if why := (*Unavailable)(nil); !errors.As(err, &why) || why.Capability != test.right || why.Why != test.right+" is missing" {
+				why := (*Unavailable)(nil)
+				if !errors.As(err, &why) || why.Capability != test.capability ||
+					why.Why != test.capability+" is missing" {
 					t.Errorf("%s: %v", test.name, err)
 				}
 				return
@@ -43,10 +48,10 @@ func TestMissingRights(t *testing.T) {
 			}
 			var missing []string
 			for _, m := range g.Features().Missing {
-				if m.Capability != test.right {
+				if m.Capability != test.capability {
 					t.Errorf("%s: %+v", test.name, m)
 				}
-				if m.What != "the command of a writer" && m.What != "the pid of a writer" { // by kernel
+				if m.What != "the command of a writer" && m.What != "the pid of a writer" { // depend on the kernel
 					missing = append(missing, m.What)
 				}
 			}
@@ -60,8 +65,8 @@ func TestMissingRights(t *testing.T) {
 	}
 }
 
-// withRights runs f on a thread that has these capabilities alone in effect.
-func withRights(t testing.TB, rights []int, f func()) {
+// withCapabilities runs f on a thread whose effective set has only these capabilities.
+func withCapabilities(t testing.TB, capabilities []int, f func()) {
 	t.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -73,7 +78,7 @@ func withRights(t testing.TB, rights []int, f func()) {
 	for i := range some {
 		some[i].Permitted = all[i].Permitted
 	}
-	for _, n := range rights {
+	for _, n := range capabilities {
 		some[n/32].Effective |= 1 << (n % 32)
 	}
 	if err := unix.Capset(&header, &some[0]); err != nil {

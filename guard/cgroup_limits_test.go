@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// flood overruns the queue of a tree that nobody reads from.
+// flood overflows the inotify queue of a tree while nothing reads it.
 func flood(t *testing.T, tree string) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
@@ -28,7 +28,7 @@ func flood(t *testing.T, tree string) {
 		t.Skipf("a queue of %d events takes too long to fill: %v", queue, err)
 	}
 	dir := filepath.Join(tree, "flood")
-	for range queue/2 + 1 { // each two events
+	for range queue/2 + 1 { // two events each
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -38,7 +38,7 @@ func flood(t *testing.T, tree string) {
 	}
 }
 
-func TestCgroupsOverrun(t *testing.T) {
+func TestCgroupsAfterOverflow(t *testing.T) {
 	tree := newTree(t)
 	c := openTree(t, tree, "kept.service", "lost.service")
 	kept := mkdir(t, tree, "kept.service")
@@ -48,9 +48,9 @@ func TestCgroupsOverrun(t *testing.T) {
 	lost := mkdir(t, tree, "lost.service/below")
 	parent := inode(t, filepath.Join(tree, "lost.service"))
 
-	c.nextWalk = time.Now().Add(300 * time.Millisecond) // run must wait for its time, and not forget
+	c.nextWalk = time.Now().Add(300 * time.Millisecond) // run has to wait until then
 	runTree(t, c, func() {})
-	eventually(t, "the tree as it is", func() bool { return cmp.Equal(c.allowed(), []uint64{parent, lost}) })
+	eventually(t, "the current tree", func() bool { return cmp.Equal(c.allowed(), []uint64{parent, lost}) })
 	noWalks(c)
 	wantPath(t, c, kept, "/kept.service")
 	wantPath(t, c, lost, "/lost.service/below")
@@ -61,12 +61,12 @@ func TestCgroupsOverrun(t *testing.T) {
 	}
 }
 
-func TestCgroupsWalkSeldom(t *testing.T) {
+func TestCgroupsLimitWalks(t *testing.T) {
 	c := openTree(t, t.TempDir())
 	c.nextWalk = time.Time{}
 	wantPath(t, c, math.MaxUint64, "")
 	if c.nextWalk.IsZero() {
-		t.Fatal("an unknown id did not have the tree read")
+		t.Fatal("an unknown id caused no walk")
 	}
 	noWalks(c)
 	rest := c.nextWalk
@@ -74,11 +74,11 @@ func TestCgroupsWalkSeldom(t *testing.T) {
 		wantPath(t, c, math.MaxUint64-id, "")
 	}
 	if c.nextWalk != rest {
-		t.Error("the tree was read before its time")
+		t.Error("the tree was walked too early")
 	}
 }
 
-// Where watches cannot be had, the tree is read.
+// TestCgroupsWithoutWatches: without inotify watches, walks find the cgroups.
 func TestCgroupsWithoutWatches(t *testing.T) {
 	tree := t.TempDir()
 	c := openTree(t, tree)
@@ -122,7 +122,7 @@ func TestCgroupsBounds(t *testing.T) {
 		id := mkdir(t, tree, "one.service")
 		wantPath(t, c, id, "")
 		c.nextWalk = time.Time{}
-		wantPath(t, c, id, "/one.service") // the others are not there
+		wantPath(t, c, id, "/one.service") // the walk removes the others, which do not exist
 	})
 	t.Run("watches", func(t *testing.T) {
 		tree := t.TempDir()
@@ -159,7 +159,7 @@ func TestCgroupsBounds(t *testing.T) {
 
 func TestRunEnds(t *testing.T) {
 	c := openTree(t, t.TempDir())
-	for range 3 { // and can begin again
+	for range 3 { // run can be called again
 		ctx, cancel := context.WithCancel(t.Context())
 		var task sync.WaitGroup
 		started := make(chan struct{})
@@ -176,7 +176,7 @@ func TestRunEnds(t *testing.T) {
 	started := make(chan struct{})
 	task.Go(func() {
 		if err := c.run(t.Context(), func() { close(started) }); err == nil {
-			t.Error("run ended without an error, and nobody asked it to")
+			t.Error("run returned no error after close")
 		}
 	})
 	<-started
@@ -192,14 +192,14 @@ func TestNoTree(t *testing.T) {
 	}
 }
 
-// Everything at once, for the race detector; and at the end all is as it is.
-func TestCgroupsTogether(t *testing.T) {
+// TestCgroupsConcurrently uses all methods at once, for the race detector, and checks the state at the end.
+func TestCgroupsConcurrently(t *testing.T) {
 	tree := newTree(t)
 	c := openTree(t, tree, "w0.service", "w1.service")
 	runTree(t, c, func() { c.allowed() })
-	var makers sync.WaitGroup
+	var tasks sync.WaitGroup
 	for m := range 2 {
-		makers.Go(func() {
+		tasks.Go(func() {
 			for i := range 50 {
 				path := fmt.Sprintf("w%d.service/x/%d", m, i)
 				dir := filepath.Join(tree, path)
@@ -216,8 +216,8 @@ func TestCgroupsTogether(t *testing.T) {
 			}
 		})
 	}
-	makers.Wait()
-	eventually(t, "all that is there", func() bool { return len(c.allowed()) == 2*(2+25) })
+	tasks.Wait()
+	eventually(t, "all allowed cgroups", func() bool { return len(c.allowed()) == 2*(2+25) })
 	if n := watches(t, c); n != 1+2*(2+25) {
 		t.Errorf("%d watches", n)
 	}
@@ -258,7 +258,7 @@ func BenchmarkPath(b *testing.B) {
 	c := openTree(b, tree)
 	for b.Loop() {
 		if c.path(id) == "" {
-			b.Fatal("not known")
+			b.Fatal("unknown id")
 		}
 	}
 }

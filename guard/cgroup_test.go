@@ -20,7 +20,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
-// newTree makes a cgroup for the test, of which it is the whole tree, and gives its directory.
+// newTree creates a cgroup that is the test's tree, and returns its directory.
 func newTree(t testing.TB) string {
 	t.Helper()
 	netns.RequireRoot(t)
@@ -36,8 +36,7 @@ func newTree(t testing.TB) string {
 	return dir
 }
 
-// removeTree removes a cgroup with all below it: its files cannot be removed, so that
-// os.RemoveAll does not do.
+// removeTree removes a cgroup and all cgroups below it. os.RemoveAll fails, because a cgroup's files cannot be removed.
 func removeTree(t testing.TB, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -68,7 +67,7 @@ func openTree(t testing.TB, tree string, allow ...string) *cgroups {
 	return c
 }
 
-// runTree has a tree followed until the end of the test.
+// runTree runs c until the end of the test.
 func runTree(t testing.TB, c *cgroups, changed func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -86,7 +85,7 @@ func runTree(t testing.TB, c *cgroups, changed func()) {
 	})
 }
 
-// noWalks forbids to read the tree anew: what is known then was heard of.
+// noWalks forbids walks: paths that are known then come from inotify.
 func noWalks(c *cgroups) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,7 +124,7 @@ func wantPath(t testing.TB, c *cgroups, id uint64, want string) {
 	}
 }
 
-// watches counts what the kernel holds for a tree (proc_pid_fdinfo(5)).
+// watches counts the inotify watches in the kernel (proc_pid_fdinfo(5)).
 func watches(t testing.TB, c *cgroups) int {
 	t.Helper()
 	var text []byte
@@ -151,8 +150,8 @@ func TestCgroupsOfThisHost(t *testing.T) {
 	wantPath(t, c, math.MaxUint64, "")
 }
 
-func TestCgroupsHear(t *testing.T) {
-	for name, running := range map[string]bool{"run at work": true, "run not yet": false} {
+func TestCgroupsFollowInotify(t *testing.T) {
+	for name, running := range map[string]bool{"run is running": true, "run is not running": false} {
 		t.Run(name, func(t *testing.T) {
 			tree := newTree(t)
 			before := mkdir(t, tree, "system.slice", "old.service")
@@ -178,10 +177,9 @@ func TestCgroupsHear(t *testing.T) {
 	}
 }
 
-// inotify tells no ids: a directory that is gone before it was looked at has no name. Units
-// live for some milliseconds at least, but no single one can be counted on here: the
-// machine may be busy.
-func TestCgroupsOfAMoment(t *testing.T) {
+// TestShortLivedCgroups: a unit that exists for 2 ms is known. inotify reports no ids, so a directory that is removed
+// before it is read has no path. The machine may be busy, so one of 100 units is enough.
+func TestShortLivedCgroups(t *testing.T) {
 	tree := newTree(t)
 	c := openTree(t, tree)
 	runTree(t, c, func() {})
@@ -195,11 +193,11 @@ func TestCgroupsOfAMoment(t *testing.T) {
 			return
 		}
 	}
-	t.Error("of 100 units that lived for 2 ms none was heard of")
+	t.Error("none of 100 units that existed for 2 ms is known")
 }
 
-// kernfs ends no watch of a directory that is gone: they would pile up.
-func TestCgroupsLetWatchesGo(t *testing.T) {
+// TestCgroupsRemoveWatches: kernfs ends no watch of a removed directory, so the daemon has to.
+func TestCgroupsRemoveWatches(t *testing.T) {
 	tree := newTree(t)
 	c := openTree(t, tree)
 	for range 50 {
@@ -224,38 +222,42 @@ func TestCgroupsAllow(t *testing.T) {
 	c := openTree(t, tree, "kube-proxy.service", "trusted.slice", "cgroup.service")
 	var calls atomic.Int64
 	runTree(t, c, func() { calls.Add(1) })
-	told := int64(0)
+	seen := int64(0)
 	wantAllowed := func(what string, ids ...uint64) {
 		t.Helper()
-		eventually(t, what, func() bool { return calls.Load() > told && cmp.Equal(c.allowed(), ids) })
-		told = calls.Load()
+		eventually(t, what, func() bool { return calls.Load() > seen && cmp.Equal(c.allowed(), ids) })
+		seen = calls.Load()
 	}
-	wantAllowed("what was there at the start", old)
+	wantAllowed("the unit that exists at the start", old)
 	below := mkdir(t, tree, "system.slice/kube-proxy.service/payload")
-	wantAllowed("what is below", old, below)
+	wantAllowed("a cgroup below the unit", old, below)
 	escaped := mkdir(t, tree, "system.slice/_cgroup.service")
 	wantAllowed("an escaped name", old, below, escaped)
 	slice := mkdir(t, tree, "trusted.slice")
 	wantAllowed("a slice", old, below, escaped, slice)
 	deep := mkdir(t, tree, "trusted.slice/trusted-more.slice/x.service")
-	wantAllowed("what is deep in a slice", old, below, escaped, slice, inode(t, filepath.Join(tree, "trusted.slice/trusted-more.slice")), deep)
+	inner := inode(t, filepath.Join(tree, "trusted.slice/trusted-more.slice"))
+	wantAllowed("a unit deep in a slice", old, below, escaped, slice, inner, deep)
 	rmdir(t, tree, "system.slice/kube-proxy.service/payload")
 	rmdir(t, tree, "system.slice/kube-proxy.service")
-	wantAllowed("without what has gone", escaped, slice, inode(t, filepath.Join(tree, "trusted.slice/trusted-more.slice")), deep)
+	wantAllowed("without the removed unit", escaped, slice, inner, deep)
 
-	// others, of which the last two only have an allowed unit's name
-	for _, other := range []string{"system.slice/kube-proxy.service.d", "system.slice/docker.service/kube-proxy.service", "lxc.payload.x/trusted.slice"} {
+	// The last two have the name of an allowed unit, but in a unit and a container.
+	for _, other := range []string{
+		"system.slice/kube-proxy.service.d", "system.slice/docker.service/kube-proxy.service",
+		"lxc.payload.x/trusted.slice",
+	} {
 		mkdir(t, tree, other)
 	}
 	slice2 := mkdir(t, tree, "trusted.slice/y.service")
-	wantAllowed("no others", escaped, slice, inode(t, filepath.Join(tree, "trusted.slice/trusted-more.slice")), deep, slice2)
+	wantAllowed("no others", escaped, slice, inner, deep, slice2)
 }
 
-// What a miss finds in place of run is told of by run.
-func TestCgroupsAllowedFoundByMiss(t *testing.T) {
+// TestCgroupsAllowFoundByPath: if path finds an allowed cgroup by a walk, run calls changed.
+func TestCgroupsAllowFoundByPath(t *testing.T) {
 	tree := newTree(t)
 	c := openTree(t, tree, "a.service")
-	c.live["/"].watch = c.live["/"].watch + 1000 // deaf: what happens belongs to no watch that is known
+	c.live["/"].watch = c.live["/"].watch + 1000 // events then belong to no known watch
 	c.watched = map[int32]*cgroup{}
 	var calls atomic.Int64
 	runTree(t, c, func() { calls.Add(1) })

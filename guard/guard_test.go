@@ -31,43 +31,43 @@ const (
 	otherFile   = "/proc/sys/net/netfilter/nf_conntrack_udp_timeout"
 )
 
-// told is what a guard under test told.
-type told struct {
+// calls records the calls that a guard's Run makes.
+type calls struct {
 	mu        sync.Mutex
-	looks     int
+	wakes     int
 	overflows int
 	refused   []Refusal
 }
 
-func (s *told) look(overflow bool) {
+func (s *calls) wake(overflow bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.looks++
+	s.wakes++
 	if overflow {
 		s.overflows++
 	}
 }
 
-func (s *told) refuse(r Refusal) {
+func (s *calls) refuse(r Refusal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refused = append(s.refused, r)
 }
 
-func (s *told) counts() (looks, overflows, refused int) {
+func (s *calls) counts() (wakes, overflows, refused int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.looks, s.overflows, len(s.refused)
+	return s.wakes, s.overflows, len(s.refused)
 }
 
-// last is the refusal that was told last.
-func (s *told) last() Refusal {
+// last returns the last refusal.
+func (s *calls) last() Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.refused[len(s.refused)-1]
 }
 
-// newCgroup makes a cgroup of this name for the test.
+// newCgroup creates a cgroup for the test.
 func newCgroup(t testing.TB, name string) string {
 	t.Helper()
 	netns.RequireRoot(t)
@@ -106,13 +106,13 @@ func openGuard(t testing.TB, opts Options) *Guard {
 }
 
 // runGuard runs a guard until the end of the test.
-func runGuard(t testing.TB, g *Guard) *told {
+func runGuard(t testing.TB, g *Guard) *calls {
 	t.Helper()
-	s := &told{}
+	s := &calls{}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	var tasks sync.WaitGroup
-	tasks.Go(func() { ended <- g.Run(ctx, s.look, s.refuse) })
+	tasks.Go(func() { ended <- g.Run(ctx, s.wake, s.refuse) })
 	t.Cleanup(func() {
 		cancel()
 		tasks.Wait()
@@ -136,8 +136,7 @@ func setWants(t testing.TB, g *Guard, lock bool, wants ...sysfs.Want) {
 	}
 }
 
-// writeIn writes a file from a process of its own, which is born in a cgroup, and gives its
-// pid and how it ended.
+// writeIn writes a file from a new process in a cgroup. It returns the process's pid and error.
 func writeIn(t testing.TB, cgroup, file, value string) (int, error) {
 	t.Helper()
 	dir, err := os.Open(cgroup)
@@ -176,7 +175,7 @@ func readFile(t testing.TB, file string) string {
 	return strings.TrimSpace(string(content))
 }
 
-// A foreign write is seen at once and its writer is named, although it is gone.
+// TestWatchNamesWriter: a foreign write wakes the loop, and its writer is known after the process has ended.
 func TestWatchNamesWriter(t *testing.T) {
 	if !netns.Enter(t) {
 		return
@@ -192,24 +191,24 @@ func TestWatchNamesWriter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a look", func() bool { looks, _, _ := s.counts(); return looks > 0 })
+	eventually(t, "a wake", func() bool { wakes, _, _ := s.counts(); return wakes > 0 })
 	got := g.WriterOf(want.Setting, want.Setting.Parse(readFile(t, timeoutFile)), before.Add(-time.Second))
 	if diff := cmp.Diff(&sysfs.Writer{PID: pid, Comm: "dd", Unit: unit}, got); diff != "" {
 		t.Errorf("writer (-want +got):\n%s", diff)
 	}
 	if other := g.WriterOf(want.Setting, sysfs.Number(34), before.Add(-time.Second)); other != nil {
-		t.Errorf("another value was written by %v", other)
+		t.Errorf("the writer of another value is %v", other)
 	}
 	if late := g.WriterOf(want.Setting, sysfs.Number(33), time.Now().Add(time.Second)); late != nil {
-		t.Errorf("after the write, it was %v", late)
+		t.Errorf("the writer after the write is %v", late)
 	}
 	if _, _, refused := s.counts(); refused > 0 {
 		t.Errorf("%d writes refused", refused)
 	}
 }
 
-// Readings, sysctls that are not kept and the daemon's own writes are nobody's business.
-func TestWatchPassesOver(t *testing.T) {
+// TestWatchIgnores: reads, other sysctls and the daemon's own writes are not reported.
+func TestWatchIgnores(t *testing.T) {
 	if !netns.Enter(t) {
 		return
 	}
@@ -229,16 +228,16 @@ func TestWatchPassesOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.drain()
-	if looks, overflows, refused := s.counts(); looks+overflows+refused > 0 {
-		t.Errorf("%d looks, %d overflows, %d refusals; want none", looks, overflows, refused)
+	if wakes, overflows, refused := s.counts(); wakes+overflows+refused > 0 {
+		t.Errorf("%d wakes, %d overflows, %d refusals; want none", wakes, overflows, refused)
 	}
-	if _, err := writeIn(t, cgroup, timeoutFile, "13"); err != nil { // it does see
+	if _, err := writeIn(t, cgroup, timeoutFile, "13"); err != nil { // which is reported
 		t.Fatal(err)
 	}
-	eventually(t, "a look", func() bool { looks, _, _ := s.counts(); return looks > 0 })
+	eventually(t, "a wake", func() bool { wakes, _, _ := s.counts(); return wakes > 0 })
 }
 
-// enterCgroup moduleEvents the test's process into a cgroup, and out again at the end.
+// enterCgroup moves the test's process into a cgroup, and back at the end of the test.
 func enterCgroup(t testing.TB, cgroup string) {
 	t.Helper()
 	own, err := os.ReadFile("/proc/self/cgroup")
@@ -256,8 +255,8 @@ func enterCgroup(t testing.TB, cgroup string) {
 	t.Cleanup(func() { move(filepath.Join(filepath.Dir(cgroup), path)) })
 }
 
-// The lock refuses every way of writing another value and lets the wanted one through. No
-// write here changes anything: what is let through is the value that is there.
+// TestLock: the lock refuses another value in every notation and accepts the wanted one. No write changes anything:
+// the accepted value is the live one.
 func TestLock(t *testing.T) {
 	now := readFile(t, maxFile)
 	n, err := strconv.Atoi(now)
@@ -273,11 +272,14 @@ func TestLock(t *testing.T) {
 			t.Errorf("%q: %v", let, err)
 		}
 	}
-	values := []string{strconv.Itoa(n + 1), "1", "-1", "0", "4294967295", "9999999999999999999999", "x" + now, "", " ", strconv.Itoa(n+1) + " " + now}
+	values := []string{
+		strconv.Itoa(n + 1), "1", "-1", "0", "4294967295", "9999999999999999999999", "x" + now, "", " ",
+		strconv.Itoa(n+1) + " " + now,
+	}
 	refused := 0
 	for _, value := range values {
 		if value == "" {
-			continue // dd writes nothing then
+			continue // dd does not write then
 		}
 		refused++
 		pid, err := writeIn(t, cgroup, maxFile, value)
@@ -286,7 +288,8 @@ func TestLock(t *testing.T) {
 		}
 		eventually(t, "a refusal", func() bool { _, _, n := s.counts(); return n == refused })
 		last := s.last()
-		if last.Setting.Name != "max" || last.By.PID != pid || last.By.Comm != "dd" || last.Value != strings.TrimSpace(value) {
+		if last.Setting.Name != "max" || last.By.PID != pid || last.By.Comm != "dd" ||
+			last.Value != strings.TrimSpace(value) {
 			t.Errorf("%q by %d: %+v", value, pid, last)
 		}
 	}
@@ -303,29 +306,29 @@ func TestLock(t *testing.T) {
 	}
 	setWants(t, g, true, wantOf(t, "tcp_loose", "1"))
 	if _, err := writeIn(t, cgroup, maxFile, now); err != nil {
-		t.Errorf("a setting that is not kept: %v", err)
+		t.Errorf("a setting without a want: %v", err)
 	}
 }
 
-// With the guard gone every write goes through.
-func TestLockGoesWithItsGuard(t *testing.T) {
+// TestLockEndsWithGuard: after Close every write is accepted.
+func TestLockEndsWithGuard(t *testing.T) {
 	now := readFile(t, maxFile)
 	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
 	g := openGuard(t, Options{Cgroup: cgroup})
 	setWants(t, g, true, wantOf(t, "max", now+"0"))
 	if _, err := writeIn(t, cgroup, maxFile, now); err == nil {
-		t.Error("the write went through")
+		t.Error("the write was accepted")
 	}
 	if err := g.Close(); err != nil {
 		t.Error(err)
 	}
 	if _, err := writeIn(t, cgroup, maxFile, now); err != nil {
-		t.Errorf("with the guard gone: %v", err)
+		t.Errorf("after Close: %v", err)
 	}
 }
 
-// Units that are allowed write what they like, those that were made a moment ago included.
-func TestLockAllows(t *testing.T) {
+// TestLockAllowsNewUnit: an allowed unit that starts after the guard can write any value.
+func TestLockAllowsNewUnit(t *testing.T) {
 	now := readFile(t, maxFile)
 	pid := os.Getpid()
 	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.slice", pid))
@@ -338,27 +341,30 @@ func TestLockAllows(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Remove(inner)
-	eventually(t, "the allowed unit's write", func() bool { _, err := writeIn(t, inner, maxFile, now); return err == nil })
+	eventually(t, "the allowed unit's write", func() bool {
+		_, err := writeIn(t, inner, maxFile, now)
+		return err == nil
+	})
 	if _, err := writeIn(t, cgroup, maxFile, now); err == nil {
-		t.Error("another unit's write went through")
+		t.Error("another unit's write was accepted")
 	}
 }
 
-// Who writes through sysfs has a pid and a command wherever those who load modules have:
-// features probes no helper of tracing programs.
-func TestTracingKnowsHelpers(t *testing.T) {
+// TestTracingHasHelpers: tracing programs have the helpers of raw tracepoints, which hasHelper assumes because
+// ebpf/features cannot probe tracing programs.
+func TestTracingHasHelpers(t *testing.T) {
 	for _, helper := range []asm.BuiltinFunc{asm.FnGetCurrentPidTgid, asm.FnGetCurrentComm, asm.FnProbeReadKernel} {
 		if !hasHelper(ebpf.RawTracepoint, helper) {
 			netns.Cannot(t, "raw tracepoints have no %v", helper)
 		}
 		if !hasHelper(ebpf.Tracing, helper) {
-			t.Errorf("tracing programs are said to have no %v", helper)
+			t.Errorf("hasHelper: tracing programs have no %v", helper)
 		}
 	}
 }
 
-// A ring buffer that overruns is counted once it is read, and everything is looked at.
-func TestOverrun(t *testing.T) {
+// TestOverflow: Run reports one overflow of the ring buffer, and the writes that it still has.
+func TestOverflow(t *testing.T) {
 	if !netns.Enter(t) {
 		return
 	}
@@ -372,7 +378,7 @@ func TestOverrun(t *testing.T) {
 	}
 	s := runGuard(t, g)
 	eventually(t, "an overflow", func() bool { _, overflows, _ := s.counts(); return overflows == 1 })
-	if looks, _, _ := s.counts(); looks < 2 {
-		t.Errorf("%d looks", looks)
+	if wakes, _, _ := s.counts(); wakes < 2 {
+		t.Errorf("%d wakes", wakes)
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// What the program cannot see whole it does not let through: the kernel would read on where
-// the program's text ends. Were it let through, the value that is there would be written.
-func TestLockRefusesWhatIsCut(t *testing.T) {
+// TestLockRefusesCutText: the program sees only the first bytes of a long text, and the kernel would read the rest as
+// well. If the write were accepted it would set the live value.
+func TestLockRefusesCutText(t *testing.T) {
 	now := readFile(t, maxFile)
 	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
 	g := openGuard(t, Options{Cgroup: cgroup})
@@ -24,13 +24,12 @@ func TestLockRefusesWhatIsCut(t *testing.T) {
 		setWants(t, g, true, want)
 		value := strings.Repeat(" ", textSize-1-len(wanted)) + now
 		if _, err := writeIn(t, cgroup, maxFile, value); err == nil {
-			t.Errorf("%s %s: %q went through", policy, wanted, value)
+			t.Errorf("%s %s: %q was accepted", policy, wanted, value)
 		}
 	}
 }
 
-// An allowed unit that is there already is let through from the first moment: no lock without
-// those whom it lets through.
+// TestLockAllowsAtOnce: an allowed unit that exists before the guard can write at once, before Run.
 func TestLockAllowsAtOnce(t *testing.T) {
 	now := readFile(t, maxFile)
 	unit := fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid())
@@ -42,8 +41,8 @@ func TestLockAllowsAtOnce(t *testing.T) {
 	}
 }
 
-// Where the tree cannot be followed nobody could be let through: with a list of units there
-// is no guard then, and without one there is.
+// TestLockWithoutTree: if the cgroup tree cannot be watched, Open fails if units are allowed, since the lock would
+// refuse their writes. Without allowed units it succeeds.
 func TestLockWithoutTree(t *testing.T) {
 	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
 	openGuard(t, Options{Cgroup: cgroup})

@@ -15,7 +15,7 @@ import (
 const (
 	pureMounts = `21 26 0:20 / /proc rw,nosuid - proc proc rw
 26 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
-30 24 0:26 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot
+30 24 0:26 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate
 `
 	hybridMounts = `31 22 0:26 / /sys/fs/cgroup ro,nosuid,nodev,noexec shared:8 - tmpfs tmpfs ro,mode=755
 32 31 0:27 / /sys/fs/cgroup/unified rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup rw,nsdelegate
@@ -23,16 +23,18 @@ const (
 `
 )
 
-// mounts are mountinfo files and where the cgroup v2 tree is in each; "" is nowhere.
+// mounts are mountinfo files, each with the mount point of the cgroup v2 tree, or "".
 var mounts = map[string]struct{ text, want string }{
 	"pure":   {pureMounts, "/sys/fs/cgroup"},
 	"hybrid": {hybridMounts, "/sys/fs/cgroup/unified"},
 	"v1":     {strings.ReplaceAll(pureMounts, "cgroup2", "cgroup"), ""},
 	"the root before a part of the tree": {
 		"40 26 0:26 /system.slice/docker-1.scope /mnt rw - cgroup2 cgroup2 rw\n" + pureMounts, "/sys/fs/cgroup"},
-	"a part alone":             {"40 26 0:26 /../.. /a rw - cgroup2 cgroup2 rw\n41 26 0:26 /.. /b rw - cgroup2 cgroup2 rw\n", "/a"},
-	"no optional field":        {"41 31 0:38 / /cg rw,relatime - cgroup2 cgroup2 rw\n", "/cg"},
-	"many optional fields":     {"41 31 0:38 / /cg rw shared:1 master:2 propagate_from:3 unbindable - cgroup2 cgroup2 rw\n", "/cg"},
+	"a part alone": {
+		"40 26 0:26 /../.. /a rw - cgroup2 cgroup2 rw\n41 26 0:26 /.. /b rw - cgroup2 cgroup2 rw\n", "/a"},
+	"no optional field": {"41 31 0:38 / /cg rw,relatime - cgroup2 cgroup2 rw\n", "/cg"},
+	"many optional fields": {
+		"41 31 0:38 / /cg rw shared:1 master:2 propagate_from:3 unbindable - cgroup2 cgroup2 rw\n", "/cg"},
 	"no newline":               {"41 31 0:38 / /cg rw - cgroup2 cgroup2 rw", "/cg"},
 	"no source":                {"41 31 0:38 / /cg rw - cgroup2  rw\n", "/cg"},
 	"escaped":                  {`41 31 0:38 / /a\040b\011c\012d\134e\043 rw - cgroup2 none rw`, "/a b\tc\nd\\e#"},
@@ -73,8 +75,8 @@ type inotifyEvent struct {
 	Name  string
 }
 
-// encoded are events as inotify(7) hands them on, names padded with NULs.
-func encoded(events ...inotifyEvent) []byte {
+// encode returns events in the format of inotify(7), with names padded with NULs.
+func encode(events ...inotifyEvent) []byte {
 	var buf []byte
 	for _, e := range events {
 		name := []byte(e.Name)
@@ -98,10 +100,12 @@ var someEvents = []inotifyEvent{
 }
 
 func TestEachEvent(t *testing.T) {
-	for cut := range 3 { // a cut event is none
+	for cut := range 3 { // an incomplete event is ignored
 		var got []inotifyEvent
-		raw := encoded(someEvents...)
-		eachEvent(raw[:len(raw)-cut], func(watch int32, mask uint32, name string) { got = append(got, inotifyEvent{watch, mask, name}) })
+		raw := encode(someEvents...)
+		eachEvent(raw[:len(raw)-cut], func(watch int32, mask uint32, name string) {
+			got = append(got, inotifyEvent{watch, mask, name})
+		})
 		want := someEvents
 		if cut > 0 {
 			want = someEvents[:3]
@@ -113,7 +117,7 @@ func TestEachEvent(t *testing.T) {
 }
 
 func FuzzEachEvent(f *testing.F) {
-	f.Add(encoded(someEvents...))
+	f.Add(encode(someEvents...))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		eachEvent(raw, func(_ int32, _ uint32, name string) {
 			if strings.Contains(name, "\x00") {

@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// Whatever a process is called and writes, what is told of it can be printed, and is no longer
-// than the record had room for.
+// FuzzDecode: the command and text of a record are printable, whatever the process put there, and not longer than
+// their fields.
 func FuzzDecode(f *testing.F) {
 	hostile := make([]byte, recordSize)
 	hostile[atKind] = wroteSysctl
@@ -26,7 +26,9 @@ func FuzzDecode(f *testing.F) {
 			if n := len([]rune(text)); n > most {
 				t.Errorf("%q has %d letters, more than %d", text, n, most)
 			}
-			if i := strings.IndexFunc(text, func(r rune) bool { return r != ' ' && (unicode.IsSpace(r) || !unicode.IsPrint(r)) }); i >= 0 {
+			if strings.ContainsFunc(text, func(r rune) bool {
+				return r != ' ' && (unicode.IsSpace(r) || !unicode.IsPrint(r))
+			}) {
 				t.Errorf("%q cannot be printed", text)
 			}
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// A storm of writes costs a bounded number of looks, and is seen to its end.
+// TestStorm: a storm of writes causes a bounded number of wakes, and the write after it is reported.
 func TestStorm(t *testing.T) {
 	if !netns.Enter(t) {
 		return
@@ -26,17 +26,17 @@ func TestStorm(t *testing.T) {
 	if out, err := storm.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	looks, _, _ := s.counts()
-	if most := (int(time.Since(began)/burstTime) + 2) * burst; looks > most {
-		t.Errorf("%d looks in %s, want %d at most", looks, time.Since(began), most)
+	wakes, _, _ := s.counts()
+	if most := (int(time.Since(began)/burstTime) + 2) * burst; wakes > most {
+		t.Errorf("%d wakes in %s, want %d at most", wakes, time.Since(began), most)
 	}
-	time.Sleep(2 * burstTime) // what was left in the buffer is read then
+	time.Sleep(2 * burstTime) // until the rest of the buffer is read
 	before := time.Now()
 	pid, err := writeIn(t, cgroup, timeoutFile, "21")
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the writer's name", func() bool {
+	eventually(t, "the writer of the last write", func() bool {
 		by := g.WriterOf(sysfs.Lookup("tcp_timeout_close"), sysfs.Number(21), before.Add(-time.Second))
 		return by != nil && by.PID == pid
 	})
