@@ -96,9 +96,12 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s %s (-want +got):\n%s", test.method, test.target, diff)
 		}
 		want := map[string]string{
-			"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+			"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; " +
+				"connect-src 'self'; img-src 'self' data:; " +
 				"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
+			"X-Content-Type-Options":       "nosniff",
+			"Referrer-Policy":              "no-referrer",
+			"Cross-Origin-Resource-Policy": "same-origin",
 		}
 		for name, value := range want {
 			if got := r.Header.Get(name); got != value {
@@ -108,11 +111,11 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// A browser that has the newest page is told so, and has an older one replaced.
-func TestPageIsAskedForEachTime(t *testing.T) {
+// A browser revalidates the page each time: 304 for the newest, 200 for an older one.
+func TestPageIsRevalidated(t *testing.T) {
 	tag := get(t, "GET", "/page.js").Header.Get("ETag")
 	if r := get(t, "GET", "/page.js", "If-None-Match", tag); r.StatusCode != http.StatusNotModified {
-		t.Errorf("a page that is had already: status %d, want 304", r.StatusCode)
+		t.Errorf("the newest page: status %d, want 304", r.StatusCode)
 	}
 	if r := get(t, "GET", "/page.js", "If-None-Match", `"older"`); r.StatusCode != http.StatusOK {
 		t.Errorf("an older page: status %d, want 200", r.StatusCode)
@@ -170,11 +173,13 @@ func TestStatusThatIsNoJSON(t *testing.T) {
 // The page is complete in itself, and holds nothing that its policy forbids.
 func TestPageIsSelfContained(t *testing.T) {
 	forbidden := map[string]*regexp.Regexp{
-		"somebody else's address":  regexp.MustCompile(`(?i)[a-z]+://|["'(]//`),
-		"an inline handler":        regexp.MustCompile(`(?i)<[^>]*\son[a-z]+\s*=`),
-		"an inline style":          regexp.MustCompile(`(?i)<style|<[^>]*\sstyle\s*=|setAttribute\(\s*["']style`),
-		"an inline script":         regexp.MustCompile(`(?i)<script(?:\s+[^>]*)?>\s*[^<\s]`),
-		"text taken as markup":     regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|srcdoc`),
+		"somebody else's address": regexp.MustCompile(`(?i)[a-z]+://|["'(]//`),
+		"an inline handler":       regexp.MustCompile(`(?i)<[^>]*\son[a-z]+\s*=`),
+		"an inline style":         regexp.MustCompile(`(?i)<style|<[^>]*\sstyle\s*=|setAttribute\(\s*["']style`),
+		"an inline script":        regexp.MustCompile(`(?i)<script(?:\s+[^>]*)?>\s*[^<\s]`),
+		"text taken as markup": regexp.MustCompile(
+			`innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|srcdoc`,
+		),
 		"text taken as a program":  regexp.MustCompile(`\beval\(|\bFunction\(|javascript:|setTimeout\(\s*["'` + "`]"),
 		"style of somebody else's": regexp.MustCompile(`@import|@font-face|url\(`),
 	}

@@ -66,13 +66,17 @@ func TestShorterList(t *testing.T) {
 	if m.top != 2 {
 		t.Errorf("the first setting is %d, want 2", m.top)
 	}
-	m = modelAfter(style{}, 80, 24, firstStatus(many(60)), tea.KeyPressMsg{Code: tea.KeyEnd}, tea.WindowSizeMsg{Width: 80, Height: 100})
+	m = modelAfter(style{}, 80, 24,
+		firstStatus(many(60)),
+		tea.KeyPressMsg{Code: tea.KeyEnd},
+		tea.WindowSizeMsg{Width: 80, Height: 100},
+	)
 	if m.top != 0 {
 		t.Errorf("on a large screen the first setting is %d", m.top)
 	}
 }
 
-// The samples and events that are kept are bounded.
+// The numbers of samples and events in memory are bounded.
 func TestBounds(t *testing.T) {
 	m := modelAfter(style{}, 80, 24)
 	var next tea.Model = m

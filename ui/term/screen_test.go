@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,14 +44,25 @@ func value(text string) sysfs.Value {
 
 func setting(name, want, now string, state reconcile.State) reconcile.SettingStatus {
 	return reconcile.SettingStatus{Comparison: reconcile.Comparison{
-		Name: name, Want: value(want), Policy: "exactly", Live: value(now), State: state, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 3},
+		Name:   name,
+		Want:   value(want),
+		Policy: "exactly",
+		Live:   value(now),
+		State:  state,
+		Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 3},
 	}}
 }
 
 // quiet is the status of a host without a problem.
 func quiet() status.Document {
 	s := status.Document{
-		Daemon: status.Daemon{Running: true, PID: 4711, Since: start, Mode: reconcile.Enforce, Config: status.Config{OK: true}},
+		Daemon: status.Daemon{
+			Running: true,
+			PID:     4711,
+			Since:   start,
+			Mode:    reconcile.Enforce,
+			Config:  status.Config{OK: true},
+		},
 		Module: status.Module{Name: "nf_conntrack", State: "loaded", Loads: 2},
 		Settings: []reconcile.SettingStatus{
 			setting("hashsize", "262144", "262144", reconcile.InSync),
@@ -59,13 +71,23 @@ func quiet() status.Document {
 			setting("tcp_timeout_established", "86400", "86400", reconcile.InSync),
 		},
 		Table: status.Table{
-			Figures:  table.Figures{Entries: n(1234), Max: n(1048576), Buckets: n(262144), Expectations: n(3), ExpectMax: n(8192)},
+			Figures: table.Figures{
+				Entries:      n(1234),
+				Max:          n(1048576),
+				Buckets:      n(262144),
+				Expectations: n(3),
+				ExpectMax:    n(8192),
+			},
 			Counters: map[string]uint64{"drop": 5, "early_drop": 1},
 			ByHelper: map[string]int64{"ftp": 3},
 		},
 	}
 	s.Settings[1].Drifts = 2
-	s.Settings[1].LastDrift = &reconcile.Drift{At: after(-90), Found: sysfs.Number(65536), Cause: reconcile.CauseModuleLoad}
+	s.Settings[1].LastDrift = &reconcile.Drift{
+		At:    after(-90),
+		Found: sysfs.Number(65536),
+		Cause: reconcile.CauseModuleLoad,
+	}
 	s.Settings[3].Policy = "at_least"
 	return s
 }
@@ -75,7 +97,9 @@ func many(count int) status.Document {
 	s := quiet()
 	s.Settings = nil
 	for i := range count {
-		s.Settings = append(s.Settings, setting(fmt.Sprintf("net.netfilter.nf_setting_%02d", i), "1", "1", reconcile.InSync))
+		s.Settings = append(
+			s.Settings, setting(fmt.Sprintf("net.netfilter.nf_setting_%02d", i), "1", "1", reconcile.InSync),
+		)
 	}
 	s.Settings[count-1].State, s.Settings[count-1].Live = reconcile.Failed, value("0")
 	s.Settings[count-1].Error = "the kernel refused it: invalid argument"
@@ -112,7 +136,8 @@ func contest() (status.Document, []tea.Msg) {
 	s.Settings[1].LastDrift = &reconcile.Drift{At: after(4), Found: sysfs.Number(65536), Cause: reconcile.CauseWrite}
 	return s, []tea.Msg{drift(1, "max", "65536", "1048576"), drift(2, "max", "65536", "1048576"), eventMsg{
 		At: after(3), Kind: reconcile.KindContested, Setting: "max",
-		Message: "max is contested: another writer keeps changing it (or the kernel does not keep it), last to 65536; wanted 1048576. Repairing it less often now, at least every 30s",
+		Message: "max is contested: another writer keeps changing it (or the kernel does not keep it), " +
+			"last to 65536; wanted 1048576. Repairing it less often now, at least every 30s",
 	}}
 }
 
@@ -120,21 +145,35 @@ func contest() (status.Document, []tea.Msg) {
 func guarded(mode config.GuardMode, state status.GuardState) status.Document {
 	s, _ := contest()
 	s.Settings[1].LastDrift.By = &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "kubelet.service"}
-	s.Settings[3].Drifts, s.Settings[3].LastDrift = 1, &reconcile.Drift{At: after(2), Found: sysfs.Number(432000), Cause: reconcile.CauseWrite, By: &sysfs.Writer{Unit: "docker.service"}}
-	s.Settings[0].Drifts, s.Settings[0].LastDrift = 1, &reconcile.Drift{At: after(2), Found: sysfs.Number(1), Cause: reconcile.CauseWrite, By: &sysfs.Writer{PID: 9}}
+	s.Settings[3].Drifts, s.Settings[3].LastDrift = 1, &reconcile.Drift{
+		At:    after(2),
+		Found: sysfs.Number(432000),
+		Cause: reconcile.CauseWrite,
+		By:    &sysfs.Writer{Unit: "docker.service"},
+	}
+	s.Settings[0].Drifts, s.Settings[0].LastDrift = 1, &reconcile.Drift{
+		At:    after(2),
+		Found: sysfs.Number(1),
+		Cause: reconcile.CauseWrite,
+		By:    &sysfs.Writer{PID: 9},
+	}
 	s.Guard = status.Guard{Mode: string(mode), State: state}
 	if state == status.GuardUnavailable {
 		s.Guard.Error = "CAP_BPF is missing; the drop-in guard.conf gives it"
 		return s
 	}
-	s.Guard.Missing = []capability.Missing{{What: "the command of a writer", Why: "CAP_PERFMON is missing"}, {What: "who loads the module"}}
+	s.Guard.Missing = []capability.Missing{
+		{What: "the command of a writer", Why: "CAP_PERFMON is missing"},
+		{What: "who loads the module"},
+	}
 	return s
 }
 
 // locking is the status of a host whose guard refused writes to two settings.
 func locking() (status.Document, []tea.Msg) {
 	s := guarded(config.GuardLock, status.GuardLocked)
-	hashsize, limit := status.RefusedWrites{Setting: "hashsize", Count: 1}, status.RefusedWrites{Setting: "max", Count: 2}
+	hashsize := status.RefusedWrites{Setting: "hashsize", Count: 1}
+	limit := status.RefusedWrites{Setting: "max", Count: 2}
 	hashsize.Last.At, hashsize.Last.Value = after(1), "8192"
 	limit.Last.At, limit.Last.Value, limit.Last.By = after(3), "131072", *s.Settings[1].LastDrift.By
 	s.Guard.Refused = []status.RefusedWrites{hashsize, limit}
@@ -158,32 +197,78 @@ func hostile() (status.Document, []tea.Msg) {
 	s.Settings[1].LastDrift.By = &writer
 	refused := status.RefusedWrites{Setting: evil, Count: 1}
 	refused.Last.At, refused.Last.Value, refused.Last.By = after(3), evil, writer
-	s.Guard = status.Guard{Mode: "lock", State: status.GuardLocked, Missing: []capability.Missing{{What: evil}}, Refused: []status.RefusedWrites{refused}}
+	s.Guard = status.Guard{
+		Mode:    "lock",
+		State:   status.GuardLocked,
+		Missing: []capability.Missing{{What: evil}},
+		Refused: []status.RefusedWrites{refused},
+	}
 	s.Daemon.Config = status.Config{Error: "/etc/" + evil + ":2:3: unknown key\n" + evil}
 	return s, []tea.Msg{eventMsg{At: after(3), Kind: reconcile.KindFailed, Message: "max was " + evil}}
 }
 
-// screens are the cases of the golden files: the messages to the model, and the style and size of the screen.
-func screens() map[string]struct {
+// screen is the case of a golden file: the style and the size, and the messages to the model.
+type screen struct {
 	style         style
 	width, height int
 	msgs          []tea.Msg
-} {
-	type screen = struct {
-		style         style
-		width, height int
-		msgs          []tea.Msg
+}
+
+func screens() map[string]screen {
+	all := map[string]screen{}
+	for _, some := range []map[string]screen{daemonScreens(), tableScreens(), settingScreens(), guardScreens()} {
+		maps.Copy(all, some)
 	}
+	return all
+}
+
+// daemonScreens are of a daemon that runs, is stopped, does not answer, or has refused its configuration.
+func daemonScreens() map[string]screen {
 	gone := quiet()
 	gone.Daemon = status.Daemon{Mode: reconcile.Enforce, Config: status.Config{OK: true}}
 	never := gone
 	hung := gone
 	hung.Daemon.Error = "cannot ask the daemon: context deadline exceeded"
 	refused := quiet()
-	refused.Daemon.Config = status.Config{Error: "/etc/ctkeeper/ctkeeper.yaml:2:3: settings.hashsiez: unknown key (did you mean hashsize?)\n" +
-		"/etc/ctkeeper/ctkeeper.yaml:3:8: settings.max: \"lots\" is not a number (0 to 2147483647, or auto)"}
+	refused.Daemon.Config = status.Config{
+		Error: "/etc/ctkeeper/ctkeeper.yaml:2:3: settings.hashsiez: unknown key (did you mean hashsize?)\n" +
+			"/etc/ctkeeper/ctkeeper.yaml:3:8: settings.max: \"lots\" is not a number (0 to 2147483647, or auto)",
+	}
 	unknown := refused
 	unknown.Daemon.Running, unknown.Settings = false, nil
+	return map[string]screen{
+		"asking":    {style{}, 80, 24, nil},
+		"quiet":     {style{}, 80, 24, []tea.Msg{firstStatus(quiet())}},
+		"no-daemon": {style{}, 80, 24, []tea.Msg{firstStatus(never)}},
+		"daemon-gone": {
+			style{}, 80, 24,
+			[]tea.Msg{
+				firstStatus(quiet()),
+				statusMsg{at: after(7), status: gone},
+				statusMsg{at: after(9), status: gone},
+			},
+		},
+		"daemon-back": {
+			style{}, 80, 24,
+			[]tea.Msg{
+				firstStatus(quiet()),
+				statusMsg{at: after(7), status: gone},
+				statusMsg{at: after(9), status: quiet()},
+			},
+		},
+		"daemon-hung": {style{}, 80, 24, []tea.Msg{firstStatus(quiet()), statusMsg{at: after(12), status: hung}}},
+		"failed": {
+			style{}, 80, 24,
+			[]tea.Msg{firstStatus(quiet()), statusMsg{at: after(7), err: errors.New("cannot read it")}},
+		},
+		"refused":         {style{}, 80, 24, []tea.Msg{firstStatus(refused)}},
+		"refused-40x10":   {style{}, 40, 10, []tea.Msg{firstStatus(refused)}},
+		"refused-unknown": {style{}, 80, 24, []tea.Msg{firstStatus(unknown)}},
+	}
+}
+
+// tableScreens are of the table, from absent to full, and of many settings.
+func tableScreens() map[string]screen {
 	absent := quiet()
 	absent.Module.State, absent.Table = "absent", status.Table{}
 	for i := range absent.Settings {
@@ -198,62 +283,78 @@ func screens() map[string]struct {
 		Dropping:      map[string]bool{table.Connections: true},
 		FullInSeconds: map[string]float64{table.Connections: 83, table.Expectations: 5400},
 	}
-	full.Module.Parameters = []status.Parameter{{Name: "expect_hashsize", Live: "256", Want: "2048", State: status.ParameterNeedsReload}}
+	full.Module.Parameters = []status.Parameter{
+		{Name: "expect_hashsize", Live: "256", Want: "2048", State: status.ParameterNeedsReload},
+	}
 	unlimited := quiet()
 	unlimited.Table.Max = n(0)
+	pressure := eventMsg{
+		At: after(34), Kind: reconcile.KindTablePressure,
+		Pressure: reconcile.Pressure{Table: table.Connections, Level: string(table.Critical), Dropping: true},
+		Message: "the kernel is dropping new connections: 10 packets in 5 s, the connection table is 97 % full: " +
+			"973440 of 1000000 entries",
+	}
+	fill := append(
+		filling(full), pressure,
+		drift(12, "max", "65536", "1048576"),
+		drift(33, "tcp_timeout_established", "432000", "86400"),
+	)
+	return map[string]screen{
+		"filling":        {style{}, 80, 24, fill},
+		"filling-colour": {style{colour: true}, 80, 24, fill},
+		"filling-ascii":  {style{ascii: true}, 80, 24, fill},
+		"filling-120x40": {style{}, 120, 40, fill},
+		"filling-40x10":  {style{}, 40, 10, fill},
+		"filling-20x5":   {style{}, 20, 5, fill},
+		"absent":         {style{}, 80, 24, []tea.Msg{statusMsg{at: after(5), status: absent}}},
+		"unlimited":      {style{}, 80, 24, []tea.Msg{firstStatus(unlimited)}},
+		"sixty":          {style{}, 80, 24, []tea.Msg{firstStatus(many(60))}},
+		"sixty-end":      {style{}, 80, 24, []tea.Msg{firstStatus(many(60)), tea.KeyPressMsg{Code: tea.KeyEnd}}},
+	}
+}
+
+// settingScreens are of a contested setting, and of settings with control characters.
+func settingScreens() map[string]screen {
 	contested, fight := contest()
+	bad, evils := hostile()
+	return map[string]screen{
+		"contested":        {style{}, 80, 24, append([]tea.Msg{firstStatus(contested)}, fight...)},
+		"contested-colour": {style{colour: true}, 80, 24, append([]tea.Msg{firstStatus(contested)}, fight...)},
+		"contested-40x10":  {style{}, 40, 10, append([]tea.Msg{firstStatus(contested)}, fight...)},
+		"hostile":          {style{}, 80, 24, append([]tea.Msg{firstStatus(bad)}, evils...)},
+		"hostile-ascii":    {style{ascii: true}, 80, 24, append([]tea.Msg{firstStatus(bad)}, evils...)},
+	}
+}
+
+func guardScreens() map[string]screen {
+	watched := guarded(config.GuardWatch, status.GuardWatching)
+	unguarded := guarded(config.GuardLock, status.GuardUnavailable)
 	bad, evils := hostile()
 	worse := bad
 	worse.Guard = status.Guard{Mode: evil, State: status.GuardUnavailable, Error: evil}
 	worse.Settings = append([]reconcile.SettingStatus(nil), bad.Settings...)
-	worse.Settings[1].LastDrift = &reconcile.Drift{At: after(3), Found: sysfs.TextValue(evil), Cause: evil, By: &sysfs.Writer{Unit: evil}}
-	watched, unguarded := guarded(config.GuardWatch, status.GuardWatching), guarded(config.GuardLock, status.GuardUnavailable)
+	worse.Settings[1].LastDrift = &reconcile.Drift{
+		At:    after(3),
+		Found: sysfs.TextValue(evil),
+		Cause: evil,
+		By:    &sysfs.Writer{Unit: evil},
+	}
 	idle := guarded(config.GuardLock, status.GuardWatching)
 	idle.Guard.Missing = nil
 	idle.Daemon.Mode = reconcile.Observe
-	alone := gone
+	alone := quiet()
+	alone.Daemon = status.Daemon{Mode: reconcile.Enforce, Config: status.Config{OK: true}}
 	alone.Guard = status.Guard{Mode: "lock", State: status.GuardOff}
 	locked, refusals := locking()
-	pressure := eventMsg{
-		At: after(34), Kind: reconcile.KindTablePressure,
-		Pressure: reconcile.Pressure{Table: table.Connections, Level: string(table.Critical), Dropping: true},
-		Message:  "the kernel is dropping new connections: 10 packets in 5 s, the connection table is 97 % full: 973440 of 1000000 entries",
-	}
-	fill := append(filling(full), pressure, drift(12, "max", "65536", "1048576"), drift(33, "tcp_timeout_established", "432000", "86400"))
 	return map[string]screen{
-		"asking":           {style{}, 80, 24, nil},
-		"quiet":            {style{}, 80, 24, []tea.Msg{firstStatus(quiet())}},
-		"filling":          {style{}, 80, 24, fill},
-		"filling-colour":   {style{colour: true}, 80, 24, fill},
-		"filling-ascii":    {style{ascii: true}, 80, 24, fill},
-		"filling-120x40":   {style{}, 120, 40, fill},
-		"filling-40x10":    {style{}, 40, 10, fill},
-		"filling-20x5":     {style{}, 20, 5, fill},
-		"no-daemon":        {style{}, 80, 24, []tea.Msg{firstStatus(never)}},
-		"daemon-gone":      {style{}, 80, 24, []tea.Msg{firstStatus(quiet()), statusMsg{at: after(7), status: gone}, statusMsg{at: after(9), status: gone}}},
-		"daemon-back":      {style{}, 80, 24, []tea.Msg{firstStatus(quiet()), statusMsg{at: after(7), status: gone}, statusMsg{at: after(9), status: quiet()}}},
-		"daemon-hung":      {style{}, 80, 24, []tea.Msg{firstStatus(quiet()), statusMsg{at: after(12), status: hung}}},
-		"failed":           {style{}, 80, 24, []tea.Msg{firstStatus(quiet()), statusMsg{at: after(7), err: errors.New("cannot read it")}}},
-		"refused":          {style{}, 80, 24, []tea.Msg{firstStatus(refused)}},
-		"refused-40x10":    {style{}, 40, 10, []tea.Msg{firstStatus(refused)}},
-		"refused-unknown":  {style{}, 80, 24, []tea.Msg{firstStatus(unknown)}},
-		"absent":           {style{}, 80, 24, []tea.Msg{statusMsg{at: after(5), status: absent}}},
-		"unlimited":        {style{}, 80, 24, []tea.Msg{firstStatus(unlimited)}},
-		"contested":        {style{}, 80, 24, append([]tea.Msg{firstStatus(contested)}, fight...)},
-		"contested-colour": {style{colour: true}, 80, 24, append([]tea.Msg{firstStatus(contested)}, fight...)},
-		"contested-40x10":  {style{}, 40, 10, append([]tea.Msg{firstStatus(contested)}, fight...)},
-		"sixty":            {style{}, 80, 24, []tea.Msg{firstStatus(many(60))}},
-		"sixty-end":        {style{}, 80, 24, []tea.Msg{firstStatus(many(60)), tea.KeyPressMsg{Code: tea.KeyEnd}}},
-		"guard-watching":   {style{}, 80, 24, []tea.Msg{firstStatus(watched)}},
-		"guard-observe":    {style{}, 80, 24, []tea.Msg{firstStatus(idle)}},
-		"guard-locked":     {style{}, 80, 24, append([]tea.Msg{firstStatus(locked)}, refusals...)},
-		"guard-120x40":     {style{}, 120, 40, append([]tea.Msg{firstStatus(locked)}, refusals...)},
-		"guard-40x10":      {style{}, 40, 10, append([]tea.Msg{firstStatus(locked)}, refusals...)},
-		"guard-missing":    {style{colour: true}, 80, 24, []tea.Msg{firstStatus(unguarded)}},
-		"guard-no-daemon":  {style{}, 80, 24, []tea.Msg{firstStatus(alone)}},
-		"guard-hostile":    {style{}, 80, 24, append([]tea.Msg{firstStatus(worse)}, evils...)},
-		"hostile":          {style{}, 80, 24, append([]tea.Msg{firstStatus(bad)}, evils...)},
-		"hostile-ascii":    {style{ascii: true}, 80, 24, append([]tea.Msg{firstStatus(bad)}, evils...)},
+		"guard-watching":  {style{}, 80, 24, []tea.Msg{firstStatus(watched)}},
+		"guard-observe":   {style{}, 80, 24, []tea.Msg{firstStatus(idle)}},
+		"guard-locked":    {style{}, 80, 24, append([]tea.Msg{firstStatus(locked)}, refusals...)},
+		"guard-120x40":    {style{}, 120, 40, append([]tea.Msg{firstStatus(locked)}, refusals...)},
+		"guard-40x10":     {style{}, 40, 10, append([]tea.Msg{firstStatus(locked)}, refusals...)},
+		"guard-missing":   {style{colour: true}, 80, 24, []tea.Msg{firstStatus(unguarded)}},
+		"guard-no-daemon": {style{}, 80, 24, []tea.Msg{firstStatus(alone)}},
+		"guard-hostile":   {style{}, 80, 24, append([]tea.Msg{firstStatus(worse)}, evils...)},
 	}
 }
 

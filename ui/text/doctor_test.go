@@ -10,43 +10,69 @@ import (
 	"github.com/ctkeeper/ctkeeper/ui/text"
 )
 
-func seen(file string, line int, text string) finding.Evidence {
+func evidence(file string, line int, text string) finding.Evidence {
 	return finding.Evidence{Place: tree.Place{File: file, Line: line}, Text: text}
 }
 
-// ill is a report with a finding of each severity, and with what a host may hold.
-func ill() doctor.Report {
+// withFindings is a report with a finding of each severity, and with control characters in the evidence.
+func withFindings() doctor.Report {
 	return doctor.Report{
 		Root: "/", Distribution: "Debian GNU/Linux 12 (bookworm)", Kernel: "6.1.0-18-amd64",
 		Findings: []finding.Finding{
 			{
 				ID: "module-blacklisted", Severity: finding.Error, Summary: "modprobe.d keeps nf_conntrack out",
 				Evidence: []finding.Evidence{
-					seen("/etc/modprobe.d/x.conf", 3, "blacklist nf_conntrack"),
-					seen("/dev/kmsg", 0, "\x1b[31mred\x1b[0m\tand \u202eback\n"+strings.Repeat("long ", 100)+"\xff"),
+					evidence("/etc/modprobe.d/x.conf", 3, "blacklist nf_conntrack"),
+					evidence(
+						"/dev/kmsg", 0, "\x1b[31mred\x1b[0m\tand \u202eback\n"+strings.Repeat("long ", 100)+"\xff",
+					),
 				},
-				Fix:  []string{"sed -i 's/^blacklist nf_conntrack/# &/' /etc/modprobe.d/x.conf", "modprobe nf_conntrack"},
+				Fix: []string{
+					"sed -i 's/^blacklist nf_conntrack/# &/' /etc/modprobe.d/x.conf",
+					"modprobe nf_conntrack",
+				},
 				Note: "run it on that host",
 			},
-			{ID: "module-not-loaded", Severity: finding.Error, Summary: "nf_conntrack is not loaded", Evidence: []finding.Evidence{}, Fix: []string{}},
 			{
-				ID: "holders-pin", Severity: finding.Warning, Summary: "something will bite", Evidence: []finding.Evidence{seen("/proc/modules", 2, "nf_nat")},
-				Fix: []string{"printf '%s' 'a long line " + strings.Repeat("that is never cut ", 30) + "\nand another' > /etc/x"},
+				ID:       "module-not-loaded",
+				Severity: finding.Error,
+				Summary:  "nf_conntrack is not loaded",
+				Evidence: []finding.Evidence{},
+				Fix:      []string{},
 			},
-			{ID: "module-built-in", Severity: finding.Info, Summary: "nf_conntrack is part of the kernel image", Evidence: []finding.Evidence{}, Fix: []string{}},
+			{
+				ID:       "holders-pin",
+				Severity: finding.Warning,
+				Summary:  "something will bite",
+				Evidence: []finding.Evidence{evidence("/proc/modules", 2, "nf_nat")},
+				Fix: []string{
+					"printf '%s' 'a long line " + strings.Repeat("that is never cut ", 30) + "\nand another' > /etc/x",
+				},
+			},
+			{
+				ID:       "module-built-in",
+				Severity: finding.Info,
+				Summary:  "nf_conntrack is part of the kernel image",
+				Evidence: []finding.Evidence{},
+				Fix:      []string{},
+			},
 		},
-		NotRead: []finding.Evidence{seen("/dev/kmsg", 0, "operation not permitted")},
+		NotRead: []finding.Evidence{evidence("/dev/kmsg", 0, "operation not permitted")},
 	}
 }
 
-func well() doctor.Report {
+func healthy() doctor.Report {
 	return doctor.Report{Root: "/mnt", Healthy: true, Findings: []finding.Finding{}, NotRead: []finding.Evidence{}}
 }
 
 func TestDoctor(t *testing.T) {
-	elsewhere := ill()
+	elsewhere := withFindings()
 	elsewhere.Root, elsewhere.Kernel, elsewhere.Findings = "/mnt/disk", "", elsewhere.Findings[2:3]
-	for name, report := range map[string]doctor.Report{"doctor": ill(), "doctor-healthy": well(), "doctor-elsewhere": elsewhere} {
+	for name, report := range map[string]doctor.Report{
+		"doctor":           withFindings(),
+		"doctor-healthy":   healthy(),
+		"doctor-elsewhere": elsewhere,
+	} {
 		for _, format := range text.Formats() {
 			t.Run(name+"."+format, func(t *testing.T) {
 				golden(t, name+"."+format, print(t, format, func(p text.Printer) error { return p.Doctor(report) }))
@@ -62,13 +88,16 @@ func TestDoctorInColour(t *testing.T) {
 			return p.Doctor(report)
 		}))
 	}
-	text := coloured(ill()) + coloured(well())
-	for _, want := range []string{"\x1b[31mERROR\x1b[0m module-", "\x1b[33mWARNING\x1b[0m holders-", "\nINFO module-", "\n\x1b[32mhealthy\x1b[0m: "} {
+	text := coloured(withFindings()) + coloured(healthy())
+	for _, want := range []string{
+		"\x1b[31mERROR\x1b[0m module-", "\x1b[33mWARNING\x1b[0m holders-", "\nINFO module-",
+		"\n\x1b[32mhealthy\x1b[0m: ",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
 	if colours := strings.Count(text, "\x1b"); colours != 8 {
-		t.Errorf("%d escape sequences, want 8: a host's own got through", colours)
+		t.Errorf("%d escape sequences, want 8: those of the host are printed as they are", colours)
 	}
 }

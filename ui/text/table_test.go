@@ -26,44 +26,75 @@ func tableLines(t *testing.T, s status.Table) string {
 	return lines
 }
 
+func load(factor float64) *float64 { return &factor }
+
+var tableTests = map[string]struct {
+	table status.Table
+	want  string
+}{
+	"filling": {
+		status.Table{
+			Figures: table.Figures{
+				Entries:      number(833),
+				Max:          number(1000),
+				Buckets:      number(1024),
+				Expectations: number(0),
+				ExpectMax:    number(16),
+			},
+			LoadFactor: load(0.8134),
+			Counters:   map[string]uint64{"drop": 12, "found": 7},
+			State: table.State{
+				Rates:         map[string]float64{"drop": 12, "entries": 0.46},
+				FullInSeconds: map[string]float64{table.Connections: 340},
+			},
+		},
+		"table:   833 of 1000 connections (83 %), 1024 buckets, load 0.8;\n         full in about 6 min\n" +
+			"         0 of 16 expectations (0 %)\ndrops:   12 drop (12/s)",
+	},
+	"quiet, figures for root": {
+		status.Table{
+			Figures:  table.Figures{Entries: number(0), Max: number(0), ExpectMax: number(16)},
+			ByHelper: map[string]int64{},
+		},
+		"table:   0 connections, no limit\n         ? of 16 expectations",
+	},
+	"large": {
+		status.Table{
+			Figures: table.Figures{
+				Entries:      number(2147483646),
+				Max:          number(2147483647),
+				Buckets:      number(21474836),
+				Expectations: number(1),
+				ExpectMax:    number(2147483647),
+			},
+			LoadFactor: load(99.96),
+			ByHelper:   map[string]int64{"": 1},
+			Counters: map[string]uint64{
+				"drop":          1 << 40,
+				"early_drop":    1 << 40,
+				"insert_failed": 1 << 40,
+				"clashres":      1,
+			},
+			State: table.State{
+				Levels:        map[string]table.Level{table.Connections: table.Critical},
+				Rates:         map[string]float64{"drop": 1e9, "early_drop": 9.94, "entries": -1e6},
+				FullInSeconds: map[string]float64{table.Connections: 90000},
+			},
+			KernelMessages: map[string]int64{"table-full": 1 << 40, "expectation-table-full": 1 << 40},
+		},
+		"table:   2147483646 of 2147483647 connections (99 %), critical,\n" +
+			"         21474836 buckets, load 100.0; -1000000/s, full in about 25 h\n" +
+			"         1 of 2147483647 expectations (0 %): 1 without helper\n" +
+			"drops:   1099511627776 drop (1000000000/s), 1099511627776 early_drop (9.9/s),\n" +
+			"         1099511627776 insert_failed\ncounts:  1 clashres\n" +
+			"kernel:  logged \"expectation table full\" 1099511627776 times,\n" +
+			"         logged \"table full\" 1099511627776 times",
+	},
+	"absent": {status.Table{}, "\nNo settings are configured.\n"},
+}
+
 func TestTable(t *testing.T) {
-	load, big := 0.8134, 99.96
-	tests := map[string]struct {
-		table status.Table
-		want  string
-	}{
-		"filling": {
-			status.Table{
-				Figures:    table.Figures{Entries: number(833), Max: number(1000), Buckets: number(1024), Expectations: number(0), ExpectMax: number(16)},
-				LoadFactor: &load, Counters: map[string]uint64{"drop": 12, "found": 7},
-				State: table.State{Rates: map[string]float64{"drop": 12, "entries": 0.46}, FullInSeconds: map[string]float64{table.Connections: 340}},
-			},
-			"table:   833 of 1000 connections (83 %), 1024 buckets, load 0.8;\n         full in about 6 min\n         0 of 16 expectations (0 %)\ndrops:   12 drop (12/s)",
-		},
-		"quiet, figures for root": {
-			status.Table{Figures: table.Figures{Entries: number(0), Max: number(0), ExpectMax: number(16)}, ByHelper: map[string]int64{}},
-			"table:   0 connections, no limit\n         ? of 16 expectations",
-		},
-		"large": {
-			status.Table{
-				Figures:    table.Figures{Entries: number(2147483646), Max: number(2147483647), Buckets: number(21474836), Expectations: number(1), ExpectMax: number(2147483647)},
-				LoadFactor: &big, ByHelper: map[string]int64{"": 1},
-				Counters: map[string]uint64{"drop": 1 << 40, "early_drop": 1 << 40, "insert_failed": 1 << 40, "clashres": 1},
-				State: table.State{
-					Levels:        map[string]table.Level{table.Connections: table.Critical},
-					Rates:         map[string]float64{"drop": 1e9, "early_drop": 9.94, "entries": -1e6},
-					FullInSeconds: map[string]float64{table.Connections: 90000},
-				},
-				KernelMessages: map[string]int64{"table-full": 1 << 40, "expectation-table-full": 1 << 40},
-			},
-			"table:   2147483646 of 2147483647 connections (99 %), critical,\n         21474836 buckets, load 100.0; -1000000/s, full in about 25 h\n" +
-				"         1 of 2147483647 expectations (0 %): 1 without helper\n" +
-				"drops:   1099511627776 drop (1000000000/s), 1099511627776 early_drop (9.9/s),\n         1099511627776 insert_failed\ncounts:  1 clashres\n" +
-				"kernel:  logged \"expectation table full\" 1099511627776 times,\n         logged \"table full\" 1099511627776 times",
-		},
-		"absent": {status.Table{}, "\nNo settings are configured.\n"},
-	}
-	for name, tt := range tests {
+	for name, tt := range tableTests {
 		t.Run(name, func(t *testing.T) {
 			got := tableLines(t, tt.table)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -93,14 +124,48 @@ func TestSettingsWidth(t *testing.T) {
 func usual() status.Document {
 	return status.Document{Settings: []reconcile.SettingStatus{
 		{
-			Comparison: reconcile.Comparison{Name: "max", Want: sysfs.Number(1048576), Policy: sysfs.Exactly, Live: sysfs.Number(1048576), State: reconcile.InSync, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 2}},
-			Drifts:     2, LastDrift: &reconcile.Drift{At: noon, Found: sysfs.Number(131072), Cause: reconcile.CauseWrite, RepairedIn: 645000},
+			Comparison: reconcile.Comparison{
+				Name:   "max",
+				Want:   sysfs.Number(1048576),
+				Policy: sysfs.Exactly,
+				Live:   sysfs.Number(1048576),
+				State:  reconcile.InSync,
+				Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 2},
+			},
+			Drifts: 2,
+			LastDrift: &reconcile.Drift{
+				At:         noon,
+				Found:      sysfs.Number(131072),
+				Cause:      reconcile.CauseWrite,
+				RepairedIn: 645000,
+			},
 		},
 		{
-			Comparison: reconcile.Comparison{Name: "tcp_timeout_established", Want: sysfs.Number(86400), Policy: sysfs.Exactly, Live: sysfs.Number(86400), State: reconcile.InSync, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 3}},
-			Drifts:     1, LastDrift: &reconcile.Drift{At: noon.Add(-24 * time.Hour), Found: sysfs.Number(432000), Cause: reconcile.CauseModuleLoad},
+			Comparison: reconcile.Comparison{
+				Name:   "tcp_timeout_established",
+				Want:   sysfs.Number(86400),
+				Policy: sysfs.Exactly,
+				Live:   sysfs.Number(86400),
+				State:  reconcile.InSync,
+				Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 3},
+			},
+			Drifts: 1,
+			LastDrift: &reconcile.Drift{
+				At:    noon.Add(-24 * time.Hour),
+				Found: sysfs.Number(432000),
+				Cause: reconcile.CauseModuleLoad,
+			},
 		},
-		{Comparison: reconcile.Comparison{Name: "udp_timeout_stream", Want: sysfs.Number(180), Policy: sysfs.AtLeast, Live: sysfs.Number(180), State: reconcile.InSync, Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 4}}},
+		{
+			Comparison: reconcile.Comparison{
+				Name:   "udp_timeout_stream",
+				Want:   sysfs.Number(180),
+				Policy: sysfs.AtLeast,
+				Live:   sysfs.Number(180),
+				State:  reconcile.InSync,
+				Origin: tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 4},
+			},
+		},
 	}}
 }
 
