@@ -100,9 +100,13 @@ func TestRecord(t *testing.T) {
 			`ctkeeper_drift_total{by="",cause="other",setting="max"} 1`,
 			`ctkeeper_repairs_total{result="other",setting="max"} 1`,
 		}},
-		{"not configured", []reconcile.Event{drift("acct", "1", reconcile.CauseWrite, reconcile.ResultRepaired, 1)}, []string{
-			`ctkeeper_repair_duration_seconds_count 1`,
-		}},
+		{
+			"not configured",
+			[]reconcile.Event{drift("acct", "1", reconcile.CauseWrite, reconcile.ResultRepaired, 1)},
+			[]string{
+				`ctkeeper_repair_duration_seconds_count 1`,
+			},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -35,8 +35,14 @@ func TestDriftMessage(t *testing.T) {
 		want   string
 	}{
 		{func(e *Event) { e.Result = ResultRepaired }, "max was 7, wanted 100: " + repaired},
-		{func(e *Event) { e.Result, e.Note = ResultRepaired, "careful" }, "max was 7, wanted 100: " + repaired + "; careful"},
-		{func(e *Event) { e.Result = ResultObserved }, "max was 7, wanted 100: not repaired, mode is observe (cause: write)"},
+		{
+			func(e *Event) { e.Result, e.Note = ResultRepaired, "careful" },
+			"max was 7, wanted 100: " + repaired + "; careful",
+		},
+		{
+			func(e *Event) { e.Result = ResultObserved },
+			"max was 7, wanted 100: not repaired, mode is observe (cause: write)",
+		},
 		{
 			func(e *Event) { e.Result, e.Error = ResultFailed, "why" },
 			"max was 7, wanted 100: not repaired (cause: write): why",
