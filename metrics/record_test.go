@@ -48,67 +48,68 @@ func failed(why string) reconcile.Event {
 	}
 }
 
-func TestRecord(t *testing.T) {
-	tests := []struct {
-		name   string
-		events []reconcile.Event
-		want   []string
-	}{
-		{"repaired twice", []reconcile.Event{repaired, repaired}, []string{
+var recordTests = []struct {
+	name   string
+	events []reconcile.Event
+	want   []string
+}{
+	{"repaired twice", []reconcile.Event{repaired, repaired}, []string{
+		`ctkeeper_drift_total{by="",cause="write",setting="max"} 2`,
+		`ctkeeper_repair_duration_seconds_count 2`,
+		`ctkeeper_repairs_total{result="repaired",setting="max"} 2`,
+	}},
+	{"postponed, then repaired, is one drift", []reconcile.Event{postponed, repaired}, []string{
+		`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
+		`ctkeeper_repair_duration_seconds_count 1`,
+		`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
+	}},
+	{"another value in between is another drift",
+		[]reconcile.Event{drift("max", "6", reconcile.CauseWrite, "", 0), repaired}, []string{
 			`ctkeeper_drift_total{by="",cause="write",setting="max"} 2`,
-			`ctkeeper_repair_duration_seconds_count 2`,
-			`ctkeeper_repairs_total{result="repaired",setting="max"} 2`,
+			`ctkeeper_repair_duration_seconds_count 1`,
+			`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
 		}},
-		{"postponed, then repaired, is one drift", []reconcile.Event{postponed, repaired}, []string{
+	{"a contest begins with a drift", []reconcile.Event{contested, repaired,
+		{Kind: reconcile.KindSettled, Setting: "max", Found: sysfs.Number(1), Cause: reconcile.CauseWrite}},
+		[]string{
 			`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
 			`ctkeeper_repair_duration_seconds_count 1`,
 			`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
 		}},
-		{"another value in between is another drift",
-			[]reconcile.Event{drift("max", "6", reconcile.CauseWrite, "", 0), repaired}, []string{
-				`ctkeeper_drift_total{by="",cause="write",setting="max"} 2`,
-				`ctkeeper_repair_duration_seconds_count 1`,
-				`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
-			}},
-		{"a contest begins with a drift", []reconcile.Event{contested, repaired,
-			{Kind: reconcile.KindSettled, Setting: "max", Found: sysfs.Number(1), Cause: reconcile.CauseWrite}},
-			[]string{
-				`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
-				`ctkeeper_repair_duration_seconds_count 1`,
-				`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
-			}},
-		{"refused, refused for another reason, then repaired",
-			[]reconcile.Event{failed("EINVAL"), failed("ENOMEM"), repaired}, []string{
-				`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
-				`ctkeeper_repair_duration_seconds_count 1`,
-				`ctkeeper_repairs_total{result="failed",setting="max"} 2`,
-				`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
-			}},
-		{"observed again after it was in sync", []reconcile.Event{observed, observed}, []string{
-			`ctkeeper_drift_total{by="",cause="resync",setting="max"} 2`,
-			`ctkeeper_repairs_total{result="observed",setting="max"} 2`,
+	{"refused, refused for another reason, then repaired",
+		[]reconcile.Event{failed("EINVAL"), failed("ENOMEM"), repaired}, []string{
+			`ctkeeper_drift_total{by="",cause="write",setting="max"} 1`,
+			`ctkeeper_repair_duration_seconds_count 1`,
+			`ctkeeper_repairs_total{result="failed",setting="max"} 2`,
+			`ctkeeper_repairs_total{result="repaired",setting="max"} 1`,
 		}},
-		{"several forbidden", []reconcile.Event{{Kind: reconcile.KindForbidden, Settings: []string{"max", "hashsize"},
-			Result: reconcile.ResultFailed}}, []string{
-			`ctkeeper_repairs_total{result="failed",setting="hashsize"} 1`,
-			`ctkeeper_repairs_total{result="failed",setting="max"} 1`,
-		}},
-		{"an unreadable setting is not a repair", []reconcile.Event{{Kind: reconcile.KindForbidden, Setting: "max",
-			Want: sysfs.Number(1), Found: sysfs.Value{}, Result: reconcile.ResultFailed}}, []string{}},
-		{"a module load is not a drift", []reconcile.Event{{Kind: reconcile.KindModuleLoad}}, []string{}},
-		{"unknown cause and result", []reconcile.Event{drift("max", "5", "moon", "maybe", 0)}, []string{
-			`ctkeeper_drift_total{by="",cause="other",setting="max"} 1`,
-			`ctkeeper_repairs_total{result="other",setting="max"} 1`,
-		}},
-		{
-			"not configured",
-			[]reconcile.Event{drift("acct", "1", reconcile.CauseWrite, reconcile.ResultRepaired, 1)},
-			[]string{
-				`ctkeeper_repair_duration_seconds_count 1`,
-			},
+	{"observed again after it was in sync", []reconcile.Event{observed, observed}, []string{
+		`ctkeeper_drift_total{by="",cause="resync",setting="max"} 2`,
+		`ctkeeper_repairs_total{result="observed",setting="max"} 2`,
+	}},
+	{"several forbidden", []reconcile.Event{{Kind: reconcile.KindForbidden, Settings: []string{"max", "hashsize"},
+		Result: reconcile.ResultFailed}}, []string{
+		`ctkeeper_repairs_total{result="failed",setting="hashsize"} 1`,
+		`ctkeeper_repairs_total{result="failed",setting="max"} 1`,
+	}},
+	{"an unreadable setting is not a repair", []reconcile.Event{{Kind: reconcile.KindForbidden, Setting: "max",
+		Want: sysfs.Number(1), Found: sysfs.Value{}, Result: reconcile.ResultFailed}}, []string{}},
+	{"a module load is not a drift", []reconcile.Event{{Kind: reconcile.KindModuleLoad}}, []string{}},
+	{"unknown cause and result", []reconcile.Event{drift("max", "5", "moon", "maybe", 0)}, []string{
+		`ctkeeper_drift_total{by="",cause="other",setting="max"} 1`,
+		`ctkeeper_repairs_total{result="other",setting="max"} 1`,
+	}},
+	{
+		"not configured",
+		[]reconcile.Event{drift("acct", "1", reconcile.CauseWrite, reconcile.ResultRepaired, 1)},
+		[]string{
+			`ctkeeper_repair_duration_seconds_count 1`,
 		},
-	}
-	for _, test := range tests {
+	},
+}
+
+func TestRecord(t *testing.T) {
+	for _, test := range recordTests {
 		t.Run(test.name, func(t *testing.T) {
 			m := New("1", busy)
 			for _, e := range test.events {
