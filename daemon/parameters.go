@@ -58,10 +58,7 @@ func compareParameter(
 	case errors.Is(err, fs.ErrNotExist):
 		return "", status.ParameterUnsupported, ""
 	case err != nil:
-		if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
-			err = inner.Err
-		}
-		return "", status.ParameterUnknown, "cannot read it: " + err.Error()
+		return "", status.ParameterUnknown, "cannot read it: " + tree.WithoutPath(err).Error()
 	}
 	live = strings.TrimSpace(found)
 	switch live { // how the kernel shows a bool, param_get_bool

@@ -221,11 +221,8 @@ func readExisting(t tree.Tree, path string) existing {
 		return existing{err: fmt.Errorf("a symbolic link: %w", ErrForeign)}
 	}
 	content, err := t.Read(path, maxFileSize)
-	if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
-		err = inner.Err // the message has the path already
-	}
 	if err != nil {
-		return existing{err: err}
+		return existing{err: tree.WithoutPath(err)}
 	}
 	info, err := t.Stat(path)
 	if err != nil {

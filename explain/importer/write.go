@@ -28,7 +28,7 @@ func (i Import) Write(t tree.Tree) (changed bool, err error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && t.Gone(DropInPath):
 	case err != nil:
-		return false, fmt.Errorf("cannot write %s: %w: %w", DropInPath, ErrForeign, withoutPath(err))
+		return false, fmt.Errorf("cannot write %s: %w: %w", DropInPath, ErrForeign, tree.WithoutPath(err))
 	case bytes.Equal(before, i.YAML):
 		return false, nil
 	case !isOurs(before):
@@ -38,12 +38,4 @@ func (i Import) Write(t tree.Tree) (changed bool, err error) {
 		return false, fmt.Errorf("cannot write the drop-in: %w", err)
 	}
 	return true, nil
-}
-
-// withoutPath returns the error in a PathError: the message has the path already.
-func withoutPath(err error) error {
-	if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
-		return wrapped.Err
-	}
-	return err
 }

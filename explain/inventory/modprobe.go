@@ -17,7 +17,7 @@ const commandLineFile = "/proc/cmdline"
 func (r *reader) commandLine() kmod.CommandLine {
 	line, err := kmod.ReadCommandLine(r.tree)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		r.addTrouble(tree.Place{File: commandLineFile}, withoutPath(err))
+		r.addTrouble(tree.Place{File: commandLineFile}, tree.WithoutPath(err))
 	}
 	return line
 }

@@ -104,7 +104,7 @@ func (r *reader) read(path string) (string, bool) {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", false
 	case err != nil:
-		r.addTrouble(tree.Place{File: path}, withoutPath(err))
+		r.addTrouble(tree.Place{File: path}, tree.WithoutPath(err))
 		return "", false
 	case bytes.IndexByte(data, 0) >= 0:
 		r.addTrouble(tree.Place{File: path}, errBinary)
@@ -124,17 +124,9 @@ func (r *reader) read(path string) (string, bool) {
 func (r *reader) list(dir string) []string {
 	names, err := r.tree.List(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		r.addTrouble(tree.Place{File: dir}, withoutPath(err))
+		r.addTrouble(tree.Place{File: dir}, tree.WithoutPath(err))
 	}
 	return names
-}
-
-// withoutPath returns the error in a PathError: the trouble has the path already.
-func withoutPath(err error) error {
-	if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
-		return wrapped.Err
-	}
-	return err
 }
 
 func (r *reader) addTrouble(at tree.Place, err error) {
@@ -177,7 +169,7 @@ func (r *reader) isExecutable(path string) bool {
 func (r *reader) dropins(ext string, dirs ...string) []dropin.File {
 	files, troubles := dropin.List(r.tree, dirs, dropin.HasSuffix(ext))
 	for _, wrong := range troubles {
-		r.addTrouble(wrong.Place, withoutPath(wrong.Err))
+		r.addTrouble(wrong.Place, tree.WithoutPath(wrong.Err))
 	}
 	return slices.DeleteFunc(files, func(f dropin.File) bool { return f.Masked })
 }

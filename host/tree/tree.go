@@ -242,3 +242,12 @@ func within(op, path string, err error) error {
 	}
 	return &fs.PathError{Op: op, Path: path, Err: err}
 }
+
+// WithoutPath returns the error in a *fs.PathError, for messages that have the path already, and other errors as they
+// are.
+func WithoutPath(err error) error {
+	if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
+		return wrapped.Err
+	}
+	return err
+}

@@ -75,8 +75,7 @@ func lostAtBoot(h *picture.Host, s *sysfs.Setting, live string) (finding.Finding
 func isLoadValue(h *picture.Host, name, live string) bool {
 	own, known := "", false
 	for _, a := range h.Inventory.Assignments {
-		_, isOverridden := h.Overrider(a)
-		if value, found := valueAtLoad(name, a); found && (a.NoEffect == "" || isOverridden) {
+		if value, found := valueAtLoad(name, a); found && isMade(h, a) {
 			own, known = value, true
 		}
 	}
@@ -134,11 +133,9 @@ func keepValue(h *picture.Host, name, live string, from inventory.Assignment) []
 // comes from. What firewalls and services assign later counts too.
 func nextBoot(h *picture.Host, name string) (value string, from inventory.Assignment, known bool) {
 	for _, a := range h.Inventory.Assignments {
-		_, isOverridden := h.Overrider(a)
-		isMade := a.NoEffect == "" || isOverridden
 		atLoad, isLoad := valueAtLoad(name, a)
 		switch {
-		case !isMade || a.TooEarly:
+		case !isMade(h, a) || a.TooEarly:
 		case isLoad:
 			value, from, known = atLoad, a, true
 		case a.Name == name && !a.Parameter && known:
@@ -150,6 +147,12 @@ func nextBoot(h *picture.Host, name string) (value string, from inventory.Assign
 		}
 	}
 	return value, from, known
+}
+
+// isMade reports whether an assignment is made, also where another one overrides it later.
+func isMade(h *picture.Host, a inventory.Assignment) bool {
+	_, isOverridden := h.Overrider(a)
+	return a.NoEffect == "" || isOverridden
 }
 
 // valueAtLoad returns the value that a load-time parameter causes for a setting.

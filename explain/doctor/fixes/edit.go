@@ -3,6 +3,7 @@ package fixes
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -47,14 +48,18 @@ func Edit(h *picture.Host, file string, scripts ...string) string {
 	return "sed -i " + shell.Quote(script) + " " + shell.Quote(file)
 }
 
-// EditJoined is Edit for a file whose lines can be continued by a backslash. They are joined first, as
-// modprobe(8) does.
-func EditJoined(h *picture.Host, file string, scripts []string) string {
-	if h.HasContinuedLines(file) {
-		scripts = slices.Clone(scripts)
-		scripts[0] = ":a\n/\\\\$/{\nN\ns/\\\\\\n//\nta\n}\n" + scripts[0]
+// EditJoined returns the command of Edit for each file, by its scripts without repetitions. Lines that a
+// backslash continues are joined first, as modprobe(8) does.
+func EditJoined(h *picture.Host, scripts map[string][]string) []string {
+	var commands []string
+	for _, file := range slices.Sorted(maps.Keys(scripts)) {
+		all := finding.Unique(scripts[file])
+		if h.HasContinuedLines(file) {
+			all[0] = ":a\n/\\\\$/{\nN\ns/\\\\\\n//\nta\n}\n" + all[0]
+		}
+		commands = append(commands, Edit(h, file, all...))
 	}
-	return Edit(h, file, scripts...)
+	return commands
 }
 
 // overridePath returns the file in /etc that hides a drop-in of another directory: of modprobe.d,

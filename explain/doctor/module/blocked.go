@@ -178,17 +178,11 @@ func (b blocks) evidence() []finding.Evidence {
 // the kernel obeys counts until the next boot.
 func (b blocks) fix(h *picture.Host, module, load string) []string {
 	scripts := map[string][]string{}
-	var files []string
 	for _, d := range slices.Concat(b.installs, b.blacklists) {
 		script := "s/^[[:space:]]*" + d.Kind + "[[:space:]]*" + modulePattern(d.Module) + lineEnd(d.Kind) + "/# &/"
-		scripts[d.File] = finding.Unique(append(scripts[d.File], script))
-		files = append(files, d.File)
+		scripts[d.File] = append(scripts[d.File], script)
 	}
-	slices.Sort(files)
-	var commands []string
-	for _, file := range slices.Compact(files) {
-		commands = append(commands, fixes.EditJoined(h, file, scripts[file]))
-	}
+	commands := fixes.EditJoined(h, scripts)
 	for _, word := range slices.Concat(b.kernelWords, b.modprobeWords) {
 		commands = append(commands, fixes.RemoveKernelArgument(h, word)...)
 		if rest := removeFromList(word, module); rest != "" {

@@ -13,10 +13,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
-
-// bytesPerBucket is sizeof(struct hlist_nulls_head).
-const bytesPerBucket = 8
 
 // parameterKinds returns the parameters of nf_conntrack whose values the kernel checks when it loads the
 // module (kernel_param_ops in nf_conntrack_standalone.c and other files).
@@ -128,7 +126,7 @@ func isBool(text string) bool {
 // most INT_MAX bytes, and vmalloc(9) no more pages than exist. With zero buckets the kernel chooses the
 // size.
 func tooLarge(buckets uint64, memory int64) string {
-	bytes := int64(buckets) * bytesPerBucket // 35 bits at most
+	bytes := int64(buckets) * sysfs.BucketBytes // 35 bits at most
 	switch {
 	case memory > 0 && bytes > memory:
 		return fmt.Sprintf("needs %s of memory, and this host has %s", config.FormatBytes(bytes),
@@ -143,7 +141,7 @@ func tooLarge(buckets uint64, memory int64) string {
 // removeOptions returns the commands that remove options and keep the others of their lines.
 func removeOptions(h *picture.Host, options []kmod.Option) []string {
 	scripts := map[string][]string{}
-	var commands, files []string
+	var commands []string
 	for _, o := range options {
 		switch {
 		case o.File == picture.CommandLineFile:
@@ -151,15 +149,10 @@ func removeOptions(h *picture.Host, options []kmod.Option) []string {
 		case o.File == persist.ModprobePath && h.IsFromPersist(o.File):
 			commands = append(commands, "ctkeeper persist")
 		default:
-			scripts[o.File] = finding.Unique(append(scripts[o.File], removeScript(o)))
-			files = append(files, o.File)
+			scripts[o.File] = append(scripts[o.File], removeScript(o))
 		}
 	}
-	slices.Sort(files)
-	for _, file := range slices.Compact(files) {
-		commands = append(commands, fixes.EditJoined(h, file, scripts[file]))
-	}
-	return finding.Unique(commands)
+	return finding.Unique(append(commands, fixes.EditJoined(h, scripts)...))
 }
 
 // removeScript returns the sed(1) script that removes one option from its lines. A line without any

@@ -1,8 +1,6 @@
 package picture
 
 import (
-	"errors"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -86,7 +84,7 @@ func listDropIns(t tree.Tree) []string {
 func readUnitLines(t tree.Tree, file string) []finding.Evidence {
 	text, err := t.Read(file, maxText)
 	if err != nil {
-		return []finding.Evidence{finding.Seen(file, 0, "cannot be read: "+WithoutPath(err))}
+		return []finding.Evidence{finding.Seen(file, 0, "cannot be read: "+tree.WithoutPath(err).Error())}
 	}
 	var found []finding.Evidence
 	whole, start := "", 0
@@ -123,12 +121,4 @@ func isEnabled(t tree.Tree) bool {
 		}
 	}
 	return false
-}
-
-// WithoutPath returns the text of an error without the path that it is about.
-func WithoutPath(err error) string {
-	if wrapped := (*fs.PathError)(nil); errors.As(err, &wrapped) {
-		err = wrapped.Err
-	}
-	return err.Error()
 }
