@@ -32,17 +32,10 @@ func maxFor(ram int64) int64 {
 }
 
 // hashsizeFor returns the value of "hashsize: auto" for an amount of RAM in bytes and a wanted
-// max, 0 for no limit: as many buckets, within maxBuckets.
+// max, 0 for no limit: as many buckets, within sysfs.MostBuckets.
 func hashsizeFor(ram, limit int64) int64 {
 	if limit <= 0 {
 		limit = maxFor(ram)
 	}
-	return max(1, min(limit, maxBuckets(ram)))
-}
-
-// maxBuckets returns the largest hash size that is accepted for an amount of RAM in bytes: 1/4
-// of it, and no more than the kernel allows. It is a whole number of pages of buckets.
-func maxBuckets(ram int64) int64 {
-	n := min(ram/sysfs.TableShare/sysfs.BucketBytes, sysfs.MaxBuckets)
-	return n - n%sysfs.RoundHashsize(1)
+	return max(1, min(limit, sysfs.MostBuckets(ram)))
 }

@@ -161,7 +161,7 @@ func (r *resolver) checkTable(at position, key string, buckets int64) {
 	if r.ramErr != nil {
 		ram = math.MaxInt64
 	}
-	most, rounded := maxBuckets(ram), sysfs.RoundHashsize(buckets)
+	most, rounded := sysfs.MostBuckets(ram), sysfs.RoundHashsize(buckets)
 	if rounded <= most {
 		return
 	}

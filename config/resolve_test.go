@@ -38,11 +38,11 @@ func TestAutoSizes(t *testing.T) {
 	}
 }
 
-// TestMaxBuckets checks the kernel's limit, UINT_MAX / 8, rounded down to whole pages.
-func TestMaxBuckets(t *testing.T) {
+// TestMostBuckets checks the kernel's limit, UINT_MAX / 8, rounded down to whole pages.
+func TestMostBuckets(t *testing.T) {
 	for ram, want := range map[int64]int64{8 * gib: 268435456, 16*gib - 1: 536870400, 4096 * gib: 536870400} {
-		if got := maxBuckets(ram); got != want {
-			t.Errorf("maxBuckets(%s) = %d, want %d", FormatBytes(ram), got, want)
+		if got := sysfs.MostBuckets(ram); got != want {
+			t.Errorf("MostBuckets(%s) = %d, want %d", FormatBytes(ram), got, want)
 		}
 		if got := hashsizeFor(ram, 2147483647); got != want {
 			t.Errorf("hashsizeFor(%s, 2147483647) = %d, want %d", FormatBytes(ram), got, want)

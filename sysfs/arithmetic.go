@@ -53,6 +53,13 @@ func RoundHashsize(n int64) int64 {
 	return (n + step - 1) / step * step
 }
 
+// MostBuckets returns the largest hash size that ctkeeper accepts for an amount of RAM in bytes: 1/4
+// of it, and no more than the kernel allows. It is a whole number of pages of buckets.
+func MostBuckets(memory int64) int64 {
+	n := min(memory/TableShare/BucketBytes, MaxBuckets)
+	return n - n%RoundHashsize(1)
+}
+
 // TableBytes is the size of a hash table of n buckets, in bytes.
 func TableBytes(n int64) int64 { return RoundHashsize(n) * BucketBytes }
 

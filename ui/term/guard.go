@@ -1,6 +1,7 @@
 package term
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -35,7 +36,7 @@ func (m model) refusals(g status.Guard) string {
 		return "none refused"
 	}
 	return fmt.Sprintf("%d refused, %s %s to %s by %s",
-		count, m.when(last.Last.At), last.Setting, orDash(last.Last.Value), last.Last.By)
+		count, m.when(last.Last.At), last.Setting, cmp.Or(last.Last.Value, "-"), last.Last.By)
 }
 
 // without renders what the guard cannot do on this host.

@@ -1,6 +1,7 @@
 package term
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -53,7 +54,10 @@ func (m model) columns() []column {
 		{title: "WANT", min: 8, max: 20, rank: 3, cell: func(i int) string {
 			return all[i].Policy.Of(all[i].Want)
 		}},
-		{title: "LIVE", min: 6, max: 20, rank: 4, cell: func(i int) string { return orDash(all[i].Live.String()) }},
+		{
+			title: "LIVE", min: 6, max: 20, rank: 4,
+			cell: func(i int) string { return cmp.Or(all[i].Live.String(), "-") },
+		},
 		{
 			title: "STATE", min: 11, max: 11, rank: 5,
 			cell:   func(i int) string { return string(all[i].State) },
@@ -94,13 +98,6 @@ func (m model) last(s reconcile.SettingStatus) string {
 		text := fmt.Sprintf("%s %s %s, was %s", status.WriterName(*d), m.when(d.At), d.Cause, d.Found)
 		return strings.TrimPrefix(text, " ")
 	}
-}
-
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
 }
 
 func stateColour(s reconcile.State) string {

@@ -1,6 +1,7 @@
 package text
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -104,7 +105,7 @@ func (p Printer) refusals(g status.Guard) string {
 		layout = time.DateTime
 	}
 	return fmt.Sprintf("%d refused, last %s to %s by %s at %s",
-		count, last.Setting, orDash(last.Last.Value), last.Last.By, p.at(last.Last.At, layout))
+		count, last.Setting, cmp.Or(last.Last.Value, "-"), last.Last.By, p.at(last.Last.At, layout))
 }
 
 // unavailable renders why there is no guard, and how to get it in lines of their own, so that they can be copied.

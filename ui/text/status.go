@@ -2,6 +2,7 @@ package text
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -100,7 +101,7 @@ func (p Printer) settings(w io.Writer, settings []reconcile.SettingStatus) {
 	var rows []string
 	for _, s := range settings {
 		rows = append(rows, row(
-			s.Name, want(s), orDash(s.Live.String()), string(s.State), strconv.Itoa(s.Drifts),
+			s.Name, want(s), cmp.Or(s.Live.String(), "-"), string(s.State), strconv.Itoa(s.Drifts),
 			p.lastDrift(s), short(s.Origin)))
 	}
 	var buf bytes.Buffer
@@ -162,13 +163,6 @@ func (p Printer) isToday(t time.Time) bool {
 	return p.at(t, time.DateOnly) == p.at(now, time.DateOnly)
 }
 
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
-}
-
 // Applied writes the settings after one pass.
 func (p Printer) Applied(s status.Document) error {
 	doc := struct {
@@ -197,7 +191,7 @@ func (p Printer) Diff(s status.Document) error {
 		var rows []string
 		for _, setting := range s.Settings {
 			if setting.State != reconcile.InSync {
-				rows = append(rows, row(setting.Name, orDash(setting.Live.String()), want(setting),
+				rows = append(rows, row(setting.Name, cmp.Or(setting.Live.String(), "-"), want(setting),
 					cost(setting), string(setting.State), short(setting.Origin)))
 			}
 		}

@@ -189,10 +189,8 @@ func raiseLimit(h *picture.Host) (fix []string, note string) {
 		return nil, "expect_max belongs to the host's initial network namespace: raise it on the host."
 	}
 	needed := neededLimit(h)
-	w, wanted := h.Want("expect_max")
-	if n, isNumber := w.Value.Int(); wanted && isNumber && n >= needed && !h.IsApplied("expect_max") {
-		return []string{fixes.Enforce(h)}, fmt.Sprintf("The configuration asks for %d (%s), which is not applied.",
-			n, w.Origin)
+	if fix, note = fixes.EnforceAtLeast(h, sysfs.ExpectMax, needed); len(fix) > 0 {
+		return fix, note
 	}
 	settings := []fixes.Entry{{"expect_max", strconv.FormatInt(needed, 10)}}
 	buckets := strconv.FormatInt(needed/sysfs.ExpectMaxFactor, 10)

@@ -209,7 +209,7 @@ func blockingLines(h *picture.Host, module string) []finding.Evidence {
 	modprobe := h.Inventory.Modprobe
 	var blocks []finding.Evidence
 	for _, d := range slices.Concat(modprobe.Find("blacklist", module), modprobe.BlockingInstalls(module)) {
-		blocks = append(blocks, finding.At(d.Place, strings.TrimSpace(d.Kind+" "+d.Module+" "+d.Args)))
+		blocks = append(blocks, picture.DirectiveEvidence(d))
 	}
 	return blocks
 }

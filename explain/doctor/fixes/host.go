@@ -1,6 +1,8 @@
 package fixes
 
 import (
+	"fmt"
+
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
@@ -26,6 +28,17 @@ func Enforce(h *picture.Host) string {
 		return "systemctl reload-or-restart ctkeeper"
 	}
 	return "ctkeeper apply"
+}
+
+// EnforceAtLeast returns the command that applies a configured value, and a note, where the configuration
+// asks for at least the needed value and it is not applied.
+func EnforceAtLeast(h *picture.Host, name string, needed int64) (fix []string, note string) {
+	w, _ := h.Want(name)
+	n, isNumber := w.Value.Int()
+	if !isNumber || n < needed || h.IsApplied(name) {
+		return nil, ""
+	}
+	return []string{Enforce(h)}, fmt.Sprintf("The configuration asks for %d (%s), which is not applied.", n, w.Origin)
 }
 
 // RestartUnit returns the commands to run after a change of the unit.

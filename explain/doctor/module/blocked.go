@@ -166,7 +166,7 @@ func findBlocks(h *picture.Host, module string) blocks {
 func (b blocks) evidence() []finding.Evidence {
 	var all []finding.Evidence
 	for _, d := range slices.Concat(b.installs, b.blacklists) {
-		all = append(all, finding.At(d.Place, strings.TrimSpace(d.Kind+" "+d.Module+" "+d.Args)))
+		all = append(all, picture.DirectiveEvidence(d))
 	}
 	for _, word := range slices.Concat(b.kernelWords, b.modprobeWords) {
 		all = append(all, finding.Seen(picture.CommandLineFile, 0, word))

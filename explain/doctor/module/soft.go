@@ -54,7 +54,7 @@ func softdepBlocks(h *picture.Host, k picture.Kernel, module, name string) []fin
 func softdepLines(h *picture.Host, k picture.Kernel, module string) []finding.Evidence {
 	var lines []finding.Evidence
 	for _, d := range h.Inventory.Modprobe.Find("softdep", module) {
-		lines = append(lines, finding.At(d.Place, "softdep "+d.Module+" "+d.Args))
+		lines = append(lines, picture.DirectiveEvidence(d))
 	}
 	if list := k.Index.Softdeps[module]; list != "" {
 		lines = append(lines, finding.Seen(k.Index.Dir+"/modules.softdep", 0, "softdep "+module+" "+list))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -28,6 +29,11 @@ func OptionEvidence(o inventory.ToolOption) finding.Evidence {
 		text += " (the default)"
 	}
 	return finding.At(o.Place, text)
+}
+
+// DirectiveEvidence returns a line of modprobe.d as evidence.
+func DirectiveEvidence(d kmod.Directive) finding.Evidence {
+	return finding.At(d.Place, strings.TrimSpace(d.Kind+" "+d.Module+" "+d.Args))
 }
 
 // Overrider returns the assignment of the same setting that overrides an assignment. What has no effect

@@ -78,9 +78,7 @@ func raiseHashsize(h *picture.Host, limit int64) []string {
 		return nil
 	}
 	if h.MemTotal > 0 {
-		step := sysfs.RoundHashsize(1)
-		most := h.MemTotal / sysfs.TableShare / sysfs.BucketBytes
-		limit = min(limit, most-most%step)
+		limit = min(limit, sysfs.MostBuckets(h.MemTotal))
 	}
 	return fixes.Configure(h, "hashsize", []fixes.Entry{{"hashsize", strconv.FormatInt(limit, 10)}}, nil)
 }

@@ -136,11 +136,8 @@ func raiseMax(h *picture.Host) (fix []string, note string) {
 	for h.Figures.Entries != nil && *h.Figures.Entries*2 >= needed {
 		needed *= 2
 	}
-	if w, wanted := h.Want("max"); wanted && !h.IsApplied("max") {
-		if n, isNumber := w.Value.Int(); isNumber && n >= needed {
-			return []string{fixes.Enforce(h)}, fmt.Sprintf("The configuration asks for %d (%s), which is not "+
-				"applied.", n, w.Origin)
-		}
+	if fix, note = fixes.EnforceAtLeast(h, sysfs.Max, needed); len(fix) > 0 {
+		return fix, note
 	}
 	if h.MemTotal > 0 && needed > mostEntries(h) {
 		return nil, fmt.Sprintf("Twice as many connections would take more than a quarter of the memory (%s): "+
