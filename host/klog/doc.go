@@ -1,7 +1,5 @@
-// Package klog reads the kernel's log: /dev/kmsg where it may be read, else the
-// journal, else the log files of a disk or a collected tree; and follows it. It never
-// takes anything away.
+// Package klog reads and follows the kernel's log: from /dev/kmsg if this process may read it, else from the
+// journal, else from the log files of a disk or a collected tree. It never consumes a message.
 //
-// It stands beside event → observe → diff → apply → record: the log proves why
-// something did not work.
+// It is beside event → observe → diff → apply → record: the log is the evidence why something did not work.
 package klog

@@ -12,11 +12,11 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// maxTail is how much of a log file is read, from its end.
+// maxTail is how many bytes of a log file are read, from its end.
 const maxTail = 4 << 20
 
-// logFiles are the files of a host, a disk or a collected tree that have kernel
-// messages: of syslog daemons, of dmesg(1) at boot, and of sos.
+// logFiles returns the files with kernel messages on a host, a disk or in a collected tree: those of syslog
+// daemons, of dmesg(1) at boot, and of sos.
 func logFiles() []string {
 	return []string{
 		"/var/log/kern.log", "/var/log/messages", "/var/log/syslog",
@@ -24,7 +24,7 @@ func logFiles() []string {
 	}
 }
 
-// readFiles reads the log files of a tree. One that was copied twice is read once.
+// readFiles reads the log files of a tree. Two paths that lead to the same file are read once.
 func readFiles(t tree.Tree, match func(string) bool) Log {
 	var log Log
 	kept := ring{match: match}
@@ -57,7 +57,7 @@ func readFiles(t tree.Tree, match func(string) bool) Log {
 	return log
 }
 
-// noFile is why no log file could be read.
+// noFile returns why no log file could be read.
 func noFile(troubles []tree.Trouble) error {
 	if len(troubles) == 0 {
 		return fmt.Errorf("none of %s: %w", strings.Join(logFiles(), ", "), fs.ErrNotExist)
@@ -69,9 +69,8 @@ func noFile(troubles []tree.Trouble) error {
 	return errors.Join(errs...)
 }
 
-// parseFile reads the kernel's messages of the last boot that a log file tells of;
-// a boot begins with the kernel's banner. Lines are numbered where the file is
-// whole.
+// parseFile returns the messages of the last boot in a log file. A boot begins with the kernel's banner.
+// Messages have line numbers only if text is the whole file.
 func parseFile(path string, text []byte, whole bool) []Message {
 	var messages []Message
 	number := 0
@@ -94,23 +93,25 @@ func parseFile(path string, text []byte, whole bool) []Message {
 }
 
 var (
-	// stamp is what printk.time and dmesg(1) put before a message: seconds since
-	// boot, dmesg's facility and level, or its date.
-	stamp = regexp.MustCompile(`^(?:<\d+>|kern *:[a-z]+ *: )?\[(?: *\d+\.\d+|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4})\] ?`)
-	// syslogged is a line of syslog: time, host, BusyBox's facility and priority, and
-	// the kernel or systemd-sysctl as its program. The time is that of RFC 3164 (no year) or
-	// RFC 3339.
-	syslogged = regexp.MustCompile(`^(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|(\d{4}-\d\d-\d\dT\S+)) \S+ (?:[a-z0-9]+\.[a-z]+ )?(?:kernel|systemd-sysctl(?:\[\d+\])?): `)
+	// stamp matches what printk.time and dmesg(1) put before a message: seconds since boot, dmesg's
+	// facility and level, or its date.
+	stamp = regexp.MustCompile(`^(?:<\d+>|kern *:[a-z]+ *: )?` +
+		`\[(?: *\d+\.\d+|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4})\] ?`)
+	// syslogPrefix matches the beginning of a line of syslog: time, host, BusyBox's facility and
+	// priority, and the kernel or systemd-sysctl as the program. The time is that of RFC 3164, which has
+	// no year, or of RFC 3339.
+	syslogPrefix = regexp.MustCompile(`^(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|(\d{4}-\d\d-\d\dT\S+)) ` +
+		`\S+ (?:[a-z0-9]+\.[a-z]+ )?(?:kernel|systemd-sysctl(?:\[\d+\])?): `)
 )
 
-// parseLine reads one line of a log file. It is not ok for a line that is neither
-// the kernel's nor systemd-sysctl's.
+// parseLine parses one line of a log file. It returns false for a line that is neither from the kernel nor
+// from systemd-sysctl.
 func parseLine(line string) (Message, bool) {
-	if found := syslogged.FindStringSubmatch(line); found != nil {
+	if found := syslogPrefix.FindStringSubmatch(line); found != nil {
 		text := line[len(found[0]):]
 		at, err := time.Parse(time.RFC3339Nano, found[1])
 		if err != nil {
-			at = time.Time{} // without a year it cannot be told
+			at = time.Time{} // unknown: RFC 3164 has no year
 		}
 		return Message{At: at, Text: text[len(stamp.FindString(text)):]}, true
 	}

@@ -15,14 +15,13 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// Follow calls each for every message that the kernel itself says from now on, as it
-// comes, until ctx ends. It waits in the poller and keeps no thread. Where messages came
-// faster than they were read, the kernel has overwritten some, and the next one tells how
-// many (Message.Lost).
+// Follow calls each for every new message of the kernel itself until ctx ends. It waits in the poller and
+// blocks no thread. If the kernel overwrites records before they are read, the next message has their number
+// in Lost.
 //
-// The error is ctx's, or why /dev/kmsg cannot be followed: fs.ErrPermission without the
-// right to (CAP_SYSLOG, where kernel.dmesg_restrict is 1), fs.ErrNotExist, and
-// errors.ErrUnsupported for a tree, whose log is of the past.
+// The error is ctx's, or why /dev/kmsg cannot be followed: fs.ErrPermission without CAP_SYSLOG if
+// kernel.dmesg_restrict is 1, fs.ErrNotExist, or errors.ErrUnsupported for a tree, whose log has no new
+// messages.
 func Follow(ctx context.Context, t tree.Tree, each func(Message)) error {
 	if !t.Live() {
 		return fmt.Errorf("cannot follow the kernel's log of a tree: %w", errors.ErrUnsupported)
@@ -43,7 +42,7 @@ func openEnd(device string) (*os.File, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: device, Err: err}
 	}
-	if err = isKmsg(fd); err == nil {
+	if err = checkKmsg(fd); err == nil {
 		_, err = unix.Seek(fd, 0, io.SeekEnd)
 	}
 	if err != nil {
@@ -53,7 +52,7 @@ func openEnd(device string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), device), nil
 }
 
-// follow reads the records of a file that can be waited for, one a read, and closes it.
+// follow reads a pollable file, one record a read, and closes it.
 func follow(ctx context.Context, file *os.File, each func(Message)) error {
 	defer func() { _ = file.Close() }() // it was only read
 	if err := file.SetReadDeadline(time.Time{}); err != nil {
@@ -61,7 +60,7 @@ func follow(ctx context.Context, file *os.File, each func(Message)) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	var last uint64 // the sequence number of the last record; they count from 0
+	var last uint64 // the sequence number of the last record; numbers start at 0
 	var lost int64
 	started := false
 	buffer := make([]byte, maxRecord)
@@ -71,7 +70,7 @@ func follow(ctx context.Context, file *os.File, each func(Message)) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, unix.EPIPE):
-			continue // overwritten while we waited; the next read gives the oldest there is
+			continue // records were overwritten meanwhile; the next read returns the oldest one left
 		case err != nil:
 			return err
 		}
@@ -93,7 +92,8 @@ func follow(ctx context.Context, file *os.File, each func(Message)) error {
 	}
 }
 
-// sequenceOf is a record's number, whoever wrote it: they are numbered together.
+// sequenceOf returns a record's sequence number. The records of programs and of the kernel share one
+// sequence.
 func sequenceOf(record string) (uint64, bool) {
 	_, rest, _ := strings.Cut(record, ",")
 	number, _, found := strings.Cut(rest, ",")

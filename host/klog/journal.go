@@ -28,11 +28,11 @@ const (
 // journalLimits limit journalctl.
 var journalLimits = command.Limits{Timeout: 5 * time.Second, Output: 64 << 20}
 
-// errNothing is the error where there is no journal, or none that this user may read, which
-// journalctl does not call an error: every kernel logs something at boot.
-var errNothing = errors.New("it has no message of the kernel, or none that this user may read")
+// errNothing is the error if there is no journal, or none that this user may read. journalctl does not treat
+// this as an error, but every kernel logs something at boot.
+var errNothing = errors.New("no message of the kernel, or none that this user may read")
 
-// readJournal returns the messages of this boot that one of the sources wrote, from journalctl(1).
+// readJournal returns this boot's messages from the given sources, by journalctl(1).
 func readJournal(ctx context.Context, match func(string) bool, sources ...string) ([]Message, error) {
 	args := []string{"--boot", "--output=json", "--lines=" + strconv.Itoa(maxEntries), "--no-pager", "--quiet"}
 	for i, source := range sources {
@@ -55,7 +55,7 @@ func readJournal(ctx context.Context, match func(string) bool, sources ...string
 // journalLines splits journalctl's output into lines and keeps the entries that match.
 type journalLines struct {
 	kept    ring
-	line    []byte // the beginning of a line whose end is not written yet
+	line    []byte // the incomplete last line
 	entries int
 }
 
@@ -74,8 +74,8 @@ func (w *journalLines) Write(p []byte) (int, error) {
 	}
 }
 
-// parseEntry reads one entry of journalctl's JSON (systemd.journal-fields(7)). It
-// is not ok for what is no entry of the kernel's own, nor of systemd-sysctl.
+// parseEntry parses one entry of journalctl's JSON (systemd.journal-fields(7)). It returns false for an entry
+// that is neither from the kernel itself nor from systemd-sysctl.
 func parseEntry(line []byte) (Message, bool) {
 	var entry struct {
 		Message   json.RawMessage `json:"MESSAGE"`
@@ -97,19 +97,18 @@ func parseEntry(line []byte) (Message, bool) {
 	}
 	m := Message{Source: tree.Place{File: journalSource}, Text: text}
 	if at, err := strconv.ParseInt(entry.Realtime, 10, 64); err == nil {
-		// The journal was told some time after it was said, at boot by seconds.
+		// The journal receives a message after it was logged, at boot by seconds.
 		received, err1 := strconv.ParseInt(entry.Monotonic, 10, 64)
-		said, err2 := strconv.ParseInt(entry.Source, 10, 64)
-		if err1 == nil && err2 == nil && 0 <= said && said <= received {
-			at -= received - said
+		logged, err2 := strconv.ParseInt(entry.Source, 10, 64)
+		if err1 == nil && err2 == nil && 0 <= logged && logged <= received {
+			at -= received - logged
 		}
 		m.At = time.UnixMicro(at)
 	}
 	return m, true
 }
 
-// entryText is a field's text: a string, or an array of bytes where it is not
-// UTF-8.
+// entryText returns the text of a field: a string, or an array of bytes if it is not UTF-8.
 func entryText(field json.RawMessage) (string, bool) {
 	var text *string
 	if err := json.Unmarshal(field, &text); err == nil && text != nil {

@@ -10,39 +10,38 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// maxMessages is how many messages that match are kept, the last ones.
+// maxMessages is how many matching messages are kept, the last ones.
 const maxMessages = 10000
 
 // Message is one line of the kernel's log, or of systemd-sysctl(8).
 type Message struct {
-	// Source is /dev/kmsg, "journal", or the log file with its line. The line is 0
-	// in a file of which only the end was read.
+	// Source is /dev/kmsg, "journal", or the log file with its line. The line is 0 in a file of which only
+	// the end was read.
 	Source tree.Place
-	// At is when, the zero time where the log does not tell.
+	// At is the time of the message, or zero if the log does not have it.
 	At   time.Time
 	Text string
-	// Lost is how many records before this one were overwritten unread, of programs or of
-	// the kernel, in a log that is followed.
+	// Lost is the number of records before this one that were overwritten before Follow read them, of
+	// programs or of the kernel.
 	Lost int64
 }
 
-// Log is what could be read.
+// Log is the result of Read.
 type Log struct {
 	Messages []Message
-	// Sources are what was read: "/dev/kmsg", "journal", file names.
+	// Sources are what was read: "/dev/kmsg", "journal", or file names.
 	Sources []string
-	// Troubles are the log files that are there and cannot be read.
+	// Troubles are the log files that exist and cannot be read.
 	Troubles []tree.Trouble
-	// Err is why there is nothing, where no source could be read.
+	// Err is set if no source could be read.
 	Err error
 }
 
-// Read reads this boot's messages that match, oldest first, the last 10000 at most.
-// On the running system from /dev/kmsg, else through journalctl(1); in a tree from
-// the last 4 MiB of each of /var/log/kern.log, /var/log/messages, /var/log/syslog,
-// /var/log/dmesg, /dmesg and the dmesg of an sos report, one file after the other.
-// Only what the kernel itself said counts, not what programs wrote to /dev/kmsg; and
-// what systemd-sysctl(8) said of settings, in the journal and in log files.
+// Read returns this boot's matching messages, oldest first, at most the last 10000. On the running system
+// they are from /dev/kmsg, else from journalctl(1). In a tree they are from the last 4 MiB of each of
+// /var/log/kern.log, /var/log/messages, /var/log/syslog, /var/log/dmesg, /dmesg and the dmesg of an sos
+// report, one file after the other. Read returns messages of the kernel itself, not what programs wrote to
+// /dev/kmsg, and those of systemd-sysctl(8), which are in the journal and in log files.
 func Read(ctx context.Context, t tree.Tree, match func(text string) bool) Log {
 	if t.Live() {
 		return readLive(ctx, kmsgDevice, match)
@@ -55,9 +54,9 @@ func readLive(ctx context.Context, device string, match func(string) bool) Log {
 	messages, err := readDevice(ctx, device, match)
 	if err == nil {
 		log := Log{Messages: messages, Sources: []string{device}}
-		// Where the journal cannot be read, what matters most is there all the same.
-		if said, err := readJournal(ctx, match, fromSysctl); err == nil && len(said) > 0 {
-			log.Messages, log.Sources = append(log.Messages, said...), append(log.Sources, journalSource)
+		// An error of the journal is ignored: the kernel's messages matter most.
+		if more, err := readJournal(ctx, match, fromSysctl); err == nil && len(more) > 0 {
+			log.Messages, log.Sources = append(log.Messages, more...), append(log.Sources, journalSource)
 			slices.SortStableFunc(log.Messages, func(a, b Message) int { return a.At.Compare(b.At) })
 		}
 		return log
@@ -69,7 +68,7 @@ func readLive(ctx context.Context, device string, match func(string) bool) Log {
 	return Log{Err: fmt.Errorf("cannot read the kernel's log: %w", errors.Join(err, journalErr))}
 }
 
-// ring keeps the last messages that match.
+// ring keeps the last maxMessages messages that match.
 type ring struct {
 	match    func(string) bool
 	messages []Message

@@ -286,7 +286,7 @@ func TestReadLiveErrors(t *testing.T) {
 	device := filepath.Join(t.TempDir(), "kmsg")
 	before := "cannot read the kernel's log: open " + device + ": no such file or directory\ncannot read the journal: "
 	tests := []struct{ name, script, want string }{
-		{"empty", "exit 0", before + "it has no message of the kernel, or none that this user may read"},
+		{"empty", "exit 0", before + "no message of the kernel, or none that this user may read"},
 		{"refused", "echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1",
 			before + "exit status 1: No journal files were opened due to insufficient permissions."},
 		{"refused at length", "head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1",

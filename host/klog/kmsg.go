@@ -15,18 +15,18 @@ import (
 
 const (
 	kmsgDevice = "/dev/kmsg"
-	// maxRecord is longer than any record: the kernel cuts them at CONSOLE_EXT_LOG_MAX,
-	// 8 KiB, and answers EINVAL to a shorter buffer.
+	// maxRecord is longer than any record: the kernel cuts them at CONSOLE_EXT_LOG_MAX, 8 KiB. It returns
+	// EINVAL if the buffer is shorter than the record.
 	maxRecord = 16 << 10
-	// maxRecords bounds the reading while somebody fills the log as fast as we read
-	// it. A log buffer of 64 MiB holds fewer.
+	// maxRecords ends a read while a program fills the log as fast as it is read. A log buffer of 64 MiB has
+	// fewer records.
 	maxRecords = 1 << 20
-	// facilityShift parts the level from the facility in a record's prefix; the
-	// kernel's own facility is 0 (syslog(2)).
+	// facilityShift is the number of level bits below the facility in a record's priority. The kernel's own
+	// facility is 0 (syslog(2)).
 	facilityShift = 3
 )
 
-// readDevice reads the records that the kernel still has (the kernel's
+// readDevice returns the matching records that are still in the kernel's log buffer (the kernel's
 // Documentation/ABI/testing/dev-kmsg).
 func readDevice(ctx context.Context, device string, match func(string) bool) ([]Message, error) {
 	fd, err := unix.Open(device, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
@@ -34,7 +34,7 @@ func readDevice(ctx context.Context, device string, match func(string) bool) ([]
 		return nil, &fs.PathError{Op: "open", Path: device, Err: err}
 	}
 	defer func() { _ = unix.Close(fd) }() // it was only read
-	if err := isKmsg(fd); err != nil {
+	if err := checkKmsg(fd); err != nil {
 		return nil, &fs.PathError{Op: "read", Path: device, Err: err}
 	}
 	boot := bootTime()
@@ -47,7 +47,7 @@ func readDevice(ctx context.Context, device string, match func(string) bool) ([]
 		n, err := unix.Read(fd, buffer)
 		switch {
 		case errors.Is(err, unix.EPIPE) || errors.Is(err, unix.EINTR):
-			continue // EPIPE: overwritten while we read; the next read gives the oldest there is
+			continue // EPIPE: records were overwritten meanwhile; the next read returns the oldest one left
 		case errors.Is(err, unix.EAGAIN) || err == nil && n == 0:
 			return kept.last(), nil
 		case err != nil:
@@ -64,13 +64,13 @@ func readDevice(ctx context.Context, device string, match func(string) bool) ([]
 	return kept.last(), nil
 }
 
-// errNoLog is another device in the log's place: containers have a link to /dev/null
-// there, or to the console, which to read would take what is typed.
+// errNoLog is the error for another device at the log's path. Containers have a link to /dev/null there, or
+// to the console: reading that would take what is typed.
 var errNoLog = errors.New("not the kernel's log")
 
-// isKmsg holds what is no ordinary file to the number of /dev/kmsg (the kernel's
+// checkKmsg returns an error if a file is neither regular nor the device number of /dev/kmsg (the kernel's
 // Documentation/admin-guide/devices.txt).
-func isKmsg(fd int) error {
+func checkKmsg(fd int) error {
 	var stat unix.Stat_t
 	switch err := unix.Fstat(fd, &stat); {
 	case err != nil:
@@ -82,9 +82,8 @@ func isKmsg(fd int) error {
 	return nil
 }
 
-// bootTime is when the clock of the kernel's log was 0. That clock stops while
-// the host sleeps, as CLOCK_MONOTONIC does: what was logged before the last
-// sleep is shown too late by its length.
+// bootTime returns the time at which the clock of the kernel's log was 0. Like CLOCK_MONOTONIC, that clock
+// stops while the host sleeps: messages from before the last sleep get a time that is too late by its length.
 func bootTime() time.Time {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
@@ -99,9 +98,8 @@ type record struct {
 	text  string
 }
 
-// parseRecord reads "level,sequence,microseconds,flags[,…];text", followed by
-// lines of " KEY=value". It is not ok for what is no such record, or is a
-// program's.
+// parseRecord parses "level,sequence,microseconds,flags[,…];text", followed by lines of " KEY=value". It
+// returns false for other text, and for a record that a program wrote.
 func parseRecord(s string) (record, bool) {
 	prefix, rest, found := strings.Cut(s, ";")
 	fields := strings.Split(prefix, ",")
@@ -120,7 +118,7 @@ func parseRecord(s string) (record, bool) {
 	return record{time.Duration(since) * time.Microsecond, unescape(text)}, true
 }
 
-// unescape undoes the kernel's \xNN.
+// unescape replaces the kernel's \xNN with the byte.
 func unescape(s string) string {
 	if !strings.Contains(s, `\x`) {
 		return s

@@ -8,7 +8,6 @@ const (
 	LockdownFile        = "/sys/kernel/security/lockdown"
 	LastCapFile         = "/proc/sys/kernel/cap_last_cap"
 	InitStatusFile      = "/proc/1/status"
-	MeminfoFile         = "/proc/meminfo"
 	MaxFile             = "/proc/sys/net/netfilter/nf_conntrack_max"
 	CountFile           = "/proc/sys/net/netfilter/nf_conntrack_count"
 	BucketsFile         = "/proc/sys/net/netfilter/nf_conntrack_buckets"

@@ -8,12 +8,13 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/meminfo"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // memTotal returns the memory as evidence.
 func memTotal(h *picture.Host) finding.Evidence {
-	return finding.Seen(picture.MeminfoFile, 0, fmt.Sprintf("MemTotal: %d kB", h.MemTotal>>10))
+	return finding.Seen(meminfo.File, 0, fmt.Sprintf("MemTotal: %d kB", h.MemTotal>>10))
 }
 
 // checkUnlimited reports max = 0, which means "no limit" to kernels up to 6.12.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/meminfo"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 )
 
@@ -161,7 +162,7 @@ func TestSizing(t *testing.T) {
 			ID: "max-over-memory", Severity: finding.Warning, Summary: "a full connection table would take 384 MiB " +
 				"of 1 GiB memory",
 			Evidence: []finding.Evidence{finding.Seen(picture.MaxFile, 0, "1048576"),
-				finding.Seen(picture.MeminfoFile, 0, "MemTotal: 1048576 kB")},
+				finding.Seen(meminfo.File, 0, "MemTotal: 1048576 kB")},
 			Fix: []string{doctortest.MakeDropIns +
 				"'settings:' '  max: 698368' > /etc/ctkeeper/conf.d/60-max.yaml", doctortest.Reload},
 		}}},
@@ -170,7 +171,7 @@ func TestSizing(t *testing.T) {
 			ID: "max-over-memory", Severity: finding.Error, Summary: "a full connection table would take 1.5 GiB of " +
 				"1 GiB memory",
 			Evidence: []finding.Evidence{finding.Seen(picture.MaxFile, 0, "4194304"),
-				finding.Seen(picture.MeminfoFile, 0, "MemTotal: 1048576 kB")},
+				finding.Seen(meminfo.File, 0, "MemTotal: 1048576 kB")},
 			Note: "A quarter of the memory holds 698368 connections, and there are 700000 now: shorten the " +
 				"timeouts, or give the host more memory.",
 		}}},
@@ -179,7 +180,7 @@ func TestSizing(t *testing.T) {
 			ID: "hashsize-over-memory", Severity: finding.Warning, Summary: "the hash table takes 512 MiB of 1 GiB " +
 				"memory, regardless of the number of connections",
 			Evidence: []finding.Evidence{finding.Seen(picture.BucketsFile, 0, "67108864"),
-				finding.Seen(picture.MeminfoFile, 0, "MemTotal: 1048576 kB")},
+				finding.Seen(meminfo.File, 0, "MemTotal: 1048576 kB")},
 			Fix: []string{doctortest.MakeDropIns +
 				"'settings:' '  hashsize: 65536' > /etc/ctkeeper/conf.d/60-hashsize.yaml", doctortest.Reload},
 		}}},
