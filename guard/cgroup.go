@@ -150,14 +150,14 @@ func (c *cgroups) wait() error {
 	err := c.conn.Read(func(fd uintptr) (done bool) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		done, failed = c.drain(int(fd))
+		done, failed = c.readQueue(int(fd))
 		return done || failed != nil
 	})
 	return errors.Join(err, failed)
 }
 
-// drain handles the events in the inotify queue, and reports whether there were any.
-func (c *cgroups) drain(fd int) (some bool, err error) {
+// readQueue handles the events in the inotify queue, and reports whether there were any.
+func (c *cgroups) readQueue(fd int) (some bool, err error) {
 	for range maxReads {
 		n, err := unix.Read(fd, c.buf)
 		switch {
@@ -208,7 +208,7 @@ func (c *cgroups) path(id uint64) string {
 		return path
 	}
 	// The cgroup's event may be in the queue, before run has read it.
-	_ = c.conn.Control(func(fd uintptr) { _, _ = c.drain(int(fd)) })
+	_ = c.conn.Control(func(fd uintptr) { _, _ = c.readQueue(int(fd)) })
 	if _, known := c.names[id]; !known && c.mayWalk() {
 		c.walk()
 	}

@@ -43,12 +43,12 @@ func (e *Unavailable) Error() string { return e.What + " is not available: " + e
 func (e *Unavailable) Unwrap() error { return e.err }
 
 func unavailable(err error) error {
-	return &Unavailable{Missing: explain("the guard", err, CapBPF, CapNetAdmin), err: err}
+	return &Unavailable{Missing: describeMissing("the guard", err, CapBPF, CapNetAdmin), err: err}
 }
 
-// explain returns why a feature is missing, and how to get it. For a permission error the reason is the first
+// describeMissing returns why a feature is missing, and how to get it. For a permission error the reason is the first
 // of the needed capabilities that this process lacks.
-func explain(what string, err error, needed ...string) capability.Missing {
+func describeMissing(what string, err error, needed ...string) capability.Missing {
 	m := capability.Missing{What: what, Why: firstLine(err)}
 	switch {
 	case errors.Is(err, ErrNoCgroup2):

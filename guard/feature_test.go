@@ -36,7 +36,7 @@ func TestExplain(t *testing.T) {
 		if test.needed != "" {
 			needed = append(needed, test.needed)
 		}
-		got := explain("it", test.err, needed...)
+		got := describeMissing("it", test.err, needed...)
 		if !strings.Contains(got.Why, test.want) || strings.Contains(got.Why, "\n") || got.What != "it" {
 			t.Errorf("%s: %+v, want %q", name, got, test.want)
 		}

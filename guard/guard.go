@@ -112,15 +112,15 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 	}
 	g.programs = append(g.programs, sysctl)
 	g.features.PID, g.features.Comm, g.features.Unit = who.pid || who.task, who.comm || who.task, g.cgroups != nil
-	g.explainActor()
-	g.trace()
+	g.addMissingActor()
+	g.attachTracingPrograms()
 	return nil
 }
 
-// explainActor adds the reason to Missing if the pid or the command of a writer is not reported. Newer kernels
+// addMissingActor adds the reason to Missing if the pid or the command of a writer is not reported. Newer kernels
 // require CAP_PERFMON for the helpers. Older kernels have no such helpers: with CAP_PERFMON the program reads
 // the task_struct.
-func (g *Guard) explainActor() {
+func (g *Guard) addMissingActor() {
 	reason := ebpf.ErrNotSupported
 	switch {
 	case !hasCapability(CapPerfmon):
@@ -148,8 +148,8 @@ func probeTracing(kind ebpf.ProgramType, self int) (identity, error) {
 	return who, err
 }
 
-// trace attaches the tracing programs, and adds those that cannot be attached to Missing.
-func (g *Guard) trace() {
+// attachTracingPrograms attaches the tracing programs, and adds those that cannot be attached to Missing.
+func (g *Guard) attachTracingPrograms() {
 	if who, err := probeTracing(ebpf.RawTracepoint, 0); err != nil {
 		g.addMissing("who loads and unloads the module", err, CapPerfmon)
 	} else {
@@ -181,7 +181,7 @@ func (g *Guard) trace() {
 }
 
 func (g *Guard) addMissing(what string, err error, capabilities ...string) {
-	g.features.Missing = append(g.features.Missing, explain(what, err, capabilities...))
+	g.features.Missing = append(g.features.Missing, describeMissing(what, err, capabilities...))
 }
 
 // Close detaches the programs and closes the maps. A write that is being refused stays refused. Later calls
@@ -227,8 +227,8 @@ func (g *Guard) SetWants(wants []sysfs.Want, lock bool) error {
 	g.wants = map[string]sysfs.Want{}
 	for _, want := range wants {
 		g.wants[want.Setting.Name] = want
-		for _, name := range names(want.Setting) {
-			rules[key(name)] = ruleOf(want, g.index(want.Setting), lock)
+		for _, name := range sysctlNames(want.Setting) {
+			rules[ruleKey(name)] = ruleOf(want, g.index(want.Setting), lock)
 		}
 	}
 	return replace(g.maps.rules, rules)

@@ -21,7 +21,7 @@ type identity struct {
 }
 
 // storeActor stores time, cgroup, pid and comm in the record on the stack, which must be zero. It jumps to
-// allow if the process is the daemon itself.
+// ignore if the process is the daemon itself.
 func (id identity) storeActor() asm.Instructions {
 	p := asm.Instructions{
 		asm.FnKtimeGetNs.Call(),
@@ -42,7 +42,7 @@ func (id identity) storeActor() asm.Instructions {
 			asm.StoreMem(asm.RFP, stackRecord+atPID, asm.R0, asm.Word))
 	}
 	if id.self != 0 && (id.task || id.pid) {
-		p = append(p, asm.JEq.Imm(asm.R0, id.self, allow))
+		p = append(p, asm.JEq.Imm(asm.R0, id.self, ignore))
 	}
 	if id.comm && !id.task {
 		p = append(p,

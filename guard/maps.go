@@ -108,9 +108,9 @@ func ruleOf(want sysfs.Want, index uint32, lock bool) rule {
 	return r
 }
 
-// names returns the sysctl names of a setting as bpf_sysctl_get_name returns them: paths below /proc/sys. It
+// sysctlNames returns the sysctl names of a setting as bpf_sysctl_get_name returns them: paths below /proc/sys. It
 // leaves out a name that is too long.
-func names(s *sysfs.Setting) []string {
+func sysctlNames(s *sysfs.Setting) []string {
 	var names []string
 	for _, file := range s.Sysctls() {
 		if name := strings.TrimPrefix(file, "proc/sys/"); len(name) < nameSize {
@@ -120,8 +120,8 @@ func names(s *sysfs.Setting) []string {
 	return names
 }
 
-// key returns a name as a key of the map of rules.
-func key(name string) [nameSize]byte {
+// ruleKey returns a sysctl name as a key of the map of rules.
+func ruleKey(name string) [nameSize]byte {
 	var k [nameSize]byte
 	copy(k[:], name)
 	return k

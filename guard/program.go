@@ -44,7 +44,7 @@ const (
 
 // The labels that the programs jump to.
 const (
-	allow   = "allow"   // returns without a record: a read, another sysctl, or the daemon itself
+	ignore  = "ignore"  // returns without a record: a read, another sysctl, or the daemon itself
 	submit  = "submit"  // submits the record, then goes to done
 	outside = "outside" // refuses the value, unless the cgroup is allowed
 	done    = "done"    // returns the verdict
@@ -56,7 +56,7 @@ func sysctlProgram(m *maps, who identity) *ebpf.ProgramSpec {
 	p := asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadMem(asm.R1, asm.R6, 0, asm.Word), // bpf_sysctl.write
-		asm.JEq.Imm(asm.R1, 0, allow),
+		asm.JEq.Imm(asm.R1, 0, ignore),
 	}
 	p = append(p, findRule(m)...)
 	p = append(p, zero(stackRecord, recordSize)...)
@@ -82,7 +82,7 @@ func sysctlProgram(m *maps, who identity) *ebpf.ProgramSpec {
 	p = append(p,
 		asm.Mov.Reg(asm.R0, asm.R8).WithSymbol(done),
 		asm.Return(),
-		asm.Mov.Imm(asm.R0, 1).WithSymbol(allow),
+		asm.Mov.Imm(asm.R0, 1).WithSymbol(ignore),
 		asm.Return(),
 	)
 	return &ebpf.ProgramSpec{
@@ -91,7 +91,7 @@ func sysctlProgram(m *maps, who identity) *ebpf.ProgramSpec {
 	}
 }
 
-// findRule looks up the rule of the sysctl and leaves it in R7; without a rule it jumps to allow. The last
+// findRule looks up the rule of the sysctl and leaves it in R7; without a rule it jumps to ignore. The last
 // part of the name is checked first, which is cheaper: every name of netfilter begins with nf, or is a number
 // (nf_log/2).
 func findRule(m *maps) asm.Instructions {
@@ -103,9 +103,9 @@ func findRule(m *maps) asm.Instructions {
 		asm.FnSysctlGetName.Call(), // cuts a longer name
 		asm.LoadMem(asm.R1, asm.RFP, stackName, asm.Byte),
 		asm.JLE.Imm(asm.R1, '9', "named"),
-		asm.JNE.Imm(asm.R1, 'n', allow),
+		asm.JNE.Imm(asm.R1, 'n', ignore),
 		asm.LoadMem(asm.R1, asm.RFP, stackName+1, asm.Byte),
-		asm.JNE.Imm(asm.R1, 'f', allow),
+		asm.JNE.Imm(asm.R1, 'f', ignore),
 	)
 	whole := zero(stackName, nameSize)
 	whole[0] = whole[0].WithSymbol("named")
@@ -115,11 +115,11 @@ func findRule(m *maps) asm.Instructions {
 		asm.Mov.Imm(asm.R3, nameSize),
 		asm.Mov.Imm(asm.R4, 0), // the whole name, as a path below /proc/sys
 		asm.FnSysctlGetName.Call(),
-		asm.JSLE.Imm(asm.R0, 0, allow),
+		asm.JSLE.Imm(asm.R0, 0, ignore),
 		asm.LoadMapPtr(asm.R1, m.rules.FD()),
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackName),
 		asm.FnMapLookupElem.Call(),
-		asm.JEq.Imm(asm.R0, 0, allow),
+		asm.JEq.Imm(asm.R0, 0, ignore),
 		asm.Mov.Reg(asm.R7, asm.R0),
 	)
 }

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// remembered is how many writes to each setting are kept, and how many loads and unloads.
-	remembered = 32
+	// maxKept is how many writes to each setting are kept, and how many loads and unloads.
+	maxKept = 32
 	// drainTime bounds how long a pass waits until the records in the buffer are read.
 	drainTime = 50 * time.Millisecond
 	// After a write the reconcile loop is woken again after firstRecheck, then after four times as long
@@ -36,8 +36,8 @@ type write struct {
 	at    time.Time
 	value string
 	by    sysfs.Writer
-	// pending is true until a pass has found the value, which the kernel may not have taken yet.
-	pending bool
+	// unconfirmed is true until a pass has found the value: it may not have taken effect yet.
+	unconfirmed bool
 }
 
 // moduleEvent is a load or an unload of the module.
@@ -76,7 +76,7 @@ func (g *Guard) read(ctx context.Context, wake func(overflow bool), refused func
 			wake(true)
 		}
 		if n%burst == 0 {
-			if err := rest(ctx, burstTime-time.Since(began)); err != nil {
+			if err := pause(ctx, burstTime-time.Since(began)); err != nil {
 				return err // a storm may never let the buffer be empty
 			}
 			began = time.Now()
@@ -84,8 +84,8 @@ func (g *Guard) read(ctx context.Context, wake func(overflow bool), refused func
 	}
 }
 
-// rest waits for d, or until ctx ends; it returns ctx's error.
-func rest(ctx context.Context, d time.Duration) error {
+// pause waits for d, or until ctx ends; it returns ctx's error.
+func pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 	case <-time.After(d):
@@ -124,19 +124,19 @@ func (g *Guard) handleRecord(r record, wake func(overflow bool), refused func(Re
 }
 
 // recordWrite keeps a write. Only the sysctl program runs before the write takes effect, so only its writes
-// are pending, and only if their value does not satisfy the want.
+// are unconfirmed, and only if their value does not satisfy the want.
 func (g *Guard) recordWrite(r record) {
 	s, want := g.setting(r.setting)
 	if s == nil {
 		return
 	}
 	w := write{at: wallTime(r.time), value: r.text, by: g.resolveWriter(r.actor)}
-	w.pending = r.kind == wroteSysctl && !want.Satisfied(s.Parse(r.text))
+	w.unconfirmed = r.kind == wroteSysctl && !want.Satisfied(s.Parse(r.text))
 	m := &g.recent
 	m.mu.Lock()
 	m.writes[s.Name] = keepLast(m.writes[s.Name], w)
 	m.mu.Unlock()
-	if w.pending {
+	if w.unconfirmed {
 		select {
 		case g.newWrite <- struct{}{}:
 		default:
@@ -161,7 +161,7 @@ func (g *Guard) recordModuleEvent(r record) {
 
 // keepLast appends to a list and keeps the last 32 elements.
 func keepLast[T any](list []T, next T) []T {
-	if len(list) == remembered {
+	if len(list) == maxKept {
 		list = append(list[:0], list[1:]...)
 	}
 	return append(list, next)
@@ -191,7 +191,7 @@ func (g *Guard) resolveWriter(a actor) sysfs.Writer {
 	return w
 }
 
-// recheck wakes the reconcile loop repeatedly while a write is pending.
+// recheck wakes the reconcile loop repeatedly while a write is unconfirmed.
 func (g *Guard) recheck(ctx context.Context, wake func(overflow bool)) error {
 	for delay := time.Duration(0); ; {
 		var next <-chan time.Time
@@ -204,7 +204,7 @@ func (g *Guard) recheck(ctx context.Context, wake func(overflow bool)) error {
 		case <-g.newWrite:
 			delay = firstRecheck
 		case <-next:
-			if delay *= 4; delay > lastRecheck || !g.recent.hasPending() {
+			if delay *= 4; delay > lastRecheck || !g.recent.hasUnconfirmed() {
 				delay = 0
 			}
 			wake(false)
@@ -212,18 +212,18 @@ func (g *Guard) recheck(ctx context.Context, wake func(overflow bool)) error {
 	}
 }
 
-// hasPending reports whether a write is pending. It ends the wait for those older than 2 × lastRecheck.
-func (m *recent) hasPending() bool {
+// hasUnconfirmed reports whether a write is unconfirmed. It ends the wait for those older than 2 × lastRecheck.
+func (m *recent) hasUnconfirmed() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	pending := false
+	found := false
 	for _, writes := range m.writes {
 		for i := range writes {
-			writes[i].pending = writes[i].pending && time.Since(writes[i].at) < 2*lastRecheck
-			pending = pending || writes[i].pending
+			writes[i].unconfirmed = writes[i].unconfirmed && time.Since(writes[i].at) < 2*lastRecheck
+			found = found || writes[i].unconfirmed
 		}
 	}
-	return pending
+	return found
 }
 
 // WriterOf returns the last process that set a setting to the value that was found, at after or later, or nil
@@ -239,7 +239,7 @@ func (g *Guard) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *
 			break
 		}
 		if s.Shows(found, w.value) {
-			m.writes[s.Name][i].pending = false
+			m.writes[s.Name][i].unconfirmed = false
 			return &w.by
 		}
 	}

@@ -50,12 +50,12 @@ func unloadProgram(m *maps, who identity) *ebpf.ProgramSpec {
 }
 
 // moduleProgram is the common beginning of loadProgram and unloadProgram. R1 points to the arguments, of
-// which the first is a struct module. It jumps to allow for any other module.
+// which the first is a struct module. It jumps to ignore for any other module.
 func moduleProgram(m *maps, who identity, kind int64) asm.Instructions {
 	p := asm.Instructions{asm.LoadMem(asm.R7, asm.R1, 0, asm.DWord)}
 	p = append(p, zero(stackText, 16)...)
 	p = append(p, readKernel(stackText, 16, asm.R7, nameAt)...)
-	p = append(p, unlessText(stackText, conntrack, allow)...)
+	p = append(p, unlessText(stackText, conntrack, ignore)...)
 	p = append(p, zero(stackRecord, recordSize)...)
 	p = append(p, who.storeActor()...)
 	return append(p, asm.StoreImm(asm.RFP, stackRecord+atKind, kind, asm.Word))
@@ -72,7 +72,7 @@ func requestProgram(m *maps, who identity) *ebpf.ProgramSpec {
 		asm.Mov.Reg(asm.R3, asm.RFP), asm.Add.Imm(asm.R3, stackRecord+atTime),
 		asm.Mov.Imm(asm.R4, 0),
 		asm.FnMapUpdateElem.Call(),
-		asm.Mov.Imm(asm.R0, 0).WithSymbol(allow),
+		asm.Mov.Imm(asm.R0, 0).WithSymbol(ignore),
 		asm.Return(),
 	)
 	return rawTracepoint("ctkeeper_modreq", p)
@@ -102,7 +102,7 @@ func sysfsProgram(m *maps, who identity, setting uint32) *ebpf.ProgramSpec {
 	}
 }
 
-// unlessNamed jumps to allow unless the structure in an argument has this name. Its first member must be the
+// unlessNamed jumps to ignore unless the structure in an argument has this name. Its first member must be the
 // pointer to its name.
 func unlessNamed(argument int16, name string) asm.Instructions {
 	p := append(zero(stackText, 16), zero(stackPointer, 8)...)
@@ -113,7 +113,7 @@ func unlessNamed(argument int16, name string) asm.Instructions {
 		asm.Mov.Imm(asm.R2, 16),
 		asm.LoadMem(asm.R3, asm.RFP, stackPointer, asm.DWord),
 		asm.FnProbeReadKernelStr.Call())
-	return append(p, unlessText(stackText, name, allow)...)
+	return append(p, unlessText(stackText, name, ignore)...)
 }
 
 // finish is the common end of the tracing programs: it submits the record and returns 0.
@@ -121,7 +121,7 @@ func finish(m *maps) asm.Instructions {
 	return append(emit(m, submit),
 		asm.Mov.Imm(asm.R0, 0).WithSymbol(done),
 		asm.Return(),
-		asm.Mov.Imm(asm.R0, 0).WithSymbol(allow),
+		asm.Mov.Imm(asm.R0, 0).WithSymbol(ignore),
 		asm.Return(),
 	)
 }
