@@ -255,7 +255,11 @@ func TestWebConfigIsMissing(t *testing.T) {
 		t.Error("served without the web configuration")
 	}
 	file := filepath.Join(root, "etc/ctkeeper/web.yaml")
-	write(t, file, "tls_server_config: [\n")
+	// Renamed into place: the retry could read a file that is only truncated, and an empty one is valid.
+	write(t, file+".new", "tls_server_config: [\n")
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatal(err)
+	}
 	wrong := "cannot use metrics.web_config " + file + ": yaml: line 1: did not find expected node content"
 	d.wait("complaint about the file", func() bool {
 		said := d.logs.FilterMessageSnippet("metrics listener failed").All()
