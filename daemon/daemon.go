@@ -34,7 +34,7 @@ var (
 
 // Options configure the daemon.
 type Options struct {
-	// Source is where the configuration is; its Root is the system's.
+	// Source is where the configuration is read from. Its Root is the root of the system, too.
 	Source  config.Source
 	Log     *zap.Logger
 	Notify  *systemd.Notifier
@@ -45,7 +45,7 @@ type Options struct {
 	Socket string
 	// Sockets are the sockets from systemd, for metrics.listen: systemd.
 	Sockets []*os.File
-	// History is the path of the file that keeps the history over restarts; empty is none.
+	// History is the path of the file that keeps the history over restarts; empty means no file.
 	History string
 	// Started, where not nil, is called once after the first pass.
 	Started func(status.Document)
@@ -55,7 +55,7 @@ type Options struct {
 type Daemon struct {
 	opts     Options
 	log      *logQueue
-	since    time.Time
+	since    time.Time // the start
 	recorder recorder
 	metrics  *metrics.Metrics
 	table    *tableTask
@@ -75,12 +75,12 @@ type Daemon struct {
 	parameterCache parameterCache
 }
 
-// Run runs the daemon until ctx ends, and then returns nil. Other errors are ErrRefused,
-// ErrForbidden, or another daemon that listens on the socket.
+// Run runs the daemon until ctx ends, and then returns nil. It returns ErrRefused or ErrForbidden, or an
+// error if another daemon listens on the socket.
 func Run(ctx context.Context, opts Options) error {
 	d := newDaemon(opts)
 	defer d.log.drain()
-	// Before this point a SIGHUP ends the process.
+	// A SIGHUP before this line ends the process.
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -183,13 +183,13 @@ func (d *Daemon) announce(ctx context.Context, all []task) error {
 	return ctx.Err()
 }
 
-// feedWatchdog returns the function that the keeper's loop calls after each pass. It feeds
-// systemd's watchdog at most once in every interval: passes can come in storms.
-func (d *Daemon) feedWatchdog(every time.Duration) func() {
-	var fed time.Time
+// watchdogNotifier returns a function that the keeper's loop calls after each pass. It sends WATCHDOG=1
+// to systemd at most once in an interval, since there can be many passes a second.
+func (d *Daemon) watchdogNotifier(every time.Duration) func() {
+	var last time.Time
 	return func() {
-		if now := time.Now(); now.Sub(fed) >= every {
-			fed = now
+		if now := time.Now(); now.Sub(last) >= every {
+			last = now
 			d.logNotify(d.opts.Notify.Watchdog())
 		}
 	}
@@ -199,7 +199,7 @@ func (d *Daemon) feedWatchdog(every time.Duration) func() {
 func (d *Daemon) publishSummary() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	report := d.keeper.Report() // within the lock: an older one must not be sent last
+	report := d.keeper.Report() // read under the lock, so that an older one is not sent after a newer one
 	d.logNotify(d.opts.Notify.Status(statusLine(report.Summary(), d.cfgErr)))
 	d.logUnsupported(report)
 }
@@ -235,7 +235,7 @@ func (d *Daemon) reloadOnSignal(ctx context.Context, hup <-chan os.Signal) error
 	}
 }
 
-// logNotify logs an error of sd_notify, which changes nothing else.
+// logNotify logs an error of sd_notify. The error has no other effect.
 func (d *Daemon) logNotify(err error) {
 	if err != nil {
 		d.opts.Log.Warn("sd_notify failed", zap.Error(err))

@@ -21,8 +21,7 @@ import (
 const (
 	// guardTimeout bounds how long READY waits for the guard.
 	guardTimeout = 5 * time.Second
-	// guardRetry is the time after which an unavailable guard is opened again: what was
-	// missing may be there.
+	// guardRetry is the time after which an unavailable guard is opened again: its reason may be gone.
 	guardRetry = 5 * time.Minute
 )
 
@@ -33,12 +32,12 @@ func (d *Daemon) watchGuard(ctx context.Context) error {
 	for ctx.Err() == nil {
 		cfg, changed := d.configuration()
 		if cfg.Guard.Mode == config.GuardOff {
-			_ = d.guard.setGuard(nil, cfg.Guard, guardOff(cfg.Guard)) // nil without a guard
+			_ = d.guard.setGuard(nil, cfg.Guard, stoppedGuard(cfg.Guard)) // nil without a guard
 			logged = ""
 			sleep(ctx, 0, changed)
 			continue
 		}
-		open, err := d.openGuard(cfg.Guard)
+		running, err := d.openGuard(cfg.Guard)
 		if err != nil {
 			if s := d.setUnavailable(cfg.Guard, err); s.Error != logged {
 				logged = s.Error
@@ -50,7 +49,7 @@ func (d *Daemon) watchGuard(ctx context.Context) error {
 			continue
 		}
 		logged = ""
-		if err := d.runGuard(ctx, open, cfg.Guard); err != nil {
+		if err := d.runGuard(ctx, running, cfg.Guard); err != nil {
 			cfg, _ := d.configuration()
 			d.setUnavailable(cfg.Guard, err)
 			return err
@@ -61,15 +60,15 @@ func (d *Daemon) watchGuard(ctx context.Context) error {
 
 func (d *Daemon) openGuard(cfg config.Guard) (*guard.Guard, error) {
 	if d.opts.Source.Root != "" {
-		why := capability.Missing{What: "the guard", Why: "below another root there are files, and no kernel"}
+		why := capability.Missing{What: "the guard", Why: "another root has files only, and no kernel"}
 		return nil, &guard.Unavailable{Missing: why}
 	}
 	return guard.Open(guard.Options{Allow: cfg.Allow})
 }
 
-// setUnavailable stores why no guard runs, and returns that status.
+// setUnavailable stores and returns the status of a guard that cannot run, with the reason.
 func (d *Daemon) setUnavailable(cfg config.Guard, err error) status.Guard {
-	s := guardOff(cfg)
+	s := stoppedGuard(cfg)
 	s.State, s.Error = status.GuardUnavailable, err.Error()
 	if why := (*guard.Unavailable)(nil); errors.As(err, &why) {
 		s.Error, s.Missing = why.Why, missingWithHints(why.Missing)
@@ -80,37 +79,37 @@ func (d *Daemon) setUnavailable(cfg config.Guard, err error) status.Guard {
 
 // runGuard runs a guard until ctx ends, the guard fails, or the configuration asks for another
 // one; it then returns nil.
-func (d *Daemon) runGuard(ctx context.Context, open *guard.Guard, cfg config.Guard) (err error) {
+func (d *Daemon) runGuard(ctx context.Context, running *guard.Guard, cfg config.Guard) (err error) {
 	defer func() {
-		_ = d.guard.setGuard(nil, cfg, guardOff(cfg)) // nil without a guard
-		err = errors.Join(err, open.Close())
+		_ = d.guard.setGuard(nil, cfg, stoppedGuard(cfg)) // nil without a guard
+		err = errors.Join(err, running.Close())
 	}()
-	can := open.Features()
-	s := guardOff(cfg)
-	s.Names, s.Missing = abilityNames(can), missingWithHints(can.Missing...)
-	if err := d.guard.setGuard(open, cfg, s); err != nil {
+	features := running.Features()
+	s := stoppedGuard(cfg)
+	s.Names, s.Missing = featureNames(features), missingWithHints(features.Missing...)
+	if err := d.guard.setGuard(running, cfg, s); err != nil {
 		return err
 	}
 	d.logGuard()
-	// A full pass finds what was written before.
+	// A full pass finds the writes from before the guard ran.
 	d.keeper.Wake(reconcile.Guard | reconcile.Overflow)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error {
-		return open.Run(ctx, d.wakeFor(reconcile.Guard),
+		return running.Run(ctx, d.wakeFor(reconcile.Guard),
 			func(r guard.Refusal) { d.recorder.Record(d.guard.countRefusal(r)) })
 	})
-	tasks.Go(func() error { return d.followGuardConfig(ctx, open, cfg, stop) })
+	tasks.Go(func() error { return d.followGuardConfig(ctx, running, cfg, stop) })
 	if err := tasks.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
 }
 
-// followGuardConfig applies another mode to a running guard, and stops it where the
-// configuration needs another one: for another list of units, or none.
-func (d *Daemon) followGuardConfig(ctx context.Context, open *guard.Guard, cfg config.Guard, stop func()) error {
+// followGuardConfig applies a new mode to the running guard. It stops the guard if the configuration turns
+// it off, or has another list of allowed units, which only Open takes.
+func (d *Daemon) followGuardConfig(ctx context.Context, running *guard.Guard, cfg config.Guard, stop func()) error {
 	for {
 		newest, changed := d.configuration()
 		switch now := newest.Guard; {
@@ -121,7 +120,7 @@ func (d *Daemon) followGuardConfig(ctx context.Context, open *guard.Guard, cfg c
 			return nil
 		case now.Mode != cfg.Mode:
 			cfg = now
-			if err := d.guard.setGuard(open, now, d.guard.report()); err != nil {
+			if err := d.guard.setGuard(running, now, d.guard.report()); err != nil {
 				return err
 			}
 			d.logGuard()
@@ -130,10 +129,10 @@ func (d *Daemon) followGuardConfig(ctx context.Context, open *guard.Guard, cfg c
 	}
 }
 
-// logGuard logs what the guard does, and what is missing for it on this host.
+// logGuard logs the state of the guard, and the features that are missing on this host.
 func (d *Daemon) logGuard() {
 	s := d.guard.report()
-	message := "guard: watching, every foreign write is seen at once"
+	message := "guard: watching, every foreign write is reported"
 	if s.State == status.GuardLocked {
 		message = "guard: locked, foreign writes of other values are refused"
 	}
@@ -143,7 +142,7 @@ func (d *Daemon) logGuard() {
 		optional(systemd.KeyMissing, missing), optional(systemd.KeyHint, hint))
 }
 
-// optional returns a field of a log entry that is left out where it is empty.
+// optional returns a field of a log entry, and no field if the value is empty.
 func optional(key, value string) zap.Field {
 	if value == "" {
 		return zap.Skip()

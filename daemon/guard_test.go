@@ -169,7 +169,7 @@ func TestGuardUnavailable(t *testing.T) {
 	}
 	d.wait("repair", func() bool { return procValue(t, procUDP) == "33" })
 	got := d.status().Guard
-	want := guardOff(config.Guard{Mode: config.GuardLock})
+	want := stoppedGuard(config.Guard{Mode: config.GuardLock})
 	want.State, want.Error = status.GuardUnavailable, guard.ErrNoCgroup2.Error()
 	want.Missing = got.Missing
 	if diff := cmp.Diff(want, got); diff != "" {

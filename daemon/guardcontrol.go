@@ -12,61 +12,61 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// maxRefusedWriters bounds the writers whose refusal was logged and is remembered; when there
-// are more, all are forgotten and logged again.
+// maxRefusedWriters bounds the set of writers whose refusal was logged. If it is full, it is cleared, and
+// the writers are logged again.
 const maxRefusedWriters = 256
 
 // guardControl connects the guard, where one runs, with the configuration and the desired
 // state. It implements reconcile.Attributor.
 type guardControl struct {
-	// ready is closed when the first guard was opened, or could not be.
+	// ready is closed after the first attempt to open a guard, or if the guard is off.
 	ready     chan struct{}
 	readyOnce sync.Once
 
 	mu      sync.Mutex
-	guard   *guard.Guard       // nil: none runs
-	cfg     config.Guard       // the configuration's
-	desired *reconcile.Desired // of the last pass
+	guard   *guard.Guard // nil if none runs
+	cfg     config.Guard
+	desired *reconcile.Desired // of the last pass; nil before the first one
 	status  status.Guard       // without what report adds
 	refused []status.RefusedWrites
 	logged  map[refusedWriter]bool
 }
 
-// refusedWriter identifies a writer and a setting, without what differs at each write.
+// refusedWriter identifies a writer and a setting, without pid and value, which differ at each write.
 type refusedWriter struct{ setting, comm, place string }
 
 func newGuardControl() *guardControl {
 	return &guardControl{
-		ready: make(chan struct{}), status: guardOff(config.Guard{Mode: config.GuardOff}),
+		ready: make(chan struct{}), status: stoppedGuard(config.Guard{Mode: config.GuardOff}),
 		logged: map[refusedWriter]bool{},
 	}
 }
 
 // WriterOf implements reconcile.Attributor.
 func (g *guardControl) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *sysfs.Writer {
-	if open := g.current(); open != nil {
-		return open.WriterOf(s, found, after)
+	if running := g.current(); running != nil {
+		return running.WriterOf(s, found, after)
 	}
 	return nil
 }
 
 // ModuleChanger implements reconcile.Attributor.
 func (g *guardControl) ModuleChanger(loaded bool, after time.Time) *sysfs.Writer {
-	if open := g.current(); open != nil {
-		return open.ModuleChanger(loaded, after)
+	if running := g.current(); running != nil {
+		return running.ModuleChanger(loaded, after)
 	}
 	return nil
 }
 
-// current returns the guard that runs, or nil.
+// current returns the running guard, or nil.
 func (g *guardControl) current() *guard.Guard {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.guard
 }
 
-// setDesired passes the desired state to the guard, within the pass that adopts it: the guard
-// lets everything through that this pass writes.
+// setDesired updates the guard's rules from the desired state. It is called in the pass that adopts that
+// state, before the pass writes, so that the lock does not refuse a value of the new state.
 func (g *guardControl) setDesired(desired *reconcile.Desired) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -74,17 +74,17 @@ func (g *guardControl) setDesired(desired *reconcile.Desired) error {
 	return g.update()
 }
 
-// setGuard replaces the guard, its configuration and its status. open is nil where none runs;
-// the error is then nil, too.
-func (g *guardControl) setGuard(open *guard.Guard, cfg config.Guard, current status.Guard) error {
+// setGuard replaces the guard, its configuration and its status. running is nil if none runs; the
+// error is then nil, too.
+func (g *guardControl) setGuard(running *guard.Guard, cfg config.Guard, current status.Guard) error {
 	defer g.readyOnce.Do(func() { close(g.ready) })
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.guard, g.cfg, g.status = open, cfg, current
+	g.guard, g.cfg, g.status = running, cfg, current
 	return g.update()
 }
 
-// update brings the guard, where one runs, up to date with configuration and desired state.
+// update applies configuration and desired state to the running guard, if there is one.
 func (g *guardControl) update() error {
 	if g.guard == nil {
 		return nil
@@ -119,8 +119,8 @@ func (g *guardControl) report() status.Guard {
 	return s
 }
 
-// countRefusal counts a refused write and returns its event, which is quiet if one of this
-// writer was logged before.
+// countRefusal counts a refused write and returns its event, which is CountOnly if a refused write of the
+// same writer to the same setting was logged before.
 func (g *guardControl) countRefusal(r guard.Refusal) reconcile.Event {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -13,34 +13,37 @@ import (
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// lockNote is what a lock does not protect against.
-const lockNote = "keeps honest programs off; it is no defence against root, who can write hashsize through sysfs, " +
+// lockNote is the limit of a lock, in the status document.
+const lockNote = "blocks accidental changes; it is no defence against root, who can write hashsize through sysfs, " +
 	"unload the module or stop the daemon"
 
-// guardOff describes a configured guard while none runs.
-func guardOff(wanted config.Guard) status.Guard {
+// stoppedGuard returns the status of a guard that is configured and does not run.
+func stoppedGuard(wanted config.Guard) status.Guard {
 	return status.Guard{
 		Mode: string(wanted.Mode), State: status.GuardOff, Names: []string{}, Missing: []capability.Missing{},
 		Locked: []string{}, Allow: append([]string{}, wanted.Allow...), Refused: []status.RefusedWrites{},
 	}
 }
 
-// abilityNames returns the names of a guard's abilities in a document.
-func abilityNames(can guard.Features) []string {
+// featureNames returns the names of a guard's features in a document.
+func featureNames(features guard.Features) []string {
 	names := []string{}
 	for _, each := range []struct {
-		can  bool
+		has  bool
 		name string
-	}{{can.PID, "pid"}, {can.Comm, "comm"}, {can.Unit, "unit"}, {can.Modules, "module"}, {can.Sysfs, "sysfs"}} {
-		if each.can {
+	}{
+		{features.PID, "pid"}, {features.Comm, "comm"}, {features.Unit, "unit"},
+		{features.Modules, "module"}, {features.Sysfs, "sysfs"},
+	} {
+		if each.has {
 			names = append(names, each.name)
 		}
 	}
 	return names
 }
 
-// missingWithHints returns what is missing as a document has it. Where a capability is missing
-// the hint is how the service gets it.
+// missingWithHints returns the missing features for a document. If a capability is missing, the hint is
+// how to grant it to the service.
 func missingWithHints(all ...capability.Missing) []capability.Missing {
 	out := []capability.Missing{}
 	for _, m := range all {
@@ -56,8 +59,8 @@ func missingWithHints(all ...capability.Missing) []capability.Missing {
 	return out
 }
 
-// joinMissing renders what is missing for a log: each reason once, with everything that it
-// takes away, and each hint once.
+// joinMissing renders the missing features for a log: each reason once, with all features that are
+// missing because of it, and each hint once.
 func joinMissing(all []capability.Missing) (missing, hint string) {
 	byReason := slices.Clone(all)
 	slices.SortStableFunc(byReason, func(a, b capability.Missing) int { return cmp.Compare(a.Why, b.Why) })

@@ -66,8 +66,8 @@ func (h *history) since(t time.Time) []reconcile.Event {
 	return slices.DeleteFunc(events, func(e reconcile.Event) bool { return !e.At.After(t) })
 }
 
-// from returns a copy of the events that are numbered n or later, the number of the next one,
-// and what is closed when that is added.
+// from returns a copy of the events that are numbered n or later, the number of the next event, and a
+// channel that is closed when that is added.
 func (h *history) from(n int) ([]reconcile.Event, int, <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

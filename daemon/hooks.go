@@ -13,62 +13,61 @@ import (
 // kernel is the system below a root directory. It implements reconcile.Kernel.
 type kernel struct {
 	*sysfs.Files
-	observer *kmod.Observer
+	module *kmod.Observer
 }
 
 func newKernel(root string, files *sysfs.Files) kernel {
 	return kernel{files, kmod.NewObserver(root, kmod.Conntrack)}
 }
 
-// Module looks at nf_conntrack.
+// Module reads the state of nf_conntrack.
 func (k kernel) Module() reconcile.Module {
-	m := k.observer.Observe()
+	m := k.module.Observe()
 	return reconcile.Module{Present: m.State != kmod.Absent, Instance: m.Instance, InTransition: m.InTransition}
 }
 
-// passObserver connects the keeper's passes with the rest of the daemon. It implements
-// reconcile.Hooks.
-type passObserver struct {
+// passHooks connects the keeper's passes with the rest of the daemon. It implements reconcile.Hooks.
+type passHooks struct {
 	*Daemon
-	beat func() // feeds systemd's watchdog
+	notifyWatchdog func()
 }
 
-// OnDesired passes the desired state on to the guard.
-func (o passObserver) OnDesired(desired *reconcile.Desired) {
-	if err := o.guard.setDesired(desired); err != nil {
-		o.opts.Log.Warn("guard: cannot update the BPF map", zap.Error(err))
+// OnDesired updates the guard's rules from the desired state.
+func (h passHooks) OnDesired(desired *reconcile.Desired) {
+	if err := h.guard.setDesired(desired); err != nil {
+		h.opts.Log.Warn("guard: cannot update the BPF map", zap.Error(err))
 	}
 }
 
 // OnModuleChange sets the watches of the settings again.
-func (o passObserver) OnModuleChange() {
-	if w := o.watcher.Load(); w != nil {
+func (h passHooks) OnModuleChange() {
+	if w := h.watcher.Load(); w != nil {
 		if err := w.Arm(); err != nil {
-			o.opts.Log.Warn("inotify: cannot watch every setting", zap.Error(err))
+			h.opts.Log.Warn("inotify: cannot watch every setting", zap.Error(err))
 		}
 	}
 }
 
-// Record counts, logs and remembers an event.
-func (o passObserver) Record(e reconcile.Event) { o.recorder.Record(e) }
+// Record counts and logs an event, and adds it to the history.
+func (h passHooks) Record(e reconcile.Event) { h.recorder.Record(e) }
 
-// OnPass counts the pass, updates STATUS= where the summary changed, and feeds the watchdog.
-func (o passObserver) OnPass(reasons reconcile.Reason, took time.Duration, changed bool) {
-	o.metrics.RecordPass(reasons.String(), took)
-	o.table.passed()
+// OnPass counts the pass, updates STATUS= if the summary changed, and notifies systemd's watchdog.
+func (h passHooks) OnPass(reasons reconcile.Reason, took time.Duration, changed bool) {
+	h.metrics.RecordPass(reasons.String(), took)
+	h.table.sampleIfDue()
 	if changed {
-		o.publishSummary()
+		h.publishSummary()
 	}
-	o.beat()
+	h.notifyWatchdog()
 }
 
 func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {
-	o := passObserver{Daemon: d, beat: func() {}}
+	h := passHooks{Daemon: d, notifyWatchdog: func() {}}
 	opts := reconcile.Options{Kernel: newKernel(d.opts.Source.Root, files), Attributor: d.guard}
 	if interval := d.opts.Notify.WatchdogInterval(); interval > 0 {
 		opts.Heartbeat = interval / 3
-		o.beat = d.feedWatchdog(opts.Heartbeat / 2)
+		h.notifyWatchdog = d.watchdogNotifier(opts.Heartbeat / 2)
 	}
-	opts.Hooks = o
+	opts.Hooks = h
 	return opts
 }

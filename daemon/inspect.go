@@ -82,8 +82,8 @@ func FillUnknown(d *status.Document, root string) {
 	}
 }
 
-// newDocument has the report and the configuration. The module's state is looked up: the report
-// has only whether it is present.
+// newDocument returns a document of the report and the configuration. It reads the module's state,
+// because the report has only whether it is present.
 func newDocument(root string, report reconcile.Report, cfg *config.Config) status.Document {
 	module := kmod.Absent
 	if report.Module.Present {
@@ -95,7 +95,7 @@ func newDocument(root string, report reconcile.Report, cfg *config.Config) statu
 		},
 		Module:   status.Module{Name: kmod.Conntrack, State: module, Loads: report.Loads},
 		Settings: report.Settings,
-		Guard:    guardOff(cfg.Guard),
+		Guard:    stoppedGuard(cfg.Guard),
 	}
 }
 

@@ -18,7 +18,7 @@ type kernelMessages struct {
 	counts map[string]int64 // nil while the log is not read
 }
 
-// setReading starts to count, or stops where the log cannot be read.
+// setReading starts the counts at 0, or removes them if the log cannot be read.
 func (k *kernelMessages) setReading(on bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -36,8 +36,8 @@ func (k *kernelMessages) add(kind string) {
 	}
 }
 
-// counted returns the messages by kind; nil where the log is not read.
-func (k *kernelMessages) counted() map[string]int64 {
+// snapshot returns the number of messages by kind; nil if the log is not read.
+func (k *kernelMessages) snapshot() map[string]int64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return maps.Clone(k.counts)
@@ -70,5 +70,5 @@ func (d *Daemon) followKernelLog(ctx context.Context) error {
 		d.messages.setReading(false)
 		d.opts.Log.Debug("kernel log: not readable, messages of full tables are not counted", zap.Error(err))
 	}
-	return nil // an unreadable log ends nothing else
+	return nil // an unreadable log does not stop the daemon
 }

@@ -29,13 +29,13 @@ func TestFullTable(t *testing.T) {
 func TestKernelMessages(t *testing.T) {
 	var k kernelMessages
 	k.add(metrics.TableFull) // nobody reads
-	if got := k.counted(); got != nil {
+	if got := k.snapshot(); got != nil {
 		t.Errorf("counted %v, want nothing where nothing is read", got)
 	}
 	k.setReading(true)
 	k.add(metrics.TableFull)
 	k.add(metrics.TableFull)
-	if diff := cmp.Diff(map[string]int64{metrics.TableFull: 2, metrics.ExpectationsFull: 0}, k.counted()); diff != "" {
+	if diff := cmp.Diff(map[string]int64{metrics.TableFull: 2, metrics.ExpectationsFull: 0}, k.snapshot()); diff != "" {
 		t.Errorf("counted (-want +got):\n%s", diff)
 	}
 }

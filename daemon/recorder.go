@@ -16,21 +16,21 @@ import (
 // eventLogger writes each event to a log.
 type eventLogger struct{ log *zap.Logger }
 
-// Record logs an event, unless it is quiet.
+// Record logs an event, unless it is CountOnly.
 func (l eventLogger) Record(e reconcile.Event) {
 	if !e.CountOnly {
 		l.log.Log(level(e), e.Message, fields(e)...)
 	}
 }
 
-// recorder is a reconcile.Recorder that counts events, logs them and keeps them in the history.
+// recorder counts events, logs them, and adds them to the history.
 type recorder struct {
 	eventLogger
 	history *history
 	metrics *metrics.Metrics
 }
 
-// Record counts an event; unless it is quiet it also logs and keeps it.
+// Record counts an event. Unless it is CountOnly, it also adds it to the history and logs it.
 func (r recorder) Record(e reconcile.Event) {
 	r.metrics.Record(e)
 	if !e.CountOnly {
@@ -39,8 +39,7 @@ func (r recorder) Record(e reconcile.Event) {
 	}
 }
 
-// level returns error for what ctkeeper cannot repair, and warning for what somebody has to look
-// into.
+// level returns error for what ctkeeper cannot repair, and warning for what an operator should look into.
 func level(e reconcile.Event) zapcore.Level {
 	switch {
 	case e.Result == reconcile.ResultFailed:

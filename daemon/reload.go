@@ -11,15 +11,15 @@ import (
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// configuration returns the configuration in effect, and what is closed when one is read.
+// configuration returns the configuration in effect, and a channel that is closed after the next reload.
 func (d *Daemon) configuration() (*config.Config, <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.cfg, d.cfgRead
 }
 
-// reload reads the configuration again. A broken one is refused whole and the last good one
-// stays in effect; the same refusal is logged once. A reload on request also retries settings
+// reload reads the configuration again. An invalid one is refused as a whole, and the last good
+// one stays in effect; the same error is logged once. A reload on request (SIGHUP) also retries settings
 // that failed or were forbidden.
 func (d *Daemon) reload(onRequest bool) {
 	d.reloading.Lock()
@@ -44,7 +44,7 @@ func (d *Daemon) reload(onRequest bool) {
 		d.keeper.SetDesired(&cfg.Desired, reconcile.Config)
 	case onRequest:
 		d.keeper.SetDesired(&cfg.Desired, reconcile.Config)
-	default: // only lines moved, which status shows
+	default: // at most the line numbers changed, which status shows
 		d.keeper.SetDesired(&cfg.Desired, reconcile.Resync)
 	}
 	d.publishSummary()
@@ -67,9 +67,9 @@ func (d *Daemon) recordLoaded(cfg *config.Config) {
 	d.recorder.Record(reconcile.ConfigLoadedEvent(time.Now(), note, message))
 }
 
-func (d *Daemon) recordRefused(err error, instead string) {
+func (d *Daemon) recordRefused(err error, consequence string) {
 	d.recorder.Record(reconcile.ConfigRefusedEvent(time.Now(), err,
-		"configuration refused, "+instead+": "+strings.ReplaceAll(err.Error(), "\n", "; ")))
+		"configuration refused, "+consequence+": "+strings.ReplaceAll(err.Error(), "\n", "; ")))
 }
 
 // logUnsupported logs the settings that this kernel does not have, once for the same list.

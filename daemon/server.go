@@ -47,14 +47,15 @@ func (d *Daemon) listen() (*server, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("another ctkeeper is running: it answers on %s", path)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("another ctkeeper may be running, and this one may not ask it: %w", err)
+		return nil, fmt.Errorf("another ctkeeper may be running: cannot connect to its status socket: %w", err)
 	}
 	listener, err := openSocket(path)
 	if err != nil {
 		d.opts.Log.Warn("status socket: running without it", zap.Error(err))
 		return nil, nil
 	}
-	// Clients use file descriptors, of which the settings need some: few, and none for ever.
+	// Clients use file descriptors, which the settings need too: the number of clients is limited, and idle
+	// ones are disconnected.
 	return &server{
 		listener: netutil.LimitListener(listener, maxClients),
 		http:     http.Server{Handler: d.handler(true), ReadHeaderTimeout: dialTimeout, IdleTimeout: dialTimeout},

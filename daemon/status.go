@@ -17,7 +17,7 @@ import (
 
 // status returns the daemon's document. It never waits for a pass: the keeper publishes its
 // report. What is read from the kernel for it (figures of the table, module parameters) is at
-// most maxAge old: readers in a loop cost one look a second.
+// most maxAge old: readers that poll cause at most one read a second.
 func (d *Daemon) status() status.Document {
 	d.mu.Lock()
 	cfg, refused := d.cfg, d.cfgErr
@@ -26,7 +26,7 @@ func (d *Daemon) status() status.Document {
 	s := newDocument(d.opts.Source.Root, report, cfg)
 	s.Module.Parameters = d.parameters(s.Module.State, cfg)
 	s.Table = newTable(d.table.recent(), d.table.monitor.State())
-	s.Table.KernelMessages = d.messages.counted()
+	s.Table.KernelMessages = d.messages.snapshot()
 	s.Guard = d.guard.report()
 	s.Daemon.Running, s.Daemon.PID, s.Daemon.Since, s.Daemon.Version = true, os.Getpid(), d.since, d.opts.Version
 	if refused != nil {
@@ -48,7 +48,7 @@ func (d *Daemon) parameters(module kmod.State, cfg *config.Config) []status.Para
 	return c.parameters
 }
 
-// parameterCache is what parameters read last, and when.
+// parameterCache is the last result of parameters, and when it was read.
 type parameterCache struct {
 	sync.Mutex
 	cfg        *config.Config
@@ -57,7 +57,7 @@ type parameterCache struct {
 	parameters []status.Parameter
 }
 
-// gauges returns what the metrics show of the present state.
+// gauges returns the present state for the metrics.
 func (d *Daemon) gauges() metrics.Now {
 	d.mu.Lock()
 	refused, cfgAt := d.cfgErr, d.cfgAt
@@ -67,7 +67,7 @@ func (d *Daemon) gauges() metrics.Now {
 		Settings: report.Settings, Loaded: report.Module.Present, Loads: report.Loads,
 		ConfigOK: refused == nil, ConfigAt: cfgAt,
 		Table: sample, ByHelper: sample.ByHelper, Levels: d.table.monitor.State().Levels,
-		KernelLog: d.messages.counted() != nil, Guard: string(d.guard.report().State),
+		KernelLog: d.messages.snapshot() != nil, Guard: string(d.guard.report().State),
 	}
 }
 

@@ -11,37 +11,38 @@ import (
 )
 
 const (
-	// sampleInterval is how often the table is sampled. A pass that is due about then takes
-	// the sample along, so that the processor is woken once for both.
+	// sampleInterval is how often the table is sampled. A pass shortly before that
+	// triggers the sample, so that the processor wakes up once for both.
 	sampleInterval = 5 * time.Second
 	sampleWithPass = sampleInterval * 9 / 10
 	sampleAlone    = sampleInterval * 11 / 10
 	// pointHours is how far the plots go back.
 	pointHours = 6 * time.Hour
-	// maxAge is how old the figures may be that a reader gets.
+	// maxAge is the highest age of the figures that a reader gets.
 	maxAge = time.Second
 )
 
-// tableTask samples the table periodically and records pressure on it.
+// tableTask samples the tables periodically and records an event when their pressure changes.
 type tableTask struct {
 	take    func(time.Time) table.Sample
 	record  func(reconcile.Event)
 	monitor *table.Monitor
-	// sampled gets something after each sample of run's.
+	// sampled receives a value after each sample that run takes.
 	sampled chan struct{}
-	passing chan struct{}
+	// due receives a value to make run take a sample now.
+	due chan struct{}
 
 	reading sync.Mutex // held by a reader that samples, never by the keeper or by run
 	mu      sync.Mutex // held for a moment
 	latest  table.Sample
-	ranAt   time.Time // when run took its last sample
+	lastRun time.Time // when run took its last sample
 }
 
 func newTableTask(root string, record func(reconcile.Event)) *tableTask {
 	return &tableTask{
 		take: table.NewSampler(root).Take, record: record,
 		monitor: table.NewMonitor(int(pointHours / sampleInterval)),
-		sampled: make(chan struct{}, 1), passing: make(chan struct{}, 1),
+		sampled: make(chan struct{}, 1), due: make(chan struct{}, 1),
 	}
 }
 
@@ -51,13 +52,13 @@ func (t *tableTask) run(ctx context.Context) error {
 	defer timer.Stop()
 	for {
 		t.sample(time.Now())
-		// A tenth of jitter, as the keeper's resync has it.
+		// ±5 % of jitter, as in the keeper's resync.
 		timer.Reset(sampleAlone - sampleAlone/20 + rand.N(sampleAlone/10+1))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-timer.C:
-		case <-t.passing:
+		case <-t.due:
 		}
 	}
 }
@@ -65,7 +66,7 @@ func (t *tableTask) run(ctx context.Context) error {
 func (t *tableTask) sample(at time.Time) {
 	sample := t.take(at)
 	t.mu.Lock()
-	t.latest, t.ranAt = sample, sample.At
+	t.latest, t.lastRun = sample, sample.At
 	t.mu.Unlock()
 	for _, p := range t.monitor.Add(sample) {
 		t.record(reconcile.TablePressureEvent(p.At, reconcile.Pressure{
@@ -75,18 +76,19 @@ func (t *tableTask) sample(at time.Time) {
 	notify(t.sampled)
 }
 
-// passed makes run sample now if a sample is about due. It never blocks.
-func (t *tableTask) passed() {
+// sampleIfDue is called after each pass. It makes run take a sample now if the last one is at least
+// sampleWithPass old. It never blocks.
+func (t *tableTask) sampleIfDue() {
 	t.mu.Lock()
-	due := !t.ranAt.IsZero() && time.Since(t.ranAt) >= sampleWithPass
+	isDue := !t.lastRun.IsZero() && time.Since(t.lastRun) >= sampleWithPass
 	t.mu.Unlock()
-	if due {
-		notify(t.passing)
+	if isDue {
+		notify(t.due)
 	}
 }
 
-// recent returns the latest sample, or a new one where that is older than maxAge: readers in a
-// loop cost one sample a second.
+// recent returns the latest sample, or a new one if that is older than maxAge: readers that poll cause
+// at most one sample a second.
 func (t *tableTask) recent() table.Sample {
 	t.reading.Lock()
 	defer t.reading.Unlock()

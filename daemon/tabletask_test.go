@@ -37,14 +37,14 @@ func TestTableTask(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- task.run(ctx) }()
 		time.Sleep(4 * time.Second)
-		task.passed() // too early to look along
+		task.sampleIfDue() // too early to look along
 		synctest.Wait()
 		if len(looks) != 1 {
 			t.Fatalf("%d looks after 4 s, want 1", len(looks))
 		}
 		time.Sleep(900 * time.Millisecond)
 		entries.Store(83)
-		task.passed()
+		task.sampleIfDue()
 		synctest.Wait()
 		<-looks
 		if n := len(looks); n != 1 {

@@ -21,14 +21,14 @@ type task struct {
 	name string
 	// run returns when ctx ends. An error other than ctx's ends the daemon.
 	run func(ctx context.Context) error
-	// ready, where not nil, is closed when the task has done what READY waits for; READY
-	// waits at most readyTimeout, 0 for no limit.
+	// ready, if not nil, is closed when the task is ready. READY=1 is sent when all tasks are; it waits
+	// for this one at most readyTimeout, 0 for no limit.
 	ready        <-chan struct{}
 	readyTimeout time.Duration
 }
 
-// restart returns a task that runs a watcher again, with backoff, whenever it fails. What the
-// watcher misses meanwhile the keeper's timer finds.
+// restart returns a task that runs a watcher again, with backoff, whenever it fails. The
+// keeper's resync finds changes that the watcher misses meanwhile.
 func restart(log *zap.Logger, name string, run func(context.Context) error) task {
 	return task{name: name, run: func(ctx context.Context) error {
 		delay := firstRestart

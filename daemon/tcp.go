@@ -57,8 +57,8 @@ func (d *Daemon) serveMetrics(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// serveConfigured serves until ctx ends or the configuration asks for something else, and then
-// returns nil. The error is why it cannot, or can no longer.
+// serveConfigured serves until ctx ends or the listener's configuration changes, and then returns nil.
+// The error is why it cannot serve.
 func (d *Daemon) serveConfigured(ctx context.Context, cfg config.Metrics) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -15,14 +15,14 @@ import (
 
 const (
 	// textfileInterval is how old the textfile may become; it is written after a sample of the
-	// table, so that nothing is woken for it.
+	// table, so that it needs no timer of its own.
 	textfileInterval = 15 * time.Second
 	textfileName     = "ctkeeper.prom"
 )
 
 // writeTextfile writes node_exporter's file while the configuration asks for it. The file stays
 // when the daemon ends: its age shows that, as the collector's users know. A file that is no
-// longer configured is removed, or its figures would stand for ever.
+// longer configured is removed, because its figures would never change again.
 func (d *Daemon) writeTextfile(ctx context.Context) error {
 	var written time.Time
 	var dir, logged string

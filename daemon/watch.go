@@ -13,8 +13,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// Each watcher listens first and then wakes the keeper for a full pass, which finds what
-// happened before it listened.
+// Each watcher is started first. Then it wakes the keeper with Overflow: the pass finds the changes from
+// before the start.
 
 // watchModule wakes the keeper when nf_conntrack is loaded or unloaded, and
 // nf_defrag_ipv6, which has the frag6 settings.
@@ -69,21 +69,21 @@ func (d *Daemon) watchTable(ctx context.Context) error {
 	}
 }
 
-// wakeFor returns a function that wakes the keeper for a reason. Overflow means that a queue
-// overran and events were lost: that is counted, and logged at the first, second, fourth,
+// wakeFor returns a function that wakes the keeper for a reason. overflow means that a queue
+// overflowed and events were lost: that is counted, and logged at the first, second, fourth,
 // eighth time and so on.
-func (d *Daemon) wakeFor(why reconcile.Reason) func(overflow bool) {
+func (d *Daemon) wakeFor(reason reconcile.Reason) func(overflow bool) {
 	overflows := 0
 	return func(overflow bool) {
 		if !overflow {
-			d.keeper.Wake(why)
+			d.keeper.Wake(reason)
 			return
 		}
-		d.keeper.Wake(why | reconcile.Overflow)
-		d.metrics.RecordOverflow(why.String())
+		d.keeper.Wake(reason | reconcile.Overflow)
+		d.metrics.RecordOverflow(reason.String())
 		if overflows++; overflows&(overflows-1) == 0 {
-			d.opts.Log.Warn("event queue overflowed, every setting was read again",
-				zap.Stringer(systemd.KeySource, why), zap.Int(systemd.KeyCount, overflows))
+			d.opts.Log.Warn("event queue overflowed, reading every setting again",
+				zap.Stringer(systemd.KeySource, reason), zap.Int(systemd.KeyCount, overflows))
 		}
 	}
 }

@@ -40,7 +40,7 @@ func watchfulGuard() status.Guard {
 func lockedGuard() status.Guard {
 	g := guardStatus(config.GuardLock, status.GuardLocked)
 	g.Names = []string{"pid", "unit", "module"}
-	g.Note = "keeps honest programs off, no defence against root"
+	g.Note = "blocks accidental changes, no defence against root"
 	g.Locked, g.Allow = []string{"hashsize", "max", "expect_max"}, []string{"docker.service", "system-kube.slice"}
 	g.Missing = []capability.Missing{
 		{
@@ -157,7 +157,7 @@ var guardTests = map[string]struct {
 			"         last max to 131072 by kube-proxy (pid 2211,\n" +
 			"         container 4f0c8a21bd03 of pod 1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11) at 11:00:00\n" +
 			"         reports the pid and unit of writers, and who loads the module\n" +
-			"         keeps honest programs off, no defence against root\n" +
+			"         blocks accidental changes, no defence against root\n" +
 			"         may write: docker.service, system-kube.slice\n" +
 			"         without the command of a writer: CAP_PERFMON is missing;\n" +
 			"         install the drop-in guard-perfmon.conf\n" +

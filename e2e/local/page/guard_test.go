@@ -22,7 +22,7 @@ func pageShowsTheGuard(b *tab) {
 		"May write docker.service, system-kube.slice "+
 		"Without the command of a writer, who writes hashsize through sysfs CAP_PERFMON is missing; install guard-perfmon.conf",
 		words(b.text("#guard-facts")))
-	b.same("note", "keeps honest programs off, no defence against root", b.text("#guard-note"))
+	b.same("note", "blocks accidental changes, no defence against root", b.text("#guard-note"))
 	at := words(b.text("#refusals time"))
 	b.same("refused", []string{
 		"max | 1,234 | " + at + " | 131072 | " + who +

@@ -63,7 +63,7 @@ func kubeProxy() sysfs.Writer {
 func locked() map[string]any {
 	return map[string]any{
 		"mode": "lock", "state": "locked", "names": []string{"pid", "unit", "module"}, "locked": []string{"hashsize", "max", "expect_max"}, "allow": []string{"docker.service", "system-kube.slice"},
-		"note": "keeps honest programs off, no defence against root",
+		"note": "blocks accidental changes, no defence against root",
 		"missing": []map[string]string{
 			{"what": "the command of a writer", "why": "CAP_PERFMON is missing", "hint": "install guard-perfmon.conf"},
 			{"what": "who writes hashsize through sysfs", "why": "CAP_PERFMON is missing", "hint": "install guard-perfmon.conf"},
