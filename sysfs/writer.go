@@ -1,6 +1,7 @@
 package sysfs
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 )
@@ -40,10 +41,7 @@ func (w Writer) String() string {
 	case w.Unit != "":
 		parts = append(parts, w.Unit)
 	}
-	name := w.Comm
-	if name == "" {
-		name = "somebody"
-	}
+	name := cmp.Or(w.Comm, "somebody")
 	if len(parts) == 0 {
 		return name
 	}

@@ -1,6 +1,7 @@
 package term
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -324,9 +325,6 @@ func (m model) footer(p plan) line {
 
 // clock formats a time in the zone of the screen.
 func (m model) clock(t time.Time, layout string) string {
-	zone := m.zone
-	if zone == nil {
-		zone = time.Local
-	}
+	zone := cmp.Or(m.zone, time.Local)
 	return t.In(zone).Format(layout)
 }

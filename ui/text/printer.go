@@ -2,6 +2,7 @@ package text
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -35,10 +36,7 @@ type Printer struct {
 
 // at formats a time in the printer's zone.
 func (p Printer) at(t time.Time, layout string) string {
-	zone := p.Zone
-	if zone == nil {
-		zone = time.Local
-	}
+	zone := cmp.Or(p.Zone, time.Local)
 	return t.In(zone).Format(layout)
 }
 

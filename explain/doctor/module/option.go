@@ -146,7 +146,7 @@ func removeOptions(h *picture.Host, options []kmod.Option) []string {
 		switch {
 		case o.File == picture.CommandLineFile:
 			commands = append(commands, fixes.RemoveKernelArgument(h, format(o))...)
-		case o.File == persist.ModprobePath && h.IsFromPersist(o.File):
+		case o.File == persist.ModprobePath && slices.Contains(h.Inventory.PersistFiles, o.File):
 			commands = append(commands, "ctkeeper persist")
 		default:
 			scripts[o.File] = append(scripts[o.File], removeScript(o))

@@ -1,6 +1,7 @@
 package owners
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -121,9 +122,7 @@ func removeOverridden(h *picture.Host, all []inventory.Assignment) (fix []string
 		}
 		commands, hint := fixes.RemoveAssignment(h, a, isOverridden)
 		fix = append(fix, commands...)
-		if note == "" {
-			note = hint
-		}
+		note = cmp.Or(note, hint)
 	}
 	return finding.Unique(fix), note
 }

@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path"
@@ -103,10 +104,7 @@ func readContainer(t tree.Tree) finding.Evidence {
 
 // readConfigWritten returns when a configuration file was last written.
 func readConfigWritten(t tree.Tree, source config.Source) time.Time {
-	main := source.Main
-	if main == "" {
-		main = config.DefaultMain
-	}
+	main := cmp.Or(source.Main, config.DefaultMain)
 	files := []string{main}
 	if main == config.DefaultMain {
 		for _, dir := range []string{"/usr/lib/ctkeeper/conf.d", "/run/ctkeeper/conf.d", ConfigDropIns} {

@@ -6,7 +6,6 @@ import (
 	"unicode"
 
 	"github.com/ctkeeper/ctkeeper/host/tree"
-	"github.com/ctkeeper/ctkeeper/persist"
 )
 
 const (
@@ -97,11 +96,6 @@ func (h *Host) HasContinuedLines(file string) bool {
 		}
 	}
 	return false
-}
-
-// IsFromPersist reports whether persist wrote a file.
-func (h *Host) IsFromPersist(file string) bool {
-	return strings.HasPrefix(strings.Join(h.files[file].lines, "\n"), persist.Header)
 }
 
 // Target returns the file that a path leads to when links are followed; "" where they loop.
