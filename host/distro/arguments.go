@@ -20,9 +20,8 @@ const (
 )
 
 // AddArgument returns the file that keeps the kernel command line, and the shell commands that add an
-// argument to it. They do nothing where the argument is there already. There are no commands where
-// the file is not known, or where the argument has a character that is special to a shell or a boot
-// loader.
+// argument to it. They change nothing if the file already has the argument. It returns no commands if the
+// file is unknown, or if the argument has a character that is special to a shell or a boot loader.
 func (s BootConfig) AddArgument(argument string) (file string, commands []string) {
 	if !isPlain(argument) || s.file == "" {
 		return s.file, nil
@@ -34,14 +33,14 @@ func (s BootConfig) AddArgument(argument string) (file string, commands []string
 		line := shell.Quote(s.variable + `="$` + s.variable + " " + argument + `"`)
 		return s.file, append([]string{"grep -qxF " + line + " " + s.file + " || echo " + line + " >> " + s.file}, s.then...)
 	}
-	there := shell.Quote("(^| )" + escape(argument) + "( |$)")
-	return s.file, append([]string{
-		"grep -qE " + there + " " + s.file + " || sed -i " + shell.Quote("1s/[[:space:]]*$/ "+strings.ReplaceAll(argument, "/", `\/`)+"/") + " " + s.file,
-	}, s.then...)
+	pattern := shell.Quote("(^| )" + escape(argument) + "( |$)")
+	script := shell.Quote("1s/[[:space:]]*$/ " + strings.ReplaceAll(argument, "/", `\/`) + "/")
+	command := "grep -qE " + pattern + " " + s.file + " || sed -i " + script + " " + s.file
+	return s.file, append([]string{command}, s.then...)
 }
 
-// RemoveArgument returns the file and the shell commands that remove an argument from the kernel
-// command line, wherever in the file it is.
+// RemoveArgument returns the file, and the shell commands that remove every occurrence of an argument from
+// the kernel command line in it. It returns no commands in the same cases as AddArgument.
 func (s BootConfig) RemoveArgument(argument string) (file string, commands []string) {
 	if !isPlain(argument) || s.file == "" {
 		return s.file, nil
@@ -63,7 +62,7 @@ func (s BootConfig) RemoveArgument(argument string) (file string, commands []str
 		}
 		before, behind = s.variable+`[A-Z_]*=|[ "']`, `$|[ "']`
 	}
-	// A loop, because neighbours share the blank between them.
+	// The loop is needed because two adjacent occurrences share the blank between them.
 	script = append(script, ":a", "s/("+before+")"+argument+"("+behind+`)/\1\2/`, "ta")
 	command := "sed -i -E"
 	for _, line := range script {
@@ -72,16 +71,16 @@ func (s BootConfig) RemoveArgument(argument string) (file string, commands []str
 	return file, append([]string{command + " " + file}, s.then...)
 }
 
-// BootConfig is where a host keeps its kernel command line, as it was read once.
+// BootConfig is where a host keeps its kernel command line; see ReadBootConfig.
 type BootConfig struct {
-	// file is empty where it is not known.
+	// file is "" if it is unknown.
 	file string
-	// variable is the shell variable that has it, where the file is a shell script.
+	// variable is the shell variable with the command line, if the file is a shell script.
 	variable string
-	// then are the commands that make it count.
+	// then are the commands that apply a changed file to the boot loader.
 	then   []string
 	grubby bool
-	// grubDrops are the drop-ins of grub's file, in the order in which they are read.
+	// grubDrops are the drop-ins of grub's file, in the order in which grub-mkconfig reads them.
 	grubDrops []grubDrop
 }
 
@@ -90,7 +89,7 @@ type grubDrop struct{ file, text string }
 // ReadBootConfig finds where a host keeps its kernel command line.
 func (d Distribution) ReadBootConfig(t tree.Tree) BootConfig {
 	for _, file := range []string{"/boot/firmware/cmdline.txt", "/boot/cmdline.txt"} {
-		if t.Exists(file) && t.Exists(path.Join(path.Dir(file), "config.txt")) { // a Raspberry Pi's firmware
+		if t.Exists(file) && t.Exists(path.Join(path.Dir(file), "config.txt")) { // the firmware of a Raspberry Pi
 			return BootConfig{file: file}
 		}
 	}
@@ -102,12 +101,15 @@ func (d Distribution) ReadBootConfig(t tree.Tree) BootConfig {
 	case t.Exists(extlinuxFile):
 		return BootConfig{file: extlinuxFile, variable: "default_kernel_opts", then: []string{"update-extlinux"}}
 	case t.Exists(grubFile):
-		return BootConfig{file: grubFile, variable: "GRUB_CMDLINE_LINUX", then: []string{d.makeGrub(t)}, grubDrops: readGrubDrops(t)}
+		return BootConfig{
+			file: grubFile, variable: "GRUB_CMDLINE_LINUX",
+			then: []string{d.makeGrub(t)}, grubDrops: readGrubDrops(t),
+		}
 	}
 	return BootConfig{}
 }
 
-// grubbyFile is where grubby(8) writes.
+// grubbyFile returns where grubby(8) writes.
 func grubbyFile(t tree.Tree) string {
 	for _, file := range []string{grubbyEntries, "/boot/grub/grub.conf"} {
 		if t.Exists(file) {
@@ -117,7 +119,8 @@ func grubbyFile(t tree.Tree) string {
 	return grubFile
 }
 
-// afterInstallFile hands the new command line to the boot entries (kernel-install(8)).
+// afterInstallFile returns the commands that write a new command line to the boot entries
+// (kernel-install(8)).
 func (d Distribution) afterInstallFile(t tree.Tree) []string {
 	switch {
 	case t.Exists(proxmoxFile):
@@ -125,11 +128,13 @@ func (d Distribution) afterInstallFile(t tree.Tree) []string {
 	case d.family() == arch:
 		return []string{"mkinitcpio -P"}
 	case d.family() == debian:
-		return []string{`for kernel in /boot/vmlinuz-*; do kernel-install add "${kernel#/boot/vmlinuz-}" "$kernel"; done`}
+		return []string{"for kernel in /boot/vmlinuz-*; do " +
+			`kernel-install add "${kernel#/boot/vmlinuz-}" "$kernel"; done`}
 	}
 	return []string{`for dir in /usr/lib/modules/*; do kernel-install add "${dir##*/}" "$dir/vmlinuz"; done`}
 }
 
+// makeGrub returns the command that generates grub's configuration.
 func (d Distribution) makeGrub(t tree.Tree) string {
 	switch {
 	case d.family() == debian:
@@ -154,7 +159,7 @@ func readGrubDrops(t tree.Tree) []grubDrop {
 	return drops
 }
 
-// grubFileWith returns the file of grub that has an argument: the last one that is read.
+// grubFileWith returns the last file of grub that has an argument, in reading order, or grubFile.
 func (s BootConfig) grubFileWith(argument string) string {
 	has := regexp.MustCompile(`(?m)^[^#]*[ "'=]` + regexp.QuoteMeta(argument) + `($|[ "'])`)
 	for _, drop := range slices.Backward(s.grubDrops) {
@@ -165,13 +170,13 @@ func (s BootConfig) grubFileWith(argument string) string {
 	return grubFile
 }
 
-// isPlain reports whether an argument means itself to a shell, between its double
-// quotes too, to sed(1) once escaped, and to a boot loader.
+// isPlain reports whether an argument has no character that is special to a shell, even between its double
+// quotes, to sed(1) once escaped, or to a boot loader.
 func isPlain(argument string) bool {
 	return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.,:=/+-]*$`).MatchString(argument)
 }
 
-// escape makes an extended regular expression of an argument that isPlain.
+// escape returns an argument that isPlain as an extended regular expression.
 func escape(argument string) string {
 	return strings.NewReplacer(".", `\.`, "+", `\+`, "/", `\/`).Replace(argument)
 }

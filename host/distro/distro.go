@@ -13,20 +13,19 @@ import (
 // maxRelease is the longest release file that is read, in bytes.
 const maxRelease = 64 << 10
 
-// Distribution is what os-release(5) says, or an older release file.
+// Distribution is the contents of os-release(5), or of an older release file.
 type Distribution struct {
-	// ID is debian, ubuntu, centos, rhel, fedora, alpine, arch, opensuse-leap, …;
-	// linux where nothing tells.
+	// ID is debian, ubuntu, centos, rhel, fedora, alpine, arch, opensuse-leap, …; "linux" if unknown.
 	ID string
 	// Name is for people: "Debian GNU/Linux 12 (bookworm)".
 	Name    string
 	Version string
-	// Like are the IDs it descends from.
+	// Like are the IDs of the distributions that it is derived from.
 	Like []string
 }
 
-// Read asks /etc/os-release, /usr/lib/os-release, /etc/redhat-release,
-// /etc/centos-release and /etc/alpine-release, in this order.
+// Read reads the first of /etc/os-release, /usr/lib/os-release, /etc/redhat-release, /etc/centos-release and
+// /etc/alpine-release.
 func Read(t tree.Tree) Distribution {
 	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} {
 		if text, err := t.Read(file, maxRelease); err == nil {
@@ -45,7 +44,7 @@ func Read(t tree.Tree) Distribution {
 	return Distribution{ID: "linux", Name: "Linux"}
 }
 
-// parseOSRelease reads assignments of shell words, as os-release(5) allows them.
+// parseOSRelease parses assignments of shell words (os-release(5)).
 func parseOSRelease(text string) Distribution {
 	d := Distribution{ID: "linux", Name: "Linux"}
 	name := ""
@@ -56,7 +55,7 @@ func parseOSRelease(text string) Distribution {
 		}
 		value = unquote(value)
 		switch {
-		case value == "": // as if it were not there
+		case value == "": // the same as no assignment
 		case key == "ID":
 			d.ID = value
 		case key == "PRETTY_NAME":
@@ -75,7 +74,7 @@ func parseOSRelease(text string) Distribution {
 	return d
 }
 
-// unquote takes the quotes of a shell word off.
+// unquote returns the value of the shell word at the beginning of a text.
 func unquote(value string) string {
 	if inner, ok := strings.CutPrefix(value, "'"); ok {
 		inner, _, _ = strings.Cut(inner, "'")
@@ -99,7 +98,7 @@ func unquote(value string) string {
 	return word.String()
 }
 
-// parseRedHatRelease reads "CentOS release 6.10 (Final)".
+// parseRedHatRelease parses "CentOS release 6.10 (Final)".
 func parseRedHatRelease(text string) Distribution {
 	line := firstLine(text)
 	d := Distribution{ID: "rhel", Name: line, Like: []string{"fedora"}}
@@ -121,12 +120,13 @@ func parseRedHatRelease(text string) Distribution {
 	return d
 }
 
+// firstLine returns the first line of a text.
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	return strings.TrimSpace(line)
 }
 
-// family is what distributions have in common: the package manager.
+// family groups distributions with the same package manager.
 type family int
 
 const (
@@ -138,6 +138,7 @@ const (
 	arch
 )
 
+// family returns the family of the distribution or of the first one that it is derived from.
 func (d Distribution) family() family {
 	families := map[string]family{
 		"debian": debian, "ubuntu": debian, "raspbian": debian,
@@ -154,20 +155,22 @@ func (d Distribution) family() family {
 	return unknown
 }
 
-// is reports whether the distribution is one of these, or descends from one.
+// is reports whether the distribution is one of these, or derived from one.
 func (d Distribution) is(ids ...string) bool {
-	return slices.Contains(ids, d.ID) || slices.ContainsFunc(d.Like, func(id string) bool { return slices.Contains(ids, id) })
+	return slices.ContainsFunc(append([]string{d.ID}, d.Like...), func(id string) bool {
+		return slices.Contains(ids, id)
+	})
 }
 
-// major is the first number of the version; 0 where there is none.
+// major returns the first number of the version, or 0.
 func (d Distribution) major() int {
 	first, _, _ := strings.Cut(d.Version, ".")
 	n, _ := strconv.Atoi(first)
 	return n
 }
 
-// yum reports whether this is a distribution of rpm packages from before dnf(8).
-func (d Distribution) yum() bool {
+// hasYum reports whether the distribution uses rpm packages and is older than dnf(8).
+func (d Distribution) hasYum() bool {
 	switch {
 	case d.family() != redHat || d.ID == "fedora":
 		return false
@@ -177,16 +180,16 @@ func (d Distribution) yum() bool {
 	return d.Version != "" && d.major() < 8
 }
 
-// manager is the package manager for rpm packages.
+// manager returns the package manager for rpm packages.
 func (d Distribution) manager() string {
-	if d.yum() {
+	if d.hasYum() {
 		return "yum"
 	}
 	return "dnf"
 }
 
-// Install is the shell command that installs packages without a question; "" on a
-// distribution that is not known.
+// Install returns the shell command that installs packages without a question, or "" for an unknown
+// distribution.
 func (d Distribution) Install(packages ...string) string {
 	command := map[family]string{
 		debian: "apt-get install -y", redHat: d.manager() + " install -y", suse: "zypper --non-interactive install",

@@ -1,7 +1,5 @@
-// Package distro tells distributions apart: which package has the kernel's modules, how
-// one is installed, where the kernel command line is kept. It only knows commands;
-// it runs none.
+// Package distro returns the commands that differ between distributions: how to install a package, which
+// package has the kernel's modules, and how to change the kernel command line. It runs no command.
 //
-// It stands beside event → observe → diff → apply → record: persist and doctor ask
-// it for the words of the host at hand.
+// It is beside event → observe → diff → apply → record: persist and doctor print or write what it returns.
 package distro

@@ -7,9 +7,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/shell"
 )
 
-// ReinstallKernel is the shell command that puts the files of an installed kernel
-// release back, or installs the package that has its modules; "" on a distribution
-// that is not known.
+// ReinstallKernel returns the shell command that restores the files of an installed kernel release, or
+// installs the package with its modules. It returns "" for an unknown distribution.
 func (d Distribution) ReinstallKernel(release string) string {
 	switch d.family() {
 	case debian:
@@ -17,11 +16,11 @@ func (d Distribution) ReinstallKernel(release string) string {
 	case redHat:
 		return d.reinstallRedHat(release)
 	case suse:
-		// A package's release has a rebuild count behind the kernel's; its Provides has not.
-		version, flavour := flavoured(release, "default")
+		// The release of a package has a rebuild count after the kernel's release; its Provides has none.
+		version, flavour := splitFlavour(release, "default")
 		return "zypper --non-interactive install --force " + shell.Quote("kernel-"+flavour+"="+version)
 	case alpine:
-		_, flavour := flavoured(release, "lts")
+		_, flavour := splitFlavour(release, "lts")
 		return "apk fix " + shell.Quote("linux-"+flavour)
 	case arch:
 		return "pacman -S --noconfirm " + archPackage(release)
@@ -29,14 +28,15 @@ func (d Distribution) ReinstallKernel(release string) string {
 	return ""
 }
 
-// flavoured takes what is behind the last dash off a release, if it is a word.
-func flavoured(release, otherwise string) (version, flavour string) {
+// splitFlavour splits a release at its last dash if a word follows it. Otherwise the flavour is the fallback.
+func splitFlavour(release, fallback string) (version, flavour string) {
 	if m := regexp.MustCompile(`^(.*)-([a-z][a-z0-9]*)$`).FindStringSubmatch(release); m != nil {
 		return m[1], m[2]
 	}
-	return release, otherwise
+	return release, fallback
 }
 
+// archPackage returns the package of a kernel release on Arch Linux.
 func archPackage(release string) string {
 	if m := regexp.MustCompile(`-(lts|zen|hardened|rt|rt-lts)$`).FindStringSubmatch(release); m != nil {
 		return "linux-" + m[1]
@@ -44,24 +44,23 @@ func archPackage(release string) string {
 	return "linux"
 }
 
-// reinstallDebian leaves it to apt-get(8) to tell which packages there are: the
-// modules of Ubuntu, and of Debian's kernels since 7, have one of their own beside
-// linux-image.
+// reinstallDebian returns a command in which apt-get(8) matches the packages that exist: the modules of
+// Ubuntu, and of Debian's kernels since 7, have a package of their own beside linux-image.
 func (d Distribution) reinstallDebian(release string) string {
 	const command = "apt-get install -y --reinstall "
 	switch {
-	case strings.HasSuffix(release, "-pve"): // proxmox-kernel-* or pve-kernel-*, signed or not: what is installed
+	case strings.HasSuffix(release, "-pve"): // the installed one of proxmox-kernel-* and pve-kernel-*, signed or not
 		return command + "$(dpkg-query --show --showformat '${Package} ' " + shell.Quote("*-kernel-"+release+"*") + ")"
-	case d.is("raspbian") && strings.HasSuffix(release, "+"): // all of its kernels are in one package
+	case d.is("raspbian") && strings.HasSuffix(release, "+"): // one package has all of its kernels
 		return command + "raspberrypi-kernel"
 	}
 	return command + shell.Quote("^linux-(image|modules)-"+regexp.QuoteMeta(release)+"$")
 }
 
+// reinstallRedHat returns the command for distributions with rpm packages.
 func (d Distribution) reinstallRedHat(release string) string {
 	manager := d.manager()
-	// The release of a variant ends in "+rt", "+debug" or "+64k", which its packages
-	// have in their names.
+	// The release of a variant ends in "+rt", "+debug" or "+64k", which is part of its packages' names.
 	base, variant, _ := strings.Cut(release, "+")
 	kernel := "kernel-"
 	if variant != "" {
@@ -70,9 +69,9 @@ func (d Distribution) reinstallRedHat(release string) string {
 	switch {
 	case strings.Contains(release, "uek"):
 		return manager + " reinstall -y " + shell.Quote("kernel-uek*-"+release)
-	case d.ID == "amzn" && !d.yum(): // kernel, kernel6.12, …
+	case d.ID == "amzn" && !d.hasYum(): // kernel, kernel6.12, …
 		return manager + " reinstall -y " + shell.Quote("kernel*-"+release)
-	case d.yum():
+	case d.hasYum():
 		name := shell.Quote(kernel + base)
 		return "yum install -y " + name + " && yum reinstall -y " + name
 	}
@@ -82,15 +81,16 @@ func (d Distribution) reinstallRedHat(release string) string {
 		manager + " reinstall -y " + core + " " + shell.Quote(kernel+"modules*-"+base)
 }
 
-// ReinstallExtraModules is the command for a module that this distribution ships in
-// a package of its own beside the kernel (Ubuntu's linux-modules-extra-*, RHEL's
-// kernel-modules-extra), or "" where it has none.
+// ReinstallExtraModules returns the shell command for a module that the distribution ships in a package
+// beside the kernel's (Ubuntu's linux-modules-extra-*, RHEL's kernel-modules-extra), or "" if it has no such
+// package.
 func (d Distribution) ReinstallExtraModules(release string) string {
 	switch {
 	case d.is("ubuntu"):
 		// Up to 16.04 it was linux-image-extra.
-		return "apt-get install -y --reinstall " + shell.Quote("^linux-(image|modules)-extra-"+regexp.QuoteMeta(release)+"$")
-	case d.family() == redHat && !d.yum() && d.ID != "amzn":
+		pattern := "^linux-(image|modules)-extra-" + regexp.QuoteMeta(release) + "$"
+		return "apt-get install -y --reinstall " + shell.Quote(pattern)
+	case d.family() == redHat && !d.hasYum() && d.ID != "amzn":
 		base, variant, _ := strings.Cut(release, "+")
 		name := "kernel-modules-extra-" + base
 		switch {
@@ -104,14 +104,13 @@ func (d Distribution) ReinstallExtraModules(release string) string {
 	return ""
 }
 
-// RebuildInitramfs is the shell command that builds the initramfs of a release
-// anew, or "".
+// RebuildInitramfs returns the shell command that rebuilds the initramfs of a release, or "".
 func (d Distribution) RebuildInitramfs(release string) string {
 	switch d.family() {
 	case debian:
 		return "update-initramfs -u -k " + shell.Quote(release)
 	case redHat:
-		if d.yum() && d.major() == 6 { // dracut(8) has no --kver there
+		if d.hasYum() && d.major() == 6 { // dracut(8) has no --kver there
 			return "dracut -f " + shell.Quote("/boot/initramfs-"+release+".img") + " " + shell.Quote(release)
 		}
 		return "dracut -f --kver " + shell.Quote(release)

@@ -9,7 +9,7 @@ type Place struct {
 	Line int `json:"line,omitzero"`
 }
 
-// String is "file:line", the form that editors and compilers use.
+// String returns "file:line", the form that editors and compilers use, or the file alone.
 func (p Place) String() string {
 	if p.Line == 0 {
 		return p.File
@@ -17,14 +17,15 @@ func (p Place) String() string {
 	return p.File + ":" + strconv.Itoa(p.Line)
 }
 
-// Trouble is a file that cannot be read, or a line of it that cannot be
-// understood. Reading goes on behind it: one bad file hides nothing else.
+// Trouble is a file that cannot be read, or a line that cannot be parsed. Readers continue after it, so that
+// one bad file hides nothing else.
 type Trouble struct {
 	Place
 	Err error
 }
 
+// Error returns the place and the cause.
 func (t Trouble) Error() string { return t.Place.String() + ": " + t.Err.Error() }
 
-// Unwrap gives the cause to errors.Is and errors.As.
+// Unwrap returns the cause.
 func (t Trouble) Unwrap() error { return t.Err }

@@ -18,20 +18,19 @@ const (
 	devNull = "/dev/null"
 )
 
-// What Read answers besides the errors of open(2) and read(2), EISDIR and ELOOP
-// among them.
+// The errors of Read and Tail besides those of open(2) and read(2), which include EISDIR and ELOOP.
 var (
-	// ErrTooLarge is a file that is longer than the limit of the read.
+	// ErrTooLarge is the error for a file that is longer than the limit.
 	ErrTooLarge = errors.New("file too large")
-	// ErrNotRegular is a FIFO, a socket or a device, which a reader could wait for.
+	// ErrNotRegular is the error for a FIFO, a socket or a device, on which a read could block.
 	ErrNotRegular = errors.New("not a regular file")
 )
 
-// Tree is a file system below a root directory. The zero value is the running
-// system. All paths are absolute and as the host in the tree sees them.
+// Tree is a file system below a root directory. The zero value is the running system. All paths are absolute,
+// as the host in the tree has them.
 type Tree struct{ root string }
 
-// At gives the tree below root; empty and "/" are the running system.
+// At returns the tree below root. For "" and "/" it is the running system.
 func At(root string) Tree {
 	if root == "" || filepath.Clean(root) == "/" {
 		return Tree{}
@@ -42,11 +41,11 @@ func At(root string) Tree {
 // Live reports whether the tree is the running system.
 func (t Tree) Live() bool { return t.root == "" }
 
-// Root is the directory below which the tree is; empty for the running system.
+// Root returns the root directory, or "" for the running system.
 func (t Tree) Root() string { return t.root }
 
-// Real is where the host that ctkeeper runs on has the tree's path, its links not
-// resolved: for messages.
+// Real returns a path of the tree as the host that runs ctkeeper has it, for messages. It does not resolve
+// links.
 func (t Tree) Real(path string) string {
 	if t.root == "" {
 		return path
@@ -54,13 +53,12 @@ func (t Tree) Real(path string) string {
 	return filepath.Join(t.root, path)
 }
 
-// Step is one look-up on the way to a file: the name in the directory.
+// Step is one look-up on the way to a file: a name in a directory.
 type Step struct{ Dir, Name string }
 
-// Resolve follows every symbolic link on the way to path. It returns the path
-// within the tree that remains, and each look-up on the way: a change of any of
-// them may lead elsewhere. What does not exist is taken as it is written. A loop
-// of links is ELOOP.
+// Resolve follows every symbolic link on the way to path. It returns the resulting path within the tree, and
+// each look-up on the way: if one of them changes, the path may lead elsewhere. A name that does not exist is
+// kept as it is. The error is ELOOP for a loop of links.
 func (t Tree) Resolve(path string) (string, []Step, error) {
 	if t.root == "" && !filepath.IsAbs(path) {
 		abs, err := filepath.Abs(path)
@@ -84,7 +82,7 @@ func (t Tree) Resolve(path string) (string, []Step, error) {
 		steps = append(steps, Step{at, name})
 		next := filepath.Join(at, name)
 		target, err := os.Readlink(t.Real(next))
-		if err != nil { // not a link, or not there
+		if err != nil { // not a link, or it does not exist
 			at = next
 			continue
 		}
@@ -99,9 +97,8 @@ func (t Tree) Resolve(path string) (string, []Step, error) {
 	return at, steps, nil
 }
 
-// locate is the real place of path with all links resolved within the tree. On
-// the running system the kernel resolves them itself, magic links of /proc and
-// all.
+// locate returns the real path of a file, with all links resolved within the tree. On the running system it
+// returns path: the kernel resolves the links, including the magic links of /proc.
 func (t Tree) locate(op, path string) (string, error) {
 	if t.root == "" {
 		return path, nil
@@ -113,16 +110,14 @@ func (t Tree) locate(op, path string) (string, error) {
 	return t.Real(end), nil
 }
 
-// IsNull reports whether path leads to /dev/null: systemd's and kmod's way to
-// mask a file.
+// IsNull reports whether path leads to /dev/null, by which systemd and kmod mask a file.
 func (t Tree) IsNull(path string) bool {
 	end, _, err := t.Resolve(path)
 	return err == nil && end == devNull
 }
 
-// Read reads a file whole, at most limit bytes: a longer one is ErrTooLarge and
-// gives no data, a directory EISDIR, what is neither ErrNotRegular. Errors are
-// *fs.PathError with the tree's path.
+// Read returns the contents of a file of at most limit bytes. It returns ErrTooLarge for a longer file,
+// EISDIR for a directory, and ErrNotRegular for other kinds. Errors are *fs.PathError with the tree's path.
 func (t Tree) Read(path string, limit int64) ([]byte, error) {
 	file, err := t.open(path)
 	if err != nil {
@@ -139,8 +134,8 @@ func (t Tree) Read(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// Tail reads the last bytes of a file, at most limit: of a log. It begins after an
-// end of line where the file is longer. Errors are as Read's.
+// Tail returns the end of a file, such as a log: at most limit bytes. If the file is longer, the result
+// begins after the first newline. Errors are those of Read.
 func (t Tree) Tail(path string, limit int64) ([]byte, error) {
 	file, err := t.open(path)
 	if err != nil {
@@ -168,7 +163,7 @@ func (t Tree) open(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Asked before it is opened: the opening of some devices does something.
+	// Stat comes before open, because opening some devices has an effect.
 	info, err := os.Stat(real)
 	switch {
 	case err != nil:
@@ -185,8 +180,7 @@ func (t Tree) open(path string) (*os.File, error) {
 	return file, nil
 }
 
-// List names what is in a directory, sorted. Errors are *fs.PathError with the
-// tree's path.
+// List returns the names in a directory, sorted. Errors are *fs.PathError with the tree's path.
 func (t Tree) List(dir string) ([]string, error) {
 	real, err := t.locate("open", dir)
 	if err != nil {
@@ -204,7 +198,7 @@ func (t Tree) List(dir string) ([]string, error) {
 	return names, nil
 }
 
-// Stat is stat(2) within the tree.
+// Stat is stat(2) within the tree. Errors are *fs.PathError with the tree's path.
 func (t Tree) Stat(path string) (fs.FileInfo, error) {
 	real, err := t.locate("stat", path)
 	if err != nil {
@@ -217,13 +211,13 @@ func (t Tree) Stat(path string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// Exists reports whether path leads to something.
+// Exists reports whether path leads to a file, directory or device that Stat can find.
 func (t Tree) Exists(path string) bool {
 	_, err := t.Stat(path)
 	return err == nil
 }
 
-// Gone reports whether there is not even a link of that name.
+// Gone reports whether path does not exist, not even as a dangling link. It returns false if that is unknown.
 func (t Tree) Gone(path string) bool {
 	dir, err := t.locate("lstat", filepath.Dir(path))
 	if err != nil {
@@ -233,7 +227,7 @@ func (t Tree) Gone(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// within gives an error the tree's path in place of the real one.
+// within returns a *fs.PathError with the tree's path instead of the real one.
 func within(op, path string, err error) error {
 	if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
 		err = wrapped.Err

@@ -10,10 +10,9 @@ import (
 	"time"
 )
 
-// Replace writes a file whole and atomically (rename(2)), with the mode whatever
-// the umask is, and makes the directories above it (0755). What was at path is
-// replaced, a symbolic link included; links in the directories above it resolve
-// within the tree. Errors are *fs.PathError with the tree's path.
+// Replace writes a whole file atomically (rename(2)), with this mode whatever the umask is. It creates
+// missing directories above it (0755). It replaces what is at path, also a symbolic link; links in the
+// directories above resolve within the tree. Errors are *fs.PathError with the tree's path.
 func (t Tree) Replace(path string, data []byte, mode fs.FileMode) (err error) {
 	dir, err := t.locate("open", filepath.Dir(path))
 	if err != nil {
@@ -23,7 +22,7 @@ func (t Tree) Replace(path string, data []byte, mode fs.FileMode) (err error) {
 		return within("mkdir", filepath.Dir(path), err)
 	}
 	sweep(dir, filepath.Base(path))
-	// A dot file, so that no reader of the directory takes it for a finished one.
+	// A dot file, so that readers of the directory ignore the unfinished file.
 	file, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {
 		return within("create", path, err)
@@ -31,7 +30,7 @@ func (t Tree) Replace(path string, data []byte, mode fs.FileMode) (err error) {
 	defer func() {
 		if err != nil {
 			err = within("write", path, err)
-			_ = os.Remove(file.Name()) // the first error is the one to tell
+			_ = os.Remove(file.Name()) // the first error is reported
 		}
 	}()
 	_, err = file.Write(data)
@@ -41,11 +40,11 @@ func (t Tree) Replace(path string, data []byte, mode fs.FileMode) (err error) {
 	return os.Rename(file.Name(), filepath.Join(dir, filepath.Base(path)))
 }
 
-// leftAfter is how old an unfinished file is whose writer cannot be at it any more.
+// leftAfter is the age from which an unfinished file is known to be abandoned.
 const leftAfter = time.Minute
 
-// sweep takes away what writers of a file left that were killed. What it cannot take
-// away stays: no reader of the directory looks at it.
+// sweep removes the unfinished files of killed writers. It ignores errors: readers of the directory ignore
+// these files.
 func sweep(dir, base string) {
 	entries, _ := os.ReadDir(dir)
 	for _, entry := range entries {
@@ -59,8 +58,7 @@ func sweep(dir, base string) {
 	}
 }
 
-// Remove removes a file, or a symbolic link and not what it leads to. It reports
-// whether there was one.
+// Remove removes a file, or a symbolic link but not its target. It reports whether path existed.
 func (t Tree) Remove(path string) (bool, error) {
 	dir, err := t.locate("remove", filepath.Dir(path))
 	if err != nil {
