@@ -33,7 +33,8 @@ func TestOutputHasLimits(t *testing.T) {
 				program = "ctkeeper-no-such-program"
 			}
 			limits := Limits{Timeout: 500 * time.Millisecond, Output: 1000}
-			if out, err := Output(t.Context(), limits, program, "-c", test.script); !errors.Is(err, test.want) || out != nil {
+			out, err := Output(t.Context(), limits, program, "-c", test.script)
+			if !errors.Is(err, test.want) || out != nil {
 				t.Errorf("output of %d bytes, %v; want none, %v", len(out), err, test.want)
 			}
 		})
@@ -43,7 +44,8 @@ func TestOutputHasLimits(t *testing.T) {
 func TestErrorHasStandardError(t *testing.T) {
 	_, err := Output(t.Context(), limits, "sh", "-c", "yes broken | head -c 5000 >&2; exit 3")
 	exit, ok := errors.AsType[*exec.ExitError](err)
-	if !ok || exit.ExitCode() != 3 || !strings.HasPrefix(err.Error(), "exit status 3: broken") || len(err.Error()) > maxMessage+100 {
+	if !ok || exit.ExitCode() != 3 || !strings.HasPrefix(err.Error(), "exit status 3: broken") ||
+		len(err.Error()) > maxMessage+100 {
 		t.Errorf("error %.200v", err)
 	}
 }
@@ -53,7 +55,8 @@ func TestCombined(t *testing.T) {
 	if string(out) != "a\nb\n" || err == nil {
 		t.Errorf("output %q, %v", out, err)
 	}
-	if out, err := Combined(t.Context(), limits, "sh", "-c", "yes | head -c 5000"); len(out) != limits.Output || err != nil {
+	out, err = Combined(t.Context(), limits, "sh", "-c", "yes | head -c 5000")
+	if len(out) != limits.Output || err != nil {
 		t.Errorf("%d bytes, %v; want the first %d", len(out), err, limits.Output)
 	}
 }

@@ -31,7 +31,8 @@ func (s BootConfig) AddArgument(argument string) (file string, commands []string
 		return s.file, []string{"grubby --update-kernel=ALL --args=" + shell.Quote(argument)}
 	case s.variable != "":
 		line := shell.Quote(s.variable + `="$` + s.variable + " " + argument + `"`)
-		return s.file, append([]string{"grep -qxF " + line + " " + s.file + " || echo " + line + " >> " + s.file}, s.then...)
+		command := "grep -qxF " + line + " " + s.file + " || echo " + line + " >> " + s.file
+		return s.file, append([]string{command}, s.then...)
 	}
 	pattern := shell.Quote("(^| )" + escape(argument) + "( |$)")
 	script := shell.Quote("1s/[[:space:]]*$/ " + strings.ReplaceAll(argument, "/", `\/`) + "/")

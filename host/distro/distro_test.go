@@ -16,44 +16,89 @@ import (
 var (
 	debian12 = Distribution{ID: "debian", Name: "Debian GNU/Linux 12 (bookworm)", Version: "12"}
 	ubuntu   = Distribution{ID: "ubuntu", Name: "Ubuntu 24.04.1 LTS", Version: "24.04", Like: []string{"debian"}}
-	raspbian = Distribution{ID: "raspbian", Name: "Raspbian GNU/Linux 11 (bullseye)", Version: "11", Like: []string{"debian"}}
-	centos6  = Distribution{ID: "centos", Name: "CentOS release 6.10 (Final)", Version: "6.10", Like: []string{"rhel", "fedora"}}
-	centos7  = Distribution{ID: "centos", Name: "CentOS Linux 7 (Core)", Version: "7", Like: []string{"rhel", "fedora"}}
-	rocky9   = Distribution{ID: "rocky", Name: "Rocky Linux 9.3 (Blue Onyx)", Version: "9.3", Like: []string{"rhel", "centos", "fedora"}}
-	oracle8  = Distribution{ID: "ol", Name: "Oracle Linux Server 8.9", Version: "8.9", Like: []string{"fedora"}}
-	fedora   = Distribution{ID: "fedora", Name: "Fedora Linux 40 (Server Edition)", Version: "40"}
-	amazon2  = Distribution{ID: "amzn", Name: "Amazon Linux 2", Version: "2", Like: []string{"centos", "rhel", "fedora"}}
-	amazon   = Distribution{ID: "amzn", Name: "Amazon Linux 2023", Version: "2023", Like: []string{"fedora"}}
-	leap     = Distribution{ID: "opensuse-leap", Name: "openSUSE Leap 15.5", Version: "15.5", Like: []string{"suse", "opensuse"}}
+	raspbian = Distribution{ID: "raspbian", Name: "Raspbian GNU/Linux 11 (bullseye)", Version: "11",
+		Like: []string{"debian"}}
+	centos6 = Distribution{ID: "centos", Name: "CentOS release 6.10 (Final)", Version: "6.10",
+		Like: []string{"rhel", "fedora"}}
+	centos7 = Distribution{ID: "centos", Name: "CentOS Linux 7 (Core)", Version: "7", Like: []string{"rhel", "fedora"}}
+	rocky9  = Distribution{ID: "rocky", Name: "Rocky Linux 9.3 (Blue Onyx)", Version: "9.3",
+		Like: []string{"rhel", "centos", "fedora"}}
+	oracle8 = Distribution{ID: "ol", Name: "Oracle Linux Server 8.9", Version: "8.9", Like: []string{"fedora"}}
+	fedora  = Distribution{ID: "fedora", Name: "Fedora Linux 40 (Server Edition)", Version: "40"}
+	amazon2 = Distribution{ID: "amzn", Name: "Amazon Linux 2", Version: "2",
+		Like: []string{"centos", "rhel", "fedora"}}
+	amazon = Distribution{ID: "amzn", Name: "Amazon Linux 2023", Version: "2023", Like: []string{"fedora"}}
+	leap   = Distribution{ID: "opensuse-leap", Name: "openSUSE Leap 15.5", Version: "15.5",
+		Like: []string{"suse", "opensuse"}}
 	alpineOS = Distribution{ID: "alpine", Name: "Alpine Linux v3.20", Version: "3.20.0"}
 	archOS   = Distribution{ID: "arch", Name: "Arch Linux"}
 	stranger = Distribution{ID: "linux", Name: "Linux"}
 )
 
+// releases are the release files of hosts, each with the distribution that Read returns.
+var releases = []struct {
+	name  string
+	files map[string]string
+	want  Distribution
+}{
+	{
+		"Debian",
+		map[string]string{
+			"etc/os-release": "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n" +
+				"NAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nID=debian\n",
+		},
+		debian12,
+	},
+	{
+		"Rocky",
+		map[string]string{
+			"etc/os-release": "NAME=\"Rocky Linux\"\nID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n" +
+				"VERSION_ID=\"9.3\"\nPRETTY_NAME=\"Rocky Linux 9.3 (Blue Onyx)\"\n",
+		},
+		rocky9,
+	},
+	{"only in /usr", map[string]string{"usr/lib/os-release": "NAME=\"Arch Linux\"\nID=arch\n"}, archOS},
+	{
+		"os-release before the older file",
+		map[string]string{
+			"etc/os-release":     "ID=arch\nPRETTY_NAME='Arch Linux'\n",
+			"etc/redhat-release": "CentOS release 6.10 (Final)\n",
+		},
+		archOS,
+	},
+	{
+		"CentOS 6",
+		map[string]string{
+			"etc/redhat-release": "CentOS release 6.10 (Final)\n",
+			"etc/centos-release": "CentOS release 6.10 (Final)\n",
+		},
+		centos6,
+	},
+	{"CentOS 6, half of it", map[string]string{"etc/centos-release": "CentOS release 6.10 (Final)\n"}, centos6},
+	{"RHEL 6", map[string]string{"etc/redhat-release": "Red Hat Enterprise Linux Server release 6.10 (Santiago)\n"},
+		Distribution{ID: "rhel", Name: "Red Hat Enterprise Linux Server release 6.10 (Santiago)",
+			Version: "6.10", Like: []string{"fedora"}}},
+	{"old Fedora", map[string]string{"etc/redhat-release": "Fedora release 14 (Laughlin)\n"},
+		Distribution{ID: "fedora", Name: "Fedora release 14 (Laughlin)", Version: "14"}},
+	{
+		"old Alpine", map[string]string{"etc/alpine-release": "3.2.0\n"},
+		Distribution{ID: "alpine", Name: "Alpine Linux 3.2.0", Version: "3.2.0"},
+	},
+	{"quotes",
+		map[string]string{"etc/os-release": "# ID=no\n\n ID=x \n" +
+			"PRETTY_NAME=\"a \\\"b\\\" \\$c \\\\ \\`d\\`\" # why\n" +
+			"VERSION_ID='1 \"2\"'\nID_LIKE=\"\"\nNAME\n"},
+		Distribution{ID: "x", Name: "a \"b\" $c \\ `d`", Version: `1 "2"`}},
+	{
+		"a name without a pretty one", map[string]string{"etc/os-release": "NAME=Void\nVERSION_ID=7\n"},
+		Distribution{ID: "linux", Name: "Void 7", Version: "7"},
+	},
+	{"garbage", map[string]string{"etc/os-release": "\x00\xff=\x7f\nID=\"\n"}, stranger},
+	{"nothing", nil, stranger},
+}
+
 func TestRead(t *testing.T) {
-	tests := []struct {
-		name  string
-		files map[string]string
-		want  Distribution
-	}{
-		{"Debian", map[string]string{"etc/os-release": "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nID=debian\n"}, debian12},
-		{"Rocky", map[string]string{"etc/os-release": "NAME=\"Rocky Linux\"\nID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\nVERSION_ID=\"9.3\"\nPRETTY_NAME=\"Rocky Linux 9.3 (Blue Onyx)\"\n"}, rocky9},
-		{"only in /usr", map[string]string{"usr/lib/os-release": "NAME=\"Arch Linux\"\nID=arch\n"}, archOS},
-		{"the older file is not asked", map[string]string{"etc/os-release": "ID=arch\nPRETTY_NAME='Arch Linux'\n", "etc/redhat-release": "CentOS release 6.10 (Final)\n"}, archOS},
-		{"CentOS 6", map[string]string{"etc/redhat-release": "CentOS release 6.10 (Final)\n", "etc/centos-release": "CentOS release 6.10 (Final)\n"}, centos6},
-		{"CentOS 6, half of it", map[string]string{"etc/centos-release": "CentOS release 6.10 (Final)\n"}, centos6},
-		{"RHEL 6", map[string]string{"etc/redhat-release": "Red Hat Enterprise Linux Server release 6.10 (Santiago)\n"},
-			Distribution{ID: "rhel", Name: "Red Hat Enterprise Linux Server release 6.10 (Santiago)", Version: "6.10", Like: []string{"fedora"}}},
-		{"old Fedora", map[string]string{"etc/redhat-release": "Fedora release 14 (Laughlin)\n"},
-			Distribution{ID: "fedora", Name: "Fedora release 14 (Laughlin)", Version: "14"}},
-		{"old Alpine", map[string]string{"etc/alpine-release": "3.2.0\n"}, Distribution{ID: "alpine", Name: "Alpine Linux 3.2.0", Version: "3.2.0"}},
-		{"quotes", map[string]string{"etc/os-release": "# ID=no\n\n ID=x \nPRETTY_NAME=\"a \\\"b\\\" \\$c \\\\ \\`d\\`\" # why\nVERSION_ID='1 \"2\"'\nID_LIKE=\"\"\nNAME\n"},
-			Distribution{ID: "x", Name: "a \"b\" $c \\ `d`", Version: `1 "2"`}},
-		{"a name without a pretty one", map[string]string{"etc/os-release": "NAME=Void\nVERSION_ID=7\n"}, Distribution{ID: "linux", Name: "Void 7", Version: "7"}},
-		{"garbage", map[string]string{"etc/os-release": "\x00\xff=\x7f\nID=\"\n"}, stranger},
-		{"nothing", nil, stranger},
-	}
-	for _, test := range tests {
+	for _, test := range releases {
 		t.Run(test.name, func(t *testing.T) {
 			root := t.TempDir()
 			for name, text := range test.files {

@@ -57,7 +57,8 @@ func TestListReportsUnreadableDirectories(t *testing.T) {
 	put(t, root, "/etc/sysctl.d", "a file")
 	put(t, root, "/run/sysctl.d/a.conf", "x")
 	files, troubles := dropin.List(tree.At(root), dropin.Dirs("sysctl.d"), dropin.HasSuffix(".conf"))
-	if len(files) != 1 || len(troubles) != 1 || troubles[0].File != "/etc/sysctl.d" || !errors.Is(troubles[0], syscall.ENOTDIR) {
+	if len(files) != 1 || len(troubles) != 1 || troubles[0].File != "/etc/sysctl.d" ||
+		!errors.Is(troubles[0], syscall.ENOTDIR) {
 		t.Errorf("files %v, troubles %v: want a.conf and ENOTDIR of /etc/sysctl.d", files, troubles)
 	}
 }

@@ -18,8 +18,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// packets is a pipe that keeps each write for one read, as /dev/kmsg keeps its records
-// (pipe(2), O_DIRECT).
+// packets returns a pipe in packet mode: like /dev/kmsg, each read returns one write (pipe(2), O_DIRECT).
 func packets(t *testing.T) (read, write *os.File) {
 	t.Helper()
 	var fds [2]int
@@ -49,7 +48,7 @@ func TestFollow(t *testing.T) {
 		t.Helper()
 		m := <-heard
 		if age := time.Since(m.At); age < -time.Second || age > time.Minute {
-			t.Errorf("%q was said %v ago", m.Text, age)
+			t.Errorf("%q was logged %v ago", m.Text, age)
 		}
 		m.At = time.Time{}
 		if diff := cmp.Diff(Message{Source: tree.Place{File: kmsgDevice}, Text: text, Lost: lost}, m); diff != "" {
@@ -59,13 +58,13 @@ func TestFollow(t *testing.T) {
 	now := since(t)
 	say(t, write, fmt.Sprintf("4,7,%d,-;%s\n", now, tableFull))
 	hear(tableFull, 0)
-	// A program's record is numbered with the kernel's, and is no message; what is no record
-	// at all is passed over.
+	// The record of a program has a number in the kernel's sequence, but is not reported. Text that is not a record
+	// is ignored.
 	say(t, write, fmt.Sprintf("30,8,%d,-;%s\n", now, tableFull))
 	say(t, write, "nonsense")
 	say(t, write, fmt.Sprintf("4,9,%d,-;one\n SUBSYSTEM=net\n", now))
 	hear("one", 0)
-	// 10 to 14 were overwritten, and 15 is a program's.
+	// 10 to 14 were overwritten, and 15 is from a program.
 	say(t, write, fmt.Sprintf("30,15,%d,-;a program\n", now))
 	say(t, write, fmt.Sprintf("4,16,%d,-;two\n", now))
 	hear("two", 5)
@@ -80,7 +79,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// since is the kernel's clock in microseconds.
+// since returns the kernel's clock in microseconds.
 func since(t *testing.T) int64 {
 	t.Helper()
 	var now unix.Timespec
@@ -91,7 +90,7 @@ func since(t *testing.T) int64 {
 }
 
 func TestFollowEnds(t *testing.T) {
-	none := func(m Message) { t.Errorf("heard %+v", m) }
+	none := func(m Message) { t.Errorf("unexpected message %+v", m) }
 	read, write := packets(t)
 	if err := write.Close(); err != nil {
 		t.Fatal(err)
@@ -135,7 +134,7 @@ func TestOpenEnd(t *testing.T) {
 	}
 }
 
-// TestFollowOnTheKernel only listens: what is written to the log is there for everybody.
+// TestFollowOnTheKernel only reads: a message that it wrote would stay in the host's log.
 func TestFollowOnTheKernel(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	file, err := openEnd(kmsgDevice)

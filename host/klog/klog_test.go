@@ -35,7 +35,10 @@ func TestParseRecord(t *testing.T) {
 		ok         bool
 	}{
 		{"plain", "4,1234,98765432,-;" + tableFull + "\n", record{98765432 * time.Microsecond, tableFull}, true},
-		{"with fields of its device", "6,1,2,-;eth0: up\n SUBSYSTEM=net\n DEVICE=n2\n", record{2 * time.Microsecond, "eth0: up"}, true},
+		{
+			"with fields of its device", "6,1,2,-;eth0: up\n SUBSYSTEM=net\n DEVICE=n2\n",
+			record{2 * time.Microsecond, "eth0: up"}, true,
+		},
 		{"with a caller and whatever comes", "6,1,2,c,caller=T1,x;a;b\n", record{2 * time.Microsecond, "a;b"}, true},
 		{"escapes", `4,1,2,-;a\x09b\x5cx41\xzz\x4` + "\n", record{2 * time.Microsecond, "a\tb\\x41\\xzz\\x4"}, true},
 		{"empty", "4,1,2,-;\n", record{2 * time.Microsecond, ""}, true},
@@ -87,7 +90,11 @@ func TestParseEntry(t *testing.T) {
 			"of systemd-sysctl", `{"MESSAGE":"a","SYSLOG_FACILITY":"3","_SYSTEMD_UNIT":"systemd-sysctl.service"}`,
 			Message{Source: tree.Place{File: "journal"}, Text: "a"}, true,
 		},
-		{"of a program that says so", `{"MESSAGE":"a","SYSLOG_FACILITY":"3","SYSLOG_IDENTIFIER":"systemd-sysctl"}`, Message{}, false},
+		{
+			"of a program with that identifier",
+			`{"MESSAGE":"a","SYSLOG_FACILITY":"3","SYSLOG_IDENTIFIER":"systemd-sysctl"}`,
+			Message{}, false,
+		},
 		{"no JSON", `-- No entries --`, Message{}, false},
 	}
 	for _, test := range tests {
@@ -121,7 +128,10 @@ func TestParseLine(t *testing.T) {
 			Message{At: time.Date(2026, 2, 3, 9, 0, 1, 500_000_000, time.UTC), Text: tableFull}, true,
 		},
 		{"a strange time", "2026-02-03Tx gw1 kernel: [ 1.2] a", Message{Text: "a"}, true},
-		{"BusyBox's syslog", "Feb  3 10:00:01 gw1 kern.warn kernel: [   12.345678] " + tableFull, Message{Text: tableFull}, true},
+		{
+			"BusyBox's syslog", "Feb  3 10:00:01 gw1 kern.warn kernel: [   12.345678] " + tableFull,
+			Message{Text: tableFull}, true,
+		},
 		{"systemd-sysctl", "Feb  3 10:00:01 gw1 systemd-sysctl[312]: " + refused, Message{Text: refused}, true},
 		{"another's sysctl", "Feb  3 10:00:01 gw1 my-systemd-sysctl[312]: " + refused, Message{}, false},
 		{"a program", "Feb  3 10:00:01 gw1 sshd[12]: kernel: " + tableFull, Message{}, false},
@@ -184,14 +194,14 @@ func TestReadTree(t *testing.T) {
 			Err:   &fs.PathError{Op: "read", Path: "/var/log/messages", Err: unix.EISDIR},
 		}},
 	}
-	// A trouble is an error itself: compare what it says.
+	// Errors are compared by their text.
 	said := cmp.Transformer("said", func(trouble tree.Trouble) string { return trouble.Error() })
 	if diff := cmp.Diff(want, got, said); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}
 }
 
-func TestReadTheEndOfALongFile(t *testing.T) {
+func TestReadEndOfLongFile(t *testing.T) {
 	root := t.TempDir()
 	line := "Feb  3 10:00:01 gw1 kernel: [    9.1] nf_conntrack: " + strings.Repeat("x", 4000) + "\n"
 	put(t, root, "var/log/syslog", strings.Repeat(line, 1500)+"Feb  3 10:00:01 gw1 kernel: "+tableFull+"\n")
@@ -211,7 +221,7 @@ func TestReadNothing(t *testing.T) {
 	}
 }
 
-func TestReadNothingButTrouble(t *testing.T) {
+func TestReadUnreadableFile(t *testing.T) {
 	root := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(root, "dmesg"), 0o755); err != nil {
 		t.Fatal(err)
@@ -223,7 +233,7 @@ func TestReadNothingButTrouble(t *testing.T) {
 	}
 }
 
-func TestOnlyTheLastAreKept(t *testing.T) {
+func TestReadKeepsTheLast(t *testing.T) {
 	kept := ring{match: all}
 	const n = 3*maxMessages + 5
 	for i := range n {
@@ -235,7 +245,7 @@ func TestOnlyTheLastAreKept(t *testing.T) {
 	}
 }
 
-// fakeJournalctl puts a script of that name into the way of the real one.
+// fakeJournalctl puts a script named journalctl first in PATH.
 func fakeJournalctl(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -246,7 +256,8 @@ func fakeJournalctl(t *testing.T, script string) {
 }
 
 func TestReadLiveThroughTheJournal(t *testing.T) {
-	fakeJournalctl(t, `echo '{"MESSAGE":"`+tableFull+`"}'; echo '{"MESSAGE":"eth0: link up"}'; printf '{"MESSAGE":"nf_cut'`)
+	fakeJournalctl(t,
+		`echo '{"MESSAGE":"`+tableFull+`"}'; echo '{"MESSAGE":"eth0: link up"}'; printf '{"MESSAGE":"nf_cut'`)
 	got := readLive(t.Context(), filepath.Join(t.TempDir(), "kmsg"), conntrack)
 	want := Log{
 		Messages: []Message{{Source: tree.Place{File: "journal"}, Text: tableFull}},
@@ -257,14 +268,15 @@ func TestReadLiveThroughTheJournal(t *testing.T) {
 	}
 }
 
-// TestReadLiveWithSysctl reads what systemd-sysctl said, which is in the journal alone,
-// beside the kernel's own log.
+// TestReadLiveWithSysctl: the messages of systemd-sysctl, which only the journal has, are added to the kernel's.
 func TestReadLiveWithSysctl(t *testing.T) {
 	device := filepath.Join(t.TempDir(), "kmsg")
 	if err := os.WriteFile(device, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	fakeJournalctl(t, `test "$*" = "--boot --output=json --lines=40000 --no-pager --quiet _SYSTEMD_UNIT=systemd-sysctl.service" && cat <<'END'
+	fakeJournalctl(t,
+		`test "$*" = "--boot --output=json --lines=40000 --no-pager --quiet `+
+			`_SYSTEMD_UNIT=systemd-sysctl.service" && cat <<'END'
 {"MESSAGE":"`+refused+`","SYSLOG_FACILITY":"3","_SYSTEMD_UNIT":"systemd-sysctl.service"}
 END
 `)
@@ -325,8 +337,7 @@ func TestReadLiveWithoutJournalctl(t *testing.T) {
 	}
 }
 
-// TestReadDevice reads this machine's log where it may, and expects no more of it
-// than that every kernel said something, in the past.
+// TestReadDevice reads this machine's log if it may. The log of every kernel has messages, all of the past.
 func TestReadDevice(t *testing.T) {
 	messages, err := readDevice(t.Context(), kmsgDevice, all)
 	if err != nil {
@@ -355,8 +366,8 @@ func TestReadDeviceIsCancelled(t *testing.T) {
 	}
 }
 
-// What is in the place of the log is not read, and is no empty log.
-func TestReadDeviceThatIsNone(t *testing.T) {
+// TestReadOtherDevice: another device at the log's path is an error, and not an empty log.
+func TestReadOtherDevice(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
@@ -376,7 +387,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("2026-02-03T10:00:01.5+01:00 gw1 kernel: Linux version 6\n[    0.1] x")
 	f.Fuzz(func(t *testing.T, text string) {
 		if r, ok := parseRecord(text); ok && r.since < 0 {
-			t.Errorf("said %v before boot", r.since)
+			t.Errorf("logged %v before boot", r.since)
 		}
 		_, _ = parseEntry([]byte(text))
 		lines := strings.Count(text, "\n") + 1

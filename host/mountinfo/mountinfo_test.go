@@ -17,7 +17,8 @@ func TestParse(t *testing.T) {
 		t.Fatalf("%d mounts, want 2", len(mounts))
 	}
 	m := mounts[1]
-	if m.Line != 3 || m.Root != "/a b" || m.Mountpoint != "/c\td" || m.FSType != "cgroup2" || !strings.HasSuffix(text, m.Text) {
+	if m.Line != 3 || m.Root != "/a b" || m.Mountpoint != "/c\td" || m.FSType != "cgroup2" ||
+		!strings.HasSuffix(text, m.Text) {
 		t.Errorf("mount %+v of line %d %q", m.Info, m.Line, m.Text)
 	}
 	if mounts[0].IsReadOnly() || !m.IsReadOnly() {
@@ -26,7 +27,9 @@ func TestParse(t *testing.T) {
 }
 
 func TestHolds(t *testing.T) {
-	for point, want := range map[string]bool{"/": true, "/proc": true, "/proc/sys": true, "/pro": false, "/proc/sys/net": false} {
+	for point, want := range map[string]bool{
+		"/": true, "/proc": true, "/proc/sys": true, "/pro": false, "/proc/sys/net": false,
+	} {
 		mounts := mountinfo.Parse("1 2 0:3 / " + point + " rw - x x rw")
 		if got := mounts[0].Holds("/proc/sys"); got != want {
 			t.Errorf("a mount at %s holds /proc/sys: %t, want %t", point, got, want)

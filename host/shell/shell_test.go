@@ -12,7 +12,8 @@ import (
 // hostile is text as no file should be called, and may be.
 func hostile() []string {
 	return []string{
-		"/etc/plain-1.2_3.conf", "", "a b", "it's", `"`, `\`, "$(reboot)", "`reboot`", "a;b|c&d>e<f", "*?[a]{b,c}~!#", "-n", "-\x01", "%s%%", "ä", "a\nb", "\t",
+		"/etc/plain-1.2_3.conf", "", "a b", "it's", `"`, `\`, "$(reboot)", "`reboot`", "a;b|c&d>e<f",
+		"*?[a]{b,c}~!#", "-n", "-\x01", "%s%%", "ä", "a\nb", "\t",
 		"\x1b[2J", "\x7f", "\xff\xfe", "\u202e", "\u00a0", "'\x01'", "'''", `'\''`,
 	}
 }
@@ -29,7 +30,9 @@ func TestQuote(t *testing.T) {
 			t.Errorf("%q has control characters", quoted)
 		}
 	}
-	for text, want := range map[string]string{"/etc/x.conf": "/etc/x.conf", "a b": "'a b'", "it's": `'it'\''s'`, "": "''"} {
+	for text, want := range map[string]string{
+		"/etc/x.conf": "/etc/x.conf", "a b": "'a b'", "it's": `'it'\''s'`, "": "''",
+	} {
 		if got := Quote(text); got != want {
 			t.Errorf("%q is quoted as %s, want %s", text, got, want)
 		}

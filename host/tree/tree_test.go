@@ -122,7 +122,9 @@ func TestResolve(t *testing.T) {
 	symlink(t, root, "data/now", "v1")
 	symlink(t, root, "etc/link", "/data/now/file")
 	end, steps, err := tree.At(root).Resolve("/etc/link")
-	want := []tree.Step{{"/", "etc"}, {"/etc", "link"}, {"/", "data"}, {"/data", "now"}, {"/data", "v1"}, {"/data/v1", "file"}}
+	want := []tree.Step{
+		{"/", "etc"}, {"/etc", "link"}, {"/", "data"}, {"/data", "now"}, {"/data", "v1"}, {"/data/v1", "file"},
+	}
 	if diff := cmp.Diff(want, steps); end != "/data/v1/file" || err != nil || diff != "" {
 		t.Errorf("%s, %v (-want +got)\n%s", end, err, diff)
 	}
@@ -134,7 +136,9 @@ func TestReplace(t *testing.T) {
 	put(t, root, "elsewhere", "untouched")
 	symlink(t, root, "etc/linked.conf", "/elsewhere")
 	symlink(t, root, "conf.d", "/etc/new")
-	for _, path := range []string{"/etc/fresh.conf", "/etc/fresh.conf", "/etc/linked.conf", "/etc/new/deep/x.conf", "/conf.d/y.conf"} {
+	for _, path := range []string{
+		"/etc/fresh.conf", "/etc/fresh.conf", "/etc/linked.conf", "/etc/new/deep/x.conf", "/conf.d/y.conf",
+	} {
 		if err := host.Replace(path, []byte("text of "+path), 0o640); err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +173,9 @@ func TestReplaceSweeps(t *testing.T) {
 	} {
 		root := t.TempDir()
 		old := time.Now().Add(-time.Hour)
-		for _, name := range []string{".x.conf.12", ".x.conf.3456789", ".x.conf.old", ".x.conf.1.conf", ".y.conf.12", "x.conf.12"} {
+		for _, name := range []string{
+			".x.conf.12", ".x.conf.3456789", ".x.conf.old", ".x.conf.1.conf", ".y.conf.12", "x.conf.12",
+		} {
 			put(t, root, "etc/"+name, "")
 			if err := os.Chtimes(filepath.Join(root, "etc", name), old, old); err != nil {
 				t.Fatal(err)
@@ -226,7 +232,8 @@ func TestRemove(t *testing.T) {
 }
 
 func TestPlace(t *testing.T) {
-	if got := (tree.Place{File: "/etc/x.conf", Line: 3}).String() + " " + (tree.Place{File: "/etc/x.conf"}).String(); got != "/etc/x.conf:3 /etc/x.conf" {
+	got := tree.Place{File: "/etc/x.conf", Line: 3}.String() + " " + tree.Place{File: "/etc/x.conf"}.String()
+	if got != "/etc/x.conf:3 /etc/x.conf" {
 		t.Error(got)
 	}
 	trouble := tree.Trouble{Place: tree.Place{File: "/etc/x.conf", Line: 3}, Err: fs.ErrPermission}
