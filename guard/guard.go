@@ -18,13 +18,13 @@ import (
 
 // Options are the parameters of Open.
 type Options struct {
-	// Allow names units (kube-proxy.service) and slices whose writes the lock lets through.
+	// Allow names units (kube-proxy.service) and slices whose writes the lock accepts.
 	Allow []string
 	// Buffer is the size of the ring buffer in bytes, a power of two and a multiple of the
 	// page size; 0 is 64 KiB, some 500 writes.
 	Buffer int
-	// Cgroup is the directory to attach to; "" is the root of the cgroup v2 tree. For tests:
-	// what happens elsewhere in the tree is not seen.
+	// Cgroup is the directory to attach to; "" is the root of the cgroup v2 tree. Only tests set it: writes
+	// from elsewhere in the tree are not reported.
 	Cgroup string
 }
 

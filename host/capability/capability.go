@@ -2,8 +2,8 @@ package capability
 
 import "golang.org/x/sys/unix"
 
-// Held reports whether the calling thread has a capability in effect, by its number:
-// unix.CAP_NET_ADMIN. It is false as well where the kernel does not tell (capget(2)).
+// Held reports whether the effective set of the calling thread has a capability, by its number:
+// unix.CAP_NET_ADMIN. It also returns false if capget(2) fails.
 func Held(number int) bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
