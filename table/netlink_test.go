@@ -49,8 +49,8 @@ func errno(code int32) []byte { return binary.NativeEndian.AppendUint32(nil, uin
 // A request has the length that its header has (netlink(7)).
 func TestExpectationsRequest(t *testing.T) {
 	request := expectationsRequest()
-	if size := binary.NativeEndian.Uint32(request); int(size) != len(request) || size != unix.NLMSG_HDRLEN+
-		sizeofNfgenmsg {
+	size := binary.NativeEndian.Uint32(request)
+	if int(size) != len(request) || size != unix.NLMSG_HDRLEN+sizeofNfgenmsg {
 		t.Errorf("%d bytes, and the header has %d", len(request), size)
 	}
 }
