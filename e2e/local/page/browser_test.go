@@ -35,11 +35,18 @@ func chromium(t *testing.T) context.Context {
 		netns.Cannot(t, "needs chromium, to show the page")
 	}
 	// /dev/shm is small in containers; as root Chromium has no sandbox.
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("headless", "new"), chromedp.Flag("disable-dev-shm-usage", true), chromedp.UserDataDir(t.TempDir()))
+	options := append(
+		chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path),
+		chromedp.NoSandbox,
+		chromedp.DisableGPU,
+		chromedp.Flag("headless", "new"),
+		chromedp.Flag("disable-dev-shm-usage", true),
+		chromedp.UserDataDir(t.TempDir()),
+	)
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
-	quiet := func(string, ...any) {} // an event that the library does not know yet is none of ours
+	quiet := func(string, ...any) {} // an event that the library cannot decode is not one of those that the tests use
 	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(quiet))
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx); err != nil {
@@ -48,13 +55,13 @@ func chromium(t *testing.T) context.Context {
 	return ctx
 }
 
-// tab is a browser's tab, with what its console was told.
+// tab is a tab of the browser, and the messages of its console.
 type tab struct {
 	*testing.T
 	ctx context.Context
 
-	mu   sync.Mutex
-	said []string
+	mu       sync.Mutex
+	messages []string
 }
 
 func openTab(t *testing.T, browser context.Context, width, height int64) *tab {
@@ -72,35 +79,38 @@ func openTab(t *testing.T, browser context.Context, width, height int64) *tab {
 }
 
 func (b *tab) listen(event any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	var message string
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
-		b.said = append(b.said, "exception: "+(&chromedp.ExceptionError{ExceptionDetails: e.ExceptionDetails}).Error())
+		message = "exception: " + (&chromedp.ExceptionError{ExceptionDetails: e.ExceptionDetails}).Error()
 	case *runtime.EventConsoleAPICalled:
-		b.said = append(b.said, fmt.Sprintf("console.%s", e.Type))
+		message = fmt.Sprintf("console.%s", e.Type)
 	case *log.EventEntryAdded:
-		b.said = append(b.said, fmt.Sprintf("%s %s: %s %s", e.Entry.Source, e.Entry.Level, e.Entry.Text, e.Entry.URL))
+		message = fmt.Sprintf("%s %s: %s %s", e.Entry.Source, e.Entry.Level, e.Entry.Text, e.Entry.URL)
 	case *page.EventJavascriptDialogOpening:
-		b.said = append(b.said, "dialog: "+e.Message)
+		message = "dialog: " + e.Message
+	default:
+		return
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.messages = append(b.messages, message)
 }
 
-// quiet fails the test where the browser had anything to say: a script's error, a
-// violation of the policy, a file that is not there, a dialog. Failures to reach the
-// server are what a test with a server that goes away allows.
+// quiet fails the test if the browser reported anything: a script's error, a violation of the policy, a missing
+// file, a dialog. A test that stops the server allows the messages about an unreachable server.
 func (b *tab) quiet(allowed ...string) {
 	b.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 next:
-	for _, said := range b.said {
+	for _, message := range b.messages {
 		for _, text := range allowed {
-			if strings.Contains(said, text) {
+			if strings.Contains(message, text) {
 				continue next
 			}
 		}
-		b.Errorf("the browser says: %s", said)
+		b.Errorf("the browser reports: %s", message)
 	}
 }
 
@@ -111,7 +121,7 @@ func (b *tab) run(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// value is what an expression comes to in the page.
+// value returns the result of an expression in the page.
 func value[T any](b *tab, expression string) T {
 	b.Helper()
 	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
@@ -122,7 +132,7 @@ func value[T any](b *tab, expression string) T {
 	return v
 }
 
-// open goes to an address and waits for the first answer that is shown.
+// open opens an address and waits until the page shows the first answer.
 func (b *tab) open(url string) {
 	b.Helper()
 	b.run(chromedp.Navigate(url))
@@ -139,22 +149,25 @@ func (b *tab) until(expression string) {
 		case <-tick.C:
 		case <-limit:
 			b.quiet()
-			b.Fatalf("it never came to this: %s\n%s", expression, b.text("body"))
+			b.Fatalf("this never became true: %s\n%s", expression, b.text("body"))
 		}
 	}
 }
 
-// text is what a person reads there.
+// text returns the visible text of an element.
 func (b *tab) text(selector string) string {
 	b.Helper()
 	return value[string](b, fmt.Sprintf("document.querySelector(%q)?.innerText ?? '(nothing there)'", selector))
 }
 
-// rows are the cells of a table, a line each.
+// rows returns the rows of a table, with " | " between the cells.
 func (b *tab) rows(table string) []string {
 	b.Helper()
 	return value[[]string](b, fmt.Sprintf(
-		`[...document.querySelectorAll("#%s tbody tr")].map((tr) => [...tr.children].map((c) => c.innerText.replace(/\s+/g, " ").trim()).join(" | "))`, table))
+		`[...document.querySelectorAll("#%s tbody tr")].map((tr) =>
+			[...tr.children].map((c) => c.innerText.replace(/\s+/g, " ").trim()).join(" | "))`,
+		table,
+	))
 }
 
 func (b *tab) holds(expression string) {
@@ -164,17 +177,17 @@ func (b *tab) holds(expression string) {
 	}
 }
 
-// prefers sets whether the person likes it light or dark.
+// prefers sets the preferred colour scheme, light or dark.
 func (b *tab) prefers(scheme string) {
 	b.Helper()
 	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
-	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+	media := emulation.SetEmulatedMediaParams{Features: features}
+	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
 		b.Fatal(err)
 	}
 }
 
-// picture keeps a screenshot of the whole page beside the test, for eyes: go test
-// -artifacts -outputdir DIR.
+// picture writes a screenshot of the whole page for people to look at: go test -artifacts -outputdir DIR.
 func (b *tab) picture(name string) {
 	b.Helper()
 	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
@@ -186,8 +199,8 @@ func (b *tab) picture(name string) {
 	}
 }
 
-// serveAt serves a source at an address of this machine, any where it is empty, and
-// gives the address and what stops it.
+// serveAt serves a handler at an address of this machine, or at a free one for "". It returns the address and a
+// function that stops the server.
 func serveAt(t *testing.T, address string, handler http.Handler) (string, func()) {
 	t.Helper()
 	if address == "" {

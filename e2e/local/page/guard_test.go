@@ -20,7 +20,8 @@ func pageShowsTheGuard(b *tab) {
 	b.same("locked", "State locked Refuses foreign writes to hashsize, max, expect_max "+
 		"Reports the pid of a writer, its unit or container, who loads the module "+
 		"May write docker.service, system-kube.slice "+
-		"Without the command of a writer, who writes hashsize through sysfs CAP_PERFMON is missing; install guard-perfmon.conf",
+		"Without the command of a writer, who writes hashsize through sysfs CAP_PERFMON is missing; "+
+		"install guard-perfmon.conf",
 		words(b.text("#guard-facts")))
 	b.same("note", "blocks accidental changes, no defence against root", b.text("#guard-note"))
 	at := words(b.text("#refusals time"))
@@ -45,9 +46,17 @@ func pageShowsTheGuard(b *tab) {
 		"State watching Configured lock Reports nothing": {
 			"mode": "lock", "state": "watching", "names": none, "missing": none, "allow": none, "refused": none,
 		},
-		"State not available Configured watch Reason CAP_BPF is missing Without the guard CAP_BPF is missing; install guard.conf": {
-			"mode": "watch", "state": "unavailable", "error": "CAP_BPF is missing", "names": none, "allow": none, "refused": none,
-			"missing": []map[string]string{{"what": "the guard", "why": "CAP_BPF is missing", "hint": "install guard.conf"}},
+		"State not available Configured watch Reason CAP_BPF is missing Without the guard CAP_BPF is missing; " +
+			"install guard.conf": {
+			"mode":    "watch",
+			"state":   "unavailable",
+			"error":   "CAP_BPF is missing",
+			"names":   none,
+			"allow":   none,
+			"refused": none,
+			"missing": []map[string]string{
+				{"what": "the guard", "why": "CAP_BPF is missing", "hint": "install guard.conf"},
+			},
 		},
 		"State not in effect Configured lock": {
 			"mode": "lock", "state": "off", "names": none, "missing": none, "allow": none, "refused": none,
@@ -55,7 +64,8 @@ func pageShowsTheGuard(b *tab) {
 	} {
 		h.change(func() { h.guard = guard })
 		b.until(`document.getElementById("guard-facts").innerText.replace(/\s+/g, " ").trim() === "` + state + `"`)
-		b.holds(`document.getElementById("refusals").hidden && document.getElementById("guard-note").textContent === ""`)
+		b.holds(`document.getElementById("refusals").hidden`)
+		b.holds(`document.getElementById("guard-note").textContent === ""`)
 		isShown := strings.Contains(b.text("#state"), ", the guard is not available")
 		b.same("the sentence on the whole state has it", strings.Contains(state, "not available"), isShown)
 	}

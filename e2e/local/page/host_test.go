@@ -41,17 +41,25 @@ func number(text string) sysfs.Value {
 
 func setting(name, now, want string, state reconcile.State, drifts int) reconcile.SettingStatus {
 	s := reconcile.SettingStatus{Drifts: drifts, Comparison: reconcile.Comparison{
-		Name: name, Want: number(want), Live: number(now), State: state, Policy: sysfs.Exactly, Origin: tree.Place{File: "/etc/ctkeeper/conf.d/50-gateway.yaml", Line: 3},
+		Name:   name,
+		Want:   number(want),
+		Live:   number(now),
+		State:  state,
+		Policy: sysfs.Exactly,
+		Origin: tree.Place{File: "/etc/ctkeeper/conf.d/50-gateway.yaml", Line: 3},
 	}}
 	if drifts > 0 {
 		s.LastDrift = &reconcile.Drift{
-			At: time.Now().Add(-3 * time.Minute), Found: sysfs.Number(65536), Cause: reconcile.CauseModuleLoad, RepairedIn: reconcile.Duration(1234 * time.Microsecond),
+			At:         time.Now().Add(-3 * time.Minute),
+			Found:      sysfs.Number(65536),
+			Cause:      reconcile.CauseModuleLoad,
+			RepairedIn: reconcile.Duration(1234 * time.Microsecond),
 		}
 	}
 	return s
 }
 
-// kubeProxy is a writer of which everything is known.
+// kubeProxy is a writer with a value in each field.
 func kubeProxy() sysfs.Writer {
 	return sysfs.Writer{
 		PID: 2211, Comm: "kube-proxy", Unit: "cri-containerd-4f0c8a21bd03.scope",
@@ -59,26 +67,40 @@ func kubeProxy() sysfs.Writer {
 	}
 }
 
-// locked is a guard with something of everything but an error.
+// locked is a guard with a value in each field but error.
 func locked() map[string]any {
 	return map[string]any{
-		"mode": "lock", "state": "locked", "names": []string{"pid", "unit", "module"}, "locked": []string{"hashsize", "max", "expect_max"}, "allow": []string{"docker.service", "system-kube.slice"},
-		"note": "blocks accidental changes, no defence against root",
+		"mode":   "lock",
+		"state":  "locked",
+		"names":  []string{"pid", "unit", "module"},
+		"locked": []string{"hashsize", "max", "expect_max"},
+		"allow":  []string{"docker.service", "system-kube.slice"},
+		"note":   "blocks accidental changes, no defence against root",
 		"missing": []map[string]string{
 			{"what": "the command of a writer", "why": "CAP_PERFMON is missing", "hint": "install guard-perfmon.conf"},
-			{"what": "who writes hashsize through sysfs", "why": "CAP_PERFMON is missing", "hint": "install guard-perfmon.conf"},
+			{
+				"what": "who writes hashsize through sysfs",
+				"why":  "CAP_PERFMON is missing",
+				"hint": "install guard-perfmon.conf",
+			},
 		},
 		"refused": []map[string]any{
-			refusal("hashsize", 0, "", sysfs.Writer{}), refusal("max", 1234, "131072", kubeProxy()), refusal("expect_max", 1, "", sysfs.Writer{}),
+			refusal("hashsize", 0, "", sysfs.Writer{}),
+			refusal("max", 1234, "131072", kubeProxy()),
+			refusal("expect_max", 1, "", sysfs.Writer{}),
 		},
 	}
 }
 
 func refusal(setting string, count int, value string, by sysfs.Writer) map[string]any {
-	return map[string]any{"setting": setting, "count": count, "last": map[string]any{"at": time.Now().Add(-2 * time.Minute), "value": value, "by": by}}
+	return map[string]any{
+		"setting": setting,
+		"count":   count,
+		"last":    map[string]any{"at": time.Now().Add(-2 * time.Minute), "value": value, "by": by},
+	}
 }
 
-// gateway is a host with some of everything.
+// gateway is a host with settings in several states, a table that fills, and events.
 func gateway() *host {
 	h := &host{pid: 4711, since: time.Now().Add(-26 * time.Hour)}
 	least := setting("hashsize", "262144", "262144", reconcile.InSync, 0)
@@ -91,9 +113,26 @@ func gateway() *host {
 		setting("udp_timeout_stream", "", "180", reconcile.Unsupported, 0),
 	}
 	h.figures = map[string]any{
-		"entries": 56789, "max": 65536, "buckets": 262144, "expectations": 12, "expect_max": 1024, "load_factor": 0.2166,
-		"counters":               map[string]uint64{"entries": 56789, "found": 12, "drop": 1291, "early_drop": 40321, "insert_failed": 7, "search_restart": 0},
-		"rates":                  map[string]float64{"entries": 42.5, "drop": 12.25, "early_drop": 0.33, "insert_failed": 0},
+		"entries":      56789,
+		"max":          65536,
+		"buckets":      262144,
+		"expectations": 12,
+		"expect_max":   1024,
+		"load_factor":  0.2166,
+		"counters": map[string]uint64{
+			"entries":        56789,
+			"found":          12,
+			"drop":           1291,
+			"early_drop":     40321,
+			"insert_failed":  7,
+			"search_restart": 0,
+		},
+		"rates": map[string]float64{
+			"entries":       42.5,
+			"drop":          12.25,
+			"early_drop":    0.33,
+			"insert_failed": 0,
+		},
 		"levels":                 map[string]table.Level{"connections": table.High, "expectations": table.Normal},
 		"dropping":               map[string]bool{"connections": true, "expectations": false},
 		"full_in_seconds":        map[string]float64{"connections": 372},
@@ -109,7 +148,12 @@ func gateway() *host {
 			continue // it did not run then
 		}
 		grown := float64(at-now+6*3600) / (6 * 3600)
-		p := table.Point{At: at, Max: 65536, ExpectMax: 1024, Entries: int64(20000 + 36000*grown*grown + 2500*math.Sin(float64(at-now)/700))}
+		p := table.Point{
+			At:        at,
+			Max:       65536,
+			ExpectMax: 1024,
+			Entries:   int64(20000 + 36000*grown*grown + 2500*math.Sin(float64(at-now)/700)),
+		}
 		p.Expectations = int64(60 + 50*math.Sin(float64(at-now)/900))
 		if p.Entries > 54000 {
 			p.Drops = (now - at) / 10 % 7
@@ -117,8 +161,10 @@ func gateway() *host {
 		h.points = append(h.points, p)
 	}
 	h.events = append(h.events, reconcile.Event{
-		At: time.Now().Add(-50 * time.Minute), Kind: reconcile.KindTablePressure,
-		Pressure: reconcile.Pressure{Table: table.Connections, Level: string(table.High), Dropping: true}, Message: "the connection table is 84 % full, and packets are dropped",
+		At:       time.Now().Add(-50 * time.Minute),
+		Kind:     reconcile.KindTablePressure,
+		Pressure: reconcile.Pressure{Table: table.Connections, Level: string(table.High), Dropping: true},
+		Message:  "the connection table is 84 % full, and packets are dropped",
 	})
 	for i := range 6 {
 		h.drift("max", "65536", time.Now().Add(-time.Duration(40-7*i)*time.Minute))
@@ -126,18 +172,24 @@ func gateway() *host {
 	return h
 }
 
-// drift adds an event as the keeper records it.
+// drift adds the event of a repaired drift.
 func (h *host) drift(name, found string, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events = append(h.events, reconcile.Event{
-		At: at, Kind: reconcile.KindDrift, Setting: name, Want: sysfs.Number(1048576), Found: number(found), Result: reconcile.ResultRepaired, Cause: reconcile.CauseWrite,
+		At:       at,
+		Kind:     reconcile.KindDrift,
+		Setting:  name,
+		Want:     sysfs.Number(1048576),
+		Found:    number(found),
+		Result:   reconcile.ResultRepaired,
+		Cause:    reconcile.CauseWrite,
 		Duration: reconcile.Duration(time.Millisecond),
 		Message:  fmt.Sprintf("%s was %s, wanted 1048576: repaired in 1ms (cause: write)", name, found),
 	})
 }
 
-// change changes the host while nobody looks.
+// change changes the host while no request reads it.
 func (h *host) change(to func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -157,14 +209,23 @@ func (h *host) source() page.Source {
 				"api": 1,
 				"daemon": map[string]any{
 					"running": true, "pid": h.pid, "version": "1.2.3", "since": h.since, "mode": reconcile.Enforce,
-					"config": map[string]any{"ok": h.refused == "", "error": h.refused, "files": []string{"/etc/ctkeeper/ctkeeper.yaml", "/etc/ctkeeper/conf.d/50-gateway.yaml"}},
-				},
-				"module": map[string]any{"name": "nf_conntrack", "state": "loaded", "loads": 3, "parameters": []map[string]any{
-					{
-						"name": "expect_hashsize", "want": "2048", "live": "256", "state": "reload", "error": "",
-						"origin": tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 9},
+					"config": map[string]any{
+						"ok":    h.refused == "",
+						"error": h.refused,
+						"files": []string{"/etc/ctkeeper/ctkeeper.yaml", "/etc/ctkeeper/conf.d/50-gateway.yaml"},
 					},
-				}},
+				},
+				"module": map[string]any{
+					"name":  "nf_conntrack",
+					"state": "loaded",
+					"loads": 3,
+					"parameters": []map[string]any{
+						{
+							"name": "expect_hashsize", "want": "2048", "live": "256", "state": "reload", "error": "",
+							"origin": tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 9},
+						},
+					},
+				},
 				"settings": append([]reconcile.SettingStatus{}, h.settings...),
 				"table":    figures,
 				"guard":    h.guard,
@@ -183,8 +244,7 @@ func (h *host) source() page.Source {
 	}
 }
 
-// decode makes a document of its JSON names; a name that the document does not have is a mistake
-// of the test.
+// decode returns the document with these JSON names. It panics for a name that the document does not have.
 func decode(names map[string]any) (d status.Document) {
 	text, err := json.Marshal(names)
 	if err != nil {
@@ -208,7 +268,7 @@ func after[T any](all []T, is func(T) bool) []T {
 	return some
 }
 
-// hostile are values that a drop-in or a kernel could bring.
+// hostile returns values that a drop-in or a kernel could have.
 func hostile() []string {
 	return []string{
 		`<script>alert(1)</script>`, `<img src=x onerror="alert(2)">`, `"><svg onload=alert(3)>`, `javascript:alert(4)`,

@@ -67,8 +67,9 @@ func pageShowsTheValues(b *tab) {
 	for selector, want := range map[string]string{
 		"#state": "2 of 5 settings are applied, 1 failed, 1 contested, 1 unsupported, " +
 			"connections over 80 % of the limit, packets are being dropped.",
-		"#connections":       "86.7 % 56,789 of 65,536 high, packets are being dropped, full in about 6 min",
-		"#connection-facts":  "Buckets 262,144 Connections a bucket 0.22 Change +42.5 a second “Table full” in the kernel’s log 1,291",
+		"#connections": "86.7 % 56,789 of 65,536 high, packets are being dropped, full in about 6 min",
+		"#connection-facts": "Buckets 262,144 Connections a bucket 0.22 Change +42.5 a second " +
+			"“Table full” in the kernel’s log 1,291",
 		"#expectations":      "1.2 % 12 of 1,024",
 		"#expectation-facts": "sip 9 ftp 3",
 		"#daemon": "Module nf_conntrack loaded Loads seen 3 " +
@@ -118,7 +119,8 @@ func plotsAreDrawn(b *tab, h *host) {
 	for _, p := range h.points {
 		dropped += p.Drops
 	}
-	b.same("drops", value[string](b, fmt.Sprintf(`(%d).toLocaleString()`, dropped))+" in this range", b.text("#drops-text"))
+	shown := value[string](b, fmt.Sprintf(`(%d).toLocaleString()`, dropped))
+	b.same("drops", shown+" in this range", b.text("#drops-text"))
 	edge := value[[]float64](b, `(() => {
 		const svg = document.getElementById("fill-plot");
 		svg.scrollIntoView();
@@ -153,14 +155,15 @@ func pageUpdatesByItself(b *tab) {
 	h.change(func() {
 		h.settings[1] = setting("max", "4711", "65536", reconcile.Drifted, 3)
 		h.figures["entries"] = 1000
-		h.refused = "ctkeeper.yaml:3:8: settings.max: 1x is no number"
+		h.refused = "ctkeeper.yaml:3:8: settings.max: 1x is not a number"
 	})
 	b.until(`document.querySelector("#history tbody tr").innerText.includes("was 4711")`)
 	b.holds(`window.mark === document.querySelectorAll("#history tbody tr")[1]`)
-	b.same("max", "max | drifted | 65536 | 4711 | 3", strings.Join(strings.Split(b.rows("settings")[1], " | ")[:5], " | "))
+	cells := strings.Split(b.rows("settings")[1], " | ")
+	b.same("max", "max | drifted | 65536 | 4711 | 3", strings.Join(cells[:5], " | "))
 	b.same("connections", "1.5 % 1,000 of 65,536", words(b.text("#connections .sum")))
 	b.same("refused", "The newest configuration was refused The last good one stays in effect. "+
-		"ctkeeper.yaml:3:8: settings.max: 1x is no number", words(b.text("#refused")))
+		"ctkeeper.yaml:3:8: settings.max: 1x is not a number", words(b.text("#refused")))
 	h.change(func() { h.refused = "" })
 	b.until(`document.getElementById("refused").hidden`)
 	mu.Lock()

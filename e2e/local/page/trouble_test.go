@@ -66,14 +66,15 @@ func pageSurvivesAnswers(b *tab) {
 		handler.ServeHTTP(w, r)
 	}))
 	b.open("http://" + address)
-	for answer, says := range map[string]string{
+	for answer, state := range map[string]string{
 		`{"at": "2026-03-01T12:00:00Z", "status": {}}`: "The page cannot show the daemon's answer, reload the page (",
 		`{"at": "2026-`: "No answer since ",
 	} {
 		broken.Store(&answer)
-		b.until(fmt.Sprintf(`document.getElementById("state").innerText.startsWith(%q)`, says))
+		b.until(fmt.Sprintf(`document.getElementById("state").innerText.startsWith(%q)`, state))
 		broken.Store(nil)
-		b.until(`document.body.className === "" && document.getElementById("state").innerText.startsWith("2 of 5 settings")`)
+		b.until(`document.body.className === "" &&
+			document.getElementById("state").innerText.startsWith("2 of 5 settings")`)
 	}
 	b.quiet()
 }
@@ -138,17 +139,22 @@ func hostileValuesAreText(b *tab) {
 
 	for _, text := range hostile() {
 		for _, place := range []string{
-			"#settings tbody", "#settings tbody tr > :nth-child(2) .note", "#settings tbody tr > :nth-child(4)", "#settings tbody tr > :nth-child(7)",
+			"#settings tbody", "#settings tbody tr > :nth-child(2) .note",
+			"#settings tbody tr > :nth-child(4)", "#settings tbody tr > :nth-child(7)",
 			"#history tbody", "#history tbody tr > :nth-child(2)", "#history tbody tr > :nth-child(4)",
 			"#counters tbody", "#expectation-facts", "#filter", "#refusal",
 			"#settings tbody tr > :nth-child(6) .note", "#history tbody tr > :nth-child(4) .note", "#guard-facts",
-			"#refusals tbody tr > :nth-child(1)", "#refusals tbody tr > :nth-child(4)", "#refusals tbody tr > :nth-child(5)",
+			"#refusals tbody tr > :nth-child(1)", "#refusals tbody tr > :nth-child(4)",
+			"#refusals tbody tr > :nth-child(5)",
 		} {
 			shown := min(len(text), 380) // some have a word before
-			b.holds(fmt.Sprintf(`[...document.querySelectorAll(%q)].some((n) => n.textContent.includes(%q))`, place, text[:shown]))
+			b.holds(fmt.Sprintf(
+				`[...document.querySelectorAll(%q)].some((n) => n.textContent.includes(%q))`, place, text[:shown],
+			))
 		}
 	}
-	b.holds(`document.scripts.length === 1 && document.images.length === 0 && document.querySelectorAll("svg").length === 2`)
+	b.holds(`document.scripts.length === 1 && document.images.length === 0`)
+	b.holds(`document.querySelectorAll("svg").length === 2`)
 	b.holds(`[...document.querySelectorAll("*")].every((n) => n.getAttributeNames().every((a) => !a.startsWith("on")))`)
 	b.holds(`document.title.length < 300`)
 	b.holds(`[...document.querySelectorAll("#counters tbody td:last-child")].every((n) => n.textContent === "")`)
@@ -168,14 +174,20 @@ func hostileValuesAreText(b *tab) {
 // fits checks that nothing makes the page wider than the window.
 func fits(b *tab, width int) {
 	b.Helper()
-	b.same("width of the page", width, value[int](b, `Math.max(document.documentElement.scrollWidth, document.body.scrollWidth, innerWidth)`))
-	b.same("what stands out of the page", []string{}, value[[]string](b, fmt.Sprintf(
-		`[...document.querySelectorAll("main *, header *")].filter((n) => n.getBoundingClientRect().right > %d && !n.closest("thead")).map((n) => n.outerHTML.slice(0, 80))`, width)))
+	b.same("width of the page", width, value[int](b,
+		`Math.max(document.documentElement.scrollWidth, document.body.scrollWidth, innerWidth)`))
+	b.same("elements beyond the window", []string{}, value[[]string](b, fmt.Sprintf(
+		`[...document.querySelectorAll("main *, header *")]
+			.filter((n) => n.getBoundingClientRect().right > %d && !n.closest("thead"))
+			.map((n) => n.outerHTML.slice(0, 80))`,
+		width,
+	)))
 }
 
 func pageFitsAPhone(b *tab) {
 	h := gateway()
-	h.refused = "/etc/ctkeeper/conf.d/50-gateway.yaml:3:10: settings.max: 1x is no number (a whole number, or auto)\n" +
+	h.refused = "/etc/ctkeeper/conf.d/50-gateway.yaml:3:10: settings.max: " +
+		"1x is not a number (a whole number, or auto)\n" +
 		"/etc/ctkeeper/conf.d/50-gateway.yaml:4:3: settings.hashsiz: no such setting (did you mean hashsize?)"
 	address, _ := serveAt(b.T, "", page.Handler(h.source()))
 	b.run(chromedp.EmulateViewport(360, 740))
@@ -192,7 +204,8 @@ func pageFitsAPhone(b *tab) {
 // (Web Content Accessibility Guidelines 2.2, 1.4.3).
 const contrast = `(() => {
 	const rgb = (text) => text.match(/[\d.]+/g).map(Number);
-	const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+	const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+		.map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
 		.reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
 	const behind = (n) => {
 		for (; n; n = n.parentElement) {
@@ -201,44 +214,57 @@ const contrast = `(() => {
 		}
 		return [255, 255, 255];
 	};
-	return [...document.querySelectorAll("body *")].filter((n) => [...n.childNodes].some((c) => c.nodeType === 3 && c.data.trim() !== "") && n.getClientRects().length > 0)
+	return [...document.querySelectorAll("body *")]
+		.filter((n) => [...n.childNodes].some((c) => c.nodeType === 3 && c.data.trim() !== ""))
+		.filter((n) => n.getClientRects().length > 0)
 		.map((n) => {
 			const style = getComputedStyle(n);
-			const [a, b] = [light(rgb(n instanceof SVGElement ? style.fill : style.color)), light(behind(n))].sort((x, y) => y - x);
+			const text = rgb(n instanceof SVGElement ? style.fill : style.color);
+			const [a, b] = [light(text), light(behind(n))].sort((x, y) => y - x);
 			return [(a + 0.05) / (b + 0.05), n.outerHTML.slice(0, 80)];
 		}).filter(([ratio]) => ratio < 4.5).map(([ratio, what]) => ratio.toFixed(2) + " " + what);
 })()`
 
 func pageCanBeRead(b *tab) {
 	h := gateway()
-	h.refused = "ctkeeper.yaml:3:8: settings.max: 1x is no number"
+	h.refused = "ctkeeper.yaml:3:8: settings.max: 1x is not a number"
 	address, _ := serveAt(b.T, "", page.Handler(h.source()))
 	b.open("http://" + address)
 	background := `getComputedStyle(document.body).backgroundColor`
-	seen := map[string]bool{}
+	backgrounds := map[string]bool{}
 	for _, scheme := range []string{"light", "dark"} {
 		b.prefers(scheme)
-		seen[value[string](b, background)] = true
+		backgrounds[value[string](b, background)] = true
 		b.same("too little contrast, "+scheme, []string{}, value[[]string](b, contrast))
 	}
-	b.same("backgrounds", 2, len(seen))
+	b.same("backgrounds", 2, len(backgrounds))
 	// The minimum for screen readers.
-	b.holds(`document.documentElement.lang === "en" && document.getElementById("state").getAttribute("aria-live") === "polite"`)
-	b.holds(`[...document.querySelectorAll("thead th")].every((th) => th.scope === "col") && [...document.querySelectorAll("tbody th")].every((th) => th.scope === "row")`)
-	b.holds(`[...document.querySelectorAll("svg, section, table, [role=meter]")].every((n) => n.hasAttribute("aria-labelledby") || n.id === "refused")`)
-	b.holds(`[...document.querySelectorAll("[aria-labelledby]")].every((n) => n.getAttribute("aria-labelledby").split(" ").every((id) => document.getElementById(id)))`)
+	b.holds(`document.documentElement.lang === "en"`)
+	b.holds(`document.getElementById("state").getAttribute("aria-live") === "polite"`)
+	b.holds(`[...document.querySelectorAll("thead th")].every((th) => th.scope === "col")`)
+	b.holds(`[...document.querySelectorAll("tbody th")].every((th) => th.scope === "row")`)
+	b.holds(`[...document.querySelectorAll("svg, section, table, [role=meter]")]
+		.every((n) => n.hasAttribute("aria-labelledby") || n.id === "refused")`)
+	b.holds(`[...document.querySelectorAll("[aria-labelledby]")]
+		.every((n) => n.getAttribute("aria-labelledby").split(" ").every((id) => document.getElementById(id)))`)
 	b.quiet()
 }
 
 // pageOfAnEmptyHost checks the page of a host without the module and without settings.
 func pageOfAnEmptyHost(b *tab) {
-	source := (&host{pid: 1, figures: map[string]any{"entries": nil, "max": nil, "buckets": nil, "expectations": nil, "expect_max": nil}}).source()
+	source := (&host{
+		pid:     1,
+		figures: map[string]any{"entries": nil, "max": nil, "buckets": nil, "expectations": nil, "expect_max": nil},
+	}).source()
 	address, _ := serveAt(b.T, "", page.Handler(source))
 	b.open("http://" + address)
 	for selector, want := range map[string]string{
-		"#state": "No settings are configured.", "#no-settings": "No settings are configured.", "#connections": "unknown",
-		"#no-counters": "The counters cannot be read.", "#no-history": "No events.",
-		"#fill-text": "No measurements in this range.",
+		"#state":       "No settings are configured.",
+		"#no-settings": "No settings are configured.",
+		"#connections": "unknown",
+		"#no-counters": "The counters cannot be read.",
+		"#no-history":  "No events.",
+		"#fill-text":   "No measurements in this range.",
 	} {
 		b.same(selector, want, words(b.text(selector)))
 	}
