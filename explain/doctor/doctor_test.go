@@ -101,7 +101,13 @@ func TestNothingStopsTheRest(t *testing.T) {
 	root := doctortest.ModuleTree(t)
 	doctortest.Put(t, root, map[string]string{doctortest.OneConf: "blacklist nf_conntrack\n"})
 	spoilt := []string{
-		"proc/cmdline", "proc/modules", "proc/meminfo", "proc/sys/kernel/osrelease", "etc/os-release", "var/log/kern.log", "etc/ctkeeper/ctkeeper.yaml",
+		"proc/cmdline",
+		"proc/modules",
+		"proc/meminfo",
+		"proc/sys/kernel/osrelease",
+		"etc/os-release",
+		"var/log/kern.log",
+		"etc/ctkeeper/ctkeeper.yaml",
 		doctortest.KernelDir + "modules.dep", doctortest.KernelDir +
 			"modules.builtin", "etc/sysctl.conf", "etc/modprobe.d/loop.conf", "sys/kernel/security/lockdown",
 		"proc/self/mountinfo", "proc/config.gz", "proc/1/status", "proc/sys/kernel/cap_last_cap",

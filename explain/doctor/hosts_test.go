@@ -68,7 +68,7 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// TestHostsVerdicts says in one place which hosts are well, and what must not be
+// TestHostsVerdicts says in one place which hosts are healthy, and what must not be
 // missed on the others.
 func TestHostsVerdicts(t *testing.T) {
 	tests := map[string]struct {
@@ -96,7 +96,7 @@ func TestHostsVerdicts(t *testing.T) {
 				t.Fatal(err)
 			}
 			if test.healthy && len(report.Findings) > 0 {
-				t.Errorf("findings on a host that is well: %+v", report.Findings)
+				t.Errorf("findings on a healthy host: %+v", report.Findings)
 			}
 			if report.Healthy != test.healthy {
 				t.Errorf("healthy: %v, want %v", report.Healthy, test.healthy)
@@ -106,7 +106,7 @@ func TestHostsVerdicts(t *testing.T) {
 				found[f.ID] = true
 				seeOther := f.ID == "module-not-loaded" // what keeps it out has a finding of its own
 				if len(f.Evidence) == 0 || f.Severity != finding.Info && len(f.Fix) == 0 && f.Note == "" && !seeOther {
-					t.Errorf("%s has no evidence, or nothing that mends it: %+v", f.ID, f)
+					t.Errorf("%s has no evidence, or no fix and no note: %+v", f.ID, f)
 				}
 			}
 			for _, id := range test.must {

@@ -195,14 +195,14 @@ func Figures(n ...int64) table.Figures {
 	return table.Figures{Entries: at(0), Max: at(1), Buckets: at(2), Expectations: at(3), ExpectMax: at(4)}
 }
 
-// Config is a configuration of one file, with settings given as name, value.
-func Config(t *testing.T, settings ...string) *config.Config {
-	t.Helper()
+// Config returns a configuration of one file, with settings given as name, value. It panics for a setting that
+// does not exist.
+func Config(settings ...string) *config.Config {
 	c := &config.Config{Files: []string{config.DefaultMain}}
 	for i := 0; i < len(settings); i += 2 {
 		s := sysfs.Lookup(settings[i])
 		if s == nil {
-			t.Fatalf("no such setting: %s", settings[i])
+			panic("no such setting: " + settings[i])
 		}
 		c.Wants = append(c.Wants, sysfs.Want{
 			Setting: s, Policy: sysfs.Exactly, Value: s.Parse(settings[i+1]),

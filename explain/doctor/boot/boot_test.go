@@ -181,7 +181,7 @@ func TestNextBoot(t *testing.T) {
 			doctortest.NetMax, "262144"), atLeast}, "262144"},
 		"raised": {"max", []inventory.Assignment{doctortest.Sysctl(doctortest.SiteConf, 1,
 			doctortest.NetMax, "7"), atLeast}, "131072"},
-		"raised from nobody knows what": {"max", []inventory.Assignment{atLeast}, ""},
+		"raised from an unknown value": {"max", []inventory.Assignment{atLeast}, ""},
 		"not the active profile": {"max", []inventory.Assignment{doctortest.Sysctl(doctortest.SiteConf, 1,
 			doctortest.NetMax, "7"), inactive}, "7"},
 		"nobody": {"max", nil, ""},

@@ -13,149 +13,154 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-func TestHelperFindings(t *testing.T) {
-	const securityNote = "A helper trusts what the peers send: with a helper that no rule attaches, they can open " +
-		"ports of the firewall. Therefore the kernel's default is off since 4.7. " +
-		"Before you turn it off, write a rule for each flow that needs a helper, for example: iptables -t raw -A " +
-		"PREROUTING -p udp --dport 5060 -j CT --helper sip"
-	off := []string{doctortest.MakeDropIns + "'settings:' '  helper: false' > /etc/ctkeeper/conf.d/60-helpers.yaml",
-		doctortest.Reload}
-	option := inventory.Inventory{Assignments: []inventory.Assignment{{
-		Place: tree.Place{File: "/etc/modprobe.d/x.conf",
-			Line: 2}, Name: "nf_conntrack_helper", Parameter: true, Key: "nf_conntrack_helper", Value: "1",
-	}}}
-	inFile := firewall.Rules{Helpers: []firewall.HelperRule{{Place: tree.Place{File: "/etc/sysconfig/iptables",
-		Line: 9}, Name: "sip", Rule: sipRule}}}
-	fileEvidence := finding.At(tree.Place{File: "/etc/sysconfig/iptables", Line: 9}, sipRule)
-	index := kmod.Index{Dir: "/lib/modules/" + doctortest.Release,
-		Files: map[string]string{"nf_conntrack_sip": "kernel/net/netfilter/nf_conntrack_sip.ko"}}
-	tests := map[string]struct {
-		host  *picture.Host
-		check picture.Check
-		want  []finding.Finding
-	}{
-		"automatic": {&picture.Host{Settings: map[string]string{"helper": "1"}, Env: doctortest.Service()},
-			checkAutomatic, []finding.Finding{{
-				ID: "helper-automatic", Severity: finding.Warning, Summary: "helpers are attached to every " +
-					"connection by " +
-					"its port number alone",
-				Evidence: []finding.Evidence{finding.Seen(helperFile, 0, "1")}, Fix: off, Note: securityNote,
-			}}},
-		"automatic at the next boot": {&picture.Host{Inventory: option, Env: doctortest.Service()}, checkAutomatic,
-			[]finding.Finding{{
-				ID: "helper-automatic", Severity: finding.Warning, Summary: "helpers are attached to every " +
-					"connection by " +
-					"its port number alone",
-				Evidence: []finding.Evidence{finding.Seen("/etc/modprobe.d/x.conf", 2,
-					"nf_conntrack_helper=1")}, Fix: off, Note: securityNote,
-			}}},
-		"a kernel that has it no longer": {&picture.Host{Inventory: option,
-			Settings: map[string]string{"max": "65536"}}, checkAutomatic, nil},
-		"off": {&picture.Host{Settings: map[string]string{"helper": "0"}},
-			checkAutomatic, nil},
-		"off by the configuration": {&picture.Host{Inventory: option, Config: doctortest.Config(t, "helper",
-			"0")}, checkAutomatic, nil},
-		"automatic by firewalld, on a disk": {
-			&picture.Host{Env: doctortest.Service(), Inventory: inventory.Inventory{ToolOptions: []inventory.ToolOption{
-				{Place: tree.Place{File: "/etc/firewalld/firewalld.conf", Line: 6}, Tool: "firewalld",
-					Name: "AutomaticHelpers", Value: "yes"},
-			}}}, checkAutomatic, []finding.Finding{{
-				ID: "helper-automatic", Severity: finding.Warning, Summary: "helpers are attached to every " +
-					"connection by its port number alone",
-				Evidence: []finding.Evidence{finding.Seen("/etc/firewalld/firewalld.conf", 6,
-					"AutomaticHelpers=yes")}, Fix: off, Note: securityNote,
-			}},
-		},
-		"a module without a file": {
-			&picture.Host{Rules: inFile, Index: kmod.Index{Dir: "/lib/modules/" + doctortest.Release},
-				Release: doctortest.Release, Distro: distro.Distribution{ID: "debian"}}, checkHelperModules, []finding.Finding{{
-				ID: "helper-module-missing", Severity: finding.Error, Summary: "a firewall rule needs the helper " +
-					"sip, and nf_conntrack_sip has no file for this kernel",
-				Evidence: []finding.Evidence{fileEvidence,
-					finding.Seen("/lib/modules/"+doctortest.Release+"/modules.dep", 0, "no nf_conntrack_sip")},
-				Fix: []string{distro.Distribution{ID: "debian"}.ReinstallKernel(doctortest.Release)},
-			}},
-		},
-		"a blacklisted module": {
-			&picture.Host{Rules: inFile, Index: index,
-				Inventory: inventory.Inventory{Modprobe: kmod.Modprobe{Directives: []kmod.Directive{
-					{Place: tree.Place{File: "/etc/modprobe.d/x.conf", Line: 3}, Kind: "blacklist",
-						Module: "nf_conntrack_sip"},
-					{Place: tree.Place{File: "/etc/modprobe.d/x.conf", Line: 7}, Kind: "install",
-						Module: "nf_conntrack_sip", Args: "/bin/false"},
-					{Place: tree.Place{File: "/usr/lib/modprobe.d/y.conf", Line: 1}, Kind: "install",
-						Module: "nf_conntrack_sip", Args: "/bin/sh -c 'exit 1'"},
-					{Place: tree.Place{File: "/etc/modprobe.d/x.conf", Line: 8}, Kind: "install",
-						Module: "nf_conntrack_sip", Args: "/sbin/modprobe -i nf_conntrack_sip"},
-				}}}}, checkHelperModules, []finding.Finding{{
-				ID: "helper-module-missing", Severity: finding.Error, Summary: "a firewall rule needs the helper " +
-					"sip, and nf_conntrack_sip is blocked from loading",
-				Evidence: []finding.Evidence{
-					fileEvidence, finding.Seen("/etc/modprobe.d/x.conf", 3, "blacklist nf_conntrack_sip"),
-					finding.Seen("/etc/modprobe.d/x.conf", 7,
-						"install nf_conntrack_sip "+
-							"/bin/false"), finding.Seen("/usr/lib/modprobe.d/y.conf", 1, "install nf_conntrack_sip "+
-						"/bin/sh -c 'exit 1'"),
-				},
-				Fix: []string{
-					"sed -i '3s/^/# /;7s/^/# /' /etc/modprobe.d/x.conf",
-					"mkdir -p /etc/modprobe.d && sed '1s/^/# /' /usr/lib/modprobe.d/y.conf > /etc/modprobe.d/y.conf",
-				},
-			}},
-		},
-		"a module that a rule will load": {&picture.Host{Rules: inFile, Index: index}, checkHelperModules, nil},
-		"a helper in user " +
-			"space": {&picture.Host{Rules: firewall.Rules{Helpers: []firewall.HelperRule{{Name: "ssdp"}}},
-			Index: index}, checkHelperModules, nil},
-		"loaded without a rule": {&picture.Host{Rules: firewall.Rules{Sources: []string{"iptables-save"}},
-			HelperModules: sipModule()}, checkUnusedHelpers, []finding.Finding{{
-			ID: "helper-without-rule", Severity: finding.Info, Summary: "helper modules are loaded, and no rule " +
-				"attaches them to a connection",
-			Evidence: []finding.Evidence{finding.Seen("/sys/module/nf_conntrack_sip", 0, "loaded")},
-			Note: "A helper does nothing until a rule attaches it (-j CT --helper in iptables' raw table, a ct " +
-				"helper object in nft): since 4.7 the kernel does not attach it by itself.",
+const securityNote = "A helper trusts what the peers send: with a helper that no rule attaches, they can open " +
+	"ports of the firewall. Therefore the kernel's default is off since 4.7. " +
+	"Before you turn it off, write a rule for each flow that needs a helper, for example: iptables -t raw -A " +
+	"PREROUTING -p udp --dport 5060 -j CT --helper sip"
+
+var off = []string{doctortest.MakeDropIns + "'settings:' '  helper: false' > /etc/ctkeeper/conf.d/60-helpers.yaml",
+	doctortest.Reload}
+var option = inventory.Inventory{Assignments: []inventory.Assignment{{
+	Place: tree.Place{File: "/etc/modprobe.d/x.conf",
+		Line: 2}, Name: "nf_conntrack_helper", Parameter: true, Key: "nf_conntrack_helper", Value: "1",
+}}}
+var inFile = firewall.Rules{Helpers: []firewall.HelperRule{{Place: tree.Place{File: "/etc/sysconfig/iptables",
+	Line: 9}, Name: "sip", Rule: sipRule}}}
+var fileEvidence = finding.At(tree.Place{File: "/etc/sysconfig/iptables", Line: 9}, sipRule)
+var index = kmod.Index{Dir: "/lib/modules/" + doctortest.Release,
+	Files: map[string]string{"nf_conntrack_sip": "kernel/net/netfilter/nf_conntrack_sip.ko"}}
+
+var helperTests = map[string]struct {
+	host  *picture.Host
+	check picture.Check
+	want  []finding.Finding
+}{
+	"automatic": {&picture.Host{Settings: map[string]string{"helper": "1"}, Env: doctortest.Service()},
+		checkAutomatic, []finding.Finding{{
+			ID: "helper-automatic", Severity: finding.Warning, Summary: "helpers are attached to every " +
+				"connection by " +
+				"its port number alone",
+			Evidence: []finding.Evidence{finding.Seen(helperFile, 0, "1")}, Fix: off, Note: securityNote,
 		}}},
-		"loaded with a rule": {&picture.Host{Rules: sipRules(), HelperModules: sipModule()}, checkUnusedHelpers, nil},
-		"loaded, and automatic": {
-			&picture.Host{Rules: firewall.Rules{Sources: []string{"iptables-save"}}, HelperModules: sipModule(),
-				Settings: map[string]string{"helper": "1"}}, checkUnusedHelpers, nil,
-		},
-		"loaded, and the rules cannot be read": {&picture.Host{HelperModules: sipModule()}, checkUnusedHelpers, nil},
-		"part of the kernel": {
-			&picture.Host{Rules: firewall.Rules{Sources: []string{"iptables-save"}},
-				HelperModules: []picture.HelperModule{{Name: "nf_conntrack_sip",
-					State: kmod.BuiltIn}}}, checkUnusedHelpers, nil,
-		},
-		"listed": {
-			&picture.Host{Rules: sipRules(), HelperModules: sipModule(), HelperCounts: map[string]int64{"sip": 2},
-				Inventory: inventory.Inventory{ToolOptions: []inventory.ToolOption{
-					{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 3}, Tool: "shorewall",
-						Name: "STARTUP_ENABLED", Value: "Yes"},
-					{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 5}, Tool: "shorewall",
-						Name: "AUTOHELPERS", Value: "Yes", Default: true},
-					{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 6}, Tool: "shorewall",
-						Name: "HELPERS", Value: "sip,ftp"},
-					{Place: tree.Place{File: "/etc/firewalld/firewalld.conf", Line: 6}, Tool: "firewalld",
-						Name: "AutomaticHelpers", Value: "system"},
-				}}}, checkHelpers, []finding.Finding{{
-				ID: "helpers", Severity: finding.Info, Summary: "conntrack helpers are in use or loaded: they fill " +
-					"the expectation table",
-				Evidence: []finding.Evidence{
-					finding.At(tree.Place{File: "iptables-save", Line: 4}, sipRule),
-					finding.Seen("/etc/shorewall/shorewall.conf", 5,
-						"AUTOHELPERS=Yes (the "+
-							"default)"), finding.Seen("/etc/shorewall/shorewall.conf", 6, "HELPERS=sip,ftp"),
-					finding.Seen("/sys/module/nf_conntrack_sip", 0, "loaded"),
-					finding.Seen("/sys/module/nf_conntrack_sip/parameters/ports", 0,
-						"5060"), finding.Seen("/sys/module/nf_conntrack_sip/parameters/sip_direct_media", 0, "1"),
-					finding.Seen(picture.ExpectationsFile, 0, "sip: 2"),
-				},
-			}},
-		},
-		"none to list": {&picture.Host{HelperModules: []picture.HelperModule{{Name: "nf_conntrack_sip",
-			State: kmod.BuiltIn}}}, checkHelpers, nil},
-	}
-	for name, test := range tests {
+	"automatic at the next boot": {&picture.Host{Inventory: option, Env: doctortest.Service()}, checkAutomatic,
+		[]finding.Finding{{
+			ID: "helper-automatic", Severity: finding.Warning, Summary: "helpers are attached to every " +
+				"connection by " +
+				"its port number alone",
+			Evidence: []finding.Evidence{finding.Seen("/etc/modprobe.d/x.conf", 2,
+				"nf_conntrack_helper=1")}, Fix: off, Note: securityNote,
+		}}},
+	"a kernel that has it no longer": {&picture.Host{Inventory: option,
+		Settings: map[string]string{"max": "65536"}}, checkAutomatic, nil},
+	"off": {&picture.Host{Settings: map[string]string{"helper": "0"}},
+		checkAutomatic, nil},
+	"off by the configuration": {&picture.Host{Inventory: option, Config: doctortest.Config("helper",
+		"0")}, checkAutomatic, nil},
+	"automatic by firewalld, on a disk": {
+		&picture.Host{Env: doctortest.Service(), Inventory: inventory.Inventory{ToolOptions: []inventory.ToolOption{
+			{Place: tree.Place{File: "/etc/firewalld/firewalld.conf", Line: 6}, Tool: "firewalld",
+				Name: "AutomaticHelpers", Value: "yes"},
+		}}}, checkAutomatic, []finding.Finding{{
+			ID: "helper-automatic", Severity: finding.Warning, Summary: "helpers are attached to every " +
+				"connection by its port number alone",
+			Evidence: []finding.Evidence{finding.Seen("/etc/firewalld/firewalld.conf", 6,
+				"AutomaticHelpers=yes")}, Fix: off, Note: securityNote,
+		}},
+	},
+	"a module without a file": {
+		&picture.Host{Rules: inFile, Index: kmod.Index{Dir: "/lib/modules/" + doctortest.Release},
+			Release: doctortest.Release, Distro: distro.Distribution{ID: "debian"}},
+		checkHelperModules,
+		[]finding.Finding{{
+			ID: "helper-module-missing", Severity: finding.Error, Summary: "a firewall rule needs the helper " +
+				"sip, and nf_conntrack_sip has no file for this kernel",
+			Evidence: []finding.Evidence{fileEvidence,
+				finding.Seen("/lib/modules/"+doctortest.Release+"/modules.dep", 0, "no nf_conntrack_sip")},
+			Fix: []string{distro.Distribution{ID: "debian"}.ReinstallKernel(doctortest.Release)},
+		}},
+	},
+	"a blacklisted module": {
+		&picture.Host{Rules: inFile, Index: index,
+			Inventory: inventory.Inventory{Modprobe: kmod.Modprobe{Directives: []kmod.Directive{
+				{Place: tree.Place{File: "/etc/modprobe.d/x.conf", Line: 3}, Kind: "blacklist",
+					Module: "nf_conntrack_sip"},
+				{Place: tree.Place{File: "/etc/modprobe.d/x.conf", Line: 7}, Kind: "install",
+					Module: "nf_conntrack_sip", Args: "/bin/false"},
+				{Place: tree.Place{File: "/usr/lib/modprobe.d/y.conf", Line: 1}, Kind: "install",
+					Module: "nf_conntrack_sip", Args: "/bin/sh -c 'exit 1'"},
+				{Place: tree.Place{File: "/etc/modprobe.d/x.conf", Line: 8}, Kind: "install",
+					Module: "nf_conntrack_sip", Args: "/sbin/modprobe -i nf_conntrack_sip"},
+			}}}}, checkHelperModules, []finding.Finding{{
+			ID: "helper-module-missing", Severity: finding.Error, Summary: "a firewall rule needs the helper " +
+				"sip, and nf_conntrack_sip is blocked from loading",
+			Evidence: []finding.Evidence{
+				fileEvidence, finding.Seen("/etc/modprobe.d/x.conf", 3, "blacklist nf_conntrack_sip"),
+				finding.Seen("/etc/modprobe.d/x.conf", 7,
+					"install nf_conntrack_sip "+
+						"/bin/false"), finding.Seen("/usr/lib/modprobe.d/y.conf", 1, "install nf_conntrack_sip "+
+					"/bin/sh -c 'exit 1'"),
+			},
+			Fix: []string{
+				"sed -i '3s/^/# /;7s/^/# /' /etc/modprobe.d/x.conf",
+				"mkdir -p /etc/modprobe.d && sed '1s/^/# /' /usr/lib/modprobe.d/y.conf > /etc/modprobe.d/y.conf",
+			},
+		}},
+	},
+	"a module that a rule will load": {&picture.Host{Rules: inFile, Index: index}, checkHelperModules, nil},
+	"a helper in user " +
+		"space": {&picture.Host{Rules: firewall.Rules{Helpers: []firewall.HelperRule{{Name: "ssdp"}}},
+		Index: index}, checkHelperModules, nil},
+	"loaded without a rule": {&picture.Host{Rules: firewall.Rules{Sources: []string{"iptables-save"}},
+		HelperModules: sipModule()}, checkUnusedHelpers, []finding.Finding{{
+		ID: "helper-without-rule", Severity: finding.Info, Summary: "helper modules are loaded, and no rule " +
+			"attaches them to a connection",
+		Evidence: []finding.Evidence{finding.Seen("/sys/module/nf_conntrack_sip", 0, "loaded")},
+		Note: "A helper does nothing until a rule attaches it (-j CT --helper in iptables' raw table, a ct " +
+			"helper object in nft): since 4.7 the kernel does not attach it by itself.",
+	}}},
+	"loaded with a rule": {&picture.Host{Rules: sipRules(), HelperModules: sipModule()}, checkUnusedHelpers, nil},
+	"loaded, and automatic": {
+		&picture.Host{Rules: firewall.Rules{Sources: []string{"iptables-save"}}, HelperModules: sipModule(),
+			Settings: map[string]string{"helper": "1"}}, checkUnusedHelpers, nil,
+	},
+	"loaded, and the rules cannot be read": {&picture.Host{HelperModules: sipModule()}, checkUnusedHelpers, nil},
+	"part of the kernel": {
+		&picture.Host{Rules: firewall.Rules{Sources: []string{"iptables-save"}},
+			HelperModules: []picture.HelperModule{{Name: "nf_conntrack_sip",
+				State: kmod.BuiltIn}}}, checkUnusedHelpers, nil,
+	},
+	"listed": {
+		&picture.Host{Rules: sipRules(), HelperModules: sipModule(), HelperCounts: map[string]int64{"sip": 2},
+			Inventory: inventory.Inventory{ToolOptions: []inventory.ToolOption{
+				{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 3}, Tool: "shorewall",
+					Name: "STARTUP_ENABLED", Value: "Yes"},
+				{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 5}, Tool: "shorewall",
+					Name: "AUTOHELPERS", Value: "Yes", Default: true},
+				{Place: tree.Place{File: "/etc/shorewall/shorewall.conf", Line: 6}, Tool: "shorewall",
+					Name: "HELPERS", Value: "sip,ftp"},
+				{Place: tree.Place{File: "/etc/firewalld/firewalld.conf", Line: 6}, Tool: "firewalld",
+					Name: "AutomaticHelpers", Value: "system"},
+			}}}, checkHelpers, []finding.Finding{{
+			ID: "helpers", Severity: finding.Info, Summary: "conntrack helpers are in use or loaded: they fill " +
+				"the expectation table",
+			Evidence: []finding.Evidence{
+				finding.At(tree.Place{File: "iptables-save", Line: 4}, sipRule),
+				finding.Seen("/etc/shorewall/shorewall.conf", 5,
+					"AUTOHELPERS=Yes (the "+
+						"default)"), finding.Seen("/etc/shorewall/shorewall.conf", 6, "HELPERS=sip,ftp"),
+				finding.Seen("/sys/module/nf_conntrack_sip", 0, "loaded"),
+				finding.Seen("/sys/module/nf_conntrack_sip/parameters/ports", 0,
+					"5060"), finding.Seen("/sys/module/nf_conntrack_sip/parameters/sip_direct_media", 0, "1"),
+				finding.Seen(picture.ExpectationsFile, 0, "sip: 2"),
+			},
+		}},
+	},
+	"none to list": {&picture.Host{HelperModules: []picture.HelperModule{{Name: "nf_conntrack_sip",
+		State: kmod.BuiltIn}}}, checkHelpers, nil},
+}
+
+func TestHelperFindings(t *testing.T) {
+	for name, test := range helperTests {
 		t.Run(name, func(t *testing.T) { doctortest.Check(t, test.check(test.host), test.want) })
 	}
 }
@@ -184,7 +189,7 @@ func TestUsesHelper(t *testing.T) {
 		"the kernel, without the module": {&picture.Host{Settings: map[string]string{"helper": "1"}}, false},
 		"the kernel may not": {&picture.Host{HelperModules: sipModule(),
 			Settings: map[string]string{"helper": "0"}}, false},
-		"a kernel that knows no other way": {&picture.Host{Modules: listed,
+		"a kernel that has no other way": {&picture.Host{Modules: listed,
 			Settings: map[string]string{"max": "65536"}}, true},
 		"a kernel that no longer does": {&picture.Host{Modules: listed,
 			Settings: map[string]string{"max": "65536", "tcp_ignore_invalid_rst": "0"}}, false},

@@ -16,7 +16,7 @@ type errTest string
 
 func (e errTest) Error() string { return string(e) }
 
-// troubleOf makes a loop of links, and gives what reading it says.
+// troubleOf makes a loop of links, and returns the error of reading it.
 func troubleOf(t *testing.T, host tree.Tree, root, path string) error {
 	t.Helper()
 	if err := os.Symlink(filepath.Base(path), filepath.Join(root, path)); err != nil {
@@ -74,8 +74,8 @@ func TestFilesUnreadable(t *testing.T) {
 	})
 }
 
-// TestFilesThatAreNoText: each has the command that mends it, or says what to do.
-func TestFilesThatAreNoText(t *testing.T) {
+// TestFilesThatAreNotText: each has a command that repairs it, or a note on what to do.
+func TestFilesThatAreNotText(t *testing.T) {
 	binary := errTest("binary file")
 	h := doctortest.Owned(t)
 	h.Inventory.Troubles = []tree.Trouble{

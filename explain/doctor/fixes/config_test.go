@@ -16,7 +16,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// TestDropInNames: the file comes after the one that gives the value now.
+// TestDropInNames: the file comes after the one that sets the value now.
 func TestDropInNames(t *testing.T) {
 	tests := map[string]struct {
 		file string
@@ -33,7 +33,7 @@ func TestDropInNames(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := doctortest.Config(t, "max", "1000")
+			c := doctortest.Config("max", "1000")
 			c.Wants[0].Origin = tree.Place{File: test.file, Line: test.line}
 			got := dropInName((&picture.Host{Config: c}), "table", []Entry{{"max", "2000"}})
 			if got != test.want {
@@ -49,7 +49,7 @@ func TestDropInNames(t *testing.T) {
 // TestDefaultsStayFirst: what the embedded default asks for comes before the drop-ins
 // of all findings, whatever their names.
 func TestDefaultsStayFirst(t *testing.T) {
-	c := doctortest.Config(t, "hashsize", "32768", "max", "32768")
+	c := doctortest.Config("hashsize", "32768", "max", "32768")
 	c.Files = nil
 	for i := range c.Wants {
 		c.Wants[i].Auto, c.Wants[i].Policy = true, sysfs.AtLeast

@@ -33,7 +33,9 @@ func TestEdit(t *testing.T) {
 	doctortest.Put(t, root, map[string]string{"etc/sysctl.conf": "a\n", "etc/modprobe.d/x.conf": "a\n",
 		"usr/lib/sysctl.d/50-default.conf": "a\n", "etc/sysctl.d/.keep": ""})
 	for name, target := range map[string]string{
-		"etc/sysctl.d/99-sysctl.conf": "../sysctl.conf", "etc/sysctl.d/50-own.conf": "/usr/lib/sysctl.d/50-default.conf", "etc/sysctl.d/loop.conf": "loop.conf",
+		"etc/sysctl.d/99-sysctl.conf": "../sysctl.conf",
+		"etc/sysctl.d/50-own.conf":    "/usr/lib/sysctl.d/50-default.conf",
+		"etc/sysctl.d/loop.conf":      "loop.conf",
 	} {
 		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
 			t.Fatal(err)

@@ -59,112 +59,117 @@ func guardTree(t *testing.T, files map[string]string) *picture.Host {
 	return doctortest.Take(t, root)
 }
 
+var watch = finding.Seen(doctortest.MainFile, 2, "guard: watch")
+var given = func(dir string, lines ...string) (all []finding.Evidence) {
+	for i, line := range lines {
+		all = append(all, finding.Seen("/"+dropInDir+dir, i+2, line))
+	}
+	return all
+}
+var bpf = given("guard.conf", "CapabilityBoundingSet=CAP_NET_ADMIN CAP_BPF",
+	"AmbientCapabilities=CAP_NET_ADMIN CAP_BPF", "SystemCallFilter=bpf")
+
+// unifiedLine is the line that the fix adds to /etc/default/grub, quoted for the shell.
+const unifiedLine = `'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX systemd.unified_cgroup_hierarchy=1"'`
+
+var guardTests = map[string]struct {
+	files map[string]string
+	want  []finding.Finding
+}{
+	"all is there": {},
+	"off": {map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 65536}\n",
+		"proc/self/mountinfo": legacyMount + "\n", dropInDir + "guard.conf": ""}, nil},
+	"nothing is known": {map[string]string{
+		"proc/self/mountinfo": "", "proc/sys/kernel/cap_last_cap": "", "proc/1/status": "", "boot/config-" +
+			doctortest.Release: "", "sys/kernel/security/lockdown": "",
+	}, nil},
+	"version 1 alone": {map[string]string{"proc/self/mountinfo": legacyMount + "\n"}, []finding.Finding{{
+		ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot run: only cgroup v1 is mounted",
+		Evidence: []finding.Evidence{watch, finding.Seen(mountinfo.File, 1, legacyMount)},
+		Fix: []string{
+			"grep -qxF " + unifiedLine + " /etc/default/grub || " +
+				"echo " + unifiedLine + " >> /etc/default/grub",
+			"update-grub", "systemctl reboot",
+		},
+		Note: "Update container engines that support only cgroup v1 first.",
+	}}},
+	"no control groups, in a container": {map[string]string{"proc/self/mountinfo": "1 0 0:1 / / rw - overlay " +
+		"overlay rw\n", ".dockerenv": "x"}, []finding.Finding{{
+		ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot run: no cgroup v2 tree is " +
+			"mounted",
+		Evidence: []finding.Evidence{watch, finding.Seen(mountinfo.File, 0, "has no cgroup2"),
+			finding.Seen("/.dockerenv", 0, "docker")},
+		Note: "Run ctkeeper on the host, or give its container the host's tree (docker run --cgroupns host " +
+			"-v /sys/fs/cgroup:/sys/fs/cgroup:ro).",
+	}}},
+	"an old kernel, for which the rest does not count": {map[string]string{
+		"proc/sys/kernel/cap_last_cap": "37\n", "proc/self/mountinfo": legacyMount + "\n", dropInDir +
+			"guard.conf": "", "proc/1/status": "CapBnd:\t0000003fffffffff\n",
+	}, []finding.Finding{{
+		ID: "guard-kernel", Severity: finding.Warning, Summary: "the guard cannot run: this kernel has no " +
+			"CAP_BPF and no BPF ring buffer, which came with Linux 5.8",
+		Evidence: []finding.Evidence{watch, finding.Seen(picture.LastCapFile, 0, "37")},
+		Note: "ctkeeper enforces the settings without the guard. Boot another kernel, or remove the line " +
+			"from the configuration.",
+	}}},
+	"a kernel built without": {map[string]string{"boot/config-" +
+		doctortest.Release: "CONFIG_SYSCTL=y\nCONFIG_BPF_SYSCALL=y\n# CONFIG_CGROUP_BPF is not " +
+		"set\n"}, []finding.Finding{{
+		ID: "guard-kernel", Severity: finding.Warning, Summary: "the guard cannot run: this kernel was built " +
+			"without BPF programs on control groups",
+		Evidence: []finding.Evidence{watch, finding.Seen("/boot/config-"+doctortest.Release, 3,
+			"# CONFIG_CGROUP_BPF is not set")},
+		Note: "ctkeeper enforces the settings without the guard. Boot another kernel, or remove the line " +
+			"from the configuration.",
+	}}},
+	"no drop-in": {map[string]string{dropInDir + "guard.conf": ""}, []finding.Finding{{
+		ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does " +
+			"not have the privileges for it",
+		Evidence: []finding.Evidence{watch, finding.Seen("/"+dropInDir+"guard.conf", 0, "does not exist")},
+		Fix: []string{"install -D -m 0644 -t /etc/systemd/system/ctkeeper.service.d " +
+			"/usr/share/ctkeeper/guard.conf", "systemctl daemon-reload", "systemctl restart ctkeeper"},
+		Note: "/usr/share/ctkeeper/guard.conf explains what the privileges are for, and what they cost.",
+	}}},
+	"no drop-in, and none to install": {map[string]string{dropInDir + "guard.conf": "", shareFile: ""},
+		[]finding.Finding{{
+			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service " +
+				"does " +
+				"not have the privileges for it",
+			Evidence: []finding.Evidence{watch, finding.Seen("/"+shareFile, 0,
+				"does not exist, nor in /usr/local")},
+			Note: "Install the package again, or run make install in the source: it installs the drop-in with " +
+				"the privileges.",
+		}}},
+	"taken away again": {map[string]string{dropInDir +
+		"hardening.conf": "[Service]\nSystemCallFilter=~@privileged\n"}, []finding.Finding{{
+		ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does " +
+			"not have the privileges for it",
+		Evidence: append(append([]finding.Evidence{watch}, bpf...), finding.Seen("/"+dropInDir+"hardening.conf",
+			2, "SystemCallFilter=~@privileged")),
+		Note: "guard.conf grants the privileges, and other lines remove them again.",
+	}}},
+	"rights that nobody may have": {map[string]string{"proc/1/status": "CapBnd:\t00000000a80425fb\n"},
+		[]finding.Finding{{
+			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: nothing here can have " +
+				"CAP_BPF",
+			Evidence: []finding.Evidence{watch, finding.Seen(picture.InitStatusFile, 0, "CapBnd: without CAP_BPF")},
+			Note:     "The container's manager removed it: add it again, or run ctkeeper on the host.",
+		}}},
+	"locked down": {map[string]string{"sys/kernel/security/lockdown": "none integrity [confidentiality]\n"},
+		[]finding.Finding{{
+			ID: "guard-lockdown", Severity: finding.Info, Summary: "the kernel is locked down: the guard cannot " +
+				"report who loads the module, nor who writes hashsize through sysfs",
+			Evidence: []finding.Evidence{watch, finding.Seen(picture.LockdownFile, 0,
+				"none integrity [confidentiality]")},
+			Note: "guard-perfmon.conf helps here only where the kernel does not report a writer's command " +
+				"without it; ctkeeper status shows what the guard can report.",
+		}}},
+	"locked down half": {map[string]string{"sys/kernel/security/lockdown": "none [integrity] confidentiality\n",
+		dropInDir + "guard-perfmon.conf": perfmon}, nil},
+}
+
 func TestGuard(t *testing.T) {
-	watch := finding.Seen(doctortest.MainFile, 2, "guard: watch")
-	given := func(dir string, lines ...string) (all []finding.Evidence) {
-		for i, line := range lines {
-			all = append(all, finding.Seen("/"+dropInDir+dir, i+2, line))
-		}
-		return all
-	}
-	bpf := given("guard.conf", "CapabilityBoundingSet=CAP_NET_ADMIN CAP_BPF",
-		"AmbientCapabilities=CAP_NET_ADMIN CAP_BPF", "SystemCallFilter=bpf")
-	tests := map[string]struct {
-		files map[string]string
-		want  []finding.Finding
-	}{
-		"all is there": {},
-		"off": {map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 65536}\n",
-			"proc/self/mountinfo": legacyMount + "\n", dropInDir + "guard.conf": ""}, nil},
-		"nothing is known": {map[string]string{
-			"proc/self/mountinfo": "", "proc/sys/kernel/cap_last_cap": "", "proc/1/status": "", "boot/config-" +
-				doctortest.Release: "", "sys/kernel/security/lockdown": "",
-		}, nil},
-		"version 1 alone": {map[string]string{"proc/self/mountinfo": legacyMount + "\n"}, []finding.Finding{{
-			ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot run: only cgroup v1 is mounted",
-			Evidence: []finding.Evidence{watch, finding.Seen(mountinfo.File, 1, legacyMount)},
-			Fix: []string{
-				`grep -qxF 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX systemd.unified_cgroup_hierarchy=1"' /etc/default/grub || ` +
-					`echo 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX systemd.unified_cgroup_hierarchy=1"' >> /etc/default/grub`,
-				"update-grub", "systemctl reboot",
-			},
-			Note: "Update container engines that support only cgroup v1 first.",
-		}}},
-		"no control groups, in a container": {map[string]string{"proc/self/mountinfo": "1 0 0:1 / / rw - overlay " +
-			"overlay rw\n", ".dockerenv": "x"}, []finding.Finding{{
-			ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot run: no cgroup v2 tree is " +
-				"mounted",
-			Evidence: []finding.Evidence{watch, finding.Seen(mountinfo.File, 0, "has no cgroup2"),
-				finding.Seen("/.dockerenv", 0, "docker")},
-			Note: "Run ctkeeper on the host, or give its container the host's tree (docker run --cgroupns host " +
-				"-v /sys/fs/cgroup:/sys/fs/cgroup:ro).",
-		}}},
-		"an old kernel, for which the rest does not count": {map[string]string{
-			"proc/sys/kernel/cap_last_cap": "37\n", "proc/self/mountinfo": legacyMount + "\n", dropInDir +
-				"guard.conf": "", "proc/1/status": "CapBnd:\t0000003fffffffff\n",
-		}, []finding.Finding{{
-			ID: "guard-kernel", Severity: finding.Warning, Summary: "the guard cannot run: this kernel has no " +
-				"CAP_BPF and no BPF ring buffer, which came with Linux 5.8",
-			Evidence: []finding.Evidence{watch, finding.Seen(picture.LastCapFile, 0, "37")},
-			Note: "ctkeeper enforces the settings without the guard. Boot another kernel, or remove the line " +
-				"from the configuration.",
-		}}},
-		"a kernel built without": {map[string]string{"boot/config-" +
-			doctortest.Release: "CONFIG_SYSCTL=y\nCONFIG_BPF_SYSCALL=y\n# CONFIG_CGROUP_BPF is not " +
-			"set\n"}, []finding.Finding{{
-			ID: "guard-kernel", Severity: finding.Warning, Summary: "the guard cannot run: this kernel was built " +
-				"without BPF programs on control groups",
-			Evidence: []finding.Evidence{watch, finding.Seen("/boot/config-"+doctortest.Release, 3,
-				"# CONFIG_CGROUP_BPF is not set")},
-			Note: "ctkeeper enforces the settings without the guard. Boot another kernel, or remove the line " +
-				"from the configuration.",
-		}}},
-		"no drop-in": {map[string]string{dropInDir + "guard.conf": ""}, []finding.Finding{{
-			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does " +
-				"not have the privileges for it",
-			Evidence: []finding.Evidence{watch, finding.Seen("/"+dropInDir+"guard.conf", 0, "does not exist")},
-			Fix: []string{"install -D -m 0644 -t /etc/systemd/system/ctkeeper.service.d " +
-				"/usr/share/ctkeeper/guard.conf", "systemctl daemon-reload", "systemctl restart ctkeeper"},
-			Note: "/usr/share/ctkeeper/guard.conf explains what the privileges are for, and what they cost.",
-		}}},
-		"no drop-in, and none to install": {map[string]string{dropInDir + "guard.conf": "", shareFile: ""},
-			[]finding.Finding{{
-				ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service " +
-					"does " +
-					"not have the privileges for it",
-				Evidence: []finding.Evidence{watch, finding.Seen("/"+shareFile, 0,
-					"does not exist, nor in /usr/local")},
-				Note: "Install the package again, or run make install in the source: it installs the drop-in with " +
-					"the privileges.",
-			}}},
-		"taken away again": {map[string]string{dropInDir +
-			"hardening.conf": "[Service]\nSystemCallFilter=~@privileged\n"}, []finding.Finding{{
-			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does " +
-				"not have the privileges for it",
-			Evidence: append(append([]finding.Evidence{watch}, bpf...), finding.Seen("/"+dropInDir+"hardening.conf",
-				2, "SystemCallFilter=~@privileged")),
-			Note: "guard.conf grants the privileges, and other lines remove them again.",
-		}}},
-		"rights that nobody may have": {map[string]string{"proc/1/status": "CapBnd:\t00000000a80425fb\n"},
-			[]finding.Finding{{
-				ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: nothing here can have " +
-					"CAP_BPF",
-				Evidence: []finding.Evidence{watch, finding.Seen(picture.InitStatusFile, 0, "CapBnd: without CAP_BPF")},
-				Note:     "The container's manager removed it: add it again, or run ctkeeper on the host.",
-			}}},
-		"locked down": {map[string]string{"sys/kernel/security/lockdown": "none integrity [confidentiality]\n"},
-			[]finding.Finding{{
-				ID: "guard-lockdown", Severity: finding.Info, Summary: "the kernel is locked down: the guard cannot " +
-					"report who loads the module, nor who writes hashsize through sysfs",
-				Evidence: []finding.Evidence{watch, finding.Seen(picture.LockdownFile, 0,
-					"none integrity [confidentiality]")},
-				Note: "guard-perfmon.conf helps here only where the kernel does not report a writer's command " +
-					"without it; ctkeeper status shows what the guard can report.",
-			}}},
-		"locked down half": {map[string]string{"sys/kernel/security/lockdown": "none [integrity] confidentiality\n",
-			dropInDir + "guard-perfmon.conf": perfmon}, nil},
-	}
-	for name, test := range tests {
+	for name, test := range guardTests {
 		t.Run(name, func(t *testing.T) {
 			doctortest.Check(t, Check(guardTree(t, test.files)), test.want)
 		})

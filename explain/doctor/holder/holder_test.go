@@ -46,7 +46,8 @@ nf_nat 26583 2 nf_nat_masquerade_ipv4,nf_nat_ipv4, Live 0xffffffffc0610000
 xt_conntrack 12760 6 - Live 0xffffffffc0600000
 nf_conntrack_ipv4 15053 5 - Live 0xffffffffc05f8000
 nf_defrag_ipv4 12729 1 nf_conntrack_ipv4, Live 0xffffffffc05f0000
-nf_conntrack 139264 6 nf_nat_masquerade_ipv4,nf_conntrack_netlink,nf_nat_ipv4,nf_nat,xt_conntrack,nf_conntrack_ipv4, Live 0xffffffffc05c0000
+nf_conntrack 139264 6 nf_nat_masquerade_ipv4,nf_conntrack_netlink,nf_nat_ipv4,nf_nat,xt_conntrack,` +
+	`nf_conntrack_ipv4, Live 0xffffffffc05c0000
 libcrc32c 12644 3 xfs,nf_nat,nf_conntrack, Live 0xffffffffc05b0000
 iptable_filter 12810 1 - Live 0xffffffffc05a0000
 ip_tables 27126 2 iptable_nat,iptable_filter, Live 0xffffffffc0590000
@@ -69,7 +70,7 @@ libcrc32c 16384 2 nf_tables,nf_conntrack, Live 0x0000000000000000
 
 // without leaves out the lines of modules, and their names among the users.
 func without(modules string, names ...string) string {
-	var kept []string
+	var left []string
 	for _, line := range strings.SplitAfter(modules, "\n") {
 		fields := strings.Fields(line)
 		if len(fields) == 0 {
@@ -87,80 +88,83 @@ func without(modules string, names ...string) string {
 			fields = append(append(fields[:3:3], "-"), fields[3:]...)
 		}
 		if !gone {
-			kept = append(kept, strings.Join(fields, " "))
+			left = append(left, strings.Join(fields, " "))
 		}
 	}
-	return strings.Join(kept, "\n") + "\n"
+	return strings.Join(left, "\n") + "\n"
 }
 
 func minusOne(digit string) string { return string(digit[0]-1) + digit[1:] }
 
+var (
+	iptables  = stop{ip4: true}
+	ip6tables = stop{ip6: true}
+	firewalld = stop{ip4: true, ip6: true, nft: true}
+)
+var always, never = func(string) bool { return true }, func(string) bool { return false }
+
+var unloadTests = []struct {
+	name    string
+	modules string
+	stop    stop
+	other   func(string) bool
+	falls   []string
+	holds   []string
+}{
+	{
+		"CentOS 6: ip6tables holds it", centos6, iptables, always, nil,
+		[]string{"nf_conntrack_ipv6: 2 uses by IPv6 rules (ip6tables)", "xt_state: 4 uses by rules"},
+	},
+	{
+		"its neighbour has no ip6tables", without(centos6, "nf_conntrack_ipv6", "ip6t_REJECT", "nf_defrag_ipv6",
+			"ip6table_filter", "ip6_tables"),
+		iptables, never, []string{"nf_conntrack_ipv4", "xt_state", "nf_conntrack"}, nil,
+	},
+	{
+		"CentOS 6: iptables holds it against ip6tables", centos6, ip6tables, never, nil,
+		[]string{"nf_conntrack_ipv4: 2 uses by IPv4 rules (iptables)"},
+	},
+	{
+		"CentOS 7 with Docker: its rules are flushed with the others", centos7, iptables, never,
+		[]string{"ipt_MASQUERADE", "nf_nat_masquerade_ipv4", "nf_conntrack_netlink", "iptable_nat",
+			"nf_nat_ipv4", "nf_nat", "xt_conntrack", "nf_conntrack_ipv4", "nf_conntrack"}, nil,
+	},
+	{
+		"CentOS 7: somebody listens for events", strings.Replace(centos7, "nf_conntrack_netlink 40492 0",
+			"nf_conntrack_netlink 40492 1", 1), iptables, never, nil,
+		[]string{"nf_conntrack_netlink: 1 use by a program that listens for conntrack events"},
+	},
+	{
+		"CentOS 7: IPVS", "ip_vs 145497 3 - Live 0x0\n" + strings.Replace(centos7, "nf_conntrack 139264 6 ",
+			"nf_conntrack 139264 7 ip_vs,", 1), iptables, never, nil,
+		[]string{"ip_vs: 3 uses by IPVS"},
+	},
+	{
+		"Open vSwitch", "openvswitch 114842 1 - Live 0x0\nnf_conntrack 139264 1 openvswitch, Live " +
+			"0x0\n", firewalld, never, nil,
+		[]string{"openvswitch: 1 use by Open vSwitch"},
+	},
+	{
+		"Debian 12: nftables holds it against iptables", debian12, iptables, never, nil,
+		[]string{"nft_ct: 3 uses by rules of nftables"},
+	},
+	{
+		"Debian 12: firewalld takes all away", debian12, firewalld, never,
+		[]string{"nft_ct", "xt_conntrack", "nf_conntrack"}, nil,
+	},
+	{
+		"nf_conntrack itself is held", "nf_conntrack 139264 1 - Live 0x0\n", firewalld, never, nil,
+		[]string{"nf_conntrack: 1 use by something that is not a module"},
+	},
+	{
+		"a kernel that cannot unload", "nf_conntrack 139264 - - Live 0x0\n", firewalld, never, nil,
+		[]string{"nf_conntrack: held by this kernel, which cannot unload modules"},
+	},
+	{"nobody uses it", "nf_conntrack 139264 0 - Live 0x0\n", iptables, never, []string{"nf_conntrack"}, nil},
+}
+
 func TestUnloading(t *testing.T) {
-	var (
-		iptables  = stop{ip4: true}
-		ip6tables = stop{ip6: true}
-		firewalld = stop{ip4: true, ip6: true, nft: true}
-	)
-	always, never := func(string) bool { return true }, func(string) bool { return false }
-	for _, test := range []struct {
-		name    string
-		modules string
-		stop    stop
-		other   func(string) bool
-		falls   []string
-		holds   []string
-	}{
-		{
-			"CentOS 6: ip6tables holds it", centos6, iptables, always, nil,
-			[]string{"nf_conntrack_ipv6: 2 uses by IPv6 rules (ip6tables)", "xt_state: 4 uses by rules"},
-		},
-		{
-			"its neighbour has no ip6tables", without(centos6, "nf_conntrack_ipv6", "ip6t_REJECT", "nf_defrag_ipv6",
-				"ip6table_filter", "ip6_tables"),
-			iptables, never, []string{"nf_conntrack_ipv4", "xt_state", "nf_conntrack"}, nil,
-		},
-		{
-			"CentOS 6: iptables holds it against ip6tables", centos6, ip6tables, never, nil,
-			[]string{"nf_conntrack_ipv4: 2 uses by IPv4 rules (iptables)"},
-		},
-		{
-			"CentOS 7 with Docker: its rules are flushed with the others", centos7, iptables, never,
-			[]string{"ipt_MASQUERADE", "nf_nat_masquerade_ipv4", "nf_conntrack_netlink", "iptable_nat",
-				"nf_nat_ipv4", "nf_nat", "xt_conntrack", "nf_conntrack_ipv4", "nf_conntrack"}, nil,
-		},
-		{
-			"CentOS 7: somebody listens for events", strings.Replace(centos7, "nf_conntrack_netlink 40492 0",
-				"nf_conntrack_netlink 40492 1", 1), iptables, never, nil,
-			[]string{"nf_conntrack_netlink: 1 use by a program that listens for conntrack events"},
-		},
-		{
-			"CentOS 7: IPVS", "ip_vs 145497 3 - Live 0x0\n" + strings.Replace(centos7, "nf_conntrack 139264 6 ",
-				"nf_conntrack 139264 7 ip_vs,", 1), iptables, never, nil,
-			[]string{"ip_vs: 3 uses by IPVS"},
-		},
-		{
-			"Open vSwitch", "openvswitch 114842 1 - Live 0x0\nnf_conntrack 139264 1 openvswitch, Live " +
-				"0x0\n", firewalld, never, nil,
-			[]string{"openvswitch: 1 use by Open vSwitch"},
-		},
-		{
-			"Debian 12: nftables holds it against iptables", debian12, iptables, never, nil,
-			[]string{"nft_ct: 3 uses by rules of nftables"},
-		},
-		{
-			"Debian 12: firewalld takes all away", debian12, firewalld, never,
-			[]string{"nft_ct", "xt_conntrack", "nf_conntrack"}, nil,
-		},
-		{
-			"nf_conntrack itself is held", "nf_conntrack 139264 1 - Live 0x0\n", firewalld, never, nil,
-			[]string{"nf_conntrack: 1 use by something that is not a module"},
-		},
-		{
-			"a kernel that cannot unload", "nf_conntrack 139264 - - Live 0x0\n", firewalld, never, nil,
-			[]string{"nf_conntrack: held by this kernel, which cannot unload modules"},
-		},
-		{"nobody uses it", "nf_conntrack 139264 0 - Live 0x0\n", iptables, never, []string{"nf_conntrack"}, nil},
-	} {
+	for _, test := range unloadTests {
 		t.Run(test.name, func(t *testing.T) {
 			falls, holds := unload(kmod.ParseModules([]byte(test.modules)), kmod.Conntrack, test.stop, test.other)
 			var held []string
@@ -210,9 +214,11 @@ const iptablesConfig = "/etc/sysconfig/iptables-config"
 func withSwitch(t *testing.T, modules string, switches ...inventory.ToolOption) *picture.Host {
 	t.Helper()
 	return &picture.Host{
-		Services: map[string]bool{"iptables": true, "ip6tables": true, "firewalld": true},
-		Module:   kmod.Module{State: kmod.Loaded}, Modules: kmod.ParseModules([]byte(modules)),
-		Inventory: inventory.Inventory{ToolOptions: switches}, Config: &config.Config{Desired: reconcile.Desired{Mode: reconcile.Enforce}},
+		Services:  map[string]bool{"iptables": true, "ip6tables": true, "firewalld": true},
+		Module:    kmod.Module{State: kmod.Loaded},
+		Modules:   kmod.ParseModules([]byte(modules)),
+		Inventory: inventory.Inventory{ToolOptions: switches},
+		Config:    &config.Config{Desired: reconcile.Desired{Mode: reconcile.Enforce}},
 	}
 }
 
@@ -227,8 +233,9 @@ var neighbour = "xt_state 1492 2 - Live 0x0\nnf_conntrack_ipv4 9154 2 - Live 0x0
 	"nf_conntrack_ipv4,xt_state, Live 0x0\niptable_filter 2793 1 - Live 0x0\nip_tables 17831 1 iptable_filter, Live " +
 	"0x0\n"
 
-// nothing is what is added where nobody sets the values again.
-const nothing = ` Nothing sets them again. Where the modules have to be unloaded, IPTABLES_SYSCTL_LOAD_LIST=".nf_conntrack" in the same file makes the script apply those lines of the sysctl files.`
+// nothing is the addition to the note if nothing sets the values again.
+const nothing = ` Nothing sets them again. Where the modules have to be unloaded, ` +
+	`IPTABLES_SYSCTL_LOAD_LIST=".nf_conntrack" in the same file makes the script apply those lines of the sysctl files.`
 
 const neighbours = "Another host keeps its values only where something else holds the module, for example rules of " +
 	"the other IP version."
@@ -244,7 +251,10 @@ func TestFirewallRestart(t *testing.T) {
 			finding.Seen("/proc/modules", 0, "would be unloaded: "+strings.Join(append(kmod.Users(h.Modules,
 				kmod.Conntrack), kmod.Conntrack), ", ")),
 		},
-		Fix:  []string{`sed -i 's/^[[:blank:]]*IPTABLES_MODULES_UNLOAD[[:blank:]]*=.*/IPTABLES_MODULES_UNLOAD="no"/' /etc/sysconfig/iptables-config`},
+		Fix: []string{
+			`sed -i 's/^[[:blank:]]*IPTABLES_MODULES_UNLOAD[[:blank:]]*=.*/IPTABLES_MODULES_UNLOAD="no"/' ` +
+				iptablesConfig,
+		},
 		Note: neighbours + nothing,
 	}})
 	doctortest.Check(t, Check(withSwitch(t, centos6, unloadYes("iptables"))), []finding.Finding{{
@@ -290,7 +300,7 @@ func TestFirewallRestartUnderTheDaemon(t *testing.T) {
 	}
 }
 
-// What the firewall sets again after its restart is told.
+// The note names what the firewall sets again after its restart.
 func TestFirewallRestartLoadList(t *testing.T) {
 	h := withSwitch(t, neighbour, unloadYes("iptables"))
 	h.Inventory.Assignments = []inventory.Assignment{
@@ -326,7 +336,7 @@ func TestFirewallRestartWithHook(t *testing.T) {
 	}
 }
 
-// A module that is away and asked for was there, or will be.
+// An absent module that the configuration needs was loaded before, or will be.
 func TestFirewallRestartAbsent(t *testing.T) {
 	h := withSwitch(t, "ip_tables 17831 0 - Live 0x0\n", unloadYes("iptables"))
 	h.Module.State = kmod.Absent
@@ -373,7 +383,7 @@ func TestFirewallRestartSilent(t *testing.T) {
 		state   kmod.State
 		service bool
 	}{
-		"told to leave them":          {neighbour, no, kmod.Loaded, true},
+		"configured to keep them":     {neighbour, no, kmod.Loaded, true},
 		"firewalld's default":         {neighbour, firewalld, kmod.Loaded, true},
 		"built in":                    {"", unloadYes("iptables"), kmod.BuiltIn, true},
 		"not loaded":                  {"", unloadYes("iptables"), kmod.Absent, true},
@@ -443,5 +453,7 @@ func TestFixOfADefault(t *testing.T) {
 
 func TestFixKeepsModules(t *testing.T) {
 	doctortest.FixTwice(t, withSwitch(t, neighbour, unloadYes("iptables")), Check, iptablesConfig,
-		"IPTABLES_MODULES=\"\"\nIPTABLES_MODULES_UNLOAD=\"yes\"\n", "IPTABLES_MODULES=\"\"\nIPTABLES_MODULES_UNLOAD=\"no\"\n")
+		"IPTABLES_MODULES=\"\"\nIPTABLES_MODULES_UNLOAD=\"yes\"\n",
+		"IPTABLES_MODULES=\"\"\nIPTABLES_MODULES_UNLOAD=\"no\"\n",
+	)
 }

@@ -22,17 +22,17 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// ill is one thing that is wrong with a host.
-type ill struct {
+// fault is one problem of a host.
+type fault struct {
 	// files are written below the root, gone are removed.
 	files map[string]string
 	gone  []string
-	// loaded, builtIn: the module is there all the same.
+	// loaded, builtIn: the module is present in spite of the problem.
 	loaded, builtIn bool
-	// ids are what the module's checks find, besides module-not-loaded.
+	// ids are the findings of Check, without module-not-loaded.
 	ids []string
-	// kept are parts of the files that no fix takes away.
-	kept []string
+	// keep are parts of the files that no fix removes.
+	keep []string
 }
 
 const moduleKO = doctortest.KernelDir + "kernel/net/netfilter/nf_conntrack.ko"
@@ -48,192 +48,198 @@ func logLine(text string) string {
 	return "2026-03-01T12:00:00.000000+00:00 host kernel: [   12.345678] " + text + "\n"
 }
 
-func ills() map[string]ill {
-	with := func(name, content string) map[string]string { return map[string]string{name: content} }
-	unsigned := string(kerneltree.KO("vermagic=" + doctortest.Release + " SMP preempt mod_unload "))
-	return map[string]ill{
-		"well":       {loaded: true},
-		"not-loaded": {},
-		"not-asked":  {files: with("etc/ctkeeper/ctkeeper.yaml", idle)},
-		// Kept out by modprobe.d.
-		"blacklist": {files: with(doctortest.OneConf, "# hardening\n  blacklist   nf-conntrack\n"),
-			ids: []string{"module-blacklisted"}},
-		"blacklist-not-asked": {files: map[string]string{doctortest.OneConf: "blacklist nf_conntrack\n",
-			"etc/ctkeeper/ctkeeper.yaml": idle}, ids: []string{"module-blacklisted"}},
-		"blacklist-package": {files: with("usr/lib/modprobe.d/x.conf", "blacklist nf_conntrack\n"),
-			ids: []string{"module-blacklisted"}},
-		"blacklist-others": {files: with(doctortest.OneConf,
-			"blacklist nf_conntrack_sip\nblacklist nf_conn\n# blacklist nf_conntrack\n")},
-		"blacklist-hostile": {files: with("etc/modprobe.d/a'b $(reboot)\x1b[2J.conf",
-			"blacklist nf_conntrack\n"), ids: []string{"module-blacklisted"}},
-		"install": {files: with(doctortest.OneConf,
-			"blacklist nf_conntrack\ninstall nf-conntrack /bin/true # not here\noptions dummy "+
-				"x=1\n"), ids: []string{"module-blacklisted"}, kept: []string{"options dummy x=1"}},
-		"install-pattern": {files: with(doctortest.OneConf, "install nf_conn* /bin/false\n"),
-			ids: []string{"module-blacklisted"}},
-		"install-continued": {files: with(doctortest.OneConf,
-			"options dummy \\\n x=1\ninstall \\\n  nf_conntrack \\\n "+
-				"/bin/false\n"), ids: []string{"module-blacklisted"}, kept: []string{" x=1"}},
-		"install-loads": {files: with(doctortest.OneConf,
-			"install nf_conntrack /sbin/modprobe --ignore-install nf_conntrack && /sbin/sysctl -p\n")},
-		"blacklist-cmdline": {files: with("proc/cmdline", "quiet modprobe.blacklist=nf_conntrack\n"),
-			ids: []string{"module-blacklisted"}},
-		"refused-cmdline": {files: with("proc/cmdline", "quiet module_blacklist=floppy,nf_conntrack\n"),
-			ids: []string{"module-blacklisted"}},
-		"dependency-install": {files: with(doctortest.OneConf, "install nf_defrag_ipv6 /bin/false\n"),
-			ids: []string{"dependency-blacklisted"}},
-		"dependency-refused": {files: with("proc/cmdline", "module_blacklist=libcrc32c\n"),
-			ids: []string{"dependency-blacklisted"}},
-		"dependency-blacklist": {files: with(doctortest.OneConf, "blacklist nf_defrag_ipv4\n"),
-			ids: []string{"dependency-blacklisted"}},
-		"softdep-blacklist": {files: map[string]string{doctortest.OneConf: "blacklist crc32c\nblacklist " +
-			"nf_conntrack_sip\n", doctortest.KernelDir +
-			"modules.softdep": "softdep libcrc32c pre: crc32c " +
-			"crc32c-alias\n"}, loaded: true, ids: []string{"softdep-missing"}},
-		"softdep-missing": {files: with(doctortest.OneConf,
-			"softdep nf_conntrack pre: nf_nothing post: libcrc32c\n"), loaded: true, ids: []string{"softdep-missing"}},
-		// Closed to modules.
-		"modules-disabled": {
-			files: map[string]string{"proc/sys/kernel/modules_disabled": "1\n",
-				"etc/sysctl.d/99-hard.conf": "kernel.kptr_restrict = 2\nkernel.modules_disabled = 1\n"},
-			ids: []string{"modules-disabled"}, kept: []string{"kernel.kptr_restrict = 2"},
-		},
-		"modules-disabled-by-hand": {files: with("proc/sys/kernel/modules_disabled", "1\n"),
-			ids: []string{"modules-disabled"}},
-		"modules-disabled-cmdline": {
-			files: map[string]string{"proc/sys/kernel/modules_disabled": "1\n",
-				"proc/cmdline": "sysctl.kernel.modules_disabled=1\n"}, ids: []string{"modules-disabled"},
-		},
-		"modules-disabled-after": {files: with("proc/sys/kernel/modules_disabled", "1\n"), loaded: true,
-			ids: []string{"modules-disabled"}},
-		"modules-disabled-next": {files: with("usr/lib/sysctl.d/99-hard.conf", "kernel/modules_disabled=1\n"),
-			ids: []string{"modules-disabled"}},
-		// The kernel and its files.
-		"kernel-updated": {gone: []string{doctortest.KernelDir},
-			files: with("lib/modules/6.1.0-100-amd64/modules.dep", ""), ids: []string{"kernel-not-installed"}},
-		"kernel-updated-loaded": {gone: []string{doctortest.KernelDir},
-			files: with("lib/modules/6.1.0-100-amd64/modules.dep",
-				""), loaded: true, ids: []string{"kernel-not-installed"}},
-		"kernel-older": {gone: []string{doctortest.KernelDir},
-			files: with("lib/modules/6.1.0-9-amd64/modules.dep", ""), ids: []string{"kernel-not-installed"}},
-		"kernel-none": {gone: []string{"lib/modules"}, ids: []string{"kernel-not-installed"}},
-		"kernel-left-over": {gone: []string{doctortest.KernelDir},
-			files: with(doctortest.KernelDir+"modules.order", ""), ids: []string{"kernel-not-installed"}},
-		"container":    {gone: []string{"lib/modules"}, files: with("run/systemd/container", "lxc\n")},
-		"file-removed": {gone: []string{moduleKO}, ids: []string{"module-file-missing"}},
-		"file-damaged": {files: with(moduleKO, "\x7fELF and no more"), ids: []string{"module-file-missing"}},
-		"file-of-another-package": {
-			gone: []string{moduleKO}, ids: []string{"module-file-missing"},
-			files: map[string]string{doctortest.KernelDir + "modules.dep": "kernel/net/netfilter/x_tables.ko:\n",
-				"etc/os-release": "ID=ubuntu\nID_LIKE=debian\nVERSION_ID=24.04\n"},
-		},
-		"dependency-removed": {gone: []string{defragKO}, ids: []string{"dependency-missing"}},
-		"dependency-unlisted": {gone: []string{defragKO}, files: with(doctortest.KernelDir+"modules.dep",
+func with(name, content string) map[string]string { return map[string]string{name: content} }
+
+var unsigned = string(kerneltree.KO("vermagic=" + doctortest.Release + " SMP preempt mod_unload "))
+
+// faults are by the names of their golden files.
+var faults = map[string]fault{
+	"healthy":        {loaded: true},
+	"not-loaded":     {},
+	"not-configured": {files: with("etc/ctkeeper/ctkeeper.yaml", idle)},
+	// Blocked by modprobe.d.
+	"blacklist": {files: with(doctortest.OneConf, "# hardening\n  blacklist   nf-conntrack\n"),
+		ids: []string{"module-blacklisted"}},
+	"blacklist-not-configured": {files: map[string]string{doctortest.OneConf: "blacklist nf_conntrack\n",
+		"etc/ctkeeper/ctkeeper.yaml": idle}, ids: []string{"module-blacklisted"}},
+	"blacklist-package": {files: with("usr/lib/modprobe.d/x.conf", "blacklist nf_conntrack\n"),
+		ids: []string{"module-blacklisted"}},
+	"blacklist-others": {files: with(doctortest.OneConf,
+		"blacklist nf_conntrack_sip\nblacklist nf_conn\n# blacklist nf_conntrack\n")},
+	"blacklist-hostile": {files: with("etc/modprobe.d/a'b $(reboot)\x1b[2J.conf",
+		"blacklist nf_conntrack\n"), ids: []string{"module-blacklisted"}},
+	"install": {files: with(doctortest.OneConf,
+		"blacklist nf_conntrack\ninstall nf-conntrack /bin/true # not here\noptions dummy "+
+			"x=1\n"), ids: []string{"module-blacklisted"}, keep: []string{"options dummy x=1"}},
+	"install-pattern": {files: with(doctortest.OneConf, "install nf_conn* /bin/false\n"),
+		ids: []string{"module-blacklisted"}},
+	"install-continued": {files: with(doctortest.OneConf,
+		"options dummy \\\n x=1\ninstall \\\n  nf_conntrack \\\n "+
+			"/bin/false\n"), ids: []string{"module-blacklisted"}, keep: []string{" x=1"}},
+	"install-loads": {files: with(doctortest.OneConf,
+		"install nf_conntrack /sbin/modprobe --ignore-install nf_conntrack && /sbin/sysctl -p\n")},
+	"blacklist-cmdline": {files: with("proc/cmdline", "quiet modprobe.blacklist=nf_conntrack\n"),
+		ids: []string{"module-blacklisted"}},
+	"refused-cmdline": {files: with("proc/cmdline", "quiet module_blacklist=floppy,nf_conntrack\n"),
+		ids: []string{"module-blacklisted"}},
+	"dependency-install": {files: with(doctortest.OneConf, "install nf_defrag_ipv6 /bin/false\n"),
+		ids: []string{"dependency-blacklisted"}},
+	"dependency-refused": {files: with("proc/cmdline", "module_blacklist=libcrc32c\n"),
+		ids: []string{"dependency-blacklisted"}},
+	"dependency-blacklist": {files: with(doctortest.OneConf, "blacklist nf_defrag_ipv4\n"),
+		ids: []string{"dependency-blacklisted"}},
+	"softdep-blacklist": {files: map[string]string{doctortest.OneConf: "blacklist crc32c\nblacklist " +
+		"nf_conntrack_sip\n", doctortest.KernelDir +
+		"modules.softdep": "softdep libcrc32c pre: crc32c " +
+		"crc32c-alias\n"}, loaded: true, ids: []string{"softdep-missing"}},
+	"softdep-missing": {files: with(doctortest.OneConf,
+		"softdep nf_conntrack pre: nf_nothing post: libcrc32c\n"), loaded: true, ids: []string{"softdep-missing"}},
+	// No more modules can be loaded.
+	"modules-disabled": {
+		files: map[string]string{"proc/sys/kernel/modules_disabled": "1\n",
+			"etc/sysctl.d/99-hard.conf": "kernel.kptr_restrict = 2\nkernel.modules_disabled = 1\n"},
+		ids: []string{"modules-disabled"}, keep: []string{"kernel.kptr_restrict = 2"},
+	},
+	"modules-disabled-by-hand": {files: with("proc/sys/kernel/modules_disabled", "1\n"),
+		ids: []string{"modules-disabled"}},
+	"modules-disabled-cmdline": {
+		files: map[string]string{"proc/sys/kernel/modules_disabled": "1\n",
+			"proc/cmdline": "sysctl.kernel.modules_disabled=1\n"}, ids: []string{"modules-disabled"},
+	},
+	"modules-disabled-after": {files: with("proc/sys/kernel/modules_disabled", "1\n"), loaded: true,
+		ids: []string{"modules-disabled"}},
+	"modules-disabled-next": {files: with("usr/lib/sysctl.d/99-hard.conf", "kernel/modules_disabled=1\n"),
+		ids: []string{"modules-disabled"}},
+	// The kernel and its files.
+	"kernel-updated": {gone: []string{doctortest.KernelDir},
+		files: with("lib/modules/6.1.0-100-amd64/modules.dep", ""), ids: []string{"kernel-not-installed"}},
+	"kernel-updated-loaded": {gone: []string{doctortest.KernelDir},
+		files: with("lib/modules/6.1.0-100-amd64/modules.dep",
+			""), loaded: true, ids: []string{"kernel-not-installed"}},
+	"kernel-older": {gone: []string{doctortest.KernelDir},
+		files: with("lib/modules/6.1.0-9-amd64/modules.dep", ""), ids: []string{"kernel-not-installed"}},
+	"kernel-none": {gone: []string{"lib/modules"}, ids: []string{"kernel-not-installed"}},
+	"kernel-left-over": {gone: []string{doctortest.KernelDir},
+		files: with(doctortest.KernelDir+"modules.order", ""), ids: []string{"kernel-not-installed"}},
+	"container":    {gone: []string{"lib/modules"}, files: with("run/systemd/container", "lxc\n")},
+	"file-removed": {gone: []string{moduleKO}, ids: []string{"module-file-missing"}},
+	"file-damaged": {files: with(moduleKO, "\x7fELF and no more"), ids: []string{"module-file-missing"}},
+	"file-of-another-package": {
+		gone: []string{moduleKO}, ids: []string{"module-file-missing"},
+		files: map[string]string{doctortest.KernelDir + "modules.dep": "kernel/net/netfilter/x_tables.ko:\n",
+			"etc/os-release": "ID=ubuntu\nID_LIKE=debian\nVERSION_ID=24.04\n"},
+	},
+	"dependency-removed": {gone: []string{defragKO}, ids: []string{"dependency-missing"}},
+	"dependency-unlisted": {
+		gone: []string{defragKO},
+		files: with(doctortest.KernelDir+"modules.dep",
 			"kernel/net/netfilter/nf_conntrack.ko: kernel/net/ipv4/netfilter/nf_defrag_ipv4.ko "+
-				"kernel/lib/libcrc32c.ko\nkernel/net/ipv4/netfilter/nf_defrag_ipv4.ko:\nkernel/lib/libcrc32c.ko:\n"), ids: []string{"dependency-missing"}},
-		"index-stale": {files: with(doctortest.KernelDir+"modules.dep",
-			"kernel/net/netfilter/x_tables.ko:\n"), ids: []string{"modules-dep-stale"}},
-		"wrong-kernel": {files: with(moduleKO,
-			string(kerneltree.Sign(kerneltree.KO("vermagic=6.1.0-17-amd64 SMP preempt "+
-				"mod_unload ")))), ids: []string{"module-wrong-kernel"}},
-		"wrong-kernel-kmod": {files: with(moduleKO,
-			string(kerneltree.Sign(kerneltree.KO("vermagic=6.1.0-17-amd64 SMP preempt mod_unload modversions "))))},
-		"wrong-kernel-log": {
-			files: with(kernLog, logLine("nf_conntrack: version magic '6.1.0-18-amd64 SMP' should be '6.1.0-18-amd64 "+
-				"SMP preempt'")), ids: []string{"module-wrong-kernel"},
+				"kernel/lib/libcrc32c.ko\nkernel/net/ipv4/netfilter/nf_defrag_ipv4.ko:\n"+
+				"kernel/lib/libcrc32c.ko:\n"),
+		ids: []string{"dependency-missing"},
+	},
+	"index-stale": {files: with(doctortest.KernelDir+"modules.dep",
+		"kernel/net/netfilter/x_tables.ko:\n"), ids: []string{"modules-dep-stale"}},
+	"wrong-kernel": {files: with(moduleKO,
+		string(kerneltree.Sign(kerneltree.KO("vermagic=6.1.0-17-amd64 SMP preempt "+
+			"mod_unload ")))), ids: []string{"module-wrong-kernel"}},
+	"wrong-kernel-kmod": {files: with(moduleKO,
+		string(kerneltree.Sign(kerneltree.KO("vermagic=6.1.0-17-amd64 SMP preempt mod_unload modversions "))))},
+	"wrong-kernel-log": {
+		files: with(kernLog, logLine("nf_conntrack: version magic '6.1.0-18-amd64 SMP' should be '6.1.0-18-amd64 "+
+			"SMP preempt'")), ids: []string{"module-wrong-kernel"},
+	},
+	"unsigned": {files: with(moduleKO, unsigned)},
+	"unsigned-lockdown": {
+		files: map[string]string{
+			moduleKO: unsigned, "sys/kernel/security/lockdown": "none [integrity] confidentiality\n",
+			"sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c": "\x06\x00\x00\x00\x01",
+			kernLog: logLine("Lockdown: modprobe: unsigned module loading is restricted; see man " +
+				"kernel_lockdown.7"),
 		},
-		"unsigned": {files: with(moduleKO, unsigned)},
-		"unsigned-lockdown": {
-			files: map[string]string{
-				moduleKO: unsigned, "sys/kernel/security/lockdown": "none [integrity] confidentiality\n",
-				"sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c": "\x06\x00\x00\x00\x01",
-				kernLog: logLine("Lockdown: modprobe: unsigned module loading is restricted; see man " +
-					"kernel_lockdown.7"),
-			},
-			ids: []string{"module-signature"},
-		},
-		"signed-by-stranger": {
-			files: map[string]string{"sys/module/module/parameters/sig_enforce": "Y\n",
-				"proc/cmdline": "module.sig_enforce=1\n", kernLog: logLine("Loading of module with unavailable key " +
-					"is rejected")},
-			ids: []string{"module-signature"},
-		},
-		"signed-lockdown": {files: with("sys/kernel/security/lockdown", "[none] integrity confidentiality\n")},
-		// Parameters.
-		"parameter-word": {
-			files: map[string]string{doctortest.OneConf: "options nf_conntrack hashsize=nonsense " +
-				"expect_hashsize=1024\n", kernLog: logLine("nf_conntrack: `nonsense' invalid for parameter " +
-				"`hashsize'")},
-			ids: []string{"bad-parameter"}, kept: []string{"expect_hashsize=1024"},
-		},
-		"parameter-last": {files: with(doctortest.OneConf,
-			"options nf-conntrack acct=1 "+
-				"expect-hashsize=99999999999"), ids: []string{"bad-parameter"}, kept: []string{"acct=1"}},
-		"parameter-alone": {files: with(doctortest.OneConf, "options nf_conntrack hashsize=-1\n"),
-			ids: []string{"bad-parameter"}},
-		"parameter-octal": {files: with(doctortest.OneConf, "options nf_conntrack hashsize=08 acct\n"),
-			ids: []string{"bad-parameter"}, kept: []string{" acct"}},
-		"parameter-quoted": {files: with(doctortest.OneConf, "options nf_conntrack hashsize=\"1 2\" acct\n"),
-			ids: []string{"bad-parameter"}, kept: []string{" acct"}},
-		"parameter-bare": {files: with(doctortest.OneConf, "options nf_conntrack acct hashsize\n"),
-			ids: []string{"bad-parameter"}, kept: []string{" acct"}},
-		"parameter-bool": {files: with(doctortest.OneConf, "options nf_conntrack acct=2 hashsize=0x4000\n"),
-			ids: []string{"bad-parameter"}, kept: []string{"hashsize=0x4000"}},
-		"parameter-true": {files: map[string]string{doctortest.OneConf: "options nf_conntrack acct=true\n",
-			kernLog: logLine("nf_conntrack: `true' invalid for parameter `acct'")}, ids: []string{"bad-parameter"}},
-		"parameter-memory": {files: map[string]string{doctortest.OneConf: "options nf_conntrack " +
-			"hashsize=1073741824\n", kernLog: logLine("modprobe: vmalloc error: size 8589934592, exceeds total " +
-			"pages, mode:0xdc0(GFP_KERNEL|__GFP_ZERO)")}, ids: []string{"bad-parameter"}},
-		"parameter-2g": {files: with(doctortest.OneConf, "options nf_conntrack hashsize=268435456\n"),
-			ids: []string{"bad-parameter"}},
-		"parameter-cmdline": {files: with("proc/cmdline", "quiet nf_conntrack.hashsize=lots\n"),
-			ids: []string{"bad-parameter"}},
-		"parameter-ours": {files: with("etc/modprobe.d/ctkeeper.conf",
-			"# Written by ctkeeper persist; changes are lost. See ctkeeper persist --help.\noptions nf_conntrack "+
-				"hashsize=1e6\n"), ids: []string{"bad-parameter"}},
-		"parameter-good": {files: with(doctortest.OneConf,
-			"options nf_conntrack hashsize=+16384 expect_hashsize=0 acct=yes tstamp=on enable_hooks\n")},
-		"parameter-unknown": {files: map[string]string{doctortest.OneConf: "options nf_conntrack " +
-			"nf_conntrack_max=65536 hashsize=4096\n", kernLog: logLine("nf_conntrack: unknown parameter " +
-			"'nf_conntrack_max' ignored")}, ids: []string{"unknown-parameter"}, kept: []string{"hashsize=4096"}},
-		"no-memory": {files: map[string]string{doctortest.OneConf: "options nf_conntrack " +
-			"hashsize=1048576\n", kernLog: logLine("modprobe: page allocation failure: order:0, " +
-			"mode:0xdc0(GFP_KERNEL|__GFP_ZERO)")}, ids: []string{"module-no-memory"}},
-		// In the image.
-		"built-in": {builtIn: true, gone: []string{moduleKO}, ids: []string{"module-built-in"}},
-		"built-in-options": {builtIn: true, files: with(doctortest.OneConf, "options nf_conntrack hashsize=4096\n"),
-			ids: []string{"module-built-in"}},
-		// What rules need.
-		"rule-blacklisted": {files: with(doctortest.OneConf, "install nft_ct /bin/false\n"), loaded: true,
-			ids: []string{"rule-module-blacklisted"}},
-		"rule-missing": {gone: []string{doctortest.KernelDir + "kernel/net/netfilter/xt_state.ko"},
-			loaded: true, ids: []string{"rule-module-missing"}},
-		"rule-dependency": {gone: []string{doctortest.KernelDir + "kernel/net/netfilter/nf_tables.ko"},
-			loaded: true, ids: []string{"rule-module-missing"}},
-	}
+		ids: []string{"module-signature"},
+	},
+	"signed-by-stranger": {
+		files: map[string]string{"sys/module/module/parameters/sig_enforce": "Y\n",
+			"proc/cmdline": "module.sig_enforce=1\n", kernLog: logLine("Loading of module with unavailable key " +
+				"is rejected")},
+		ids: []string{"module-signature"},
+	},
+	"signed-lockdown": {files: with("sys/kernel/security/lockdown", "[none] integrity confidentiality\n")},
+	// Parameters.
+	"parameter-word": {
+		files: map[string]string{doctortest.OneConf: "options nf_conntrack hashsize=nonsense " +
+			"expect_hashsize=1024\n", kernLog: logLine("nf_conntrack: `nonsense' invalid for parameter " +
+			"`hashsize'")},
+		ids: []string{"bad-parameter"}, keep: []string{"expect_hashsize=1024"},
+	},
+	"parameter-last": {files: with(doctortest.OneConf,
+		"options nf-conntrack acct=1 "+
+			"expect-hashsize=99999999999"), ids: []string{"bad-parameter"}, keep: []string{"acct=1"}},
+	"parameter-alone": {files: with(doctortest.OneConf, "options nf_conntrack hashsize=-1\n"),
+		ids: []string{"bad-parameter"}},
+	"parameter-octal": {files: with(doctortest.OneConf, "options nf_conntrack hashsize=08 acct\n"),
+		ids: []string{"bad-parameter"}, keep: []string{" acct"}},
+	"parameter-quoted": {files: with(doctortest.OneConf, "options nf_conntrack hashsize=\"1 2\" acct\n"),
+		ids: []string{"bad-parameter"}, keep: []string{" acct"}},
+	"parameter-bare": {files: with(doctortest.OneConf, "options nf_conntrack acct hashsize\n"),
+		ids: []string{"bad-parameter"}, keep: []string{" acct"}},
+	"parameter-bool": {files: with(doctortest.OneConf, "options nf_conntrack acct=2 hashsize=0x4000\n"),
+		ids: []string{"bad-parameter"}, keep: []string{"hashsize=0x4000"}},
+	"parameter-true": {files: map[string]string{doctortest.OneConf: "options nf_conntrack acct=true\n",
+		kernLog: logLine("nf_conntrack: `true' invalid for parameter `acct'")}, ids: []string{"bad-parameter"}},
+	"parameter-memory": {files: map[string]string{doctortest.OneConf: "options nf_conntrack " +
+		"hashsize=1073741824\n", kernLog: logLine("modprobe: vmalloc error: size 8589934592, exceeds total " +
+		"pages, mode:0xdc0(GFP_KERNEL|__GFP_ZERO)")}, ids: []string{"bad-parameter"}},
+	"parameter-2g": {files: with(doctortest.OneConf, "options nf_conntrack hashsize=268435456\n"),
+		ids: []string{"bad-parameter"}},
+	"parameter-cmdline": {files: with("proc/cmdline", "quiet nf_conntrack.hashsize=lots\n"),
+		ids: []string{"bad-parameter"}},
+	"parameter-ours": {files: with("etc/modprobe.d/ctkeeper.conf",
+		"# Written by ctkeeper persist; changes are lost. See ctkeeper persist --help.\noptions nf_conntrack "+
+			"hashsize=1e6\n"), ids: []string{"bad-parameter"}},
+	"parameter-good": {files: with(doctortest.OneConf,
+		"options nf_conntrack hashsize=+16384 expect_hashsize=0 acct=yes tstamp=on enable_hooks\n")},
+	"parameter-unknown": {files: map[string]string{doctortest.OneConf: "options nf_conntrack " +
+		"nf_conntrack_max=65536 hashsize=4096\n", kernLog: logLine("nf_conntrack: unknown parameter " +
+		"'nf_conntrack_max' ignored")}, ids: []string{"unknown-parameter"}, keep: []string{"hashsize=4096"}},
+	"no-memory": {files: map[string]string{doctortest.OneConf: "options nf_conntrack " +
+		"hashsize=1048576\n", kernLog: logLine("modprobe: page allocation failure: order:0, " +
+		"mode:0xdc0(GFP_KERNEL|__GFP_ZERO)")}, ids: []string{"module-no-memory"}},
+	// Part of the kernel image.
+	"built-in": {builtIn: true, gone: []string{moduleKO}, ids: []string{"module-built-in"}},
+	"built-in-options": {builtIn: true, files: with(doctortest.OneConf, "options nf_conntrack hashsize=4096\n"),
+		ids: []string{"module-built-in"}},
+	// Modules that firewall rules need.
+	"rule-blacklisted": {files: with(doctortest.OneConf, "install nft_ct /bin/false\n"), loaded: true,
+		ids: []string{"rule-module-blacklisted"}},
+	"rule-missing": {gone: []string{doctortest.KernelDir + "kernel/net/netfilter/xt_state.ko"},
+		loaded: true, ids: []string{"rule-module-missing"}},
+	"rule-dependency": {gone: []string{doctortest.KernelDir + "kernel/net/netfilter/nf_tables.ko"},
+		loaded: true, ids: []string{"rule-module-missing"}},
 }
 
-// make gives a host that has it.
-func (i ill) make(t *testing.T) string {
+// make returns the root of a host with the problem.
+func (f fault) make(t *testing.T) string {
 	t.Helper()
 	root := doctortest.ModuleTree(t)
-	for _, name := range i.gone {
+	for _, name := range f.gone {
 		if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	doctortest.Put(t, root, i.files)
-	if i.loaded || i.builtIn {
+	doctortest.Put(t, root, f.files)
+	if f.loaded || f.builtIn {
 		kerneltree.Load(t, root)
 	}
-	if i.builtIn {
+	if f.builtIn {
 		kerneltree.BuiltIn(t, root)
 	}
 	return root
 }
 
-// told is findings as people would read them.
-func told(findings []finding.Finding) string {
+// plain returns findings as text.
+func plain(findings []finding.Finding) string {
 	var b strings.Builder
 	for _, f := range findings {
 		_, _ = fmt.Fprintf(&b, "%s %s: %s\n", f.Severity, f.ID, f.Summary)
@@ -250,22 +256,22 @@ func told(findings []finding.Finding) string {
 	return b.String()
 }
 
-// Each ill is found, nothing else is, and what is said of it is in its golden file.
+// Each problem is found, no other is, and its text is that of the golden file.
 func TestModule(t *testing.T) {
-	for name, ill := range ills() {
+	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
-			root := ill.make(t)
+			root := fault.make(t)
 			findings := Check(doctortest.Take(t, root))
 			others := slices.DeleteFunc(slices.Clone(findings),
 				func(f finding.Finding) bool { return f.ID == "module-not-loaded" })
-			if diff := cmp.Diff(ill.ids, doctortest.IDs(others)); diff != "" {
+			if diff := cmp.Diff(fault.ids, doctortest.IDs(others)); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)
 			}
-			if absent := !ill.loaded && !ill.builtIn; absent != (len(findings) > len(others)) {
+			if absent := !fault.loaded && !fault.builtIn; absent != (len(findings) > len(others)) {
 				t.Errorf("absent %t, findings %q", absent, doctortest.IDs(findings))
 			}
-			goldenText(t, filepath.Join("testdata", name+".golden"), told(findings))
-			mends(t, root, ill, findings)
+			goldenText(t, filepath.Join("testdata", name+".golden"), plain(findings))
+			checkFixes(t, root, fault, findings)
 		})
 	}
 }
@@ -286,9 +292,9 @@ func goldenText(t *testing.T, file, got string) {
 	}
 }
 
-// mends runs the commands that edit files on the tree, twice, and then there is no
-// evidence in those files, and every line that was none of their business is still there.
-func mends(t *testing.T, root string, ill ill, findings []finding.Finding) {
+// checkFixes runs the commands that edit files on the tree, twice. Then the files have no evidence left, and still
+// have every other line.
+func checkFixes(t *testing.T, root string, host fault, findings []finding.Finding) {
 	t.Helper()
 	var edits []string
 	for _, f := range findings {
@@ -310,15 +316,15 @@ func mends(t *testing.T, root string, ill ill, findings []finding.Finding) {
 	for _, f := range Check(after) {
 		for _, e := range f.Evidence {
 			if strings.Contains(e.File, ".d/") {
-				t.Errorf("still there: %s: %s: %s", f.ID, e.Place, e.Text)
+				t.Errorf("the fixes left %s: %s: %s", f.ID, e.Place, e.Text)
 			}
 		}
 	}
 	for _, trouble := range after.Inventory.Modprobe.Troubles {
-		t.Errorf("an edit left what modprobe cannot read: %v", trouble)
+		t.Errorf("modprobe cannot read an edited line: %v", trouble)
 	}
-	for file, content := range ill.files {
-		for _, keep := range ill.kept {
+	for file, content := range host.files {
+		for _, keep := range host.keep {
 			if strings.Contains(content, keep) && !strings.Contains(doctortest.Read(t, root, file), keep) {
 				t.Errorf("%s has lost %q", file, keep)
 			}
@@ -326,19 +332,18 @@ func mends(t *testing.T, root string, ill ill, findings []finding.Finding) {
 	}
 }
 
-// A rule that asks for a module turns what else is worth knowing into an error.
+// A finding about a module is an error if a firewall rule needs the module, and a piece of information otherwise.
 func TestRuleNeeds(t *testing.T) {
 	asks := tree.Place{File: "/etc/iptables/rules.v4", Line: 7}
-	for name, ill := range map[string]ill{"rule-blacklisted": ills()["rule-blacklisted"],
-		"rule-missing": ills()["rule-missing"]} {
-		h := doctortest.Take(t, ill.make(t))
+	for _, name := range []string{"rule-blacklisted", "rule-missing"} {
+		h := doctortest.Take(t, faults[name].make(t))
 		for _, f := range Check(h) {
 			if f.Severity != finding.Info {
-				t.Errorf("%s: %s %s, and no rule asks", name, f.Severity, f.ID)
+				t.Errorf("%s: %s %s, and no rule needs the module", name, f.Severity, f.ID)
 			}
 		}
 		h.Rules.Modules = map[string]tree.Place{"nft_ct": asks, "xt_state": asks}
-		f := doctortest.Find(t, Check(h), ill.ids[0])
+		f := doctortest.Find(t, Check(h), faults[name].ids[0])
 		if f.Severity != finding.Error || f.Evidence[0].Place != asks {
 			t.Errorf("%s: %s, evidence %v", name, f.Severity, f.Evidence)
 		}
@@ -355,8 +360,7 @@ func TestRuleNeeds(t *testing.T) {
 	doctortest.Check(t, checkRuleModules(h), want)
 }
 
-// A disk runs nothing: each of its kernels is judged, and nothing is said of what is
-// loaded.
+// A disk runs no kernel: each installed kernel is checked, and there is no finding about loaded modules.
 func TestModuleOfADisk(t *testing.T) {
 	root := doctortest.ModuleTree(t)
 	doctortest.PutKernel(t, root, "6.1.0-20-amd64")
@@ -388,7 +392,7 @@ func TestCompareReleases(t *testing.T) {
 	for i, a := range ordered {
 		for j, b := range ordered {
 			if got := compareReleases(a, b); (got < 0) != (i < j) || (got > 0) != (i > j) {
-				t.Errorf("%s against %s gives %d", a, b, got)
+				t.Errorf("%s against %s returns %d", a, b, got)
 			}
 		}
 	}
@@ -398,13 +402,13 @@ func TestParseUint(t *testing.T) {
 	for text, want := range map[string]uint64{"0": 0, "16384": 16384, "+1": 1, "0x10": 16, "0XfF": 255, "010": 8,
 		"4294967295": 1<<32 - 1} {
 		if got, err := parseUint(text); err != nil || got != want {
-			t.Errorf("%s gives %d (%v), want %d", text, got, err, want)
+			t.Errorf("%s is parsed as %d (%v), want %d", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "-1", "1e6", "08", "0x", "1_000", "0b1", "0o7", "4294967296", " 1", "1 ",
 		"++1", "auto"} {
 		if got, err := parseUint(text); err == nil {
-			t.Errorf("%q gives %d, want an error", text, got)
+			t.Errorf("%q is parsed as %d, want an error", text, got)
 		}
 	}
 }

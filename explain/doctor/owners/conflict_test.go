@@ -12,17 +12,21 @@ import (
 )
 
 func TestContradictions(t *testing.T) {
-	first, last := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"), doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 3, doctortest.NetMax, "131072")
+	first := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536")
+	last := doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 3, doctortest.NetMax, "131072")
 	first.NoEffect = "/etc/sysctl.d/99-last.conf:3 comes later"
 	first.OverriddenBy = tree.Place{File: "/etc/sysctl.d/99-last.conf", Line: 3}
 	h := doctortest.Stopped(doctortest.Owned(t, first, last))
 	doctortest.SetFiles(t, h, map[string]string{"etc/sysctl.d/50-site.conf": doctortest.NetMax + "=65536\n"})
 	want := finding.Finding{
 		ID: "contradiction", Severity: finding.Warning,
-		Summary: "nf_conntrack_max is set to 2 different values; applied: 131072 of /etc/sysctl.d/99-last.conf:3 at boot",
+		Summary: "nf_conntrack_max is set to 2 different values; " +
+			"applied: 131072 of /etc/sysctl.d/99-last.conf:3 at boot",
 		Evidence: []finding.Evidence{
-			finding.Seen(doctortest.SiteConf, 1, doctortest.NetMax+"=65536 (systemd-sysctl, at boot: no effect, /etc/sysctl.d/99-last.conf:3 comes later)"),
-			finding.Seen("/etc/sysctl.d/99-last.conf", 3, doctortest.NetMax+" = 131072 (systemd-sysctl, at boot: applied)"),
+			finding.Seen(doctortest.SiteConf, 1, doctortest.NetMax+
+				"=65536 (systemd-sysctl, at boot: no effect, /etc/sysctl.d/99-last.conf:3 comes later)"),
+			finding.Seen("/etc/sysctl.d/99-last.conf", 3, doctortest.NetMax+
+				" = 131072 (systemd-sysctl, at boot: applied)"),
 		},
 		Fix: []string{"sed -i '1s/^[^#]/# &/' /etc/sysctl.d/50-site.conf"},
 	}
@@ -35,7 +39,8 @@ func TestContradictions(t *testing.T) {
 }
 
 func TestContradictionOfPhases(t *testing.T) {
-	load, boot := doctortest.Option("/etc/modprobe.d/x.conf", 1, sysfs.Hashsize, "8192"), doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "65536")
+	load := doctortest.Option("/etc/modprobe.d/x.conf", 1, sysfs.Hashsize, "8192")
+	boot := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "65536")
 	load.NoEffect = "/etc/sysctl.d/50-site.conf:1 comes later: systemd-sysctl, at boot"
 	load.OverriddenBy = tree.Place{File: "/etc/sysctl.d/50-site.conf", Line: 1}
 	f := doctortest.Find(t, checkContradictions(doctortest.Stopped(doctortest.Owned(t, load, boot))), "two-names")
@@ -47,11 +52,13 @@ func TestContradictionOfPhases(t *testing.T) {
 }
 
 func TestTwoNames(t *testing.T) {
-	first, last := doctortest.Sysctl(doctortest.SiteConf, 1, oldMax, "65536"), doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 3, doctortest.NetMax, "65536")
+	first := doctortest.Sysctl(doctortest.SiteConf, 1, oldMax, "65536")
+	last := doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 3, doctortest.NetMax, "65536")
 	first.NoEffect = "/etc/sysctl.d/99-last.conf:3 comes later"
 	first.OverriddenBy = tree.Place{File: "/etc/sysctl.d/99-last.conf", Line: 3}
 	f := doctortest.Find(t, checkContradictions(doctortest.Stopped(doctortest.Owned(t, first, last))), "two-names")
-	want := "net.nf_conntrack_max and net.netfilter.nf_conntrack_max are one setting, and the files use both names; applied: 65536 of /etc/sysctl.d/99-last.conf:3 at boot"
+	want := "net.nf_conntrack_max and net.netfilter.nf_conntrack_max are one setting, " +
+		"and the files use both names; applied: 65536 of /etc/sysctl.d/99-last.conf:3 at boot"
 	if f.Summary != want || f.Severity != finding.Info {
 		t.Errorf("%s: got %s\nwant %s", f.Severity, f.Summary, want)
 	}
@@ -66,7 +73,8 @@ func TestNoContradiction(t *testing.T) {
 	toOurs.NoEffect = persist.SysctlPath + ":2 comes later"
 	toOurs.OverriddenBy = tree.Place{File: persist.SysctlPath, Line: 2}
 	proxy := doctortest.Sysctl("/var/lib/kube-proxy/config.conf", 12, doctortest.NetMax, "131072")
-	proxy.AtLeast, proxy.Tool, proxy.Phase, proxy.NoEffect = true, "kube-proxy", inventory.AtServiceStart, "it only raises, and "+doctortest.SiteConf+":1 sets 262144"
+	proxy.AtLeast, proxy.Tool, proxy.Phase = true, "kube-proxy", inventory.AtServiceStart
+	proxy.NoEffect = "it only raises, and " + doctortest.SiteConf + ":1 sets 262144"
 	proxy.OverriddenBy = tree.Place{File: doctortest.SiteConf, Line: 1}
 	again := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "262144")
 	again.Tool, again.Phase = "udev", inventory.AfterModuleLoad
@@ -76,7 +84,10 @@ func TestNoContradiction(t *testing.T) {
 		"lost to our file":    {toOurs, ours},
 		"raises nothing":      {doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "262144"), proxy},
 		"one line, two times": {doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "262144"), again},
-		"the same in pages":   {doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "10000"), doctortest.Sysctl(doctortest.VendorConf, 1, doctortest.Buckets, "10240")},
+		"the same in pages": {
+			doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "10000"),
+			doctortest.Sysctl(doctortest.VendorConf, 1, doctortest.Buckets, "10240"),
+		},
 	} {
 		t.Run(name, func(t *testing.T) { doctortest.Check(t, checkContradictions(doctortest.Owned(t, all...)), nil) })
 	}

@@ -102,18 +102,18 @@ func TestSysctlTooEarly(t *testing.T) {
 		t.Errorf("without systemd (-want +got):\n%s", diff)
 	}
 
-	asked := early
-	asked.Name, asked.Key = "max", doctortest.NetMax
+	wanted := early
+	wanted.Name, wanted.Key = "max", doctortest.NetMax
 	for name, test := range map[string]struct {
 		host *picture.Host
 		fix  []string
 	}{
-		"asked for, not enabled": {doctortest.Stopped(doctortest.Owned(t, asked)),
+		"wanted, not enabled": {doctortest.Stopped(doctortest.Owned(t, wanted)),
 			[]string{"systemctl enable --now ctkeeper"}},
-		"enabled, not asked for": {doctortest.Owned(t, early), []string{fixes.ImportWrite}},
+		"enabled, not wanted": {doctortest.Owned(t, early), []string{fixes.ImportWrite}},
 		"no unit to enable": {doctortest.Uninstalled(doctortest.Stopped(doctortest.Owned(t, early))),
 			[]string{"ctkeeper import --write && ctkeeper persist --udev"}},
-		"asked for by default alone": {doctortest.Stopped(doctortest.Bare(doctortest.Owned(t, asked))),
+		"wanted by the default alone": {doctortest.Stopped(doctortest.Bare(doctortest.Owned(t, wanted))),
 			[]string{"ctkeeper import --write && systemctl enable --now ctkeeper"}},
 	} {
 		f := doctortest.Find(t, checkTooEarly(test.host), "sysctl-too-early")
@@ -121,7 +121,7 @@ func TestSysctlTooEarly(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	doctortest.Check(t, checkTooEarly(doctortest.Owned(t, asked)), nil) // a daemon holds it
+	doctortest.Check(t, checkTooEarly(doctortest.Owned(t, wanted)), nil) // a daemon repairs it
 	lost := early
 	lost.NoEffect = "/etc/udev/rules.d/x.rules:1 comes later: udev, after the module is loaded"
 	lost.OverriddenBy = tree.Place{File: "/etc/udev/rules.d/x.rules", Line: 1}

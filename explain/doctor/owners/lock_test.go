@@ -49,7 +49,9 @@ func TestLock(t *testing.T) {
 	}
 	unit := pod
 	unit.Fix = []string{
-		`mkdir -p /etc/ctkeeper/conf.d && printf '%s\n' 'guard:' '  allow: [sshd.service, kube-proxy.service]' > /etc/ctkeeper/conf.d/90-x_guard.yaml`,
+		`mkdir -p /etc/ctkeeper/conf.d && ` +
+			`printf '%s\n' 'guard:' '  allow: [sshd.service, kube-proxy.service]' ` +
+			`> /etc/ctkeeper/conf.d/90-x_guard.yaml`,
 		"systemctl reload-or-restart ctkeeper",
 	}
 	unit.Note = "Then kube-proxy writes its value when it starts, and ctkeeper writes its own back. " +

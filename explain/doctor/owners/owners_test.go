@@ -112,7 +112,7 @@ func TestNoOtherOwner(t *testing.T) {
 		"hidden":                 {hidden},
 		"the same size in pages": {doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "65530")},
 		"more than at least":     {doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.Buckets, "131072")},
-		"not asked for":          {doctortest.Sysctl(doctortest.SiteConf, 1, "net.netfilter.nf_conntrack_acct", "1")},
+		"not configured":         {doctortest.Sysctl(doctortest.SiteConf, 1, "net.netfilter.nf_conntrack_acct", "1")},
 	} {
 		t.Run(name, func(t *testing.T) { doctortest.Check(t, checkConflicts(doctortest.Owned(t, all...)), nil) })
 	}

@@ -58,7 +58,8 @@ func TestRemoveAssignment(t *testing.T) {
 		},
 		"a package's TuneD profile": {
 			nil, []inventory.Assignment{{Place: tree.Place{File: "/usr/lib/tuned/x/tuned.conf", Line: 1},
-				Name: "max", Key: doctortest.NetMax, Value: "512", Tool: "tuned", Phase: inventory.AtTunedProfile}}, nil,
+				Name: "max", Key: doctortest.NetMax, Value: "512", Tool: "tuned", Phase: inventory.AtTunedProfile}},
+			nil,
 			"Remove it from a copy of the profile in /etc/tuned, and make the copy the active profile.",
 		},
 	} {

@@ -64,11 +64,11 @@ func FuzzBPF(f *testing.F) {
 		for _, e := range []finding.Evidence{unified, legacy} {
 			lines := strings.Split(mounts, "\n")
 			if e.Text != "" && (e.Line < 1 || e.Line > len(lines) || strings.TrimSpace(lines[e.Line-1]) != e.Text) {
-				t.Errorf("%+v is no line of %q", e, mounts)
+				t.Errorf("%+v is not a line of %q", e, mounts)
 			}
 		}
 		if set := boundingSet(status); set != nil && !strings.Contains(status, "CapBnd:") {
-			t.Errorf("%x is no set of %q", *set, status)
+			t.Errorf("%x is not a set of %q", *set, status)
 		}
 		if missing := notBuilt("x", text); len(missing) > 2 {
 			t.Errorf("not built: %+v", missing)

@@ -27,12 +27,12 @@ func TestNotRead(t *testing.T) {
 	}
 	for _, want := range []string{"/proc/modules", "kernel log"} {
 		if !slices.Contains(places, want) {
-			t.Errorf("%s is not among what could not be read: %q", want, places)
+			t.Errorf("%s is missing in NotRead: %q", want, places)
 		}
 	}
 }
 
-// What a refused configuration asks for nobody knows.
+// A refused configuration has no known wants.
 func TestWantsOfConfiguration(t *testing.T) {
 	root := doctortest.ModuleTree(t)
 	doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 70000}\nmodule: " +
@@ -53,22 +53,22 @@ func TestWantsOfConfiguration(t *testing.T) {
 	}
 }
 
-// On a disk nobody knows the memory that "auto" is sized for: that is no fault of the
-// configuration, and hides no fault of it.
+// On a disk the memory that "auto" is sized for is unknown. That is not an error of the configuration, and hides
+// none of its errors.
 func TestConfigurationOfADisk(t *testing.T) {
-	for text, want := range map[string]struct{ known, refused, told bool }{
+	for text, want := range map[string]struct{ known, refused, notRead bool }{
 		"settings: {max: 70000, hashsize: 70000}\n": {known: true},
-		"settings: {max: auto}\n":                   {told: true},
+		"settings: {max: auto}\n":                   {notRead: true},
 		"settings: {max: lots}\n":                   {refused: true},
 		"settings: {max: auto, acct: lots}\n":       {refused: true},
 	} {
 		root := t.TempDir()
 		doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": text})
 		h := doctortest.Take(t, root)
-		told := slices.ContainsFunc(h.NotRead, func(e finding.Evidence) bool { return e.File == "configuration" })
+		notRead := slices.ContainsFunc(h.NotRead, func(e finding.Evidence) bool { return e.File == "configuration" })
 		if known, refused := h.Config != nil, h.ConfigErr != nil; known != want.known || refused != want.refused ||
-			told != want.told {
-			t.Errorf("%s: known %t, refused %t, told %t; want %+v", text, known, refused, told, want)
+			notRead != want.notRead {
+			t.Errorf("%s: known %t, refused %t, not read %t; want %+v", text, known, refused, notRead, want)
 		}
 	}
 }

@@ -27,79 +27,87 @@ func symlink(t *testing.T, root, name, target string) {
 	}
 }
 
+const plain = "22 27 0:21 / /proc rw,relatime - proc proc rw\n23 27 0:22 / /sys rw - sysfs sysfs rw\n27 1 254:0 " +
+	"/ / ro - ext4 /dev/vda rw\n"
+
+var environmentTests = map[string]struct {
+	files map[string]string
+	links map[string]string
+	want  Environment
+}{
+	"nothing": {},
+	"a disk with the unit": {
+		map[string]string{vendorUnit: "[Service]\nUser=ctkeeper\n", "usr/lib/systemd/systemd": ""},
+		map[string]string{wantsLink: "/usr/lib/systemd/system/ctkeeper.service"},
+		Environment{Systemd: true, Installed: true, Enabled: true},
+	},
+	"merged /usr": {
+		map[string]string{vendorUnit: "[Service]\n"},
+		map[string]string{"lib": "usr/lib"},
+		Environment{Installed: true},
+	},
+	"masked": {
+		map[string]string{vendorUnit: "[Service]\n"},
+		map[string]string{ownUnit: "/dev/null"},
+		Environment{Installed: true, Masked: true},
+	},
+	"linked": {
+		map[string]string{vendorUnit: "[Service]\n"},
+		map[string]string{ownUnit: "../../../usr/lib/systemd/system/ctkeeper.service"},
+		Environment{Installed: true},
+	},
+	"installed in /etc by hand": {map[string]string{ownUnit: "[Service]\nUser=x\n"}, nil,
+		Environment{Installed: true}},
+	"a copy": {
+		map[string]string{vendorUnit: "[Service]\nUser=ctkeeper\n",
+			ownUnit: "# mine\n[Service]\nUser=x\nExecStart=/usr/bin/ctkeeper \\\n# why not\n  run\n"}, nil,
+		Environment{Installed: true, Overrides: []finding.Evidence{finding.Seen("/"+ownUnit, 3, "User=x"),
+			finding.Seen("/"+ownUnit, 4, "ExecStart=/usr/bin/ctkeeper run")}},
+	},
+	"drop-ins": {
+		map[string]string{
+			vendorUnit: "[Service]\nUser=ctkeeper\n",
+			"usr/lib/systemd/system/ctkeeper.service.d/50-x.conf": "[Service]\nUser=hidden\n",
+			dropInFile: "[Service]\n\nUser=shown\n",
+			"run/systemd/system/ctkeeper.service.d/20-a.conf":     "[Service]\r\nNice=5\r\n",
+			"etc/systemd/system/ctkeeper.service.d/README":        "User=nobody\n",
+			"etc/systemd/system/ctkeeper.service.d/90-d.conf/x":   "a directory\n",
+			"usr/lib/systemd/system/service.d/10-all.conf":        "[Service]\nTimeoutStopFailureMode=abort\n",
+			"usr/lib/systemd/system/ctkeeper.service.d/60-m.conf": "[Service]\nUser=masked\n",
+		},
+		map[string]string{"etc/systemd/system/ctkeeper.service.d/60-m.conf": "/dev/null"},
+		Environment{Systemd: true, Installed: true, Overrides: []finding.Evidence{
+			finding.Seen("/usr/lib/systemd/system/service.d/10-all.conf", 2, "TimeoutStopFailureMode=abort"),
+			finding.Seen("/run/systemd/system/ctkeeper.service.d/20-a.conf", 2,
+				"Nice=5"), finding.Seen("/"+dropInFile, 3, "User=shown"),
+			finding.Seen("/etc/systemd/system/ctkeeper.service.d/90-d.conf", 0, "cannot be read: is a directory"),
+		}},
+	},
+	"a namespace of its own": {map[string]string{"proc/sys/net/netfilter/nf_conntrack_max": "65536\n"}, nil,
+		Environment{ChildNetns: true}},
+	"the first namespace": {
+		map[string]string{"proc/sys/net/netfilter/nf_conntrack_max": "65536\n",
+			"proc/sys/net/nf_conntrack_max": "65536\n"}, nil, Environment{},
+	},
+	"a read-only root": {map[string]string{"proc/self/mountinfo": plain}, nil, Environment{}},
+	"a container": {
+		map[string]string{"proc/self/mountinfo": plain +
+			"30 22 0:21 /sys /proc/sys ro,nosuid - proc proc rw\n31 23 0:22 / /sys ro - sysfs sysfs ro\nodd " +
+			"line\n", ".dockerenv": ""}, nil,
+		Environment{Container: finding.Seen("/.dockerenv", 0, "docker"), ReadOnly: []finding.Evidence{
+			finding.Seen(mountinfo.File, 4,
+				"30 22 0:21 /sys /proc/sys ro,nosuid - proc proc rw"), finding.Seen(mountinfo.File, 5, "31 23 "+
+				"0:22 / /sys ro - sysfs sysfs ro"),
+		}},
+	},
+	"systemd in a container": {
+		map[string]string{"run/systemd/container": "systemd-nspawn\n", "run/systemd/system/x": ""}, nil,
+		Environment{Systemd: true, Container: finding.Seen("/run/systemd/container", 0, "systemd-nspawn")},
+	},
+}
+
 func TestEnvironment(t *testing.T) {
-	const plain = "22 27 0:21 / /proc rw,relatime - proc proc rw\n23 27 0:22 / /sys rw - sysfs sysfs rw\n27 1 254:0 " +
-		"/ / ro - ext4 /dev/vda rw\n"
-	tests := map[string]struct {
-		files map[string]string
-		links map[string]string
-		want  Environment
-	}{
-		"nothing": {},
-		"a disk with the unit": {
-			map[string]string{vendorUnit: "[Service]\nUser=ctkeeper\n", "usr/lib/systemd/systemd": ""},
-			map[string]string{wantsLink: "/usr/lib/systemd/system/ctkeeper.service"},
-			Environment{Systemd: true, Installed: true, Enabled: true},
-		},
-		"merged /usr": {
-			map[string]string{vendorUnit: "[Service]\n"}, map[string]string{"lib": "usr/lib"}, Environment{Installed: true},
-		},
-		"masked": {
-			map[string]string{vendorUnit: "[Service]\n"}, map[string]string{ownUnit: "/dev/null"}, Environment{Installed: true, Masked: true},
-		},
-		"linked": {
-			map[string]string{vendorUnit: "[Service]\n"}, map[string]string{ownUnit: "../../../usr/lib/systemd/system/ctkeeper.service"}, Environment{Installed: true},
-		},
-		"installed in /etc by hand": {map[string]string{ownUnit: "[Service]\nUser=x\n"}, nil,
-			Environment{Installed: true}},
-		"a copy": {
-			map[string]string{vendorUnit: "[Service]\nUser=ctkeeper\n",
-				ownUnit: "# mine\n[Service]\nUser=x\nExecStart=/usr/bin/ctkeeper \\\n# why not\n  run\n"}, nil,
-			Environment{Installed: true, Overrides: []finding.Evidence{finding.Seen("/"+ownUnit, 3, "User=x"),
-				finding.Seen("/"+ownUnit, 4, "ExecStart=/usr/bin/ctkeeper run")}},
-		},
-		"drop-ins": {
-			map[string]string{
-				vendorUnit: "[Service]\nUser=ctkeeper\n",
-				"usr/lib/systemd/system/ctkeeper.service.d/50-x.conf": "[Service]\nUser=hidden\n",
-				dropInFile: "[Service]\n\nUser=shown\n",
-				"run/systemd/system/ctkeeper.service.d/20-a.conf":     "[Service]\r\nNice=5\r\n",
-				"etc/systemd/system/ctkeeper.service.d/README":        "User=nobody\n",
-				"etc/systemd/system/ctkeeper.service.d/90-d.conf/x":   "a directory\n",
-				"usr/lib/systemd/system/service.d/10-all.conf":        "[Service]\nTimeoutStopFailureMode=abort\n",
-				"usr/lib/systemd/system/ctkeeper.service.d/60-m.conf": "[Service]\nUser=masked\n",
-			},
-			map[string]string{"etc/systemd/system/ctkeeper.service.d/60-m.conf": "/dev/null"},
-			Environment{Systemd: true, Installed: true, Overrides: []finding.Evidence{
-				finding.Seen("/usr/lib/systemd/system/service.d/10-all.conf", 2, "TimeoutStopFailureMode=abort"),
-				finding.Seen("/run/systemd/system/ctkeeper.service.d/20-a.conf", 2,
-					"Nice=5"), finding.Seen("/"+dropInFile, 3, "User=shown"),
-				finding.Seen("/etc/systemd/system/ctkeeper.service.d/90-d.conf", 0, "cannot be read: is a directory"),
-			}},
-		},
-		"a namespace of its own": {map[string]string{"proc/sys/net/netfilter/nf_conntrack_max": "65536\n"}, nil,
-			Environment{ChildNetns: true}},
-		"the first namespace": {
-			map[string]string{"proc/sys/net/netfilter/nf_conntrack_max": "65536\n",
-				"proc/sys/net/nf_conntrack_max": "65536\n"}, nil, Environment{},
-		},
-		"a read-only root": {map[string]string{"proc/self/mountinfo": plain}, nil, Environment{}},
-		"a container": {
-			map[string]string{"proc/self/mountinfo": plain +
-				"30 22 0:21 /sys /proc/sys ro,nosuid - proc proc rw\n31 23 0:22 / /sys ro - sysfs sysfs ro\nodd " +
-				"line\n", ".dockerenv": ""}, nil,
-			Environment{Container: finding.Seen("/.dockerenv", 0, "docker"), ReadOnly: []finding.Evidence{
-				finding.Seen(mountinfo.File, 4,
-					"30 22 0:21 /sys /proc/sys ro,nosuid - proc proc rw"), finding.Seen(mountinfo.File, 5, "31 23 "+
-					"0:22 / /sys ro - sysfs sysfs ro"),
-			}},
-		},
-		"systemd in a container": {
-			map[string]string{"run/systemd/container": "systemd-nspawn\n", "run/systemd/system/x": ""}, nil,
-			Environment{Systemd: true, Container: finding.Seen("/run/systemd/container", 0, "systemd-nspawn")},
-		},
-	}
-	for name, test := range tests {
+	for name, test := range environmentTests {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
 			put(t, root, test.files)
@@ -110,7 +118,7 @@ func TestEnvironment(t *testing.T) {
 			got := readEnvironment(t.Context(), tree.At(root), Options{Root: root,
 				Source: config.Source{Root: root}, Running: running})
 			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("place (-want +got):\n%s", diff)
+				t.Errorf("environment (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -122,7 +130,9 @@ func TestConfigWritten(t *testing.T) {
 		"srv/own.yaml": ""})
 	at := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	for name, changed := range map[string]time.Time{
-		"etc/ctkeeper/ctkeeper.yaml": at.Add(-time.Hour), "etc/ctkeeper/conf.d/50-a.yaml": at, "srv/own.yaml": at.Add(time.Hour),
+		"etc/ctkeeper/ctkeeper.yaml":    at.Add(-time.Hour),
+		"etc/ctkeeper/conf.d/50-a.yaml": at,
+		"srv/own.yaml":                  at.Add(time.Hour),
 	} {
 		if err := os.Chtimes(filepath.Join(root, name), changed, changed); err != nil {
 			t.Fatal(err)
@@ -135,11 +145,11 @@ func TestConfigWritten(t *testing.T) {
 	}
 }
 
-// TestLookAtThisHost: the questions that only a running system answers are asked.
+// TestLookAtThisHost: doctor asks the running system only on its own host.
 func TestThisHost(t *testing.T) {
 	p := readEnvironment(t.Context(), tree.At("/"), Options{Running: running})
 	if p.Running == nil || !*p.Running {
-		t.Error("the daemon was not asked")
+		t.Error("the daemon was not queried")
 	}
 	if p.Root != (os.Geteuid() == 0) {
 		t.Errorf("root is %v, and the effective uid %d", p.Root, os.Geteuid())

@@ -13,8 +13,15 @@ import (
 
 func TestHelperModuleNames(t *testing.T) {
 	for name, want := range map[string]string{
-		"sip": "nf_conntrack_sip", "sip-1": "nf_conntrack_sip", "ftp-2121": "nf_conntrack_ftp", "Q.931": "nf_conntrack_h323",
-		"netbios-ns": "nf_conntrack_netbios_ns", "sipx": "", "ssdp": "", "": "", "tftp": "nf_conntrack_tftp",
+		"sip":        "nf_conntrack_sip",
+		"sip-1":      "nf_conntrack_sip",
+		"ftp-2121":   "nf_conntrack_ftp",
+		"Q.931":      "nf_conntrack_h323",
+		"netbios-ns": "nf_conntrack_netbios_ns",
+		"sipx":       "",
+		"ssdp":       "",
+		"":           "",
+		"tftp":       "nf_conntrack_tftp",
 	} {
 		if got := HelperModuleOf(name); got != want {
 			t.Errorf("helperModule(%q) = %q, want %q", name, got, want)

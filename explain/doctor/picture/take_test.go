@@ -26,7 +26,7 @@ func TestRelevant(t *testing.T) {
 		"":                                                                                     false,
 	} {
 		if got := isRelevant(text); got != want {
-			t.Errorf("%q gives %t, want %t", text, got, want)
+			t.Errorf("%q returns %t, want %t", text, got, want)
 		}
 	}
 }
@@ -50,7 +50,12 @@ func TestLoaded(t *testing.T) {
 		Module: kmod.Module{State: kmod.Absent}, Modules: []kmod.ProcModule{{Name: "nf_conntrack"}, {Name: "nf_nat"}},
 		Index: kmod.Index{BuiltIn: map[string]bool{"libcrc32c": true}},
 	}
-	for name, want := range map[string]bool{"nf_conntrack": false, "nf_nat": true, "libcrc32c": true, "xt_state": false} {
+	for name, want := range map[string]bool{
+		"nf_conntrack": false,
+		"nf_nat":       true,
+		"libcrc32c":    true,
+		"xt_state":     false,
+	} {
 		if got := h.IsLoaded(name); got != want {
 			t.Errorf("%s: %t, want %t", name, got, want)
 		}
