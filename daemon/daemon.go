@@ -212,12 +212,12 @@ func (d *Daemon) loadModule(ctx context.Context) {
 	}
 	log := d.opts.Log.With(zap.String(systemd.KeyModule, kmod.Conntrack))
 	if !kmod.MayLoad() {
-		log.Warn("module.load is on, but nf_conntrack is absent and this process may not load modules: waiting for it",
+		log.Warn("nf_conntrack is absent and this process may not load modules: its settings stay pending",
 			zap.String(systemd.KeyHint, "run ctkeeper doctor as root to see why"))
 		return
 	}
 	if err := kmod.Load(ctx, d.opts.Source.Root, kmod.Conntrack); err != nil {
-		log.Error("cannot load the module, waiting for it", zap.Error(err))
+		log.Error("cannot load the module: its settings stay pending", zap.Error(err))
 	}
 }
 

@@ -40,7 +40,7 @@ func TestKeepsOnATree(t *testing.T) {
 		t.Errorf("the socket is still there: %v", err)
 	}
 	if !d.notified.has("STOPPING=1") {
-		t.Error("systemd was not told of the stop")
+		t.Error("systemd was not notified of the stop")
 	}
 }
 
@@ -49,16 +49,16 @@ func TestModuleComesAndGoes(t *testing.T) {
 	kerneltree.Unload(t, root)
 	d := start(t, root, "settings: {max: 100000}\nenforcement: {resync: 100ms}\n")
 	if !d.notified.has("STATUS=waiting for nf_conntrack") {
-		t.Errorf("systemd was told %q, want that it waits", d.notified.all())
+		t.Errorf("systemd received %q, want a status that it waits", d.notified.all())
 	}
 	kerneltree.Load(t, root)
-	d.wait("values in force after the load", func() bool { return kerneltree.Get(t, root, "max") == "100000" })
+	d.wait("values applied after the load", func() bool { return kerneltree.Get(t, root, "max") == "100000" })
 	d.wait("status", func() bool { return d.notified.has("STATUS=1 of 1 settings in effect") })
 	d.wait("load", func() bool { return d.logged("nf_conntrack was loaded") })
 	kerneltree.Unload(t, root)
 	d.wait("unload", func() bool { return d.logged("nf_conntrack was unloaded") })
 	kerneltree.Load(t, root)
-	d.wait("values in force again", func() bool { return kerneltree.Get(t, root, "max") == "100000" })
+	d.wait("values applied again", func() bool { return kerneltree.Get(t, root, "max") == "100000" })
 	// A watch set on a directory that came later works as well.
 	kerneltree.Set(t, root, "max", "5")
 	d.wait("repair", func() bool { return kerneltree.Get(t, root, "max") == "100000" })
@@ -140,7 +140,7 @@ func TestStatusAndEvents(t *testing.T) {
 		return nil
 	})
 	if !errors.Is(err, errEnough) {
-		t.Errorf("Events = %v, want it to follow until it is told to stop", err)
+		t.Errorf("Events = %v, want it to follow until it is stopped", err)
 	}
 	if diff := cmp.Diff([]string{"config-loaded ", "drift 0", "drift 65536", "drift 5", "drift 6"}, seen); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)

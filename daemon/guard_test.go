@@ -121,7 +121,7 @@ func bpfDescriptors(t *testing.T) int {
 	return n
 }
 
-// A guard that fails is told as one that is not there, until there is another.
+// A guard that fails is reported as unavailable, until another one runs.
 func TestGuardFails(t *testing.T) {
 	if !netns.Enter(t) {
 		return

@@ -98,7 +98,7 @@ func (r *running) wait(what string, cond func() bool) {
 			for _, e := range r.logs.All() {
 				lines = append(lines, e.Message)
 			}
-			r.t.Fatalf("%s: not within %s; the log:\n%s\nsystemd was told:\n%s",
+			r.t.Fatalf("%s: not within %s; the log:\n%s\nsystemd received:\n%s",
 				what, patience, strings.Join(lines, "\n"), strings.Join(r.notified.all(), "\n"))
 		}
 	}

@@ -21,7 +21,7 @@ import (
 func Apply(ctx context.Context, root string, cfg *config.Config, log *zap.Logger) status.Document {
 	if cfg.Module.Load && kmod.Observe(root, kmod.Conntrack).State == kmod.Absent {
 		if err := kmod.Load(ctx, root, kmod.Conntrack); err != nil {
-			log.Error("cannot load the module, its settings stay pending",
+			log.Error("cannot load the module: its settings stay pending",
 				zap.String(systemd.KeyModule, kmod.Conntrack), zap.Error(err))
 		}
 	}

@@ -51,16 +51,15 @@ func (d *Daemon) reload(onRequest bool) {
 }
 
 func (d *Daemon) recordLoaded(cfg *config.Config) {
-	from := strings.Join(cfg.Files, ", ")
+	message := "configuration loaded from " + strings.Join(cfg.Files, ", ")
 	switch {
-	case from != "":
+	case len(cfg.Files) > 0:
 	case len(cfg.Wants) == 0:
-		from = "nothing: every file is empty or masked"
+		message = "configuration loaded: every file is empty or masked"
 	default:
-		from = "the embedded default, because there is no file"
+		message = "configuration loaded from the embedded default, because there is no file"
 	}
 	note := strings.Join(cfg.Warnings, "; ")
-	message := "configuration loaded from " + from
 	if note != "" {
 		message += "; " + note
 	}

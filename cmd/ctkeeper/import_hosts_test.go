@@ -10,7 +10,7 @@ import (
 )
 
 // TestImportHosts takes over each host that the doctor is tested on: the
-// configuration loads, and nothing differs where the host's files are in force. Where
+// configuration loads, and nothing differs where the host's files are applied. Where
 // they are not, one pass of ctkeeper brings them about.
 func TestImportHosts(t *testing.T) {
 	tests := []struct {

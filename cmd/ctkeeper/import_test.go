@@ -17,7 +17,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/persist"
 )
 
-// settled is a host whose files are in force.
+// settled is a host whose files are applied.
 func settled(t *testing.T) string {
 	t.Helper()
 	root := host(t, "")
@@ -50,7 +50,7 @@ func dropin(t *testing.T, root string) string {
 	return string(text)
 }
 
-// After import, diff on a host whose files are in force is empty.
+// After import, diff on a host whose files are applied is empty.
 func TestImportRoundTrip(t *testing.T) {
 	root := settled(t)
 	got := ctkeeper(t.Context(), "import", "--root", root)
