@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // bootValues are the values of the configuration at boot. It is part of the overlay, because no scenario can write it
@@ -13,6 +14,9 @@ import (
 var bootValues = map[string]string{
 	"max": "200000", "buckets": "100352", "expect_max": "8192", "tcp_timeout_established": "7200",
 }
+
+// bootTime is how long the unit may take to start while the rest of the system starts too.
+const bootTime = 30 * time.Second
 
 // TestBoot runs first: it tests the state after the boot. A sysctl.d file that is read before the module is loaded,
 // and therefore has no effect, is part of it.
@@ -27,9 +31,7 @@ func TestBoot(t *testing.T) {
 	if isLoaded() {
 		t.Error("something loaded nf_conntrack at boot")
 	}
-	if state := property(t, "ActiveState"); state != "active" {
-		t.Fatalf("ActiveState of the unit is %s", state)
-	}
+	eventually(t, bootTime, "the unit is active", func() bool { return property(t, "ActiveState") == "active" })
 	if text := property(t, "StatusText"); !strings.Contains(text, "waiting for nf_conntrack") {
 		t.Errorf("STATUS is %q", text)
 	}
