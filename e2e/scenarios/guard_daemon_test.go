@@ -118,7 +118,7 @@ func startSecond(t *testing.T) (*foreground, func() int) {
 		t.Fatal(err)
 	}
 	f := startForeground(t, "env", "RUNTIME_DIRECTORY="+directory, "STATE_DIRECTORY="+directory, "ctkeeper", "run")
-	eventually(t, prompt, "the second daemon's guard is locked", func() bool {
+	eventually(t, bootTime, "the second daemon's guard is locked", func() bool {
 		s, err := statusAt(socket)
 		return err == nil && s.Guard.State == status.GuardLocked
 	})
