@@ -39,7 +39,7 @@ func decode(file, open string, data []byte) (layer, []string, Errors) {
 	return d.layer, d.warnings, d.errs
 }
 
-// parse returns the root of the one document in data, and nil where there is none or it is not
+// parse returns the root of the one document in data, or nil if the file is empty or it is not
 // YAML.
 func (d *decoder) parse(data []byte) *yaml.Node {
 	if line := binaryLine(data); line > 0 {

@@ -104,7 +104,7 @@ func (w want) sysfs() sysfs.Want {
 	return sysfs.Want{Setting: w.setting, Policy: w.policy, Value: w.value, Origin: w.at.origin(), Auto: w.auto}
 }
 
-// number returns the wanted number, and 0 where there is none.
+// number returns the wanted number, or 0 if the setting is not wanted.
 func (w want) number() int64 {
 	n, _ := w.value.Int()
 	return n

@@ -88,7 +88,7 @@ func TestLock(t *testing.T) {
 			"65536")), nil},
 		"a guard that watches":         {watching, nil},
 		"a daemon that only observes":  {observing, nil},
-		"a configuration that is none": {&picture.Host{}, nil},
+		"no configuration": {&picture.Host{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) { doctortest.Check(t, checkLock(test.host), test.want) })
 	}

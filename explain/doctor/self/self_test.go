@@ -274,7 +274,7 @@ func TestHarms(t *testing.T) {
 			[]string{noCapabilities}},
 		"another one taken": {false, []string{"CapabilityBoundingSet=~CAP_SYS_ADMIN"}, nil},
 		"all of them":       {false, []string{"CapabilityBoundingSet=~"}, nil},
-		"set anew": {false, []string{"CapabilityBoundingSet=",
+		"reset": {false, []string{"CapabilityBoundingSet=",
 			"CapabilityBoundingSet=cap_net_admin"}, nil},
 		"no mount":                     {false, []string{"BindPaths="}, []string{noWrite}},
 		"no mount, and no need of it":  {false, []string{"BindPaths=", "ProtectKernelTunables=no"}, nil},
