@@ -86,9 +86,9 @@ func TestLock(t *testing.T) {
 		"hashsize, through sysfs":  {locked(t, hashsizes), nil},
 		"one that bears it": {locked(t, k3s, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax,
 			"65536")), nil},
-		"a guard that watches":         {watching, nil},
-		"a daemon that only observes":  {observing, nil},
-		"no configuration": {&picture.Host{}, nil},
+		"a guard that watches":        {watching, nil},
+		"a daemon that only observes": {observing, nil},
+		"no configuration":            {&picture.Host{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) { doctortest.Check(t, checkLock(test.host), test.want) })
 	}
