@@ -22,8 +22,13 @@ const (
 	AtFirewallStart
 	// AtTunedProfile is when TuneD applies its profile.
 	AtTunedProfile
-	// AtServiceStart is the start of a service: kube-proxy, k3s.
+	// AtServiceStart is the start of a service: kube-proxy, k3s, rc.local, a unit that runs sysctl, a
+	// job of cron at @reboot. Nothing orders them among each other.
 	AtServiceStart
+	// OnNetworkChange is whenever an interface comes up: NetworkManager's dispatcher, if-up.d.
+	OnNetworkChange
+	// Periodically is a timer, or a job of cron, that runs again and again.
+	Periodically
 )
 
 // String returns the phase as part of a sentence: "when the module is loaded".
@@ -39,6 +44,10 @@ func (p Phase) String() string {
 		return "when the firewall starts"
 	case AtTunedProfile:
 		return "when TuneD applies its profile"
+	case OnNetworkChange:
+		return "whenever an interface comes up"
+	case Periodically:
+		return "again and again"
 	default:
 		return "when a service starts"
 	}
@@ -54,7 +63,7 @@ type Assignment struct {
 	// Key is the name in the file: "net.nf_conntrack_max".
 	Key string
 	// Value is in the kernel's form. For kube-proxy it is the result of its formula on this host.
-	// A value that a shell or TuneD computes when it runs is as written, with its $.
+	// A value that a shell or TuneD computes when it runs is as written, with its $, and Uncertain.
 	Value string
 	// AtLeast is true if the tool only raises the value: kube-proxy for hashsize (it sets the
 	// others exactly), TuneD's ">". AtMost is true if it only lowers it: TuneD's "<".
@@ -63,6 +72,10 @@ type Assignment struct {
 	// ufw, iptables, ip6tables, firewalld, pve-firewall, kube-proxy, k3s, rc.local.
 	Tool  string
 	Phase Phase
+	// Uncertain is why it is not known whether the assignment is made, with which value, or whether it
+	// is the last one: "within an if", "computed when the script runs", "depends on kube-proxy's
+	// version". It is empty where a reader understood the whole file or command.
+	Uncertain string
 	// NoEffect is why the assignment has no effect, or empty: "/etc/sysctl.d/99-x.conf:3 comes
 	// later", "hidden by /etc/sysctl.d/10-x.conf", "not the active profile".
 	NoEffect string
@@ -89,6 +102,24 @@ type ToolOption struct {
 	Default bool
 }
 
+// Mention is a line that names nf_conntrack or a key of it, in a place where configuration or scripts
+// live, and that no reader understood.
+type Mention struct {
+	tree.Place
+	Text string
+	// Sets has the names of the settings that the line could set: those whose key it has, in a file
+	// that something runs. A comment sets none.
+	Sets []string
+}
+
+// DeadLine is a line that looks as if it did something, and that nothing on this host ever reads or
+// runs, or that does nothing on this kernel.
+type DeadLine struct {
+	tree.Place
+	// Why is a sentence without a full stop: "no program reads /etc/modules.load.d".
+	Why string
+}
+
 // Inventory is what the host's files say about nf_conntrack.
 type Inventory struct {
 	// Assignments are sorted by phase, and within a phase in the order in which they are made.
@@ -99,6 +130,9 @@ type Inventory struct {
 	EarlyLoads []tree.Place
 	// PersistFiles are the files among those read that ctkeeper persist wrote.
 	PersistFiles []string
+	// Mentions and DeadLines are sorted by place.
+	Mentions  []Mention
+	DeadLines []DeadLine
 	// Systemd is true if the host boots with systemd.
 	Systemd  bool
 	Modprobe kmod.Modprobe

@@ -68,6 +68,9 @@ func describe(inv inventory.Inventory) string {
 		if a.FromPersist {
 			b.WriteString(" | from persist")
 		}
+		if a.Uncertain != "" {
+			fmt.Fprintf(&b, " | uncertain: %s", a.Uncertain)
+		}
 		if a.NoEffect != "" {
 			fmt.Fprintf(&b, " | no effect: %s", a.NoEffect)
 		}
@@ -82,6 +85,12 @@ func describe(inv inventory.Inventory) string {
 	}
 	for _, at := range inv.EarlyLoads {
 		fmt.Fprintf(&b, "early load | %s\n", at)
+	}
+	for _, d := range inv.DeadLines {
+		fmt.Fprintf(&b, "dead line | %s: %s\n", d.Place, d.Why)
+	}
+	for _, m := range inv.Mentions {
+		fmt.Fprintf(&b, "mention | %s: %s %v\n", m.Place, m.Text, m.Sets)
 	}
 	for _, t := range inv.Troubles {
 		fmt.Fprintf(&b, "trouble | %s\n", t.Error())
