@@ -88,14 +88,15 @@ func (t *tableTask) sampleIfDue() {
 }
 
 // recent returns the latest sample, or a new one if that is older than maxAge: readers that poll cause
-// at most one sample a second.
+// at most one sample a second. A sample of an absent module is never returned again: it is out of date
+// as soon as the module is loaded, and a new one costs no more than a few names that do not exist.
 func (t *tableTask) recent() table.Sample {
 	t.reading.Lock()
 	defer t.reading.Unlock()
 	t.mu.Lock()
 	latest := t.latest
 	t.mu.Unlock()
-	if now := time.Now(); latest.At.IsZero() || now.Sub(latest.At) > maxAge {
+	if now := time.Now(); latest.Max == nil || now.Sub(latest.At) > maxAge {
 		latest = t.take(now)
 		t.mu.Lock()
 		t.latest = latest

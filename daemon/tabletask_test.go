@@ -75,15 +75,22 @@ func TestTableTask(t *testing.T) {
 	})
 }
 
-// Whoever asks in a loop costs one look a second.
+// Readers that poll cause one sample a second, and none of them sees the module absent once it is loaded.
 func TestRecent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		looks := 0
+		looks, limit := 0, int64(100)
+		var figures table.Figures
 		task := newTableTask("", nil)
 		task.take = func(at time.Time) table.Sample {
 			looks++
-			return table.Sample{At: at}
+			return table.Sample{At: at, Figures: figures}
 		}
+		task.recent()
+		figures.Max = &limit
+		if got := task.recent(); got.Max != &limit {
+			t.Error("the module is loaded, and the sample is from before")
+		}
+		looks = 0
 		for range 100 {
 			task.recent()
 			time.Sleep(50 * time.Millisecond)
