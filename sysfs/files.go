@@ -57,6 +57,20 @@ func NewReader(root string) *Files {
 	return f
 }
 
+// ReadAll returns the live value of every setting of the catalogue that the kernel below root has and
+// this process may read, by name, as the kernel prints it.
+func ReadAll(root string) map[string]string {
+	files := NewReader(root)
+	defer func() { _ = files.Close() }() // opened for reading only
+	values := map[string]string{}
+	for _, setting := range Catalogue() {
+		if value, err := files.Read(setting); err == nil {
+			values[setting.Name] = value.String()
+		}
+	}
+	return values
+}
+
 func cleanRoot(root string) string {
 	if root == "" {
 		return "/"

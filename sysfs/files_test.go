@@ -343,3 +343,19 @@ func setImmutable(t *testing.T, path string, on bool) {
 		t.Skipf("this process may not set flags of files: %v", err)
 	}
 }
+
+func TestReadAll(t *testing.T) {
+	root := kerneltree.New(t)
+	kerneltree.Remove(t, root, "helper")
+	values := sysfs.ReadAll(root)
+	if got := values["tcp_timeout_established"]; got != "432000" {
+		t.Errorf("tcp_timeout_established = %q, want 432000", got)
+	}
+	if _, there := values["helper"]; there {
+		t.Error("a setting that this kernel does not have")
+	}
+	kerneltree.Unload(t, root)
+	if values := sysfs.ReadAll(root); len(values) > 0 {
+		t.Errorf("settings of a module that is not there: %v", values)
+	}
+}

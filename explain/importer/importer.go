@@ -9,6 +9,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // DropInPath is the drop-in that import --write writes.
@@ -41,7 +42,7 @@ func New(t tree.Tree, from inventory.Inventory) (Import, error) {
 		missing := strings.Join(places, ", no ")
 		return Import{}, fmt.Errorf("cannot import from %s: %w: no %s", t.Real("/"), ErrNothingToRead, missing)
 	}
-	b := builder{tree: t, from: from, covered: map[string]bool{}}
+	b := builder{tree: t, from: from, covered: map[string]bool{}, live: sysfs.ReadAll(t.Root())}
 	refused := b.readConfig()
 	b.addSettings()
 	b.addModule()
@@ -68,7 +69,9 @@ type item struct {
 	comment string
 	// refused is why config refuses it, or "".
 	refused string
-	line    int // in the YAML, from 1
+	// undecided is true if it is not known what sets the value; comment then has the candidates.
+	undecided bool
+	line      int // in the YAML, from 1
 }
 
 // builder builds the drop-in.
@@ -79,6 +82,8 @@ type builder struct {
 	// previous is the configuration with them, or nil if import did not write that drop-in.
 	config, previous *config.Config
 	items            []item
+	// live has the settings that this kernel has, as text.
+	live map[string]string
 	// covered has the keys that ctkeeper sets now: lines of other files that set them are obsolete.
 	covered map[string]bool
 	notes   []string
@@ -88,9 +93,9 @@ func (b *builder) note(format string, args ...any) {
 	b.notes = append(b.notes, fmt.Sprintf(format, args...))
 }
 
-// accepted returns the items that config does not refuse.
+// accepted returns the items that are decided and that config does not refuse.
 func (b *builder) accepted() []item {
-	return slices.DeleteFunc(slices.Clone(b.items), func(i item) bool { return i.refused != "" })
+	return slices.DeleteFunc(slices.Clone(b.items), func(i item) bool { return i.refused != "" || i.undecided })
 }
 
 // check loads the configuration with the drop-in, and marks the items that it refuses, until it
@@ -135,12 +140,16 @@ func (b *builder) yaml() []byte {
 		line++
 	}
 	write(Header)
-	if len(b.accepted()) == 0 {
+	if len(b.items) == 0 {
 		write("# No file of this host sets a value that the configuration does not set already.")
 	}
 	section := ""
 	for n := range b.items {
 		i := &b.items[n]
+		if i.undecided {
+			write(fmt.Sprintf("# not decided: %s: %s", i.key, i.comment))
+			continue
+		}
 		if i.refused != "" {
 			write(fmt.Sprintf("# left out: %s: %s: %s  # %s", i.key, i.value, i.refused, i.comment))
 			continue

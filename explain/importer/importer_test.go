@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,11 +39,9 @@ func TestNew(t *testing.T) {
 				files, want = files[:len(files)-1], string(last.Data)
 			}
 			root := kerneltree.New(t)
-			for _, f := range files {
-				if f.Name != "live" {
-					kerneltree.Put(t, root, f.Name, string(f.Data))
-					continue
-				}
+			isLive := func(f txtar.File) bool { return f.Name == "live" }
+			kerneltree.UnpackFiles(t, root, slices.DeleteFunc(slices.Clone(files), isLive))
+			for _, f := range slices.DeleteFunc(slices.Clone(files), func(f txtar.File) bool { return !isLive(f) }) {
 				for line := range strings.Lines(string(f.Data)) {
 					name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 					kerneltree.Set(t, root, name, value)

@@ -50,25 +50,31 @@ func (b *builder) addSettings() {
 }
 
 func (b *builder) addSetting(name string) {
-	a, found := b.from.Effective(name)
-	if found && a.Parameter && name != sysfs.Hashsize {
-		found = false // addParameter imports it
+	live := b.live[name]
+	o := b.from.Outcome(name, live)
+	if o.Found && o.Parameter && name != sysfs.Hashsize {
+		o.Found = false // addParameter imports it
 	}
-	if !found {
+	a, found := o.Assignment, o.Found
+	if !found && len(o.Doubts) == 0 {
 		a, found = b.implied(name)
 	}
 	has, configured := b.config.Want(name)
 	configured = configured && has.Origin.File != config.DefaultOrigin
-	if !found || a.FromPersist && !configured {
+	switch {
+	case !found && len(o.Doubts) == 0, found && a.FromPersist && !configured:
 		return
-	}
-	b.covered["settings."+name] = true
-	if configured {
-		if !a.FromPersist {
+	case configured:
+		b.covered["settings."+name] = true
+		if found && !a.FromPersist {
 			b.note("%s left out: %s sets %s already", name, has.Origin, has)
 		}
 		return
+	case len(o.Doubts) > 0:
+		b.addUndecided("settings", name, o)
+		return
 	}
+	b.covered["settings."+name] = true
 	s := sysfs.Lookup(name)
 	want := sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: s.Parse(number(a.Value))}
 	switch ordered := want.Setting.Kind != sysfs.Bool && want.Setting.Kind != sysfs.Text; {
@@ -77,9 +83,32 @@ func (b *builder) addSetting(name string) {
 	case ordered && a.AtMost:
 		want.Policy = sysfs.AtMost
 	}
+	comment := b.originOf(a)
+	if live != "" && !want.Satisfied(s.Parse(live)) {
+		comment += "; live " + printable(live)
+	}
+	b.items = append(b.items, item{section: "settings", key: name, name: name, value: policy(want), comment: comment})
+}
+
+// addUndecided adds a comment instead of a value: what could decide it, and the live value.
+func (b *builder) addUndecided(section, name string, o inventory.Outcome) {
+	var candidates []string
+	if o.Found {
+		candidates = append(candidates, fmt.Sprintf("%s of %s (%s)", o.Value, o.Place, o.Tool))
+	}
+	for _, d := range o.Doubts {
+		candidates = append(candidates, strings.TrimPrefix(fmt.Sprintf("%s of %s (%s)", d.Value, d.Place, d.Why), " of "))
+	}
+	if live := b.live[name]; live != "" && section == "settings" {
+		candidates = append(candidates, "live "+live)
+	}
+	for i, text := range candidates {
+		candidates[i] = printable(text)
+	}
 	b.items = append(b.items, item{
-		section: "settings", key: name, name: name, value: policy(want), comment: b.originOf(a) + b.liveComment(want),
+		section: section, key: name, name: name, undecided: true, comment: strings.Join(candidates, "; "),
 	})
+	b.note("%s not decided: %s", name, strings.Join(candidates, "; "))
 }
 
 // implied returns the value that the kernel derives from a load-time parameter for a setting that no
@@ -98,9 +127,7 @@ func (b *builder) implied(name string) (inventory.Assignment, bool) {
 		n = sysfs.RoundHashsize(n)
 	}
 	want := by.factor * n
-	files := sysfs.NewReader(b.tree.Root())
-	defer func() { _ = files.Close() }() // they were only read
-	if live, err := files.Read(sysfs.Lookup(name)); err != nil || live != sysfs.Number(want) {
+	if b.live[name] != strconv.FormatInt(want, 10) {
 		return a, false
 	}
 	a.Name, a.Value, a.Key = name, strconv.FormatInt(want, 10), by.parameter+"="+a.Value
@@ -132,16 +159,21 @@ func (b *builder) addModule() {
 }
 
 func (b *builder) addParameter(name string) {
-	a, found := b.from.Effective(name)
-	if !found || !a.Parameter {
+	o := b.from.Outcome(name, "")
+	a := o.Assignment
+	if !o.Found || !a.Parameter {
 		return
 	}
-	b.covered["module.parameters."+name] = true
+	b.covered["module.parameters."+name] = o.IsDecided()
 	for _, p := range b.config.Module.Parameters {
 		if p.Name == name {
 			b.note("module.parameters.%s left out: %s sets %s already", name, p.Origin, p.Value)
 			return
 		}
+	}
+	if !o.IsDecided() {
+		b.addUndecided("module.parameters", name, o)
+		return
 	}
 	value := number(a.Value)
 	if name != sysfs.ExpectHashsize {
@@ -177,24 +209,13 @@ func (b *builder) originOf(a inventory.Assignment) string {
 	return text
 }
 
-// liveComment returns the live value as a comment, "" if it satisfies the want.
-func (b *builder) liveComment(want sysfs.Want) string {
-	files := sysfs.NewReader(b.tree.Root())
-	defer func() { _ = files.Close() }() // they were only read
-	value, err := files.Read(want.Setting)
-	if err != nil || want.Satisfied(value) {
-		return ""
-	}
-	return "; live " + printable(value.String())
-}
-
 // obsolete returns the lines whose every value ctkeeper sets now, in files that people write. Lines
 // that do more than set values are left out.
 func (b *builder) obsolete() []tree.Place {
 	var places []tree.Place
 	for _, a := range b.from.Assignments {
 		known := slices.Contains(places, a.Place) || slices.Contains(b.from.EarlyLoads, a.Place)
-		if a.Line > 0 && !known && isDeletable(a) && b.isCovered(a.Place) {
+		if a.Line > 0 && !known && b.isDeletable(a) && b.isCovered(a.Place) {
 			places = append(places, a.Place)
 		}
 	}
@@ -229,10 +250,12 @@ func (b *builder) loadLines() []tree.Place {
 	return places
 }
 
-// isDeletable reports whether a line only assigns values, and is in a file of the administrator.
-func isDeletable(a inventory.Assignment) bool {
+// isDeletable reports whether a line only assigns values, and is in a file of the administrator. A link
+// out of /etc leads to a file that a package or a generator writes: NixOS' files are in /nix/store.
+func (b *builder) isDeletable(a inventory.Assignment) bool {
+	target, _, err := b.tree.Resolve(a.File)
 	switch {
-	case a.FromPersist || !strings.HasPrefix(a.File, "/etc/"):
+	case a.FromPersist || err != nil || !strings.HasPrefix(target, "/etc/") || !strings.HasPrefix(a.File, "/etc/"):
 		return false
 	case a.Tool == "modprobe":
 		return a.Parameter // not an install command

@@ -43,8 +43,14 @@ func Unpack(t testing.TB, root, archive string) {
 	if len(parsed.Files) == 0 {
 		t.Fatalf("%s has no files", archive)
 	}
+	UnpackFiles(t, root, parsed.Files)
+}
+
+// UnpackFiles is Unpack for the files of an archive.
+func UnpackFiles(t testing.TB, root string, files []txtar.File) {
+	t.Helper()
 	special := map[string]string{}
-	for _, file := range parsed.Files {
+	for _, file := range files {
 		switch file.Name {
 		case links, modes, dirs, sysctls:
 			special[file.Name] = string(file.Data)
@@ -54,7 +60,7 @@ func Unpack(t testing.TB, root, archive string) {
 	for _, line := range lines(special[links]) {
 		symlink(t, root, line)
 	}
-	for _, file := range parsed.Files {
+	for _, file := range files {
 		if _, is := special[file.Name]; !is {
 			unpack(t, root, file)
 		}
@@ -62,7 +68,7 @@ func Unpack(t testing.TB, root, archive string) {
 	for _, line := range lines(special[sysctls]) {
 		key, value, ok := strings.Cut(line, " = ")
 		if !ok {
-			t.Fatalf("%s: %s: invalid line %q", archive, sysctls, line)
+			t.Fatalf("%s: invalid line %q", sysctls, line)
 		}
 		Put(t, root, "proc/sys/"+strings.ReplaceAll(key, ".", "/"), value+"\n")
 	}

@@ -93,7 +93,7 @@ func needsMemoryOnly(err error) bool {
 func (h *Host) readRunning(t tree.Tree) {
 	var err error
 	root := t.Root()
-	h.Figures, h.Settings, h.HelperModules = table.Read(root), readSettings(t), readHelpers(t)
+	h.Figures, h.Settings, h.HelperModules = table.Read(root), sysfs.ReadAll(root), readHelpers(t)
 	names, _ := t.List("/sys/module/nf_conntrack/parameters")
 	h.Parameters = map[string]string{}
 	for _, name := range names {
@@ -110,19 +110,6 @@ func (h *Host) readRunning(t tree.Tree) {
 	if h.Modules, err = kmod.ReadModules(t); err != nil {
 		h.addNotRead(ModulesFile, err)
 	}
-}
-
-// readSettings returns the live value of every setting that this kernel has and this process may read.
-func readSettings(t tree.Tree) map[string]string {
-	files := sysfs.NewReader(t.Root())
-	defer func() { _ = files.Close() }() // opened for reading only
-	values := map[string]string{}
-	for _, setting := range sysfs.Catalogue() {
-		if value, err := files.Read(setting); err == nil {
-			values[setting.Name] = value.String()
-		}
-	}
-	return values
 }
 
 // readRules reads the firewall's rules, and which firewall services can be here.

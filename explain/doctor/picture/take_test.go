@@ -6,8 +6,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/host/klog"
-	"github.com/ctkeeper/ctkeeper/host/tree"
-	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
@@ -59,21 +57,5 @@ func TestLoaded(t *testing.T) {
 		if got := h.IsLoaded(name); got != want {
 			t.Errorf("%s: %t, want %t", name, got, want)
 		}
-	}
-}
-
-func TestReadSettings(t *testing.T) {
-	root := kerneltree.New(t)
-	kerneltree.Remove(t, root, "helper")
-	values := readSettings(tree.At(root))
-	if diff := cmp.Diff("432000", values["tcp_timeout_established"]); diff != "" {
-		t.Errorf("tcp_timeout_established (-want +got):\n%s", diff)
-	}
-	if _, there := values["helper"]; there {
-		t.Error("a setting that this kernel does not have")
-	}
-	kerneltree.Unload(t, root)
-	if values := readSettings(tree.At(root)); len(values) > 0 {
-		t.Errorf("settings of a module that is not there: %v", values)
 	}
 }
