@@ -3,6 +3,7 @@ package finding
 import (
 	"slices"
 
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -37,6 +38,9 @@ func Seen(file string, line int, text string) Evidence {
 
 // At returns evidence from a place.
 func At(place tree.Place, text string) Evidence { return Evidence{place, text} }
+
+// Step is one step of a fix.
+type Step = change.Step
 
 // Finding is one problem, or one fact worth knowing.
 type Finding struct {
