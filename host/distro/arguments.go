@@ -27,6 +27,8 @@ func (s BootConfig) AddArgument(argument string) (file string, commands []string
 		return s.file, nil
 	}
 	switch {
+	case s.ostree:
+		return s.file, []string{"rpm-ostree kargs --append-if-missing=" + shell.Quote(argument)}
 	case s.grubby:
 		return s.file, []string{"grubby --update-kernel=ALL --args=" + shell.Quote(argument)}
 	case s.variable != "":
@@ -45,6 +47,9 @@ func (s BootConfig) AddArgument(argument string) (file string, commands []string
 func (s BootConfig) RemoveArgument(argument string) (file string, commands []string) {
 	if !isPlain(argument) || s.file == "" {
 		return s.file, nil
+	}
+	if s.ostree {
+		return s.file, []string{"rpm-ostree kargs --delete-if-present=" + shell.Quote(argument)}
 	}
 	if s.grubby {
 		return s.file, []string{"grubby --update-kernel=ALL --remove-args=" + shell.Quote(argument)}
@@ -81,6 +86,8 @@ type BootConfig struct {
 	// then are the commands that apply a changed file to the boot loader.
 	then   []string
 	grubby bool
+	// ostree is true where rpm-ostree(1) keeps the kernel command line, with each deployment.
+	ostree bool
 	// grubDrops are the drop-ins of grub's file, in the order in which grub-mkconfig reads them.
 	grubDrops []grubDrop
 }
@@ -95,6 +102,10 @@ func (d Distribution) ReadBootConfig(t tree.Tree) BootConfig {
 		}
 	}
 	switch {
+	case d.Platform.Name == "ostree" && t.Exists("/usr/bin/rpm-ostree"):
+		return BootConfig{file: grubbyEntries, ostree: true}
+	case d.Platform.Kernel != "":
+		return BootConfig{}
 	case d.family() == redHat && d.ID != "amzn" || t.Exists("/sbin/grubby") || t.Exists("/usr/sbin/grubby"):
 		return BootConfig{file: grubbyFile(t), grubby: true}
 	case t.Exists(installFile) && (t.Exists(proxmoxFile) || !t.Exists(grubFile)):

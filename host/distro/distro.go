@@ -22,11 +22,20 @@ type Distribution struct {
 	Version string
 	// Like are the IDs of the distributions that it is derived from.
 	Like []string
+	// Platform is what sets the host apart from a usual installation of it.
+	Platform Platform
 }
 
-// Read reads the first of /etc/os-release, /usr/lib/os-release, /etc/redhat-release, /etc/centos-release and
-// /etc/alpine-release.
+// Read reads the distribution and the platform of a host.
 func Read(t tree.Tree) Distribution {
+	d := readRelease(t)
+	d.Platform = d.readPlatform(t)
+	return d
+}
+
+// readRelease reads the first of /etc/os-release, /usr/lib/os-release, /etc/redhat-release, /etc/centos-release and
+// /etc/alpine-release.
+func readRelease(t tree.Tree) Distribution {
 	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} {
 		if text, err := t.Read(file, maxRelease); err == nil {
 			return parseOSRelease(string(text))
@@ -199,12 +208,15 @@ func (d Distribution) manager() string {
 }
 
 // Install returns the shell command that installs packages without a question, or "" for an unknown
-// distribution.
+// distribution. On ostree the packages are there after the next boot.
 func (d Distribution) Install(packages ...string) string {
 	command := map[family]string{
 		debian: "apt-get install -y", redHat: d.manager() + " install -y", suse: "zypper --non-interactive install",
 		alpine: "apk add", arch: "pacman -S --noconfirm --needed",
 	}[d.family()]
+	if d.Platform.Name == "ostree" && d.family() == redHat {
+		command = "rpm-ostree install --idempotent --allow-inactive"
+	}
 	if command == "" || len(packages) == 0 {
 		return ""
 	}

@@ -8,8 +8,12 @@ import (
 )
 
 // ReinstallKernel returns the shell command that restores the files of an installed kernel release, or
-// installs the package with its modules. It returns "" for an unknown distribution.
+// installs the package with its modules. It returns "" for an unknown distribution, and where no package has
+// the kernel: in a container, on ostree, with WSL.
 func (d Distribution) ReinstallKernel(release string) string {
+	if d.Platform.Kernel != "" {
+		return ""
+	}
 	switch d.family() {
 	case debian:
 		return d.reinstallDebian(release)
@@ -86,6 +90,7 @@ func (d Distribution) reinstallRedHat(release string) string {
 // package.
 func (d Distribution) ReinstallExtraModules(release string) string {
 	switch {
+	case d.Platform.Kernel != "": // see ReinstallKernel
 	case d.is("ubuntu"):
 		// Up to 16.04 it was linux-image-extra.
 		pattern := "^linux-(image|modules)-extra-" + regexp.QuoteMeta(release) + "$"
@@ -106,6 +111,9 @@ func (d Distribution) ReinstallExtraModules(release string) string {
 
 // RebuildInitramfs returns the shell command that rebuilds the initramfs of a release, or "".
 func (d Distribution) RebuildInitramfs(release string) string {
+	if d.Platform.Kernel != "" {
+		return "" // that initramfs, if there is one, has no copy of the files in /etc
+	}
 	switch d.family() {
 	case debian:
 		return "update-initramfs -u -k " + shell.Quote(release)

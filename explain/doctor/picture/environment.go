@@ -6,7 +6,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +25,7 @@ const maxText = 1 << 20
 func readEnvironment(ctx context.Context, t tree.Tree, opts Options) Environment {
 	e := Environment{
 		ChildNetns: isChildNetns(t), ReadOnly: readOnlyMounts(t), Systemd: hasSystemd(t), Enabled: isEnabled(t),
-		Container: readContainer(t), ConfigWritten: readConfigWritten(t, opts.Source),
+		ConfigWritten: readConfigWritten(t, opts.Source),
 		KubeProxyUnit: hasUnit(t, KubeProxyUnit), SysconfigModules: t.Exists("/etc/sysconfig/modules"),
 	}
 	e.Installed, e.Masked, e.Overrides = readUnit(t)
@@ -83,23 +82,6 @@ func hasSystemd(t tree.Tree) bool {
 		return true
 	}
 	return !t.Live() && slices.ContainsFunc([]string{"/usr/lib/systemd/systemd", "/lib/systemd/systemd"}, t.Exists)
-}
-
-// readContainer returns the file by which a container's manager shows that this is a container.
-func readContainer(t tree.Tree) finding.Evidence {
-	if kind, err := t.Read("/run/systemd/container", maxText); err == nil {
-		return finding.Seen("/run/systemd/container", 0, strings.TrimSpace(string(kind)))
-	}
-	for file, kind := range map[string]string{"/.dockerenv": "docker", "/run/.containerenv": "podman"} {
-		if t.Exists(file) {
-			return finding.Seen(file, 0, kind)
-		}
-	}
-	const account = "/var/run/secrets/kubernetes.io/serviceaccount"
-	if t.Exists(account) {
-		return finding.Seen(account, 0, "kubernetes")
-	}
-	return finding.Evidence{}
 }
 
 // readConfigWritten returns when a configuration file was last written.

@@ -98,9 +98,6 @@ type Environment struct {
 	Masked bool
 	// Overrides are the lines of drop-ins, and of a copy, that change the unit.
 	Overrides []finding.Evidence
-	// Container is what shows that this is a container ("/run/systemd/container: docker"); its text is
-	// empty where this is none.
-	Container finding.Evidence
 	// ConfigWritten is when a configuration file was last written; zero where there is none.
 	ConfigWritten time.Time
 	// KubeProxyUnit is true where the host has a unit for kube-proxy. SysconfigModules is true where
@@ -197,14 +194,23 @@ func (h *Host) NeededBy() []finding.Evidence {
 }
 
 // IsContainer reports whether this is a container. It has no modules of its own, and needs none.
-func (h *Host) IsContainer() bool { return h.Env.Container.Text != "" }
+func (h *Host) IsContainer() bool { return h.Distro.Platform.Container != "" }
 
 // ContainerEvidence returns what shows that this is a container, if it is one.
 func (h *Host) ContainerEvidence() []finding.Evidence {
 	if !h.IsContainer() {
 		return nil
 	}
-	return []finding.Evidence{h.Env.Container}
+	return h.PlatformEvidence()
+}
+
+// PlatformEvidence returns what shows the platform.
+func (h *Host) PlatformEvidence() []finding.Evidence {
+	var all []finding.Evidence
+	for _, sign := range h.Distro.Platform.Signs {
+		all = append(all, finding.At(sign.Place, sign.Text))
+	}
+	return all
 }
 
 // DockerRules returns the option with which Docker makes rules when it starts, and whether it is on.

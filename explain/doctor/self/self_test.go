@@ -10,6 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/distro"
 	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
@@ -17,6 +18,9 @@ import (
 
 var yes, no = true, false
 var docker = finding.Seen("/.dockerenv", 0, "docker")
+var inDocker = distro.Distribution{Platform: distro.Platform{
+	Container: "docker", Signs: []distro.Sign{{Place: docker.Place, Text: docker.Text}},
+}}
 
 var selfTests = map[string]struct {
 	host  *picture.Host
@@ -31,7 +35,7 @@ var selfTests = map[string]struct {
 			"everything: run it as root",
 		Evidence: []finding.Evidence{finding.Seen("/proc/self/status", 0, "CapEff: without CAP_NET_ADMIN")},
 	}}},
-	"root of a container": {&picture.Host{Env: picture.Environment{Root: true, Container: docker}},
+	"root of a container": {&picture.Host{Distro: inDocker, Env: picture.Environment{Root: true}},
 		checkCapability, []finding.Finding{{
 			ID: "no-capability", Severity: finding.Warning, Summary: "root has no CAP_NET_ADMIN here: ctkeeper " +
 				"cannot set anything",
@@ -58,8 +62,8 @@ var selfTests = map[string]struct {
 				ReadOnly: []finding.Evidence{
 					finding.Seen(mountinfo.File, 7, "62 50 0:5 /sys /proc/sys ro - proc proc rw"),
 				},
-				Container: docker,
 			},
+			Distro: inDocker,
 		},
 		checkReadOnly,
 		[]finding.Finding{{
