@@ -62,7 +62,7 @@ func parseINI(file, text string) ([]pair, []tree.Trouble) {
 			troubles = append(troubles, tree.Trouble{Place: at, Err: errNotAssignment})
 			continue
 		}
-		value, _, _ = strings.Cut(value, " #")
+		value, _, _ = strings.Cut(strings.ReplaceAll(value, "\t", " "), " #")
 		pairs = append(pairs, pair{at, section, strings.TrimSpace(name), strings.TrimSpace(value)})
 	}
 	return pairs, troubles
