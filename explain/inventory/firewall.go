@@ -3,7 +3,6 @@ package inventory
 import (
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/host/tree"
@@ -176,56 +175,5 @@ func (r *reader) readShorewall() {
 				r.addOption(tool, "conntrack", line, tree.Place{File: file, Line: number}, false)
 			}
 		}
-	}
-}
-
-// readProxmox reads the host's firewall options (Proxmox VE). pve-firewall applies them every few
-// seconds: max rounded up to a multiple of 8192 and at least 65536, hashsize a quarter of it.
-func (r *reader) readProxmox() {
-	dirs := []string{"/etc/pve/local"}
-	if r.tree.Gone(dirs[0]) {
-		dirs = nil
-		for _, node := range r.list("/etc/pve/nodes") {
-			dirs = append(dirs, path.Join("/etc/pve/nodes", node))
-		}
-	}
-	for _, dir := range dirs {
-		file := path.Join(dir, "host.fw")
-		text, _ := r.read(file)
-		section := ""
-		for number, line := range numbered(text) {
-			line = strings.TrimSpace(line)
-			if strings.HasPrefix(line, "[") {
-				section = strings.ToUpper(line)
-			}
-			name, value, ok := strings.Cut(line, ":")
-			if section == "[OPTIONS]" && ok && !strings.HasPrefix(line, "#") {
-				r.addProxmox(tree.Place{File: file, Line: number}, strings.TrimSpace(name), strings.TrimSpace(value))
-			}
-		}
-	}
-}
-
-// addProxmox adds one option of host.fw.
-func (r *reader) addProxmox(at tree.Place, key, value string) {
-	add := func(setting, value string) {
-		r.addAssignment(Assignment{
-			Place: at, Name: setting, Key: key, Value: value, Tool: "pve-firewall", Phase: AtFirewallStart,
-		})
-	}
-	switch key {
-	case "nf_conntrack_max":
-		n, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || n < 0 || n > 1<<31 {
-			r.addTrouble(at, errNumber)
-			return
-		}
-		n = (max(n, 65536) + 8191) / 8192 * 8192
-		add("max", strconv.FormatInt(n, 10))
-		add("hashsize", strconv.FormatInt(n/4, 10))
-	case "nf_conntrack_tcp_timeout_established", "nf_conntrack_tcp_timeout_syn_recv":
-		add(strings.TrimPrefix(key, "nf_conntrack_"), value)
-	case "nf_conntrack_helpers":
-		r.addOption("pve-firewall", key, value, at, false)
 	}
 }
