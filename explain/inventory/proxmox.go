@@ -65,7 +65,8 @@ func (r *reader) pveOptions(file string) map[string]pair {
 		name, value, ok := strings.Cut(line, ":")
 		if section == "[OPTIONS]" && ok && !strings.HasPrefix(line, "#") {
 			name = strings.ToLower(strings.TrimSpace(name))
-			options[name] = pair{Place: tree.Place{File: file, Line: number}, name: name, value: strings.TrimSpace(value)}
+			at := tree.Place{File: file, Line: number}
+			options[name] = pair{Place: at, name: name, value: strings.TrimSpace(value)}
 		}
 	}
 	return options

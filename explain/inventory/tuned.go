@@ -76,7 +76,8 @@ func tunedDirs(option string) []string {
 // hasTuned reports whether TuneD's daemon is installed.
 func (r *reader) hasTuned() bool {
 	return slices.ContainsFunc([]string{
-		"/usr/sbin/tuned", "/usr/bin/tuned", "/usr/lib/systemd/system/tuned.service", "/lib/systemd/system/tuned.service",
+		"/usr/sbin/tuned", "/usr/bin/tuned",
+		"/usr/lib/systemd/system/tuned.service", "/lib/systemd/system/tuned.service",
 	}, r.tree.Exists)
 }
 
