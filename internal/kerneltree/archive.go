@@ -22,6 +22,8 @@ const (
 	dirs = "DIRS"
 	// sysctls has the output of sysctl -a, "net.netfilter.nf_conntrack_max = 65536": a file below /proc/sys each.
 	sysctls = "SYSCTLS"
+	// verdict has what is right about the host. It is not of the host, and belongs to the test.
+	verdict = "VERDICT"
 	// modinfo is the end of the name of a file that describes a module: nf_conntrack.ko.xz.modinfo makes
 	// nf_conntrack.ko.xz. Its lines become the .modinfo section; those that begin with __param_str_ become symbols
 	// (see KO).
@@ -32,8 +34,8 @@ const (
 // nf_conntrack_expect.times-254 makes nf_conntrack_expect.
 var repeated = regexp.MustCompile(`^(.*)\.times-([0-9]+)$`)
 
-// Unpack writes a host's files from a txtar archive below root. Files of the archive named LINKS, MODES, DIRS and
-// SYSCTLS, and names that end in .modinfo and .times-N, describe what a text archive cannot have.
+// Unpack writes a host's files from a txtar archive below root. Files of the archive named LINKS, MODES, DIRS,
+// SYSCTLS and MACHINE, and names that end in .modinfo and .times-N, describe what a text archive cannot have.
 func Unpack(t testing.TB, root, archive string) {
 	t.Helper()
 	parsed, err := txtar.ParseFile(archive)
@@ -52,13 +54,17 @@ func UnpackFiles(t testing.TB, root string, files []txtar.File) {
 	special := map[string]string{}
 	for _, file := range files {
 		switch file.Name {
-		case links, modes, dirs, sysctls:
+		case links, modes, dirs, sysctls, machine, verdict:
 			special[file.Name] = string(file.Data)
 		}
 	}
-	// Links first, because files may be below them. Modes last, because one may make a directory read-only.
+	// Links first, because files may be below them; then the machine, because the host's files may replace some of
+	// its files. Modes last, because one may make a directory read-only.
 	for _, line := range lines(special[links]) {
 		symlink(t, root, line)
+	}
+	if text, is := special[machine]; is {
+		buildMachine(t, root, text)
 	}
 	for _, file := range files {
 		if _, is := special[file.Name]; !is {

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -67,5 +68,56 @@ func TestUnpack(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("tree (-want +got):\n%s", diff)
+	}
+}
+
+// TestMachine compares what a kernel before 4.7 and a new one show when nf_conntrack is loaded.
+func TestMachine(t *testing.T) {
+	tests := map[string]struct {
+		machine string
+		files   map[string]string // "" is a file that must not exist
+		buckets fs.FileMode
+	}{
+		"4.4": {
+			"kernel 4.4.0-210-generic\nmemory 8\ncpus 2\nloaded xt_conntrack\nlive max=5\n",
+			map[string]string{
+				"proc/sys/net/netfilter/nf_conntrack_max": "5", "proc/sys/net/nf_conntrack_max": "5",
+				"sys/module/nf_conntrack/parameters/hashsize":                 "65536",
+				"proc/sys/net/netfilter/nf_conntrack_buckets":                 "65536",
+				"proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established": "",
+				"sys/module/nf_conntrack/holders/xt_conntrack":                " ",
+				"sys/module/nf_defrag_ipv4":                                   "",
+				"sys/devices/system/cpu/online":                               "0-1",
+			}, 0o444,
+		},
+		"6.18": {
+			"kernel 6.18.1-arch1-1\nmemory 4\nbuiltin\n",
+			map[string]string{
+				"proc/sys/net/netfilter/nf_conntrack_max":                     "65536",
+				"proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established": "432000",
+				"proc/sys/net/netfilter/nf_conntrack_dccp_loose":              "",
+				"sys/module/nf_conntrack/initstate":                           "",
+			}, 0o644,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			archive := filepath.Join(t.TempDir(), "host.txtar")
+			if err := os.WriteFile(archive, []byte("-- MACHINE --\n"+test.machine), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			Unpack(t, root, archive)
+			for file, want := range test.files {
+				data, err := os.ReadFile(filepath.Join(root, file))
+				if got := strings.TrimSpace(string(data)); got != strings.TrimSpace(want) || (err == nil) != (want != "") {
+					t.Errorf("%s is %q, %v, want %q", file, got, err, want)
+				}
+			}
+			info, err := os.Stat(filepath.Join(root, path(t, "hashsize")))
+			if err != nil || info.Mode() != test.buckets {
+				t.Errorf("buckets %v, %v, want the mode %v", info, err, test.buckets)
+			}
+		})
 	}
 }
