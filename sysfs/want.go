@@ -123,7 +123,7 @@ func (s *Setting) Shows(live Value, written string) bool {
 			len(written) >= bpfText && strings.HasPrefix(words(live.text), words(written))
 	}
 	have, ok := s.stored(live)
-	n, parsed := parseLong(written)
+	n, parsed := ParseLong(written)
 	if !ok || !parsed {
 		return false
 	}
@@ -131,14 +131,35 @@ func (s *Setting) Shows(live Value, written string) bool {
 	return ok && have == put
 }
 
-// parseLong parses a number as proc_get_long does: 0x begins a hexadecimal number and 0 an
-// octal one, white space before it is skipped, and so is everything from the next white space on.
-func parseLong(written string) (int64, bool) {
-	fields := strings.Fields(written)
-	if len(fields) == 0 {
-		return 0, false
+// longText is the length from which on proc_get_long refuses a number: TMPBUFLEN - 1.
+const longText = 21
+
+// ParseLong parses what is written to a sysctl file as proc_get_long (kernel/sysctl.c) does: 0x begins a
+// hexadecimal number and 0 an octal one, white space before the number is skipped, and so is everything
+// from the first blank, tab or line feed after it. Tried on 6.18: "600 # text" sets 600; "34# text",
+// "600\r", "+5", "1_000" and 21 digits are invalid.
+func ParseLong(written string) (int64, bool) {
+	text := strings.TrimLeft(written, " \t\n\v\f\r")
+	if end := strings.IndexAny(text, " \t\n"); end >= 0 {
+		text = text[:end]
 	}
-	digits, negative := strings.CutPrefix(fields[0], "-")
+	digits, negative := strings.CutPrefix(text, "-")
+	n, ok := parseDigits(digits, 63)
+	if negative {
+		n = -n
+	}
+	return n, ok && len(text) < longText
+}
+
+// ParseUint parses the text of an unsigned module parameter as kstrtouint in base 0 does. Nothing may
+// precede the number but a plus sign, and nothing may follow it but one line feed.
+func ParseUint(text string) (int64, bool) {
+	return parseDigits(strings.TrimSuffix(strings.TrimPrefix(text, "+"), "\n"), 32)
+}
+
+// parseDigits parses digits of at most that many bits: after 0x hexadecimal ones, after 0 octal ones
+// (_parse_integer_fixup_radix).
+func parseDigits(digits string, bits int) (int64, bool) {
 	base := 10
 	switch {
 	case len(digits) > 2 && strings.EqualFold(digits[:2], "0x"):
@@ -146,10 +167,7 @@ func parseLong(written string) (int64, bool) {
 	case len(digits) > 1 && digits[0] == '0':
 		base = 8
 	}
-	n, err := strconv.ParseUint(digits, base, 63)
-	if negative {
-		return -int64(n), err == nil
-	}
+	n, err := strconv.ParseUint(digits, base, bits)
 	return int64(n), err == nil
 }
 

@@ -64,7 +64,11 @@ type Assignment struct {
 	Key string
 	// Value is in the kernel's form. For kube-proxy it is the result of its formula on this host.
 	// A value that a shell or TuneD computes when it runs is as written, with its $, and Uncertain.
+	// One that the kernel refuses is as written too.
 	Value string
+	// Meant is the number that the writer of a refused value meant, if that is plain: 262144 of
+	// "hashsize = 262144" in modprobe.d.
+	Meant string
 	// AtLeast is true if the tool only raises the value: kube-proxy for hashsize (it sets the
 	// others exactly), TuneD's ">". AtMost is true if it only lowers it: TuneD's "<".
 	AtLeast, AtMost bool

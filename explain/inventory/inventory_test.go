@@ -71,6 +71,9 @@ func describe(inv inventory.Inventory) string {
 		if a.Uncertain != "" {
 			fmt.Fprintf(&b, " | uncertain: %s", a.Uncertain)
 		}
+		if a.Meant != "" {
+			fmt.Fprintf(&b, " | meant: %s", a.Meant)
+		}
 		if a.NoEffect != "" {
 			fmt.Fprintf(&b, " | no effect: %s", a.NoEffect)
 		}

@@ -31,19 +31,10 @@ func (r *reader) readModprobe() {
 	if r.builtIn {
 		noEffect = "the module is part of the kernel: modprobe does not load it"
 	}
-	for _, o := range m.Options(kmod.Conntrack) {
-		r.addParameter(o, "modprobe", noEffect)
-	}
-	for _, d := range m.Find("options", "ip_conntrack") {
-		for word := range strings.FieldsSeq(d.Args) {
-			name, value, assigned := strings.Cut(word, "=")
-			r.addParameter(kmod.Option{Place: d.Place, Name: name, Value: value, Bare: !assigned}, "modprobe",
-				"it counts only where the module is loaded by the name ip_conntrack")
-		}
-	}
-	for _, o := range r.commandLine().Options(kmod.Conntrack) {
-		r.addParameter(o, "kernel", "")
-	}
+	r.addModuleOptions(m.Options(kmod.Conntrack), "modprobe", noEffect)
+	r.addModuleOptions(m.Options("ip_conntrack"), "modprobe",
+		"it counts only where the module is loaded by the name ip_conntrack")
+	r.addModuleOptions(r.commandLine().Options(kmod.Conntrack), "kernel", "")
 	installs := m.Find("install", kmod.Conntrack)
 	for i, d := range installs {
 		if i > 0 { // kmod_module_get_install_commands
@@ -54,22 +45,34 @@ func (r *reader) readModprobe() {
 	}
 }
 
-func (r *reader) addParameter(o kmod.Option, tool, noEffect string) {
-	if o.Bare {
-		o.Value = "1" // parse_args: a bool without a value is true
-	}
-	if _, known := r.fromPersist[o.File]; !known {
-		r.fromPersist[o.File] = false
-		r.read(o.File) // sets fromPersist
-	}
-	again := slices.ContainsFunc(r.inv.Assignments, func(a Assignment) bool {
-		return a.Parameter && a.Place == o.Place && a.Name == o.Name && a.Value == o.Value
-	})
-	if !again {
-		r.addAssignment(Assignment{
+// addModuleOptions adds load-time parameters. A word without a value that is no parameter's name is
+// ignored, here as in the kernel.
+func (r *reader) addModuleOptions(options []kmod.Option, tool, noEffect string) {
+	for i, o := range options {
+		isBool, known := parameterIsBool[o.Name]
+		a := Assignment{
 			Place: o.Place, Name: o.Name, Parameter: true, Key: o.Name, Value: o.Value,
 			Tool: tool, Phase: AtModuleLoad, NoEffect: noEffect,
-		})
+		}
+		switch {
+		case o.Bare && !known:
+			continue
+		case o.Bare && isBool:
+			a.Value = "1" // param_set_bool
+		case o.Value == "":
+			a.Meant = meantOption(options, i)
+		}
+		if _, known := r.fromPersist[o.File]; !known {
+			r.fromPersist[o.File] = false
+			r.read(o.File) // sets fromPersist
+		}
+		r.evaluate(&a)
+		isSame := func(b Assignment) bool {
+			return b.Parameter && b.Place == a.Place && b.Name == a.Name && b.Value == a.Value
+		}
+		if !slices.ContainsFunc(r.inv.Assignments, isSame) {
+			r.addAssignment(a)
+		}
 	}
 }
 

@@ -150,6 +150,7 @@ func (r *reader) addAssignment(a Assignment) {
 		return
 	}
 	a.FromPersist = r.fromPersist[a.File]
+	r.evaluate(&a)
 	r.inv.Assignments = append(r.inv.Assignments, a)
 }
 

@@ -78,7 +78,7 @@ func (r *reader) addScriptSysctl(s script, at tree.Place, key, name, value strin
 		if s.noEffect != "" {
 			noEffect = s.noEffect
 		}
-		r.addAssignment(Assignment{
+		r.addExpanded(Assignment{
 			Place: at, Name: setting, Key: key, Value: value, Tool: s.tool, Phase: s.phase, NoEffect: noEffect,
 		})
 	}
@@ -195,7 +195,7 @@ func (r *reader) addModprobeCommand(s script, at tree.Place, args []string) bool
 			loads = true
 			itself = itself || kmod.NormalizeName(arg) == kmod.Conntrack
 		case assigned && itself:
-			r.addAssignment(Assignment{
+			r.addExpanded(Assignment{
 				Place: at, Name: key, Parameter: true, Key: key, Value: value,
 				Tool: s.tool, Phase: AtModuleLoad, NoEffect: s.noEffect,
 			})

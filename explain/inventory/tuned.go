@@ -339,7 +339,7 @@ func (p *tunedProfile) addValue(at tunedOption, name, value, noEffect string) {
 	} else if rest, found := strings.CutPrefix(value, "<"); found {
 		a.Value, a.AtMost = strings.TrimSpace(rest), true
 	}
-	p.addAssignment(a)
+	p.addExpanded(a)
 }
 
 // doubt returns why it is not known whether TuneD sets this value, or "".
@@ -360,7 +360,7 @@ func (p *tunedProfile) doubt(option tunedOption, value string) string {
 func (p *tunedProfile) addParameters(at tunedOption, value, noEffect string) {
 	for word := range strings.FieldsSeq(strings.TrimPrefix(value, "+r")) {
 		name, value, _ := strings.Cut(word, "=")
-		p.addAssignment(Assignment{
+		p.addExpanded(Assignment{
 			Place: at.Place, Name: name, Parameter: true, Key: name, Value: value,
 			Tool: "tuned", Phase: AtModuleLoad, Uncertain: p.doubt(at, value), NoEffect: noEffect,
 		})
