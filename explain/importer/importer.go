@@ -46,6 +46,7 @@ func New(t tree.Tree, from inventory.Inventory) (Import, error) {
 	refused := b.readConfig()
 	b.addSettings()
 	b.addModule()
+	b.addInvalid()
 	b.addPrevious()
 	err := b.check()
 	if refused != nil {

@@ -76,7 +76,7 @@ func (b *builder) addSetting(name string) {
 	}
 	b.covered["settings."+name] = true
 	s := sysfs.Lookup(name)
-	want := sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: s.Parse(number(a.Value))}
+	want := sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: s.Parse(a.Value)}
 	switch ordered := want.Setting.Kind != sysfs.Bool && want.Setting.Kind != sysfs.Text; {
 	case ordered && a.AtLeast:
 		want.Policy = sysfs.AtLeast
@@ -109,6 +109,24 @@ func (b *builder) addUndecided(section, name string, o inventory.Outcome) {
 		section: section, key: name, name: name, undecided: true, comment: strings.Join(candidates, "; "),
 	})
 	b.note("%s not decided: %s", name, strings.Join(candidates, "; "))
+}
+
+// addInvalid adds a comment for each line whose value the kernel refuses or ignores.
+func (b *builder) addInvalid() {
+	for _, a := range b.from.Assignments {
+		if !a.Invalid || a.FromPersist {
+			continue
+		}
+		i := item{
+			key: plain(a.Name), value: plain(a.Value), refused: printable(a.NoEffect),
+			comment: printable(fmt.Sprintf("%s (%s)", a.Place, a.Tool)),
+		}
+		if a.Meant != "" {
+			i.comment += ": " + printable(a.Key+"="+a.Meant) + " is probably meant"
+		}
+		b.items = append(b.items, i)
+		b.note("%s %s left out: %s; from %s", i.key, i.value, i.refused, i.comment)
+	}
 }
 
 // implied returns the value that the kernel derives from a load-time parameter for a setting that no
@@ -175,12 +193,8 @@ func (b *builder) addParameter(name string) {
 		b.addUndecided("module.parameters", name, o)
 		return
 	}
-	value := number(a.Value)
-	if name != sysfs.ExpectHashsize {
-		value = boolDigit(value)
-	}
 	b.items = append(b.items, item{
-		section: "module.parameters", key: plain(name), name: name, value: plain(value), comment: b.originOf(a),
+		section: "module.parameters", key: plain(name), name: name, value: plain(a.Value), comment: b.originOf(a),
 	})
 }
 

@@ -8,30 +8,6 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// number converts a number to decimal: the kernel also reads 0x as hexadecimal and a leading 0 as
-// octal. It returns other text unchanged.
-func number(text string) string {
-	if strings.Trim(text, "0123456789abcdefABCDEFxX-") != "" {
-		return text
-	}
-	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
-		return strconv.FormatInt(n, 10)
-	}
-	return text
-}
-
-// boolDigit converts a bool parameter to 0 or 1, by the rules of kstrtobool. It returns other text
-// unchanged.
-func boolDigit(text string) string {
-	switch strings.ToLower(text) {
-	case "y", "yes", "t", "true", "on":
-		return "1"
-	case "n", "no", "f", "false", "off", "of":
-		return "0"
-	}
-	return text
-}
-
 // policy returns a want as YAML.
 func policy(want sysfs.Want) string {
 	if want.Policy == sysfs.Exactly {

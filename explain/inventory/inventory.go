@@ -69,6 +69,8 @@ type Assignment struct {
 	// Meant is the number that the writer of a refused value meant, if that is plain: 262144 of
 	// "hashsize = 262144" in modprobe.d.
 	Meant string
+	// Invalid is true if NoEffect says that the kernel refuses or ignores the value.
+	Invalid bool
 	// AtLeast is true if the tool only raises the value: kube-proxy for hashsize (it sets the
 	// others exactly), TuneD's ">". AtMost is true if it only lowers it: TuneD's "<".
 	AtLeast, AtMost bool

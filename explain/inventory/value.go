@@ -41,7 +41,7 @@ func (r *reader) evaluate(a *Assignment) {
 	if why == "" {
 		a.Value = value
 	} else if a.NoEffect == "" {
-		a.NoEffect = why
+		a.NoEffect, a.Invalid = why, true
 	}
 	if why == notNumber && a.Meant == "" {
 		a.Meant = meant(a.Value)
