@@ -136,6 +136,8 @@ type Inventory struct {
 	EarlyLoads []tree.Place
 	// PersistFiles are the files among those read that ctkeeper persist wrote.
 	PersistFiles []string
+	// NotSearched are the files and directories that were searched for mentions only in part.
+	NotSearched []tree.Trouble
 	// Mentions and DeadLines are sorted by place.
 	Mentions  []Mention
 	DeadLines []DeadLine

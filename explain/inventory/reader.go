@@ -48,6 +48,9 @@ type reader struct {
 	// Counts and facts by file.
 	troubles, assignments map[string]int
 	fromPersist           map[string]bool
+	// understood are the lines, or whole files with line 0, that a reader understood although they set
+	// nothing. They are no mentions.
+	understood map[tree.Place]bool
 	// Answers that are found once: whether this kernel has the keys of ip_conntrack, and the
 	// settings that a sysctl pattern can match.
 	hasOld    *bool
@@ -74,6 +77,7 @@ func readers() []func(*reader) {
 		(*reader).readKubeProxy,
 		(*reader).readDocker,
 		(*reader).readUnusedSysctl,
+		(*reader).readMentions,
 	}
 }
 
@@ -81,6 +85,7 @@ func readers() []func(*reader) {
 func Read(t tree.Tree) Inventory {
 	r := &reader{
 		tree: t, troubles: map[string]int{}, assignments: map[string]int{}, fromPersist: map[string]bool{},
+		understood: map[tree.Place]bool{},
 	}
 	r.builtIn = kmod.Observe(t.Root(), kmod.Conntrack).State == kmod.BuiltIn
 	r.init = r.initSystem()
@@ -139,6 +144,10 @@ func (r *reader) addTrouble(at tree.Place, err error) {
 	}
 	r.inv.Troubles = append(r.inv.Troubles, tree.Trouble{Place: at, Err: err})
 }
+
+// markUnderstood records a line, or a whole file without a line, that sets nothing although it names
+// nf_conntrack.
+func (r *reader) markUnderstood(at tree.Place) { r.understood[at] = true }
 
 func (r *reader) addAssignment(a Assignment) {
 	r.assignments[a.File]++

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/host/dropin"
 	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
 // maxRule is the longest rule that udevd reads, in bytes (UDEV_LINE_SIZE).
@@ -86,6 +87,9 @@ func (r *reader) addUdevRule(at tree.Place, rule, noEffect string) {
 		return
 	}
 	terms, ok := parseUdev(rule)
+	if slices.ContainsFunc(terms, func(t udevTerm) bool { return t.key == "KERNEL" && t.value == kmod.Conntrack }) {
+		r.markUnderstood(at) // a rule for another event of the module than its load sets nothing
+	}
 	if !strings.Contains(rule, "conntrack") || !matchesConntrack(terms) {
 		return
 	}

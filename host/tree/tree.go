@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 )
@@ -182,6 +181,19 @@ func (t Tree) open(path string) (*os.File, error) {
 
 // List returns the names in a directory, sorted. Errors are *fs.PathError with the tree's path.
 func (t Tree) List(dir string) ([]string, error) {
+	entries, err := t.Entries(dir)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(entries))
+	for i, entry := range entries {
+		names[i] = entry.Name()
+	}
+	return names, nil
+}
+
+// Entries returns the entries of a directory, sorted by name. Errors are *fs.PathError with the tree's path.
+func (t Tree) Entries(dir string) ([]fs.DirEntry, error) {
 	real, err := t.locate("open", dir)
 	if err != nil {
 		return nil, err
@@ -190,12 +202,7 @@ func (t Tree) List(dir string) ([]string, error) {
 	if err != nil {
 		return nil, within("open", dir, err)
 	}
-	names := make([]string, len(entries))
-	for i, entry := range entries {
-		names[i] = entry.Name()
-	}
-	slices.Sort(names)
-	return names, nil
+	return entries, nil
 }
 
 // Stat is stat(2) within the tree. Errors are *fs.PathError with the tree's path.
