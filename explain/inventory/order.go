@@ -120,6 +120,11 @@ type Doubt struct {
 // IsDecided reports whether it is known which assignment decides.
 func (o Outcome) IsDecided() bool { return o.Found && len(o.Doubts) == 0 }
 
+// HasLive reports whether a live value is the one that decides, or one of those that could.
+func (o Outcome) HasLive(live string) bool {
+	return o.Seen || o.Found && sameValue(o.Name, o.Value, live)
+}
+
 // Outcome returns what decides a setting's value at the end of a boot in which the module is loaded in
 // time. The live value, "" if it is not known, is the proof of the one value among several possible
 // ones that it equals.

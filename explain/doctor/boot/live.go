@@ -9,150 +9,148 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// checkLive reports live values that the next boot would not bring back.
-func checkLive(h *picture.Host) []finding.Finding {
+// checkConfigured reports live values that are not as the configuration wants them and that no daemon
+// repairs.
+func checkConfigured(h *picture.Host) []finding.Finding {
+	if !h.IsConfigured() || h.IsEnforcing() && h.Env.Running != nil { // a running daemon is repairing them
+		return nil
+	}
+	f := finding.Finding{ID: "settings-differ", Severity: finding.Error, Fix: []string{fixes.Enforce(h)}}
+	var differences []string
+	for _, w := range h.Config.Wants {
+		s := w.Setting
+		live, has := h.Settings[s.Name]
+		if !has || w.Satisfied(s.Parse(live)) || h.Env.ChildNetns && s.Global {
+			continue
+		}
+		differences = append(differences, fmt.Sprintf("%s is %s, wanted %s", s.Name, live, w))
+		f.Evidence = append(f.Evidence, liveEvidence(h, s), finding.At(w.Origin, s.Name+": "+w.String()))
+	}
+	if len(differences) == 0 {
+		return nil
+	}
+	f.Summary = "the live values are not as configured, and no daemon repairs them: " + strings.Join(differences, "; ")
+	if len(h.Env.ReadOnly) > 0 { // which has its own finding
+		f.Fix, f.Note = nil, "They cannot be written here."
+	}
+	return []finding.Finding{f}
+}
+
+// checkFiles reports live values that are not those of the host's files. What the configuration has is
+// checkConfigured's.
+func checkFiles(h *picture.Host) []finding.Finding {
 	if h.Env.ChildNetns {
 		return nil
 	}
 	var found []finding.Finding
-	for _, live := range []struct {
-		name  string
-		value *int64
-	}{{sysfs.Hashsize, h.Figures.Buckets}, {"max", h.Figures.Max}, {"expect_max", h.Figures.ExpectMax}} {
-		if live.value == nil {
+	for _, s := range sysfs.Catalogue() {
+		live, has := h.Settings[s.Name]
+		_, wanted := h.Want(s.Name)
+		if !has || sysfs.ReadOnly(s.Name) || wanted && h.IsConfigured() {
 			continue
 		}
-		if f, isLost := lostAtBoot(h, sysfs.Lookup(live.name), strconv.FormatInt(*live.value, 10)); isLost {
+		if f, differs := checkFile(h, s, live); differs {
 			found = append(found, f)
 		}
 	}
-	return found
+	return finding.Merge(found)
 }
 
-// lostAtBoot compares a live value with the value that the setting has after the next boot.
-func lostAtBoot(h *picture.Host, s *sysfs.Setting, live string) (finding.Finding, bool) {
-	name := picture.KernelName(inventory.Assignment{Name: s.Name})
-	f := finding.Finding{
-		ID: "runtime-only", Severity: finding.Warning, Evidence: []finding.Evidence{finding.Seen("/"+s.File(), 0,
-			live)},
+// checkFile compares one live value with what the host's files make of it.
+func checkFile(h *picture.Host, s *sysfs.Setting, live string) (f finding.Finding, differs bool) {
+	o := h.Inventory.Outcome(s.Name, live)
+	if !o.Found && len(o.Doubts) == 0 {
+		o = derived(h, s.Name)
 	}
-	if w, wanted := h.Want(s.Name); wanted && h.Env.Enabled {
-		if w.Satisfied(s.Parse(live)) || h.IsEnforcing() && h.Env.Running != nil { // the daemon is repairing it
-			return finding.Finding{}, false
-		}
-		f.Summary = fmt.Sprintf("%s is %s now, and %s after the next boot", name, live, w)
-		f.Evidence = append(f.Evidence, finding.At(w.Origin, s.Name+": "+w.String()))
-		f.Fix = []string{fixes.Enforce(h)}
-		return f, true
-	}
-	next, from, known := nextBoot(h, s.Name)
-	if !known || (sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: s.Parse(next)}).Satisfied(s.Parse(live)) {
-		return finding.Finding{}, false
-	}
-	f.Evidence = append(f.Evidence, h.AssignmentEvidence(from))
-	if isLoadValue(h, s.Name, live) {
-		return resetSinceBoot(f, s, live, next, from), true
-	}
-	f.Summary = fmt.Sprintf("%s is %s now, and %s after the next boot", name, live, next)
-	f.Fix = keepValue(h, s.Name, live, from)
 	switch {
-	case len(f.Fix) > 0:
-		f.Note = "This keeps the live value. If the file is right, apply the file instead."
-	case from.Tool == picture.KubeProxy || from.Tool == "k3s":
-		_, f.Note = fixes.RemoveAssignment(h, from, nil)
-	default:
-		f.Note = "To keep the live value, write it into a configuration file."
+	case !o.Found, o.Seen, o.TooEarly, o.FromPersist, isSatisfied(s, o.Assignment, live):
+		return f, false
+	}
+	name := picture.KernelName(inventory.Assignment{Name: s.Name})
+	f = finding.Finding{
+		ID: "not-applied", Severity: finding.Warning,
+		Summary: fmt.Sprintf("%s is %s, and %s sets %s %s: it was changed since then, or this was never applied",
+			name, live, o.Place, o.Value, o.Phase),
+		Evidence: []finding.Evidence{liveEvidence(h, s), h.AssignmentEvidence(o.Assignment)},
+		Fix:      setNow(h, s, o.Value),
+		Note: "The next boot sets the value of the file. If the live value is the right one, write it there. " +
+			"guard: watch shows who writes.",
+	}
+	again, isLoadedAgain := loadedAgain(h)
+	switch {
+	case len(o.Doubts) > 0:
+		f.Severity, f.Fix = finding.Info, nil
+		f.Summary = fmt.Sprintf("%s is %s, and %s sets %s %s; what else sets it is not known",
+			name, live, o.Place, o.Value, o.Phase)
+		f.Note = "guard: watch shows who writes."
+		for _, d := range o.Doubts {
+			f.Evidence = append(f.Evidence, finding.At(d.Place, d.Why))
+		}
+	case isContainerised(o.Assignment): // a node that is not in service has its configuration all the same
+		f.Severity, f.Fix = finding.Info, nil
+		f.Summary = fmt.Sprintf("%s is %s, and %s would set %s", name, live, o.Tool, o.Value)
+		f.Note = o.Tool + " sets it when it starts."
+	case isLoadedAgain && o.Phase <= inventory.AtFirewallStart:
+		f.ID, f.Severity = "reset-since-boot", finding.Error
+		f.Summary = fmt.Sprintf("%s is %s, and not %s of %s: the module was loaded again after the boot",
+			name, live, o.Value, o.Place)
+		f.Evidence = append(f.Evidence, again...)
+		f.Note = "The next load of the module resets it again. " + fixes.ImportWrite +
+			" adopts the value, and the daemon keeps it through every load."
 	}
 	return f, true
 }
 
-// isLoadValue reports whether a value is the one with which the module is loaded, before anything sets
-// it: the value that the parameters cause or, for max without parameters, the kernel's own: 1 connection
-// a bucket, 4 before 5.15.
-func isLoadValue(h *picture.Host, name, live string) bool {
-	own, known := "", false
-	for _, a := range h.Inventory.Assignments {
-		if value, found := valueAtLoad(name, a); found && isMade(h, a) {
-			own, known = value, true
-		}
-	}
-	if known {
-		return own == live
-	}
-	if name != "max" || h.Figures.Buckets == nil {
-		return false
-	}
-	n, err := strconv.ParseInt(live, 10, 64)
-	return err == nil && (n == *h.Figures.Buckets || n == 4**h.Figures.Buckets)
+// isContainerised reports whether a tool runs in a pod: its files are on the node also while it does
+// not run.
+func isContainerised(a inventory.Assignment) bool {
+	return a.Tool == picture.KubeProxy || a.Tool == "k3s"
 }
 
-// resetSinceBoot is the finding about a value that the host's files assign and that no longer applies.
-func resetSinceBoot(f finding.Finding, s *sysfs.Setting, live, next string, from inventory.Assignment) finding.Finding {
-	f.ID, f.Severity = "reset-since-boot", finding.Error
-	f.Summary = fmt.Sprintf("%s is %s, the value with which the module is loaded, and not %s of %s: "+
-		"the module was reloaded since the boot, or the line was never applied",
-		picture.KernelName(inventory.Assignment{Name: s.Name}), live, next, from.Place)
-	f.Fix = []string{"sysctl -w " + s.Sysctl() + "=" + next}
-	if s.Name == sysfs.Hashsize { // the sysctl is read-only before 4.7
-		f.Fix = []string{"echo " + next + " > /sys/module/nf_conntrack/parameters/hashsize"}
-	}
-	f.Note = "The next load of the module resets it again. " + fixes.ImportWrite +
-		" adopts the value, and the daemon keeps it through every load."
-	return f
+// liveEvidence returns the live value of a setting as evidence.
+func liveEvidence(h *picture.Host, s *sysfs.Setting) finding.Evidence {
+	return finding.Seen("/"+s.File(), 0, h.Settings[s.Name])
 }
 
-// keepValue returns the commands after which a live value comes back after a boot. They write ctkeeper's
-// configuration where a unit can enforce it, else the line that decides now.
-func keepValue(h *picture.Host, name, live string, from inventory.Assignment) []string {
-	e, isEntry := fixes.AssignmentEntry(inventory.Assignment{Name: name, Value: live})
-	text, line := h.Line(from.Place), strconv.Itoa(from.Line)
+// isSatisfied reports whether a live value is what an assignment makes of it.
+func isSatisfied(s *sysfs.Setting, a inventory.Assignment, live string) bool {
+	w := sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: s.Parse(a.Value)}
 	switch {
-	case !isEntry:
-		return nil
-	case h.Env.Systemd && h.Env.Installed:
-		fix := fixes.Configure(h, "live-"+strings.ReplaceAll(e[0], "_", "-"), []fixes.Entry{e}, nil)
-		if !h.Env.Enabled {
-			fix[len(fix)-1] = "systemctl enable --now ctkeeper"
-		}
-		return fix
-	case from.Name != name || !fixes.IsLineBased(from.File):
-		return nil
-	case from.Parameter && strings.Contains(text, from.Key+"="+from.Value):
-		script := line + "s/" + fixes.Literal(from.Key+"="+from.Value) + "/" + from.Key + "=" + live + "/"
-		return []string{fixes.Edit(h, from.File, script)}
-	case strings.Contains(from.File, "sysctl") && strings.Contains(text, from.Key):
-		return []string{fixes.Edit(h, from.File, line+"s/=.*/= "+live+"/")}
+	case a.AtLeast:
+		w.Policy = sysfs.AtLeast
+	case a.AtMost:
+		w.Policy = sysfs.AtMost
 	}
-	return nil
+	return w.Satisfied(s.Parse(live))
 }
 
-// nextBoot returns the value that the files assign to a setting at the next boot, and the assignment it
-// comes from. What firewalls and services assign later counts too.
-func nextBoot(h *picture.Host, name string) (value string, from inventory.Assignment, known bool) {
-	for _, a := range h.Inventory.Assignments {
-		atLoad, isLoad := valueAtLoad(name, a)
-		switch {
-		case !isMade(h, a) || a.TooEarly:
-		case isLoad:
-			value, from, known = atLoad, a, true
-		case a.Name == name && !a.Parameter && known:
-			if after := picture.ValueAfter(a, value); after != value {
-				value, from = after, a
-			}
-		case a.Name == name && !a.Parameter && !a.AtLeast && !a.AtMost:
-			value, from, known = a.Value, a, true
-		}
+// setNow returns the command that sets a value of the host's files now; none where the kernel would not
+// accept it, or where this host may not set it.
+func setNow(h *picture.Host, s *sysfs.Setting, value string) []string {
+	e, isEntry := fixes.AssignmentEntry(inventory.Assignment{Name: s.Name, Value: value})
+	switch {
+	case !isEntry || h.IsContainer():
+		return nil
+	case s.Name == sysfs.Hashsize: // the sysctl is read-only before 4.7
+		return []string{"echo " + e[1] + " > /sys/module/nf_conntrack/parameters/hashsize"}
 	}
-	return value, from, known
+	return []string{"sysctl -w " + s.Sysctl() + "=" + e[1]}
 }
 
-// isMade reports whether an assignment is made, also where another one overrides it later.
-func isMade(h *picture.Host, a inventory.Assignment) bool {
-	_, isOverridden := h.Overrider(a)
-	return a.NoEffect == "" || isOverridden
+// derived returns what the kernel makes of a load-time parameter for a setting that nothing sets.
+func derived(h *picture.Host, name string) inventory.Outcome {
+	for _, parameter := range []string{sysfs.Hashsize, sysfs.ExpectHashsize} {
+		o := h.Inventory.Outcome(parameter, "")
+		if value, made := valueAtLoad(name, o.Assignment); made && o.IsDecided() && parameter != name {
+			o.Value = value
+			return o
+		}
+	}
+	return inventory.Outcome{}
 }
 
 // valueAtLoad returns the value that a load-time parameter causes for a setting.
@@ -162,7 +160,6 @@ func valueAtLoad(name string, a inventory.Assignment) (string, bool) {
 		return "", false
 	}
 	switch {
-	case name == sysfs.Hashsize && a.Name == sysfs.Hashsize:
 	case name == "max" && a.Name == sysfs.Hashsize:
 		n = sysfs.RoundHashsize(n) * sysfs.LoadMaxFactor
 	case name == "expect_max" && a.Name == sysfs.ExpectHashsize:
@@ -171,4 +168,13 @@ func valueAtLoad(name string, a inventory.Assignment) (string, bool) {
 		return "", false
 	}
 	return strconv.FormatInt(n, 10), true
+}
+
+// loadedAgain returns what proves that the module was loaded again after the boot. Old kernels log each
+// load: "nf_conntrack version 0.5.0 (16384 buckets, 65536 max)".
+func loadedAgain(h *picture.Host) ([]finding.Evidence, bool) {
+	loads := h.Logged(func(text string) bool {
+		return strings.Contains(text, kmod.Conntrack+" version ") && strings.Contains(text, " buckets, ")
+	})
+	return loads, len(loads) > 1
 }

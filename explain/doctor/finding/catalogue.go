@@ -39,7 +39,7 @@ var catalogue = []Entry{
 	},
 	{
 		"contradiction", "several lines of the host's files assign different values to one setting",
-		"remove the lines that have no effect",
+		"keep the line that is right",
 	},
 	{
 		"dependency-blacklisted", "a module that nf_conntrack needs is blocked, or blacklisted",
@@ -137,6 +137,10 @@ var catalogue = []Entry{
 	},
 	{"no-capability", "this process has no CAP_NET_ADMIN", "run doctor as root; give a container the capability"},
 	{"no-systemd", "no systemd runs here that could run ctkeeper", "let the init system run ctkeeper run"},
+	{
+		"not-applied", "a live value is not the one that the host's files set",
+		"set the value of the file, or correct the file",
+	},
 	{"not-enabled", "ctkeeper's unit does not start at boot", "systemctl enable --now ctkeeper"},
 	{"not-installed", "ctkeeper's unit is not installed", "install the package"},
 	{
@@ -152,7 +156,7 @@ var catalogue = []Entry{
 		"run ctkeeper on the host, or give its container a writable /proc/sys",
 	},
 	{
-		"reset-since-boot", "a value is the one with which the module is loaded, not the one of the host's files",
+		"reset-since-boot", "the module was loaded again after the boot, and a value of the host's files is lost",
 		"set it again; let ctkeeper keep it",
 	},
 	{"rule-module-blacklisted", "a module that firewall rules need is blocked", "remove the line that blocks it"},
@@ -161,8 +165,8 @@ var catalogue = []Entry{
 		"install the package that the fix names",
 	},
 	{
-		"runtime-only", "a live value does not survive the next boot",
-		"write it into the configuration, or apply the files",
+		"settings-differ", "a live value is not as configured, and no daemon repairs it",
+		"run ctkeeper, or ctkeeper apply",
 	},
 	{"softdep-missing", "a soft dependency of nf_conntrack cannot be loaded", "nothing"},
 	{
@@ -178,7 +182,7 @@ var catalogue = []Entry{
 	{"table-filling", "the connection table is at least 80 % full", "raise max, or shorten the timeouts"},
 	{"table-full", "the connection table is at least 95 % full", "raise max, or shorten the timeouts"},
 	{"timeouts-long", "timeouts are far above the kernel's defaults", "lower them when the table fills"},
-	{"two-names", "the host's files use both names of one setting", "remove the lines that have no effect"},
+	{"two-names", "the host's files use both names of one setting", "keep the line that is right"},
 	{"unit-masked", "ctkeeper's unit is masked", "systemctl unmask ctkeeper"},
 	{
 		"unit-overridden", "drop-ins or a copy change ctkeeper's unit",

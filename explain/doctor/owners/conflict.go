@@ -1,14 +1,12 @@
 package owners
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
-	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -24,7 +22,8 @@ func checkContradictions(h *picture.Host) []finding.Finding {
 	groups := map[string][]inventory.Assignment{}
 	for _, a := range h.Inventory.Assignments {
 		over, isOverridden := h.Overrider(a)
-		if a.FromPersist || a.NoEffect != "" && (!isOverridden || over.FromPersist || a.AtLeast || a.AtMost) {
+		if a.FromPersist || a.Uncertain != "" ||
+			a.NoEffect != "" && (!isOverridden || over.FromPersist || a.AtLeast || a.AtMost) {
 			continue
 		}
 		name := picture.KernelName(a)
@@ -40,18 +39,21 @@ func checkContradictions(h *picture.Host) []finding.Finding {
 }
 
 // contradiction returns the finding about the assignments of one setting, in the order in which they are
-// made.
+// made. There is none where the live value shows that another order is made.
 func contradiction(h *picture.Host, name string, all []inventory.Assignment) (finding.Finding, bool) {
 	keys, values, places := keysOf(all), valuesOf(all), map[string]bool{}
 	for _, a := range all {
 		places[a.Place.String()] = true
 	}
-	if len(places) < 2 || len(keys) < 2 && len(values) < 2 {
+	live, isLive := h.Settings[all[0].Name]
+	isOther := isLive && !h.Inventory.Outcome(all[0].Name, live).HasLive(live)
+	if len(places) < 2 || len(keys) < 2 && (isOther || len(values) < 2) {
 		return finding.Finding{}, false
 	}
-	f := finding.Finding{ID: "contradiction", Severity: finding.Warning}
-	if len(values) < 2 || h.IsEnforced(all[0].Name) {
-		f.Severity = finding.Info
+	f := finding.Finding{ID: "contradiction", Severity: finding.Info}
+	if !h.IsEnforced(all[0].Name) && (len(keys) > 1 && isOneTool(all) || isTakenOver(h, all)) && len(values) > 1 {
+		f.Severity = finding.Warning
+		f.Note = "Keep one of them: this is the order of each boot."
 	}
 	applied := strings.Join(winners(h, all), ", then ")
 	f.Summary = fmt.Sprintf("%s is set to %d different values; applied: %s", name, len(values), applied)
@@ -69,10 +71,28 @@ func contradiction(h *picture.Host, name string, all []inventory.Assignment) (fi
 		e.Text += " (" + strings.Join(outcomes, "; ") + ")"
 		f.Evidence = append(f.Evidence, e)
 	}
-	if f.Severity == finding.Warning {
-		f.Fix, f.Note = removeOverridden(h, all)
-	}
 	return f, true
+}
+
+// isOneTool reports whether one tool makes all the assignments.
+func isOneTool(all []inventory.Assignment) bool {
+	return !slices.ContainsFunc(all, func(a inventory.Assignment) bool { return a.Tool != all[0].Tool })
+}
+
+// isTakenOver reports whether a service overrides a line of the administrator. Every other order is how
+// its format is meant: /etc over /usr/lib, a later file over an earlier one, a sysctl over a load-time
+// parameter.
+func isTakenOver(h *picture.Host, all []inventory.Assignment) bool {
+	return slices.ContainsFunc(all, func(a inventory.Assignment) bool {
+		over, found := h.Overrider(a)
+		isOwn := strings.HasPrefix(a.File, "/etc/") && a.Phase < inventory.AtFirewallStart
+		return found && isOwn && over.Phase >= inventory.AtFirewallStart && !sameValue(a, over)
+	})
+}
+
+// sameValue reports whether the kernel stores the values of two assignments of a setting as one.
+func sameValue(a, b inventory.Assignment) bool {
+	return len(valuesOf([]inventory.Assignment{a, b})) == 1
 }
 
 // outcomeOf returns which tool makes an assignment, when, and whether it is applied.
@@ -108,23 +128,6 @@ func winners(h *picture.Host, all []inventory.Assignment) []string {
 		return []string{"none, all of them are too early"}
 	}
 	return lines
-}
-
-// removeOverridden removes the lines that are overridden. The final value of the setting stays the same.
-func removeOverridden(h *picture.Host, all []inventory.Assignment) (fix []string, note string) {
-	isOverridden := func(a inventory.Assignment) bool {
-		over, found := h.Overrider(a)
-		return !a.FromPersist && found && !over.FromPersist
-	}
-	for _, a := range all {
-		if !isOverridden(a) {
-			continue
-		}
-		commands, hint := fixes.RemoveAssignment(h, a, isOverridden)
-		fix = append(fix, commands...)
-		note = cmp.Or(note, hint)
-	}
-	return finding.Unique(fix), note
 }
 
 // keysOf returns the kernel's names that assignments use: a setting can have two. kube-proxy and k3s are

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
@@ -19,7 +20,7 @@ func TestContradictions(t *testing.T) {
 	h := doctortest.Stopped(doctortest.Owned(t, first, last))
 	doctortest.SetFiles(t, h, map[string]string{"etc/sysctl.d/50-site.conf": doctortest.NetMax + "=65536\n"})
 	want := finding.Finding{
-		ID: "contradiction", Severity: finding.Warning,
+		ID: "contradiction", Severity: finding.Info, // how sysctl.d is meant
 		Summary: "nf_conntrack_max is set to 2 different values; " +
 			"applied: 131072 of /etc/sysctl.d/99-last.conf:3 at boot",
 		Evidence: []finding.Evidence{
@@ -28,14 +29,37 @@ func TestContradictions(t *testing.T) {
 			finding.Seen("/etc/sysctl.d/99-last.conf", 3, doctortest.NetMax+
 				" = 131072 (systemd-sysctl, at boot: applied)"),
 		},
-		Fix: []string{"sed -i '1s/^[^#]/# &/' /etc/sysctl.d/50-site.conf"},
 	}
 	doctortest.Check(t, checkContradictions(h), []finding.Finding{want})
 
+	h.Settings = map[string]string{"max": "65536"} // the order is another one
+	doctortest.Check(t, checkContradictions(h), nil)
+}
+
+// A service that sets another value than the administrator's file is worth a warning.
+func TestTakenOver(t *testing.T) {
+	site := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "1000000")
+	proxy := inventory.Assignment{
+		Place: tree.Place{File: "/var/lib/kube-proxy/config.conf", Line: 7}, Name: "max", Key: "conntrack.min",
+		Value: "131072", Tool: picture.KubeProxy, Phase: inventory.AtServiceStart,
+	}
+	site.NoEffect, site.OverriddenBy = proxy.Place.String()+" comes later", proxy.Place
+	h := doctortest.Stopped(doctortest.Owned(t, site, proxy))
+	f := doctortest.Find(t, checkContradictions(h), "contradiction")
+	if f.Severity != finding.Warning || len(f.Fix) > 0 || f.Note == "" {
+		t.Errorf("%s, fix %q, note %q", f.Severity, f.Fix, f.Note)
+	}
 	yes := true
-	h.Env.Enabled, h.Env.Running = true, &yes
-	want.Severity, want.Fix = finding.Info, nil // the daemon has the last word
-	doctortest.Check(t, checkContradictions(h), []finding.Finding{want})
+	h.Env.Enabled, h.Env.Running = true, &yes // the daemon has the last word
+	if f := doctortest.Find(t, checkContradictions(h), "contradiction"); f.Severity != finding.Info {
+		t.Errorf("severity %s", f.Severity)
+	}
+	vendor := site
+	vendor.File = doctortest.VendorConf
+	h = doctortest.Stopped(doctortest.Owned(t, vendor, proxy))
+	if f := doctortest.Find(t, checkContradictions(h), "contradiction"); f.Severity != finding.Info {
+		t.Errorf("a package's file: severity %s", f.Severity)
+	}
 }
 
 func TestContradictionOfPhases(t *testing.T) {
@@ -46,7 +70,7 @@ func TestContradictionOfPhases(t *testing.T) {
 	f := doctortest.Find(t, checkContradictions(doctortest.Stopped(doctortest.Owned(t, load, boot))), "two-names")
 	want := "hashsize and net.netfilter.nf_conntrack_buckets are one setting, and the files use both names; applied: " +
 		"8192 of /etc/modprobe.d/x.conf:1 when the module is loaded, then 65536 of /etc/sysctl.d/50-site.conf:1 at boot"
-	if f.Summary != want || f.Severity != finding.Warning {
+	if f.Summary != want || f.Severity != finding.Info {
 		t.Errorf("%s: got %s\nwant %s", f.Severity, f.Summary, want)
 	}
 }
@@ -61,6 +85,11 @@ func TestTwoNames(t *testing.T) {
 		"and the files use both names; applied: 65536 of /etc/sysctl.d/99-last.conf:3 at boot"
 	if f.Summary != want || f.Severity != finding.Info {
 		t.Errorf("%s: got %s\nwant %s", f.Severity, f.Summary, want)
+	}
+	last.Value = "131072"
+	f = doctortest.Find(t, checkContradictions(doctortest.Stopped(doctortest.Owned(t, first, last))), "two-names")
+	if f.Severity != finding.Warning {
+		t.Errorf("different values: severity %s", f.Severity)
 	}
 }
 

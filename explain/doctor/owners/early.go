@@ -10,6 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // checkTooEarly reports sysctl settings that are applied at boot before the module is loaded, and
@@ -18,10 +19,15 @@ func checkTooEarly(h *picture.Host) []finding.Finding {
 	var names []string
 	f := finding.Finding{ID: "sysctl-too-early", Severity: finding.Warning}
 	for _, a := range h.Inventory.Assignments {
-		if !a.TooEarly || a.FromPersist || a.NoEffect != "" || h.IsEnforced(a.Name) {
+		live, isLive := h.Settings[a.Name]
+		isSet := isLive && h.Inventory.Outcome(a.Name, live).HasLive(live) // something applied it all the same
+		if !a.TooEarly || a.FromPersist || a.NoEffect != "" || h.IsEnforced(a.Name) || isSet {
 			continue
 		}
 		f.Evidence = append(f.Evidence, h.AssignmentEvidence(a))
+		if isLive {
+			f.Evidence = append(f.Evidence, finding.Seen("/"+sysfs.Lookup(a.Name).File(), 0, live))
+		}
 		names = finding.Unique(append(names, picture.KernelName(a)))
 		pronoun := "it has"
 		if len(names) > 1 {

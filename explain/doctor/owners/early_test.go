@@ -1,6 +1,7 @@
 package owners
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,7 +10,6 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
-	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/klog"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
@@ -18,11 +18,6 @@ import (
 
 // TestFixesDoIt runs the commands, twice: the second time changes nothing.
 func TestFixesDoIt(t *testing.T) {
-	loses := func(a inventory.Assignment, to inventory.Assignment) inventory.Assignment {
-		a.NoEffect, a.OverriddenBy = to.Place.String()+" comes later", to.Place
-		return a
-	}
-	last := doctortest.Sysctl("/etc/sysctl.d/99-last.conf", 1, doctortest.NetMax, "7")
 	opt := "/etc/modprobe.d/x.conf"
 	for name, test := range map[string]struct {
 		file, before, after string
@@ -43,11 +38,6 @@ func TestFixesDoIt(t *testing.T) {
 			opt, "options nf_conntrack acct=1 hashsize=512\n", "options nf_conntrack acct=1\n",
 			checkConflicts, doctortest.Owned(t, doctortest.Option(opt, 1, "acct", "1"), doctortest.Option(opt, 1,
 				sysfs.Hashsize, "512")),
-		},
-		"the line that loses": {
-			"/etc/sysctl.d/50-site.conf", doctortest.NetMax + "=65536\n", "# " + doctortest.NetMax + "=65536\n",
-			checkContradictions, doctortest.Stopped(doctortest.Owned(t, loses(doctortest.Sysctl(doctortest.SiteConf,
-				1, doctortest.NetMax, "65536"), last), last)),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,6 +77,14 @@ func TestSysctlTooEarly(t *testing.T) {
 		Note: "ctkeeper then sets them whenever the module is loaded.",
 	}
 	doctortest.Check(t, checkTooEarly(h), []finding.Finding{want})
+	h.Settings = map[string]string{"expect_max": "8192"} // something applied it all the same
+	doctortest.Check(t, checkTooEarly(h), nil)
+	h.Settings = map[string]string{"expect_max": "4096"}
+	differs := want
+	differs.Evidence = append(slices.Clone(want.Evidence),
+		finding.Seen("/proc/sys/net/netfilter/nf_conntrack_expect_max", 0, "4096"))
+	doctortest.Check(t, checkTooEarly(h), []finding.Finding{differs})
+	h.Settings = nil
 
 	const message = "Couldn't write '8192' to 'net/netfilter/nf_conntrack_expect_max', ignoring: No such file or " +
 		"directory"
