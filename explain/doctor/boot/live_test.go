@@ -68,7 +68,7 @@ func TestNotApplied(t *testing.T) {
 	}
 	doctortest.Check(t, checkFiles(h), []finding.Finding{want})
 
-	h.Env.Container = finding.Seen("/run/systemd/container", 0, "lxc")
+	h.Distro.Platform.Container = "lxc"
 	if f := doctortest.Find(t, checkFiles(h), "not-applied"); len(f.Fix) > 0 {
 		t.Errorf("in a container: %q", f.Fix)
 	}
