@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"host/dropin":       {"host/tree"},
 	"host/command":      {},
 	"host/klog":         {"host/command", "host/tree"},
+	"host/process":      {"host/tree"},
 	"sysfs":             {"host"},
 	"systemd":           {},
 	"kmod":              {"host"},

@@ -218,6 +218,19 @@ func (t Tree) Stat(path string) (fs.FileInfo, error) {
 	return info, nil
 }
 
+// Readlink returns the target of a symbolic link, as it is written. Errors are *fs.PathError with the tree's path.
+func (t Tree) Readlink(path string) (string, error) {
+	dir, err := t.locate("readlink", filepath.Dir(path))
+	if err != nil {
+		return "", err
+	}
+	target, err := os.Readlink(filepath.Join(dir, filepath.Base(path)))
+	if err != nil {
+		return "", within("readlink", path, err)
+	}
+	return target, nil
+}
+
 // Exists reports whether path leads to a file, directory or device that Stat can find.
 func (t Tree) Exists(path string) bool {
 	_, err := t.Stat(path)
