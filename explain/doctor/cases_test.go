@@ -52,6 +52,7 @@ var allowed = []string{"not-installed", "no-systemd"}
 //	alarm RE && RE       an error or a warning matches all of these
 //	says RE && RE        a finding of any severity, import's drop-in or a note of import does
 //	false RE             a false claim: no summary, note or fix matches, nor anything of import
+//	keeps x.conf 65536   a false claim: a fix writes this value into this file
 //	import max 262144    import sets this value, or one of several: 1|true; "undecided": no value
 //	import load true     import has module.load, the same way
 type verdict struct {
@@ -179,6 +180,8 @@ func judge(t *testing.T, archive string, v verdict) score {
 			j.count(j.has(word == "alarm", rest), line)
 		case "false":
 			j.checkClaims(line, regexp.MustCompile(rest))
+		case "keeps":
+			j.checkKeeps(line)
 		case "import":
 			j.checkImport(line)
 		default:
@@ -236,6 +239,21 @@ func (j *judged) checkClaims(line string, claim *regexp.Regexp) {
 	for _, claimed := range texts {
 		if found := claim.FindString(claimed); found != "" {
 			j.claim("%s: %q in %s", line, found, claimed)
+		}
+	}
+}
+
+// checkKeeps claims where a fix writes a value into a file: by a command, or as an added line of a diff.
+func (j *judged) checkKeeps(line string) {
+	words := strings.Fields(line)
+	for _, f := range j.findings {
+		_, fix, _ := strings.Cut(j.claims(f), "\n  fix:\n")
+		fix, _, _ = strings.Cut(fix, "\n  note:")
+		for step := range strings.Lines(fix) {
+			isAdded := strings.HasPrefix(strings.TrimSpace(step), "+") && strings.Contains(fix, words[1])
+			if strings.Contains(step, words[2]) && (isAdded || strings.Contains(step, words[1])) {
+				j.claim("%s: %s", line, step)
+			}
 		}
 	}
 }

@@ -28,6 +28,8 @@ const (
 	// nf_conntrack.ko.xz. Its lines become the .modinfo section; those that begin with __param_str_ become symbols
 	// (see KO).
 	modinfo = ".modinfo"
+	// nul is the end of the name of a file whose lines end with NUL: cmdline.nul makes cmdline, as in /proc/PID.
+	nul = ".nul"
 )
 
 // repeated matches the name of a file whose content is repeated, with {n} as the count from 1:
@@ -35,7 +37,7 @@ const (
 var repeated = regexp.MustCompile(`^(.*)\.times-([0-9]+)$`)
 
 // Unpack writes a host's files from a txtar archive below root. Files of the archive named LINKS, MODES, DIRS,
-// SYSCTLS and MACHINE, and names that end in .modinfo and .times-N, describe what a text archive cannot have.
+// SYSCTLS and MACHINE, and names that end in .modinfo, .nul and .times-N, describe what a text archive cannot have.
 func Unpack(t testing.TB, root, archive string) {
 	t.Helper()
 	parsed, err := txtar.ParseFile(archive)
@@ -94,6 +96,10 @@ func unpack(t testing.TB, root string, file txtar.File) {
 	if name, isModule := strings.CutSuffix(file.Name, modinfo); isModule && strings.Contains(name, ".ko") {
 		packed := Pack(t, KO(lines(content)...), filepath.Ext(name))
 		Put(t, root, name, string(packed))
+		return
+	}
+	if name, hasNUL := strings.CutSuffix(file.Name, nul); hasNUL {
+		Put(t, root, name, strings.ReplaceAll(content, "\n", "\x00"))
 		return
 	}
 	if match := repeated.FindStringSubmatch(file.Name); match != nil {

@@ -21,6 +21,7 @@ func TestUnpack(t *testing.T) {
 		"-- MODES --\n0600 etc/one.conf\n" +
 		"-- SYSCTLS --\nnet.netfilter.nf_conntrack_max = 65536\n" +
 		"-- proc/net/nf_conntrack_expect.times-3 --\n{n} sip\n" +
+		"-- proc/1/cmdline.nul --\ninit\nsplash\n" +
 		"-- lib/modules/6.1/a.ko.modinfo --\nlicense=GPL\n\nparm=b:What b is.\n"
 	if err := os.WriteFile(archive, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -64,6 +65,8 @@ func TestUnpack(t *testing.T) {
 		"etc/link.conf":                           "one.conf",
 		"proc/sys/net/netfilter/nf_conntrack_max": "-rw-r--r-- 65536\n",
 		"proc/net/nf_conntrack_expect":            "-rw-r--r-- 1 sip\n2 sip\n3 sip\n",
+		"proc/1":                                  "directory",
+		"proc/1/cmdline":                          "-rw-r--r-- init\x00splash\x00",
 		"lib/modules/6.1/a.ko":                    "license=GPL\x00parm=b:What b is.\x00",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
