@@ -11,6 +11,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/distro"
 	"github.com/ctkeeper/ctkeeper/host/klog"
+	"github.com/ctkeeper/ctkeeper/host/process"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
@@ -78,7 +79,11 @@ type Host struct {
 	// NotRead is what could not be read, and why.
 	NotRead []finding.Evidence
 
-	files map[string]textFile
+	// Processes are the running processes of user space.
+	Processes []process.Process
+
+	files  map[string]textFile
+	record record
 }
 
 // Environment is where ctkeeper itself runs on this host.
@@ -161,6 +166,16 @@ func (h *Host) IsLoaded(name string) bool {
 		return h.Module.State == kmod.Loaded || h.Module.State == kmod.BuiltIn
 	}
 	return h.Index.BuiltIn[name] || h.IsListed(name)
+}
+
+// Runs returns the running process of a program that can set the host's values, and whether there is one.
+func (h *Host) Runs(program string) (process.Process, bool) {
+	for _, p := range h.Processes {
+		if p.Program() == program && !p.OtherNetns {
+			return p, true
+		}
+	}
+	return process.Process{}, false
 }
 
 // IsListed reports whether /proc/modules lists a module.

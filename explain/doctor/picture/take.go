@@ -16,6 +16,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/distro"
 	"github.com/ctkeeper/ctkeeper/host/klog"
 	"github.com/ctkeeper/ctkeeper/host/meminfo"
+	"github.com/ctkeeper/ctkeeper/host/process"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
@@ -47,6 +48,9 @@ func Take(ctx context.Context, t tree.Tree, opts Options) *Host {
 		h.readRunning(t)
 	}
 	h.Inventory = inventory.Read(t)
+	for _, trouble := range h.Inventory.NotSearched {
+		h.addNotRead(trouble.File, trouble.Err)
+	}
 	h.readRules(ctx, t)
 	h.Log = klog.Read(ctx, t, isRelevant)
 	if h.Log.Err != nil {
@@ -62,6 +66,7 @@ func Take(ctx context.Context, t tree.Tree, opts Options) *Host {
 	}
 	h.readConfig(t, opts.Source)
 	h.Env = readEnvironment(ctx, t, opts)
+	h.Processes, h.record = process.List(t), readRecord(t)
 	h.ReadFiles(t)
 	return h
 }
