@@ -75,7 +75,10 @@ func checkConflicts(h *picture.Host) []finding.Finding {
 			Summary:  fmt.Sprintf("%s, ctkeeper wants %s; %s", describe(times), want, outcome(h, a)),
 			Evidence: []finding.Evidence{h.AssignmentEvidence(a)},
 		}
-		if len(h.Config.Files) == 0 { // it is not known which of the two is right
+		if a.Uncertain != "" {
+			f.Severity, f.Note = finding.Info, "It is not certain: "+a.Uncertain+"."
+			f.Evidence = append(f.Evidence, wantEvidence(h, a)...)
+		} else if len(h.Config.Files) == 0 { // it is not known which of the two is right
 			f.Fix = []string{fixes.ImportWrite}
 			f.Note = "ctkeeper has no configuration: import writes one with the values of the host's files."
 		} else {
@@ -112,6 +115,8 @@ func describe(times []inventory.Assignment) string {
 	a := times[0]
 	verb := "sets %s to"
 	switch {
+	case a.Uncertain != "":
+		verb = "can set %s to"
 	case a.AtLeast:
 		verb = "raises %s to at least"
 	case a.AtMost:
@@ -126,7 +131,7 @@ func describe(times []inventory.Assignment) string {
 		tools, phases = append(tools, b.Tool), append(phases, phase)
 	}
 	tools, phases = finding.Unique(tools), finding.Unique(phases)
-	if len(tools) > 1 {
+	if len(tools) > 1 && a.Uncertain == "" {
 		verb = strings.Replace(verb, "s ", " ", 1)
 	}
 	return fmt.Sprintf("%s "+verb+" %s %s", finding.List(tools), picture.KernelName(a), a.Value, finding.List(phases))

@@ -14,6 +14,18 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
+// What is not certain is worth knowing, and no more.
+func TestUncertainConflict(t *testing.T) {
+	a := doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536")
+	a.Uncertain = "within an if"
+	f := doctortest.Find(t, checkConflicts(doctortest.Owned(t, a)), "other-owner")
+	want := "systemd-sysctl can set nf_conntrack_max to 65536 at boot, ctkeeper wants 1048576; " +
+		"ctkeeper writes its value back each time"
+	if f.Severity != finding.Info || f.Summary != want || f.Note != "It is not certain: within an if." || len(f.Fix) > 0 {
+		t.Errorf("%s %s, note %q, fix %v", f.Severity, f.Summary, f.Note, f.Fix)
+	}
+}
+
 func TestOtherOwners(t *testing.T) {
 	h := doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 2, doctortest.NetMax, "65536"))
 	doctortest.SetFiles(t, h, map[string]string{"etc/sysctl.d/50-site.conf": "# " +

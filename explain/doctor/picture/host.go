@@ -188,7 +188,8 @@ func (h *Host) IsBuiltIn() bool {
 	return h.Module.State == kmod.BuiltIn || h.Index.BuiltIn[kmod.Conntrack]
 }
 
-// NeededBy returns what needs nf_conntrack to be loaded.
+// NeededBy returns what needs nf_conntrack to be loaded. A sysctl line does not: where nothing else needs
+// the module, the value has no use.
 func (h *Host) NeededBy() []finding.Evidence {
 	var all []finding.Evidence
 	if h.Config != nil && h.Config.Module.Load {
@@ -199,11 +200,6 @@ func (h *Host) NeededBy() []finding.Evidence {
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.Rules.Modules)) {
 		all = append(all, finding.At(h.Rules.Modules[name], "a rule that needs "+name))
-	}
-	for _, a := range h.Inventory.Assignments {
-		if (a.Tool == "systemd-sysctl" || a.Tool == "sysctl") && a.NoEffect == "" && !a.FromPersist {
-			all = append(all, finding.At(a.Place, a.Key+" = "+a.Value))
-		}
 	}
 	return all
 }
