@@ -13,6 +13,8 @@ const (
 	initSystemd initKind = "systemd"
 	initScripts initKind = "rc.sysinit" // of CentOS 6
 	initOpenRC  initKind = "OpenRC"
+	initOpenWrt initKind = "procd" // of OpenWrt
+	initUpstart initKind = "upstart"
 	initOther   initKind = "init"
 )
 
@@ -26,8 +28,12 @@ func (r *reader) initSystem() initKind {
 		return initScripts
 	case exists("/sbin/openrc", "/usr/sbin/openrc", "/etc/runlevels"):
 		return initOpenRC
+	case exists("/etc/openwrt_release", "/sbin/procd"):
+		return initOpenWrt
 	case exists("/usr/lib/systemd/systemd", "/lib/systemd/systemd"):
 		return initSystemd
+	case exists("/etc/init/procps.conf", "/etc/init/kmod.conf"): // of Ubuntu 14.04
+		return initUpstart
 	case exists("/etc/inittab"):
 		return initOther
 	}
@@ -55,6 +61,20 @@ func (r *reader) isEnabled(service string) bool {
 		if slices.ContainsFunc(names, func(name string) bool {
 			return name == service || len(name) > 3 && name[0] == 'S' && name[3:] == service
 		}) {
+			return true
+		}
+	}
+	return !known
+}
+
+// isInRunlevel reports whether OpenRC starts a service when it boots. It is true if the tree has no
+// directory that would show it.
+func (r *reader) isInRunlevel(service string) bool {
+	known := false
+	for _, level := range []string{"boot", "sysinit"} {
+		names, err := r.tree.List(filepath.Join("/etc/runlevels", level))
+		known = known || err == nil
+		if slices.Contains(names, service) {
 			return true
 		}
 	}

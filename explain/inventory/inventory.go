@@ -124,6 +124,11 @@ type DeadLine struct {
 	tree.Place
 	// Why is a sentence without a full stop: "no program reads /etc/modules.load.d".
 	Why string
+	// Loads is true for a line that was meant to load nf_conntrack.
+	Loads bool
+	// Key and Value are those of a line that sets a sysctl key which this kernel does not have. Name is the
+	// setting that is meant and Right its key, if they are known.
+	Key, Value, Name, Right string
 }
 
 // Inventory is what the host's files say about nf_conntrack.

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
-	"strings"
 
-	"github.com/ctkeeper/ctkeeper/host/dropin"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
@@ -74,53 +72,4 @@ func (r *reader) addModuleOptions(options []kmod.Option, tool, noEffect string) 
 			r.addAssignment(a)
 		}
 	}
-}
-
-// readModulesLoad reads the lines that load nf_conntrack before the sysctl files are applied. With
-// systemd these are in modules-load.d(5) and on the kernel command line; systemd reads /etc/modules
-// only through a link. Other init systems read modules-load.d and /etc/modules. The init scripts of
-// CentOS 6 have their own files (readSysconfigModules).
-func (r *reader) readModulesLoad() {
-	files := r.dropins(".conf", dropin.Dirs("modules-load.d")...)
-	switch r.init {
-	case initScripts:
-		return
-	case initSystemd:
-		names, ok := r.commandLine().Value("modules_load")
-		if ok && slices.ContainsFunc(strings.Split(names, ","), needsConntrack) {
-			r.inv.EarlyLoads = append(r.inv.EarlyLoads, tree.Place{File: commandLineFile})
-		}
-	default:
-		files = append(files, dropin.File{Path: "/etc/modules"})
-	}
-	for _, f := range files {
-		if f.HiddenBy != "" {
-			continue
-		}
-		text, _ := r.read(f.Path)
-		for number, line := range numbered(text) {
-			if fields := strings.Fields(line); len(fields) > 0 && needsConntrack(fields[0]) {
-				r.inv.EarlyLoads = append(r.inv.EarlyLoads, tree.Place{File: f.Path, Line: number})
-			}
-		}
-	}
-}
-
-// needsConntrack reports whether a module is nf_conntrack or needs it, so that modprobe(8) loads
-// both. It knows the kernel's modules that people name in such files.
-func needsConntrack(module string) bool {
-	module = kmod.NormalizeName(module)
-	for _, prefix := range []string{
-		"nf_conntrack", "nf_nat", "ip_conntrack", "ip_nat_", "nf_flow_table", "nft_ct", "nft_nat", "nft_masq",
-		"nft_chain_nat",
-	} {
-		if strings.HasPrefix(module, prefix) {
-			return true
-		}
-	}
-	return slices.Contains([]string{
-		"iptable_nat", "ip6table_nat", "xt_conntrack", "xt_state", "xt_CT", "xt_connlimit", "xt_connmark",
-		"xt_CONNMARK", "xt_connbytes", "xt_connlabel", "xt_helper", "xt_nat", "xt_MASQUERADE", "ipt_MASQUERADE",
-		"xt_REDIRECT", "ip_vs", "act_ct", "openvswitch", "nft_redir", "nft_connlimit", "nft_flow_offload",
-	}, module)
 }

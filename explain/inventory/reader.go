@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io/fs"
 	"slices"
@@ -18,6 +19,8 @@ const (
 	// maxTroubles and maxAssignments limit what is kept of one file. There are far fewer settings.
 	maxTroubles    = 10
 	maxAssignments = 1000
+	// maxDead limits the dead lines of one file.
+	maxDead = 50
 
 	// persistHeader begins the files that persist writes. It is the start of persist.Header, which
 	// this package may not import.
@@ -46,11 +49,15 @@ type reader struct {
 	// sysctls are the sysctl.d files in the order of their names, /etc/sysctl.conf last.
 	sysctls []sysctlFile
 	// Counts and facts by file.
-	troubles, assignments map[string]int
-	fromPersist           map[string]bool
+	troubles, assignments, dead map[string]int
+	fromPersist                 map[string]bool
 	// understood are the lines, or whole files with line 0, that a reader understood although they set
 	// nothing. They are no mentions.
 	understood map[tree.Place]bool
+	// maybeEarly is true if an initramfs may load the module before everything else.
+	maybeEarly bool
+	// kernels are the modules of this host's kernels, once they were needed.
+	kernels []kmod.Index
 	// Answers that are found once: whether this kernel has the keys of ip_conntrack, and the
 	// settings that a sysctl pattern can match.
 	hasOld    *bool
@@ -84,8 +91,9 @@ func readers() []func(*reader) {
 // Read reads the files of every tool that can set nf_conntrack's values.
 func Read(t tree.Tree) Inventory {
 	r := &reader{
-		tree: t, troubles: map[string]int{}, assignments: map[string]int{}, fromPersist: map[string]bool{},
-		understood: map[tree.Place]bool{},
+		tree: t, troubles: map[string]int{}, assignments: map[string]int{}, dead: map[string]int{},
+		fromPersist: map[string]bool{},
+		understood:  map[tree.Place]bool{},
 	}
 	r.builtIn = kmod.Observe(t.Root(), kmod.Conntrack).State == kmod.BuiltIn
 	r.init = r.initSystem()
@@ -94,10 +102,13 @@ func Read(t tree.Tree) Inventory {
 	for _, read := range readers() {
 		read(r)
 	}
-	if len(r.inv.EarlyLoads) == 0 && !r.builtIn {
+	if len(r.inv.EarlyLoads) == 0 && !r.builtIn && !r.maybeEarly {
 		markTooEarly(r.inv.Assignments)
 	}
 	markOverridden(r.inv.Assignments)
+	slices.SortStableFunc(r.inv.DeadLines, func(a, b DeadLine) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
 	r.inv.Troubles = append(r.inv.Modprobe.Troubles, r.inv.Troubles...)
 	return r.inv
 }
@@ -166,6 +177,26 @@ func (r *reader) addAssignment(a Assignment) {
 func (r *reader) addOption(tool, name, value string, at tree.Place, isDefault bool) {
 	r.inv.ToolOptions = append(r.inv.ToolOptions,
 		ToolOption{Place: at, Tool: tool, Name: name, Value: value, Default: isDefault})
+}
+
+// addDeadLoad adds a line that was meant to load nf_conntrack.
+func (r *reader) addDeadLoad(at tree.Place, why string) {
+	r.addDead(DeadLine{Place: at, Why: why, Loads: true})
+}
+
+// addDead adds a line that does nothing, once.
+func (r *reader) addDead(d DeadLine) {
+	r.dead[d.File]++
+	known := slices.ContainsFunc(r.inv.DeadLines, func(e DeadLine) bool { return e.Place == d.Place && e.Key == d.Key })
+	if r.dead[d.File] <= maxDead && !known {
+		r.inv.DeadLines = append(r.inv.DeadLines, d)
+	}
+}
+
+// isFile reports whether a path is that of a regular file.
+func (r *reader) isFile(path string) bool {
+	info, err := r.tree.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // isExecutable reports whether a file has an x bit.

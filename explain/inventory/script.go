@@ -74,7 +74,12 @@ func (r *reader) addWrite(s script, at tree.Place, args []string, file string) {
 
 // addScriptSysctl adds a value for the path name below /proc/sys, if it is one of our settings.
 func (r *reader) addScriptSysctl(s script, at tree.Place, key, name, value string) {
-	if setting, noEffect, ok := r.setting(name); ok {
+	if setting, noEffect, ok := r.setting(name); !ok {
+		r.hasKey(at, key, name, value)
+	} else {
+		if key == hashsizeFile {
+			noEffect = "" // of all kernels
+		}
 		if s.noEffect != "" {
 			noEffect = s.noEffect
 		}
@@ -191,7 +196,7 @@ func (r *reader) addModprobeCommand(s script, at tree.Place, args []string) bool
 		case arg == "-r" || arg == "--remove":
 			return false
 		case strings.HasPrefix(arg, "-"):
-		case !assigned && needsConntrack(arg):
+		case !assigned && r.commandLoads(arg):
 			loads = true
 			itself = itself || kmod.NormalizeName(arg) == kmod.Conntrack
 		case assigned && itself:

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
@@ -30,6 +31,7 @@ func (r *reader) readSysconfigModules() {
 		}
 		text, _ := r.read(f.Path)
 		loads := r.addScript(s, text)
+		r.addDeadScript(s, text)
 		if r.init == initScripts {
 			r.inv.EarlyLoads = append(r.inv.EarlyLoads, loads...)
 		}
@@ -54,5 +56,22 @@ func (r *reader) readRcLocal() {
 			s.noEffect = notExecutable
 		}
 		r.addScript(s, text)
+		r.addDeadScript(s, text)
+	}
+}
+
+// addDeadScript adds the lines about nf_conntrack of a script that nothing runs.
+func (r *reader) addDeadScript(s script, text string) {
+	if s.noEffect == "" {
+		return
+	}
+	for number, line := range numbered(text) {
+		line = strings.TrimSpace(line)
+		isAbout := strings.Contains(line, "conntrack") || strings.HasPrefix(line, "sysctl ")
+		if isAbout && !strings.HasPrefix(line, "#") {
+			r.addDead(DeadLine{
+				Place: tree.Place{File: s.File, Line: number}, Why: s.noEffect, Loads: strings.Contains(line, "modprobe"),
+			})
+		}
 	}
 }

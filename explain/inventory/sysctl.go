@@ -7,6 +7,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/host/dropin"
 	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -99,24 +100,20 @@ func (r *reader) sysctlFiles() []sysctlFile {
 // setting returns the name of the setting at a path below /proc/sys, and whether it is one of
 // nf_conntrack. noEffect is why the key has no effect on any kernel that has the setting, or "".
 func (r *reader) setting(name string) (setting, noEffect string, ok bool) {
-	old, isOld := oldName(name)
-	if isOld {
-		if !r.hasOldKeys() {
-			noEffect = "kernels since 4.9 have no key of this name"
-		}
+	if _, missing := r.findKeyFault(name); missing {
+		return "", "", false
+	}
+	if old, isOld := oldName(name); isOld {
 		name = old
 	}
 	if !strings.HasPrefix(name, "net/netfilter/nf_conntrack_") && name != "net/nf_conntrack_max" {
 		return "", "", false
 	}
 	s := sysfs.Lookup(name)
-	switch {
-	case s == nil:
+	if s == nil {
 		return "", "", false
-	case sysfs.ReadOnly(strings.TrimPrefix(name, "net/netfilter/")):
-		noEffect = "the kernel counts it: it cannot be set"
 	}
-	return s.Name, noEffect, true
+	return s.Name, r.readOnlyKey(name), true
 }
 
 // oldName returns the present path of a key of ip_conntrack, the IPv4 tracker that nf_conntrack
@@ -129,11 +126,12 @@ func oldName(name string) (string, bool) {
 	return "net/netfilter/nf_conntrack_" + rest, ok
 }
 
-// hasOldKeys reports whether this kernel has the keys of ip_conntrack
+// hasOldKeys reports whether this kernel has the keys of ip_conntrack, or may have them
 // (CONFIG_NF_CONNTRACK_PROC_COMPAT, which Linux 4.9 dropped).
 func (r *reader) hasOldKeys() bool {
 	if r.hasOld == nil {
-		old := r.tree.Exists("/proc/sys/net/ipv4/netfilter/ip_conntrack_max") || r.buildHasOldKeys()
+		old := r.tree.Exists("/proc/sys/net/ipv4/netfilter/ip_conntrack_max") ||
+			!r.showsAllKeys() && r.buildHasOldKeys()
 		r.hasOld = &old
 	}
 	return *r.hasOld
@@ -142,12 +140,12 @@ func (r *reader) hasOldKeys() bool {
 // buildHasOldKeys reports the same by the kernel's build configuration, for when the module is not
 // loaded.
 func (r *reader) buildHasOldKeys() bool {
-	release, err := r.tree.Read("/proc/sys/kernel/osrelease", 256)
-	if err != nil {
-		return false
+	config, err := r.tree.Read("/boot/config-"+r.release(), maxFile)
+	if err != nil { // most kernels of that time were built with it
+		before, known := kmod.IsBefore(r.release(), 4, 9)
+		return before && known
 	}
-	config, err := r.tree.Read("/boot/config-"+strings.TrimSpace(string(release)), maxFile)
-	return err == nil && strings.Contains(string(config), "CONFIG_NF_CONNTRACK_PROC_COMPAT=y")
+	return strings.Contains(string(config), "CONFIG_NF_CONNTRACK_PROC_COMPAT=y")
 }
 
 // matching returns the paths of the settings that a pattern matches: of those that this kernel has,
@@ -219,6 +217,7 @@ func (r *reader) addSysctl(run sysctlRun, line sysctlLine, name, noEffect string
 	}
 	setting, never, ok := r.setting(name)
 	if !ok {
+		r.hasKey(line.Place, line.key, name, line.value)
 		return
 	}
 	if never != "" {

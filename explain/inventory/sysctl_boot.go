@@ -20,6 +20,8 @@ func (r *reader) readSysctl() {
 		files = inDirs(files, "/usr/lib", "/run", "/etc", sysctlConf)
 	case initOpenRC:
 		files = r.openRCFiles()
+	case initOpenWrt, initUpstart: // /etc/init.d/sysctl, /etc/init/procps.conf
+		files = inDirs(files, "/etc", sysctlConf)
 	}
 	for _, f := range files {
 		isApplied := func(g sysctlFile) bool { return g.Path == f.Path && g.HiddenBy == "" }
