@@ -124,6 +124,9 @@ func compareTable(t *testing.T, table string) {
 		t.Fatalf("%s has no markers", tableFile)
 	}
 	golden(t, tableFile, []byte(head+begin+table+end+tail))
+	if t.Failed() {
+		t.Log("go test ./explain/doctor -run Verdicts -update rewrites the table")
+	}
 }
 
 func readVerdict(t *testing.T, archive string) verdict {
