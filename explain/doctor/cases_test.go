@@ -125,7 +125,7 @@ func compareTable(t *testing.T, table string) {
 	}
 	golden(t, tableFile, []byte(head+begin+table+end+tail))
 	if t.Failed() {
-		t.Log("go test ./explain/doctor -run Verdicts -update rewrites the table")
+		t.Log("go test ./explain/doctor -run TestVerdicts -update rewrites the table")
 	}
 }
 
