@@ -16,6 +16,9 @@ import (
 // maxEvidence is the length of a line of a host's text in the table, in runes. The documents have all of it.
 const maxEvidence = 300
 
+// maxLines is how many lines of evidence a finding has in the table.
+const maxLines = 20
+
 // Doctor writes a report.
 func (p Printer) Doctor(r doctor.Report) error {
 	document := struct {
@@ -75,8 +78,13 @@ func (p Printer) finding(w io.Writer, f finding.Finding) {
 	_, _ = fmt.Fprintln(w)
 }
 
+// evidence writes the first lines of a list. The documents have all of it.
 func evidence(w io.Writer, list []finding.Evidence) {
-	for _, e := range list {
+	for i, e := range list {
+		if i == maxLines {
+			_, _ = fmt.Fprintf(w, "  … and %d more, which --output json lists\n", len(list)-maxLines)
+			return
+		}
 		_, _ = fmt.Fprintf(w, "  %s: %s\n", clean(e.Place.String()), clean(e.Text))
 	}
 }

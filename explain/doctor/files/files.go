@@ -17,8 +17,11 @@ import (
 // maxLines is how many bad lines of one file are shown.
 const maxLines = 3
 
-// Check returns one finding for each file that could not be read, as a whole or in some lines.
-func Check(h *picture.Host) []finding.Finding {
+// Check returns the findings of this topic.
+func Check(h *picture.Host) []finding.Finding { return h.Run(checkTroubles, checkMentions) }
+
+// checkTroubles returns one finding for each file that could not be read, as a whole or in some lines.
+func checkTroubles(h *picture.Host) []finding.Finding {
 	var files []string
 	byFile := map[string][]tree.Trouble{}
 	done := map[string]bool{}

@@ -47,6 +47,10 @@ var catalogue = []Entry{
 	},
 	{"dependency-missing", "a module that nf_conntrack needs has no file", "reinstall the kernel's package"},
 	{
+		"drift-by", "ctkeeper recorded which program set a value in this boot",
+		"configure that program, or let ctkeeper's guard refuse its writes",
+	},
+	{
 		"established-timeout-long", "idle TCP connections stay in the table for more than a day",
 		"shorten tcp_timeout_established when the table fills",
 	},
@@ -107,6 +111,10 @@ var catalogue = []Entry{
 		"lower max, or shorten the timeouts",
 	},
 	{"max-unlimited", "max is 0, which means no limit up to Linux 6.12", "set max"},
+	{
+		"mentioned", "lines name nf_conntrack, and ctkeeper does not understand what they do",
+		"read them; guard: watch shows who writes a value",
+	},
 	{"module-blacklisted", "nf_conntrack is blocked or blacklisted", "remove the lines that the evidence names"},
 	{
 		"module-built-in", "nf_conntrack is part of the kernel image; options in modprobe.d have no effect",

@@ -15,7 +15,7 @@ import (
 
 // Check returns the findings of this topic.
 func Check(h *picture.Host) []finding.Finding {
-	return h.Run(checkTooEarly, checkNotRead, checkConflicts, checkOthers, checkContradictions, checkLock)
+	return h.Run(checkTooEarly, checkNotRead, checkConflicts, checkOthers, checkContradictions, checkLock, checkRecord)
 }
 
 // stance is how the configuration relates to an assignment.

@@ -2,6 +2,7 @@ package picture
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -35,6 +36,9 @@ type Write struct {
 	// who names the writer in a sentence: "kube-proxy (pid 2211, kube-proxy.service)".
 	who string
 }
+
+// Name returns the command name of the writer, or else its unit or container.
+func (w Write) Name() string { return cmp.Or(w.Comm, w.Unit) }
 
 // Evidence returns the write as evidence.
 func (w Write) Evidence() finding.Evidence {
