@@ -82,8 +82,9 @@ func isSkipped(file string) bool {
 	switch name := path.Base(file); {
 	case strings.HasPrefix(name, "ctkeeper"):
 		return true
-	case strings.HasPrefix(file, "/etc/tuned/") && strings.HasSuffix(name, ".conf"): // readTuned
-		return true
+	case strings.HasSuffix(name, ".conf") && (strings.HasPrefix(file, "/etc/tuned/") ||
+		strings.HasPrefix(file, "/etc/modprobe.d/")):
+		return true // readTuned and readModprobe have read them
 	case slices.Contains([]string{
 		".git", ".svn", ".hg", ".cache", "node_modules", "site-packages", "dist-packages", "__pycache__", "include",
 		"doc", "docs", "man", "info", "locale", "licenses", "bash-completion", "bash_completion.d", "zsh",

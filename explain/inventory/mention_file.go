@@ -76,10 +76,12 @@ var (
 	unitExtension = regexp.MustCompile(`\.(?:service|timer|path|socket|mount|target|slice|scope|automount)$`)
 )
 
-// isInert reports whether nothing loads a file, or only what reads values.
+// isInert reports whether nothing loads a file, or only what reads values. In sysctl.d and the like it is a
+// file without the extension that is read there.
 func isInert(file string) bool {
 	isScript := strings.HasPrefix(file, "/var/lib/cloud/") && strings.HasSuffix(file, ".txt") // user-data.txt
-	return inertName.MatchString(path.Base(file)) && !isScript || monitorDir.MatchString(file)
+	isOther := slices.Contains([]string{"sysctl.d", "modprobe.d", "modules-load.d"}, path.Base(path.Dir(file)))
+	return inertName.MatchString(path.Base(file)) && !isScript || monitorDir.MatchString(file) || isOther
 }
 
 func isUnit(file string) bool { return unitExtension.MatchString(file) }
