@@ -12,8 +12,8 @@ import (
 // bracket: 16 KiB of "(" take 64 MiB of stack and 0.4 s (measured).
 const maxScript = 16 << 10
 
-// command is one simple command of a shell script. Quotes are removed; expansions ($x, $(x),
-// `x`) stand as they are written.
+// command is one simple command of a shell script. Quotes are removed; expansions ($x, $(x), `x`) whose
+// value is not known stand as they are written.
 type command struct {
 	line int
 	// assigns are the NAME=VALUE before the program, or the arguments of export.
@@ -23,97 +23,66 @@ type command struct {
 	file string
 	// piped is true if the standard output of the command before it is its input.
 	piped bool
+	// input is the text of its here-document.
+	input string
+	// doubt is why it is not known whether the command runs, or "".
+	doubt string
 }
 
 type variable struct{ name, value string }
 
-// parseShell returns the simple commands of a script, whatever the conditions and loops
-// around them. From the first statement that is no bash on, each line is parsed by itself.
+// parseShell returns the simple commands of a script that is not known to be run in any special way.
 func parseShell(text string) []command {
-	parser := syntax.NewParser()
-	if len(text) > maxScript {
-		return parseLines(parser, text, 1)
-	}
-	commands, rest := parseStatements(parser, text)
-	line := 1 + strings.Count(text[:len(text)-len(rest)], "\n")
-	return append(commands, parseLines(parser, rest, line)...)
+	in := newInterpreter(func(string) truth { return unknown })
+	in.interpret(text)
+	return in.commands
 }
 
-// parseStatements returns the commands of the complete statements before the first syntax
-// error, and the text from the end of those statements on.
-func parseStatements(parser *syntax.Parser, text string) (commands []command, rest string) {
+func newInterpreter(files func(string) truth) *interpreter {
+	return &interpreter{
+		files: files, vars: map[string]string{}, functions: map[string]*syntax.Stmt{}, piped: map[*syntax.Stmt]bool{},
+	}
+}
+
+// parseStatements returns the complete statements before the first syntax error, and the text from
+// the end of those statements on.
+func parseStatements(parser *syntax.Parser, text string) (complete []*syntax.Stmt, rest string) {
 	file, err := parser.Parse(strings.NewReader(text), "")
-	complete := file.Stmts
-	if err != nil {
-		complete = complete[:max(0, len(complete)-1)] // the error may be in the last one
-		rest = text
+	complete = file.Stmts
+	if err == nil {
+		return complete, ""
 	}
-	for _, statement := range complete {
-		commands = append(commands, simpleCommands(text, statement)...)
-		if err != nil {
-			rest = text[statement.End().Offset():]
-		}
+	complete = complete[:max(0, len(complete)-1)] // the error may be in the last one
+	if len(complete) == 0 {
+		return nil, text
 	}
-	return commands, rest
+	return complete, text[complete[len(complete)-1].End().Offset():]
 }
 
 // leadingKeywords are those that keep a line from being parsed without the lines around it.
 var leadingKeywords = regexp.MustCompile(`^\s*((if|then|elif|else|while|until|do|!)\s+)+`)
 
-// parseLines parses each line by itself, or what stands between its operators. Lines that end
-// in a backslash are joined with the next.
-func parseLines(parser *syntax.Parser, text string, first int) []command {
-	var commands []command
+// interpretLines follows each line by itself, or what stands between its operators. Lines that end in a
+// backslash are joined with the next.
+func (in *interpreter) interpretLines(parser *syntax.Parser, text string, first int) {
 	for number, line := range joinedLines(text) {
-		parsed, rest := parseStatements(parser, line[:min(len(line), maxScript)])
-		if rest != "" {
-			parsed = nil
+		before := len(in.commands)
+		if statements, rest := parseStatements(parser, line[:min(len(line), maxScript)]); rest == "" {
+			in.text = line
+			in.run(statements, notUnderstood)
+		} else {
 			isOperator := func(c rune) bool { return strings.ContainsRune(";|&(){}", c) }
 			for part := range strings.FieldsFuncSeq(line, isOperator) {
-				more, _ := parseStatements(parser, leadingKeywords.ReplaceAllString(part, ""))
-				parsed = append(parsed, more...)
+				in.text = leadingKeywords.ReplaceAllString(part, "")
+				statements, _ := parseStatements(parser, in.text)
+				in.run(statements, notUnderstood)
 			}
 		}
-		for _, c := range parsed {
-			c.line += first + number - 2
-			commands = append(commands, c)
+		for i := range in.commands[before:] {
+			in.commands[before+i].line += first + number - 2
 		}
+		in.stopped = false
 	}
-	return commands
-}
-
-// simpleCommands returns the simple commands in a statement, those in $(…) and `…` left out.
-func simpleCommands(text string, statement *syntax.Stmt) []command {
-	var commands []command
-	piped := map[*syntax.Stmt]bool{}
-	syntax.Walk(statement, func(node syntax.Node) bool {
-		switch node := node.(type) {
-		case *syntax.BinaryCmd:
-			piped[node.Y] = node.Op == syntax.Pipe || node.Op == syntax.PipeAll
-		case *syntax.Stmt:
-			c := command{line: int(node.Pos().Line()), piped: piped[node]}
-			switch call := node.Cmd.(type) {
-			case *syntax.CallExpr:
-				c.assigns = assignments(text, call.Assigns)
-				for _, word := range call.Args {
-					c.words = append(c.words, unquote(text, word.Parts, false))
-				}
-			case *syntax.DeclClause:
-				c.assigns = assignments(text, call.Args)
-			default:
-				return true
-			}
-			for _, redirect := range node.Redirs {
-				if isOutput(redirect) {
-					c.file = unquote(text, redirect.Word.Parts, false)
-				}
-			}
-			commands = append(commands, c)
-			return false
-		}
-		return true
-	})
-	return commands
 }
 
 // isOutput reports whether a redirection takes the standard output to a file.
@@ -127,54 +96,38 @@ func isOutput(r *syntax.Redirect) bool {
 	return false
 }
 
-// assignments returns the assignments of single values to names.
-func assignments(text string, assigns []*syntax.Assign) []variable {
-	var variables []variable
-	for _, a := range assigns {
-		if a.Name == nil || a.Naked || a.Index != nil || a.Array != nil {
-			continue
-		}
-		v := variable{name: a.Name.Value}
-		if a.Value != nil {
-			v.value = unquote(text, a.Value.Parts, false)
-		}
-		variables = append(variables, v)
-	}
-	return variables
-}
-
 var (
 	escaped       = regexp.MustCompile(`\\(.)`)
 	escapedQuoted = regexp.MustCompile("\\\\([$`\"\\\\])") // a backslash before anything else stands for itself
 )
 
-// unquote returns the text of a word without its quotes and escapes, expansions as written.
-func unquote(text string, parts []syntax.WordPart, quoted bool) string {
-	var b strings.Builder
-	for _, part := range parts {
-		switch part := part.(type) {
-		case *syntax.Lit:
-			pattern := escaped
-			if quoted {
-				pattern = escapedQuoted
-			}
-			b.WriteString(pattern.ReplaceAllString(part.Value, "$1"))
-		case *syntax.SglQuoted:
-			b.WriteString(part.Value)
-		case *syntax.DblQuoted:
-			b.WriteString(unquote(text, part.Parts, true))
-		default:
-			b.WriteString(text[part.Pos().Offset():part.End().Offset()])
-		}
-	}
-	return b.String()
+// wrappers are programs that run another one, with those of their options that have an argument.
+var wrappers = map[string]string{
+	"sudo": "ugpCrtT", "doas": "uC", "env": "uCS", "nice": "n", "ionice": "cnp", "nohup": "", "exec": "a",
+	"timeout": "ks", "command": "", "builtin": "", "setsid": "", "busybox": "", "time": "", "stdbuf": "ioe",
+	"flock": "wE", "chrt": "", "systemd-cat": "tp",
 }
 
-// program returns the name of the program that a command runs, and its arguments.
+// program returns the name of the program that a command runs, and its arguments. Programs that run
+// another one are left out.
 func (c command) program() (string, []string) {
-	for i, word := range c.words {
-		if word != "sudo" && word != "exec" && word != "nohup" {
-			return path.Base(word), c.words[i+1:]
+	words := c.words
+	for len(words) > 0 {
+		name := path.Base(words[0])
+		withArgument, isWrapper := wrappers[name]
+		if !isWrapper || len(words) == 1 {
+			return name, words[1:]
+		}
+		words = words[1:]
+		for len(words) > 0 && (strings.HasPrefix(words[0], "-") || name == "env" && strings.Contains(words[0], "=")) {
+			option := words[0]
+			words = words[1:]
+			if len(option) == 2 && strings.Contains(withArgument, option[1:]) && len(words) > 0 {
+				words = words[1:]
+			}
+		}
+		if (name == "timeout" || name == "flock" || name == "chrt") && len(words) > 0 {
+			words = words[1:]
 		}
 	}
 	return "", nil

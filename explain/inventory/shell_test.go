@@ -23,7 +23,7 @@ func TestParseShell(t *testing.T) {
 		"echo 1 |\n tee /x":                    {"1: echo 1", "2: | tee /x"},
 		"a 'b c' \"d \\\"e\" f\\ g":            {`1: a b c d "e f g`},
 		"a b\\\n c\nd":                         {"1: a b c", "3: d"},
-		"x=$(nproc --all) y=${Z:-1} `w a`":     {"1: x=$(nproc --all) y=${Z:-1} `w a`"},
+		"x=$(nproc --all) y=${Z:-1} `w a`":     {"1: x=$(nproc --all) y=1 `w a`"},
 		"if [ -f /x ]; then\n\techo 1 >/y\nfi": {"1: [ -f /x ]", "2: echo 1 > /y"},
 		"case $1 in\nstart) a;;\nesac":         {"2: a"},
 		"( cd /x && a )":                       {"1: cd /x", "1: a"},
