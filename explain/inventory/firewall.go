@@ -134,15 +134,8 @@ func (r *reader) readUFW() {
 	case !r.isEnabled("ufw"):
 		noEffect = "ufw.service is not enabled"
 	}
-	if text, ok := r.read("/etc/ufw/before.init"); ok {
-		s := script{
-			Place: tree.Place{File: "/etc/ufw/before.init"}, tool: "ufw", phase: AtFirewallStart, noEffect: noEffect,
-		}
-		if !r.isExecutable(s.File) {
-			s.noEffect = notExecutable
-		}
-		r.addScript(s, text)
-	}
+	defer r.readUFWScript("/etc/ufw/after.init", noEffect)
+	r.readUFWScript("/etc/ufw/before.init", noEffect)
 	list, there := given["IPT_SYSCTL"]
 	if !there || !strings.HasPrefix(list.value, "/") {
 		return
@@ -152,6 +145,21 @@ func (r *reader) readUFW() {
 			r.addSysctl(sysctlRun{tool: "ufw", phase: AtFirewallStart}, line, line.name, noEffect, tree.Place{})
 		}
 	}
+}
+
+// readUFWScript reads one of the scripts that ufw-init runs with "start", before or after it loads its
+// rules and sysctls.
+func (r *reader) readUFWScript(file, noEffect string) {
+	text, ok := r.read(file)
+	if !ok {
+		return
+	}
+	if !r.isExecutable(file) {
+		noEffect = notExecutable
+	}
+	r.addScript(script{
+		Place: tree.Place{File: file}, tool: "ufw", phase: AtFirewallStart, noEffect: noEffect, args: []string{"start"},
+	}, text)
 }
 
 // readShorewall reads the options of shorewall.conf(5) that affect helpers, and the helper rules of

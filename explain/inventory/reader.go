@@ -58,6 +58,8 @@ type reader struct {
 	maybeEarly bool
 	// kernels are the modules of this host's kernels, once they were needed.
 	kernels []kmod.Index
+	// scripts counts the scripts that were followed.
+	scripts int
 	// Answers that are found once: whether this kernel has the keys of ip_conntrack, and the
 	// settings that a sysctl pattern can match.
 	hasOld    *bool
@@ -81,6 +83,7 @@ func readers() []func(*reader) {
 		(*reader).readProxmox,
 		(*reader).readTuned,
 		(*reader).readRcLocal,
+		(*reader).readUnits,
 		(*reader).readKubeProxy,
 		(*reader).readDocker,
 		(*reader).readUnusedSysctl,

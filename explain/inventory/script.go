@@ -1,6 +1,8 @@
 package inventory
 
 import (
+	"bytes"
+	"cmp"
 	"path"
 	"regexp"
 	"slices"
@@ -13,6 +15,13 @@ import (
 
 const hashsizeFile = "/sys/module/nf_conntrack/parameters/hashsize"
 
+const (
+	// maxScriptFile limits the size of a script that is read, in bytes: programs are longer.
+	maxScriptFile = 256 << 10
+	// maxScripts limits the scripts that are followed on one host.
+	maxScripts = 1000
+)
+
 // script is shell text that a tool runs.
 type script struct {
 	tree.Place
@@ -20,39 +29,146 @@ type script struct {
 	oneLine bool
 	tool    string
 	phase   Phase
-	// noEffect is why the tool does not run the script, or "".
-	noEffect string
+	// noEffect is why the tool does not run the script, or "". uncertain is why that is not known.
+	noEffect, uncertain string
+	// args are its arguments, nil if they are not known. vars are variables that are set when it starts.
+	args []string
+	vars map[string]string
+	// function is one that the tool calls after the script: "start" of an OpenRC script.
+	function string
+	// depth counts the scripts that run this one.
+	depth int
 }
 
-// addScript adds what a script sets with sysctl, systemd-sysctl, echo and modprobe. It returns the
-// places where it loads nf_conntrack.
+// addScript adds what a script sets with sysctl, systemd-sysctl, echo and modprobe, and what the
+// scripts that it runs set. It returns the places where it loads nf_conntrack.
 func (r *reader) addScript(s script, text string) (loads []tree.Place) {
+	if r.scripts++; r.scripts > maxScripts || !isShell(text) {
+		return nil
+	}
+	in := newInterpreter(r.existence)
+	in.source, in.args = r.scriptFile, s.args
+	for name, value := range s.vars {
+		in.vars[name] = value
+	}
+	in.interpret(text)
+	if body := in.functions[s.function]; body != nil && !in.stopped {
+		in.callFunction(body, nil, in.doubt)
+	}
+	if !s.oneLine {
+		r.markScript(s.File, in)
+	}
 	var before command
-	for _, c := range parseShell(text) {
+	for _, c := range in.commands {
 		at := s.Place
 		if !s.oneLine {
 			at.Line = c.line
 		}
-		name, args := c.program()
-		switch name {
-		case "sysctl":
-			r.addSysctlCommand(s, at, args)
-		case "systemd-sysctl":
-			r.addSystemdSysctlCommand(s, args)
-		case "echo", "printf":
-			r.addWrite(s, at, args, c.file)
-		case "tee":
-			if from, values := before.program(); c.piped && (from == "echo" || from == "printf") && len(args) > 0 {
-				r.addWrite(s, at, values, args[len(args)-1])
-			}
-		case "modprobe":
-			if r.addModprobeCommand(s, at, args) {
-				loads = append(loads, at)
-			}
+		if r.addCommand(s, at, c, before) {
+			loads = append(loads, at)
 		}
 		before = c
 	}
 	return loads
+}
+
+// addCommand adds what one command sets. before is the one before it in a pipe. It reports whether the
+// command loads nf_conntrack.
+func (r *reader) addCommand(s script, at tree.Place, c, before command) bool {
+	s.uncertain = cmp.Or(s.uncertain, c.doubt)
+	name, args := c.program()
+	switch name {
+	case "sysctl":
+		r.addSysctlCommand(s, at, args, c.input)
+	case "systemd-sysctl":
+		r.addSystemdSysctlCommand(s, args)
+	case "echo", "printf":
+		r.addWrite(s, at, args, c.file)
+	case "cat":
+		if c.input != "" && len(args) == 0 {
+			r.addWrite(s, at, []string{strings.TrimSpace(c.input)}, c.file)
+		}
+	case "tee":
+		values := []string{strings.TrimSpace(c.input)}
+		if from, words := before.program(); c.piped && (from == "echo" || from == "printf") {
+			values = words
+		}
+		for _, file := range args {
+			r.addWrite(s, at, values, file)
+		}
+	case "modprobe":
+		return r.addModprobeCommand(s, at, args)
+	default:
+		r.addInner(s, at, c)
+	}
+	return false
+}
+
+// addInner adds what the script sets that a command runs: sh -c TEXT, sh FILE, or FILE.
+func (r *reader) addInner(s script, at tree.Place, c command) {
+	words := c.unwrapped()
+	if s.depth++; s.depth > maxCalls || len(words) == 0 {
+		return
+	}
+	byShell := slices.Contains(shells, path.Base(words[0]))
+	if byShell {
+		i := 1
+		for ; i < len(words) && strings.HasPrefix(words[i], "-"); i++ {
+			if !strings.HasPrefix(words[i], "--") && strings.HasSuffix(words[i], "c") && i+1 < len(words) {
+				s.Place, s.oneLine, s.vars, s.function = at, true, nil, ""
+				s.args = append([]string{}, words[min(i+3, len(words)):]...)
+				r.addScript(s, words[i+1])
+				return
+			}
+		}
+		words = words[i:]
+	}
+	if len(words) == 0 || !path.IsAbs(words[0]) {
+		return
+	}
+	text, found := r.scriptFile(words[0])
+	if !found || !mightSet(text) {
+		return
+	}
+	if !byShell && !r.isExecutable(words[0]) {
+		s.noEffect = notExecutable
+	}
+	s.Place, s.oneLine, s.vars, s.function = tree.Place{File: words[0]}, false, nil, ""
+	s.args = append([]string{}, words[1:]...)
+	r.addScript(s, text)
+}
+
+// mightSet reports whether a script may set a value or run one that does, by the words in it.
+func mightSet(text string) bool {
+	return strings.Contains(text, "conntrack") || strings.Contains(text, "sysctl")
+}
+
+// scriptFile returns the text of a script. Programs and files that cannot be read are none.
+func (r *reader) scriptFile(file string) (string, bool) {
+	info, err := r.tree.Stat(file)
+	if err != nil || info.Size() > maxScriptFile {
+		return "", false
+	}
+	data, err := r.tree.Read(file, maxScriptFile)
+	if err != nil || bytes.IndexByte(data, 0) >= 0 {
+		return "", false
+	}
+	return string(data), true
+}
+
+var shells = []string{"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"}
+
+// isShell reports whether a shell runs a script, by its first line. Without "#!" it does.
+func isShell(text string) bool {
+	first, _, _ := strings.Cut(text, "\n")
+	interpreter, found := strings.CutPrefix(first, "#!")
+	if !found {
+		return true
+	}
+	return slices.ContainsFunc(strings.Fields(interpreter), func(word string) bool {
+		name := path.Base(word)
+		return slices.Contains(shells, name) || name == "openrc-run" || name == "runscript"
+	})
 }
 
 // addWrite adds echo VALUE > FILE.
@@ -84,13 +200,14 @@ func (r *reader) addScriptSysctl(s script, at tree.Place, key, name, value strin
 			noEffect = s.noEffect
 		}
 		r.addExpanded(Assignment{
-			Place: at, Name: setting, Key: key, Value: value, Tool: s.tool, Phase: s.phase, NoEffect: noEffect,
+			Place: at, Name: setting, Key: key, Value: value, Tool: s.tool, Phase: s.phase,
+			Uncertain: s.uncertain, NoEffect: noEffect,
 		})
 	}
 }
 
 // addSysctlCommand adds what sysctl(8) sets: KEY=VALUE, -p FILE…, --system.
-func (r *reader) addSysctlCommand(s script, at tree.Place, args []string) {
+func (r *reader) addSysctlCommand(s script, at tree.Place, args []string, input string) {
 	var load, system bool
 	var named []string
 	pattern := ""
@@ -111,7 +228,9 @@ func (r *reader) addSysctlCommand(s script, at tree.Place, args []string) {
 			if file := arg[strings.IndexAny(arg, "pf")+1:]; short && strings.HasPrefix(file, "/") {
 				named = append(named, file)
 			}
-		case strings.HasPrefix(arg, "-"):
+		case strings.HasPrefix(arg, "--load="):
+			load, named = true, append(named, strings.TrimPrefix(arg, "--load="))
+		case strings.HasPrefix(arg, "-") && arg != "-":
 		case load:
 			named = append(named, arg)
 		default:
@@ -128,10 +247,18 @@ func (r *reader) addSysctlCommand(s script, at tree.Place, args []string) {
 		lines, named = matchingLines(linesOf(r.sysctls), pattern), nil
 	}
 	for _, file := range named {
+		if file == "-" || file == "/dev/stdin" {
+			here, _ := parseSysctl(at.File, input)
+			for i := range here {
+				here[i].Place = at
+			}
+			lines = append(lines, here...)
+			continue
+		}
 		lines = append(lines, r.linesIn(file)...)
 	}
 	if s.noEffect == "" {
-		r.applySysctl(sysctlRun{tool: s.tool, phase: s.phase}, lines)
+		r.applySysctl(sysctlRun{tool: s.tool, phase: s.phase, uncertain: s.uncertain}, lines)
 	}
 }
 
@@ -156,7 +283,7 @@ func (r *reader) addSystemdSysctlCommand(s script, args []string) {
 		lines = below(lines, prefixes)
 	}
 	if s.noEffect == "" {
-		r.applySysctl(sysctlRun{tool: s.tool, phase: s.phase, keepsFirst: true}, lines)
+		r.applySysctl(sysctlRun{tool: s.tool, phase: s.phase, uncertain: s.uncertain, keepsFirst: true}, lines)
 	}
 }
 
@@ -202,7 +329,7 @@ func (r *reader) addModprobeCommand(s script, at tree.Place, args []string) bool
 		case assigned && itself:
 			r.addExpanded(Assignment{
 				Place: at, Name: key, Parameter: true, Key: key, Value: value,
-				Tool: s.tool, Phase: AtModuleLoad, NoEffect: s.noEffect,
+				Tool: s.tool, Phase: AtModuleLoad, Uncertain: s.uncertain, NoEffect: s.noEffect,
 			})
 		}
 	}

@@ -111,12 +111,21 @@ var wrappers = map[string]string{
 // program returns the name of the program that a command runs, and its arguments. Programs that run
 // another one are left out.
 func (c command) program() (string, []string) {
+	words := c.unwrapped()
+	if len(words) == 0 {
+		return "", nil
+	}
+	return path.Base(words[0]), words[1:]
+}
+
+// unwrapped returns the words of a command without the programs that only run another one.
+func (c command) unwrapped() []string {
 	words := c.words
 	for len(words) > 0 {
 		name := path.Base(words[0])
 		withArgument, isWrapper := wrappers[name]
 		if !isWrapper || len(words) == 1 {
-			return name, words[1:]
+			return words
 		}
 		words = words[1:]
 		for len(words) > 0 && (strings.HasPrefix(words[0], "-") || name == "env" && strings.Contains(words[0], "=")) {
@@ -130,5 +139,5 @@ func (c command) program() (string, []string) {
 			words = words[1:]
 		}
 	}
-	return "", nil
+	return nil
 }

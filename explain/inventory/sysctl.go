@@ -171,6 +171,8 @@ func isGlob(name string) bool { return strings.ContainsAny(name, "*?[") }
 type sysctlRun struct {
 	tool  string
 	phase Phase
+	// uncertain is why it is not known whether it runs, or "".
+	uncertain string
 	// keepsFirst is true for systemd-sysctl: a key that is set twice to the same value keeps the
 	// place in the order that it had first.
 	keepsFirst bool
@@ -225,7 +227,7 @@ func (r *reader) addSysctl(run sysctlRun, line sysctlLine, name, noEffect string
 	}
 	r.addAssignment(Assignment{
 		Place: line.Place, Name: setting, Key: line.key, Value: line.value,
-		Tool: run.tool, Phase: run.phase, NoEffect: noEffect, OverriddenBy: overriddenBy,
+		Tool: run.tool, Phase: run.phase, Uncertain: run.uncertain, NoEffect: noEffect, OverriddenBy: overriddenBy,
 	})
 }
 
