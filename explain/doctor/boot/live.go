@@ -9,7 +9,6 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
-	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -71,37 +70,42 @@ func checkFile(h *picture.Host, s *sysfs.Setting, live string) (f finding.Findin
 		return f, false
 	}
 	name := picture.KernelName(inventory.Assignment{Name: s.Name})
+	writes := h.WriteEvidence(s.Name, live)
 	f = finding.Finding{
-		ID: "not-applied", Severity: finding.Warning,
-		Summary: fmt.Sprintf("%s is %s, and %s sets %s %s: it was changed since then, or this was never applied",
-			name, live, o.Place, o.Value, o.Phase),
-		Evidence: []finding.Evidence{liveEvidence(h, s), h.AssignmentEvidence(o.Assignment)},
-		Fix:      setNow(h, s, o.Value),
-		Note: "The next boot sets the value of the file. If the live value is the right one, write it there. " +
-			"guard: watch shows who writes.",
+		ID: "not-applied", Severity: finding.Info, Note: "guard: watch shows who writes.",
+		Evidence: append([]finding.Evidence{liveEvidence(h, s), h.AssignmentEvidence(o.Assignment)}, writes...),
 	}
-	again, isLoadedAgain := loadedAgain(h)
+	again, isLoadedAgain := h.LoadedAgain()
 	switch {
 	case len(o.Doubts) > 0:
-		f.Severity, f.Fix = finding.Info, nil
 		f.Summary = fmt.Sprintf("%s is %s, and %s sets %s %s; what else sets it is not known",
 			name, live, o.Place, o.Value, o.Phase)
-		f.Note = "guard: watch shows who writes."
 		for _, d := range o.Doubts {
 			f.Evidence = append(f.Evidence, finding.At(d.Place, d.Why))
 		}
+		return f, true
 	case isContainerised(o.Assignment): // a node that is not in service has its configuration all the same
-		f.Severity, f.Fix = finding.Info, nil
 		f.Summary = fmt.Sprintf("%s is %s, and %s would set %s", name, live, o.Tool, o.Value)
 		f.Note = o.Tool + " sets it when it starts."
+		return f, true
 	case isLoadedAgain && o.Phase <= inventory.AtFirewallStart:
 		f.ID, f.Severity = "reset-since-boot", finding.Error
 		f.Summary = fmt.Sprintf("%s is %s, and not %s of %s: the module was loaded again after the boot",
 			name, live, o.Value, o.Place)
-		f.Evidence = append(f.Evidence, again...)
+		f.Evidence = append(f.Evidence, again)
 		f.Note = "The next load of the module resets it again. " + fixes.ImportWrite +
 			" adopts the value, and the daemon keeps it through every load."
+	case len(writes) > 0:
+		f.Severity = finding.Warning
+		f.Summary = fmt.Sprintf("%s was changed to %s, and %s sets %s %s", name, live, o.Place, o.Value, o.Phase)
+		f.Note = "The next boot sets the value of the file. If the live value is the right one, write it there."
+	default:
+		f.Severity = finding.Warning
+		f.Summary = fmt.Sprintf("%s is %s, and %s sets %s %s: it was changed since then, or this was never applied",
+			name, live, o.Place, o.Value, o.Phase)
+		f.Note = "The next boot sets the value of the file. If the live value is the right one, write it there. " + f.Note
 	}
+	f.Fix = setNow(h, s, o.Value)
 	return f, true
 }
 
@@ -168,13 +172,4 @@ func valueAtLoad(name string, a inventory.Assignment) (string, bool) {
 		return "", false
 	}
 	return strconv.FormatInt(n, 10), true
-}
-
-// loadedAgain returns what proves that the module was loaded again after the boot. Old kernels log each
-// load: "nf_conntrack version 0.5.0 (16384 buckets, 65536 max)".
-func loadedAgain(h *picture.Host) ([]finding.Evidence, bool) {
-	loads := h.Logged(func(text string) bool {
-		return strings.Contains(text, kmod.Conntrack+" version ") && strings.Contains(text, " buckets, ")
-	})
-	return loads, len(loads) > 1
 }

@@ -143,7 +143,7 @@ func TestResetSinceBoot(t *testing.T) {
 	f := doctortest.Find(t, checkFiles(h), "reset-since-boot")
 	want := "nf_conntrack_max is 65536, and not 262144 of /etc/sysctl.d/50-site.conf:1: " +
 		"the module was loaded again after the boot"
-	if f.Severity != finding.Error || f.Summary != want || len(f.Evidence) != 4 {
+	if f.Severity != finding.Error || f.Summary != want || len(f.Evidence) != 3 {
 		t.Errorf("%s %s, evidence %v", f.Severity, f.Summary, f.Evidence)
 	}
 	if diff := cmp.Diff([]string{"sysctl -w net.netfilter.nf_conntrack_max=262144"}, f.Fix); diff != "" {
