@@ -36,9 +36,12 @@ func Release(t tree.Tree) (string, error) {
 	return release, nil
 }
 
-// isRelease reports whether a release is usable as the name of a directory.
+// isRelease reports whether a release is one that a kernel can have, and usable as the name of a directory. The
+// kernel keeps 64 bytes (__NEW_UTS_LEN).
 func isRelease(release string) bool {
-	return release != "" && release != "." && release != ".." && !strings.ContainsAny(release, "/\x00")
+	isOther := func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }
+	return release != "" && release != "." && release != ".." && len(release) <= 64 &&
+		!strings.ContainsFunc(release, isOther)
 }
 
 // InstalledReleases returns, sorted, the releases with a modules.dep below /lib/modules or
