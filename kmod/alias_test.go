@@ -14,9 +14,10 @@ func newIndex(t *testing.T) (tree.Tree, Index) {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range map[string]string{
-		"modules.dep": "kernel/a/nf_conntrack.ko:\nkernel/a/nft_ct.ko: kernel/a/nf_conntrack.ko\nkernel/a/own.ko:\n" +
-			"kernel/a/ring.ko:\nkernel/a/other.ko:\n",
-		"modules.alias":   "alias pci:v1d* other\nalias ip_conntrack nf_conntrack\nalias nf_conntrack-2* nf_conntrack\n",
+		"modules.dep": "kernel/a/nf_conntrack.ko:\nkernel/a/nft_ct.ko: kernel/a/nf_conntrack.ko\n" +
+			"kernel/a/own.ko:\nkernel/a/ring.ko:\nkernel/a/other.ko:\n",
+		"modules.alias": "alias pci:v1d* other\nalias ip_conntrack nf_conntrack\n" +
+			"alias nf_conntrack-2* nf_conntrack\n",
 		"modules.softdep": "softdep own post: nft_ct\nsoftdep ring pre: ring\n",
 		"modules.builtin": "kernel/a/part.ko\n",
 	} {

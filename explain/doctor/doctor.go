@@ -12,6 +12,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/expectation"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/files"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/ground"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/guard"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/holder"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/module"
@@ -41,7 +42,7 @@ type Report struct {
 // topics returns the topics in the order of the report.
 func topics() []picture.Check {
 	return []picture.Check{
-		module.Check, owners.Check, boot.Check, files.Check, holder.Check, expectation.Check,
+		module.Check, owners.Check, boot.Check, ground.Check, files.Check, holder.Check, expectation.Check,
 		sizing.Check, self.Check, guard.Check,
 	}
 }

@@ -90,7 +90,8 @@ func describe(inv inventory.Inventory) string {
 		fmt.Fprintf(&b, "early load | %s\n", at)
 	}
 	for _, d := range inv.DeadLines {
-		fmt.Fprintf(&b, "dead line | %s: %s\n", d.Place, strings.TrimRight(strings.Join([]string{d.Why, d.Key, d.Value, d.Name, d.Right}, " | "), " |"))
+		words := strings.Join([]string{d.Why, d.Key, d.Value, d.Name, d.Right}, " | ")
+		fmt.Fprintf(&b, "dead line | %s: %s\n", d.Place, strings.TrimRight(words, " |"))
 	}
 	for _, m := range inv.Mentions {
 		fmt.Fprintf(&b, "mention | %s: %s %v\n", m.Place, m.Text, m.Sets)

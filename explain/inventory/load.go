@@ -122,7 +122,8 @@ func (r *reader) moduleLists() []moduleList {
 func (r *reader) misspeltLists() []moduleList {
 	var lists []moduleList
 	for _, dir := range []string{
-		"/etc/modules.load.d", "/etc/module-load.d", "/etc/modules-load", "/etc/modules_load.d", "/etc/modules-load.conf.d",
+		"/etc/modules.load.d", "/etc/module-load.d", "/etc/modules-load", "/etc/modules_load.d",
+		"/etc/modules-load.conf.d",
 	} {
 		for _, name := range r.list(dir) {
 			lists = append(lists, moduleList{file: path.Join(dir, name), dead: "no program reads " + dir})
@@ -168,7 +169,8 @@ func (r *reader) readOpenRCModules() {
 // them, no file says: they only keep the sysctl files from being called too early.
 func (r *reader) readInitramfsModules() {
 	files := []string{"/etc/initramfs-tools/modules", "/etc/mkinitcpio.conf", "/etc/dracut.conf"}
-	for _, f := range r.dropins(".conf", "/etc/dracut.conf.d", "/usr/lib/dracut/dracut.conf.d", "/etc/mkinitcpio.conf.d") {
+	dirs := []string{"/etc/dracut.conf.d", "/usr/lib/dracut/dracut.conf.d", "/etc/mkinitcpio.conf.d"}
+	for _, f := range r.dropins(".conf", dirs...) {
 		files = append(files, f.Path)
 	}
 	for _, file := range files {

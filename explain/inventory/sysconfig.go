@@ -69,9 +69,8 @@ func (r *reader) addDeadScript(s script, text string) {
 		line = strings.TrimSpace(line)
 		isAbout := strings.Contains(line, "conntrack") || strings.HasPrefix(line, "sysctl ")
 		if isAbout && !strings.HasPrefix(line, "#") {
-			r.addDead(DeadLine{
-				Place: tree.Place{File: s.File, Line: number}, Why: s.noEffect, Loads: strings.Contains(line, "modprobe"),
-			})
+			at := tree.Place{File: s.File, Line: number}
+			r.addDead(DeadLine{Place: at, Why: s.noEffect, Loads: strings.Contains(line, "modprobe")})
 		}
 	}
 }

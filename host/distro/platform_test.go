@@ -16,8 +16,8 @@ func TestContainer(t *testing.T) {
 	}{
 		{"OpenVZ", map[string]string{"proc/vz/veinfo": "", "proc/user_beancounters": "Version: 2.5\n"},
 			"OpenVZ", "/proc/vz"},
-		{"an OpenVZ host", map[string]string{"proc/vz/veinfo": "", "proc/bc/resources": "", "proc/user_beancounters": ""},
-			"", ""},
+		{"an OpenVZ host",
+			map[string]string{"proc/vz/veinfo": "", "proc/bc/resources": "", "proc/user_beancounters": ""}, "", ""},
 		{"LXC by init's environment", map[string]string{"proc/1/environ": "TERM=linux\x00container=lxc\x00"},
 			"lxc", "/proc/1/environ"},
 		{"systemd-nspawn", map[string]string{"run/systemd/container": "systemd-nspawn\n"},

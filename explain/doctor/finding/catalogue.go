@@ -42,6 +42,10 @@ var catalogue = []Entry{
 		"keep the line that is right",
 	},
 	{
+		"dead-line", "lines about nf_conntrack that nothing on this host reads or runs, or that load nothing here",
+		"remove them, or move them to where they are read",
+	},
+	{
 		"dependency-blacklisted", "a module that nf_conntrack needs is blocked, or blacklisted",
 		"remove the line that blocks it",
 	},
@@ -160,6 +164,10 @@ var catalogue = []Entry{
 		"remove the line of the other tool, or the setting from ctkeeper",
 	},
 	{
+		"platform", "the host is a container, or its files or its kernel are made in a way of their own",
+		"nothing; what differs is in the note",
+	},
+	{
 		"read-only", "/proc/sys or /sys is read-only",
 		"run ctkeeper on the host, or give its container a writable /proc/sys",
 	},
@@ -197,4 +205,7 @@ var catalogue = []Entry{
 		"remove the lines that take what the daemon needs",
 	},
 	{"unknown-parameter", "nf_conntrack is loaded with a parameter that it does not have", "remove the parameter"},
+	{
+		"wrong-key", "a line sets a sysctl key that this kernel does not have", "write the key that the evidence names",
+	},
 }

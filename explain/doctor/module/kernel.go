@@ -18,7 +18,7 @@ import (
 // checkKernelInstalled reports a running kernel whose modules are not on the disk. An update can have
 // removed them; then no further module can be loaded.
 func checkKernelInstalled(h *picture.Host) []finding.Finding {
-	if h.Offline || h.Release == "" || h.IsBuiltIn() || h.IsContainer() || len(h.Kernels) == 0 ||
+	if h.Offline || h.Release == "" || h.IsBuiltIn() || len(h.Kernels) == 0 ||
 		!h.Kernels[0].IsGone() {
 		return nil
 	}
@@ -46,6 +46,11 @@ func checkKernelInstalled(h *picture.Host) []finding.Finding {
 	}
 	f.Summary = "the running kernel's modules are not on the disk, and no newer kernel is installed: reinstall them"
 	f.Fix = reinstall(h, h.Release)
+	if source := h.Distro.Platform.Kernel; source != "" {
+		f.Summary = "the running kernel's modules are not on the disk"
+		f.Note = "This is " + h.Distro.Platform.Name + ": its kernel comes from " + source + "."
+		return []finding.Finding{f}
+	}
 	f.Note = "Where the package of this release is no longer available, install the current kernel and reboot."
 	return []finding.Finding{f}
 }
@@ -53,6 +58,9 @@ func checkKernelInstalled(h *picture.Host) []finding.Finding {
 // reinstall returns the commands that reinstall a kernel's modules, and load nf_conntrack where that
 // kernel runs.
 func reinstall(h *picture.Host, release string) []string {
+	if h.Distro.Platform.Kernel != "" {
+		return nil // no package has it: the finding platform says where it comes from
+	}
 	return withLoad(h, release, fixes.LoadModule, h.Distro.ReinstallKernel(release), depmod(release))
 }
 
@@ -71,9 +79,6 @@ func withLoad(h *picture.Host, release, load string, commands ...string) []strin
 
 // checkedKernels returns the kernels that have modules. checkKernelInstalled reports the others.
 func checkedKernels(h *picture.Host) []picture.Kernel {
-	if h.IsContainer() {
-		return nil
-	}
 	return slices.DeleteFunc(slices.Clone(h.Kernels), func(k picture.Kernel) bool {
 		return k.IsGone() || k.Index.BuiltIn[kmod.Conntrack]
 	})

@@ -11,6 +11,9 @@ import (
 
 // Check returns the findings of this topic.
 func Check(h *picture.Host) []finding.Finding {
+	if h.IsContainer() {
+		return h.Run(checkContainer)
+	}
 	blockers := h.Run(
 		checkModulesDisabled, checkBlacklisted, checkDependencyBlacklisted, checkKernelInstalled,
 		checkFile, checkDependencies,
@@ -55,6 +58,25 @@ func notLoaded(h *picture.Host, blockers []finding.Finding) []finding.Finding {
 	if restart := restartFirewalls(h); len(restart) > 0 {
 		f.Note = "A firewall that failed without the module stays down until it is restarted: " +
 			strings.Join(restart, " && ") + "."
+	}
+	return []finding.Finding{f}
+}
+
+// checkContainer reports that the module is not loaded in a container. Only its host can change that, and
+// nothing on the container's disk says why.
+func checkContainer(h *picture.Host) []finding.Finding {
+	if h.Module.State != kmod.Absent || h.Module.InTransition {
+		return nil
+	}
+	f := finding.Finding{
+		ID: "module-not-loaded", Severity: finding.Info,
+		Summary: "nf_conntrack is not loaded, and this is a container (" + h.Distro.Platform.Container +
+			"): only its host can load the module",
+		Evidence: append(h.ContainerEvidence(), finding.Seen("/sys/module/nf_conntrack", 0, "does not exist")),
+		Note:     "Ask the administrator or provider of the host to load nf_conntrack there.",
+	}
+	if needed := h.NeededBy(); len(needed) > 0 {
+		f.Severity, f.Evidence = finding.Warning, append(f.Evidence, needed...)
 	}
 	return []finding.Finding{f}
 }

@@ -47,6 +47,9 @@ func (h *Host) ReadFiles(t tree.Tree) {
 	for _, d := range h.Inventory.Modprobe.Directives {
 		read(d.Place)
 	}
+	for _, d := range h.Inventory.DeadLines {
+		read(d.Place)
+	}
 	for _, trouble := range h.Troubles() {
 		read(trouble.Place)
 	}
