@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
@@ -47,8 +48,13 @@ func checkFile(h *picture.Host, file string, all []tree.Trouble) finding.Finding
 		}
 	}
 	f := finding.Finding{
-		ID: "file-unreadable", Severity: finding.Warning, Summary: "a line of " + file + " cannot be parsed",
+		ID: "file-unreadable", Severity: finding.Info, Summary: "a line of " + file + " cannot be parsed",
 		Note: "Correct or remove it. The rest of the file is used.",
+	}
+	// A sysctl that is lost matters. A line that modprobe(8) ignores, or about something else, does not.
+	isLost := func(t tree.Trouble) bool { return strings.Contains(h.Line(t.Place), "conntrack") }
+	if slices.ContainsFunc(all, isLost) && !strings.Contains(file, "/modprobe") {
+		f.Severity = finding.Warning
 	}
 	if len(all) > 1 {
 		f.Summary = fmt.Sprintf("%d lines of %s cannot be parsed", len(all), file)

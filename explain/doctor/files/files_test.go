@@ -34,13 +34,14 @@ func TestFilesUnreadable(t *testing.T) {
 	_, isDir := host.Read("/etc/modprobe.d/odd name.conf", 1)
 	loop := troubleOf(t, host, root, "/etc/modprobe.d/loop.conf")
 	doctortest.Put(t, root, map[string]string{"etc/sysctl.d/big.conf": "0123456789",
-		"etc/sysctl.d/line.conf": "no assignment\n"})
+		"etc/sysctl.d/line.conf": "no assignment\n", "etc/sysctl.d/lost.conf": "nf_conntrack_max 5\n"})
 	_, large := host.Read("/etc/sysctl.d/big.conf", 1)
 	h.Inventory.Troubles = []tree.Trouble{
 		{Place: tree.Place{File: "/etc/modprobe.d/odd name.conf"}, Err: isDir},
 		{Place: tree.Place{File: "/etc/modprobe.d/loop.conf"}, Err: loop},
 		{Place: tree.Place{File: "/etc/sysctl.d/big.conf"}, Err: large},
 		{Place: tree.Place{File: "/etc/sysctl.d/line.conf", Line: 1}, Err: errTest("is not an assignment")},
+		{Place: tree.Place{File: "/etc/sysctl.d/lost.conf", Line: 1}, Err: errTest("is not an assignment")},
 	}
 	h.Inventory.Modprobe.Troubles = h.Inventory.Troubles[:1] // reported once
 	h.ReadFiles(host)
@@ -65,10 +66,17 @@ func TestFilesUnreadable(t *testing.T) {
 			Note:     "Find out what wrote it, and replace it by a short file.",
 		},
 		{
-			ID: "file-unreadable", Severity: finding.Warning,
+			ID: "file-unreadable", Severity: finding.Info,
 			Summary: "a line of /etc/sysctl.d/line.conf cannot be parsed",
 			Evidence: []finding.Evidence{finding.Seen("/etc/sysctl.d/line.conf", 1,
 				"no assignment (is not an assignment)")},
+			Note: "Correct or remove it. The rest of the file is used.",
+		},
+		{
+			ID: "file-unreadable", Severity: finding.Warning,
+			Summary: "a line of /etc/sysctl.d/lost.conf cannot be parsed",
+			Evidence: []finding.Evidence{finding.Seen("/etc/sysctl.d/lost.conf", 1,
+				"nf_conntrack_max 5 (is not an assignment)")},
 			Note: "Correct or remove it. The rest of the file is used.",
 		},
 	})

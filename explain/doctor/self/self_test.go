@@ -22,6 +22,9 @@ var inDocker = distro.Distribution{Platform: distro.Platform{
 	Container: "docker", Signs: []distro.Sign{{Place: docker.Place, Text: docker.Text}},
 }}
 
+// written is a configuration that somebody wrote.
+var written = &config.Config{Files: []string{doctortest.MainFile}}
+
 var selfTests = map[string]struct {
 	host  *picture.Host
 	check picture.Check
@@ -125,15 +128,24 @@ var selfTests = map[string]struct {
 				"a link to /dev/null")},
 			Fix: []string{"systemctl unmask ctkeeper", "systemctl enable --now ctkeeper"},
 		}}},
-	"not installed": {&picture.Host{Env: picture.Environment{Systemd: true}}, checkService, []finding.Finding{{
-		ID: "not-installed", Severity: finding.Warning, Summary: "ctkeeper's unit is not installed: nothing runs " +
-			"it after the next boot",
-		Evidence: []finding.Evidence{finding.Seen("/usr/lib/systemd/system/ctkeeper.service", 0,
-			"does not exist, nor in any other unit directory")},
-		Note: "Install the package, or run make install in the source.",
-	}}},
+	"not installed, nothing configured": {&picture.Host{Env: picture.Environment{Systemd: true}}, checkService,
+		[]finding.Finding{{
+			ID: "not-installed", Severity: finding.Info,
+			Summary: "ctkeeper's unit is not installed: nothing runs it after the next boot",
+			Evidence: []finding.Evidence{finding.Seen("/usr/lib/systemd/system/ctkeeper.service", 0,
+				"does not exist, nor in any other unit directory")},
+			Note: "Install the package, or run make install in the source.",
+		}}},
+	"not installed": {&picture.Host{Env: picture.Environment{Systemd: true}, Config: written}, checkService,
+		[]finding.Finding{{
+			ID: "not-installed", Severity: finding.Warning, Summary: "ctkeeper's unit is not installed: nothing runs " +
+				"it after the next boot",
+			Evidence: []finding.Evidence{finding.Seen("/usr/lib/systemd/system/ctkeeper.service", 0,
+				"does not exist, nor in any other unit directory")},
+			Note: "Install the package, or run make install in the source.",
+		}}},
 	"not installed, with the udev rule of persist": {
-		&picture.Host{Env: picture.Environment{Systemd: true},
+		&picture.Host{Env: picture.Environment{Systemd: true}, Config: written,
 			Inventory: inventory.Inventory{PersistFiles: []string{"/etc/udev/rules.d/90-ctkeeper.rules"}}},
 		checkService,
 		[]finding.Finding{{
