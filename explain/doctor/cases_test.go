@@ -52,6 +52,7 @@ var allowed = []string{"not-installed", "no-systemd"}
 //	alarm RE && RE       an error or a warning matches all of these
 //	says RE && RE        a finding of any severity, import's drop-in or a note of import does
 //	false RE             a false claim: no summary, note or fix matches, nor anything of import
+//	nowhere RE           as false, and no evidence matches either
 //	keeps x.conf 65536   a false claim: a fix writes this value into this file
 //	import max 262144    import sets this value, or one of several: 1|true; "undecided": no value
 //	import load true     import has module.load, the same way
@@ -182,7 +183,9 @@ func judge(t *testing.T, archive string, v verdict) score {
 		case "alarm", "says":
 			j.count(j.has(word == "alarm", rest), line)
 		case "false":
-			j.checkClaims(line, regexp.MustCompile(rest))
+			j.checkClaims(line, regexp.MustCompile(rest), j.claims)
+		case "nowhere":
+			j.checkClaims(line, regexp.MustCompile(rest), j.printed)
 		case "keeps":
 			j.checkKeeps(line)
 		case "import":
@@ -200,12 +203,12 @@ func (j *judged) count(isFound bool, line string) {
 		return
 	}
 	j.missed++
-	j.Logf("missed: %s", line)
+	j.Logf("%s: missed: %s", filepath.Base(j.Name()), line)
 }
 
 func (j *judged) claim(format string, values ...any) {
 	j.wrong++
-	j.Logf("false: "+format, values...)
+	j.Logf("%s: false: %s", filepath.Base(j.Name()), fmt.Sprintf(format, values...))
 }
 
 func (j *judged) checkHealthy(others []string) {
@@ -234,14 +237,14 @@ func (j *judged) has(alarm bool, expressions string) bool {
 	return !alarm && (matches(string(j.made.YAML)) || slices.ContainsFunc(j.made.Notes, matches))
 }
 
-func (j *judged) checkClaims(line string, claim *regexp.Regexp) {
+func (j *judged) checkClaims(line string, claim *regexp.Regexp, claimed func(finding.Finding) string) {
 	texts := append([]string{string(j.made.YAML)}, j.made.Notes...)
 	for _, f := range j.findings {
-		texts = append(texts, j.claims(f))
+		texts = append(texts, claimed(f))
 	}
-	for _, claimed := range texts {
-		if found := claim.FindString(claimed); found != "" {
-			j.claim("%s: %q in %s", line, found, claimed)
+	for _, text := range texts {
+		if found := claim.FindString(text); found != "" {
+			j.claim("%s: %q in %s", line, found, text)
 		}
 	}
 }
