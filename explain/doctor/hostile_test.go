@@ -30,14 +30,16 @@ const marker = "zzpwn"
 
 // hostileTexts are put into the files of a host.
 func hostileTexts() []string {
-	return []string{
-		";" + marker, "$(" + marker + ")", "`" + marker + "`", "|" + marker, "&&" + marker + "&", "'; " + marker + "; '",
-		`"; ` + marker + `; "`, "\\\n" + marker, "\r" + marker + "\r", "\x1b[31m" + marker + "\x1b]0;t\a", "\u202e" + marker +
-			"\u200b\u2066", "\x00" + marker, "\xff\xfe" + marker, "\u2028" + marker + "\u0085", "99999999999999999999999999",
-		"-1", "0x10", "1e9", "NaN", "{{" + marker + "}}", "&a [*a,*a]", strings.Repeat("[", 3000), strings.Repeat("{a: ", 3000),
-		strings.Repeat("a", 70_000), "${" + marker + ":=$(" + marker + ")}", "<(" + marker + ")", "# " + marker, ": " + marker,
-		"--" + marker, "../../" + marker, "%s%n" + marker, "\n" + marker + "\n", " ", "=", "\t\v\f",
+	all := []string{
+		";%", "$(%)", "`%`", "|%", "&&%&", "'; %; '", `"; %; "`, "\\\n%", "\r%\r", "\x1b[31m%\x1b]0;t\a",
+		"\u202e%\u200b\u2066", "\x00%", "\xff\xfe%", "\u2028%\u0085", "99999999999999999999999999", "-1", "0x10", "1e9",
+		"NaN", "{{%}}", "&a [*a,*a]", strings.Repeat("[", 3000), strings.Repeat("{a: ", 3000),
+		strings.Repeat("a", 70_000), "${%:=$(%)}", "<(%)", "# %", ": %", "--%", "../../%", "\n%\n", " ", "=", "\t\v\f",
 	}
+	for i, text := range all {
+		all[i] = strings.ReplaceAll(text, "%", marker)
+	}
+	return all
 }
 
 var numbers = regexp.MustCompile(`[0-9]+`)
@@ -104,7 +106,8 @@ func TestHostileNames(t *testing.T) {
 		} {
 			kerneltree.Put(t, root, strings.ReplaceAll(file, "%", bad), "net.netfilter.nf_conntrack_max = 1\n"+
 				"options nf_conntrack hashsize=1\nblacklist nf_conntrack\nnonsense\n@reboot root sysctl -w "+
-				"net.netfilter.nf_conntrack_max=9\n[Service]\nExecStart=/sbin/sysctl -w net.netfilter.nf_conntrack_max=7\n")
+				"net.netfilter.nf_conntrack_max=9\n[Service]\nExecStart=/sbin/sysctl -w "+
+				"net.netfilter.nf_conntrack_max=7\n")
 		}
 		checkOutputs(t, "a name with "+bad, root)
 	}

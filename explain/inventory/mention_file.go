@@ -148,9 +148,13 @@ var (
 	indirect = regexp.MustCompile(`\bsysctl\b[^\n|;]*(?:(?:\s-w\b|--write\b)[^\n|;]*\$|\$\{?\w+\}?["']?=)|` +
 		`(?:>|\btee\b[^\n|;]*)\s*["']?(?:/proc/sys/[^\s"'|;]*)?\$[\w{]`)
 	// programWrites matches what a script of Python, Perl or the like writes with.
-	programWrites = regexp.MustCompile(`\bwrite|\bsysctl\b.*(?:-w\b|=)|["'][wa]b?\+?["']|["']\s*\+?>{1,2}|` +
-		`>\s*/proc|\bsystem\b|\bpopen\b|(?i:\bset_?sysctl)`)
-	output = regexp.MustCompile(`\b(?:stdout|stderr)\.write\w*`)
+	// Its target is a variable, or a file that sets values: a file of metrics is none.
+	programWrites = regexp.MustCompile(`\bsysctl\b[^\n]*(?:-w\b|--write\b|=)|(?i:\bset_?sysctl)|` +
+		`\bopen\s*\((?:[^\n]*["']/(?:proc|sys|etc)|\s*[A-Za-z_])[^\n]*,\s*(?:mode\s*=\s*)?["'][wa]b?\+?["']|` +
+		`(?:["']/(?:proc|sys|etc)[^\n]*|\w)\.write_(?:text|bytes)\(|` +
+		`\bopen\b[^\n]*["']\+?>{1,2}\s*(?:\$|/proc|/sys|/etc)|` +
+		`\bopen\b[^\n]*["']\+?>{1,2}["']\s*,\s*(?:\$|["']/(?:proc|sys|etc))|` +
+		`\b(?:File|IO)\.write\(|\bwriteFile(?:Sync)?\(|` + "[\"'`]" + `[^\n]*\becho\b[^\n]*>\s*(?:\$|/proc|/sys|/etc)`)
 )
 
 // canWrite reports whether a line can write the key that it has, directly or through the rest of the file.
@@ -160,7 +164,7 @@ func (f searchedFile) canWrite(number int, line string) bool {
 	case kindShell:
 		return f.shellWrites(line)
 	case kindProgram:
-		return programWrites.MatchString(output.ReplaceAllString(f.text, ""))
+		return programWrites.MatchString(f.text)
 	case kindUnit:
 		key, value, _ := strings.Cut(line, "=")
 		return strings.HasPrefix(key, "Exec") && f.shellWrites(strings.TrimLeft(value, "@-:+!|")) ||

@@ -8,9 +8,11 @@ import (
 
 var (
 	// readingText matches what only reads within a line: $(cat FILE), `sysctl -n KEY`, [ -e FILE ].
-	readingText = regexp.MustCompile(`\$\((?:cat|head|grep|awk|sed -n|sysctl|/sbin/sysctl|<)[^()=>]*\)|` +
-		"`(?:cat|head|grep|awk|sed -n|sysctl|/sbin/sysctl)[^`=>]*`" +
+	readingText = regexp.MustCompile(`\$\((?:\S*/)?(?:cat|head|grep|awk|sed -n|find|sysctl|<)[^()>]*\)|` +
+		"`(?:\\S*/)?(?:cat|head|grep|awk|sed -n|find|sysctl)[^`>]*`" +
 		`|\[\[?\s[^\]]*\]|\btest\s[^;&|]*|\s<\s*["']?/\S*`)
+	// discarded matches what takes messages away.
+	discarded = regexp.MustCompile(`(?:[12&]?>{1,2}\s*/dev/null|2>&1)`)
 	// variablePattern matches the assignment of a text to a variable, or the loop of a variable over a
 	// list.
 	variablePattern = regexp.MustCompile(`^(?:(?:export|local|readonly|declare|typeset)(?:\s+-\w+)*\s+)?(\w+)=|` +
@@ -20,7 +22,7 @@ var (
 // readers are programs that write no setting, whatever their arguments.
 var readingPrograms = []string{
 	"[", "[[", "awk", "basename", "bc", "case", "cat", "cmp", "conntrack", "cut", "depmod", "diff", "dirname", "dmesg",
-	"egrep", "exit", "expr", "fgrep", "file", "find", "gawk", "grep", "head", "insmod", "journalctl", "jq", "less",
+	"egrep", "exit", "expr", "fgrep", "file", "find", "gawk", "grep", "head", "journalctl", "jq", "less",
 	"log", "logger", "ls", "lsmod", "mawk", "mkdir", "modinfo", "more", "read", "return", "rm", "rmmod", "sort", "stat",
 	"systemctl", "tail", "test", "touch", "tr", "uniq", "wc", "which", "zgrep", ":",
 }
@@ -28,7 +30,7 @@ var readingPrograms = []string{
 // shellWrites reports whether a line of a shell script can write the key that it has. A line that cannot be
 // parsed, and a program that is not known, can.
 func (f searchedFile) shellWrites(line string) bool {
-	rest := readingText.ReplaceAllString(line, " ")
+	rest := withoutReading(line)
 	if !keyPattern.MatchString(rest) {
 		return false
 	}
@@ -50,6 +52,16 @@ func (f searchedFile) shellWrites(line string) bool {
 	return !named && f.variableWrites(rest)
 }
 
+// withoutReading returns a line without what only reads.
+func withoutReading(line string) string {
+	return readingText.ReplaceAllStringFunc(discarded.ReplaceAllString(line, " "), func(text string) string {
+		if commanded.MatchString(text) {
+			return text
+		}
+		return " "
+	})
+}
+
 // names reports whether a command has a key in its words, its output or its variables.
 func (c command) names() bool {
 	return keyPattern.MatchString(c.file) || slices.ContainsFunc(c.words, keyPattern.MatchString) ||
@@ -65,7 +77,7 @@ func (f searchedFile) commandWrites(c, next command) bool {
 		return true
 	case program == "":
 		return slices.ContainsFunc(c.assigns, func(v variable) bool {
-			return keyPattern.MatchString(v.value) && f.writesVariable(v.name)
+			return keyPattern.MatchString(v.value) && (commanded.MatchString(v.value) || f.writesVariable(v.name))
 		})
 	case keyPattern.MatchString(program): // a line of a here-document, or of a list
 		return assigned.MatchString(strings.Join(c.words, " ")) || f.variableWrites("")
@@ -73,7 +85,7 @@ func (f searchedFile) commandWrites(c, next command) bool {
 		return slices.ContainsFunc(args, func(arg string) bool {
 			return strings.Contains(arg, "=") || arg == "-w" || arg == "--write"
 		})
-	case program == "modprobe":
+	case program == "modprobe" || program == "insmod":
 		return slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "hashsize=") })
 	case program == "echo" || program == "printf":
 		reader, _ := next.program()
@@ -121,7 +133,7 @@ func (f searchedFile) copies(names []string) []string {
 	use := regexp.MustCompile(useOf(names))
 	var more []string
 	for _, line := range f.lines {
-		line = readingText.ReplaceAllString(withoutComment(line), " ")
+		line = withoutReading(withoutComment(line))
 		if !use.MatchString(line) {
 			continue
 		}
