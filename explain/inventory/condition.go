@@ -102,6 +102,9 @@ func matchPattern(pattern, text string) truth {
 	return truthOf(ok)
 }
 
+// anInterface is the argument of a script that runs for each interface. One of them is not lo.
+const anInterface = "$IFACE"
+
 // test decides the condition of test(1). With patterns, as in [[ … ]], = matches a pattern.
 func (in *interpreter) test(args []string, patterns bool) truth {
 	for _, operator := range []string{"-o", "-a"} {
@@ -118,6 +121,8 @@ func (in *interpreter) test(args []string, patterns bool) truth {
 		return no
 	case args[0] == "!" && len(args) > 1:
 		return in.test(args[1:], patterns).not()
+	case len(args) == 3 && args[0] == anInterface && args[2] == "lo":
+		return compare("eth", args[1], "lo", false)
 	case slices.ContainsFunc(args, isComputed):
 		return unknown
 	case len(args) == 1:

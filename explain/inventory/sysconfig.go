@@ -51,7 +51,7 @@ func (r *reader) readRcLocal() {
 		if !ok {
 			continue
 		}
-		s := script{Place: tree.Place{File: path}, tool: "rc.local", phase: AtServiceStart}
+		s := script{Place: tree.Place{File: path}, tool: "rc.local", phase: AtServiceStart, args: []string{"start"}}
 		if !r.isExecutable(path) {
 			s.noEffect = notExecutable
 		}

@@ -10,11 +10,9 @@ import (
 )
 
 // markScript marks the lines of a script that this package understands, those of commands that do not run
-// too. It marks none if the script writes to what is known only when it runs.
+// too. If the script writes to what is known only when it runs, any variable may have the name of it.
 func (r *reader) markScript(file string, in *interpreter) {
-	if slices.ContainsFunc(in.commands, command.hasUnknownTarget) {
-		return
-	}
+	isOpen := slices.ContainsFunc(in.commands, command.hasUnknownTarget)
 	mark := func(node syntax.Node, last uint) {
 		for line := node.Pos().Line(); line <= last; line++ {
 			r.markUnderstood(tree.Place{File: file, Line: int(line)})
@@ -24,21 +22,37 @@ func (r *reader) markScript(file string, in *interpreter) {
 		syntax.Walk(statement, func(node syntax.Node) bool {
 			switch node := node.(type) {
 			case *syntax.Stmt:
-				if call, isCall := node.Cmd.(*syntax.CallExpr); isCall && in.isUnderstood(node, call) {
-					mark(node, node.End().Line())
+				if call, isCall := node.Cmd.(*syntax.CallExpr); isCall && in.isUnderstood(node, call, isOpen) {
+					mark(node, lastLine(node))
 				}
 			case *syntax.DeclClause:
-				mark(node, node.End().Line())
+				if !isOpen {
+					mark(node, node.End().Line())
+				}
 			case *syntax.ForClause:
-				mark(node, node.DoPos.Line())
+				if !isOpen {
+					mark(node, node.DoPos.Line())
+				}
 			}
 			return true
 		})
 	}
 }
 
-// isUnderstood reports whether a simple command writes no setting but those that addCommand finds.
-func (in *interpreter) isUnderstood(s *syntax.Stmt, call *syntax.CallExpr) bool {
+// lastLine returns the last line of a statement, its here-documents included.
+func lastLine(s *syntax.Stmt) uint {
+	last := s.End().Line()
+	for _, redirect := range s.Redirs {
+		if redirect.Hdoc != nil {
+			last = max(last, redirect.Hdoc.End().Line())
+		}
+	}
+	return last
+}
+
+// isUnderstood reports whether a simple command writes no setting but those that addCommand finds. In an
+// open script the arguments of functions and the values of variables are not understood.
+func (in *interpreter) isUnderstood(s *syntax.Stmt, call *syntax.CallExpr, isOpen bool) bool {
 	var c command
 	for _, word := range call.Args {
 		c.words = append(c.words, in.fields(word)...)
@@ -48,14 +62,19 @@ func (in *interpreter) isUnderstood(s *syntax.Stmt, call *syntax.CallExpr) bool 
 			c.file = in.expand(redirect.Word.Parts, false)
 		}
 	}
-	return c.isUnderstood() || len(c.words) > 0 && in.functions[c.words[0]] != nil
+	if len(c.words) == 0 || in.functions[c.words[0]] != nil {
+		return !isOpen
+	}
+	return c.isUnderstood()
 }
 
 // isUnderstood reports whether a command writes no setting but those that addCommand finds.
 func (c command) isUnderstood() bool {
-	name, _ := c.program()
+	name, args := c.program()
 	switch {
 	case name == "":
+		return true
+	case name == "ip" && slices.Contains(args, "netns"): // another network namespace
 		return true
 	case c.file != "" && !strings.HasPrefix(c.file, "/proc/") && !strings.HasPrefix(c.file, "/sys/"):
 		return c.file == "/dev/null"

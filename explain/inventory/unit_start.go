@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -131,8 +132,8 @@ func (s unitSet) start(u *unit) (noEffect, uncertain string, phase Phase) {
 	if started == yes {
 		return "", "", AtServiceStart
 	}
-	for name, other := range s.byName {
-		kind := path.Ext(name)
+	for _, name := range slices.Sorted(maps.Keys(s.byName)) {
+		kind, other := path.Ext(name), s.byName[name]
 		isFor := strings.TrimSuffix(name, kind) == strings.TrimSuffix(u.name, ".service")
 		if unit := other.last(strings.ToUpper(kind[1:2])+kind[2:], "Unit"); unit != "" {
 			isFor = unit == u.name
