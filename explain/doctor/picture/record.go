@@ -3,6 +3,7 @@ package picture
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -51,13 +52,14 @@ type record struct {
 	loads, unloads []finding.Evidence
 }
 
-// readRecord reads the daemon's history. A host without one has no record.
-func readRecord(t tree.Tree) record {
-	var r record
+// readRecord reads the daemon's history, or its entries in the journal. A host without ctkeeper has no
+// record.
+func readRecord(ctx context.Context, t tree.Tree) record {
 	text, err := t.Tail(HistoryFile, maxHistory)
-	if err != nil {
-		return r
+	if err != nil && t.Live() && hasUnit(t, UnitName) {
+		return readJournal(ctx)
 	}
+	var r record
 	booted := bootTime(t)
 	for line := range bytes.Lines(text) {
 		var e reconcile.Event

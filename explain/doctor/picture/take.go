@@ -66,7 +66,7 @@ func Take(ctx context.Context, t tree.Tree, opts Options) *Host {
 	}
 	h.readConfig(t, opts.Source)
 	h.Env = readEnvironment(ctx, t, opts)
-	h.Processes, h.record = process.List(t), readRecord(t)
+	h.Processes, h.record = process.List(t), readRecord(ctx, t)
 	h.ReadFiles(t)
 	return h
 }
