@@ -4,14 +4,14 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/ctkeeper/ctkeeper/host/process"
 )
 
 const (
-	// Limits of a search: the processes, the pods, and the files of a pod's ConfigMap volumes that are
-	// looked at, and the bytes of such a file.
-	maxProcesses   = 5000
+	// Limits of a search: the pods, and the files of a pod's ConfigMap volumes that are looked at, and
+	// the bytes of such a file.
 	maxPods        = 500
 	maxVolumeFiles = 200
 	maxConfigMap   = 128 << 10
@@ -137,35 +137,25 @@ func (p proxy) isLike(q proxy) bool {
 }
 
 // proxyProcesses returns the running processes that are or have a kube-proxy, and whether any process
-// is known at all: a collected tree may have some, or none.
+// is known at all: a collected tree may have some, or none. k3s and rke2 show their title as one word.
 func (r *reader) proxyProcesses() (found []proxy, anyProcess bool) {
-	numbers, _ := r.tree.List("/proc")
-	seen := 0
-	for _, number := range numbers {
-		if _, err := strconv.Atoi(number); err != nil {
+	all := process.List(r.tree)
+	for _, running := range all {
+		words := strings.Fields(strings.Join(running.Args, " "))
+		if len(words) == 0 || running.OtherNetns {
 			continue
 		}
-		if seen++; seen > maxProcesses {
-			break
-		}
-		file := path.Join("/proc", number, "cmdline")
-		data, err := r.tree.Read(file, maxConfigMap)
-		words := strings.Fields(strings.ReplaceAll(string(data), "\x00", " "))
-		if err != nil || len(words) == 0 {
-			continue
-		}
-		anyProcess = true
-		p := proxy{tool: path.Base(words[0]), file: file, given: map[string]pair{}}
+		p := proxy{tool: path.Base(words[0]), file: running.File(), given: map[string]pair{}}
 		if p.tool == "hyperkube" && len(words) > 1 && strings.HasSuffix(words[1], "proxy") {
 			p.tool = "kube-proxy"
 		}
 		switch p.tool {
 		case "kube-proxy":
-			p.findFlags(file, 0, words)
+			p.findFlags(p.file, 0, words)
 			found = append(found, p)
 		case "k3s", "rke2", "kubelite":
 			found = append(found, p)
 		}
 	}
-	return found, anyProcess
+	return found, len(all) > 0
 }

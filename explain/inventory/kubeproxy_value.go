@@ -185,10 +185,10 @@ func (r *reader) addMax(p proxy) {
 		}
 		raises = no
 	}
-	values := []int64{limit}
+	values, live := []int64{limit}, r.live("max")
 	switch {
-	case limit == capped || stops == no:
-	case stops == yes:
+	case limit == capped || stops == no || stops == maybe && live == limit:
+	case stops == yes || live == capped:
 		values = []int64{capped}
 	default:
 		values = []int64{limit, capped}
@@ -204,8 +204,21 @@ func (r *reader) addMax(p proxy) {
 	}
 }
 
-// addProxyValue adds one value, if it is not zero: zero leaves the setting alone. Whether it only raises
-// the setting matters where something else has set more.
+// live returns a setting's live value, -1 if it is not known.
+func (r *reader) live(setting string) int64 {
+	text, err := r.tree.Read("/"+sysfs.Lookup(setting).File(), maxValue)
+	if err != nil {
+		return -1
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// addProxyValue adds one value, if it is not zero: zero leaves the setting alone. Whether kube-proxy
+// only raises the setting matters where something else has set more, and the live value may tell.
 func (r *reader) addProxyValue(p proxy, at pair, setting string, value int64, raises answer, kernel int64) {
 	if value <= 0 {
 		return
@@ -217,7 +230,7 @@ func (r *reader) addProxyValue(p proxy, at pair, setting string, value int64, ra
 	before, isSet := r.before(setting)
 	switch {
 	case a.NoEffect != "" || setting == sysfs.Hashsize:
-	case raises == maybe && a.Uncertain == "" && max(before, kernel) > value:
+	case raises == maybe && a.Uncertain == "" && max(before, kernel) > value && r.live(setting) != value:
 		a.Uncertain = "depends on kube-proxy's version: 1.23 to 1.28 only raise the value"
 		if setting == "max" {
 			a.Uncertain = "depends on kube-proxy's version: 1.23 to 1.28, and 1.37, only raise the value"
