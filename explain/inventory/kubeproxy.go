@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/host/process"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 const (
@@ -30,6 +31,10 @@ type proxy struct {
 	setsAlone bool
 	// noEffect and doubt are those of all its assignments.
 	noEffect, doubt string
+}
+
+func newProxy(tool, file string) proxy {
+	return proxy{tool: tool, file: file, given: map[string]pair{}}
 }
 
 // readKubeProxy reads the configuration of kube-proxy wherever it is: its configuration files (kubelet
@@ -58,7 +63,11 @@ func (r *reader) readKubeProxy() {
 	case len(running) > 0 && len(used) > 0:
 		candidates = used
 	}
-	if len(running) == 0 {
+	if len(running) > 0 {
+		for i := range candidates {
+			candidates[i].noEffect, candidates[i].doubt = "", ""
+		}
+	} else {
 		isOff := func(p proxy) bool { return p.noEffect != "" }
 		if on := slices.DeleteFunc(slices.Clone(candidates), isOff); len(on) > 0 {
 			candidates = on
@@ -80,9 +89,6 @@ func (r *reader) readKubeProxy() {
 	}
 	version := r.proxyVersions()
 	for _, p := range candidates {
-		if len(running) > 0 {
-			p.noEffect = ""
-		}
 		p.versions = p.versions.and(version)
 		r.addProxy(p)
 	}
@@ -105,7 +111,7 @@ func (r *reader) splitConfigs(starters, running []proxy) (used, idle []proxy) {
 		}
 		seen[s.config] = true
 		if p, ok := r.readProxyConfig(s.config); ok {
-			p.versions, p.noEffect = p.versions.and(s.versions), s.noEffect
+			p.versions, p.noEffect, p.doubt = p.versions.and(s.versions), s.noEffect, s.doubt
 			used = append(used, p)
 		}
 	}
@@ -145,13 +151,13 @@ func (r *reader) proxyProcesses() (found []proxy, anyProcess bool) {
 		if len(words) == 0 || running.OtherNetns {
 			continue
 		}
-		p := proxy{tool: path.Base(words[0]), file: running.File(), given: map[string]pair{}}
+		p := newProxy(path.Base(words[0]), running.File())
 		if p.tool == "hyperkube" && len(words) > 1 && strings.HasSuffix(words[1], "proxy") {
 			p.tool = "kube-proxy"
 		}
 		switch p.tool {
 		case "kube-proxy":
-			p.findFlags(p.file, 0, words)
+			p.findFlags(placeWords(tree.Place{File: p.file}, words))
 			found = append(found, p)
 		case "k3s", "rke2", "kubelite":
 			found = append(found, p)

@@ -30,7 +30,7 @@ type agent struct {
 func (r *reader) readAgents(processes []proxy, anyProcess bool) {
 	for _, name := range []string{"k3s", "rke2"} {
 		a := agent{
-			proxy:    proxy{tool: name, given: map[string]pair{}},
+			proxy:    newProxy(name, ""),
 			services: []string{name, name + "-server", name + "-agent"}, options: map[string][]pair{},
 		}
 		runs := slices.ContainsFunc(processes, func(p proxy) bool { return p.tool == name })
@@ -45,7 +45,7 @@ func (r *reader) readAgents(processes []proxy, anyProcess bool) {
 
 // read reads the agent's files, and reports whether there are any.
 func (a *agent) read(r *reader, runs bool) bool {
-	command, enabled := a.readUnits(r)
+	command := a.readUnits(r)
 	config := path.Join("/etc/rancher", a.tool, "config.yaml")
 	for _, name := range []string{"config", "c"} {
 		if given := command[name]; len(given) > 0 {
@@ -77,10 +77,9 @@ func (a *agent) read(r *reader, runs bool) bool {
 	}
 	switch {
 	case runs:
+		a.noEffect, a.doubt = "", ""
 	case unit == "" && !slices.ContainsFunc(a.programs(), r.tree.Exists):
 		a.doubt = "nothing was found that starts " + a.tool
-	case unit != "" && !enabled:
-		a.noEffect = path.Base(unit) + " is not enabled"
 	}
 	for key, pairs := range command {
 		a.options[key] = append(a.options[key], pairs...)
@@ -103,36 +102,28 @@ func (a *agent) programs() []string {
 	}
 }
 
-// readUnits returns the options on the command line of the agent's services, and whether one of them is
-// enabled. An enabled one counts more than one that is not.
-func (a *agent) readUnits(r *reader) (command map[string][]pair, enabled bool) {
+// readUnits returns the options on the command line of the agent's service. One that starts counts more
+// than one that does not: rke2 installs both.
+func (a *agent) readUnits(r *reader) (command map[string][]pair) {
+	units := r.loadUnits()
 	for _, service := range a.services {
-		files := r.unitFiles(service)
-		if len(files) == 0 || enabled {
+		u := units.byName[service+".service"]
+		if u == nil || len(u.pairs) == 0 || a.file != "" && a.noEffect == "" {
 			continue
 		}
-		enabled = r.isEnabled(service)
-		a.file, command = files[0], map[string][]pair{}
-		for _, file := range files {
-			text, _ := r.read(file)
-			for number, line := range joinedLines(text) {
-				key, value, _ := strings.Cut(line, "=")
-				if strings.TrimSpace(key) != "ExecStart" {
-					continue
-				}
-				if strings.TrimSpace(value) == "" {
-					clear(command)
-				}
-				addOptions(command, tree.Place{File: file, Line: number}, value)
+		a.file, command = u.pairs[0].File, map[string][]pair{}
+		a.noEffect, a.doubt, _ = units.start(u)
+		for _, p := range u.commands() {
+			if p.name == "ExecStart" {
+				addOptions(command, p.Place, splitExec(p.value))
 			}
 		}
 	}
-	return command, enabled
+	return command
 }
 
 // addOptions adds the options --KEY=VALUE and --KEY VALUE of a command line.
-func addOptions(options map[string][]pair, at tree.Place, command string) {
-	words := strings.FieldsFunc(command, func(c rune) bool { return strings.ContainsRune(" \t\"'", c) })
+func addOptions(options map[string][]pair, at tree.Place, words []string) {
 	for i, word := range words {
 		if !strings.HasPrefix(word, "-") {
 			continue

@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"cmp"
 	"errors"
 	"io"
 	"maps"
@@ -113,7 +112,7 @@ func (r *reader) parseProxyConfig(file, text string) (proxy, bool) {
 		if config.Kind != "KubeProxyConfiguration" {
 			continue
 		}
-		p := proxy{tool: "kube-proxy", file: file, given: map[string]pair{}}
+		p := newProxy("kube-proxy", file)
 		for _, o := range proxyOptions() {
 			if value := config.Conntrack[o.key]; value.Kind == yaml.ScalarNode && value.ShortTag() != "!!null" {
 				at := tree.Place{File: file, Line: value.Line}
@@ -154,7 +153,7 @@ func (r *reader) proxyStarters() []proxy {
 			args += "/kube-proxy"
 		}
 		if text, ok := r.read(args); ok {
-			p := proxy{tool: "kube-proxy", file: args, given: map[string]pair{}}
+			p := newProxy("kube-proxy", args)
 			p.findFlagLines(args, text)
 			snap, _ := r.tree.Read(path.Join("/snap", snap, "current/meta/snap.yaml"), maxConfigMap)
 			p.versions = findVersion(string(snap), snapVersion)
@@ -179,13 +178,13 @@ func (r *reader) parsePod(file, text string) (proxy, bool) {
 		return proxy{}, false
 	}
 	for _, c := range pod.Spec.Containers {
-		p := proxy{tool: "kube-proxy", file: file, given: map[string]pair{}}
+		p := newProxy("kube-proxy", file)
 		p.versions = findVersion(c.Image, imageVersion)
 		isProxy := c.Name == "kube-proxy" || strings.HasPrefix(path.Base(c.Image), "kube-proxy")
 		for _, node := range append(c.Command, c.Args...) {
 			words := strings.Fields(node.Value)
 			isProxy = isProxy || slices.ContainsFunc(words, func(w string) bool { return path.Base(w) == "kube-proxy" })
-			p.findFlags(file, node.Line, words)
+			p.findFlags(placeWords(tree.Place{File: file, Line: node.Line}, words))
 		}
 		if isProxy {
 			return p, true
@@ -194,73 +193,49 @@ func (r *reader) parsePod(file, text string) (proxy, bool) {
 	return proxy{}, false
 }
 
-// proxyUnit returns the kube-proxy that kube-proxy.service starts, with its drop-ins and the files
-// that set its environment.
+// proxyUnit returns the kube-proxy that kube-proxy.service starts.
 func (r *reader) proxyUnit() (proxy, bool) {
-	const service = "kube-proxy"
-	files := r.unitFiles(service)
-	if len(files) == 0 {
+	units := r.loadUnits()
+	u := units.byName["kube-proxy.service"]
+	if u == nil || len(u.pairs) == 0 {
 		return proxy{}, false
 	}
-	p := proxy{tool: "kube-proxy", file: files[0], given: map[string]pair{}}
-	environment := proxy{given: map[string]pair{}}
-	for _, file := range files {
-		r.addUnit(file, &p, &environment)
+	p := newProxy("kube-proxy", u.pairs[0].File)
+	environment := map[string]pair{}
+	for _, list := range u.pairs {
+		switch list.name {
+		case "Environment":
+			for _, word := range splitExec(list.value) {
+				name, value, _ := strings.Cut(word, "=")
+				environment[name] = pair{Place: list.Place, value: value}
+			}
+		case "EnvironmentFile":
+			maps.Copy(environment, r.shellPairs(strings.TrimPrefix(list.value, "-")))
+		}
 	}
-	maps.Copy(p.given, environment.given) // it usually comes last on the command line
-	p.config = cmp.Or(p.config, environment.config)
-	if !r.isEnabled(service) {
-		p.noEffect = service + ".service is not enabled"
+	var words []pair
+	for _, command := range u.commands() {
+		for _, word := range strings.Fields(strings.Join(splitExec(command.value), " ")) {
+			variable := environment[strings.Trim(word, "${}")]
+			if strings.HasPrefix(word, "$") && variable.File != "" {
+				words = append(words, placeWords(variable.Place, strings.Fields(variable.value))...)
+			} else if command.name == "ExecStart" {
+				words = append(words, pair{Place: command.Place, value: word})
+			}
+		}
 	}
+	p.findFlags(words)
+	p.noEffect, p.doubt, _ = units.start(u)
 	return p, true
 }
 
-// addUnit adds the flags in the commands of a unit or drop-in, and those in its environment. An empty
-// ExecStart= drops the commands before it.
-func (r *reader) addUnit(file string, command, environment *proxy) {
-	text, _ := r.read(file)
-	for number, line := range joinedLines(text) {
-		key, value, _ := strings.Cut(line, "=")
-		switch strings.TrimSpace(key) {
-		case "ExecStart":
-			if strings.TrimSpace(value) == "" {
-				clear(command.given)
-				command.config = ""
-			}
-			command.findFlags(file, number, strings.Fields(value))
-		case "Environment":
-			environment.findFlags(file, number, strings.Fields(strings.Map(withoutQuotes, value)))
-		case "EnvironmentFile":
-			from := strings.TrimPrefix(strings.TrimSpace(value), "-")
-			if text, ok := r.read(from); ok {
-				environment.findFlagLines(from, text)
-			}
-		}
+// placeWords gives each word a place.
+func placeWords(at tree.Place, words []string) []pair {
+	var placed []pair
+	for _, word := range words {
+		placed = append(placed, pair{Place: at, value: word})
 	}
-}
-
-// unitFiles returns the file of a unit and its drop-ins.
-func (r *reader) unitFiles(service string) []string {
-	for _, dir := range []string{
-		"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system",
-		"/usr/lib/systemd/system", "/lib/systemd/system",
-	} {
-		file := path.Join(dir, service+".service")
-		if r.tree.Exists(file) && !r.tree.IsNull(file) {
-			var dirs []string
-			for _, dir := range []string{"/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"} {
-				dirs = append(dirs, dir+"/systemd/system/"+service+".service.d")
-			}
-			files := []string{file}
-			for _, f := range r.dropins(".conf", dirs...) {
-				if f.HiddenBy == "" {
-					files = append(files, f.Path)
-				}
-			}
-			return files
-		}
-	}
-	return nil
+	return placed
 }
 
 // environmentFlags returns the kube-proxies whose flags are in a file that a service may read, where no
@@ -275,7 +250,7 @@ func (r *reader) environmentFlags(starters []proxy) []proxy {
 			continue
 		}
 		if text, ok := r.read(file); ok {
-			p := proxy{tool: "kube-proxy", file: file, given: map[string]pair{}}
+			p := newProxy("kube-proxy", file)
 			p.findFlagLines(file, text)
 			if p.config == "" {
 				found = append(found, p)
@@ -288,33 +263,25 @@ func (r *reader) environmentFlags(starters []proxy) []proxy {
 // findFlagLines finds flags of kube-proxy in the lines of a file of arguments or variables.
 func (p *proxy) findFlagLines(file, text string) {
 	for number, line := range joinedLines(text) {
-		p.findFlags(file, number, strings.Fields(strings.Map(withoutQuotes, line)))
+		line = strings.NewReplacer(`"`, " ", "'", " ").Replace(line)
+		p.findFlags(placeWords(tree.Place{File: file, Line: number}, strings.Fields(line)))
 	}
-}
-
-// withoutQuotes replaces a quote by a space.
-func withoutQuotes(c rune) rune {
-	if c == '"' || c == '\'' {
-		return ' '
-	}
-	return c
 }
 
 // findFlags finds flags of kube-proxy among words: --FLAG=VALUE or --FLAG VALUE. A later one replaces
 // an earlier one.
-func (p *proxy) findFlags(file string, line int, words []string) {
+func (p *proxy) findFlags(words []pair) {
 	for i, word := range words {
-		word = strings.Trim(word, `"',`)
-		rest := ""
+		text, next := strings.Trim(word.value, `"',`), ""
 		if i+1 < len(words) {
-			rest = strings.Trim(words[i+1], `"',`)
+			next = strings.Trim(words[i+1].value, `"',`)
 		}
-		if value, found := cutFlag(word, "config", rest); found && strings.HasPrefix(word, "-") {
+		if value, found := cutFlag(text, "config", next); found && strings.HasPrefix(text, "-") {
 			p.config = value
 		}
 		for _, o := range proxyOptions() {
-			if value, found := cutFlag(word, o.flag, rest); found {
-				p.given[o.key] = pair{Place: tree.Place{File: file, Line: line}, name: o.flag, value: value}
+			if value, found := cutFlag(text, o.flag, next); found {
+				p.given[o.key] = pair{Place: word.Place, name: o.flag, value: value}
 			}
 		}
 	}

@@ -97,19 +97,10 @@ func (r *reader) proxyVersions() versions {
 	return versions{}
 }
 
-// answer is whether all versions of a range do something, none, or some.
-type answer int
-
-const (
-	no answer = iota
-	yes
-	maybe
-)
-
-// step is the first version from which on kube-proxy does something or not.
+// step is the first version from which on kube-proxy does something, or does not.
 type step struct {
 	from int
-	does answer
+	does truth
 }
 
 // capSteps: since 1.36 the scaled value stops at maxScaled.
@@ -118,17 +109,17 @@ func capSteps() []step { return []step{{0, no}, {version(36, 0), yes}} }
 // raiseSteps: 1.23 to 1.28 write a value only if the present one is lower (pull request 103174, merged
 // between 1.22 and 1.23; 120448 reverted it in 1.29).
 func raiseSteps() []step {
-	return []step{{0, no}, {version(22, 0), maybe}, {version(23, 0), yes}, {version(29, 0), no}}
+	return []step{{0, no}, {version(22, 0), unknown}, {version(23, 0), yes}, {version(29, 0), no}}
 }
 
 // raiseMaxSteps: for max also since 1.37 (142035), which patch releases of 1.36 and 1.37 took over:
 // 1.36.3 still lowers it (tried).
 func raiseMaxSteps() []step {
-	return append(raiseSteps(), step{version(36, 4), maybe}, step{version(37, 0), maybe}, step{version(37, 2), yes})
+	return append(raiseSteps(), step{version(36, 4), unknown}, step{version(37, 0), unknown}, step{version(37, 2), yes})
 }
 
-// do returns what the versions of a range do.
-func (v versions) do(steps []step) answer {
+// do returns whether the versions of a range do something: unknown if some do and some do not.
+func (v versions) do(steps []step) truth {
 	does, first := no, true
 	for i, s := range steps {
 		after := i+1 < len(steps) && steps[i+1].from <= v.from
@@ -136,7 +127,7 @@ func (v versions) do(steps []step) answer {
 			continue
 		}
 		if !first && does != s.does {
-			return maybe
+			return unknown
 		}
 		does, first = s.does, false
 	}
@@ -180,14 +171,14 @@ func (r *reader) addMax(p proxy) {
 	if p.tool != "kube-proxy" { // it has set max to limit before its kube-proxy starts
 		if p.setsAlone || raises == yes {
 			stops = no
-		} else if raises == maybe && stops == yes {
-			stops = maybe
+		} else if raises == unknown && stops == yes {
+			stops = unknown
 		}
 		raises = no
 	}
 	values, live := []int64{limit}, r.live("max")
 	switch {
-	case limit == capped || stops == no || stops == maybe && live == limit:
+	case limit == capped || stops == no || stops == unknown && live == limit:
 	case stops == yes || live == capped:
 		values = []int64{capped}
 	default:
@@ -219,7 +210,7 @@ func (r *reader) live(setting string) int64 {
 
 // addProxyValue adds one value, if it is not zero: zero leaves the setting alone. Whether kube-proxy
 // only raises the setting matters where something else has set more, and the live value may tell.
-func (r *reader) addProxyValue(p proxy, at pair, setting string, value int64, raises answer, kernel int64) {
+func (r *reader) addProxyValue(p proxy, at pair, setting string, value int64, raises truth, kernel int64) {
 	if value <= 0 {
 		return
 	}
@@ -230,7 +221,7 @@ func (r *reader) addProxyValue(p proxy, at pair, setting string, value int64, ra
 	before, isSet := r.before(setting)
 	switch {
 	case a.NoEffect != "" || setting == sysfs.Hashsize:
-	case raises == maybe && a.Uncertain == "" && max(before, kernel) > value && r.live(setting) != value:
+	case raises == unknown && a.Uncertain == "" && max(before, kernel) > value && r.live(setting) != value:
 		a.Uncertain = "depends on kube-proxy's version: 1.23 to 1.28 only raise the value"
 		if setting == "max" {
 			a.Uncertain = "depends on kube-proxy's version: 1.23 to 1.28, and 1.37, only raise the value"

@@ -60,6 +60,8 @@ type reader struct {
 	kernels []kmod.Index
 	// scripts counts the scripts that were followed.
 	scripts int
+	// units are the units of systemd, once they were needed.
+	units unitSet
 	// Answers that are found once: whether this kernel has the keys of ip_conntrack, and the
 	// settings that a sysctl pattern can match.
 	hasOld    *bool

@@ -25,6 +25,9 @@ func unitDirs() []string { return dropin.Dirs("systemd/system") }
 
 // loadUnits reads the units with their drop-ins. Instances of templates are units of their own.
 func (r *reader) loadUnits() unitSet {
+	if r.units.byName != nil {
+		return r.units
+	}
 	units := unitSet{byName: map[string]*unit{}, wantedBy: map[string][]string{}}
 	isUnit := func(file string) bool {
 		return slices.Contains([]string{".service", ".timer", ".path", ".target"}, path.Ext(file))
@@ -69,6 +72,7 @@ func (r *reader) loadUnits() unitSet {
 			}
 		}
 	}
+	r.units = units
 	return units
 }
 
