@@ -38,7 +38,7 @@ const reserve = 20 * time.Second
 // that does not report.
 func TestE2E(t *testing.T) {
 	kernel := kernelName()
-	machine, err := rig.Prepare(kernel)
+	machine, err := rig.Prepare(kernel, rig.Root{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,15 +123,8 @@ func arguments(pattern string) []string {
 // guestWithScenarios returns a guest with ctkeeper and the scenarios, and the names of the scenarios.
 func guestWithScenarios(t *testing.T, dir string) (rig.Guest, []string) {
 	program := filepath.Join(dir, "scenarios")
-	pattern := os.Getenv("CTKEEPER_E2E_RUN")
-	if pattern == "" {
-		pattern = "."
-	}
 	buildScenarios(t, "guest", program)
-	names, err := rig.Command(".", program, "-test.list", pattern)
-	if err != nil {
-		t.Fatal(err)
-	}
+	names := scenarioNames(t, program, ".")
 	tree, helpers := filepath.Join(dir, "tree"), filepath.Join(dir, "helpers")
 	if err := rig.Install("..", tree); err != nil {
 		t.Fatal(err)
@@ -147,9 +140,19 @@ func guestWithScenarios(t *testing.T, dir string) (rig.Guest, []string) {
 			"/etc/apt/sources.list":           rig.AptSource,
 		},
 		Program: program,
-		Args:    arguments(pattern),
+		Args:    arguments("^(" + strings.Join(names, "|") + ")$"),
 		Enable:  []string{"ctkeeper.service"},
-	}, strings.Fields(names)
+	}, names
+}
+
+// scenarioNames returns the scenarios of a program that match a pattern and CTKEEPER_E2E_RUN.
+func scenarioNames(t *testing.T, program, pattern string) []string {
+	t.Helper()
+	names, err := rig.Command(".", program, "-test.list", pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(strings.Fields(names), isExcluded)
 }
 
 // buildScenarios builds the program of the scenarios that a list of build tags selects.

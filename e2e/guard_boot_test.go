@@ -33,7 +33,7 @@ func TestGuardAtBoot(t *testing.T) {
 			continue
 		}
 		ran++
-		machine, err := rig.Prepare(kernelName())
+		machine, err := rig.Prepare(kernelName(), rig.Root{})
 		if err != nil {
 			t.Fatal(err)
 		}

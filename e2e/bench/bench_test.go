@@ -56,7 +56,7 @@ func TestMachine(t *testing.T) {
 	if kernel == "" {
 		kernel = "6.1"
 	}
-	machine, err := rig.Prepare(kernel)
+	machine, err := rig.Prepare(kernel, rig.Root{})
 	if err != nil {
 		t.Fatal(err)
 	}

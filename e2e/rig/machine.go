@@ -29,6 +29,7 @@ const commandLine = "console=ttyS0,115200 rdinit=/sbin/init quiet loglevel=3 pan
 type Machine struct {
 	Kernel Kernel
 	root   string // archive
+	memory int    // MiB
 	cache  Cache
 }
 
@@ -39,7 +40,7 @@ type Run struct {
 
 // Prepare returns the machine for a kernel, with root and kernel from the cache or new. It needs root: the owners of
 // the guest's files are those on the host.
-func Prepare(kernel string) (*Machine, error) {
+func Prepare(kernel string, r Root) (*Machine, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("building a virtual machine needs root")
 	}
@@ -57,7 +58,7 @@ func Prepare(kernel string) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := prepareRoot(c)
+	root, err := r.prepare(c)
 	if err != nil {
 		return nil, fmt.Errorf("cannot prepare the root: %w", err)
 	}
@@ -65,7 +66,11 @@ func Prepare(kernel string) (*Machine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot prepare kernel %s: %w", kernel, err)
 	}
-	return &Machine{Kernel: k, root: root, cache: c}, nil
+	memory := r.Memory
+	if memory == 0 {
+		memory = smallMemory
+	}
+	return &Machine{Kernel: k, root: root, memory: memory, cache: c}, nil
 }
 
 // Boot runs the guest until the machine is off. read receives the output of its program.
@@ -89,7 +94,7 @@ func (m *Machine) Boot(ctx context.Context, g Guest, read func(io.Reader) error)
 
 func (m *Machine) qemu(ctx context.Context, run Run, initrd, kernel string, read func(io.Reader) error) error {
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64",
-		"-accel", "tcg,thread=multi", "-cpu", m.Kernel.processor(), "-smp", "2", "-m", "2560M",
+		"-accel", "tcg,thread=multi", "-cpu", m.Kernel.processor(), "-smp", "2", "-m", strconv.Itoa(m.memory)+"M",
 		"-display", "none", "-monitor", "none", "-no-reboot", "-nic", "none",
 		"-kernel", m.Kernel.Image, "-initrd", initrd, "-append", kernel,
 		"-serial", "file:"+filepath.Join(run.Dir, "console.log"),

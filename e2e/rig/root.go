@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -15,20 +16,44 @@ var rootPackages = []string{
 	"iproute2", "iptables", "nftables", "conntrack", "procps",
 }
 
-// rootWithout are patterns of files that are left out of the root: no scenario needs them, and an emulated processor
+// rootWithout are patterns of files that are left out of a root: no scenario needs them, and an emulated processor
 // would have to unpack them.
 var rootWithout = []string{
-	"usr/lib/udev/hwdb*", "usr/lib/x86_64-linux-gnu/perl*", "usr/lib/x86_64-linux-gnu/libperl*", "usr/bin/perl*",
-	"usr/share/perl*", "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/zoneinfo",
+	"usr/lib/udev/hwdb*", "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/zoneinfo",
 	"usr/lib/x86_64-linux-gnu/gconv", "usr/share/i18n", "usr/share/bash-completion",
 	"var/lib/apt/lists", "var/cache/apt", "boot/*",
 }
 
+// perl is left out of a root without further packages, which may need it.
+var perl = []string{
+	"usr/lib/x86_64-linux-gnu/perl*", "usr/lib/x86_64-linux-gnu/libperl*", "usr/bin/perl*", "usr/share/perl*",
+}
+
+// A Root is what a machine has beyond the packages that every machine has.
+type Root struct {
+	Packages []string
+	// Disable are units of the packages that do not start at boot.
+	Disable []string
+	// Memory is the machine's, in MiB. 0 is what is enough without further packages.
+	Memory int
+}
+
+// smallMemory is enough for a root without further packages, in MiB.
+const smallMemory = 2560
+
 // rootRecipe changes when buildRoot makes something else of the same packages.
 const rootRecipe = "4 minbase newc by cpio"
 
-// prepareRoot returns the archive of the Debian root, from the cache or new.
-func prepareRoot(c Cache) (archive string, err error) {
+// without returns the patterns of the files that are left out.
+func (r Root) without() []string {
+	if len(r.Packages) > 0 {
+		return rootWithout
+	}
+	return append(perl, rootWithout...)
+}
+
+// prepare returns the archive of the Debian root, from the cache or new.
+func (r Root) prepare(c Cache) (archive string, err error) {
 	s, err := openSuite(c, rootSuite)
 	if err != nil {
 		return "", err
@@ -42,20 +67,31 @@ func prepareRoot(c Cache) (archive string, err error) {
 	if err != nil {
 		return "", err
 	}
-	recipe := strings.Join([]string{rootRecipe, strings.Join(rootPackages, " "), strings.Join(rootWithout, " ")}, "\n")
-	dir, err := c.Entry("root", base+"-"+systemd, recipe, func(dir string) error { return buildRoot(s.mirror, dir) })
+	packages := append(slices.Clip(rootPackages), r.Packages...)
+	recipe := strings.Join([]string{
+		rootRecipe, strings.Join(packages, " "), strings.Join(r.Disable, " "), strings.Join(r.without(), " "),
+	}, "\n")
+	dir, err := c.Entry("root", base+"-"+systemd, recipe, func(dir string) error {
+		return r.build(s.mirror, packages, dir)
+	})
 	return filepath.Join(dir, "root.cpio"), err
 }
 
-func buildRoot(mirror, dir string) error {
+func (r Root) build(mirror string, packages []string, dir string) error {
 	tree := filepath.Join(dir, "tree")
 	defer os.RemoveAll(tree)
 	_, err := output("mmdebstrap", "--quiet", "--variant=minbase", "--architectures=amd64", "--format=directory",
-		"--include="+strings.Join(rootPackages, ","), "--keyring="+keyring, rootSuite, tree, mirror)
+		"--include="+strings.Join(packages, ","), "--keyring="+keyring, rootSuite, tree, mirror)
 	if err != nil {
 		return fmt.Errorf("cannot build a %s root: %w", rootSuite, err)
 	}
-	for _, pattern := range rootWithout {
+	if len(r.Disable) > 0 {
+		disable := append([]string{"--quiet", "--root=" + tree, "disable"}, r.Disable...)
+		if _, err := output("systemctl", disable...); err != nil {
+			return err
+		}
+	}
+	for _, pattern := range r.without() {
 		matches, err := filepath.Glob(filepath.Join(tree, pattern))
 		if err != nil {
 			return err
