@@ -16,8 +16,8 @@ import (
 // text runs the program with exactly these arguments.
 func FuzzRender(f *testing.F) {
 	for _, bad := range []string{
-		"", " ", "a", ";b", "$(b)", "`b`", "|b", "&b", "'", `"`, `\`, "'; b; '", "a\nb", "\ra", "\x1b[31m", "\u202eb", "\xff\xfe",
-		"\u2028", "${b}", "<(b)", "#b", "-n", "--", "~", "*", "{a,b}", "!b", "a=b", "%s%n", "\\012", "\t", "if",
+		"", " ", "a", ";b", "$(b)", "`b`", "|b", "&b", "'", `"`, `\`, "'; b; '", "a\nb", "\ra", "\x1b[31m", "\u202eb",
+		"\xff\xfe", "\u2028", "${b}", "<(b)", "#b", "-n", "--", "~", "*", "{a,b}", "!b", "a=b", "%s%n", "\\012", "\t", "if",
 	} {
 		f.Add(bad, "word")
 		f.Add("word", bad)

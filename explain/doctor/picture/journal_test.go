@@ -10,8 +10,8 @@ func TestParseJournal(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"__REALTIME_TIMESTAMP":"1772359200000000","CTKEEPER_EVENT":"drift","CTKEEPER_SETTING":"max",` +
 			`"CTKEEPER_FOUND":"131072","CTKEEPER_CAUSE":"write","CTKEEPER_BY_PID":"9",` +
-			`"CTKEEPER_BY_COMM":"kube-proxy","CTKEEPER_BY_UNIT":"kube-proxy.service","MESSAGE":["not","text"]}`: "max was " +
-			"set to 131072 by kube-proxy (pid 9, kube-proxy.service) at 2026-03-01T10:00:00Z",
+			`"CTKEEPER_BY_COMM":"kube-proxy","CTKEEPER_BY_UNIT":"kube-proxy.service","MESSAGE":["not","text"]}`: "" +
+			"max was set to 131072 by kube-proxy (pid 9, kube-proxy.service) at 2026-03-01T10:00:00Z",
 		`{"__REALTIME_TIMESTAMP":"1","CTKEEPER_EVENT":"drift","CTKEEPER_SETTING":"max","CTKEEPER_FOUND":"5"}`: "",
 		`{"__REALTIME_TIMESTAMP":"1","MESSAGE":"started"}`:                                                    "",
 		`{"__REALTIME_TIMESTAMP":"x","CTKEEPER_EVENT":"drift"}`:                                               "",
