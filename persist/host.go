@@ -21,6 +21,8 @@ type host struct {
 	source     string
 	// types has the types of parameters in the kernel, as far as they are known.
 	types map[string]string
+	// protocolModules are the modules that bring the settings of the protocols, where nf_conntrack does not.
+	protocolModules []string
 	// systemdSysctl is the path of systemd-sysctl(8), or empty.
 	systemdSysctl string
 }
@@ -35,6 +37,7 @@ func readHost(t tree.Tree) host {
 	h.parameters, h.source = kmod.ParameterNames(t, kmod.Conntrack)
 	if release, err := kmod.Release(t); err == nil {
 		h.readTypes(t, release)
+		h.protocolModules = kmod.ProtocolModules(release)
 	}
 	for _, dir := range systemdDirs() {
 		if path := filepath.Join(dir, "systemd-sysctl"); h.systemdSysctl == "" && t.Exists(path) {

@@ -165,7 +165,7 @@ func (p *planner) renderFallback(options []option) {
 		}
 		return
 	}
-	p.texts[UdevRulePath] = udevRuleText(p.host.systemdSysctl)
+	p.texts[UdevRulePath] = p.host.udevRuleText()
 }
 
 // addFile adds one file to the plan, unless a foreign file is at its path.

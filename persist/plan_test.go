@@ -300,3 +300,21 @@ func read(t *testing.T, root, path string) string {
 	}
 	return string(text)
 }
+
+// TestBefore419: the settings of TCP come with nf_conntrack_ipv4 there.
+func TestBefore419(t *testing.T) {
+	root := debian(t, usual)
+	kerneltree.Put(t, root, "proc/sys/kernel/osrelease", "4.18.0-553.el8.x86_64\n")
+	plan, err := newPlan(t, root, persist.Options{Udev: true})
+	text := describe(plan, err)
+	for _, line := range []string{"\nnf_conntrack\nnf_conntrack_ipv4\n",
+		`KERNEL=="nf_conntrack|nf_conntrack_ipv4|nf_conntrack_ipv6"`} {
+		if !strings.Contains(text, line) {
+			t.Errorf("the plan has no %q:\n%s", line, text)
+		}
+	}
+	plan, err = newPlan(t, root, persist.Options{Sysconfig: true})
+	if text := describe(plan, err); !strings.Contains(text, "modprobe -b -a nf_conntrack nf_conntrack_ipv4\n") {
+		t.Errorf("the script is\n%s", text)
+	}
+}

@@ -48,10 +48,15 @@ func (p *planner) loadText() string {
 		return ""
 	}
 	from := comment("module.load, " + p.cfg.Origins["module.load"].String())
-	if p.loadPath() == SysconfigPath {
-		return "#!/bin/sh\n" + Header + "\n" + from + "exec /sbin/modprobe -b " + kmod.Conntrack + "\n"
+	// The first of the protocols' modules brings the settings of TCP and UDP, and loads nf_conntrack.
+	modules, modprobe := []string{kmod.Conntrack}, "exec /sbin/modprobe -b "
+	if len(p.host.protocolModules) > 0 {
+		modules, modprobe = append(modules, p.host.protocolModules[0]), modprobe+"-a "
 	}
-	return Header + "\n" + from + kmod.Conntrack + "\n"
+	if p.loadPath() == SysconfigPath {
+		return "#!/bin/sh\n" + Header + "\n" + from + modprobe + strings.Join(modules, " ") + "\n"
+	}
+	return Header + "\n" + from + strings.Join(modules, "\n") + "\n"
 }
 
 // sysctlText returns the text of the sysctl.d file, "" if no setting belongs in it. hashsize comes
@@ -97,11 +102,13 @@ func (p *planner) sysctlValue(want sysfs.Want, options []option) string {
 	return strconv.FormatInt(min(max(n, byDefault), math.MaxInt32), 10)
 }
 
-// udevRuleText returns the text of the udev rule: at the module's add event systemd-sysctl applies the
-// keys of conntrack again, both names of max among them.
-func udevRuleText(systemdSysctl string) string {
+// udevRuleText returns the text of the udev rule: at the add event of nf_conntrack, and of the modules that
+// bring the settings of the protocols, systemd-sysctl applies the keys of conntrack again, both names of max
+// among them.
+func (h host) udevRuleText() string {
+	modules := strings.Join(append([]string{kmod.Conntrack}, h.protocolModules...), "|")
 	return Header + "\n" +
-		`ACTION=="add", SUBSYSTEM=="module", KERNEL=="` + kmod.Conntrack + `", RUN+="` + systemdSysctl +
+		`ACTION=="add", SUBSYSTEM=="module", KERNEL=="` + modules + `", RUN+="` + h.systemdSysctl +
 		` --prefix=/net/netfilter --prefix=/net/nf_conntrack_max"` + "\n"
 }
 

@@ -96,6 +96,6 @@ func FuzzUdev(f *testing.F) {
 		if again, still := parseUdev(text + " "); still != ok || len(again) != len(terms) {
 			t.Errorf("%q reads differently with a space after it", text)
 		}
-		matchesConntrack(terms)
+		matchesModule(terms, "nf_conntrack")
 	})
 }

@@ -66,6 +66,7 @@ func (r *reader) addModuleLine(l moduleList, at tree.Place, line string) {
 func (r *reader) addLoad(at tree.Place, name string) {
 	if loads, why := r.loadsConntrack(name); loads {
 		r.inv.EarlyLoads = append(r.inv.EarlyLoads, at)
+		r.coreOnly[at] = !r.loadsProtocols(name)
 	} else if why != "" {
 		r.addDeadLoad(at, why)
 	}
@@ -212,6 +213,24 @@ func (r *reader) loadsConntrack(name string) (loads bool, why string) {
 	}
 	release := path.Base(kernels[len(kernels)-1].Dir)
 	return false, "kernel " + release + " has no module " + name + goneModule(name)
+}
+
+// loadsProtocols reports whether a module that loads nf_conntrack brings the settings of the protocols too.
+// Before Linux 4.19 nf_conntrack itself and its helpers do not; NAT needs the modules that do.
+func (r *reader) loadsProtocols(name string) bool {
+	protocols := kmod.ProtocolModules(r.release())
+	if len(protocols) == 0 {
+		return true
+	}
+	name = kmod.NormalizeName(name)
+	for _, x := range r.kernelIndexes() {
+		for _, target := range append(x.Aliases(r.tree, r.inv.Modprobe, name), name) {
+			if slices.ContainsFunc(protocols, func(p string) bool { return x.Loads(r.inv.Modprobe, target, p) }) {
+				return true
+			}
+		}
+	}
+	return len(r.kernelIndexes()) == 0 && name != kmod.Conntrack
 }
 
 // commandLoads is loadsConntrack without the reason.

@@ -92,10 +92,10 @@ func (a Assignment) changes(value string) bool {
 
 // markTooEarly sets TooEarly of what is written at boot before the module is loaded, and not again
 // after it.
-func markTooEarly(all []Assignment) {
+func markTooEarly(all []Assignment, needsIt func(Assignment) bool) {
 	for i, a := range all {
 		again := slices.ContainsFunc(all, func(b Assignment) bool { return b.Phase > AtBoot && b.isSameLine(a) })
-		all[i].TooEarly = a.Phase == AtBoot && a.NoEffect == "" && !again
+		all[i].TooEarly = a.Phase == AtBoot && a.NoEffect == "" && !again && needsIt(a)
 	}
 }
 

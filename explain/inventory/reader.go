@@ -56,6 +56,8 @@ type reader struct {
 	understood map[tree.Place]bool
 	// maybeEarly is true if an initramfs may load the module before everything else.
 	maybeEarly bool
+	// coreOnly are those of EarlyLoads that do not bring the settings of the protocols.
+	coreOnly map[tree.Place]bool
 	// kernels are the modules of this host's kernels, once they were needed.
 	kernels []kmod.Index
 	// scripts counts the scripts that were followed.
@@ -104,7 +106,7 @@ func Read(t tree.Tree) Inventory {
 	r := &reader{
 		tree: t, troubles: map[string]int{}, assignments: map[string]int{}, dead: map[string]int{},
 		fromPersist: map[string]bool{},
-		understood:  map[tree.Place]bool{},
+		understood:  map[tree.Place]bool{}, coreOnly: map[tree.Place]bool{},
 	}
 	r.builtIn = kmod.Observe(t.Root(), kmod.Conntrack).State == kmod.BuiltIn
 	r.init = r.initSystem()
@@ -113,8 +115,12 @@ func Read(t tree.Tree) Inventory {
 	for _, read := range readers() {
 		read(r)
 	}
-	if len(r.inv.EarlyLoads) == 0 && !r.builtIn && !r.maybeEarly {
-		markTooEarly(r.inv.Assignments)
+	switch {
+	case r.builtIn || r.maybeEarly:
+	case len(r.inv.EarlyLoads) == 0:
+		markTooEarly(r.inv.Assignments, func(Assignment) bool { return true })
+	case !slices.ContainsFunc(r.inv.EarlyLoads, func(at tree.Place) bool { return !r.coreOnly[at] }):
+		markTooEarly(r.inv.Assignments, func(a Assignment) bool { return isProtocolKey("nf_conntrack_" + a.Name) })
 	}
 	markOverridden(r.inv.Assignments)
 	slices.SortStableFunc(r.inv.DeadLines, func(a, b DeadLine) int {

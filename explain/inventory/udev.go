@@ -90,7 +90,10 @@ func (r *reader) addUdevRule(at tree.Place, rule, noEffect string) {
 	if slices.ContainsFunc(terms, func(t udevTerm) bool { return t.key == "KERNEL" && t.value == kmod.Conntrack }) {
 		r.markUnderstood(at) // a rule for another event of the module than its load sets nothing
 	}
-	if !strings.Contains(rule, "conntrack") || !matchesConntrack(terms) {
+	protocols := kmod.ProtocolModules(r.release())
+	matched := slices.DeleteFunc(append(slices.Clone(protocols), kmod.Conntrack),
+		func(name string) bool { return !matchesModule(terms, name) })
+	if !strings.Contains(rule, "conntrack") || len(matched) == 0 {
 		return
 	}
 	if !ok {
@@ -101,6 +104,7 @@ func (r *reader) addUdevRule(at tree.Place, rule, noEffect string) {
 		noEffect = "the module is part of the kernel: no add event announces it"
 	}
 	s := script{Place: at, oneLine: true, tool: "udev", phase: AfterModuleLoad, noEffect: noEffect}
+	first := len(r.inv.Assignments)
 	for _, term := range terms {
 		switch {
 		case term.key == "RUN" && (term.operator == "+=" || term.operator == "=" || term.operator == ":="):
@@ -111,10 +115,17 @@ func (r *reader) addUdevRule(at tree.Place, rule, noEffect string) {
 			r.addWrite(s, at, []string{term.value}, hashsizeFile)
 		}
 	}
+	if len(protocols) > 0 && slices.Equal(matched, []string{kmod.Conntrack}) {
+		for i, a := range r.inv.Assignments[first:] {
+			if isProtocolKey("nf_conntrack_" + a.Name) {
+				r.inv.Assignments[first+i].Uncertain = "before Linux 4.19 it comes with nf_conntrack_ipv4, maybe later"
+			}
+		}
+	}
 }
 
-// matchesConntrack reports whether a rule matches the module's add event.
-func matchesConntrack(terms []udevTerm) bool {
+// matchesModule reports whether a rule matches a module's add event.
+func matchesModule(terms []udevTerm, module string) bool {
 	named := false
 	for _, t := range terms {
 		if t.operator != "==" {
@@ -124,9 +135,9 @@ func matchesConntrack(terms []udevTerm) bool {
 		case "KERNEL", "DEVPATH":
 			matches := false
 			for pattern := range strings.SplitSeq(t.value, "|") {
-				name := "nf_conntrack"
+				name := module
 				if t.key == "DEVPATH" {
-					name = "/module/nf_conntrack"
+					name = "/module/" + module
 				}
 				ok, _ := path.Match(pattern, name)
 				matches = matches || ok
