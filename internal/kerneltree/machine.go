@@ -24,8 +24,8 @@ import (
 //	systemd                  systemd is the init system, and runs
 const machine = "MACHINE"
 
-// moduleDeps lists modules with those that they need. On kernels before 4.19 nf_conntrack needs no nf_defrag module,
-// and nf_conntrack_ipv4 and nf_conntrack_ipv6 are modules as well.
+// moduleDeps lists modules with those that they need, on kernels without nf_conntrack_ipv4. With it nf_conntrack needs
+// no nf_defrag module.
 var moduleDeps = map[string]string{
 	"nf_conntrack":         "nf_defrag_ipv6 nf_defrag_ipv4",
 	"nf_defrag_ipv4":       "",
@@ -106,10 +106,14 @@ func (m machineTree) isBefore(major, minor int) bool {
 	return slices.Compare(m.version[:], []int{major, minor}) < 0
 }
 
+// hasIPv4 reports whether nf_conntrack_ipv4 and nf_conntrack_ipv6 are modules of their own, as before 4.19. RHEL 8 has
+// 4.18 without them, since 8.3 (kubespray issue 6934).
+func (m machineTree) hasIPv4() bool { return m.isBefore(4, 19) && !strings.Contains(m.release, ".el8") }
+
 // needs returns the modules that a module needs, their own needs included.
 func (m machineTree) needs(name string) []string {
 	direct := strings.Fields(moduleDeps[name])
-	if m.isBefore(4, 19) {
+	if m.hasIPv4() {
 		switch name {
 		case "nf_conntrack":
 			direct = nil
@@ -133,14 +137,14 @@ func (m machineTree) modules() []string {
 	for name := range moduleDeps {
 		all = append(all, name)
 	}
-	if m.isBefore(4, 19) {
+	if m.hasIPv4() {
 		all = append(all, "nf_conntrack_ipv4", "nf_conntrack_ipv6")
 	}
 	slices.Sort(all)
 	return all
 }
 
-// install installs the kernel's modules. The aliases are those of nf_conntrack_proto.c, before 4.19
+// install installs the kernel's modules. The aliases are those of nf_conntrack_proto.c, or of
 // nf_conntrack_l3proto_ipv4.c and nf_conntrack_l3proto_ipv6.c.
 func (m machineTree) install(t testing.TB) {
 	t.Helper()
@@ -162,7 +166,7 @@ func (m machineTree) install(t testing.TB) {
 		dep.WriteString("\n")
 	}
 	v4, v6 := "nf_conntrack", "nf_conntrack"
-	if m.isBefore(4, 19) {
+	if m.hasIPv4() {
 		v4, v6 = v4+"_ipv4", v6+"_ipv6"
 	}
 	Put(t, m.root, m.dir()+"modules.dep", dep.String())
@@ -222,9 +226,9 @@ func (m machineTree) load(t testing.TB, users []string) {
 	Put(t, m.root, "proc/modules", list.String())
 }
 
-// removeSettings removes the settings that this kernel does not have. Before 4.19 nf_conntrack_ipv4 brings the
-// timeouts and the protocols' settings.
-func (m machineTree) removeSettings(t testing.TB, hasIPv4 bool) {
+// removeSettings removes the settings that this kernel does not have. Where there is a module nf_conntrack_ipv4, that
+// brings the timeouts and the protocols' settings.
+func (m machineTree) removeSettings(t testing.TB, hasIPv4Loaded bool) {
 	t.Helper()
 	before := func(version string) bool {
 		var major, minor int
@@ -236,7 +240,7 @@ func (m machineTree) removeSettings(t testing.TB, hasIPv4 bool) {
 			strings.HasPrefix(s.Name, "tcp_") || strings.HasPrefix(s.Name, "dccp_")
 		switch {
 		case s.Since != "" && before(s.Since), s.Until != "" && s.Until != m.majorMinor() && !before(s.Until),
-			isProtocol && m.isBefore(4, 19) && !hasIPv4:
+			isProtocol && m.hasIPv4() && !hasIPv4Loaded:
 			Remove(t, m.root, s.Name)
 		}
 	}
