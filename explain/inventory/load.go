@@ -126,17 +126,28 @@ func (r *reader) misspeltLists() []moduleList {
 		"/etc/modules.load.d", "/etc/module-load.d", "/etc/modules-load", "/etc/modules_load.d",
 		"/etc/modules-load.conf.d",
 	} {
-		for _, name := range r.list(dir) {
+		names, _ := r.tree.List(dir) // hardly any host has it
+		for _, name := range names {
 			lists = append(lists, moduleList{file: path.Join(dir, name), dead: "no program reads " + dir})
 		}
 	}
 	for _, name := range r.list("/etc/modules-load.d") {
-		if !strings.HasSuffix(name, ".conf") {
+		if !strings.HasSuffix(name, ".conf") && !isBackup(name) {
 			file := path.Join("/etc/modules-load.d", name)
 			lists = append(lists, moduleList{file: file, dead: "the name of the file does not end in .conf"})
 		}
 	}
 	return slices.DeleteFunc(lists, func(l moduleList) bool { return !r.isFile(l.file) })
+}
+
+// isBackup reports whether a file's name says that nothing is meant to read it.
+func isBackup(name string) bool {
+	return strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || name == "README" ||
+		slices.Contains([]string{
+			".bak", ".backup", ".old", ".orig", ".save", ".saved", ".rpmsave", ".rpmnew", ".rpmorig", ".dpkg-old",
+			".dpkg-dist", ".dpkg-new", ".dpkg-bak", ".ucf-old", ".ucf-dist", ".disabled", ".off", ".sample",
+			".example", ".swp", ".tmp",
+		}, path.Ext(name))
 }
 
 // readOpenRCModules reads the modules in the configuration of OpenRC's service modules. Alpine's script
@@ -237,6 +248,47 @@ func (r *reader) loadsProtocols(name string) bool {
 func (r *reader) commandLoads(name string) bool {
 	loads, _ := r.loadsConntrack(name)
 	return loads
+}
+
+// addDeadOptions adds the lines of modprobe.d for a module that no kernel of this host has: one that is gone,
+// or the name of a parameter in place of a module's.
+func (r *reader) addDeadOptions() {
+	for _, d := range r.inv.Modprobe.Directives {
+		if d.Kind != "options" && d.Kind != "install" || d.Module == kmod.Conntrack {
+			continue
+		}
+		isParameter := slices.Contains([]string{"hashsize", "expect_hashsize", "acct", "tstamp"}, d.Module)
+		_, why := r.loadsConntrack(d.Module)
+		if why == "" && isParameter && len(r.kernelIndexes()) > 0 {
+			why = d.Module + " is no module: it is a parameter of nf_conntrack"
+		}
+		if why != "" {
+			r.addDead(DeadLine{Place: d.Place, Why: why})
+		}
+	}
+	unread := map[string]string{}
+	names, _ := r.tree.List("/etc/modprobe.conf.d")
+	for _, name := range names {
+		unread[path.Join("/etc/modprobe.conf.d", name)] = "no program reads /etc/modprobe.conf.d"
+	}
+	for _, name := range r.list("/etc/modprobe.d") {
+		isRead := strings.HasSuffix(name, ".conf") || strings.HasSuffix(name, ".alias")
+		if !isRead && !isBackup(name) && r.init != initScripts { // module-init-tools reads all names
+			unread[path.Join("/etc/modprobe.d", name)] = "the name of the file does not end in .conf"
+		}
+	}
+	for file, why := range unread {
+		if !r.isFile(file) {
+			continue
+		}
+		text, _ := r.read(file)
+		directives, _ := kmod.ParseModprobe(file, []byte(text))
+		for _, d := range directives {
+			if needsConntrack(d.Module) {
+				r.addDead(DeadLine{Place: d.Place, Why: why})
+			}
+		}
+	}
 }
 
 // goneModule returns what became of a module that newer kernels do not have.

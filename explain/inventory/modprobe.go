@@ -25,6 +25,7 @@ func (r *reader) commandLine() kmod.CommandLine {
 func (r *reader) readModprobe() {
 	m := kmod.ReadModprobe(r.tree)
 	r.inv.Modprobe = m
+	r.addDeadOptions()
 	noEffect := ""
 	if r.builtIn {
 		noEffect = "the module is part of the kernel: modprobe does not load it"

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/distro"
 	"github.com/ctkeeper/ctkeeper/host/dropin"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
@@ -97,6 +98,7 @@ func readers() []func(*reader) {
 		(*reader).readKubeProxy,
 		(*reader).readDocker,
 		(*reader).readUnusedSysctl,
+		(*reader).readMisspeltSysctl,
 		(*reader).readMentions,
 	}
 }
@@ -116,7 +118,7 @@ func Read(t tree.Tree) Inventory {
 		read(r)
 	}
 	switch {
-	case r.builtIn || r.maybeEarly:
+	case r.builtIn || r.maybeEarly || distro.Read(t).Platform.Container != "": // its host loads the module
 	case len(r.inv.EarlyLoads) == 0:
 		markTooEarly(r.inv.Assignments, func(Assignment) bool { return true })
 	case !slices.ContainsFunc(r.inv.EarlyLoads, func(at tree.Place) bool { return !r.coreOnly[at] }):

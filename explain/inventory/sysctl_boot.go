@@ -97,6 +97,33 @@ func (r *reader) readUnusedSysctl() {
 	}
 }
 
+// readMisspeltSysctl reads the files that look like those of sysctl.d, and that no program reads.
+func (r *reader) readMisspeltSysctl() {
+	read := func(file, why string) {
+		if !r.isFile(file) || isBackup(filepath.Base(file)) {
+			return
+		}
+		text, _ := r.read(file)
+		lines, _ := parseSysctl(file, text) // what else the file has, nobody reads
+		for _, line := range lines {
+			if !line.bare {
+				r.addSysctl(sysctlRun{tool: "sysctl", phase: AtBoot}, line, line.name, why, tree.Place{})
+			}
+		}
+	}
+	for _, dir := range []string{"/etc/sysctl.conf.d", "/etc/sysctld.d", "/etc/sysctl", "/etc/sysctl.d.conf"} {
+		names, _ := r.tree.List(dir) // hardly any host has it
+		for _, name := range names {
+			read(filepath.Join(dir, name), "no program reads "+dir)
+		}
+	}
+	for _, name := range r.list("/etc/sysctl.d") {
+		if !strings.HasSuffix(name, ".conf") {
+			read(filepath.Join("/etc/sysctl.d", name), "the name of the file does not end in .conf")
+		}
+	}
+}
+
 // isLinkedFrom reports whether a file is read under another name, as /etc/sysctl.conf is through
 // the link /etc/sysctl.d/99-sysctl.conf.
 func (r *reader) isLinkedFrom(path string) bool {
