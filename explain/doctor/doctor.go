@@ -78,7 +78,7 @@ func newReport(h *picture.Host) Report {
 		Healthy: true, Findings: []finding.Finding{}, NotRead: append([]finding.Evidence{}, h.NotRead...),
 	}
 	for _, f := range h.Run(topics()...) {
-		f.Evidence = append([]finding.Evidence{}, f.Evidence...)
+		f.Evidence = append([]finding.Evidence{}, finding.Unique(f.Evidence)...) // a line can set several
 		f.Fix = append([]string{}, f.Fix...)
 		r.Findings = append(r.Findings, f)
 		r.Healthy = r.Healthy && f.Severity == finding.Info

@@ -229,7 +229,7 @@ func (b *builder) obsolete() []tree.Place {
 	var places []tree.Place
 	for _, a := range b.from.Assignments {
 		known := slices.Contains(places, a.Place) || slices.Contains(b.from.EarlyLoads, a.Place)
-		if a.Line > 0 && !known && b.isDeletable(a) && b.isCovered(a.Place) {
+		if a.Line > 0 && !known && b.isDeletable(a) && b.isCovered(a.Place) && !b.isTakenOver(a) {
 			places = append(places, a.Place)
 		}
 	}
@@ -262,6 +262,13 @@ func (b *builder) loadLines() []tree.Place {
 		}
 	}
 	return places
+}
+
+// isTakenOver reports whether something that nobody can delete sets another value than a line: then the
+// line is what the administrator wants, and the import has the other value.
+func (b *builder) isTakenOver(a inventory.Assignment) bool {
+	o := b.from.Outcome(a.Name, b.live[a.Name])
+	return o.Found && o.Place != a.Place && o.Value != a.Value && !b.isDeletable(o.Assignment)
 }
 
 // isDeletable reports whether a line only assigns values, and is in a file of the administrator. A link
