@@ -212,8 +212,8 @@ func (b *builder) originOf(a inventory.Assignment) string {
 	var overridden []string
 	for _, other := range b.from.Assignments {
 		value := printable(fmt.Sprintf("%s of %s", other.Value, other.Place))
-		noEffect := other.Name == a.Name && other.NoEffect != "" && other.Place != a.Place
-		if noEffect && !slices.Contains(overridden, value) {
+		isOverridden := other.Name == a.Name && other.OverriddenBy != (tree.Place{}) && other.Place != a.Place
+		if isOverridden && !slices.Contains(overridden, value) {
 			overridden = append(overridden, value)
 		}
 	}
