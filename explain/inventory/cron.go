@@ -135,4 +135,7 @@ func (r *reader) addScriptAt(file string, s script) {
 	}
 	s.Place = tree.Place{File: file}
 	r.addScript(s, text)
+	if s.noEffect == notExecutable || s.tool == "local.d" {
+		r.addDeadScript(s, text)
+	}
 }

@@ -96,6 +96,9 @@ func (in *interpreter) assignments(assigns []*syntax.Assign) []variable {
 		}
 		if a.Append {
 			v.value = in.vars[v.name] + v.value
+			if len(v.value) > maxWord {
+				v.value = "$" + v.name
+			}
 		}
 		variables = append(variables, v)
 	}

@@ -40,23 +40,26 @@ func FuzzShell(f *testing.F) {
 	for _, seed := range []string{
 		"", "a b;c|d&&e||f&g", "echo 1 >/proc/x 2>&1 # c", "a 'b c' \"d \\\" $e\" f\\\ng",
 		"x=${A:-1} y=$(b c) z=`d`", "if a; then b; fi", "a >", "a 2>", "'", "\\", "${", "a>b>c", "&>x", "$(", "`",
+		"f() { f; f; }; f", "a=x; for i in $a $a; do a+=$a$a; done; b $a", "[[ ! a == b* || -n $1 ]] && exit; c",
+		"case $a in x|*) shift; return;; esac; cat <<E\n$a\nE\n", "a=b; (a=c; exit); d ${a:-x}; while read e; do f; done",
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		last, length := 1, 0
-		for _, c := range parseShell(text) {
-			if c.line < last || c.line > 1+strings.Count(text, "\n") {
-				t.Fatalf("command %+v after line %d of %q", c, last, text)
+		commands := parseShell(text)
+		if len(commands) > maxSteps {
+			t.Errorf("%d commands of %q", len(commands), text)
+		}
+		for _, c := range commands {
+			if c.line < 1 || c.line > 1+strings.Count(text, "\n") {
+				t.Fatalf("command %+v is not in %q", c, text)
 			}
-			last = c.line
-			for _, word := range append(c.words, c.file) {
-				length += len(word)
+			for _, word := range append(c.words, c.file, c.input) {
+				if len(word) > max(maxWord, len(text)) {
+					t.Errorf("a word of %d bytes of %q", len(word), text)
+				}
 			}
 			c.program()
-		}
-		if length > len(text) {
-			t.Errorf("words of %d bytes in %d bytes", length, len(text))
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 
 const (
 	// maxSteps limits the statements that are followed in one script, loops and calls included.
-	maxSteps = 20000
+	maxSteps = 5000
 	// maxCalls limits the depth of calls of functions, sourced files and scripts.
 	maxCalls = 8
 	// maxWord limits the length of an expanded word, in bytes.

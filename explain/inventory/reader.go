@@ -33,6 +33,7 @@ var (
 	errBinary        = errors.New("is not a text file")
 	errNotAssignment = errors.New("is not an assignment")
 	errTooLong       = errors.New("has 1000 assignments or more: the rest is ignored")
+	errScripts       = errors.New("is the 1000th script or command: the rest is ignored")
 	errTooMany       = errors.New("has more invalid lines")
 	errYAML          = errors.New("is not valid YAML")
 	errDuration      = errors.New("is not a duration")
@@ -80,11 +81,14 @@ func readers() []func(*reader) {
 		(*reader).readModulesLoad,
 		(*reader).readSysconfigModules,
 		(*reader).readSysctl,
+		(*reader).readTmpfiles,
 		(*reader).readUdev,
 		(*reader).readIptables,
 		(*reader).readFirewalld,
 		(*reader).readUFW,
 		(*reader).readShorewall,
+		(*reader).readFirewallHooks,
+		(*reader).readWireGuard,
 		(*reader).readArno,
 		(*reader).readProxmox,
 		(*reader).readTuned,

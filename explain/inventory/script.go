@@ -43,7 +43,11 @@ type script struct {
 // addScript adds what a script sets with sysctl, systemd-sysctl, echo and modprobe, and what the
 // scripts that it runs set. It returns the places where it loads nf_conntrack.
 func (r *reader) addScript(s script, text string) (loads []tree.Place) {
-	if r.scripts++; r.scripts > maxScripts || !isShell(text) {
+	switch r.scripts++; {
+	case r.scripts == maxScripts:
+		r.addTrouble(s.Place, errScripts)
+		return nil
+	case r.scripts > maxScripts, !isShell(text):
 		return nil
 	}
 	in := newInterpreter(r.existence)
