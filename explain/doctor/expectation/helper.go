@@ -132,7 +132,7 @@ func helperModules(h *picture.Host) []picture.HelperModule {
 // where nf_conntrack_helper is 1.
 func checkAutomatic(h *picture.Host) []finding.Finding {
 	f := finding.Finding{
-		ID: "helper-automatic", Severity: finding.Warning,
+		ID: "helper-automatic", Severity: finding.Info, // old kernels' default, or somebody wants it
 		Summary: "helpers are attached to every connection by its port number alone",
 		Note: "A helper trusts what the peers send: with a helper that no rule attaches, they can open ports of the " +
 			"firewall. " +
@@ -164,7 +164,6 @@ func checkAutomatic(h *picture.Host) []finding.Finding {
 	if w, wanted := h.Want("helper"); wanted && w.Value == sysfs.Number(0) && !isLive {
 		return nil // ctkeeper will turn it off
 	}
-	f.Fix = fixes.Configure(h, "helpers", []fixes.Entry{{"helper", "false"}}, nil)
 	return []finding.Finding{f}
 }
 

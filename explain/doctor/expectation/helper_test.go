@@ -18,8 +18,6 @@ const securityNote = "A helper trusts what the peers send: with a helper that no
 	"Before you turn it off, write a rule for each flow that needs a helper, for example: iptables -t raw -A " +
 	"PREROUTING -p udp --dport 5060 -j CT --helper sip"
 
-var off = []string{doctortest.MakeDropIns + "'settings:' '  helper: false' > /etc/ctkeeper/conf.d/60-helpers.yaml",
-	doctortest.Reload}
 var option = inventory.Inventory{Assignments: []inventory.Assignment{{
 	Place: tree.Place{File: "/etc/modprobe.d/x.conf",
 		Line: 2}, Name: "nf_conntrack_helper", Parameter: true, Key: "nf_conntrack_helper", Value: "1",
@@ -37,18 +35,18 @@ var helperTests = map[string]struct {
 }{
 	"automatic": {&picture.Host{Settings: map[string]string{"helper": "1"}, Env: doctortest.Service()},
 		checkAutomatic, []finding.Finding{{
-			ID: "helper-automatic", Severity: finding.Warning, Summary: "helpers are attached to every " +
+			ID: "helper-automatic", Severity: finding.Info, Summary: "helpers are attached to every " +
 				"connection by " +
 				"its port number alone",
-			Evidence: []finding.Evidence{finding.Seen(helperFile, 0, "1")}, Fix: off, Note: securityNote,
+			Evidence: []finding.Evidence{finding.Seen(helperFile, 0, "1")}, Note: securityNote,
 		}}},
 	"automatic at the next boot": {&picture.Host{Inventory: option, Env: doctortest.Service()}, checkAutomatic,
 		[]finding.Finding{{
-			ID: "helper-automatic", Severity: finding.Warning, Summary: "helpers are attached to every " +
+			ID: "helper-automatic", Severity: finding.Info, Summary: "helpers are attached to every " +
 				"connection by " +
 				"its port number alone",
 			Evidence: []finding.Evidence{finding.Seen("/etc/modprobe.d/x.conf", 2,
-				"nf_conntrack_helper=1")}, Fix: off, Note: securityNote,
+				"nf_conntrack_helper=1")}, Note: securityNote,
 		}}},
 	"a kernel that has it no longer": {&picture.Host{Inventory: option,
 		Settings: map[string]string{"max": "65536"}}, checkAutomatic, nil},
@@ -61,10 +59,10 @@ var helperTests = map[string]struct {
 			{Place: tree.Place{File: "/etc/firewalld/firewalld.conf", Line: 6}, Tool: "firewalld",
 				Name: "AutomaticHelpers", Value: "yes"},
 		}}}, checkAutomatic, []finding.Finding{{
-			ID: "helper-automatic", Severity: finding.Warning, Summary: "helpers are attached to every " +
+			ID: "helper-automatic", Severity: finding.Info, Summary: "helpers are attached to every " +
 				"connection by its port number alone",
 			Evidence: []finding.Evidence{finding.Seen("/etc/firewalld/firewalld.conf", 6,
-				"AutomaticHelpers=yes")}, Fix: off, Note: securityNote,
+				"AutomaticHelpers=yes")}, Note: securityNote,
 		}},
 	},
 	"a module without a file": {

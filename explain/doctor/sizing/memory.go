@@ -2,7 +2,6 @@ package sizing
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
@@ -43,13 +42,13 @@ func checkMaxMemory(h *picture.Host) []finding.Finding {
 		return nil
 	}
 	f := finding.Finding{
-		ID: "max-over-memory", Severity: finding.Warning, Evidence: []finding.Evidence{seen(picture.MaxFile, limit),
+		ID: "max-over-memory", Severity: finding.Info, Evidence: []finding.Evidence{seen(picture.MaxFile, limit),
 			memTotal(h)},
 		Summary: fmt.Sprintf("a full connection table would take %s of %s memory",
 			config.FormatBytes(limit*sysfs.EntryBytes), config.FormatBytes(h.MemTotal)),
 	}
 	if limit > h.MemTotal/sysfs.EntryBytes {
-		f.Severity = finding.Error
+		f.Severity = finding.Warning
 	}
 	most := mostEntries(h)
 	switch {
@@ -59,7 +58,7 @@ func checkMaxMemory(h *picture.Host) []finding.Finding {
 		f.Note = fmt.Sprintf("A quarter of the memory holds %d connections, and there are %d now: "+
 			"shorten the timeouts, or give the host more memory.", most, *h.Figures.Entries)
 	default:
-		f.Fix = fixes.Configure(h, "max", []fixes.Entry{{"max", strconv.FormatInt(most, 10)}}, nil)
+		f.Note = fmt.Sprintf("A quarter of the memory holds %d connections.", most)
 	}
 	return []finding.Finding{f}
 }

@@ -159,16 +159,15 @@ var sizingTests = map[string]struct {
 	},
 	"a third of the memory": {&picture.Host{Figures: doctortest.Figures(0, 1048576, 1048576, 0, 1024),
 		MemTotal: doctortest.GiB, Env: doctortest.Service()}, []finding.Finding{{
-		ID: "max-over-memory", Severity: finding.Warning, Summary: "a full connection table would take 384 MiB " +
+		ID: "max-over-memory", Severity: finding.Info, Summary: "a full connection table would take 384 MiB " +
 			"of 1 GiB memory",
 		Evidence: []finding.Evidence{finding.Seen(picture.MaxFile, 0, "1048576"),
 			finding.Seen(meminfo.File, 0, "MemTotal: 1048576 kB")},
-		Fix: []string{doctortest.MakeDropIns +
-			"'settings:' '  max: 698368' > /etc/ctkeeper/conf.d/60-max.yaml", doctortest.Reload},
+		Note: "A quarter of the memory holds 698368 connections.",
 	}}},
 	"more than the memory, and in use": {&picture.Host{Figures: doctortest.Figures(700000, 4194304, 1048576, 0,
 		1024), MemTotal: doctortest.GiB}, []finding.Finding{{
-		ID: "max-over-memory", Severity: finding.Error, Summary: "a full connection table would take 1.5 GiB of " +
+		ID: "max-over-memory", Severity: finding.Warning, Summary: "a full connection table would take 1.5 GiB of " +
 			"1 GiB memory",
 		Evidence: []finding.Evidence{finding.Seen(picture.MaxFile, 0, "4194304"),
 			finding.Seen(meminfo.File, 0, "MemTotal: 1048576 kB")},
