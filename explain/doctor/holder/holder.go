@@ -16,7 +16,7 @@ import (
 // with the same configuration does not.
 func Check(h *picture.Host) []finding.Finding {
 	isAbsent := !h.Offline && h.Module.State == kmod.Absent
-	if h.Module.State == kmod.BuiltIn || isAbsent && len(h.NeededBy()) == 0 { // nothing to reset
+	if h.Module.State == kmod.BuiltIn || isAbsent && len(h.NeededBy())+len(h.Inventory.Assignments) == 0 { // nothing to reset
 		return nil
 	}
 	var found []finding.Finding
