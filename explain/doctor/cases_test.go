@@ -101,8 +101,8 @@ func TestVerdicts(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("| kind | | hosts | healthy | found | missed | false |\n|---|---|---|---|---|---|---|\n")
 	row := func(letter, what string, s *score) {
-		fmt.Fprintf(&table, "| %s | %s | %d | %d | %d | %d | %d |\n", letter, what, s.hosts, s.healthy, s.found, s.missed,
-			s.wrong)
+		fmt.Fprintf(&table, "| %s | %s | %d | %d | %d | %d | %d |\n", letter, what, s.hosts, s.healthy, s.found,
+			s.missed, s.wrong)
 	}
 	for _, kind := range kinds {
 		row(kind.letter, kind.what, sums[kind.letter])

@@ -113,7 +113,8 @@ func TestMachine(t *testing.T) {
 			Unpack(t, root, archive)
 			for file, want := range test.files {
 				data, err := os.ReadFile(filepath.Join(root, file))
-				if got := strings.TrimSpace(string(data)); got != strings.TrimSpace(want) || (err == nil) != (want != "") {
+				got, isThere := strings.TrimSpace(string(data)), err == nil
+				if got != strings.TrimSpace(want) || isThere != (want != "") {
 					t.Errorf("%s is %q, %v, want %q", file, got, err, want)
 				}
 			}
