@@ -218,6 +218,9 @@ func (r *reader) addProxyValue(p proxy, at pair, setting string, value int64, ra
 		Place: at.Place, Name: setting, Key: at.name, Value: strconv.FormatInt(value, 10), Tool: p.tool,
 		Phase: AtServiceStart, AtLeast: raises == yes, Uncertain: p.doubt, NoEffect: p.noEffect,
 	}
+	if a.Line == 0 { // no option sets it: it is a default
+		a.Key = strings.TrimPrefix(sysfs.Lookup(setting).Sysctl(), "net.netfilter.")
+	}
 	before, isSet := r.before(setting)
 	switch {
 	case a.NoEffect != "" || setting == sysfs.Hashsize:

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // pveDefaultMax is the lowest nf_conntrack_max that pve-firewall sets (update_nf_conntrack_max in its
@@ -93,8 +94,12 @@ func (p pveHost) add(at pair, setting, value, uncertain string) {
 	if p.uncertain != "" {
 		uncertain = p.uncertain
 	}
+	key := at.name
+	if setting == sysfs.Hashsize {
+		key = setting
+	}
 	p.addAssignment(Assignment{
-		Place: at.Place, Name: setting, Key: at.name, Value: value, Tool: p.tool, Phase: Periodically,
+		Place: at.Place, Name: setting, Key: key, Value: value, Tool: p.tool, Phase: Periodically,
 		Uncertain: uncertain, NoEffect: p.noEffect,
 	})
 }
@@ -123,7 +128,7 @@ func (p pveHost) addIptables() {
 		ofHashsize = "pve-firewall writes it only when it changes nf_conntrack_max"
 	}
 	p.add(given, "max", value, ofMax)
-	p.add(given, "hashsize", strconv.FormatInt(n/4, 10), ofHashsize)
+	p.add(given, sysfs.Hashsize, strconv.FormatInt(n/4, 10), ofHashsize)
 	timeout := p.option("nf_conntrack_tcp_timeout_established", "432000")
 	p.add(timeout, "tcp_timeout_established", timeout.value, "")
 	if synRecv, there := p.options["nf_conntrack_tcp_timeout_syn_recv"]; there {
