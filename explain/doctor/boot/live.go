@@ -112,7 +112,7 @@ func checkFile(h *picture.Host, s *sysfs.Setting, live string) (f finding.Findin
 // isContainerised reports whether a tool runs in a pod: its files are on the node also while it does
 // not run.
 func isContainerised(a inventory.Assignment) bool {
-	return a.Tool == picture.KubeProxy || a.Tool == "k3s"
+	return a.Tool == picture.KubeProxy || a.Tool == "k3s" || a.Tool == "rke2"
 }
 
 // liveEvidence returns the live value of a setting as evidence.

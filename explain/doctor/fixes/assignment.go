@@ -25,8 +25,11 @@ func RemoveAssignment(
 		return nil, "kube-proxy does not set the limit where its configuration has conntrack.maxPerCore: 0, nor a " +
 			"timeout that is 0s. " +
 			"Set these in the ConfigMap kube-proxy of kube-system, and restart its pods."
-	case a.Tool == "k3s":
-		return nil, "k3s does not set the limit with --kube-proxy-arg=conntrack-max-per-core=0."
+	case a.Tool == "k3s" || a.Tool == "rke2":
+		return nil, a.Tool + " does not set the limit with --kube-proxy-arg=conntrack-max-per-core=0."
+	case a.Tool == "pve-firewall" && a.Line == 0:
+		return nil, "It is a default of pve-firewall, which sets it while the firewall is on: set the option in " +
+			a.File + "."
 	case a.Tool == "kernel":
 		return RemoveKernelArgument(h, a.Key+"="+a.Value), "It takes effect with the next boot."
 	case a.Tool == "tuned" && !IsLineBased(a.File):

@@ -140,7 +140,7 @@ func keysOf(all []inventory.Assignment) []string {
 			key = s.Sysctl()
 		}
 		switch {
-		case a.Tool == picture.KubeProxy || a.Tool == "k3s":
+		case a.Tool == picture.KubeProxy || a.Tool == "k3s" || a.Tool == "rke2":
 			continue
 		case strings.HasSuffix(strings.ReplaceAll(a.Key, "/", "."), oldMax):
 			key = oldMax
