@@ -30,6 +30,8 @@ func (r *reader) initSystem() initKind {
 		return initOpenRC
 	case exists("/etc/openwrt_release", "/sbin/procd"):
 		return initOpenWrt
+	case exists("/etc/runit/1", "/etc/runit/core-services"): // of Void Linux
+		return initOther
 	case exists("/usr/lib/systemd/systemd", "/lib/systemd/systemd"):
 		return initSystemd
 	case exists("/etc/init/procps.conf", "/etc/init/kmod.conf"): // of Ubuntu 14.04

@@ -93,6 +93,7 @@ func readers() []func(*reader) {
 		(*reader).readProxmox,
 		(*reader).readTuned,
 		(*reader).readRcLocal,
+		(*reader).readHooks,
 		(*reader).readUnits,
 		(*reader).readInitScripts,
 		(*reader).readLocalD,

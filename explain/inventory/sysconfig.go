@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -41,22 +42,48 @@ func (r *reader) readSysconfigModules() {
 // readRcLocal reads rc.local under both of its names, or once if one is a link to the other.
 func (r *reader) readRcLocal() {
 	seen := map[string]bool{}
-	for _, path := range []string{"/etc/rc.d/rc.local", "/etc/rc.local"} {
-		end, _, err := r.tree.Resolve(path)
+	for _, file := range []string{"/etc/rc.d/rc.local", "/etc/rc.local"} {
+		end, _, err := r.tree.Resolve(file)
 		if err == nil && seen[end] {
 			continue
 		}
 		seen[end] = true
-		text, ok := r.read(path)
+		text, ok := r.read(file)
 		if !ok {
 			continue
 		}
-		s := script{Place: tree.Place{File: path}, tool: "rc.local", phase: AtServiceStart, args: []string{"start"}}
-		if !r.isExecutable(path) {
+		s := script{Place: tree.Place{File: file}, tool: "rc.local", phase: AtServiceStart, args: []string{"start"}}
+		switch {
+		case !r.isExecutable(file):
 			s.noEffect = notExecutable
+		case r.init == initSystemd && !strings.HasPrefix(text, "#!"): // execve(2) needs it, a shell does not
+			s.noEffect = "the file does not begin with #!: systemd cannot run it"
 		}
 		r.addScript(s, text)
+		if head, end, exits := strings.Cut("\n"+text, "\nexit"); exits && s.noEffect == "" &&
+			strings.IndexAny(end+"\n", " ;\n") == 0 { // at the top level
+			rest := script{Place: s.Place, noEffect: "the script ends before it: nothing runs it"}
+			r.addDeadScript(rest, strings.Repeat("\n", strings.Count(head, "\n"))+end)
+		}
 		r.addDeadScript(s, text)
+	}
+}
+
+// readHooks reads the scripts that are not executable in the directories whose scripts are run one by one.
+func (r *reader) readHooks() {
+	for _, dir := range []string{
+		"/etc/local.d", "/etc/network/if-pre-up.d", "/etc/network/if-up.d", "/etc/NetworkManager/dispatcher.d",
+		"/etc/networkd-dispatcher/routable.d", "/etc/cron.hourly", "/etc/cron.daily", "/etc/cron.weekly",
+	} {
+		names, _ := r.tree.List(dir)
+		for _, name := range names {
+			file := path.Join(dir, name)
+			if !r.isFile(file) || r.isExecutable(file) || isBackup(name) {
+				continue
+			}
+			text, _ := r.read(file)
+			r.addDeadScript(script{Place: tree.Place{File: file}, noEffect: notExecutable}, text)
+		}
 	}
 }
 

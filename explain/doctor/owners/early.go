@@ -10,6 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -49,6 +50,9 @@ func checkTooEarly(h *picture.Host) []finding.Finding {
 		f.Evidence = append(f.Evidence, e)
 	}
 	f.Fix, f.Note = adopt(h, names)
+	if len(kmod.ProtocolModules(h.Release)) > 0 && len(h.Inventory.EarlyLoads) > 0 {
+		f.Note += " Before Linux 4.19 the settings of the protocols come with nf_conntrack_ipv4."
+	}
 	return []finding.Finding{f}
 }
 
@@ -94,6 +98,12 @@ func loadEarly(h *picture.Host) (fix []string, note string) {
 		const script = "/etc/sysconfig/modules/nf_conntrack.modules"
 		return []string{`printf '#!/bin/sh\nexec /sbin/modprobe nf_conntrack\n' > ` + script + " && chmod 755 " +
 			script}, note
+	}
+	isListed := func(d inventory.DeadLine) bool {
+		return d.Loads && strings.HasPrefix(d.Why, "the service modules, which")
+	}
+	if slices.ContainsFunc(h.Inventory.DeadLines, isListed) {
+		return []string{"rc-update add modules boot"}, note
 	}
 	return []string{"echo nf_conntrack >> /etc/modules"}, note
 }
