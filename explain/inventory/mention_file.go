@@ -91,7 +91,8 @@ func isUnit(file string) bool { return unitExtension.MatchString(file) }
 func isShellFile(file string) bool {
 	return hasDir(file, "/etc/cron.d", "/var/spool/cron", "/etc/crontab", "/etc/crontabs", "/etc/anacrontab",
 		"/etc/profile", "/etc/profile.d", "/etc/bashrc", "/etc/bash.bashrc", "/etc/network/interfaces",
-		"/etc/network/interfaces.d", "/etc/default", "/etc/conf.d", "/etc/init")
+		"/etc/network/interfaces.d", "/etc/default", "/etc/conf.d", "/etc/init", "/etc/hotplug.d",
+		"/etc/uci-defaults", "/etc/firewall.user")
 }
 
 // needsExecutable reports whether a file is run from a directory by what runs only executable files.

@@ -121,6 +121,24 @@ func TestSearchEnds(t *testing.T) {
 	}
 }
 
+// TestRemote has a directory that another host exports: its server may be gone.
+func TestRemote(t *testing.T) {
+	root := t.TempDir()
+	for name, content := range map[string]string{
+		"opt/remote/a.yaml": "nf_conntrack_max: 5\n", "opt/local/a.yaml": "nf_conntrack_max: 6\n",
+		"proc/self/mountinfo": "21 1 8:1 / / rw - ext4 /dev/vda1 rw\n22 21 0:40 / /opt/remote rw - nfs4 server:/ rw\n",
+	} {
+		kerneltree.Put(t, root, name, content)
+	}
+	inv := Read(tree.At(root))
+	if len(inv.Mentions) != 1 || inv.Mentions[0].File != "/opt/local/a.yaml" {
+		t.Errorf("mentions: %v, want one of /opt/local/a.yaml", inv.Mentions)
+	}
+	if len(inv.NotSearched) != 1 || inv.NotSearched[0].File != "/opt/remote" {
+		t.Errorf("not searched: %v, want /opt/remote", inv.NotSearched)
+	}
+}
+
 // TestSearchLimits has a directory with more files than are searched.
 func TestSearchLimits(t *testing.T) {
 	root := t.TempDir()

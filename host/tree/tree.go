@@ -133,6 +133,20 @@ func (t Tree) Read(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
+// Head returns the beginning of a file, at most limit bytes. Errors are those of Read, without ErrTooLarge.
+func (t Tree) Head(path string, limit int64) ([]byte, error) {
+	file, err := t.open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	data, err := io.ReadAll(io.LimitReader(file, limit))
+	if err != nil {
+		return nil, within("read", path, err)
+	}
+	return data, nil
+}
+
 // Tail returns the end of a file, such as a log: at most limit bytes. If the file is longer, the result
 // begins after the first newline. Errors are those of Read.
 func (t Tree) Tail(path string, limit int64) ([]byte, error) {

@@ -105,6 +105,20 @@ func TestTheRunningSystem(t *testing.T) {
 	}
 }
 
+func TestHead(t *testing.T) {
+	root := t.TempDir()
+	put(t, root, "log", "abcdef")
+	for limit, want := range map[int64]string{0: "", 3: "abc", 6: "abcdef", 9: "abcdef"} {
+		got, err := tree.At(root).Head("/log", limit)
+		if string(got) != want || err != nil {
+			t.Errorf("the first %d bytes are %q, %v, want %q", limit, got, err, want)
+		}
+	}
+	if _, err := tree.At(root).Head("/", 1); !errors.Is(err, syscall.EISDIR) {
+		t.Errorf("the head of a directory is %v, want %v", err, syscall.EISDIR)
+	}
+}
+
 func TestTail(t *testing.T) {
 	root := t.TempDir()
 	put(t, root, "log", "one\ntwo\nthree\n")
