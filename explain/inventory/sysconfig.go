@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -39,6 +40,9 @@ func (r *reader) readSysconfigModules() {
 	}
 }
 
+// topLevelExit is an exit of a script that stands in no block.
+var topLevelExit = regexp.MustCompile(`(?m)^exit([ ;].*)?$`)
+
 // readRcLocal reads rc.local under both of its names, or once if one is a link to the other.
 func (r *reader) readRcLocal() {
 	seen := map[string]bool{}
@@ -60,10 +64,9 @@ func (r *reader) readRcLocal() {
 			s.noEffect = "the file does not begin with #!: systemd cannot run it"
 		}
 		r.addScript(s, text)
-		if head, end, exits := strings.Cut("\n"+text, "\nexit"); exits && s.noEffect == "" &&
-			strings.IndexAny(end+"\n", " ;\n") == 0 { // at the top level
+		if at := topLevelExit.FindStringIndex(text); at != nil && s.noEffect == "" {
 			rest := script{Place: s.Place, noEffect: "the script ends before it: nothing runs it"}
-			r.addDeadScript(rest, strings.Repeat("\n", strings.Count(head, "\n"))+end)
+			r.addDeadScript(rest, strings.Repeat("\n", strings.Count(text[:at[1]], "\n"))+text[at[1]:])
 		}
 		r.addDeadScript(s, text)
 	}
