@@ -41,7 +41,8 @@ func FuzzShell(f *testing.F) {
 		"", "a b;c|d&&e||f&g", "echo 1 >/proc/x 2>&1 # c", "a 'b c' \"d \\\" $e\" f\\\ng",
 		"x=${A:-1} y=$(b c) z=`d`", "if a; then b; fi", "a >", "a 2>", "'", "\\", "${", "a>b>c", "&>x", "$(", "`",
 		"f() { f; f; }; f", "a=x; for i in $a $a; do a+=$a$a; done; b $a", "[[ ! a == b* || -n $1 ]] && exit; c",
-		"case $a in x|*) shift; return;; esac; cat <<E\n$a\nE\n", "a=b; (a=c; exit); d ${a:-x}; while read e; do f; done",
+		"case $a in x|*) shift; return;; esac; cat <<E\n$a\nE\n",
+		"a=b; (a=c; exit); d ${a:-x}; while read e; do f; done",
 	} {
 		f.Add(seed)
 	}

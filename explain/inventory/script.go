@@ -22,6 +22,10 @@ const (
 	maxScripts = 1000
 )
 
+// noInterpreter is what execve(2) answers with ENOEXEC. A shell that runs the file reads it itself; systemd
+// does not.
+const noInterpreter = "the file has no #! line: systemd cannot run it"
+
 // script is shell text that a tool runs.
 type script struct {
 	tree.Place
@@ -134,8 +138,12 @@ func (r *reader) addInner(s script, at tree.Place, c command) {
 	if !found || !mightSet(text) {
 		return
 	}
-	if !byShell && !r.isExecutable(words[0]) {
+	switch {
+	case byShell:
+	case !r.isExecutable(words[0]):
 		s.noEffect = notExecutable
+	case s.depth == 1 && strings.HasSuffix(s.tool, ".service") && !strings.HasPrefix(text, "#!"):
+		s.noEffect = noInterpreter
 	}
 	s.Place, s.oneLine, s.vars, s.function = tree.Place{File: words[0]}, false, nil, ""
 	s.args = append([]string{}, words[1:]...)
