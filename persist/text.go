@@ -2,10 +2,10 @@ package persist
 
 import (
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/distro"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -131,20 +131,18 @@ func (p *planner) noteCommandLine(options []option) {
 	}
 	p.note("nf_conntrack is built into this kernel, which reads its options from the kernel command line only: %s",
 		strings.Join(words, " "))
-	var file string
-	var commands []string
-	host := distro.Read(p.tree)
-	for _, word := range words {
-		var more []string
-		file, more = host.ReadBootConfig(p.tree).AddArgument(word)
-		// A command that all words need, such as update-grub, is kept once, as the last.
-		isRepeated := func(command string) bool { return slices.Contains(more, command) }
-		commands = append(slices.DeleteFunc(commands, isRepeated), more...)
+	boot := distro.Read(p.tree).ReadBootConfig(p.tree)
+	if boot.File() != "" {
+		p.note("this host keeps the kernel command line in %s", boot.File())
 	}
-	if file != "" {
-		p.note("this host keeps the kernel command line in %s", file)
-	}
-	for _, command := range commands {
-		p.note("to add to it: %s", command)
+	for _, step := range boot.Change(nil, words) {
+		switch {
+		case step.Edit != nil && step.Edit.Old == "":
+			p.note("to add to it: %s", step.Edit.New)
+		case step.Edit != nil:
+			p.note("line %d of it becomes: %s", step.Edit.Line, step.Edit.New)
+		case len(step.Command) > 0:
+			p.note("then run: %s", change.Render([]change.Step{step}, "")[0])
+		}
 	}
 }

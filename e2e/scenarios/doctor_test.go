@@ -12,6 +12,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/host/change"
 )
 
 // runDoctor returns the doctor's report and exit status. It checks that the doctor loaded no module.
@@ -57,7 +58,7 @@ func mustFind(t *testing.T, report doctor.Report, code int, id string) finding.F
 		if f.ID != id {
 			continue
 		}
-		t.Logf("%s %s: %s; evidence %v; fix %q; %s", f.Severity, f.ID, f.Summary, f.Evidence, f.Fix, f.Note)
+		t.Logf("%s %s: %s; evidence %v; fix %v; %s", f.Severity, f.ID, f.Summary, f.Evidence, f.Fix, f.Note)
 		if len(f.Evidence) == 0 {
 			t.Errorf("%s has no evidence", id)
 		}
@@ -70,12 +71,34 @@ func mustFind(t *testing.T, report doctor.Report, code int, id string) finding.F
 	return finding.Finding{}
 }
 
-// checkFix runs the commands that a finding prints, and checks that the host has no problem afterwards.
+// takeStep takes a step of a fix: it runs what is printed, and makes an edit without patch(1), which the guest may
+// not have.
+func takeStep(t *testing.T, s finding.Step) {
+	t.Helper()
+	shown := strings.Join(change.Render([]finding.Step{s}, ""), "\n")
+	if s.Edit == nil {
+		t.Logf("# %s\n%s", shown, run(t, "sh", "-ec", shown))
+		return
+	}
+	content, err := os.ReadFile(s.Edit.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := append(change.NewText("", string(content)).Lines, "")
+	if i := s.Edit.Line - 1; i < 0 || i >= len(lines) || lines[i] != s.Edit.Old {
+		t.Fatalf("%s is not about the lines %q", shown, lines)
+	}
+	lines[s.Edit.Line-1] = s.Edit.New
+	writeFile(t, s.Edit.File, strings.TrimSuffix(strings.Join(lines, "\n"), "\n")+"\n")
+	t.Log(shown)
+}
+
+// checkFix takes the steps of a finding, and checks that the host has no problem afterwards.
 func checkFix(t *testing.T, id string) {
 	t.Helper()
 	report, code := runDoctor(t)
-	for _, command := range mustFind(t, report, code, id).Fix {
-		t.Logf("# %s\n%s", command, run(t, "sh", "-ec", command))
+	for _, step := range mustFind(t, report, code, id).Fix {
+		takeStep(t, step)
 	}
 	checkHealthy(t)
 }
@@ -86,7 +109,7 @@ func checkHealthy(t *testing.T) {
 	report, code := runDoctor(t)
 	for _, f := range report.Findings {
 		if f.Severity != finding.Info {
-			t.Errorf("%s %s: %s; evidence %v; fix %q", f.Severity, f.ID, f.Summary, f.Evidence, f.Fix)
+			t.Errorf("%s %s: %s; evidence %v; fix %v", f.Severity, f.ID, f.Summary, f.Evidence, f.Fix)
 		}
 	}
 	if code != 0 || !report.Healthy {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/ctkeeper/ctkeeper/host/change"
 )
 
 // The two scenarios of TestReboot in ../reboot_test.go. Each has a machine of its own, because the kernel of the
@@ -23,18 +25,18 @@ func TestModulesDisabled(t *testing.T) {
 	}
 	report, code := runDoctor(t)
 	fix := mustFind(t, report, code, "modules-disabled").Fix
-	if len(fix) < 2 || fix[len(fix)-1] != "systemctl reboot" {
-		t.Fatalf("the fix does not end with a reboot: %q", fix)
+	if len(fix) < 2 || !fix[len(fix)-1].Equal(change.Run("systemctl", "reboot")) {
+		t.Fatalf("the fix does not end with a reboot: %v", fix)
 	}
-	for _, command := range fix[:len(fix)-1] {
-		t.Logf("# %s\n%s", command, run(t, "sh", "-ec", command))
+	for _, step := range fix[:len(fix)-1] {
+		takeStep(t, step)
 	}
 	content, err := os.ReadFile("/etc/sysctl.d/99-hardening.conf")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("FIXED %q", content) // for the second boot, because this root is in memory
-	t.Logf("# %s\n%s", fix[len(fix)-1], run(t, "sh", "-ec", fix[len(fix)-1]))
+	takeStep(t, fix[len(fix)-1])
 }
 
 // TestAfterReboot: the same host after the fix.

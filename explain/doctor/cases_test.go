@@ -249,16 +249,20 @@ func (j *judged) checkClaims(line string, claim *regexp.Regexp, claimed func(fin
 	}
 }
 
-// checkKeeps claims where a fix writes a value into a file: by a command, or as an added line of a diff.
+// checkKeeps claims where a fix writes a value into a file.
 func (j *judged) checkKeeps(line string) {
 	words := strings.Fields(line)
 	for _, f := range j.findings {
-		_, fix, _ := strings.Cut(j.claims(f), "\n  fix:\n")
-		fix, _, _ = strings.Cut(fix, "\n  note:")
-		for step := range strings.Lines(fix) {
-			isAdded := strings.HasPrefix(strings.TrimSpace(step), "+") && strings.Contains(fix, words[1])
-			if strings.Contains(step, words[2]) && (isAdded || strings.Contains(step, words[1])) {
-				j.claim("%s: %s", line, step)
+		for _, s := range f.Fix {
+			file, text := strings.Join(s.Command, " "), strings.Join(s.Command, " ")
+			switch {
+			case s.Edit != nil:
+				file, text = s.Edit.File, s.Edit.New
+			case s.Write != nil:
+				file, text = s.Write.File, s.Write.Content
+			}
+			if strings.Contains(file, words[1]) && strings.Contains(text, words[2]) && !strings.HasPrefix(text, "#") {
+				j.claim("%s: %s", line, text)
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/expectation"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/files"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/ground"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/guard"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/holder"
@@ -78,8 +79,9 @@ func newReport(h *picture.Host) Report {
 		Healthy: true, Findings: []finding.Finding{}, NotRead: append([]finding.Evidence{}, h.NotRead...),
 	}
 	for _, f := range h.Run(topics()...) {
+		f = fixes.Offer(h, f)
 		f.Evidence = append([]finding.Evidence{}, finding.Unique(f.Evidence)...) // a line can set several
-		f.Fix = append([]string{}, f.Fix...)
+		f.Fix = append([]finding.Step{}, f.Fix...)
 		r.Findings = append(r.Findings, f)
 		r.Healthy = r.Healthy && f.Severity == finding.Info
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +17,10 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/importer"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/ui/text"
@@ -214,35 +215,45 @@ var quoted = regexp.MustCompile(`^\$\(printf '(?:[A-Za-z0-9@+=:,./_ -]|\\[0-7]{3
 // checkCommands parses the commands of all fixes: none runs the marker, and values are numbers.
 func checkCommands(t *testing.T, what string, report doctor.Report) {
 	t.Helper()
-	setsNumber := regexp.MustCompile(`^[a-z0-9_./]*nf_conntrack_[a-z0-9_]+=(?:[0-9]+|0x[0-9a-f]+)$`)
+	isNumber := regexp.MustCompile(`^[0-9]+\n$`)
 	for _, f := range report.Findings {
-		for _, command := range f.Fix {
-			file, err := syntax.NewParser().Parse(strings.NewReader(command), "")
-			if err != nil {
-				t.Errorf("%s: %s has a fix that is no command: %q: %v", what, f.ID, command, err)
-				continue
+		for _, step := range f.Fix {
+			if step.Edit == nil {
+				checkCommand(t, what+": "+f.ID, change.Render([]finding.Step{step}, "")[0])
 			}
-			syntax.Walk(file, func(node syntax.Node) bool {
-				switch node := node.(type) {
-				case *syntax.CmdSubst, *syntax.ProcSubst, *syntax.ParamExp, *syntax.ArithmExp:
-					expanded := command[node.Pos().Offset():node.End().Offset()]
-					if strings.Contains(expanded, marker) && !quoted.MatchString(expanded) {
-						t.Errorf("%s: the fix of %s expands %s", what, f.ID, command)
-					}
-				case *syntax.CallExpr:
-					words := literals(node)
-					if len(words) > 0 && strings.Contains(words[0], marker) {
-						t.Errorf("%s: the fix of %s runs %q", what, f.ID, words)
-					}
-					if slices.Contains(words, "sysctl") && slices.Contains(words, "-w") &&
-						!setsNumber.MatchString(words[len(words)-1]) {
-						t.Errorf("%s: the fix of %s writes no number: %q", what, f.ID, words)
-					}
-				}
-				return true
-			})
+			if w := step.Write; w != nil && change.IsKernelFile(w.File) && !isNumber.MatchString(w.Content) {
+				t.Errorf("%s: the fix of %s writes no number: %q", what, f.ID, w.Content)
+			}
 		}
 	}
+}
+
+// checkCommand parses a command, and the script of sh -c.
+func checkCommand(t *testing.T, what, command string) {
+	t.Helper()
+	file, err := syntax.NewParser().Parse(strings.NewReader(command), "")
+	if err != nil {
+		t.Errorf("%s has a fix that is no command: %q: %v", what, command, err)
+		return
+	}
+	syntax.Walk(file, func(node syntax.Node) bool {
+		switch node := node.(type) {
+		case *syntax.CmdSubst, *syntax.ProcSubst, *syntax.ParamExp, *syntax.ArithmExp:
+			expanded := command[node.Pos().Offset():node.End().Offset()]
+			if strings.Contains(expanded, marker) && !quoted.MatchString(expanded) {
+				t.Errorf("%s: the fix expands %s", what, command)
+			}
+		case *syntax.CallExpr:
+			words := literals(node)
+			if len(words) > 0 && strings.Contains(words[0], marker) {
+				t.Errorf("%s: the fix runs %q", what, words)
+			}
+			if len(words) == 3 && words[0] == "sh" {
+				checkCommand(t, what, words[2])
+			}
+		}
+		return true
+	})
 }
 
 // literals returns the words of a command without their quotes.

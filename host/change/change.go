@@ -9,6 +9,10 @@ import (
 
 // Step is one step of a repair: exactly one of its fields is set.
 type Step struct {
+	// Obstacle is why there can be no such step, as a sentence for people. A repair with an obstacle is not
+	// offered.
+	Obstacle string `json:"-"`
+
 	// Command is a program and its arguments.
 	Command []string `json:"command,omitempty"`
 	Edit    *Edit    `json:"edit,omitempty"`
@@ -23,7 +27,7 @@ type Edit struct {
 	Old string `json:"old"`
 	// New is empty if the line is removed.
 	New string `json:"new"`
-	// Unterminated is true for the last line of a file if it has no newline.
+	// Unterminated is true for the last line of a file if it has no newline. The edit adds one.
 	Unterminated bool `json:"unterminated,omitempty"`
 }
 
@@ -40,6 +44,9 @@ func Run(command ...string) Step { return Step{Command: command} }
 func WriteFile(file string, lines ...string) Step {
 	return Step{Write: &Write{File: file, Content: strings.Join(lines, "\n") + "\n"}}
 }
+
+// Block returns the step that cannot be made, and why.
+func Block(why string) Step { return Step{Obstacle: why} }
 
 // Unique returns the steps without repetitions, in the order of their first occurrence.
 func Unique(steps []Step) []Step {

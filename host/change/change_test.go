@@ -30,7 +30,6 @@ func TestRender(t *testing.T) {
 		"--- " + file, "+++ " + file, "@@ -2 +2 @@", "-b = 1", "+# b = 1", "@@ -3,0 +4 @@", "+d",
 		"--- /etc/b c\t", "+++ /etc/b c\t", "@@ -1 +0,0 @@", "-x",
 		"--- /etc/d", "+++ /etc/d", "@@ -1 +1 @@", "-x", `\ No newline at end of file`, "+y",
-		`\ No newline at end of file`,
 		"  echo 65536 > /proc/sys/net/netfilter/nf_conntrack_max",
 		`  mkdir -p /etc/ctkeeper/conf.d && printf '%s\n' settings: '  max: 1' > /etc/ctkeeper/conf.d/60-max.yaml`,
 	}
@@ -51,7 +50,7 @@ func TestPatch(t *testing.T) {
 		}},
 		"equal lines":       {"a\na\na\n", "a\na\n# a\n", []change.Step{edit(name, 3, "a", "# a")}},
 		"removed and added": {"a\nb\n", "b\nc\n", []change.Step{edit(name, 1, "a", ""), edit(name, 3, "", "c")}},
-		"without end of line": {"a\nb", "a\nB", []change.Step{
+		"without end of line": {"a\nb", "a\nB\n", []change.Step{
 			{Edit: &change.Edit{File: name, Line: 2, Old: "b", New: "B", Unterminated: true}},
 		}},
 	}

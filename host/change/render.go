@@ -83,7 +83,7 @@ func diff(edits []Step) []string {
 				continue
 			}
 			lines = append(lines, side[0]+side[1])
-			if e.Unterminated {
+			if e.Unterminated && side[0] == "-" {
 				lines = append(lines, `\ No newline at end of file`)
 			}
 		}

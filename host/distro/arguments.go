@@ -1,12 +1,13 @@
 package distro
 
 import (
+	"cmp"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/ctkeeper/ctkeeper/host/shell"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -19,106 +20,182 @@ const (
 	grubbyEntries = "/boot/loader/entries"
 )
 
-// AddArgument returns the file that keeps the kernel command line, and the shell commands that add an
-// argument to it. They change nothing if the file already has the argument. It returns no commands if the
-// file is unknown, or if the argument has a character that is special to a shell or a boot loader.
-func (s BootConfig) AddArgument(argument string) (file string, commands []string) {
-	if !isPlain(argument) || s.file == "" {
-		return s.file, nil
+// Change returns the steps that remove every occurrence of arguments from the kernel command line that a host
+// keeps, and add others. An argument that it has already is not added. There is an obstacle if the file is
+// unknown, if it does not have an argument to remove, or if an argument has a character that is special to a
+// shell or a boot loader.
+func (s BootConfig) Change(remove, add []string) []change.Step {
+	arguments := slices.Concat(remove, add)
+	for _, argument := range arguments {
+		if !isPlain(argument) {
+			return []change.Step{change.Block("An argument of the kernel command line has special characters.")}
+		}
 	}
 	switch {
-	case s.ostree:
-		return s.file, []string{"rpm-ostree kargs --append-if-missing=" + shell.Quote(argument)}
-	case s.grubby:
-		return s.file, []string{"grubby --update-kernel=ALL --args=" + shell.Quote(argument)}
-	case s.variable != "":
-		line := shell.Quote(s.variable + `="$` + s.variable + " " + argument + `"`)
-		command := "grep -qxF " + line + " " + s.file + " || echo " + line + " >> " + s.file
-		return s.file, append([]string{command}, s.then...)
+	case len(arguments) == 0:
+		return nil
+	case s.file == "":
+		return []change.Step{change.Block("The kernel command line is kept in " + s.place + ".")}
+	case s.tool.command != nil:
+		return s.tool.run(remove, add)
 	}
-	pattern := shell.Quote("(^| )" + escape(argument) + "( |$)")
-	script := shell.Quote("1s/[[:space:]]*$/ " + strings.ReplaceAll(argument, "/", `\/`) + "/")
-	command := "grep -qE " + pattern + " " + s.file + " || sed -i " + script + " " + s.file
-	return s.file, append([]string{command}, s.then...)
+	var steps []change.Step
+	for i, text := range s.texts {
+		lines := slices.Clone(text.Lines)
+		for at := range lines {
+			lines[at] = s.removeFrom(lines[at], remove)
+		}
+		if i == 0 {
+			lines = s.addTo(lines, add)
+		}
+		steps = append(steps, text.Edits(lines)...)
+	}
+	for _, argument := range remove {
+		if !slices.ContainsFunc(s.texts, func(t change.Text) bool {
+			return slices.ContainsFunc(t.Lines, func(line string) bool { return s.has(line, argument) })
+		}) {
+			steps = append(steps, change.Block(argument+" is on the kernel command line, and not in "+s.file+"."))
+		}
+	}
+	return append(steps, s.then...)
 }
 
-// RemoveArgument returns the file, and the shell commands that remove every occurrence of an argument from
-// the kernel command line in it. It returns no commands in the same cases as AddArgument.
-func (s BootConfig) RemoveArgument(argument string) (file string, commands []string) {
-	if !isPlain(argument) || s.file == "" {
-		return s.file, nil
+// tool is a program that changes the kernel command line.
+type tool struct {
+	command []string
+	// remove and add precede an argument.
+	remove, add string
+}
+
+func grubby() tool {
+	return tool{[]string{"grubby", "--update-kernel=ALL"}, "--remove-args=", "--args="}
+}
+
+func rpmOSTree() tool {
+	return tool{[]string{"rpm-ostree", "kargs"}, "--delete-if-present=", "--append-if-missing="}
+}
+
+func (t tool) run(remove, add []string) []change.Step {
+	var steps []change.Step
+	for _, argument := range remove {
+		steps = append(steps, change.Run(append(slices.Clone(t.command), t.remove+argument)...))
 	}
-	if s.ostree {
-		return s.file, []string{"rpm-ostree kargs --delete-if-present=" + shell.Quote(argument)}
+	for _, argument := range add {
+		steps = append(steps, change.Run(append(slices.Clone(t.command), t.add+argument)...))
 	}
-	if s.grubby {
-		return s.file, []string{"grubby --update-kernel=ALL --remove-args=" + shell.Quote(argument)}
+	return steps
+}
+
+// isArguments reports whether a line has arguments of the kernel.
+func (s BootConfig) isArguments(line string) bool {
+	if s.variable == "" {
+		return !strings.HasPrefix(line, "#")
 	}
-	file = s.file
-	if file == grubFile {
-		file = s.grubFileWith(argument)
+	return regexp.MustCompile(`^[[:space:]]*(export )?` + s.variable + `[A-Z_]*=`).MatchString(line)
+}
+
+// pattern matches an argument with what is before and behind it.
+func (s BootConfig) pattern(argument string) *regexp.Regexp {
+	if s.variable == "" {
+		return regexp.MustCompile(`(^|[ \t])` + regexp.QuoteMeta(argument) + `([ \t]|$)`)
 	}
-	argument = escape(argument)
-	var script []string
-	before, behind := "^| ", " |$"
-	if s.variable != "" {
-		script = []string{
-			`/^` + s.variable + `="\$` + s.variable + ` ` + argument + `"$/d`, // a line that AddArgument added
-			`/^[[:space:]]*(export )?` + s.variable + `/!b`,
+	return regexp.MustCompile(`(` + s.variable + `[A-Z_]*=|[ "'])` + regexp.QuoteMeta(argument) + `($|[ "'])`)
+}
+
+func (s BootConfig) has(line, argument string) bool {
+	return s.isArguments(line) && s.pattern(argument).MatchString(line)
+}
+
+// removeFrom returns a line without arguments. A line that Change added becomes a comment.
+func (s BootConfig) removeFrom(line string, arguments []string) string {
+	for _, argument := range arguments {
+		if s.variable != "" && line == s.addition(argument) {
+			return "# " + line
 		}
-		before, behind = s.variable+`[A-Z_]*=|[ "']`, `$|[ "']`
+		for s.has(line, argument) { // two adjacent occurrences share the blank between them
+			line = s.pattern(argument).ReplaceAllString(line, "$1$2")
+		}
 	}
-	// The loop is needed because two adjacent occurrences share the blank between them.
-	script = append(script, ":a", "s/("+before+")"+argument+"("+behind+`)/\1\2/`, "ta")
-	command := "sed -i -E"
-	for _, line := range script {
-		command += " -e " + shell.Quote(line)
+	return line
+}
+
+// addition returns the line of a shell script that adds an argument.
+func (s BootConfig) addition(argument string) string {
+	return s.variable + `="$` + s.variable + " " + argument + `"`
+}
+
+// addTo adds arguments to the lines of the file: to a script at its end, else to the first line with arguments.
+func (s BootConfig) addTo(lines, arguments []string) []string {
+	for _, argument := range arguments {
+		if s.variable != "" {
+			if !slices.Contains(lines, s.addition(argument)) {
+				lines = append(lines, s.addition(argument))
+			}
+			continue
+		}
+		if slices.ContainsFunc(lines, func(line string) bool { return s.has(line, argument) }) {
+			continue
+		}
+		i := slices.IndexFunc(lines, func(line string) bool { return s.isArguments(line) && line != "" })
+		if i < 0 {
+			lines = append(lines, argument)
+			continue
+		}
+		lines[i] = strings.TrimRight(lines[i], " \t") + " " + argument
 	}
-	return file, append([]string{command + " " + file}, s.then...)
+	return lines
 }
 
 // BootConfig is where a host keeps its kernel command line; see ReadBootConfig.
 type BootConfig struct {
 	// file is "" if it is unknown.
 	file string
+	// texts are the file and, of grub's, the drop-ins that Debian's grub-mkconfig reads too.
+	texts []change.Text
 	// variable is the shell variable with the command line, if the file is a shell script.
 	variable string
 	// then are the commands that apply a changed file to the boot loader.
-	then   []string
-	grubby bool
-	// ostree is true where rpm-ostree(1) keeps the kernel command line, with each deployment.
-	ostree bool
-	// grubDrops are the drop-ins of grub's file, in the order in which grub-mkconfig reads them.
-	grubDrops []grubDrop
+	then []change.Step
+	// tool changes the file, if its command is not nil.
+	tool tool
+	// place is where people change the command line if the file is unknown.
+	place string
 }
 
-type grubDrop struct{ file, text string }
+// File returns the file, or the directory, that keeps the command line; "" if it is unknown.
+func (s BootConfig) File() string { return s.file }
+
+// Texts returns the files that Change edits.
+func (s BootConfig) Texts() []change.Text { return s.texts }
 
 // ReadBootConfig finds where a host keeps its kernel command line.
 func (d Distribution) ReadBootConfig(t tree.Tree) BootConfig {
 	for _, file := range []string{"/boot/firmware/cmdline.txt", "/boot/cmdline.txt"} {
 		if t.Exists(file) && t.Exists(path.Join(path.Dir(file), "config.txt")) { // the firmware of a Raspberry Pi
-			return BootConfig{file: file}
+			return BootConfig{file: file, texts: readTexts(t, file)}
 		}
 	}
 	switch {
 	case d.Platform.Name == "ostree" && t.Exists("/usr/bin/rpm-ostree"):
-		return BootConfig{file: grubbyEntries, ostree: true}
+		return BootConfig{file: grubbyEntries, tool: rpmOSTree()}
 	case d.Platform.Kernel != "":
-		return BootConfig{}
+		return BootConfig{place: cmp.Or(d.Platform.AddArgument, d.Platform.Kernel)}
 	case d.family() == redHat && d.ID != "amzn" || t.Exists("/sbin/grubby") || t.Exists("/usr/sbin/grubby"):
-		return BootConfig{file: grubbyFile(t), grubby: true}
+		return BootConfig{file: grubbyFile(t), tool: grubby()}
 	case t.Exists(installFile) && (t.Exists(proxmoxFile) || !t.Exists(grubFile)):
-		return BootConfig{file: installFile, then: d.afterInstallFile(t)}
+		return BootConfig{file: installFile, texts: readTexts(t, installFile), then: d.afterInstallFile(t)}
 	case t.Exists(extlinuxFile):
-		return BootConfig{file: extlinuxFile, variable: "default_kernel_opts", then: []string{"update-extlinux"}}
+		return BootConfig{
+			file: extlinuxFile, texts: readTexts(t, extlinuxFile), variable: "default_kernel_opts",
+			then: []change.Step{change.Run("update-extlinux")},
+		}
 	case t.Exists(grubFile):
 		return BootConfig{
-			file: grubFile, variable: "GRUB_CMDLINE_LINUX",
-			then: []string{d.makeGrub(t)}, grubDrops: readGrubDrops(t),
+			file: grubFile, texts: readTexts(t, append([]string{grubFile}, listGrubDrops(t)...)...),
+			variable: "GRUB_CMDLINE_LINUX", then: []change.Step{d.makeGrub(t)},
 		}
 	}
-	return BootConfig{}
+	return BootConfig{place: "a file of the boot loader that ctkeeper does not know"}
 }
 
 // grubbyFile returns where grubby(8) writes.
@@ -133,62 +210,56 @@ func grubbyFile(t tree.Tree) string {
 
 // afterInstallFile returns the commands that write a new command line to the boot entries
 // (kernel-install(8)).
-func (d Distribution) afterInstallFile(t tree.Tree) []string {
+func (d Distribution) afterInstallFile(t tree.Tree) []change.Step {
 	switch {
 	case t.Exists(proxmoxFile):
-		return []string{"proxmox-boot-tool refresh"}
+		return []change.Step{change.Run("proxmox-boot-tool", "refresh")}
 	case d.family() == arch:
-		return []string{"mkinitcpio -P"}
+		return []change.Step{change.Run("mkinitcpio", "-P")}
 	case d.family() == debian:
-		return []string{"for kernel in /boot/vmlinuz-*; do " +
-			`kernel-install add "${kernel#/boot/vmlinuz-}" "$kernel"; done`}
+		return []change.Step{change.Run("sh", "-c", "for kernel in /boot/vmlinuz-*; do "+
+			`kernel-install add "${kernel#/boot/vmlinuz-}" "$kernel"; done`)}
 	}
-	return []string{`for dir in /usr/lib/modules/*; do kernel-install add "${dir##*/}" "$dir/vmlinuz"; done`}
+	return []change.Step{change.Run("sh", "-c",
+		`for dir in /usr/lib/modules/*; do kernel-install add "${dir##*/}" "$dir/vmlinuz"; done`)}
 }
 
 // makeGrub returns the command that generates grub's configuration.
-func (d Distribution) makeGrub(t tree.Tree) string {
+func (d Distribution) makeGrub(t tree.Tree) change.Step {
 	switch {
 	case d.family() == debian:
-		return "update-grub"
+		return change.Run("update-grub")
 	case d.family() == redHat || d.family() == suse || t.Exists("/boot/grub2"):
-		return "grub2-mkconfig -o /boot/grub2/grub.cfg"
+		return change.Run("grub2-mkconfig", "-o", "/boot/grub2/grub.cfg")
 	}
-	return "grub-mkconfig -o /boot/grub/grub.cfg"
+	return change.Run("grub-mkconfig", "-o", "/boot/grub/grub.cfg")
 }
 
-// readGrubDrops reads the drop-ins of grub's file: Debian's grub-mkconfig reads them too.
-func readGrubDrops(t tree.Tree) []grubDrop {
-	var drops []grubDrop
+// readTexts reads a file and drop-ins.
+func readTexts(t tree.Tree, files ...string) []change.Text {
+	var texts []change.Text
+	for _, file := range files {
+		if content, err := t.Read(file, maxRelease); err == nil {
+			texts = append(texts, change.NewText(file, string(content)))
+		}
+	}
+	return texts
+}
+
+// listGrubDrops returns the drop-ins of grub's file.
+func listGrubDrops(t tree.Tree) []string {
+	var files []string
 	names, _ := t.List(grubDrops) // most hosts have none
 	for _, name := range names {
-		if file := path.Join(grubDrops, name); strings.HasSuffix(file, ".cfg") && shell.Quote(file) == file {
-			if text, err := t.Read(file, maxRelease); err == nil {
-				drops = append(drops, grubDrop{file, string(text)})
-			}
+		if strings.HasSuffix(name, ".cfg") {
+			files = append(files, path.Join(grubDrops, name))
 		}
 	}
-	return drops
-}
-
-// grubFileWith returns the last file of grub that has an argument, in reading order, or grubFile.
-func (s BootConfig) grubFileWith(argument string) string {
-	has := regexp.MustCompile(`(?m)^[^#]*[ "'=]` + regexp.QuoteMeta(argument) + `($|[ "'])`)
-	for _, drop := range slices.Backward(s.grubDrops) {
-		if has.MatchString(drop.text) {
-			return drop.file
-		}
-	}
-	return grubFile
+	return files
 }
 
 // isPlain reports whether an argument has no character that is special to a shell, even between its double
-// quotes, to sed(1) once escaped, or to a boot loader.
+// quotes, or to a boot loader.
 func isPlain(argument string) bool {
 	return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.,:=/+-]*$`).MatchString(argument)
-}
-
-// escape returns an argument that isPlain as an extended regular expression.
-func escape(argument string) string {
-	return strings.NewReplacer(".", `\.`, "+", `\+`, "/", `\/`).Replace(argument)
 }

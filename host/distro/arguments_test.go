@@ -9,25 +9,29 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 )
 
 const argument = "nf_conntrack.hashsize=65536"
 
-const addGrub = `grep -qxF 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX nf_conntrack.hashsize=65536"' ` +
-	`/etc/default/grub || ` +
-	`echo 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX nf_conntrack.hashsize=65536"' >> /etc/default/grub`
+const (
+	grubLine     = `GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX nf_conntrack.hashsize=65536"`
+	extlinuxLine = `default_kernel_opts="$default_kernel_opts nf_conntrack.hashsize=65536"`
+)
 
-// inFile returns the command that adds argument to the first line of a file.
-func inFile(file string) string {
-	return `grep -qE '(^| )nf_conntrack\.hashsize=65536( |$)' ` + file +
-		` || sed -i '1s/[[:space:]]*$/ nf_conntrack.hashsize=65536/' ` + file
+// added is the diff that adds a line to a file of one line, or an argument to the line.
+func added(file, line string) []string {
+	if line == "" {
+		return []string{"--- " + file, "+++ " + file, "@@ -1 +1 @@", "-x", "+x nf_conntrack.hashsize=65536"}
+	}
+	return []string{"--- " + file, "+++ " + file, "@@ -1,0 +2 @@", "+" + line}
 }
 
-var grubby = []string{"grubby --update-kernel=ALL --args=nf_conntrack.hashsize=65536"}
+var grubbyAdds = []string{"grubby --update-kernel=ALL --args=nf_conntrack.hashsize=65536"}
 
-// bootConfigs are the boot files of hosts, each with the file and commands that AddArgument returns.
+// bootConfigs are the boot files of hosts, each with the file and the steps that add an argument.
 var bootConfigs = []struct {
 	name         string
 	distribution Distribution
@@ -35,50 +39,43 @@ var bootConfigs = []struct {
 	file         string
 	commands     []string
 }{
-	{"Debian", debian12, []string{"etc/default/grub"}, "/etc/default/grub", []string{addGrub, "update-grub"}},
-	{"Debian with systemd-boot", debian12, []string{"etc/kernel/cmdline"}, "/etc/kernel/cmdline", []string{
-		inFile("/etc/kernel/cmdline"),
-		`for kernel in /boot/vmlinuz-*; do ` +
-			`kernel-install add "${kernel#/boot/vmlinuz-}" "$kernel"; done`,
-	}},
+	{"Debian", debian12, []string{"etc/default/grub"}, "/etc/default/grub", append(added("/etc/default/grub", grubLine), "update-grub")},
+	{"Debian with systemd-boot", debian12, []string{"etc/kernel/cmdline"}, "/etc/kernel/cmdline", append(added("/etc/kernel/cmdline", ""),
+		`sh -c 'for kernel in /boot/vmlinuz-*; do kernel-install add "${kernel#/boot/vmlinuz-}" "$kernel"; done'`)},
 	{"Proxmox", debian12, []string{"etc/default/grub", "etc/kernel/cmdline", "etc/kernel/proxmox-boot-uuids"},
 		"/etc/kernel/cmdline",
-		[]string{inFile("/etc/kernel/cmdline"), "proxmox-boot-tool refresh"}},
+		append(added("/etc/kernel/cmdline", ""), "proxmox-boot-tool refresh")},
 	{"Raspberry Pi", debian12, []string{"boot/firmware/cmdline.txt", "boot/firmware/config.txt"},
 		"/boot/firmware/cmdline.txt",
-		[]string{inFile("/boot/firmware/cmdline.txt")}},
+		added("/boot/firmware/cmdline.txt", "")},
 	{
 		"older Raspberry Pi", raspbian, []string{"boot/cmdline.txt", "boot/config.txt"}, "/boot/cmdline.txt",
-		[]string{inFile("/boot/cmdline.txt")},
+		added("/boot/cmdline.txt", ""),
 	},
-	{"CentOS 6", centos6, []string{"boot/grub/grub.conf"}, "/boot/grub/grub.conf", grubby},
-	{"CentOS 7", centos7, []string{"etc/default/grub"}, "/etc/default/grub", grubby},
+	{"CentOS 6", centos6, []string{"boot/grub/grub.conf"}, "/boot/grub/grub.conf", grubbyAdds},
+	{"CentOS 7", centos7, []string{"etc/default/grub"}, "/etc/default/grub", grubbyAdds},
 	{
 		"Fedora", fedora, []string{"etc/default/grub", "boot/loader/entries/x.conf", "etc/kernel/cmdline"},
-		"/boot/loader/entries", grubby,
+		"/boot/loader/entries", grubbyAdds,
 	},
-	{"Amazon", amazon, []string{"etc/default/grub", "usr/sbin/grubby"}, "/etc/default/grub", grubby},
+	{"Amazon", amazon, []string{"etc/default/grub", "usr/sbin/grubby"}, "/etc/default/grub", grubbyAdds},
 	{
 		"openSUSE", leap, []string{"etc/default/grub"}, "/etc/default/grub",
-		[]string{addGrub, "grub2-mkconfig -o /boot/grub2/grub.cfg"},
+		append(added("/etc/default/grub", grubLine), "grub2-mkconfig -o /boot/grub2/grub.cfg"),
 	},
 	{
 		"Arch", archOS, []string{"etc/default/grub"}, "/etc/default/grub",
-		[]string{addGrub, "grub-mkconfig -o /boot/grub/grub.cfg"},
+		append(added("/etc/default/grub", grubLine), "grub-mkconfig -o /boot/grub/grub.cfg"),
 	},
 	{
 		"Arch with one file for the kernel", archOS, []string{"etc/kernel/cmdline"}, "/etc/kernel/cmdline",
-		[]string{inFile("/etc/kernel/cmdline"), "mkinitcpio -P"},
+		append(added("/etc/kernel/cmdline", ""), "mkinitcpio -P"),
 	},
-	{"Alpine", alpineOS, []string{"etc/update-extlinux.conf"}, "/etc/update-extlinux.conf", []string{
-		`grep -qxF 'default_kernel_opts="$default_kernel_opts nf_conntrack.hashsize=65536"' ` +
-			`/etc/update-extlinux.conf || ` +
-			`echo 'default_kernel_opts="$default_kernel_opts nf_conntrack.hashsize=65536"' ` +
-			`>> /etc/update-extlinux.conf`, "update-extlinux",
-	}},
+	{"Alpine", alpineOS, []string{"etc/update-extlinux.conf"}, "/etc/update-extlinux.conf",
+		append(added("/etc/update-extlinux.conf", extlinuxLine), "update-extlinux")},
 	{
 		"Alpine with grub", alpineOS, []string{"etc/default/grub"}, "/etc/default/grub",
-		[]string{addGrub, "grub-mkconfig -o /boot/grub/grub.cfg"},
+		append(added("/etc/default/grub", grubLine), "grub-mkconfig -o /boot/grub/grub.cfg"),
 	},
 	{"nothing known", debian12, nil, "", nil},
 }
@@ -90,12 +87,19 @@ func TestAddArgument(t *testing.T) {
 			for _, name := range test.files {
 				kerneltree.Put(t, root, name, "x\n")
 			}
-			file, commands := test.distribution.ReadBootConfig(tree.At(root)).AddArgument(argument)
-			if file != test.file {
-				t.Errorf("file %q, want %q", file, test.file)
+			boot := test.distribution.ReadBootConfig(tree.At(root))
+			if boot.File() != test.file {
+				t.Errorf("file %q, want %q", boot.File(), test.file)
 			}
-			if diff := cmp.Diff(test.commands, commands); diff != "" {
-				t.Errorf("commands (-want +got):\n%s", diff)
+			steps := boot.Change(nil, []string{argument})
+			if test.file == "" {
+				if len(steps) != 1 || steps[0].Obstacle == "" {
+					t.Errorf("steps %v", steps)
+				}
+				return
+			}
+			if diff := cmp.Diff(test.commands, change.Render(steps, "")); diff != "" {
+				t.Errorf("steps (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -108,21 +112,33 @@ func TestHostileArguments(t *testing.T) {
 	for _, hostile := range []string{
 		"", "a=$(reboot)", "a=`reboot`", "a b", `a="b"`, "a'b", "a;b", "a\nb", "-e", "a\\b", "a&b", "a*",
 	} {
-		if _, commands := debian12.ReadBootConfig(tree.At(root)).AddArgument(hostile); commands != nil {
-			t.Errorf("%q is added by %q", hostile, commands)
-		}
-		if _, commands := debian12.ReadBootConfig(tree.At(root)).RemoveArgument(hostile); commands != nil {
-			t.Errorf("%q is removed by %q", hostile, commands)
+		boot := debian12.ReadBootConfig(tree.At(root))
+		for _, steps := range [][]change.Step{
+			boot.Change([]string{hostile}, nil), boot.Change(nil, []string{hostile}),
+		} {
+			if len(steps) != 1 || steps[0].Obstacle == "" {
+				t.Errorf("%q is changed by %v", hostile, steps)
+			}
 		}
 	}
 }
 
-// sh runs the first command on the tree's file, as the host would on its own.
-func sh(t *testing.T, root, file string, commands []string) {
+// edit makes the edits among steps, as patch(1) does.
+func edit(t *testing.T, root string, steps []change.Step) {
 	t.Helper()
-	command := strings.ReplaceAll(commands[0], file, filepath.Join(root, file))
-	if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", command, err, out)
+	var edits []change.Step
+	for _, s := range steps {
+		if s.Edit != nil {
+			edits = append(edits, s)
+		}
+	}
+	if len(edits) == 0 {
+		return
+	}
+	cmd := exec.Command("patch", "-p1", "-d", root)
+	cmd.Stdin = strings.NewReader(strings.Join(change.Render(edits, ""), "\n") + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", change.Render(edits, ""), err, out)
 	}
 }
 
@@ -138,34 +154,33 @@ func read(t *testing.T, root, file string) string {
 func TestAddAndRemove(t *testing.T) {
 	const quiet = "GRUB_DEFAULT=0\nGRUB_CMDLINE_LINUX_DEFAULT='quiet'\nGRUB_CMDLINE_LINUX=\"\"\n# end\n"
 	tests := []struct {
-		name, file, before, want string
-		distribution             Distribution
+		name, file, before, want, removed string
+		distribution                      Distribution
 	}{
 		{
 			"grub", "/etc/default/grub", quiet,
-			quiet + `GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX ` + argument + "\"\n", debian12,
+			quiet + grubLine + "\n", quiet + "# " + grubLine + "\n", debian12,
 		},
 		{"extlinux", "/etc/update-extlinux.conf", "default_kernel_opts=\"quiet\"\n",
-			"default_kernel_opts=\"quiet\"\ndefault_kernel_opts=\"$default_kernel_opts " + argument + "\"\n", alpineOS},
-		{"file", "/etc/kernel/cmdline", "root=/dev/sda1 quiet\n", "root=/dev/sda1 quiet " + argument + "\n", debian12},
-		{"file without an end of line", "/etc/kernel/cmdline", "quiet", "quiet " + argument, debian12},
+			"default_kernel_opts=\"quiet\"\n" + extlinuxLine + "\n",
+			"default_kernel_opts=\"quiet\"\n# " + extlinuxLine + "\n", alpineOS},
+		{"file", "/etc/kernel/cmdline", "root=/dev/sda1 quiet\n", "root=/dev/sda1 quiet " + argument + "\n",
+			"root=/dev/sda1 quiet \n", debian12},
+		{"file without an end of line", "/etc/kernel/cmdline", "quiet", "quiet " + argument + "\n", "quiet \n", debian12},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			root := t.TempDir()
 			kerneltree.Put(t, root, test.file, test.before)
 			for range 2 { // the second time it is there
-				file, commands := test.distribution.ReadBootConfig(tree.At(root)).AddArgument(argument)
-				sh(t, root, file, commands)
+				edit(t, root, test.distribution.ReadBootConfig(tree.At(root)).Change(nil, []string{argument}))
 				if diff := cmp.Diff(test.want, read(t, root, test.file)); diff != "" {
 					t.Errorf("added (-want +got):\n%s", diff)
 				}
 			}
 			for range 2 {
-				file, commands := test.distribution.ReadBootConfig(tree.At(root)).RemoveArgument(argument)
-				sh(t, root, file, commands)
-				got := strings.TrimRight(read(t, root, test.file), " \n")
-				if diff := cmp.Diff(strings.TrimRight(test.before, " \n"), got); diff != "" {
+				edit(t, root, test.distribution.ReadBootConfig(tree.At(root)).Change([]string{argument}, nil))
+				if diff := cmp.Diff(test.removed, read(t, root, test.file)); diff != "" {
 					t.Errorf("removed again (-want +got):\n%s", diff)
 				}
 			}
@@ -207,11 +222,7 @@ func TestRemoveWhatSomebodyElseAdded(t *testing.T) {
 				kerneltree.Put(t, root, "etc/default/grub", "")
 			}
 			kerneltree.Put(t, root, test.file, test.before+"\n")
-			file, commands := debian12.ReadBootConfig(tree.At(root)).RemoveArgument(word)
-			if file != test.file {
-				t.Fatalf("looks in %s", file)
-			}
-			sh(t, root, file, commands)
+			edit(t, root, debian12.ReadBootConfig(tree.At(root)).Change([]string{word}, nil))
 			if diff := cmp.Diff(test.want+"\n", read(t, root, test.file)); diff != "" {
 				t.Errorf("removed (-want +got):\n%s", diff)
 			}
@@ -220,9 +231,9 @@ func TestRemoveWhatSomebodyElseAdded(t *testing.T) {
 }
 
 func TestRemoveByGrubby(t *testing.T) {
-	_, commands := centos6.ReadBootConfig(tree.At(t.TempDir())).RemoveArgument(argument)
+	steps := centos6.ReadBootConfig(tree.At(t.TempDir())).Change([]string{argument}, nil)
 	want := []string{"grubby --update-kernel=ALL --remove-args=nf_conntrack.hashsize=65536"}
-	if diff := cmp.Diff(want, commands); diff != "" {
+	if diff := cmp.Diff(want, change.Render(steps, "")); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)
 	}
 }
@@ -231,9 +242,8 @@ func TestRemoveByGrubby(t *testing.T) {
 func TestGrubSeesTheArgument(t *testing.T) {
 	root := t.TempDir()
 	kerneltree.Put(t, root, "etc/default/grub", "GRUB_CMDLINE_LINUX='quiet splash'\n")
-	file, commands := debian12.ReadBootConfig(tree.At(root)).AddArgument(argument)
-	sh(t, root, file, commands)
-	out, err := exec.Command("sh", "-c", ". "+filepath.Join(root, file)+"; echo $GRUB_CMDLINE_LINUX").Output()
+	edit(t, root, debian12.ReadBootConfig(tree.At(root)).Change(nil, []string{argument}))
+	out, err := exec.Command("sh", "-c", ". "+filepath.Join(root, grubFile)+"; echo $GRUB_CMDLINE_LINUX").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -135,16 +135,6 @@ func firstLine(text string) string {
 	return strings.TrimSpace(line)
 }
 
-// Generator returns the program that makes all files of /etc of this distribution from another file, and where
-// that is; "" where files of /etc are edited. What is written into /etc there is lost, or cannot be written.
-func (d Distribution) Generator() string {
-	return map[string]string{
-		"nixos":        "nixos-rebuild, from /etc/nixos/configuration.nix or a flake",
-		"guix":         "guix system reconfigure, from the system's configuration",
-		"bottlerocket": "Bottlerocket, from its settings (apiclient set, or the user data)",
-	}[d.ID]
-}
-
 // family groups distributions with the same package manager.
 type family int
 

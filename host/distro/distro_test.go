@@ -1,7 +1,6 @@
 package distro
 
 import (
-	"strings"
 	"os"
 	"path/filepath"
 	"testing"
@@ -168,16 +167,5 @@ func TestInstall(t *testing.T) {
 	}
 	if got := debian12.Install(); got != "" {
 		t.Errorf("a command that installs nothing: %q", got)
-	}
-}
-
-// TestGenerator: only a distribution that makes all of /etc has a generator.
-func TestGenerator(t *testing.T) {
-	for id, want := range map[string]string{"nixos": "nixos-rebuild", "guix": "guix system", "bottlerocket": "Bottlerocket",
-		"debian": "", "fedora": ""} {
-		got := Distribution{ID: id}.Generator()
-		if !strings.HasPrefix(got, want) || (want == "") != (got == "") {
-			t.Errorf("%s: %q, want %q", id, got, want)
-		}
 	}
 }

@@ -4,32 +4,34 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/shell"
 )
 
-// ReinstallKernel returns the shell command that restores the files of an installed kernel release, or
-// installs the package with its modules. It returns "" for an unknown distribution, and where no package has
-// the kernel: in a container, on ostree, with WSL.
-func (d Distribution) ReinstallKernel(release string) string {
+// ReinstallKernel returns the commands that restore the files of an installed kernel release, or install the
+// package with its modules. It returns none for an unknown distribution, and where no package has the kernel: in
+// a container, on ostree, with WSL.
+func (d Distribution) ReinstallKernel(release string) []change.Step {
 	if d.Platform.Kernel != "" {
-		return ""
+		return nil
 	}
 	switch d.family() {
 	case debian:
-		return d.reinstallDebian(release)
+		return []change.Step{d.reinstallDebian(release)}
 	case redHat:
 		return d.reinstallRedHat(release)
 	case suse:
 		// The release of a package has a rebuild count after the kernel's release; its Provides has none.
 		version, flavour := splitFlavour(release, "default")
-		return "zypper --non-interactive install --force " + shell.Quote("kernel-"+flavour+"="+version)
+		return []change.Step{change.Run("zypper", "--non-interactive", "install", "--force",
+			"kernel-"+flavour+"="+version)}
 	case alpine:
 		_, flavour := splitFlavour(release, "lts")
-		return "apk fix " + shell.Quote("linux-"+flavour)
+		return []change.Step{change.Run("apk", "fix", "linux-"+flavour)}
 	case arch:
-		return "pacman -S --noconfirm " + archPackage(release)
+		return []change.Step{change.Run("pacman", "-S", "--noconfirm", archPackage(release))}
 	}
-	return ""
+	return nil
 }
 
 // splitFlavour splits a release at its last dash if a word follows it. Otherwise the flavour is the fallback.
@@ -50,19 +52,20 @@ func archPackage(release string) string {
 
 // reinstallDebian returns a command in which apt-get(8) matches the packages that exist: the modules of
 // Ubuntu, and of Debian's kernels since 7, have a package of their own beside linux-image.
-func (d Distribution) reinstallDebian(release string) string {
-	const command = "apt-get install -y --reinstall "
+func (d Distribution) reinstallDebian(release string) change.Step {
+	names := "^linux-(image|modules)-" + regexp.QuoteMeta(release) + "$"
 	switch {
 	case strings.HasSuffix(release, "-pve"): // the installed one of proxmox-kernel-* and pve-kernel-*, signed or not
-		return command + "$(dpkg-query --show --showformat '${Package} ' " + shell.Quote("*-kernel-"+release+"*") + ")"
+		return change.Run("sh", "-c", "apt-get install -y --reinstall $(dpkg-query --show --showformat '${Package} ' "+
+			shell.Quote("*-kernel-"+release+"*")+")")
 	case d.is("raspbian") && strings.HasSuffix(release, "+"): // one package has all of its kernels
-		return command + "raspberrypi-kernel"
+		names = "raspberrypi-kernel"
 	}
-	return command + shell.Quote("^linux-(image|modules)-"+regexp.QuoteMeta(release)+"$")
+	return change.Run("apt-get", "install", "-y", "--reinstall", names)
 }
 
-// reinstallRedHat returns the command for distributions with rpm packages.
-func (d Distribution) reinstallRedHat(release string) string {
+// reinstallRedHat returns the commands for distributions with rpm packages.
+func (d Distribution) reinstallRedHat(release string) []change.Step {
 	manager := d.manager()
 	// The release of a variant ends in "+rt", "+debug" or "+64k", which is part of its packages' names.
 	base, variant, _ := strings.Cut(release, "+")
@@ -72,29 +75,30 @@ func (d Distribution) reinstallRedHat(release string) string {
 	}
 	switch {
 	case strings.Contains(release, "uek"):
-		return manager + " reinstall -y " + shell.Quote("kernel-uek*-"+release)
+		return []change.Step{change.Run(manager, "reinstall", "-y", "kernel-uek*-"+release)}
 	case d.ID == "amzn" && !d.hasYum(): // kernel, kernel6.12, …
-		return manager + " reinstall -y " + shell.Quote("kernel*-"+release)
+		return []change.Step{change.Run(manager, "reinstall", "-y", "kernel*-"+release)}
 	case d.hasYum():
-		name := shell.Quote(kernel + base)
-		return "yum install -y " + name + " && yum reinstall -y " + name
+		return []change.Step{change.Run("yum", "install", "-y", kernel+base),
+			change.Run("yum", "reinstall", "-y", kernel+base)}
 	}
 	// kernel-modules-core is a package since Fedora 38 and RHEL 9.2.
-	core, modules := shell.Quote(kernel+"core-"+base), shell.Quote(kernel+"modules-"+base)
-	return manager + " install -y " + core + " " + modules + " && " +
-		manager + " reinstall -y " + core + " " + shell.Quote(kernel+"modules*-"+base)
+	core := kernel + "core-" + base
+	return []change.Step{
+		change.Run(manager, "install", "-y", core, kernel+"modules-"+base),
+		change.Run(manager, "reinstall", "-y", core, kernel+"modules*-"+base),
+	}
 }
 
-// ReinstallExtraModules returns the shell command for a module that the distribution ships in a package
-// beside the kernel's (Ubuntu's linux-modules-extra-*, RHEL's kernel-modules-extra), or "" if it has no such
-// package.
-func (d Distribution) ReinstallExtraModules(release string) string {
+// ReinstallExtraModules returns the commands for a module that the distribution ships in a package beside the
+// kernel's (Ubuntu's linux-modules-extra-*, RHEL's kernel-modules-extra), none if it has no such package.
+func (d Distribution) ReinstallExtraModules(release string) []change.Step {
 	switch {
 	case d.Platform.Kernel != "": // see ReinstallKernel
 	case d.is("ubuntu"):
 		// Up to 16.04 it was linux-image-extra.
-		pattern := "^linux-(image|modules)-extra-" + regexp.QuoteMeta(release) + "$"
-		return "apt-get install -y --reinstall " + shell.Quote(pattern)
+		return []change.Step{change.Run("apt-get", "install", "-y", "--reinstall",
+			"^linux-(image|modules)-extra-"+regexp.QuoteMeta(release)+"$")}
 	case d.family() == redHat && !d.hasYum() && d.ID != "amzn":
 		base, variant, _ := strings.Cut(release, "+")
 		name := "kernel-modules-extra-" + base
@@ -104,9 +108,9 @@ func (d Distribution) ReinstallExtraModules(release string) string {
 		case variant != "":
 			name = "kernel-" + variant + "-modules-extra-" + base
 		}
-		return "dnf install -y " + shell.Quote(name) + " && dnf reinstall -y " + shell.Quote(name)
+		return []change.Step{change.Run("dnf", "install", "-y", name), change.Run("dnf", "reinstall", "-y", name)}
 	}
-	return ""
+	return nil
 }
 
 // RebuildInitramfs returns the shell command that rebuilds the initramfs of a release, or "".

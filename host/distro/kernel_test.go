@@ -1,6 +1,11 @@
 package distro
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"github.com/ctkeeper/ctkeeper/host/change"
+)
 
 // kernels are kernel releases of distributions, each with the commands for it.
 var kernels = []struct {
@@ -20,7 +25,8 @@ var kernels = []struct {
 	},
 	{
 		debian12, "6.8.4-2-pve",
-		"apt-get install -y --reinstall $(dpkg-query --show --showformat '${Package} ' '*-kernel-6.8.4-2-pve*')", "",
+		`sh -c 'apt-get install -y --reinstall $(dpkg-query --show --showformat '\''${Package} '\'' ` +
+			`'\''*-kernel-6.8.4-2-pve*'\'')'`, "",
 		"update-initramfs -u -k 6.8.4-2-pve",
 	},
 	{
@@ -100,10 +106,11 @@ var kernels = []struct {
 func TestKernelCommands(t *testing.T) {
 	for _, test := range kernels {
 		t.Run(test.distribution.Name+" "+test.release, func(t *testing.T) {
-			if got := test.distribution.ReinstallKernel(test.release); got != test.kernel {
+			join := func(steps []change.Step) string { return strings.Join(change.Render(steps, ""), " && ") }
+			if got := join(test.distribution.ReinstallKernel(test.release)); got != test.kernel {
 				t.Errorf("kernel:\n got %s\nwant %s", got, test.kernel)
 			}
-			if got := test.distribution.ReinstallExtraModules(test.release); got != test.extra {
+			if got := join(test.distribution.ReinstallExtraModules(test.release)); got != test.extra {
 				t.Errorf("extra modules:\n got %s\nwant %s", got, test.extra)
 			}
 			if got := test.distribution.RebuildInitramfs(test.release); got != test.initramfs {

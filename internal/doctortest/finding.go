@@ -2,7 +2,6 @@ package doctortest
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/change"
 )
 
 // IDs are those of findings, in their order.
@@ -55,19 +55,6 @@ func Check(t *testing.T, got, want []finding.Finding) {
 	}
 }
 
-// Run runs a command with the root's /etc, /usr/lib and /lib for the host's.
-func Run(t *testing.T, root, command string) {
-	t.Helper()
-	for _, dir := range []string{"etc/", "usr/lib/"} {
-		for _, before := range []string{" /", " '/", " \"$(printf '/"} {
-			command = strings.ReplaceAll(command, before+dir, strings.TrimSuffix(before, "/")+root+"/"+dir)
-		}
-	}
-	if out, err := exec.Command("sh", "-ec", command).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", command, err, out)
-	}
-}
-
 // Read returns the content of a file below root.
 func Read(t *testing.T, root, file string) string {
 	t.Helper()
@@ -78,29 +65,18 @@ func Read(t *testing.T, root, file string) string {
 	return string(data)
 }
 
-// Shell runs a command that a finding prints on the host below root: every path of
-// it in /etc and /usr is below the root.
-func Shell(t *testing.T, root, command string) {
-	t.Helper()
-	moved := strings.NewReplacer(" /etc/", " "+root+"/etc/", " /usr/", " "+root+"/usr/").Replace(command)
-	if out, err := exec.CommandContext(t.Context(), "sh", "-ec", moved).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", moved, err, out)
-	}
-}
-
-// FixTwice runs the only fix of the host's first finding, twice, on a root with one file. Each time
-// the file must be as wanted afterwards.
+// FixTwice applies the fix of the host's first finding, twice, on a root with one file. Each time the file must be
+// as wanted afterwards.
 func FixTwice(t *testing.T, h *picture.Host, check picture.Check, file, before, after string) {
 	t.Helper()
 	root := SetFiles(t, h, map[string]string{strings.TrimPrefix(file, "/"): before})
 	fix := check(h)[0].Fix
-	if len(fix) != 1 {
-		t.Fatalf("fix %q", fix)
-	}
 	for range 2 {
-		Shell(t, root, fix[0])
+		if !Apply(t, root, fix) {
+			t.Fatalf("not all steps of %q can be taken", change.Render(fix, ""))
+		}
 		if diff := cmp.Diff(after, Read(t, root, file)); diff != "" {
-			t.Fatalf("after %s (-want +got):\n%s", fix[0], diff)
+			t.Fatalf("after %q (-want +got):\n%s", change.Render(fix, ""), diff)
 		}
 	}
 }

@@ -2,12 +2,15 @@ package doctortest
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/klog"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
@@ -223,9 +226,32 @@ func Log(texts ...string) klog.Log {
 	return log
 }
 
-const MakeDropIns = "mkdir -p /etc/ctkeeper/conf.d && printf '%s\\n' "
+// Commands are steps with a command each, of words between blanks.
+func Commands(lines ...string) []finding.Step {
+	var steps []finding.Step
+	for _, line := range lines {
+		steps = append(steps, change.Run(strings.Fields(line)...))
+	}
+	return steps
+}
 
-const Reload = "systemctl reload-or-restart ctkeeper"
+// Edit is the step that replaces a line.
+func Edit(file string, line int, before, after string) finding.Step {
+	return finding.Step{Edit: &change.Edit{File: file, Line: line, Old: before, New: after}}
+}
+
+// Comment is the step that makes a line a comment.
+func Comment(file string, line int, text string) finding.Step {
+	return Edit(file, line, text, "# "+text)
+}
+
+// Configured are the steps that write a drop-in and apply it where the unit is installed.
+func Configured(name string, lines ...string) []finding.Step {
+	return append([]finding.Step{change.WriteFile("/etc/ctkeeper/conf.d/"+name, lines...)}, Reload()...)
+}
+
+// Reload is the step that applies a configuration where the unit is installed.
+func Reload() []finding.Step { return Commands("systemctl reload-or-restart ctkeeper") }
 
 func Service() picture.Environment {
 	return picture.Environment{Systemd: true, Installed: true, Enabled: true}

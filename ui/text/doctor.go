@@ -10,6 +10,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
@@ -36,8 +37,14 @@ func (p Printer) Doctor(r doctor.Report) error {
 			evidence(w, r.NotRead)
 			_, _ = fmt.Fprintln(w)
 		}
-		hasFix := slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return len(f.Fix) > 0 })
-		if r.Root != "/" && hasFix {
+		var steps []finding.Step
+		for _, f := range r.Findings {
+			steps = append(steps, f.Fix...)
+		}
+		if slices.ContainsFunc(steps, func(s finding.Step) bool { return s.Edit != nil }) {
+			_, _ = fmt.Fprint(w, "Apply the diffs with patch -p1 -d /, or edit the lines by hand.\n\n")
+		}
+		if r.Root != "/" && len(steps) > 0 {
 			_, _ = fmt.Fprint(w, "Run the commands on that host, not on this one.\n\n")
 		}
 		_, _ = fmt.Fprintln(w, p.tally(r))
@@ -59,7 +66,7 @@ func root(dir string) string {
 	return ", root " + visible(dir)
 }
 
-// finding writes one paragraph. Each command has lines of its own and is never cut, so that it can be copied.
+// finding writes one paragraph. A command is one line and is never cut, so that it can be copied.
 func (p Printer) finding(w io.Writer, f finding.Finding) {
 	word := p.colour(strings.ToUpper(string(f.Severity)), severityColour(f.Severity))
 	_, _ = fmt.Fprintf(w, "%s %s: %s\n", word, f.ID, clean(f.Summary))
@@ -67,10 +74,12 @@ func (p Printer) finding(w io.Writer, f finding.Finding) {
 	if len(f.Fix) > 0 {
 		_, _ = fmt.Fprintln(w, "  fix:")
 	}
-	for _, command := range f.Fix {
-		for line := range strings.SplitSeq(command, "\n") {
-			_, _ = fmt.Fprintln(w, "    "+visible(line))
+	for _, line := range change.Render(f.Fix, "    ") {
+		words := strings.Split(line, "\t") // a diff keeps its tabs
+		for i, word := range words {
+			words[i] = visible(word)
 		}
+		_, _ = fmt.Fprintln(w, strings.Join(words, "\t"))
 	}
 	if f.Note != "" {
 		_, _ = fmt.Fprintln(w, "  note: "+visible(f.Note))

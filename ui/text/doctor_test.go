@@ -6,6 +6,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/ui/text"
 )
@@ -27,9 +28,11 @@ func withFindings() doctor.Report {
 						"/dev/kmsg", 0, "\x1b[31mred\x1b[0m\tand \u202eback\n"+strings.Repeat("long ", 100)+"\xff",
 					),
 				},
-				Fix: []string{
-					"sed -i 's/^blacklist nf_conntrack/# &/' /etc/modprobe.d/x.conf",
-					"modprobe nf_conntrack",
+				Fix: []finding.Step{
+					{Edit: &change.Edit{
+						File: "/etc/modprobe.d/x.conf", Line: 3, Old: "blacklist\tnf_conntrack", New: "# blacklist\tnf_conntrack",
+					}},
+					change.Run("modprobe", "nf_conntrack"),
 				},
 				Note: "run it on that host",
 			},
@@ -38,15 +41,15 @@ func withFindings() doctor.Report {
 				Severity: finding.Error,
 				Summary:  "nf_conntrack is not loaded",
 				Evidence: []finding.Evidence{},
-				Fix:      []string{},
+				Fix:      []finding.Step{},
 			},
 			{
 				ID:       "holders-pin",
 				Severity: finding.Warning,
 				Summary:  "something will bite",
 				Evidence: []finding.Evidence{evidence("/proc/modules", 2, "nf_nat")},
-				Fix: []string{
-					"printf '%s' 'a long line " + strings.Repeat("that is never cut ", 30) + "\nand another' > /etc/x",
+				Fix: []finding.Step{
+					change.WriteFile("/etc/x", "a long line "+strings.Repeat("that is never cut ", 30), "and another"),
 				},
 			},
 			{
@@ -54,7 +57,7 @@ func withFindings() doctor.Report {
 				Severity: finding.Info,
 				Summary:  "nf_conntrack is part of the kernel image",
 				Evidence: []finding.Evidence{},
-				Fix:      []string{},
+				Fix:      []finding.Step{},
 			},
 		},
 		NotRead: []finding.Evidence{evidence("/dev/kmsg", 0, "operation not permitted")},

@@ -63,7 +63,7 @@ func TestBootFilesStale(t *testing.T) {
 	if len(f.Evidence) != 1 || !strings.Contains(f.Evidence[0].Text, "expect_hashsize=4096") {
 		t.Errorf("evidence %+v", f.Evidence)
 	}
-	if diff := cmp.Diff([]string{"ctkeeper persist"}, f.Fix); diff != "" {
+	if diff := cmp.Diff(doctortest.Commands("ctkeeper persist"), f.Fix); diff != "" {
 		t.Errorf("fix (-want +got):\n%s", diff)
 	}
 

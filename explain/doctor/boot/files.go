@@ -8,6 +8,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/persist"
 )
 
@@ -16,7 +17,7 @@ func checkBootFiles(h *picture.Host) []finding.Finding {
 	if h.Config == nil || !h.Env.Installed && len(h.Config.Files) == 0 {
 		return nil
 	}
-	f := finding.Finding{ID: "boot-files-stale", Severity: finding.Warning, Fix: []string{"ctkeeper persist"}}
+	f := finding.Finding{ID: "boot-files-stale", Severity: finding.Warning, Fix: []finding.Step{change.Run("ctkeeper", "persist")}}
 	exists := false
 	var paths []string
 	for _, file := range h.BootPlan.Files {

@@ -18,7 +18,7 @@ func checkConfigured(h *picture.Host) []finding.Finding {
 	if !h.IsConfigured() || h.IsEnforcing() && h.Env.Running != nil { // a running daemon is repairing them
 		return nil
 	}
-	f := finding.Finding{ID: "settings-differ", Severity: finding.Error, Fix: []string{fixes.Enforce(h)}}
+	f := finding.Finding{ID: "settings-differ", Severity: finding.Error, Fix: []finding.Step{fixes.Enforce(h)}}
 	var differences []string
 	for _, w := range h.Config.Wants {
 		s := w.Setting
@@ -93,7 +93,7 @@ func checkFile(h *picture.Host, s *sysfs.Setting, live string) (f finding.Findin
 		f.Summary = fmt.Sprintf("%s is %s, and not %s of %s: the module was loaded again after the boot",
 			name, live, o.Value, o.Place)
 		f.Evidence = append(f.Evidence, again)
-		f.Note = "The next load of the module resets it again. " + fixes.ImportWrite +
+		f.Note = "The next load of the module resets it again. ctkeeper import --write" +
 			" adopts the value, and the daemon keeps it through every load."
 	case len(writes) > 0:
 		f.Severity = finding.Warning
@@ -105,7 +105,9 @@ func checkFile(h *picture.Host, s *sysfs.Setting, live string) (f finding.Findin
 			name, live, o.Place, o.Value, o.Phase)
 		f.Note = "The next boot sets the value of the file. If the live value is the right one, write it there. " + f.Note
 	}
-	f.Fix = setNow(h, s, o.Value)
+	if !h.IsContainer() {
+		f.Fix = fixes.Set(s.Name, o.Value)
+	}
 	return f, true
 }
 
@@ -130,19 +132,6 @@ func isSatisfied(s *sysfs.Setting, a inventory.Assignment, live string) bool {
 		w.Policy = sysfs.AtMost
 	}
 	return w.Satisfied(s.Parse(live))
-}
-
-// setNow returns the command that sets a value of the host's files now; none where the kernel would not
-// accept it, or where this host may not set it.
-func setNow(h *picture.Host, s *sysfs.Setting, value string) []string {
-	e, isEntry := fixes.AssignmentEntry(inventory.Assignment{Name: s.Name, Value: value})
-	switch {
-	case !isEntry || h.IsContainer():
-		return nil
-	case s.Name == sysfs.Hashsize: // the sysctl is read-only before 4.7
-		return []string{"echo " + e[1] + " > /sys/module/nf_conntrack/parameters/hashsize"}
-	}
-	return []string{"sysctl -w " + s.Sysctl() + "=" + e[1]}
 }
 
 // derived returns what the kernel makes of a load-time parameter for a setting that nothing sets.

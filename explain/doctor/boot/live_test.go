@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/klog"
@@ -36,7 +37,7 @@ func TestSettingsDiffer(t *testing.T) {
 		Evidence: []finding.Evidence{
 			finding.Seen("/proc/sys/net/netfilter/nf_conntrack_max", 0, "65536"), finding.At(w.Origin, "max: 1048576"),
 		},
-		Fix: []string{"systemctl reload-or-restart ctkeeper"},
+		Fix: doctortest.Reload(),
 	}
 	doctortest.Check(t, checkConfigured(h), []finding.Finding{want})
 	doctortest.Check(t, checkFiles(h), nil)
@@ -62,7 +63,7 @@ func TestNotApplied(t *testing.T) {
 			finding.Seen("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established", 0, "432000"),
 			finding.Seen(file, 2, "net.netfilter.nf_conntrack_tcp_timeout_established = 7200"),
 		},
-		Fix: []string{"sysctl -w net.netfilter.nf_conntrack_tcp_timeout_established=7200"},
+		Fix: fixes.Set("tcp_timeout_established", "7200"),
 		Note: "The next boot sets the value of the file. If the live value is the right one, write it there. " +
 			"guard: watch shows who writes.",
 	}
@@ -70,7 +71,7 @@ func TestNotApplied(t *testing.T) {
 
 	h.Distro.Platform.Container = "lxc"
 	if f := doctortest.Find(t, checkFiles(h), "not-applied"); len(f.Fix) > 0 {
-		t.Errorf("in a container: %q", f.Fix)
+		t.Errorf("in a container: %v", f.Fix)
 	}
 	h.Env.ChildNetns = true
 	doctortest.Check(t, checkFiles(h), nil)
@@ -146,24 +147,7 @@ func TestResetSinceBoot(t *testing.T) {
 	if f.Severity != finding.Error || f.Summary != want || len(f.Evidence) != 3 {
 		t.Errorf("%s %s, evidence %v", f.Severity, f.Summary, f.Evidence)
 	}
-	if diff := cmp.Diff([]string{"sysctl -w net.netfilter.nf_conntrack_max=262144"}, f.Fix); diff != "" {
+	if diff := cmp.Diff(fixes.Set("max", "262144"), f.Fix); diff != "" {
 		t.Errorf("fix (-want +got):\n%s", diff)
-	}
-}
-
-// No command has text out of a file.
-func TestSetNow(t *testing.T) {
-	h := unmanaged(t, nil)
-	for value, want := range map[string][]string{
-		"1;reboot": nil, "": nil, "$(reboot)": nil, "-1": nil, "99999999999999": nil,
-		"262144": {"sysctl -w net.netfilter.nf_conntrack_max=262144"},
-	} {
-		if diff := cmp.Diff(want, setNow(h, sysfs.Lookup("max"), value)); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", value, diff)
-		}
-	}
-	want := []string{"echo 65536 > /sys/module/nf_conntrack/parameters/hashsize"}
-	if diff := cmp.Diff(want, setNow(h, sysfs.Lookup(sysfs.Hashsize), "65536")); diff != "" {
-		t.Errorf("hashsize (-want +got):\n%s", diff)
 	}
 }

@@ -184,7 +184,7 @@ func neededLimit(h *picture.Host) int64 {
 }
 
 // raiseLimit returns the commands that raise the limit now and for every later load of the module.
-func raiseLimit(h *picture.Host) (fix []string, note string) {
+func raiseLimit(h *picture.Host) (fix []finding.Step, note string) {
 	if h.Env.ChildNetns {
 		return nil, "expect_max belongs to the host's initial network namespace: raise it on the host."
 	}

@@ -1,6 +1,7 @@
 package expectation
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/firewall"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 	"github.com/ctkeeper/ctkeeper/kmod"
@@ -31,13 +33,10 @@ func sipModule() []picture.HelperModule {
 	}}}
 }
 
-func raised(needed, buckets string) []string {
-	return []string{
-		doctortest.MakeDropIns + "'settings:' '  expect_max: " + needed +
-			"' 'module:' '  parameters:' '    expect_hashsize: " + buckets +
-			"' > /etc/ctkeeper/conf.d/60-expectations.yaml",
-		"ctkeeper persist", doctortest.Reload,
-	}
+func raised(needed, buckets string) []finding.Step {
+	steps := doctortest.Configured("60-expectations.yaml", "settings:", "  expect_max: "+needed, "module:",
+		"  parameters:", "    expect_hashsize: "+buckets)
+	return slices.Insert(steps, 1, doctortest.Commands("ctkeeper persist")...)
 }
 
 const raisedNote = "expect_max is applied at once. expect_hashsize, which sizes expect_max when the module is " +
@@ -103,8 +102,10 @@ var expectationTests = map[string]struct {
 		ID: "expectation-table-full", Severity: finding.Error, Summary: "the expectation table is full: 256 of 256",
 		Evidence: []finding.Evidence{finding.Seen(picture.ExpectationsFile, 0, "256 expectations"),
 			finding.Seen(expectMaxFile, 0, "256")},
-		Fix: []string{doctortest.MakeDropIns +
-			"'settings:' '  expect_max: 8192' > /etc/ctkeeper/conf.d/60-expectations.yaml", "ctkeeper apply"},
+		Fix: []finding.Step{
+			change.WriteFile("/etc/ctkeeper/conf.d/60-expectations.yaml", "settings:", "  expect_max: 8192"),
+			change.Run("ctkeeper", "apply"),
+		},
 		Note: "The module is part of the kernel: its hash table for expectations is sized on the kernel " +
 			"command line (nf_conntrack.expect_hashsize=2048). Without that the limit works too, with longer " +
 			"hash chains.",
@@ -125,7 +126,7 @@ var expectationTests = map[string]struct {
 				"of 256",
 			Evidence: []finding.Evidence{finding.Seen(picture.ExpectationsFile, 0, "256 expectations"),
 				finding.Seen(expectMaxFile, 0, "256")},
-			Fix: []string{doctortest.Reload}, Note: "The configuration asks for 8192 " +
+			Fix: doctortest.Reload(), Note: "The configuration asks for 8192 " +
 				"(/etc/ctkeeper/ctkeeper.yaml:2), which is not applied.",
 		}},
 	},
@@ -241,10 +242,8 @@ func TestMerge(t *testing.T) {
 					ID: "expect-max-small", Severity: finding.Warning, Summary: "expect_max is 256, a small default " +
 						"of the kernel, and helpers are in use",
 					Evidence: []finding.Evidence{finding.Seen(expectMaxFile, 0, "256"), ruleEvidence},
-					Fix: []string{doctortest.MakeDropIns +
-						"'settings:' '  expect_max: 8192' 'module:' '  parameters:' '    expect_hashsize: 2048' > " +
-						"/etc/ctkeeper/conf.d/60-expectations.yaml", "ctkeeper persist", "ctkeeper apply"},
-					Note: raisedNote,
+					Fix:      append(raised("8192", "2048")[:2], change.Run("ctkeeper", "apply")),
+					Note:     raisedNote,
 				},
 			},
 		},

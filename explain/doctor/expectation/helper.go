@@ -188,12 +188,15 @@ func checkHelperModules(h *picture.Host) []finding.Finding {
 			f.Summary = fmt.Sprintf("a firewall rule needs the helper %s, and %s has no file for this kernel",
 				rule.Name, module)
 			f.Evidence = append(f.Evidence, finding.Seen(h.Index.Dir+"/modules.dep", 0, "no "+module))
-			f.Fix = []string{cmp.Or(h.Distro.ReinstallExtraModules(h.Release), h.Distro.ReinstallKernel(h.Release))}
+			f.Fix = h.Distro.ReinstallExtraModules(h.Release)
+			if len(f.Fix) == 0 {
+				f.Fix = h.Distro.ReinstallKernel(h.Release)
+			}
 		case len(blocks) > 0:
 			f.Summary = fmt.Sprintf("a firewall rule needs the helper %s, and %s is blocked from loading",
 				rule.Name, module)
 			f.Evidence = append(f.Evidence, blocks...)
-			f.Fix = fixes.CommentOut(h, blocks)
+			f.Fix = fixes.CommentOut(h, finding.Places(blocks)...)
 		default:
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/firewall"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/distro"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
@@ -74,7 +75,7 @@ var helperTests = map[string]struct {
 				"sip, and nf_conntrack_sip has no file for this kernel",
 			Evidence: []finding.Evidence{fileEvidence,
 				finding.Seen("/lib/modules/"+doctortest.Release+"/modules.dep", 0, "no nf_conntrack_sip")},
-			Fix: []string{distro.Distribution{ID: "debian"}.ReinstallKernel(doctortest.Release)},
+			Fix: distro.Distribution{ID: "debian"}.ReinstallKernel(doctortest.Release),
 		}},
 	},
 	"a blacklisted module": {
@@ -98,9 +99,11 @@ var helperTests = map[string]struct {
 						"/bin/false"), finding.Seen("/usr/lib/modprobe.d/y.conf", 1, "install nf_conntrack_sip "+
 					"/bin/sh -c 'exit 1'"),
 			},
-			Fix: []string{
-				"sed -i '3s/^/# /;7s/^/# /' /etc/modprobe.d/x.conf",
-				"mkdir -p /etc/modprobe.d && sed '1s/^/# /' /usr/lib/modprobe.d/y.conf > /etc/modprobe.d/y.conf",
+			Fix: []finding.Step{
+				change.Block("Edit /etc/modprobe.d/x.conf:3 by hand."),
+				change.Block("Edit /etc/modprobe.d/x.conf:7 by hand."),
+				change.Run("install", "-D", "-m", "644", "/usr/lib/modprobe.d/y.conf", "/etc/modprobe.d/y.conf"),
+				change.Block("Edit /usr/lib/modprobe.d/y.conf:1 by hand."),
 			},
 		}},
 	},

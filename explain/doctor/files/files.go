@@ -11,7 +11,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
-	"github.com/ctkeeper/ctkeeper/host/shell"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -78,18 +78,18 @@ func wholeFile(t tree.Trouble) finding.Finding {
 		Evidence: []finding.Evidence{finding.At(t.Place, reason(t))},
 	}
 	dir, name := path.Split(t.File)
-	switch file := shell.Quote(t.File); {
+	switch {
 	case errors.Is(t, fs.ErrPermission):
 		f.Severity = finding.Info // a limit of this process, not a fault of the host
 		f.Note = "Run ctkeeper doctor as root."
 	case slices.Contains([]string{"modules.dep", "modules.softdep"}, name): // depmod(8) writes them
-		f.Fix = []string{"depmod -a " + shell.Quote(path.Base(dir))}
+		f.Fix = []finding.Step{change.Run("depmod", "-a", path.Base(dir))}
 	case errors.Is(t, syscall.ELOOP):
 		f.Summary = t.File + " is a loop of symbolic links: nothing can read it"
-		f.Fix = []string{"rm " + file}
+		f.Fix = []finding.Step{change.Run("rm", t.File)}
 	case errors.Is(t, syscall.EISDIR):
 		f.Summary = t.File + " is a directory where a file is expected: its content is not read"
-		f.Fix = []string{"mv " + file + " " + shell.Quote(t.File+".d")}
+		f.Fix = []finding.Step{change.Run("mv", t.File, t.File+".d")}
 	case errors.Is(t, tree.ErrTooLarge):
 		f.Summary = t.File + " is too large for a configuration file, and was not read"
 		f.Note = "Find out what wrote it, and replace it by a short file."

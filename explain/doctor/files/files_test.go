@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
@@ -50,14 +51,14 @@ func TestFilesUnreadable(t *testing.T) {
 			ID: "file-unreadable", Severity: finding.Warning,
 			Summary:  "/etc/modprobe.d/odd name.conf is a directory where a file is expected: its content is not read",
 			Evidence: []finding.Evidence{finding.Seen("/etc/modprobe.d/odd name.conf", 0, "is a directory")},
-			Fix:      []string{"mv '/etc/modprobe.d/odd name.conf' '/etc/modprobe.d/odd name.conf.d'"},
+			Fix:      []finding.Step{change.Run("mv", "/etc/modprobe.d/odd name.conf", "/etc/modprobe.d/odd name.conf.d")},
 		},
 		{
 			ID: "file-unreadable", Severity: finding.Warning,
 			Summary: "/etc/modprobe.d/loop.conf is a loop of symbolic links: nothing can read it",
 			Evidence: []finding.Evidence{finding.Seen("/etc/modprobe.d/loop.conf", 0,
 				"too many levels of symbolic links")},
-			Fix: []string{"rm /etc/modprobe.d/loop.conf"},
+			Fix: doctortest.Commands("rm /etc/modprobe.d/loop.conf"),
 		},
 		{
 			ID: "file-unreadable", Severity: finding.Warning,
@@ -103,7 +104,7 @@ func TestFilesThatAreNotText(t *testing.T) {
 			ID: "file-unreadable", Severity: finding.Warning, Summary: "/lib/modules/6.1.0/modules.dep cannot be " +
 				"read, and may contain settings",
 			Evidence: []finding.Evidence{finding.Seen("/lib/modules/6.1.0/modules.dep", 0,
-				"binary file")}, Fix: []string{"depmod -a 6.1.0"},
+				"binary file")}, Fix: doctortest.Commands("depmod -a 6.1.0"),
 		},
 		{
 			ID: "file-unreadable", Severity: finding.Info, Summary: "/etc/modprobe.d/x.conf cannot be read, and may " +

@@ -50,9 +50,9 @@ type Finding struct {
 	// Summary is one sentence without a full stop.
 	Summary  string     `json:"summary"`
 	Evidence []Evidence `json:"evidence"`
-	// Fix holds the shell commands that fix it, in order, to be run as root on that host. They are
-	// complete: there is nothing to fill in. They are printed indented, so none has a here-document.
-	Fix []string `json:"fix"`
-	// Note is what to know before running the fix, or what to do where no command can fix it.
+	// Fix holds the steps that fix it, in order, for root on that host. They are complete: there is nothing
+	// to fill in.
+	Fix []Step `json:"fix"`
+	// Note is what to know before the fix, or what to do where no steps can fix it.
 	Note string `json:"note,omitempty"`
 }

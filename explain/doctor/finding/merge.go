@@ -11,7 +11,7 @@ func Merge(all []Finding) []Finding {
 	var merged []Finding
 	for _, f := range all {
 		i := slices.IndexFunc(merged, func(g Finding) bool {
-			return g.Severity != Info && f.Severity != Info && slices.Equal(g.Fix, f.Fix)
+			return g.Severity != Info && f.Severity != Info && slices.EqualFunc(g.Fix, f.Fix, Step.Equal)
 		})
 		if i < 0 {
 			merged = append(merged, f)

@@ -3,7 +3,18 @@ package finding
 import (
 	"slices"
 	"strings"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
+
+// Places returns where evidence is.
+func Places(list []Evidence) []tree.Place {
+	var places []tree.Place
+	for _, e := range list {
+		places = append(places, e.Place)
+	}
+	return places
+}
 
 // Unique returns the values without repetitions, in the order of their first occurrence.
 func Unique[T comparable](values []T) []T {

@@ -1,24 +1,24 @@
 package fixes
 
 import (
-	"fmt"
 	"path"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-// RemoveAssignment returns the commands that stop an assignment, or a note where no command can. All
-// the assignments of its file for which the function is true are removed together, so that the command
-// is the same for each of them.
+// RemoveAssignment returns the steps that stop an assignment, or a note where there are none. All the
+// assignments of its file for which the function is true are removed together, so that the steps are the same
+// for each of them.
 func RemoveAssignment(
 	h *picture.Host, a inventory.Assignment, with func(inventory.Assignment) bool,
-) (fix []string, note string) {
+) (fix []finding.Step, note string) {
 	note = "Remove it from " + a.Place.String() + "."
 	switch {
 	case a.Tool == picture.KubeProxy:
@@ -31,23 +31,61 @@ func RemoveAssignment(
 		return nil, "It is a default of pve-firewall, which sets it while the firewall is on: set the option in " +
 			a.File + "."
 	case a.Tool == "kernel":
-		return RemoveKernelArgument(h, a.Key+"="+a.Value), "It takes effect with the next boot."
+		return h.Boot.Change([]string{a.Key + "=" + a.Value}, nil), "It takes effect with the next boot."
 	case a.Tool == "tuned" && !IsLineBased(a.File):
 		return nil, "Remove it from a copy of the profile in /etc/tuned, and make the copy the active profile."
 	case !IsLineBased(a.File):
 		return nil, note
 	}
-	var scripts []string
+	var places []tree.Place
+	options := map[tree.Place][]kmod.Option{}
+	is := func(b inventory.Assignment) bool { return b == a || with(b) }
 	for _, b := range h.Inventory.Assignments {
-		if b.File == a.File && (b == a || with(b)) {
-			scripts = append(scripts, removeScript(h, b, with))
+		if b.File != a.File || !is(b) || h.Line(b.Place) == "" {
+			continue
 		}
+		if b.Parameter {
+			options[b.Place] = append(options[b.Place], kmod.Option{Place: b.Place, Name: b.Name, Value: b.Value})
+		} else if assignsMore(h, b.Place, is) {
+			continue
+		}
+		places = append(places, b.Place)
 	}
-	scripts = slices.DeleteFunc(finding.Unique(scripts), func(script string) bool { return script == "" })
-	if len(scripts) == 0 {
+	if len(places) == 0 {
 		return nil, note
 	}
-	return []string{Edit(h, a.File, scripts...)}, ""
+	return Edit(h, places, func(p tree.Place, line string) string { return removeOptions(line, options[p]) }), ""
+}
+
+// RemoveOptions returns the steps that remove parameters of a module from lines of modprobe.d. They keep the other
+// parameters of a line. A line without any becomes a comment: modprobe logs an error about it.
+func RemoveOptions(h *picture.Host, all []kmod.Option) []finding.Step {
+	var places []tree.Place
+	options := map[tree.Place][]kmod.Option{}
+	for _, o := range all {
+		places, options[o.Place] = append(places, o.Place), append(options[o.Place], o)
+	}
+	return Edit(h, places, func(p tree.Place, line string) string { return removeOptions(line, options[p]) })
+}
+
+// removeOptions returns a line of modprobe.d without parameters; "" where none is left, or where it is of another
+// kind.
+func removeOptions(line string, options []kmod.Option) string {
+	for _, o := range options {
+		// For modprobe and the kernel "-" in a name is "_".
+		word := strings.ReplaceAll(regexp.QuoteMeta(o.Name), "_", "[-_]")
+		if !o.Bare {
+			word = `"?` + word + `="*` + regexp.QuoteMeta(o.Value) + `"*`
+		}
+		pattern := regexp.MustCompile(`[[:space:]]+` + word + `([[:space:]]|$)`)
+		for pattern.MatchString(line) { // two occurrences share the blank between them
+			line = pattern.ReplaceAllString(line, "$1")
+		}
+	}
+	if len(options) == 0 || len(strings.Fields(line)) <= len([]string{"options", "module"}) {
+		return ""
+	}
+	return line
 }
 
 // IsLineBased reports whether a single line of a file can be removed. In a script another line can
@@ -62,41 +100,9 @@ func IsLineBased(file string) bool {
 	return name == "sysctl.conf" || name == "modprobe.conf" || strings.HasPrefix(file, "/etc/tuned/")
 }
 
-// removeScript returns the sed(1) script that removes an assignment from its line. The line becomes a
-// comment or, where it assigns other module parameters as well, loses a word. The script can run twice.
-// It is "" where the line is not as the inventory read it.
-func removeScript(h *picture.Host, a inventory.Assignment, with func(inventory.Assignment) bool) string {
-	text := h.Line(a.Place)
-	if text == "" || strings.HasSuffix(text, `\`) || isContinuation(h, a.Place) || !strings.Contains(text, a.Key) {
-		return ""
-	}
-	line := strconv.Itoa(a.Line)
-	if !assignsMore(h, a.Place, text, func(b inventory.Assignment) bool { return b == a || with(b) }) {
-		return line + "s/^[^#]/# &/"
-	}
-	if !a.Parameter {
-		return ""
-	}
-	word := Literal(a.Key + "=" + a.Value)
-	return fmt.Sprintf("%ss/[[:blank:]]%s[[:blank:]]/ /;%ss/[[:blank:]]%s$//", line, word, line, word)
-}
-
 // assignsMore reports whether a line assigns more than what the function is true for.
-func assignsMore(h *picture.Host, p tree.Place, text string, is func(inventory.Assignment) bool) bool {
-	more, parameters := false, 0
-	for _, b := range h.Inventory.Assignments {
-		if b.Place == p {
-			more = more || !is(b)
-			if b.Parameter {
-				parameters++
-			}
-		}
-	}
-	// "options nf_conntrack", and parameters that the inventory does not have.
-	return more || parameters > 0 && len(strings.Fields(text)) > 2+parameters
-}
-
-// isContinuation reports whether the line before continues on this one.
-func isContinuation(h *picture.Host, p tree.Place) bool {
-	return strings.HasSuffix(h.Line(tree.Place{File: p.File, Line: p.Line - 1}), `\`)
+func assignsMore(h *picture.Host, p tree.Place, is func(inventory.Assignment) bool) bool {
+	return slices.ContainsFunc(h.Inventory.Assignments, func(b inventory.Assignment) bool {
+		return b.Place == p && !is(b)
+	})
 }

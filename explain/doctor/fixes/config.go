@@ -6,9 +6,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
-	"github.com/ctkeeper/ctkeeper/host/shell"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -33,20 +34,33 @@ func AssignmentEntry(a inventory.Assignment) (Entry, bool) {
 	return Entry{s.Name, strconv.FormatInt(value, 10)}, true
 }
 
-// Configure returns the commands that write settings and load-time parameters into a drop-in of the
+// Configure returns the steps that write settings and load-time parameters into a drop-in of the
 // configuration, and apply it. The drop-in is named after the topic and replaced as a whole: a topic
 // always writes the same keys.
-func Configure(h *picture.Host, topic string, settings, parameters []Entry) []string {
-	write := []string{"mkdir -p " + picture.ConfigDropIns}
+func Configure(h *picture.Host, topic string, settings, parameters []Entry) []finding.Step {
+	var steps []finding.Step
 	if defaults := embeddedDefaults(h, settings); len(defaults) > 0 {
-		write = append(write, writeDropIn(defaultDropIn, defaults, nil))
+		steps = append(steps, writeDropIn(defaultDropIn, defaults, nil))
 	}
-	write = append(write, writeDropIn(dropInName(h, topic, settings), settings, parameters))
-	commands := []string{strings.Join(write, " && ")}
+	steps = append(steps, writeDropIn(dropInName(h, topic, settings), settings, parameters))
 	if len(parameters) > 0 {
-		commands = append(commands, "ctkeeper persist")
+		steps = append(steps, change.Run("ctkeeper", "persist"))
 	}
-	return append(commands, Enforce(h))
+	return append(steps, Enforce(h))
+}
+
+// Set returns the steps that write a value into the kernel now; none where it is not a number that the kernel
+// accepts for the setting.
+func Set(name, value string) []finding.Step {
+	e, isEntry := AssignmentEntry(inventory.Assignment{Name: name, Value: value})
+	if !isEntry {
+		return nil
+	}
+	file := "/" + sysfs.Lookup(name).File()
+	if name == sysfs.Hashsize { // the sysctl is read-only before 4.7
+		file = "/sys/module/nf_conntrack/parameters/hashsize"
+	}
+	return []finding.Step{change.WriteFile(file, e[1])}
 }
 
 // embeddedDefaults returns what the embedded default asks for besides the settings, where it is in use.
@@ -65,8 +79,8 @@ func embeddedDefaults(h *picture.Host, settings []Entry) []Entry {
 	return defaults
 }
 
-// writeDropIn returns the command that writes a drop-in.
-func writeDropIn(name string, settings, parameters []Entry) string {
+// writeDropIn returns the step that writes a drop-in.
+func writeDropIn(name string, settings, parameters []Entry) finding.Step {
 	lines := []string{"settings:"}
 	for _, e := range settings {
 		lines = append(lines, "  "+e[0]+": "+e[1])
@@ -77,10 +91,7 @@ func writeDropIn(name string, settings, parameters []Entry) string {
 			lines = append(lines, "    "+e[0]+": "+e[1])
 		}
 	}
-	for i, line := range lines {
-		lines[i] = "'" + line + "'"
-	}
-	return "printf '%s\\n' " + strings.Join(lines, " ") + " > " + shell.Quote(path.Join(picture.ConfigDropIns, name))
+	return change.WriteFile(path.Join(picture.ConfigDropIns, name), lines...)
 }
 
 // dropInName names the drop-in of a topic so that it sorts after every drop-in that has one of the

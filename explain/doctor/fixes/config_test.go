@@ -1,15 +1,17 @@
 package fixes
 
 import (
-	"os/exec"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
@@ -55,17 +57,15 @@ func TestDefaultsStayFirst(t *testing.T) {
 		c.Wants[i].Auto, c.Wants[i].Policy = true, sysfs.AtLeast
 	}
 	h := &picture.Host{Config: c}
-	want := []string{
-		"mkdir -p /etc/ctkeeper/conf.d && printf '%s\\n' 'settings:' '  hashsize: {at_least: auto}' > " +
-			"/etc/ctkeeper/conf.d/00-default.yaml" +
-			" && printf '%s\\n' 'settings:' '  max: 70000' > /etc/ctkeeper/conf.d/60-max.yaml", "ctkeeper apply",
-	}
+	want := slices.Concat([]finding.Step{change.WriteFile("/etc/ctkeeper/conf.d/00-default.yaml", "settings:",
+		"  hashsize: {at_least: auto}"), change.WriteFile("/etc/ctkeeper/conf.d/60-max.yaml", "settings:", "  max: 70000"),
+	}, doctortest.Commands("ctkeeper apply"))
 	if diff := cmp.Diff(want, Configure(h, "max", []Entry{{"max", "70000"}}, nil)); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)
 	}
 }
 
-// TestConfigureWorks runs the commands, in a tree: the configuration that they make is
+// TestConfigureWorks takes the steps, in a tree: the configuration that they make is
 // valid, wins, and keeps what the embedded default asks for.
 func TestConfigureWorks(t *testing.T) {
 	tests := map[string]struct {
@@ -92,13 +92,11 @@ func TestConfigureWorks(t *testing.T) {
 			}
 			h := &picture.Host{Config: before, Env: doctortest.Service()}
 			fix := Configure(h, "expectations", []Entry{{"expect_max", "8192"}}, []Entry{{"expect_hashsize", "2048"}})
-			if diff := cmp.Diff([]string{"ctkeeper persist", doctortest.Reload}, fix[1:]); diff != "" {
+			further := doctortest.Commands("ctkeeper persist", "systemctl reload-or-restart ctkeeper")
+			if diff := cmp.Diff(further, fix[len(fix)-2:]); diff != "" {
 				t.Errorf("further commands (-want +got):\n%s", diff)
 			}
-			command := strings.ReplaceAll(fix[0], "/etc/ctkeeper", root+"/etc/ctkeeper")
-			if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil {
-				t.Fatalf("%s: %v\n%s", command, err, out)
-			}
+			doctortest.Apply(t, root, fix)
 			after, err := config.Source{Root: root}.Load()
 			if err != nil {
 				t.Fatal(err)
@@ -122,5 +120,22 @@ func TestConfigureWorks(t *testing.T) {
 				t.Errorf("parameters (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestSet: only a number that the kernel takes is written.
+func TestSet(t *testing.T) {
+	for _, value := range []string{"1;reboot", "", "$(reboot)", "-1", "99999999999999", "1 2"} {
+		if steps := Set("max", value); steps != nil {
+			t.Errorf("%q is written by %v", value, steps)
+		}
+	}
+	for name, want := range map[string]string{
+		"max":          "echo 65536 > /proc/sys/net/netfilter/nf_conntrack_max",
+		sysfs.Hashsize: "echo 65536 > /sys/module/nf_conntrack/parameters/hashsize",
+	} {
+		if got := change.Render(Set(name, "65536"), ""); len(got) != 1 || got[0] != want {
+			t.Errorf("%s is set by %q, want %q", name, got, want)
+		}
 	}
 }

@@ -2,86 +2,118 @@ package fixes
 
 import (
 	"cmp"
-	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
-	"github.com/ctkeeper/ctkeeper/host/shell"
+	"github.com/ctkeeper/ctkeeper/host/change"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// CommentOut returns one command for each file that has some of the lines. A line that is continued by
-// a backslash is commented out with its first line.
-func CommentOut(h *picture.Host, lines []finding.Evidence) []string {
-	lines = slices.SortedFunc(slices.Values(lines), func(a, b finding.Evidence) int {
+// CommentOut returns the steps that make lines into comments.
+func CommentOut(h *picture.Host, places ...tree.Place) []finding.Step {
+	return Edit(h, places, func(tree.Place, string) string { return "" })
+}
+
+// Edit returns the steps that change lines of configuration files. The function returns the new text of a
+// line, those that a backslash continues joined, or "" where it becomes a comment.
+//
+// The administrator's file is edited in place. A package's file is copied to /etc, and the copy edited: it hides
+// the file, and no update overwrites it.
+func Edit(h *picture.Host, places []tree.Place, rewrite func(p tree.Place, line string) string) []finding.Step {
+	places = slices.SortedFunc(slices.Values(places), func(a, b tree.Place) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 	})
-	var fix []string
-	for len(lines) > 0 {
-		file, scripts := lines[0].File, []string{}
-		for len(lines) > 0 && lines[0].File == file {
-			scripts = append(scripts, fmt.Sprintf("%ds/^/# /", lines[0].Line))
-			lines = lines[1:]
+	places = slices.Compact(places)
+	var steps []finding.Step
+	for len(places) > 0 {
+		text := h.Text(places[0].File)
+		lines := slices.Clone(text.Lines)
+		var blocks []finding.Step
+		for ; len(places) > 0 && places[0].File == text.File; places = places[1:] {
+			if p := places[0]; !rewriteLine(lines, p, rewrite) {
+				blocks = append(blocks, change.Block("Edit "+p.String()+" by hand."))
+			}
 		}
-		fix = append(fix, Edit(h, file, slices.Compact(scripts)...))
+		var copied []finding.Step
+		text.File, copied = ownFile(h, text.File)
+		steps = slices.Concat(steps, copied, text.Edits(lines), blocks)
 	}
-	return fix
+	return steps
 }
 
-// Edit returns the command that runs sed(1) scripts over a configuration file. The administrator's file
-// is edited in place. Of a package's file an edited copy is written to /etc: it hides the file, and no
-// update overwrites it.
-func Edit(h *picture.Host, file string, scripts ...string) string {
-	script := strings.Join(scripts, ";")
-	if own, found := overridePath(file); found {
-		return "mkdir -p " + shell.Quote(path.Dir(own)) + " && sed " + shell.Quote(script) + " " +
-			shell.Quote(file) + " > " + shell.Quote(own)
-	}
-	// sed -i replaces a link by a file. That is right for a link to a package's file, and wrong for one to
-	// another file of the administrator's.
-	if target := h.Target(file); strings.HasPrefix(target, "/etc/") {
-		file = target
-	}
-	return "sed -i " + shell.Quote(script) + " " + shell.Quote(file)
+// Append returns the steps that add a line to the end of a file.
+func Append(h *picture.Host, file, line string) []finding.Step {
+	text := h.Text(file)
+	lines := append(slices.Clone(text.Lines), line)
+	var copied []finding.Step
+	text.File, copied = ownFile(h, file)
+	return append(copied, text.Edits(lines)...)
 }
 
-// EditJoined returns the command of Edit for each file, by its scripts without repetitions. Lines that a
-// backslash continues are joined first, as modprobe(8) does.
-func EditJoined(h *picture.Host, scripts map[string][]string) []string {
-	var commands []string
-	for _, file := range slices.Sorted(maps.Keys(scripts)) {
-		all := finding.Unique(scripts[file])
-		if h.HasContinuedLines(file) {
-			all[0] = ":a\n/\\\\$/{\nN\ns/\\\\\\n//\nta\n}\n" + all[0]
+// rewriteLine changes the line at a place, and reports whether it could. All physical lines of a continued one
+// become comments: libkmod continues a comment too (freadline_wrapped), systemd and udev do not (config_parse,
+// udev_rules_parse_file).
+func rewriteLine(lines []string, p tree.Place, rewrite func(tree.Place, string) string) bool {
+	if p.Line < 1 || p.Line > len(lines) {
+		return false
+	}
+	all := lines[p.Line-1:]
+	all = all[:physical(all)]
+	joined := ""
+	for i, line := range all {
+		if i+1 < len(all) {
+			line = strings.TrimSuffix(line, `\`)
 		}
-		commands = append(commands, Edit(h, file, all...))
+		joined += line
 	}
-	return commands
+	changed := rewrite(p, joined)
+	if changed == joined {
+		return false
+	}
+	for i, line := range all {
+		switch {
+		case i == 0 && changed != "":
+			all[i] = changed
+		case !strings.HasPrefix(line, "#"):
+			all[i] = "# " + line
+		}
+	}
+	return true
 }
 
-// overridePath returns the file in /etc that hides a drop-in of another directory: of modprobe.d,
-// sysctl.d, modules-load.d, udev/rules.d.
-func overridePath(file string) (string, bool) {
-	for _, dir := range []string{"/usr/local/lib/", "/usr/lib/", "/lib/", "/run/"} {
+// physical returns how many lines the first one is continued on, itself included: as long as there is a
+// backslash at the end that no other one precedes.
+func physical(lines []string) int {
+	n := 1
+	for n < len(lines) {
+		line := lines[n-1]
+		backslashes := len(line) - len(strings.TrimRight(line, `\`))
+		if backslashes%2 == 0 {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// ownFile returns the file to edit in place of another, and the step that makes it: the copy of a package's file,
+// or of one that a link in /etc leads to. A link to another file of /etc is followed.
+func ownFile(h *picture.Host, file string) (string, []finding.Step) {
+	target := h.Target(file)
+	for _, dir := range []string{"/usr/local/lib/", "/usr/lib/", "/lib/"} {
 		if rest, found := strings.CutPrefix(file, dir); found {
-			return "/etc/" + rest, true
+			own := path.Join("/etc", rest)
+			return own, []finding.Step{change.Run("install", "-D", "-m", "644", file, own)}
 		}
 	}
-	return "", false
-}
-
-// Literal returns a basic regular expression of sed(1), for use between slashes, that matches only the
-// text.
-func Literal(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		if strings.ContainsRune(`\/.*[]^$`, r) {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(r)
+	switch {
+	case target == "" || target == file:
+		return file, nil
+	case strings.HasPrefix(file, "/etc/") && !strings.HasPrefix(target, "/etc/"):
+		return file, []finding.Step{change.Run("install", "-D", "-m", "644", target, file)}
 	}
-	return b.String()
+	return target, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 )
 
@@ -78,16 +79,13 @@ func checkCgroup(h *picture.Host) []finding.Finding {
 			"OpenRC does so at boot with rc_cgroup_mode=\"unified\" or \"hybrid\" in /etc/rc.conf."
 		return []finding.Finding{f}
 	}
+	var remove []string
 	if value, found := h.CommandLine.Value(argument); found {
 		f.Evidence = append(f.Evidence, finding.Seen(picture.CommandLineFile, 0, argument+"="+value))
-		f.Fix = fixes.RemoveKernelArgument(h, argument+"="+value)
+		remove = []string{argument + "=" + value}
 	}
-	f.Note = "Update container engines that support only cgroup v1 first."
-	if add := fixes.AddKernelArgument(h, argument+"=1"); len(add) > 0 {
-		f.Fix = append(finding.Unique(append(f.Fix, add...)), fixes.Reboot(h))
-	} else {
-		f.Fix, f.Note = nil, "Add "+argument+"=1 to the kernel command line, and reboot. "+f.Note
-	}
+	f.Fix = append(h.Boot.Change(remove, []string{argument + "=1"}), fixes.Reboot(h))
+	f.Note = "The kernel needs the argument " + argument + "=1. Update container engines that support only cgroup v1 first."
 	return []finding.Finding{f}
 }
 
@@ -121,7 +119,9 @@ func checkPrivileges(h *picture.Host) []finding.Finding {
 			"privileges."
 	default:
 		f.Evidence = append(f.Evidence, finding.Seen(installed, 0, "does not exist"))
-		f.Fix = append([]string{"install -D -m 0644 -t " + unitDropIns + " " + source}, fixes.RestartUnit()...)
+		f.Fix = append([]finding.Step{
+			change.Run("install", "-D", "-m", "0644", "-t", unitDropIns, source),
+		}, fixes.RestartUnit()...)
 		f.Note = source + " explains what the privileges are for, and what they cost."
 	}
 	return []finding.Finding{f}

@@ -69,8 +69,8 @@ var given = func(dir string, lines ...string) (all []finding.Evidence) {
 var bpf = given("guard.conf", "CapabilityBoundingSet=CAP_NET_ADMIN CAP_BPF",
 	"AmbientCapabilities=CAP_NET_ADMIN CAP_BPF", "SystemCallFilter=bpf")
 
-// unifiedLine is the line that the fix adds to /etc/default/grub, quoted for the shell.
-const unifiedLine = `'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX systemd.unified_cgroup_hierarchy=1"'`
+// unifiedLine is the line that the fix adds to /etc/default/grub.
+const unifiedLine = `GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX systemd.unified_cgroup_hierarchy=1"`
 
 var guardTests = map[string]struct {
 	files map[string]string
@@ -86,12 +86,9 @@ var guardTests = map[string]struct {
 	"version 1 alone": {map[string]string{"proc/self/mountinfo": legacyMount + "\n"}, []finding.Finding{{
 		ID: "guard-cgroup", Severity: finding.Warning, Summary: "the guard cannot run: only cgroup v1 is mounted",
 		Evidence: []finding.Evidence{watch, finding.Seen(mountinfo.File, 1, legacyMount)},
-		Fix: []string{
-			"grep -qxF " + unifiedLine + " /etc/default/grub || " +
-				"echo " + unifiedLine + " >> /etc/default/grub",
-			"update-grub", "systemctl reboot",
-		},
-		Note: "Update container engines that support only cgroup v1 first.",
+		Fix: append([]finding.Step{doctortest.Edit("/etc/default/grub", 2, "", unifiedLine)},
+			doctortest.Commands("update-grub", "systemctl reboot")...),
+		Note: "The kernel needs the argument systemd.unified_cgroup_hierarchy=1. Update container engines that support only cgroup v1 first.",
 	}}},
 	"no control groups, in a container": {map[string]string{"proc/self/mountinfo": "1 0 0:1 / / rw - overlay " +
 		"overlay rw\n", ".dockerenv": "x"}, []finding.Finding{{
@@ -126,8 +123,8 @@ var guardTests = map[string]struct {
 		ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does " +
 			"not have the privileges for it",
 		Evidence: []finding.Evidence{watch, finding.Seen("/"+dropInDir+"guard.conf", 0, "does not exist")},
-		Fix: []string{"install -D -m 0644 -t /etc/systemd/system/ctkeeper.service.d " +
-			"/usr/share/ctkeeper/guard.conf", "systemctl daemon-reload", "systemctl restart ctkeeper"},
+		Fix: doctortest.Commands("install -D -m 0644 -t /etc/systemd/system/ctkeeper.service.d "+
+			"/usr/share/ctkeeper/guard.conf", "systemctl daemon-reload", "systemctl restart ctkeeper"),
 		Note: "/usr/share/ctkeeper/guard.conf explains what the privileges are for, and what they cost.",
 	}}},
 	"no drop-in, and none to install": {map[string]string{dropInDir + "guard.conf": "", shareFile: ""},
@@ -186,10 +183,13 @@ func TestGuardCommandLine(t *testing.T) {
 	if !slices.Contains(f.Evidence, finding.Seen(picture.CommandLineFile, 0, "systemd.unified_cgroup_hierarchy=0")) {
 		t.Errorf("evidence %+v", f.Evidence)
 	}
-	all := strings.Join(f.Fix, "\n")
-	if !strings.Contains(all, "sed -i") || strings.Count(all, "update-grub") != 1 ||
-		f.Fix[len(f.Fix)-1] != "systemctl reboot" {
-		t.Errorf("fix:\n%s", all)
+	want := append([]finding.Step{
+		doctortest.Edit("/etc/default/grub", 1, `GRUB_CMDLINE_LINUX="systemd.unified_cgroup_hierarchy=0"`,
+			`GRUB_CMDLINE_LINUX=""`),
+		doctortest.Edit("/etc/default/grub", 2, "", unifiedLine),
+	}, doctortest.Commands("update-grub", "systemctl reboot")...)
+	if diff := cmp.Diff(want, f.Fix); diff != "" {
+		t.Errorf("fix (-want +got):\n%s", diff)
 	}
 }
 

@@ -5,9 +5,10 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
-	"github.com/ctkeeper/ctkeeper/host/shell"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
@@ -89,7 +90,7 @@ func resetFinding(h *picture.Host, o inventory.ToolOption, unloaded []string) fi
 		Summary: fmt.Sprintf("a restart of %s unloads nf_conntrack and loads it again: "+
 			"its values are reset to the kernel's defaults", o.Tool),
 		Evidence: []finding.Evidence{picture.OptionEvidence(decides)},
-		Fix:      keepModules(decides),
+		Fix:      keepModules(h, decides),
 		Note: "Another host keeps its values only where something else holds the module, " +
 			"for example rules of the other IP version.",
 	}
@@ -168,15 +169,14 @@ func decidingOption(h *picture.Host, o inventory.ToolOption) inventory.ToolOptio
 	return o
 }
 
-// keepModules returns the command after which a firewall does not unload modules.
-func keepModules(o inventory.ToolOption) []string {
-	value := `"no"`
+// keepModules returns the steps after which a firewall does not unload modules.
+func keepModules(h *picture.Host, o inventory.ToolOption) []finding.Step {
+	line := o.Name + `="no"`
 	if o.Tool == "firewalld" {
-		value = "no"
+		line = o.Name + "=no"
 	}
 	if o.Default {
-		return []string{fmt.Sprintf(`printf '\n%s=%s\n' >> %s`, o.Name, value, shell.Quote(o.File))}
+		return fixes.Append(h, o.File, line)
 	}
-	return []string{fmt.Sprintf(`sed -i 's/^[[:blank:]]*%s[[:blank:]]*=.*/%s=%s/' %s`, o.Name, o.Name, value,
-		shell.Quote(o.File))}
+	return fixes.Edit(h, []tree.Place{o.Place}, func(tree.Place, string) string { return line })
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/firewall"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 	"github.com/ctkeeper/ctkeeper/kmod"
@@ -251,10 +252,7 @@ func TestFirewallRestart(t *testing.T) {
 			finding.Seen("/proc/modules", 0, "would be unloaded: "+strings.Join(append(kmod.Users(h.Modules,
 				kmod.Conntrack), kmod.Conntrack), ", ")),
 		},
-		Fix: []string{
-			`sed -i 's/^[[:blank:]]*IPTABLES_MODULES_UNLOAD[[:blank:]]*=.*/IPTABLES_MODULES_UNLOAD="no"/' ` +
-				iptablesConfig,
-		},
+		Fix:  []finding.Step{change.Block("Edit " + iptablesConfig + ":16 by hand.")},
 		Note: neighbours + nothing,
 	}})
 	doctortest.Check(t, Check(withSwitch(t, centos6, unloadYes("iptables"))), []finding.Finding{{
@@ -273,7 +271,7 @@ func TestFirewallRestartByDefault(t *testing.T) {
 	s := unloadYes("iptables")
 	s.Default, s.Line = true, 0
 	f := doctortest.Find(t, Check(withSwitch(t, neighbour, s)), "firewall-restart-resets")
-	if diff := cmp.Diff([]string{`printf '\nIPTABLES_MODULES_UNLOAD="no"\n' >> /etc/sysconfig/iptables-config`},
+	if diff := cmp.Diff([]finding.Step{doctortest.Edit(iptablesConfig, 1, "", `IPTABLES_MODULES_UNLOAD="no"`)},
 		f.Fix); diff != "" {
 		t.Errorf("fix (-want +got):\n%s", diff)
 	}
@@ -292,7 +290,7 @@ func TestFirewallRestartUnderTheDaemon(t *testing.T) {
 	want := "a restart of iptables unloads nf_conntrack and loads it again: its values are reset to the kernel's " +
 		"defaults; ctkeeper repairs them at once"
 	if f.Severity != finding.Info || len(f.Fix) > 0 || f.Summary != want {
-		t.Errorf("%s %q, fix %q", f.Severity, f.Summary, f.Fix)
+		t.Errorf("%s %q, fix %v", f.Severity, f.Summary, f.Fix)
 	}
 	h.Config.Mode = reconcile.Observe
 	if f := doctortest.Find(t, Check(h), "firewall-restart-resets"); f.Severity != finding.Warning {
@@ -357,8 +355,9 @@ func TestFirewallRestartOldFirewalld(t *testing.T) {
 		inventory.ToolOption{Place: tree.Place{File: file}, Tool: "firewalld", Name: "CleanupModulesOnExit",
 			Value: "yes", Default: true},
 	)
+	doctortest.SetFiles(t, h, map[string]string{file[1:]: strings.Repeat("#\n", 6) + "CleanupOnExit=yes\n"})
 	f := doctortest.Find(t, Check(h), "firewall-restart-resets")
-	if diff := cmp.Diff([]string{"sed -i 's/^[[:blank:]]*CleanupOnExit[[:blank:]]*=.*/CleanupOnExit=no/' " + file},
+	if diff := cmp.Diff([]finding.Step{doctortest.Edit(file, 7, "CleanupOnExit=yes", "CleanupOnExit=no")},
 		f.Fix); diff != "" {
 		t.Errorf("fix (-want +got):\n%s", diff)
 	}
@@ -444,7 +443,7 @@ func TestFixOfADefault(t *testing.T) {
 	s.Default, s.Line = true, 0
 	h := withSwitch(t, neighbour, s)
 	root := doctortest.SetFiles(t, h, map[string]string{"etc/sysconfig/iptables-config": `IPTABLES_MODULES=""`})
-	doctortest.Shell(t, root, Check(h)[0].Fix[0])
+	doctortest.Apply(t, root, Check(h)[0].Fix)
 	want := "IPTABLES_MODULES=\"\"\nIPTABLES_MODULES_UNLOAD=\"no\"\n"
 	if diff := cmp.Diff(want, doctortest.Read(t, root, iptablesConfig)); diff != "" {
 		t.Errorf("after (-want +got):\n%s", diff)
@@ -453,7 +452,7 @@ func TestFixOfADefault(t *testing.T) {
 
 func TestFixKeepsModules(t *testing.T) {
 	doctortest.FixTwice(t, withSwitch(t, neighbour, unloadYes("iptables")), Check, iptablesConfig,
-		"IPTABLES_MODULES=\"\"\nIPTABLES_MODULES_UNLOAD=\"yes\"\n",
-		"IPTABLES_MODULES=\"\"\nIPTABLES_MODULES_UNLOAD=\"no\"\n",
+		strings.Repeat("#\n", 15)+"IPTABLES_MODULES_UNLOAD=\"yes\"\n",
+		strings.Repeat("#\n", 15)+"IPTABLES_MODULES_UNLOAD=\"no\"\n",
 	)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
@@ -46,21 +47,22 @@ func checkModulesDisabledNext(h *picture.Host) []finding.Finding {
 	}}
 }
 
-// findDisablers returns what sets kernel.modules_disabled at boot, and the commands that remove it.
-func findDisablers(h *picture.Host) (evidence []finding.Evidence, fix []string) {
-	const script = `s/^[[:space:]]*-*[[:space:]]*kernel[./]modules_disabled[[:space:]]*=/# &/`
+// findDisablers returns what sets kernel.modules_disabled at boot, and the steps that remove it.
+func findDisablers(h *picture.Host) (evidence []finding.Evidence, fix []finding.Step) {
+	var places []tree.Place
 	for _, o := range h.Inventory.ToolOptions {
 		if o.Name == "kernel.modules_disabled" && o.Value == "1" && !o.Default {
 			evidence = append(evidence, finding.At(o.Place, o.Name+" = "+o.Value))
-			fix = append(fix, fixes.Edit(h, o.File, script))
+			places = append(places, o.Place)
 		}
 	}
+	fix = fixes.CommentOut(h, places...)
 	const argument = "sysctl.kernel.modules_disabled"
 	if value, found := h.CommandLine.Value(argument); found && value == "1" {
 		evidence = append(evidence, finding.Seen(picture.CommandLineFile, 0, argument+"=1"))
-		fix = append(fix, fixes.RemoveKernelArgument(h, argument+"=1")...)
+		fix = append(fix, h.Boot.Change([]string{argument + "=1"}, nil)...)
 	}
-	return evidence, finding.Unique(fix)
+	return evidence, fix
 }
 
 // checkBlacklisted reports what blocks nf_conntrack itself.
@@ -71,7 +73,7 @@ func checkBlacklisted(h *picture.Host) []finding.Finding {
 	}
 	f := finding.Finding{
 		ID: "module-blacklisted", Severity: severity(h), Evidence: b.evidence(), Fix: b.fix(h, kmod.Conntrack,
-			fixes.LoadModule),
+			fixes.LoadModule()),
 	}
 	switch {
 	case len(b.kernelWords) > 0:
@@ -122,7 +124,7 @@ func checkDependencyBlacklisted(h *picture.Host) []finding.Finding {
 			found = append(found, finding.Finding{
 				ID: "dependency-blacklisted", Severity: severity(h), Evidence: b.evidence(),
 				Summary: name + ", which nf_conntrack needs, is blocked, and nf_conntrack with it",
-				Fix:     b.fix(h, name, fixes.LoadModule),
+				Fix:     b.fix(h, name, fixes.LoadModule()),
 			})
 		}
 	}
@@ -174,39 +176,25 @@ func (b blocks) evidence() []finding.Evidence {
 	return all
 }
 
-// fix returns the commands that remove the blocks, one for each file, and load the module. A word that
-// the kernel obeys counts until the next boot.
-func (b blocks) fix(h *picture.Host, module, load string) []string {
-	scripts := map[string][]string{}
+// fix returns the steps that remove the blocks and load the module. A word that the kernel obeys counts until
+// the next boot.
+func (b blocks) fix(h *picture.Host, module string, load finding.Step) []finding.Step {
+	var places []tree.Place
 	for _, d := range slices.Concat(b.installs, b.blacklists) {
-		script := "s/^[[:space:]]*" + d.Kind + "[[:space:]]*" + modulePattern(d.Module) + lineEnd(d.Kind) + "/# &/"
-		scripts[d.File] = append(scripts[d.File], script)
+		places = append(places, d.Place)
 	}
-	commands := fixes.EditJoined(h, scripts)
-	for _, word := range slices.Concat(b.kernelWords, b.modprobeWords) {
-		commands = append(commands, fixes.RemoveKernelArgument(h, word)...)
-		if rest := removeFromList(word, module); rest != "" {
-			commands = append(commands, fixes.AddKernelArgument(h, rest)...)
+	words := slices.Concat(b.kernelWords, b.modprobeWords)
+	var rest []string
+	for _, word := range words {
+		if list := removeFromList(word, module); list != "" {
+			rest = append(rest, list)
 		}
 	}
+	steps := append(fixes.CommentOut(h, places...), h.Boot.Change(words, rest)...)
 	if len(b.kernelWords) > 0 {
-		return append(commands, fixes.Reboot(h))
+		return append(steps, fixes.Reboot(h))
 	}
-	return append(commands, load)
-}
-
-// lineEnd returns the sed(1) pattern of what can follow the module's name in a line.
-func lineEnd(kind string) string {
-	if kind == "blacklist" {
-		return `\([[:space:]].*\)*$`
-	}
-	return "[[:space:]]"
-}
-
-// modulePattern returns a module's name, or a pattern of names, for sed(1). The file can have a dash
-// where the kernel has an underscore.
-func modulePattern(name string) string {
-	return strings.ReplaceAll(fixes.Literal(name), "_", "[-_]")
+	return append(steps, load)
 }
 
 // removeFromList removes a module from a list on the command line; "" where nothing is left.

@@ -11,7 +11,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
-	"github.com/ctkeeper/ctkeeper/host/shell"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
@@ -41,7 +41,7 @@ func checkKernelInstalled(h *picture.Host) []finding.Finding {
 	if slices.ContainsFunc(h.Installed, isNewer) {
 		f.Summary = "the running kernel's modules are gone from the disk, and a newer kernel is installed: reboot " +
 			"into it"
-		f.Fix = []string{fixes.Reboot(h)}
+		f.Fix = []finding.Step{fixes.Reboot(h)}
 		return []finding.Finding{f}
 	}
 	f.Summary = "the running kernel's modules are not on the disk, and no newer kernel is installed: reinstall them"
@@ -57,20 +57,18 @@ func checkKernelInstalled(h *picture.Host) []finding.Finding {
 
 // reinstall returns the commands that reinstall a kernel's modules, and load nf_conntrack where that
 // kernel runs.
-func reinstall(h *picture.Host, release string) []string {
+func reinstall(h *picture.Host, release string) []finding.Step {
 	if h.Distro.Platform.Kernel != "" {
 		return nil // no package has it: the finding platform says where it comes from
 	}
-	return withLoad(h, release, fixes.LoadModule, h.Distro.ReinstallKernel(release), depmod(release))
+	return withLoad(h, release, fixes.LoadModule(), append(h.Distro.ReinstallKernel(release), depmod(release)))
 }
 
 // depmod returns the command that makes modules.dep of a release again.
-func depmod(release string) string { return "depmod -a " + shell.Quote(release) }
+func depmod(release string) finding.Step { return change.Run("depmod", "-a", release) }
 
-// withLoad adds the load to the commands where the release is the running one. It leaves out what this
-// distribution has no command for.
-func withLoad(h *picture.Host, release, load string, commands ...string) []string {
-	commands = slices.DeleteFunc(commands, func(command string) bool { return command == "" })
+// withLoad adds the load to the commands where the release is the running one.
+func withLoad(h *picture.Host, release string, load finding.Step, commands []finding.Step) []finding.Step {
 	if release == h.Release {
 		commands = append(commands, load)
 	}
@@ -110,8 +108,8 @@ func checkFile(h *picture.Host) []finding.Finding {
 				finding.Seen(dep, 0, "does not list it"), finding.Seen(k.Index.Dir+"/modules.builtin", 0,
 					"does not list it"),
 			}
-			if extra := h.Distro.ReinstallExtraModules(k.Release); extra != "" {
-				f.Fix = withLoad(h, k.Release, fixes.LoadModule, extra, depmod(k.Release))
+			if extra := h.Distro.ReinstallExtraModules(k.Release); len(extra) > 0 {
+				f.Fix = withLoad(h, k.Release, fixes.LoadModule(), append(extra, depmod(k.Release)))
 			}
 		}
 		logged := h.Logged(picture.Containing("nf_conntrack: ", "Unknown symbol", "invalid module format"))
@@ -156,8 +154,8 @@ func checkIndex(h *picture.Host) []finding.Finding {
 	var found []finding.Finding
 	for _, k := range checkedKernels(h) {
 		f := finding.Finding{
-			ID: "modules-dep-stale", Severity: severity(h), Fix: withLoad(h, k.Release, fixes.LoadModule,
-				depmod(k.Release)),
+			ID: "modules-dep-stale", Severity: severity(h), Fix: withLoad(h, k.Release, fixes.LoadModule(),
+				[]finding.Step{depmod(k.Release)}),
 			Summary: "modules.dep of kernel " + k.Release + " does not list modules that exist",
 		}
 		for _, name := range append(k.Dependencies(kmod.Conntrack), kmod.Conntrack) {

@@ -4,6 +4,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
@@ -24,7 +25,7 @@ func checkMemory(h *picture.Host) []finding.Finding {
 	f := finding.Finding{
 		ID: "module-no-memory", Severity: severity(h), Evidence: logged,
 		Summary: "the kernel had no memory to load a module",
-		Fix:     []string{"echo 1 > /proc/sys/vm/compact_memory", fixes.LoadModule},
+		Fix:     []finding.Step{change.WriteFile("/proc/sys/vm/compact_memory", "1"), fixes.LoadModule()},
 		Note: "The hash table is one piece of memory with 8 bytes a bucket: " +
 			"load the module early at boot, or configure a smaller hashsize.",
 	}

@@ -53,7 +53,7 @@ func notLoaded(h *picture.Host, blockers []finding.Finding) []finding.Finding {
 		f.Summary = "nf_conntrack is not loaded and cannot be loaded: see " + strings.Join(finding.Unique(ids), ", ")
 	} else {
 		f.Summary = "nf_conntrack is not loaded, although something needs it and nothing blocks it"
-		f.Fix = []string{fixes.LoadModule}
+		f.Fix = []finding.Step{fixes.LoadModule()}
 	}
 	if restart := restartFirewalls(h); len(restart) > 0 {
 		f.Note = "A firewall that failed without the module stays down until it is restarted: " +

@@ -14,6 +14,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
@@ -246,8 +247,8 @@ func plain(findings []finding.Finding) string {
 		for _, e := range f.Evidence {
 			_, _ = fmt.Fprintf(&b, "  %q: %s\n", e.Place.String(), e.Text)
 		}
-		for _, command := range f.Fix {
-			b.WriteString("# " + command + "\n")
+		for _, line := range change.Render(f.Fix, "# ") {
+			b.WriteString(line + "\n")
 		}
 		if f.Note != "" {
 			b.WriteString("(" + f.Note + ")\n")
@@ -261,7 +262,11 @@ func TestModule(t *testing.T) {
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			root := fault.make(t)
-			findings := Check(doctortest.Take(t, root))
+			h := doctortest.Take(t, root)
+			findings := Check(h)
+			for i, f := range findings {
+				findings[i] = fixes.Offer(h, f)
+			}
 			others := slices.DeleteFunc(slices.Clone(findings),
 				func(f finding.Finding) bool { return f.ID == "module-not-loaded" })
 			if diff := cmp.Diff(fault.ids, doctortest.IDs(others)); diff != "" {
@@ -296,21 +301,17 @@ func goldenText(t *testing.T, file, got string) {
 // have every other line.
 func checkFixes(t *testing.T, root string, host fault, findings []finding.Finding) {
 	t.Helper()
-	var edits []string
+	var edits []finding.Step
 	for _, f := range findings {
-		for _, command := range f.Fix {
-			if strings.Contains(command, "sed ") && strings.Contains(command, ".d/") {
-				edits = append(edits, command)
-			}
+		if slices.ContainsFunc(f.Fix, func(s finding.Step) bool { return s.Edit != nil }) {
+			edits = append(edits, f.Fix...)
 		}
 	}
 	if len(edits) == 0 {
 		return
 	}
 	for range 2 {
-		for _, command := range edits {
-			doctortest.Run(t, root, command)
-		}
+		doctortest.Apply(t, root, edits)
 	}
 	after := doctortest.Take(t, root)
 	for _, f := range Check(after) {
@@ -355,7 +356,7 @@ func TestRuleNeeds(t *testing.T) {
 			" cannot load xt_helper, and every rule that needs it fails",
 		Evidence: []finding.Evidence{finding.At(asks, "a rule that needs xt_helper"),
 			finding.Seen("/"+doctortest.KernelDir+"modules.dep", 0, "does not list xt_helper")},
-		Fix: append(slices.Clone(reinstall(h, doctortest.Release)[:2]), "modprobe xt_helper"),
+		Fix: append(reinstall(h, doctortest.Release)[:2], change.Run("modprobe", "xt_helper")),
 	}}
 	doctortest.Check(t, checkRuleModules(h), want)
 }
@@ -381,8 +382,8 @@ func TestModuleOfADisk(t *testing.T) {
 		t.Errorf("state %q, release %q, not looked at %v", h.Module.State, h.Release, h.NotRead)
 	}
 	f := doctortest.Find(t, Check(h), "module-file-missing")
-	if slices.Contains(f.Fix, fixes.LoadModule) {
-		t.Errorf("a module of a kernel that does not run is loaded: %q", f.Fix)
+	if slices.ContainsFunc(f.Fix, fixes.LoadModule().Equal) {
+		t.Errorf("a module of a kernel that does not run is loaded: %v", f.Fix)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -54,7 +55,7 @@ func checkParameters(h *picture.Host) []finding.Finding {
 	if len(bad) > 1 {
 		f.Summary += fmt.Sprintf(", nor with %d other values", len(bad)-1)
 	}
-	f.Fix = append(removeOptions(h, bad), fixes.LoadModule)
+	f.Fix = append(removeOptions(h, bad), fixes.LoadModule())
 	if slices.ContainsFunc(bad, func(o kmod.Option) bool { return o.File == picture.CommandLineFile }) {
 		f.Fix[len(f.Fix)-1] = fixes.Reboot(h) // the running kernel keeps its command line
 	}
@@ -138,33 +139,22 @@ func tooLarge(buckets uint64, memory int64) string {
 	return ""
 }
 
-// removeOptions returns the commands that remove options and keep the others of their lines.
-func removeOptions(h *picture.Host, options []kmod.Option) []string {
-	scripts := map[string][]string{}
-	var commands []string
+// removeOptions returns the steps that remove parameters, and add arguments to the kernel command line.
+func removeOptions(h *picture.Host, options []kmod.Option, arguments ...string) []finding.Step {
+	var steps []finding.Step
+	var words []string
+	var lines []kmod.Option
 	for _, o := range options {
 		switch {
 		case o.File == picture.CommandLineFile:
-			commands = append(commands, fixes.RemoveKernelArgument(h, format(o))...)
+			words = append(words, format(o))
 		case o.File == persist.ModprobePath && slices.Contains(h.Inventory.PersistFiles, o.File):
-			commands = append(commands, "ctkeeper persist")
+			steps = []finding.Step{change.Run("ctkeeper", "persist")}
 		default:
-			scripts[o.File] = append(scripts[o.File], removeScript(o))
+			lines = append(lines, o)
 		}
 	}
-	return finding.Unique(append(commands, fixes.EditJoined(h, scripts)...))
-}
-
-// removeScript returns the sed(1) script that removes one option from its lines. A line without any
-// option left becomes a comment: modprobe logs an error about it.
-func removeScript(o kmod.Option) string {
-	line := "^[[:space:]]*options[[:space:]]*" + modulePattern(kmod.Conntrack)
-	word := "[[:space:]]" + modulePattern(o.Name)
-	if !o.Bare {
-		word += `="*` + fixes.Literal(o.Value) + `"*`
-	}
-	return "/" + line + "[[:space:]]/{" +
-		"s/" + word + `[[:space:]]*$//;s/` + word + `\([[:space:]]\)/\1/g;s/` + line + "[[:space:]]*$/# &/;}"
+	return slices.Concat(steps, fixes.RemoveOptions(h, lines), h.Boot.Change(words, arguments))
 }
 
 // checkUnknownParameters reports parameters that the module does not have. The kernel logs and ignores
@@ -233,15 +223,15 @@ func checkBuiltIn(h *picture.Host) []finding.Finding {
 	}
 	f.Severity = finding.Warning
 	f.Summary = "nf_conntrack is part of the kernel image: its options in modprobe.d have no effect"
-	f.Fix = removeOptions(h, options)
+	var arguments []string
 	for _, o := range options {
 		f.Evidence = append(f.Evidence, finding.At(o.Place, format(o)))
 		_, isGiven := h.CommandLine.Value(kmod.Conntrack + "." + o.Name)
 		if !isGiven && parameterKinds()[o.Name] != "" && refusal(h, o) == "" {
-			f.Fix = append(f.Fix, fixes.AddKernelArgument(h, kmod.Conntrack+"."+format(o))...)
+			arguments = append(arguments, kmod.Conntrack+"."+format(o))
 		}
 	}
-	f.Fix = finding.Unique(f.Fix)
+	f.Fix = removeOptions(h, options, arguments...)
 	f.Note = "The kernel command line takes effect with the next boot."
 	return []finding.Finding{f}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
-	"github.com/ctkeeper/ctkeeper/host/shell"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
@@ -57,7 +57,7 @@ func ruleBlocked(h *picture.Host, name string) (finding.Finding, bool) {
 	return finding.Finding{
 		ID: "rule-module-blacklisted", Severity: severity, Evidence: append(evidence, b.evidence()...),
 		Summary: name + " is blocked, and every rule that needs it fails",
-		Fix:     b.fix(h, name, "modprobe "+shell.Quote(name)),
+		Fix:     b.fix(h, name, change.Run("modprobe", name)),
 	}, true
 }
 
@@ -86,12 +86,12 @@ func ruleMissing(h *picture.Host, k picture.Kernel, name string) (finding.Findin
 		return finding.Finding{}, false
 	}
 	install := h.Distro.ReinstallKernel(k.Release)
-	if extra := h.Distro.ReinstallExtraModules(k.Release); extra != "" && !file.Found && !file.Listed {
+	if extra := h.Distro.ReinstallExtraModules(k.Release); len(extra) > 0 && !file.Found && !file.Listed {
 		install = extra
 	}
 	return finding.Finding{
 		ID: "rule-module-missing", Severity: severity, Evidence: evidence,
 		Summary: "kernel " + k.Release + " cannot load " + name + ", and every rule that needs it fails",
-		Fix:     withLoad(h, k.Release, "modprobe "+shell.Quote(name), install, depmod(k.Release)),
+		Fix:     withLoad(h, k.Release, change.Run("modprobe", name), append(install, depmod(k.Release))),
 	}, true
 }

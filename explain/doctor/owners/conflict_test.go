@@ -47,7 +47,7 @@ func TestTakenOver(t *testing.T) {
 	h := doctortest.Stopped(doctortest.Owned(t, site, proxy))
 	f := doctortest.Find(t, checkContradictions(h), "contradiction")
 	if f.Severity != finding.Warning || len(f.Fix) > 0 || f.Note == "" {
-		t.Errorf("%s, fix %q, note %q", f.Severity, f.Fix, f.Note)
+		t.Errorf("%s, fix %v, note %q", f.Severity, f.Fix, f.Note)
 	}
 	yes := true
 	h.Env.Enabled, h.Env.Running = true, &yes // the daemon has the last word

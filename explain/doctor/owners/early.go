@@ -10,6 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -63,49 +64,49 @@ func isRefusedSysctl(text string) bool {
 	return isMissing && (strings.Contains(text, "Couldn't write") || strings.Contains(text, "cannot stat /proc/sys/"))
 }
 
-// adopt returns the commands after which ctkeeper sets these settings.
-func adopt(h *picture.Host, names []string) (fix []string, note string) {
+// adopt returns the steps after which ctkeeper sets these settings.
+func adopt(h *picture.Host, names []string) (fix []finding.Step, note string) {
 	isWanted := true
 	for _, a := range h.Inventory.Assignments {
 		if _, found := h.Want(a.Name); slices.Contains(names, picture.KernelName(a)) && !found {
 			isWanted = false
 		}
 	}
-	var commands []string
 	if !isWanted || len(h.Config.Files) == 0 {
-		commands = append(commands, fixes.ImportWrite)
+		fix = append(fix, fixes.ImportWrite())
 	}
 	note = "ctkeeper then sets them whenever the module is loaded."
 	switch {
 	case !h.Env.Systemd:
 		return loadEarly(h)
 	case !h.Env.Installed:
-		commands = append(commands, "ctkeeper persist --udev")
+		fix = append(fix, change.Run("ctkeeper", "persist", "--udev"))
 		note = "udev then sets them whenever the module is loaded."
 	case !h.Env.Enabled:
-		commands = append(commands, "systemctl enable --now ctkeeper")
-	case len(commands) == 0:
-		commands = append(commands, "systemctl restart ctkeeper")
+		fix = append(fix, fixes.EnableUnit())
+	case len(fix) == 0:
+		fix = append(fix, change.Run("systemctl", "restart", "ctkeeper"))
 	}
-	return []string{strings.Join(commands, " && ")}, note
+	return fix, note
 }
 
-// loadEarly returns the command after which an init without systemd loads the module before it applies
+// loadEarly returns the steps after which an init without systemd loads the module before it applies
 // sysctl settings: rc.sysinit runs scripts, OpenRC reads /etc/modules.
-func loadEarly(h *picture.Host) (fix []string, note string) {
+func loadEarly(h *picture.Host) (fix []finding.Step, note string) {
 	note = "The module is then loaded before the settings are applied at the next boot."
 	if h.Env.SysconfigModules {
 		const script = "/etc/sysconfig/modules/nf_conntrack.modules"
-		return []string{`printf '#!/bin/sh\nexec /sbin/modprobe nf_conntrack\n' > ` + script + " && chmod 755 " +
-			script}, note
+		return []finding.Step{
+			change.WriteFile(script, "#!/bin/sh", "exec /sbin/modprobe nf_conntrack"), change.Run("chmod", "755", script),
+		}, note
 	}
 	isListed := func(d inventory.DeadLine) bool {
 		return d.Loads && strings.HasPrefix(d.Why, "the service modules, which")
 	}
 	if slices.ContainsFunc(h.Inventory.DeadLines, isListed) {
-		return []string{"rc-update add modules boot"}, note
+		return []finding.Step{change.Run("rc-update", "add", "modules", "boot")}, note
 	}
-	return []string{"echo nf_conntrack >> /etc/modules"}, note
+	return fixes.Append(h, "/etc/modules", "nf_conntrack"), note
 }
 
 // checkNotRead reports, file by file, the lines that look like settings and that nothing on this host

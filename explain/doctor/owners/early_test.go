@@ -53,7 +53,7 @@ func TestFixOfAPackagesFile(t *testing.T) {
 	before := doctortest.NetMax + "=4096\nnet.ipv4.ip_forward=1\n" + doctortest.Buckets + "=512\n"
 	root := doctortest.SetFiles(t, h, map[string]string{strings.TrimPrefix(doctortest.VendorConf, "/"): before})
 	for _, f := range checkConflicts(h) {
-		doctortest.Shell(t, root, f.Fix[0])
+		doctortest.Apply(t, root, f.Fix)
 	}
 	want := "# " + doctortest.NetMax + "=4096\nnet.ipv4.ip_forward=1\n# " + doctortest.Buckets + "=512\n"
 	if diff := cmp.Diff(want, doctortest.Read(t, root, "/etc/sysctl.d/50-vendor.conf")); diff != "" {
@@ -73,7 +73,7 @@ func TestSysctlTooEarly(t *testing.T) {
 		Summary: "systemd-sysctl applies nf_conntrack_expect_max before the module is loaded: it has no effect",
 		Evidence: []finding.Evidence{finding.Seen(doctortest.SiteConf, 1,
 			"net.netfilter.nf_conntrack_expect_max = 8192")},
-		Fix:  []string{"ctkeeper import --write && systemctl enable --now ctkeeper"},
+		Fix:  doctortest.Commands("ctkeeper import --write", "systemctl enable --now ctkeeper"),
 		Note: "ctkeeper then sets them whenever the module is loaded.",
 	}
 	doctortest.Check(t, checkTooEarly(h), []finding.Finding{want})
@@ -96,7 +96,7 @@ func TestSysctlTooEarly(t *testing.T) {
 
 	h.Env.Systemd = false
 	f := doctortest.Find(t, checkTooEarly(h), "sysctl-too-early")
-	if diff := cmp.Diff([]string{"echo nf_conntrack >> /etc/modules"}, f.Fix); diff != "" {
+	if diff := cmp.Diff([]finding.Step{doctortest.Edit("/etc/modules", 1, "", "nf_conntrack")}, f.Fix); diff != "" {
 		t.Errorf("without systemd (-want +got):\n%s", diff)
 	}
 
@@ -104,15 +104,15 @@ func TestSysctlTooEarly(t *testing.T) {
 	wanted.Name, wanted.Key = "max", doctortest.NetMax
 	for name, test := range map[string]struct {
 		host *picture.Host
-		fix  []string
+		fix  []finding.Step
 	}{
 		"wanted, not enabled": {doctortest.Stopped(doctortest.Owned(t, wanted)),
-			[]string{"systemctl enable --now ctkeeper"}},
-		"enabled, not wanted": {doctortest.Owned(t, early), []string{fixes.ImportWrite}},
+			doctortest.Commands("systemctl enable --now ctkeeper")},
+		"enabled, not wanted": {doctortest.Owned(t, early), []finding.Step{fixes.ImportWrite()}},
 		"no unit to enable": {doctortest.Uninstalled(doctortest.Stopped(doctortest.Owned(t, early))),
-			[]string{"ctkeeper import --write && ctkeeper persist --udev"}},
+			doctortest.Commands("ctkeeper import --write", "ctkeeper persist --udev")},
 		"wanted by the default alone": {doctortest.Stopped(doctortest.Bare(doctortest.Owned(t, wanted))),
-			[]string{"ctkeeper import --write && systemctl enable --now ctkeeper"}},
+			doctortest.Commands("ctkeeper import --write", "systemctl enable --now ctkeeper")},
 	} {
 		f := doctortest.Find(t, checkTooEarly(test.host), "sysctl-too-early")
 		if diff := cmp.Diff(test.fix, f.Fix); diff != "" {
@@ -138,12 +138,8 @@ func TestSysctlNotRead(t *testing.T) {
 		Summary: "net.netfilter.nf_conntrack_expect_max in /etc/sysctl.conf: no effect, nothing reads " +
 			"/etc/sysctl.conf at boot",
 		Evidence: []finding.Evidence{finding.Seen(conf, 3, "net.netfilter.nf_conntrack_expect_max=8192")},
-		Fix: []string{
-			"mkdir -p /etc/ctkeeper/conf.d && printf '%s\\n' 'settings:' '  expect_max: 8192' > " +
-				"/etc/ctkeeper/conf.d/60-sysctl.yaml",
-			"systemctl reload-or-restart ctkeeper",
-			"sed -i '3s/^[^#]/# &/' /etc/sysctl.conf",
-		},
+		Fix: append(doctortest.Configured("60-sysctl.yaml", "settings:", "  expect_max: 8192"),
+			doctortest.Comment(conf, 3, "net.netfilter.nf_conntrack_expect_max=8192")),
 	}})
 	old := doctortest.Sysctl(conf, 3, doctortest.NetMax, "65536")
 	old.Key, old.NoEffect = "net.ipv4.ip_conntrack_max", "kernels since 4.9 have no key of this name"

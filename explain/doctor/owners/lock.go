@@ -11,7 +11,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
-	"github.com/ctkeeper/ctkeeper/host/shell"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -46,7 +46,7 @@ func checkLock(h *picture.Host) []finding.Finding {
 		const disable = "onfigure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or " +
 			"--conntrack-max-per-core=0"
 		if h.Env.KubeProxyUnit {
-			f.Fix = []string{allowUnit(h, picture.KubeProxyUnit), fixes.Enforce(h)}
+			f.Fix = []finding.Step{allowUnit(h, picture.KubeProxyUnit), fixes.Enforce(h)}
 			f.Note = "Then kube-proxy writes its value when it starts, and ctkeeper writes its own back. Better: " +
 				"c" + disable + "."
 		} else {
@@ -68,10 +68,9 @@ func allowsKubeProxy(h *picture.Host) bool {
 	})
 }
 
-// allowUnit returns the command that adds a unit to those that are allowed to write.
-func allowUnit(h *picture.Host, unit string) string {
+// allowUnit returns the step that adds a unit to those that are allowed to write.
+func allowUnit(h *picture.Host, unit string) finding.Step {
 	units := append(slices.Clone(h.Config.Guard.Allow), unit)
 	file := path.Join(picture.ConfigDropIns, fixes.DropInAfter("guard", h.Config.Origins["guard.allow"]))
-	return "mkdir -p " + picture.ConfigDropIns + ` && printf '%s\n' 'guard:' '  allow: [` +
-		strings.Join(units, ", ") + `]' > ` + shell.Quote(file)
+	return change.WriteFile(file, "guard:", "  allow: ["+strings.Join(units, ", ")+"]")
 }

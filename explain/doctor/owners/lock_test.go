@@ -48,12 +48,7 @@ func TestLock(t *testing.T) {
 			"write: guard.allow: [kubepods.slice].",
 	}
 	unit := pod
-	unit.Fix = []string{
-		`mkdir -p /etc/ctkeeper/conf.d && ` +
-			`printf '%s\n' 'guard:' '  allow: [sshd.service, kube-proxy.service]' ` +
-			`> /etc/ctkeeper/conf.d/90-x_guard.yaml`,
-		"systemctl reload-or-restart ctkeeper",
-	}
+	unit.Fix = doctortest.Configured("90-x_guard.yaml", "guard:", "  allow: [sshd.service, kube-proxy.service]")
 	unit.Note = "Then kube-proxy writes its value when it starts, and ctkeeper writes its own back. " +
 		"Better: configure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or --conntrack-max-per-core=0."
 	withUnit := func(h *picture.Host) *picture.Host {
@@ -112,7 +107,7 @@ func TestAllowWorks(t *testing.T) {
 		return c
 	}
 	h := &picture.Host{Config: load()}
-	doctortest.Run(t, root, allowUnit(h, picture.KubeProxyUnit))
+	doctortest.Apply(t, root, []finding.Step{allowUnit(h, picture.KubeProxyUnit)})
 	want := config.Guard{Mode: config.GuardLock, Allow: []string{`dev-disk-by\x2dlabel-x.swap`,
 		"getty@tty1.service", picture.KubeProxyUnit}}
 	if diff := cmp.Diff(want, load().Guard); diff != "" {

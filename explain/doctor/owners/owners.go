@@ -79,7 +79,7 @@ func checkConflicts(h *picture.Host) []finding.Finding {
 			f.Severity, f.Note = finding.Info, "It is not certain: "+a.Uncertain+"."
 			f.Evidence = append(f.Evidence, wantEvidence(h, a)...)
 		} else if len(h.Config.Files) == 0 { // it is not known which of the two is right
-			f.Fix = []string{fixes.ImportWrite}
+			f.Fix = []finding.Step{fixes.ImportWrite()}
 			f.Note = "ctkeeper has no configuration: import writes one with the values of the host's files."
 		} else {
 			f.Evidence = append(f.Evidence, wantEvidence(h, a)...)

@@ -38,7 +38,7 @@ func TestOtherOwners(t *testing.T) {
 			finding.Seen(doctortest.SiteConf, 2, "net.netfilter.nf_conntrack_max=65536"),
 			finding.Seen(doctortest.MainFile, 3, "max: 1048576"),
 		},
-		Fix: []string{"sed -i '2s/^[^#]/# &/' /etc/sysctl.d/50-site.conf"},
+		Fix: []finding.Step{doctortest.Comment(doctortest.SiteConf, 2, doctortest.NetMax+"=65536")},
 	}})
 }
 
@@ -56,7 +56,7 @@ func TestOtherOwnerSummaries(t *testing.T) {
 	for name, test := range map[string]struct {
 		host *picture.Host
 		want string
-		fix  []string
+		fix  []finding.Step
 	}{
 		"nobody enforces": {
 			doctortest.Stopped(doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 2, doctortest.NetMax,
@@ -74,7 +74,7 @@ func TestOtherOwnerSummaries(t *testing.T) {
 		"nothing is configured": {
 			doctortest.Bare(doctortest.Owned(t, doctortest.Sysctl(doctortest.SiteConf, 2, doctortest.NetMax, "65536"))),
 			"systemd-sysctl sets nf_conntrack_max to 65536 at boot, ctkeeper wants at_least 349184; ctkeeper writes " +
-				"its value back each time", []string{fixes.ImportWrite},
+				"its value back each time", []finding.Step{fixes.ImportWrite()},
 		},
 		"a tool that only raises": {
 			doctortest.Owned(t, proxy),

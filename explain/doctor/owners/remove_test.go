@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
@@ -16,7 +17,7 @@ func TestRemoveAssignment(t *testing.T) {
 	for name, test := range map[string]struct {
 		files map[string]string
 		all   []inventory.Assignment
-		fix   []string
+		fix   []finding.Step
 		note  string
 	}{
 		"a package's file, both lines at once": {
@@ -24,25 +25,34 @@ func TestRemoveAssignment(t *testing.T) {
 				doctortest.Buckets + " = 512\n"},
 			[]inventory.Assignment{doctortest.Sysctl(doctortest.VendorConf, 1, doctortest.NetMax, "4096"),
 				doctortest.Sysctl(doctortest.VendorConf, 2, doctortest.Buckets, "512")},
-			[]string{"mkdir -p /etc/sysctl.d && sed '1s/^[^#]/# &/;2s/^[^#]/# &/' /usr/lib/sysctl.d/50-vendor.conf > " +
-				"/etc/sysctl.d/50-vendor.conf"}, "",
+			append(doctortest.Commands("install -D -m 644 /usr/lib/sysctl.d/50-vendor.conf /etc/sysctl.d/50-vendor.conf"),
+				doctortest.Comment("/etc/sysctl.d/50-vendor.conf", 1, doctortest.NetMax+" = 4096"),
+				doctortest.Comment("/etc/sysctl.d/50-vendor.conf", 2, doctortest.Buckets+" = 512")), "",
 		},
 		"one of two parameters": {
 			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack hashsize=512 acct=1\n"},
 			[]inventory.Assignment{doctortest.Option(modprobed, 1, sysfs.Hashsize, "512"),
 				doctortest.Option(modprobed, 1, "acct", "1")},
-			[]string{"sed -i '1s/[[:blank:]]hashsize=512[[:blank:]]/ /;1s/[[:blank:]]hashsize=512$//' " +
-				"/etc/modprobe.d/x.conf"}, "",
+			[]finding.Step{doctortest.Edit(modprobed, 1, "options nf_conntrack hashsize=512 acct=1",
+				"options nf_conntrack acct=1")}, "",
 		},
 		"the only parameter": {
 			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack hashsize=512\n"},
 			[]inventory.Assignment{doctortest.Option(modprobed, 1, sysfs.Hashsize, "512")},
-			[]string{"sed -i '1s/^[^#]/# &/' /etc/modprobe.d/x.conf"}, "",
+			[]finding.Step{doctortest.Comment(modprobed, 1, "options nf_conntrack hashsize=512")}, "",
 		},
 		"a line that goes on": {
 			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack \\\nhashsize=512\n"},
 			[]inventory.Assignment{doctortest.Option(modprobed, 1, sysfs.Hashsize, "512")},
-			nil, "Remove it from /etc/modprobe.d/x.conf:1.",
+			[]finding.Step{doctortest.Comment(modprobed, 1, `options nf_conntrack \`),
+				doctortest.Comment(modprobed, 2, "hashsize=512")}, "",
+		},
+		"one of two parameters of a line that goes on": {
+			map[string]string{"etc/modprobe.d/x.conf": "options nf_conntrack hash\\\nsize=512 \\\nacct=1\n"},
+			[]inventory.Assignment{doctortest.Option(modprobed, 1, sysfs.Hashsize, "512"),
+				doctortest.Option(modprobed, 1, "acct", "1")},
+			[]finding.Step{doctortest.Edit(modprobed, 1, `options nf_conntrack hash\`, "options nf_conntrack acct=1"),
+				doctortest.Comment(modprobed, 2, `size=512 \`), doctortest.Comment(modprobed, 3, "acct=1")}, "",
 		},
 		"a script": {
 			map[string]string{"etc/rc.local": "modprobe nf_conntrack; sysctl -w net.netfilter.nf_conntrack_max=512\n"},

@@ -3,8 +3,8 @@ package picture
 import (
 	"slices"
 	"strings"
-	"unicode"
 
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -17,7 +17,7 @@ const (
 
 // textFile is a file that evidence names or a fix edits.
 type textFile struct {
-	lines []string
+	change.Text
 	// target is the file that the path leads to when links are followed; "" where they loop.
 	target string
 }
@@ -29,14 +29,17 @@ func (h *Host) ReadFiles(t tree.Tree) {
 		if _, done := h.files[p.File]; done || p.File == "" {
 			return
 		}
-		var f textFile
+		f := textFile{Text: change.Text{File: p.File}}
 		if target, _, err := t.Resolve(p.File); err == nil {
 			f.target = target
 		}
 		if data, err := t.Read(p.File, maxQuotedFile); err == nil {
-			f.lines = strings.Split(string(data), "\n")
+			f.Text = change.NewText(p.File, string(data))
 		}
 		h.files[p.File] = f
+		if _, done := h.files[f.target]; !done {
+			h.files[f.target] = f
+		}
 	}
 	for _, a := range h.Inventory.Assignments {
 		read(a.Place)
@@ -56,6 +59,9 @@ func (h *Host) ReadFiles(t tree.Tree) {
 	for _, line := range h.Env.Overrides {
 		read(line.Place)
 	}
+	for _, text := range h.Boot.Texts() {
+		read(tree.Place{File: text.File})
+	}
 }
 
 // Troubles returns everything that could not be read or parsed, in files as a whole or in single lines.
@@ -67,18 +73,20 @@ func (h *Host) Troubles() []tree.Trouble {
 	return append(all, h.Rules.Troubles...)
 }
 
-// Line returns the text of a line; "" where it cannot be read or is not text.
+// Text returns a file that evidence names, without lines where it cannot be read.
+func (h *Host) Text(file string) change.Text { return h.files[file].Text }
+
+// Line returns a line; "" where it cannot be read or is not text.
 func (h *Host) Line(p tree.Place) string {
-	lines := h.files[p.File].lines
+	lines := h.files[p.File].Lines
 	if p.Line < 1 || p.Line > len(lines) {
 		return ""
 	}
-	text := strings.TrimRight(lines[p.Line-1], "\r")
-	isBinary := func(r rune) bool { return r == unicode.ReplacementChar || unicode.IsControl(r) && r != '\t' }
-	if strings.ContainsFunc(text, isBinary) {
+	line := strings.TrimRight(lines[p.Line-1], "\r")
+	if !change.IsPlain(line) {
 		return ""
 	}
-	return text
+	return line
 }
 
 // Quote returns a line without the spaces around it; "" where it cannot be read or is too long to quote.
@@ -88,17 +96,6 @@ func (h *Host) Quote(p tree.Place) string {
 		return ""
 	}
 	return text
-}
-
-// HasContinuedLines reports whether a file has a line that ends with a backslash.
-func (h *Host) HasContinuedLines(file string) bool {
-	lines := h.files[file].lines
-	for i, line := range lines {
-		if i+1 < len(lines) && strings.HasSuffix(line, `\`) {
-			return true
-		}
-	}
-	return false
 }
 
 // Target returns the file that a path leads to when links are followed; "" where they loop.

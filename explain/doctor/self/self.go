@@ -5,7 +5,9 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 	"github.com/ctkeeper/ctkeeper/persist"
 )
@@ -104,21 +106,21 @@ func checkService(h *picture.Host) []finding.Finding {
 	case e.Masked:
 		f.ID, f.Summary = "unit-masked", "ctkeeper's unit is masked: it cannot be started"
 		add(picture.OwnUnitDir+"/"+picture.UnitName, "a link to /dev/null")
-		f.Fix = []string{"systemctl unmask ctkeeper", "systemctl enable --now ctkeeper"}
+		f.Fix = []finding.Step{change.Run("systemctl", "unmask", "ctkeeper"), fixes.EnableUnit()}
 	case !e.Enabled:
 		f.ID, f.Summary = "not-enabled", "ctkeeper is not enabled: it does not start at boot"
 		add(picture.OwnUnitDir, "no target has a link to "+picture.UnitName)
-		f.Fix = []string{"systemctl enable ctkeeper"}
+		f.Fix = []finding.Step{change.Run("systemctl", "enable", "ctkeeper")}
 		if isDown {
 			f.Summary = "ctkeeper is not enabled and does not run: nothing enforces the settings"
 			add(socketFile, noAnswer)
-			f.Fix = []string{"systemctl enable --now ctkeeper"}
+			f.Fix = []finding.Step{fixes.EnableUnit()}
 		}
 	case isDown:
 		f.ID, f.Severity = "not-running", finding.Error
 		f.Summary = "ctkeeper is enabled and does not run: nothing enforces the settings"
 		add(socketFile, noAnswer)
-		f.Fix = []string{"systemctl start ctkeeper"}
+		f.Fix = []finding.Step{change.Run("systemctl", "start", "ctkeeper")}
 		f.Note = "journalctl -u ctkeeper shows why it stopped."
 	default:
 		return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/distro"
 	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
@@ -103,12 +104,12 @@ var selfTests = map[string]struct {
 		ID: "not-running", Severity: finding.Error, Summary: "ctkeeper is enabled and does not run: nothing " +
 			"enforces the settings",
 		Evidence: []finding.Evidence{finding.Seen("/run/ctkeeper/ctkeeper.sock", 0, "no daemon answers")},
-		Fix:      []string{"systemctl start ctkeeper"}, Note: "journalctl -u ctkeeper shows why it stopped.",
+		Fix:      doctortest.Commands("systemctl start ctkeeper"), Note: "journalctl -u ctkeeper shows why it stopped.",
 	}}},
 	"not enabled": {&picture.Host{Env: picture.Environment{Systemd: true, Installed: true, Running: &no}},
 		checkService, []finding.Finding{{
 			ID: "not-enabled", Severity: finding.Warning, Summary: "ctkeeper is not enabled and does not run: " +
-				"nothing enforces the settings", Fix: []string{"systemctl enable --now ctkeeper"},
+				"nothing enforces the settings", Fix: doctortest.Commands("systemctl enable --now ctkeeper"),
 			Evidence: []finding.Evidence{finding.Seen("/etc/systemd/system", 0,
 				"no target has a link to ctkeeper.service"), finding.Seen("/run/ctkeeper/ctkeeper.sock", 0, "no "+
 				"daemon answers")},
@@ -116,7 +117,7 @@ var selfTests = map[string]struct {
 	"not enabled, runs": {&picture.Host{Env: picture.Environment{Systemd: true, Installed: true,
 		Running: &yes}}, checkService, []finding.Finding{{
 		ID: "not-enabled", Severity: finding.Warning, Summary: "ctkeeper is not enabled: it does not start at " +
-			"boot", Fix: []string{"systemctl enable ctkeeper"},
+			"boot", Fix: doctortest.Commands("systemctl enable ctkeeper"),
 		Evidence: []finding.Evidence{finding.Seen("/etc/systemd/system", 0,
 			"no target has a link to ctkeeper.service")},
 	}}},
@@ -126,7 +127,7 @@ var selfTests = map[string]struct {
 				"started",
 			Evidence: []finding.Evidence{finding.Seen("/etc/systemd/system/ctkeeper.service", 0,
 				"a link to /dev/null")},
-			Fix: []string{"systemctl unmask ctkeeper", "systemctl enable --now ctkeeper"},
+			Fix: doctortest.Commands("systemctl unmask ctkeeper", "systemctl enable --now ctkeeper"),
 		}}},
 	"not installed, nothing configured": {&picture.Host{Env: picture.Environment{Systemd: true}}, checkService,
 		[]finding.Finding{{
@@ -215,8 +216,10 @@ var selfTests = map[string]struct {
 			"the daemon runs in a namespace of its own, and cannot reach the host's settings",
 		Evidence: []finding.Evidence{finding.Seen("/"+doctortest.DropInFile, 3, "CapabilityBoundingSet="),
 			finding.Seen("/"+doctortest.DropInFile, 5, "PrivateNetwork=yes")},
-		Fix: []string{"sed -i '3s/^/# /;5s/^/# /' /" + doctortest.DropInFile, "systemctl daemon-reload",
-			"systemctl restart ctkeeper"},
+		Fix: append([]finding.Step{
+			change.Block("Edit /" + doctortest.DropInFile + ":3 by hand."),
+			change.Block("Edit /" + doctortest.DropInFile + ":5 by hand."),
+		}, doctortest.Commands("systemctl daemon-reload", "systemctl restart ctkeeper")...),
 	}}},
 	"a copy without the " +
 		"capability": {
@@ -232,12 +235,8 @@ var selfTests = map[string]struct {
 				"the daemon does not get CAP_NET_ADMIN, and " +
 				"cannot write anything",
 			Evidence: []finding.Evidence{finding.Seen("/"+doctortest.OwnUnit, 0, "hides the installed unit")},
-			Fix: []string{
-				"systemctl revert ctkeeper",
-				"systemctl daemon-reload",
-				"systemctl restart ctkeeper",
-			},
-			Note: "systemctl revert removes the copy and all drop-ins.",
+			Fix:      doctortest.Commands("systemctl revert ctkeeper", "systemctl daemon-reload", "systemctl restart ctkeeper"),
+			Note:     "systemctl revert removes the copy and all drop-ins.",
 		}},
 	},
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/change"
 )
 
 // checkUnit lists the administrator's changes of the unit, and reports those that take from the daemon
@@ -36,10 +37,10 @@ func checkUnit(h *picture.Host) []finding.Finding {
 	f.Summary = "ctkeeper's unit is changed so that it cannot work: " + strings.Join(reasons, "; ")
 	if isCopied {
 		f.Evidence = append(f.Evidence, finding.Seen(overrides[0].File, 0, "hides the installed unit"))
-		f.Fix = []string{"systemctl revert ctkeeper"}
+		f.Fix = []finding.Step{change.Run("systemctl", "revert", "ctkeeper")}
 		f.Note = "systemctl revert removes the copy and all drop-ins."
 	} else {
-		f.Fix = fixes.CommentOut(h, f.Evidence)
+		f.Fix = fixes.CommentOut(h, finding.Places(f.Evidence)...)
 	}
 	f.Fix = append(f.Fix, fixes.RestartUnit()...)
 	return []finding.Finding{f}

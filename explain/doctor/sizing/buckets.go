@@ -73,7 +73,7 @@ func checkChains(h *picture.Host) []finding.Finding {
 
 // raiseHashsize returns the commands for as many buckets as connections, in at most a quarter of the
 // memory.
-func raiseHashsize(h *picture.Host, limit int64) []string {
+func raiseHashsize(h *picture.Host, limit int64) []finding.Step {
 	if h.Env.ChildNetns || limit <= 0 {
 		return nil
 	}

@@ -124,7 +124,7 @@ func checkCounters(h *picture.Host) []finding.Finding {
 
 // raiseMax returns the commands that at least double max, until the present use is under half of it.
 // hashsize is raised with it. They never use more than a quarter of the memory.
-func raiseMax(h *picture.Host) (fix []string, note string) {
+func raiseMax(h *picture.Host) (fix []finding.Step, note string) {
 	if h.Env.ChildNetns {
 		return nil, "max belongs to the host's initial network namespace: raise it on the host. It limits each " +
 			"namespace separately."

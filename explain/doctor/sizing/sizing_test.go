@@ -10,8 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 )
 
-var raise = []string{doctortest.MakeDropIns +
-	"'settings:' '  max: 131072' '  hashsize: 131072' > /etc/ctkeeper/conf.d/60-table.yaml", doctortest.Reload}
+var raise = doctortest.Configured("60-table.yaml", "settings:", "  max: 131072", "  hashsize: 131072")
 var raiseNote = "A full table of 131072 connections takes 49 MiB."
 
 var sizingTests = map[string]struct {
@@ -46,7 +45,7 @@ var sizingTests = map[string]struct {
 				"65536",
 			Evidence: []finding.Evidence{finding.Seen(picture.CountFile, 0, "65536"),
 				finding.Seen(picture.MaxFile, 0, "65536")},
-			Fix: []string{"ctkeeper apply"}, Note: "The configuration asks for 262144 " +
+			Fix: doctortest.Commands("ctkeeper apply"), Note: "The configuration asks for 262144 " +
 				"(/etc/ctkeeper/ctkeeper.yaml:2), which is not applied.",
 		}},
 	},
@@ -120,8 +119,7 @@ var sizingTests = map[string]struct {
 				"limit, " +
 				"and can take all memory",
 			Evidence: []finding.Evidence{finding.Seen(picture.MaxFile, 0, "0")},
-			Fix: []string{doctortest.MakeDropIns +
-				"'settings:' '  max: auto' > /etc/ctkeeper/conf.d/60-max.yaml", doctortest.Reload},
+			Fix:      doctortest.Configured("60-max.yaml", "settings:", "  max: auto"),
 		}}},
 	"eight connections a bucket": {&picture.Host{Figures: doctortest.Figures(0, 81920, 10240, 0, 1024)},
 		[]finding.Finding{{
@@ -141,8 +139,7 @@ var sizingTests = map[string]struct {
 			"packet walks",
 		Evidence: []finding.Evidence{finding.Seen(picture.MaxFile, 0, "262144"),
 			finding.Seen(picture.BucketsFile, 0, "16384")},
-		Fix: []string{doctortest.MakeDropIns +
-			"'settings:' '  hashsize: 262144' > /etc/ctkeeper/conf.d/60-hashsize.yaml", doctortest.Reload},
+		Fix: doctortest.Configured("60-hashsize.yaml", "settings:", "  hashsize: 262144"),
 		Note: "Each connection is in the table twice, once for each direction. The kernel's default is 1 " +
 			"connection a bucket since 5.15, and 8 where hashsize= is a load-time parameter of the module.",
 	}}},
@@ -153,8 +150,7 @@ var sizingTests = map[string]struct {
 				"chain of their hash bucket was too long",
 			Evidence: []finding.Evidence{finding.Seen(picture.CountersFile, 0, "chainlength = 7"),
 				finding.Seen(picture.MaxFile, 0, "65536"), finding.Seen(picture.BucketsFile, 0, "16384")},
-			Fix: []string{doctortest.MakeDropIns +
-				"'settings:' '  hashsize: 65536' > /etc/ctkeeper/conf.d/60-hashsize.yaml", doctortest.Reload},
+			Fix: doctortest.Configured("60-hashsize.yaml", "settings:", "  hashsize: 65536"),
 		}},
 	},
 	"a third of the memory": {&picture.Host{Figures: doctortest.Figures(0, 1048576, 1048576, 0, 1024),
@@ -180,8 +176,7 @@ var sizingTests = map[string]struct {
 			"memory, regardless of the number of connections",
 		Evidence: []finding.Evidence{finding.Seen(picture.BucketsFile, 0, "67108864"),
 			finding.Seen(meminfo.File, 0, "MemTotal: 1048576 kB")},
-		Fix: []string{doctortest.MakeDropIns +
-			"'settings:' '  hashsize: 65536' > /etc/ctkeeper/conf.d/60-hashsize.yaml", doctortest.Reload},
+		Fix: doctortest.Configured("60-hashsize.yaml", "settings:", "  hashsize: 65536"),
 	}}},
 	"five days, and the table is empty": {
 		&picture.Host{Figures: doctortest.Figures(0, 65536, 65536, 0, 1024),
@@ -205,9 +200,7 @@ var sizingTests = map[string]struct {
 					finding.Seen(picture.CountFile, 0, "40000"),
 					finding.Seen(picture.MaxFile, 0, "65536"),
 				},
-				Fix: []string{doctortest.MakeDropIns +
-					"'settings:' '  tcp_timeout_established: 24h' > " +
-					"/etc/ctkeeper/conf.d/60-timeouts.yaml", doctortest.Reload},
+				Fix: doctortest.Configured("60-timeouts.yaml", "settings:", "  tcp_timeout_established: 24h"),
 				Note: "The table is more than half full. A shorter timeout applies to a connection from its " +
 					"next packet on. It must be longer than the keepalive interval of the programs that run here " +
 					"(two hours by default).",
@@ -217,9 +210,7 @@ var sizingTests = map[string]struct {
 					"defaults, and keep dead connections in the table",
 				Evidence: []finding.Evidence{finding.Seen("/proc/sys/net/netfilter/nf_conntrack_udp_timeout", 0,
 					"600 (the kernel's default is 30)")},
-				Fix: []string{doctortest.MakeDropIns +
-					"'settings:' '  udp_timeout: 30' > " +
-					"/etc/ctkeeper/conf.d/60-timeouts-short.yaml", doctortest.Reload},
+				Fix: doctortest.Configured("60-timeouts-short.yaml", "settings:", "  udp_timeout: 30"),
 			},
 		},
 	},
@@ -261,8 +252,7 @@ func TestEstablishedPeriods(t *testing.T) {
 // TestMerge: findings with the same fix are one finding with all evidence.
 func TestMerge(t *testing.T) {
 	full := "nf_conntrack: table full, dropping packet"
-	raise := []string{doctortest.MakeDropIns +
-		"'settings:' '  max: 131072' '  hashsize: 131072' > /etc/ctkeeper/conf.d/60-table.yaml", doctortest.Reload}
+	raise := doctortest.Configured("60-table.yaml", "settings:", "  max: 131072", "  hashsize: 131072")
 	raiseNote := "A full table of 131072 connections takes 49 MiB."
 	tests := map[string]struct {
 		host *picture.Host
