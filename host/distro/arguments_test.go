@@ -39,9 +39,11 @@ var bootConfigs = []struct {
 	file         string
 	commands     []string
 }{
-	{"Debian", debian12, []string{"etc/default/grub"}, "/etc/default/grub", append(added("/etc/default/grub", grubLine), "update-grub")},
-	{"Debian with systemd-boot", debian12, []string{"etc/kernel/cmdline"}, "/etc/kernel/cmdline", append(added("/etc/kernel/cmdline", ""),
-		`sh -c 'for kernel in /boot/vmlinuz-*; do kernel-install add "${kernel#/boot/vmlinuz-}" "$kernel"; done'`)},
+	{"Debian", debian12, []string{"etc/default/grub"}, "/etc/default/grub",
+		append(added("/etc/default/grub", grubLine), "update-grub")},
+	{"Debian with systemd-boot", debian12, []string{"etc/kernel/cmdline"}, "/etc/kernel/cmdline",
+		append(added("/etc/kernel/cmdline", ""),
+			`sh -c 'for kernel in /boot/vmlinuz-*; do kernel-install add "${kernel#/boot/vmlinuz-}" "$kernel"; done'`)},
 	{"Proxmox", debian12, []string{"etc/default/grub", "etc/kernel/cmdline", "etc/kernel/proxmox-boot-uuids"},
 		"/etc/kernel/cmdline",
 		append(added("/etc/kernel/cmdline", ""), "proxmox-boot-tool refresh")},
@@ -166,7 +168,8 @@ func TestAddAndRemove(t *testing.T) {
 			"default_kernel_opts=\"quiet\"\n# " + extlinuxLine + "\n", alpineOS},
 		{"file", "/etc/kernel/cmdline", "root=/dev/sda1 quiet\n", "root=/dev/sda1 quiet " + argument + "\n",
 			"root=/dev/sda1 quiet \n", debian12},
-		{"file without an end of line", "/etc/kernel/cmdline", "quiet", "quiet " + argument + "\n", "quiet \n", debian12},
+		{"file without an end of line", "/etc/kernel/cmdline", "quiet", "quiet " + argument + "\n",
+			"quiet \n", debian12},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

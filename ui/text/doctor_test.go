@@ -30,7 +30,8 @@ func withFindings() doctor.Report {
 				},
 				Fix: []finding.Step{
 					{Edit: &change.Edit{
-						File: "/etc/modprobe.d/x.conf", Line: 3, Old: "blacklist\tnf_conntrack", New: "# blacklist\tnf_conntrack",
+						File: "/etc/modprobe.d/x.conf", Line: 3, Old: "blacklist\tnf_conntrack",
+						New: "# blacklist\tnf_conntrack",
 					}},
 					change.Run("modprobe", "nf_conntrack"),
 				},

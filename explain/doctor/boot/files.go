@@ -17,7 +17,8 @@ func checkBootFiles(h *picture.Host) []finding.Finding {
 	if h.Config == nil || !h.Env.Installed && len(h.Config.Files) == 0 {
 		return nil
 	}
-	f := finding.Finding{ID: "boot-files-stale", Severity: finding.Warning, Fix: []finding.Step{change.Run("ctkeeper", "persist")}}
+	f := finding.Finding{ID: "boot-files-stale", Severity: finding.Warning}
+	f.Fix = []finding.Step{change.Run("ctkeeper", "persist")}
 	exists := false
 	var paths []string
 	for _, file := range h.BootPlan.Files {

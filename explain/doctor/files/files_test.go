@@ -51,7 +51,9 @@ func TestFilesUnreadable(t *testing.T) {
 			ID: "file-unreadable", Severity: finding.Warning,
 			Summary:  "/etc/modprobe.d/odd name.conf is a directory where a file is expected: its content is not read",
 			Evidence: []finding.Evidence{finding.Seen("/etc/modprobe.d/odd name.conf", 0, "is a directory")},
-			Fix:      []finding.Step{change.Run("mv", "/etc/modprobe.d/odd name.conf", "/etc/modprobe.d/odd name.conf.d")},
+			Fix: []finding.Step{
+				change.Run("mv", "/etc/modprobe.d/odd name.conf", "/etc/modprobe.d/odd name.conf.d"),
+			},
 		},
 		{
 			ID: "file-unreadable", Severity: finding.Warning,

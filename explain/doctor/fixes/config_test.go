@@ -57,8 +57,9 @@ func TestDefaultsStayFirst(t *testing.T) {
 		c.Wants[i].Auto, c.Wants[i].Policy = true, sysfs.AtLeast
 	}
 	h := &picture.Host{Config: c}
-	want := slices.Concat([]finding.Step{change.WriteFile("/etc/ctkeeper/conf.d/00-default.yaml", "settings:",
-		"  hashsize: {at_least: auto}"), change.WriteFile("/etc/ctkeeper/conf.d/60-max.yaml", "settings:", "  max: 70000"),
+	want := slices.Concat([]finding.Step{
+		change.WriteFile("/etc/ctkeeper/conf.d/00-default.yaml", "settings:", "  hashsize: {at_least: auto}"),
+		change.WriteFile("/etc/ctkeeper/conf.d/60-max.yaml", "settings:", "  max: 70000"),
 	}, doctortest.Commands("ctkeeper apply"))
 	if diff := cmp.Diff(want, Configure(h, "max", []Entry{{"max", "70000"}}, nil)); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)

@@ -39,7 +39,8 @@ func EnforceAtLeast(h *picture.Host, name string, needed int64) (fix []finding.S
 	if !isNumber || n < needed || h.IsApplied(name) {
 		return nil, ""
 	}
-	return []finding.Step{Enforce(h)}, fmt.Sprintf("The configuration asks for %d (%s), which is not applied.", n, w.Origin)
+	note = fmt.Sprintf("The configuration asks for %d (%s), which is not applied.", n, w.Origin)
+	return []finding.Step{Enforce(h)}, note
 }
 
 // EnableUnit returns the command that starts the daemon, now and at boot.

@@ -85,7 +85,8 @@ func checkCgroup(h *picture.Host) []finding.Finding {
 		remove = []string{argument + "=" + value}
 	}
 	f.Fix = append(h.Boot.Change(remove, []string{argument + "=1"}), fixes.Reboot(h))
-	f.Note = "The kernel needs the argument " + argument + "=1. Update container engines that support only cgroup v1 first."
+	f.Note = "The kernel needs the argument " + argument + "=1. " +
+		"Update container engines that support only cgroup v1 first."
 	return []finding.Finding{f}
 }
 

@@ -88,7 +88,8 @@ var guardTests = map[string]struct {
 		Evidence: []finding.Evidence{watch, finding.Seen(mountinfo.File, 1, legacyMount)},
 		Fix: append([]finding.Step{doctortest.Edit("/etc/default/grub", 2, "", unifiedLine)},
 			doctortest.Commands("update-grub", "systemctl reboot")...),
-		Note: "The kernel needs the argument systemd.unified_cgroup_hierarchy=1. Update container engines that support only cgroup v1 first.",
+		Note: "The kernel needs the argument systemd.unified_cgroup_hierarchy=1. " +
+			"Update container engines that support only cgroup v1 first.",
 	}}},
 	"no control groups, in a container": {map[string]string{"proc/self/mountinfo": "1 0 0:1 / / rw - overlay " +
 		"overlay rw\n", ".dockerenv": "x"}, []finding.Finding{{

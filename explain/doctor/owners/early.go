@@ -97,7 +97,8 @@ func loadEarly(h *picture.Host) (fix []finding.Step, note string) {
 	if h.Env.SysconfigModules {
 		const script = "/etc/sysconfig/modules/nf_conntrack.modules"
 		return []finding.Step{
-			change.WriteFile(script, "#!/bin/sh", "exec /sbin/modprobe nf_conntrack"), change.Run("chmod", "755", script),
+			change.WriteFile(script, "#!/bin/sh", "exec /sbin/modprobe nf_conntrack"),
+			change.Run("chmod", "755", script),
 		}, note
 	}
 	isListed := func(d inventory.DeadLine) bool {

@@ -235,8 +235,9 @@ var selfTests = map[string]struct {
 				"the daemon does not get CAP_NET_ADMIN, and " +
 				"cannot write anything",
 			Evidence: []finding.Evidence{finding.Seen("/"+doctortest.OwnUnit, 0, "hides the installed unit")},
-			Fix:      doctortest.Commands("systemctl revert ctkeeper", "systemctl daemon-reload", "systemctl restart ctkeeper"),
-			Note:     "systemctl revert removes the copy and all drop-ins.",
+			Fix: doctortest.Commands("systemctl revert ctkeeper", "systemctl daemon-reload",
+				"systemctl restart ctkeeper"),
+			Note: "systemctl revert removes the copy and all drop-ins.",
 		}},
 	},
 }
