@@ -97,7 +97,8 @@ func (b *builder) addUndecided(section, name string, o inventory.Outcome) {
 		candidates = append(candidates, fmt.Sprintf("%s of %s (%s)", o.Value, o.Place, o.Tool))
 	}
 	for _, d := range o.Doubts {
-		candidates = append(candidates, strings.TrimPrefix(fmt.Sprintf("%s of %s (%s)", d.Value, d.Place, d.Why), " of "))
+		text := fmt.Sprintf("%s of %s (%s)", d.Value, d.Place, d.Why)
+		candidates = append(candidates, strings.TrimPrefix(text, " of "))
 	}
 	if live := b.live[name]; live != "" && section == "settings" {
 		candidates = append(candidates, "live "+live)

@@ -14,61 +14,64 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 )
 
-// TestCanWrite has the line that names the key as the last one; the lines before it are the rest of the file.
+const maxFile = "/proc/sys/net/netfilter/nf_conntrack_max"
+
+// lineTests have the line that names the key as the last one; the lines before it are the rest of the file.
+var lineTests = []struct {
+	file, text string
+	want       bool
+}{
+	{"a.sh", "sysctl -w net.netfilter.nf_conntrack_max=5", true},
+	{"a.sh", "sysctl net.netfilter.nf_conntrack_max=5 >/dev/null 2>&1", true},
+	{"a.sh", "sysctl net.netfilter.nf_conntrack_max &> /dev/null", false},
+	{"a.sh", "/sbin/sysctl -n -e net.netfilter.nf_conntrack_max", false},
+	{"a.sh", "echo 5 > " + maxFile, true},
+	{"a.sh", "echo 5 | sudo tee " + maxFile, true},
+	{"a.sh", "cat " + maxFile, false},
+	{"a.sh", "if [ -f " + maxFile + " ]; then", false},
+	{"a.sh", "[[ $(cat " + maxFile + ") -lt 5 ]] && echo 5 > " + maxFile, true},
+	{"a.sh", "max=$(/sbin/sysctl net.netfilter.nf_conntrack_max 2>/dev/null | cut -d= -f2)", false},
+	{"a.sh", "sysctl -w vm.swappiness=$max\nmax=$(sysctl -n net.netfilter.nf_conntrack_max 2>/dev/null)", false},
+	{"a.sh", "old=$(sysctl -w net.netfilter.nf_conntrack_max=5)", true},
+	{"a.sh", "MAX=`find /proc/sys -name nf_conntrack_max | head -n 1`", false},
+	{"a.sh", "read now < " + maxFile, false},
+	{"a.sh", "grep -q nf_conntrack_max /etc/sysctl.conf || exit 1", false},
+	{"a.sh", `echo "net.netfilter.nf_conntrack_max = 5" >> /etc/sysctl.conf`, true},
+	{"a.sh", `echo "nf_conntrack_max is 5" >> /var/log/x`, false},
+	{"a.sh", `echo net.netfilter.nf_conntrack_max=5 | sysctl -p -`, true},
+	{"a.sh", `sed -i 's/nf_conntrack_max.*/nf_conntrack_max=5/' /etc/sysctl.conf`, true},
+	{"a.sh", "modprobe nf_conntrack", false},
+	{"a.sh", "insmod nf_conntrack.ko hashsize=5", true},
+	{"a.sh", `F="$D/max"` + "\necho 5 > \"$F\"\nF=" + maxFile, true},
+	{"a.sh", "cat \"$F\"\necho x > $LOG\nF=" + maxFile, false},
+	{"a.sh", "put() { sysctl -w \"$1=$2\"; }\nput $K 5\nK=net.netfilter.nf_conntrack_max", true},
+	{"a.sh", "put() { logger \"$1\"; }\nput $K 5\nK=net.netfilter.nf_conntrack_max", false},
+	{"a.sh", "sysctl -w $k=1\nfor k in net.netfilter.nf_conntrack_max vm.x; do", true},
+	{"a.sh", "sysctl -n $k\nfor k in net.netfilter.nf_conntrack_max vm.x; do", false},
+	{"a.sh", "set -e; tuner --nf_conntrack_max 5", true},
+	{"a.py", "with open(path, 'w') as f:\nLIMITS = {'nf_conntrack_max': 5}", true},
+	{"a.py", "f = open('/run/x.prom', 'w')\nv = open('/proc/sys/net/netfilter/nf_conntrack_max').read()", false},
+	{"a.py", "sys.stdout.write(v)\nv = os.popen('cat /proc/sys/net/netfilter/nf_conntrack_max')", false},
+	{"a.py", "subprocess.call(['sysctl', '-w', 'net.netfilter.nf_conntrack_max=5'])", true},
+	{"a.py", "Path('/proc/sys/net/netfilter/nf_conntrack_max').write_text('5')", true},
+	{"a.py", "Path('/var/x.prom').write_text(v)\nv = '/proc/sys/net/netfilter/nf_conntrack_max'", false},
+	{"a.pl", `open(F, ">/proc/sys/net/netfilter/nf_conntrack_max")`, true},
+	{"a.pl", `my $max = ` + "`cat /proc/sys/net/netfilter/nf_conntrack_max`", false},
+	{"a.rb", `File.write("/proc/sys/net/netfilter/nf_conntrack_max", 5)`, true},
+	{"a.yaml", "nf_conntrack_max: 5", true},
+	{"a.yaml", "- {name: net.netfilter.nf_conntrack_max, value: '5'}", true},
+	{"a.yaml", "path: " + maxFile, false},
+	{"a.yaml", "files: [nf_conntrack_count, nf_conntrack_max]", false},
+	{"a.json", `"net.netfilter.nf_conntrack_max": "5",`, true},
+	{"a.pp", `sysctl { 'net.netfilter.nf_conntrack_max': value => '5' }`, true},
+	{"a.toml", `"net.netfilter.nf_conntrack_max" = "{{max}}"`, true},
+	{"x.service", "ExecStart=/bin/tuner nf_conntrack_max 5", true},
+	{"x.service", "ExecStart=-/bin/cat " + maxFile, false},
+	{"x.service", "ConditionPathExists=" + maxFile, false},
+}
+
 func TestCanWrite(t *testing.T) {
-	const max = "/proc/sys/net/netfilter/nf_conntrack_max"
-	for _, test := range []struct {
-		file, text string
-		want       bool
-	}{
-		{"a.sh", "sysctl -w net.netfilter.nf_conntrack_max=5", true},
-		{"a.sh", "sysctl net.netfilter.nf_conntrack_max=5 >/dev/null 2>&1", true},
-		{"a.sh", "sysctl net.netfilter.nf_conntrack_max &> /dev/null", false},
-		{"a.sh", "/sbin/sysctl -n -e net.netfilter.nf_conntrack_max", false},
-		{"a.sh", "echo 5 > " + max, true},
-		{"a.sh", "echo 5 | sudo tee " + max, true},
-		{"a.sh", "cat " + max, false},
-		{"a.sh", "if [ -f " + max + " ]; then", false},
-		{"a.sh", "[[ $(cat " + max + ") -lt 5 ]] && echo 5 > " + max, true},
-		{"a.sh", "max=$(/sbin/sysctl net.netfilter.nf_conntrack_max 2>/dev/null | cut -d= -f2)", false},
-		{"a.sh", "sysctl -w vm.swappiness=$max\nmax=$(sysctl -n net.netfilter.nf_conntrack_max 2>/dev/null)", false},
-		{"a.sh", "old=$(sysctl -w net.netfilter.nf_conntrack_max=5)", true},
-		{"a.sh", "MAX=`find /proc/sys -name nf_conntrack_max | head -n 1`", false},
-		{"a.sh", "read now < " + max, false},
-		{"a.sh", "grep -q nf_conntrack_max /etc/sysctl.conf || exit 1", false},
-		{"a.sh", `echo "net.netfilter.nf_conntrack_max = 5" >> /etc/sysctl.conf`, true},
-		{"a.sh", `echo "nf_conntrack_max is 5" >> /var/log/x`, false},
-		{"a.sh", `echo net.netfilter.nf_conntrack_max=5 | sysctl -p -`, true},
-		{"a.sh", `sed -i 's/nf_conntrack_max.*/nf_conntrack_max=5/' /etc/sysctl.conf`, true},
-		{"a.sh", "modprobe nf_conntrack", false},
-		{"a.sh", "insmod nf_conntrack.ko hashsize=5", true},
-		{"a.sh", `F="$D/max"` + "\necho 5 > \"$F\"\nF=" + max, true},
-		{"a.sh", "cat \"$F\"\necho x > $LOG\nF=" + max, false},
-		{"a.sh", "put() { sysctl -w \"$1=$2\"; }\nput $K 5\nK=net.netfilter.nf_conntrack_max", true},
-		{"a.sh", "put() { logger \"$1\"; }\nput $K 5\nK=net.netfilter.nf_conntrack_max", false},
-		{"a.sh", "sysctl -w $k=1\nfor k in net.netfilter.nf_conntrack_max vm.x; do", true},
-		{"a.sh", "sysctl -n $k\nfor k in net.netfilter.nf_conntrack_max vm.x; do", false},
-		{"a.sh", "set -e; tuner --nf_conntrack_max 5", true},
-		{"a.py", "with open(path, 'w') as f:\nLIMITS = {'nf_conntrack_max': 5}", true},
-		{"a.py", "f = open('/run/x.prom', 'w')\nv = open('/proc/sys/net/netfilter/nf_conntrack_max').read()", false},
-		{"a.py", "sys.stdout.write(v)\nv = os.popen('cat /proc/sys/net/netfilter/nf_conntrack_max')", false},
-		{"a.py", "subprocess.call(['sysctl', '-w', 'net.netfilter.nf_conntrack_max=5'])", true},
-		{"a.py", "Path('/proc/sys/net/netfilter/nf_conntrack_max').write_text('5')", true},
-		{"a.py", "Path('/var/x.prom').write_text(v)\nv = '/proc/sys/net/netfilter/nf_conntrack_max'", false},
-		{"a.pl", `open(F, ">/proc/sys/net/netfilter/nf_conntrack_max")`, true},
-		{"a.pl", `my $max = ` + "`cat /proc/sys/net/netfilter/nf_conntrack_max`", false},
-		{"a.rb", `File.write("/proc/sys/net/netfilter/nf_conntrack_max", 5)`, true},
-		{"a.yaml", "nf_conntrack_max: 5", true},
-		{"a.yaml", "- {name: net.netfilter.nf_conntrack_max, value: '5'}", true},
-		{"a.yaml", "path: " + max, false},
-		{"a.yaml", "files: [nf_conntrack_count, nf_conntrack_max]", false},
-		{"a.json", `"net.netfilter.nf_conntrack_max": "5",`, true},
-		{"a.pp", `sysctl { 'net.netfilter.nf_conntrack_max': value => '5' }`, true},
-		{"a.toml", `"net.netfilter.nf_conntrack_max" = "{{max}}"`, true},
-		{"x.service", "ExecStart=/bin/tuner nf_conntrack_max 5", true},
-		{"x.service", "ExecStart=-/bin/cat " + max, false},
-		{"x.service", "ConditionPathExists=" + max, false},
-	} {
+	for _, test := range lineTests {
 		file := "/etc/agent/" + test.file
 		if strings.HasSuffix(test.file, ".service") {
 			file = "/etc/systemd/system/" + test.file

@@ -17,7 +17,8 @@ import (
 func FuzzRender(f *testing.F) {
 	for _, bad := range []string{
 		"", " ", "a", ";b", "$(b)", "`b`", "|b", "&b", "'", `"`, `\`, "'; b; '", "a\nb", "\ra", "\x1b[31m", "\u202eb",
-		"\xff\xfe", "\u2028", "${b}", "<(b)", "#b", "-n", "--", "~", "*", "{a,b}", "!b", "a=b", "%s%n", "\\012", "\t", "if",
+		"\xff\xfe", "\u2028", "${b}", "<(b)", "#b", "-n", "--", "~", "*", "{a,b}", "!b", "a=b", "%s%n",
+		"\\012", "\t", "if",
 	} {
 		f.Add(bad, "word")
 		f.Add("word", bad)

@@ -103,7 +103,8 @@ func checkFile(h *picture.Host, s *sysfs.Setting, live string) (f finding.Findin
 		f.Severity = finding.Warning
 		f.Summary = fmt.Sprintf("%s is %s, and %s sets %s %s: it was changed since then, or this was never applied",
 			name, live, o.Place, o.Value, o.Phase)
-		f.Note = "The next boot sets the value of the file. If the live value is the right one, write it there. " + f.Note
+		f.Note = finding.JoinNotes("The next boot sets the value of the file. If the live value is the right one, "+
+			"write it there.", f.Note)
 	}
 	if !h.IsContainer() {
 		f.Fix = fixes.Set(s.Name, o.Value)

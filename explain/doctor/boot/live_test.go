@@ -57,7 +57,8 @@ func TestNotApplied(t *testing.T) {
 		doctortest.Sysctl(file, 1, doctortest.NetMax, "65536"), timeout)
 	want := finding.Finding{
 		ID: "not-applied", Severity: finding.Warning,
-		Summary: "nf_conntrack_tcp_timeout_established is 432000, and /etc/sysctl.d/50-site.conf:2 sets 7200 at boot: " +
+		Summary: "nf_conntrack_tcp_timeout_established is 432000, " +
+			"and /etc/sysctl.d/50-site.conf:2 sets 7200 at boot: " +
 			"it was changed since then, or this was never applied",
 		Evidence: []finding.Evidence{
 			finding.Seen("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established", 0, "432000"),

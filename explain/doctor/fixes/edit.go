@@ -29,16 +29,17 @@ func Edit(h *picture.Host, places []tree.Place, rewrite func(p tree.Place, line 
 	places = slices.Compact(places)
 	var steps []finding.Step
 	for len(places) > 0 {
-		text := h.Text(places[0].File)
+		file := places[0].File
+		text := h.Text(file)
 		lines := slices.Clone(text.Lines)
 		var blocks []finding.Step
-		for ; len(places) > 0 && places[0].File == text.File; places = places[1:] {
+		for ; len(places) > 0 && places[0].File == file; places = places[1:] {
 			if p := places[0]; !rewriteLine(lines, p, rewrite) {
 				blocks = append(blocks, change.Block("Edit "+p.String()+" by hand."))
 			}
 		}
 		var copied []finding.Step
-		text.File, copied = ownFile(h, text.File)
+		text.File, copied = ownFile(h, file)
 		steps = slices.Concat(steps, copied, text.Edits(lines), blocks)
 	}
 	return steps

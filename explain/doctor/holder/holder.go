@@ -17,7 +17,8 @@ import (
 // with the same configuration does not.
 func Check(h *picture.Host) []finding.Finding {
 	isAbsent := !h.Offline && h.Module.State == kmod.Absent
-	if h.Module.State == kmod.BuiltIn || isAbsent && len(h.NeededBy())+len(h.Inventory.Assignments) == 0 { // nothing to reset
+	isUnused := isAbsent && len(h.NeededBy())+len(h.Inventory.Assignments) == 0
+	if h.Module.State == kmod.BuiltIn || isUnused { // nothing to reset
 		return nil
 	}
 	var found []finding.Finding

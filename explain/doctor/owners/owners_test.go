@@ -21,7 +21,8 @@ func TestUncertainConflict(t *testing.T) {
 	f := doctortest.Find(t, checkConflicts(doctortest.Owned(t, a)), "other-owner")
 	want := "systemd-sysctl can set nf_conntrack_max to 65536 at boot, ctkeeper wants 1048576; " +
 		"ctkeeper writes its value back each time"
-	if f.Severity != finding.Info || f.Summary != want || f.Note != "It is not certain: within an if." || len(f.Fix) > 0 {
+	const note = "It is not certain: within an if."
+	if f.Severity != finding.Info || f.Summary != want || f.Note != note || len(f.Fix) > 0 {
 		t.Errorf("%s %s, note %q, fix %v", f.Severity, f.Summary, f.Note, f.Fix)
 	}
 }

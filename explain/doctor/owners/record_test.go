@@ -13,9 +13,10 @@ func TestRecord(t *testing.T) {
 	root := doctortest.ModuleTree(t)
 	doctortest.Put(t, root, map[string]string{
 		"proc/sys/net/netfilter/nf_conntrack_max": "65536\n",
-		"var/lib/ctkeeper/events.jsonl": `{"at":"2026-03-01T10:00:00Z","event":"drift","setting":"max","found":131072,` +
-			`"cause":"write","by":{"pid":9,"comm":"kube-proxy","container":"c0ffee"}}` + "\n" +
-			`{"at":"2026-03-01T10:00:02Z","event":"drift","setting":"hashsize","found":65536,"cause":"module-load"}` + "\n" +
+		"var/lib/ctkeeper/events.jsonl": `{"at":"2026-03-01T10:00:00Z","event":"drift","setting":"max",` +
+			`"found":131072,"cause":"write","by":{"pid":9,"comm":"kube-proxy","container":"c0ffee"}}` + "\n" +
+			`{"at":"2026-03-01T10:00:02Z","event":"drift","setting":"hashsize","found":65536,` +
+			`"cause":"module-load"}` + "\n" +
 			`{"at":"2026-03-01T10:00:03Z","event":"drift","setting":"max","found":131072,"cause":"write",` +
 			`"by":{"pid":11,"comm":"kube-proxy","container":"c0ffee"}}` + "\n",
 	})
