@@ -14,7 +14,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 )
 
-const maxFile = "/proc/sys/net/netfilter/nf_conntrack_max"
+const limitFile = "/proc/sys/net/netfilter/nf_conntrack_max"
 
 // lineTests have the line that names the key as the last one; the lines before it are the rest of the file.
 var lineTests = []struct {
@@ -25,16 +25,16 @@ var lineTests = []struct {
 	{"a.sh", "sysctl net.netfilter.nf_conntrack_max=5 >/dev/null 2>&1", true},
 	{"a.sh", "sysctl net.netfilter.nf_conntrack_max &> /dev/null", false},
 	{"a.sh", "/sbin/sysctl -n -e net.netfilter.nf_conntrack_max", false},
-	{"a.sh", "echo 5 > " + maxFile, true},
-	{"a.sh", "echo 5 | sudo tee " + maxFile, true},
-	{"a.sh", "cat " + maxFile, false},
-	{"a.sh", "if [ -f " + maxFile + " ]; then", false},
-	{"a.sh", "[[ $(cat " + maxFile + ") -lt 5 ]] && echo 5 > " + maxFile, true},
+	{"a.sh", "echo 5 > " + limitFile, true},
+	{"a.sh", "echo 5 | sudo tee " + limitFile, true},
+	{"a.sh", "cat " + limitFile, false},
+	{"a.sh", "if [ -f " + limitFile + " ]; then", false},
+	{"a.sh", "[[ $(cat " + limitFile + ") -lt 5 ]] && echo 5 > " + limitFile, true},
 	{"a.sh", "max=$(/sbin/sysctl net.netfilter.nf_conntrack_max 2>/dev/null | cut -d= -f2)", false},
 	{"a.sh", "sysctl -w vm.swappiness=$max\nmax=$(sysctl -n net.netfilter.nf_conntrack_max 2>/dev/null)", false},
 	{"a.sh", "old=$(sysctl -w net.netfilter.nf_conntrack_max=5)", true},
 	{"a.sh", "MAX=`find /proc/sys -name nf_conntrack_max | head -n 1`", false},
-	{"a.sh", "read now < " + maxFile, false},
+	{"a.sh", "read now < " + limitFile, false},
 	{"a.sh", "grep -q nf_conntrack_max /etc/sysctl.conf || exit 1", false},
 	{"a.sh", `echo "net.netfilter.nf_conntrack_max = 5" >> /etc/sysctl.conf`, true},
 	{"a.sh", `echo "nf_conntrack_max is 5" >> /var/log/x`, false},
@@ -42,8 +42,8 @@ var lineTests = []struct {
 	{"a.sh", `sed -i 's/nf_conntrack_max.*/nf_conntrack_max=5/' /etc/sysctl.conf`, true},
 	{"a.sh", "modprobe nf_conntrack", false},
 	{"a.sh", "insmod nf_conntrack.ko hashsize=5", true},
-	{"a.sh", `F="$D/max"` + "\necho 5 > \"$F\"\nF=" + maxFile, true},
-	{"a.sh", "cat \"$F\"\necho x > $LOG\nF=" + maxFile, false},
+	{"a.sh", `F="$D/max"` + "\necho 5 > \"$F\"\nF=" + limitFile, true},
+	{"a.sh", "cat \"$F\"\necho x > $LOG\nF=" + limitFile, false},
 	{"a.sh", "put() { sysctl -w \"$1=$2\"; }\nput $K 5\nK=net.netfilter.nf_conntrack_max", true},
 	{"a.sh", "put() { logger \"$1\"; }\nput $K 5\nK=net.netfilter.nf_conntrack_max", false},
 	{"a.sh", "sysctl -w $k=1\nfor k in net.netfilter.nf_conntrack_max vm.x; do", true},
@@ -60,14 +60,14 @@ var lineTests = []struct {
 	{"a.rb", `File.write("/proc/sys/net/netfilter/nf_conntrack_max", 5)`, true},
 	{"a.yaml", "nf_conntrack_max: 5", true},
 	{"a.yaml", "- {name: net.netfilter.nf_conntrack_max, value: '5'}", true},
-	{"a.yaml", "path: " + maxFile, false},
+	{"a.yaml", "path: " + limitFile, false},
 	{"a.yaml", "files: [nf_conntrack_count, nf_conntrack_max]", false},
 	{"a.json", `"net.netfilter.nf_conntrack_max": "5",`, true},
 	{"a.pp", `sysctl { 'net.netfilter.nf_conntrack_max': value => '5' }`, true},
 	{"a.toml", `"net.netfilter.nf_conntrack_max" = "{{max}}"`, true},
 	{"x.service", "ExecStart=/bin/tuner nf_conntrack_max 5", true},
-	{"x.service", "ExecStart=-/bin/cat " + maxFile, false},
-	{"x.service", "ConditionPathExists=" + maxFile, false},
+	{"x.service", "ExecStart=-/bin/cat " + limitFile, false},
+	{"x.service", "ConditionPathExists=" + limitFile, false},
 }
 
 func TestCanWrite(t *testing.T) {
