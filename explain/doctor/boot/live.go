@@ -65,6 +65,9 @@ func checkFile(h *picture.Host, s *sysfs.Setting, live string) (f finding.Findin
 	if !o.Found && len(o.Doubts) == 0 {
 		o = derived(h, s.Name)
 	}
+	if certain, found := h.Inventory.Effective(s.Name); o.Seen && found && !isSatisfied(s, certain, live) {
+		return takenOver(h, s, o.Assignment, certain), true
+	}
 	switch {
 	case !o.Found, o.Seen, o.TooEarly, o.FromPersist, isSatisfied(s, o.Assignment, live):
 		return f, false
@@ -98,18 +101,28 @@ func checkFile(h *picture.Host, s *sysfs.Setting, live string) (f finding.Findin
 	case len(writes) > 0:
 		f.Severity = finding.Warning
 		f.Summary = fmt.Sprintf("%s was changed to %s, and %s sets %s %s", name, live, o.Place, o.Value, o.Phase)
-		f.Note = "The next boot sets the value of the file. If the live value is the right one, write it there."
+		f.Note = "If the live value is the right one, write it into the file."
 	default:
 		f.Severity = finding.Warning
 		f.Summary = fmt.Sprintf("%s is %s, and %s sets %s %s: it was changed since then, or this was never applied",
 			name, live, o.Place, o.Value, o.Phase)
-		f.Note = finding.JoinNotes("The next boot sets the value of the file. If the live value is the right one, "+
-			"write it there.", f.Note)
+		f.Note = "If the live value is the right one, write it into the file. " + f.Note
 	}
 	if !h.IsContainer() {
 		f.Fix = fixes.Set(s.Name, o.Value)
 	}
 	return f, true
+}
+
+// takenOver is the finding about a live value that an uncertain assignment explains, and not the certain one.
+func takenOver(h *picture.Host, s *sysfs.Setting, by, certain inventory.Assignment) finding.Finding {
+	return finding.Finding{
+		ID: "not-applied", Severity: finding.Info,
+		Summary: fmt.Sprintf("%s is %s, which %s can set %s; %s sets %s", picture.KernelName(by), h.Settings[s.Name],
+			by.Place, by.Phase, certain.Place, certain.Value),
+		Evidence: []finding.Evidence{liveEvidence(h, s), h.AssignmentEvidence(by), h.AssignmentEvidence(certain)},
+		Note:     "It is not certain: " + by.Uncertain + ". guard: watch shows who writes.",
+	}
 }
 
 // isContainerised reports whether a tool runs in a pod: its files are on the node also while it does

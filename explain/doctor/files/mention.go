@@ -39,7 +39,7 @@ func checkMentions(h *picture.Host) []finding.Finding {
 		f.Summary = fmt.Sprintf("%d lines mention nf_conntrack, not understood", n)
 	}
 	if setting == 0 {
-		f.Note = "None of these lines seems to set a value."
+		f.Note = "None of these lines was found to set a value at each boot."
 		return []finding.Finding{f}
 	}
 	f.Summary += fmt.Sprintf("; %d could set a value", setting)

@@ -41,7 +41,7 @@ func TestMentionsThatSetNothing(t *testing.T) {
 	want := []finding.Finding{{
 		ID: "mentioned", Severity: finding.Info, Summary: "1 line mentions nf_conntrack, not understood",
 		Evidence: []finding.Evidence{finding.Seen("/etc/agent/watch", 1, "files = nf_conntrack_count")},
-		Note:     "None of these lines seems to set a value.",
+		Note:     "None of these lines was found to set a value at each boot.",
 	}}
 	doctortest.Check(t, files.Check(doctortest.Take(t, root)), want)
 }

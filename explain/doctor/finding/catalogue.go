@@ -206,6 +206,10 @@ var catalogue = []Entry{
 	},
 	{"unknown-parameter", "nf_conntrack is loaded with a parameter that it does not have", "remove the parameter"},
 	{
+		"value-refused", "the kernel refuses the value of a sysctl line",
+		"write the number that is meant",
+	},
+	{
 		"wrong-key", "a line sets a sysctl key that this kernel does not have", "write the key that the evidence names",
 	},
 }

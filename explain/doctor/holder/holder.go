@@ -108,6 +108,9 @@ func resetFinding(h *picture.Host, o inventory.ToolOption, unloaded []string) fi
 	}
 	evidence, note := setAgain(h, o)
 	f.Evidence, f.Note = append(f.Evidence, evidence...), finding.JoinNotes(f.Note, note)
+	if o.Tool == "firewalld" && o.Default && len(h.Inventory.Assignments) == 0 && !h.IsConfigured() {
+		f.Severity, f.Fix = finding.Info, nil // as it is installed, and nothing sets a value that could be lost
+	}
 	if h.IsEnforcing() {
 		f.Severity = finding.Info
 		f.Summary += "; ctkeeper repairs them at once"

@@ -356,6 +356,10 @@ func TestFirewallRestartOldFirewalld(t *testing.T) {
 			Value: "yes", Default: true},
 	)
 	doctortest.SetFiles(t, h, map[string]string{file[1:]: strings.Repeat("#\n", 6) + "CleanupOnExit=yes\n"})
+	if f := doctortest.Find(t, Check(h), "firewall-restart-resets"); f.Severity != finding.Info || len(f.Fix) > 0 {
+		t.Errorf("as it is installed, and nothing is set: %s, fix %v", f.Severity, f.Fix)
+	}
+	h.Inventory.Assignments = []inventory.Assignment{doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "1")}
 	f := doctortest.Find(t, Check(h), "firewall-restart-resets")
 	if diff := cmp.Diff([]finding.Step{doctortest.Edit(file, 7, "CleanupOnExit=yes", "CleanupOnExit=no")},
 		f.Fix); diff != "" {

@@ -46,8 +46,11 @@ func notLoaded(h *picture.Host, blockers []finding.Finding) []finding.Finding {
 		return []finding.Finding{f}
 	}
 	f.Evidence = append(f.Evidence, needed...)
-	if len(needed) > 0 {
+	switch {
+	case len(needed) > 0:
 		f.Severity = finding.Error
+	case len(ids) > 0 && len(h.Inventory.Assignments) > 0: // somebody wants it, and cannot have it
+		f.Severity = finding.Warning
 	}
 	if len(ids) > 0 {
 		f.Summary = "nf_conntrack is not loaded and cannot be loaded: see " + strings.Join(finding.Unique(ids), ", ")

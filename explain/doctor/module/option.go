@@ -3,6 +3,7 @@ package module
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,7 +12,9 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/change"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -55,7 +58,8 @@ func checkParameters(h *picture.Host) []finding.Finding {
 	if len(bad) > 1 {
 		f.Summary += fmt.Sprintf(", nor with %d other values", len(bad)-1)
 	}
-	f.Fix = append(removeOptions(h, bad), fixes.LoadModule())
+	steps, others := correctOptions(h, bad)
+	f.Fix = slices.Concat(steps, removeOptions(h, others), []finding.Step{fixes.LoadModule()})
 	if slices.ContainsFunc(bad, func(o kmod.Option) bool { return o.File == picture.CommandLineFile }) {
 		f.Fix[len(f.Fix)-1] = fixes.Reboot(h) // the running kernel keeps its command line
 	}
@@ -139,6 +143,33 @@ func tooLarge(buckets uint64, memory int64) string {
 	return ""
 }
 
+// meantValue returns the value that was meant by a parameter that the kernel refuses; "" where it is not known.
+func meantValue(h *picture.Host, o kmod.Option) string {
+	for _, a := range h.Inventory.Assignments {
+		if a.Parameter && a.Invalid && a.Place == o.Place && a.Name == o.Name {
+			return a.Meant
+		}
+	}
+	return ""
+}
+
+// correctOptions returns the steps that write the values that were meant, and the options without one.
+func correctOptions(h *picture.Host, bad []kmod.Option) (steps []finding.Step, others []kmod.Option) {
+	for _, o := range bad {
+		value := meantValue(h, o)
+		if value == "" || o.File == picture.CommandLineFile {
+			others = append(others, o)
+			continue
+		}
+		name := strings.ReplaceAll(regexp.QuoteMeta(o.Name), "_", "[-_]")
+		written := regexp.MustCompile(`"?` + name + `[[:space:]]*=[[:space:]]*[^[:space:]]*`)
+		steps = append(steps, fixes.Edit(h, []tree.Place{o.Place}, func(_ tree.Place, line string) string {
+			return written.ReplaceAllString(line, o.Name+"="+value)
+		})...)
+	}
+	return steps, others
+}
+
 // removeOptions returns the steps that remove parameters, and add arguments to the kernel command line.
 func removeOptions(h *picture.Host, options []kmod.Option, arguments ...string) []finding.Step {
 	var steps []finding.Step
@@ -165,9 +196,12 @@ func checkUnknownParameters(h *picture.Host) []finding.Finding {
 		return nil
 	}
 	var unknown []kmod.Option
-	f := finding.Finding{ID: "unknown-parameter", Severity: finding.Warning}
+	f := finding.Finding{ID: "unknown-parameter", Severity: finding.Info}
 	for _, o := range options(h) {
-		if !known[o.Name] {
+		isPart := slices.ContainsFunc(h.Inventory.Assignments, func(a inventory.Assignment) bool {
+			return a.Parameter && a.Meant != "" && a.Place == o.Place && (o.Name == "=" || o.Name == a.Meant)
+		})
+		if !known[o.Name] && !isPart { // of "hashsize = 262144", which has its own finding
 			unknown = append(unknown, o)
 			f.Evidence = append(f.Evidence, finding.At(o.Place, format(o)))
 		}
@@ -179,6 +213,7 @@ func checkUnknownParameters(h *picture.Host) []finding.Finding {
 	f.Summary = "nf_conntrack has no parameter " + unknown[0].Name + ": the kernel ignores it"
 	f.Fix = removeOptions(h, unknown)
 	if slices.ContainsFunc(unknown, func(o kmod.Option) bool { return strings.HasSuffix(o.Name, "max") }) {
+		f.Severity = finding.Warning // a value is lost
 		f.Note = "max is not a parameter of the module. Use settings.max or settings.expect_max in " +
 			"/etc/ctkeeper/ctkeeper.yaml."
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/change"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -117,7 +118,7 @@ func checkNotRead(h *picture.Host) []finding.Finding {
 	for _, a := range h.Inventory.Assignments {
 		_, isOverridden := h.Overrider(a)
 		isHidden := strings.HasPrefix(a.NoEffect, "hidden by ") // on purpose
-		if !a.FromPersist && a.NoEffect != "" && a.Phase == inventory.AtBoot && !isOverridden && !isHidden {
+		if !a.FromPersist && !a.Invalid && a.NoEffect != "" && a.Phase == inventory.AtBoot && !isOverridden && !isHidden {
 			byFile[a.File] = append(byFile[a.File], a)
 		}
 	}
@@ -154,6 +155,33 @@ func notRead(h *picture.Host, file string, lines []inventory.Assignment, n int) 
 		func(b inventory.Assignment) bool { return slices.Contains(lines, b) })
 	f.Fix, f.Note = append(f.Fix, remove...), note
 	return f
+}
+
+// checkRefused reports sysctl lines whose value the kernel refuses.
+func checkRefused(h *picture.Host) []finding.Finding {
+	var found []finding.Finding
+	for _, a := range h.Inventory.Assignments {
+		if !a.Invalid || a.Parameter || a.FromPersist {
+			continue
+		}
+		f := finding.Finding{
+			ID: "value-refused", Severity: finding.Warning, Evidence: []finding.Evidence{h.AssignmentEvidence(a)},
+			Summary: fmt.Sprintf("%s of %s has no effect: %s", a.Key, a.Place, a.NoEffect),
+			Note:    "Write a number.",
+		}
+		if isSet(h, a.Name) {
+			f.Severity = finding.Info
+		}
+		if a.Meant != "" && fixes.IsLineBased(a.File) && strings.Contains(a.File, "sysctl") {
+			f.Note = "The number that seems to be meant is " + a.Meant + "."
+			f.Fix = fixes.Edit(h, []tree.Place{a.Place}, func(_ tree.Place, line string) string {
+				key, _, _ := strings.Cut(line, "=")
+				return strings.TrimRight(key, " \t") + " = " + a.Meant
+			})
+		}
+		found = append(found, f)
+	}
+	return found
 }
 
 // isSet reports whether the configuration, or anything on this host, assigns a value to a setting.

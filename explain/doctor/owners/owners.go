@@ -1,6 +1,7 @@
 package owners
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ import (
 
 // Check returns the findings of this topic.
 func Check(h *picture.Host) []finding.Finding {
-	return h.Run(checkTooEarly, checkNotRead, checkConflicts, checkOthers, checkContradictions, checkLock, checkRecord)
+	return h.Run(checkTooEarly, checkNotRead, checkRefused, checkConflicts, checkOthers, checkContradictions, checkLock, checkRecord)
 }
 
 // stance is how the configuration relates to an assignment.
@@ -173,28 +174,33 @@ func checkOthers(h *picture.Host) []finding.Finding {
 	var found []finding.Finding
 	for _, s := range []stance{agrees, unconfigured} {
 		var files []string
-		names, lines := map[string][]string{}, map[string][]finding.Evidence{}
+		names, lines, verbs := map[string][]string{}, map[string][]finding.Evidence{}, map[string]string{}
 		for _, times := range groupByLine(assignmentsOf(h, s)) {
 			a := times[0]
 			files = append(files, a.File)
 			names[a.File] = append(names[a.File], picture.KernelName(a))
 			lines[a.File] = append(lines[a.File], h.AssignmentEvidence(a))
+			if a.Uncertain == "" {
+				verbs[a.File] = "sets"
+			}
 		}
 		for _, file := range finding.Unique(files) {
 			f := finding.Finding{ID: "other-owner", Severity: finding.Info, Evidence: lines[file]}
-			f.Summary, f.Note = summarizeOther(h, s, file, strings.Join(finding.Unique(names[file]), ", "))
+			subject := file + " " + cmp.Or(verbs[file], "can set")
+			f.Summary, f.Note = summarizeOther(h, s, subject, strings.Join(finding.Unique(names[file]), ", "))
 			found = append(found, f)
 		}
 	}
 	return found
 }
 
-func summarizeOther(h *picture.Host, s stance, file, names string) (summary, note string) {
+// summarizeOther returns the summary and the note about a file; the subject is "FILE sets" or "FILE can set".
+func summarizeOther(h *picture.Host, s stance, subject, names string) (summary, note string) {
 	if s == unconfigured {
-		return fmt.Sprintf("%s sets %s, which ctkeeper's configuration does not have", file, names),
+		return fmt.Sprintf("%s %s, which ctkeeper's configuration does not have", subject, names),
 			"ctkeeper import prints it as configuration."
 	}
-	summary = fmt.Sprintf("%s sets the same values as ctkeeper for %s", file, names)
+	summary = fmt.Sprintf("%s the same values as ctkeeper for %s", subject, names)
 	if h.IsEnforcing() {
 		return summary, "These lines can be deleted: ctkeeper keeps the values."
 	}
