@@ -34,6 +34,9 @@ type Rules struct {
 	// Modules maps each conntrack module that a rule needs (xt_conntrack, xt_state, nft_ct, …) to
 	// the first rule that needs it. Rules that translate addresses need nf_nat, whatever their tool.
 	Modules map[string]tree.Place
+	// NftTables maps each table of nf_tables in the kernel that uses the connection tracker, such as
+	// "inet filter", to a module that it needs.
+	NftTables map[string]string
 	// Sources are the files and commands that were read: "iptables-legacy-save -t raw",
 	// "nft -j list ruleset", …
 	Sources []string
@@ -89,6 +92,9 @@ func (r *Rules) merge(other Rules) {
 	r.Helpers = append(r.Helpers, other.Helpers...)
 	for module, place := range other.Modules {
 		r.addModule(module, place)
+	}
+	if len(other.NftTables) > 0 {
+		r.NftTables = other.NftTables
 	}
 	r.Sources = append(r.Sources, other.Sources...)
 	for source, reason := range other.Skipped {

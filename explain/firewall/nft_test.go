@@ -34,6 +34,7 @@ func TestParseNftJSON(t *testing.T) {
 			"nft_ct": place, "nft_connlimit": place, "nft_flow_offload": place, "nf_nat": place,
 			"xt_conntrack": place, "xt_CT": place,
 		},
+		NftTables: map[string]string{"inet f": "nf_nat", "ip filter": "xt_conntrack", "ip raw": "xt_CT"},
 	}, got.Rules)
 	if diff := cmp.Diff(map[string]bool{"ip": true}, got.opaque); diff != "" {
 		t.Errorf("families with helpers that nft does not show (-want +got):\n%s", diff)
@@ -59,7 +60,7 @@ func TestParseNftJSONWithoutObjects(t *testing.T) {
 	// nft -j list chain shows no objects.
 	got, err := ParseNftJSON("nft", []byte(`{"nftables": [
 		{"rule": {"family": "ip", "table": "f", "chain": "c", "expr": [{"ct helper": "ftp-standard"}]}},
-		{"rule": {"family": 5}}]}`))
+		{"chain": {"family": "ip6", "table": "n", "name": "post", "type": "nat"}}, {"rule": {"family": 5}}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,8 @@ func TestParseNftJSONWithoutObjects(t *testing.T) {
 		Helpers: []HelperRule{
 			{Place: place, Name: "ftp-standard", Rule: `add rule ip f c ct helper set "ftp-standard"`},
 		},
-		Modules: map[string]tree.Place{"nft_ct": place},
+		Modules:   map[string]tree.Place{"nft_ct": place},
+		NftTables: map[string]string{"ip f": "nft_ct", "ip6 n": "nft_chain_nat"},
 	}, got)
 }
 

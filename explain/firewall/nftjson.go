@@ -10,7 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// nftObject has the fields that we use of a rule, a map or a ct helper object in
+// nftObject has the fields that we use of a rule, a chain, a map or a ct helper object in
 // libnftables-json(5).
 type nftObject struct {
 	Family string `json:"family"`
@@ -19,7 +19,7 @@ type nftObject struct {
 	Name   string `json:"name"`
 	Expr   []any  `json:"expr"`
 	Elem   any    `json:"elem"`
-	// Type is a ct helper's; a map's may be an array.
+	// Type is a base chain's or a ct helper's; a map's may be an array.
 	Type any `json:"type"`
 }
 
@@ -45,6 +45,7 @@ func ParseNftJSON(source string, text []byte) (Rules, error) {
 
 func parseNftJSON(source string, text []byte) (nftRuleset, error) {
 	r := nftRuleset{
+		Rules:   Rules{NftTables: map[string]string{}},
 		place:   tree.Place{File: source},
 		helpers: map[nftName]string{}, maps: map[nftName]any{}, opaque: map[string]bool{},
 	}
@@ -59,7 +60,7 @@ func parseNftJSON(source string, text []byte) (nftRuleset, error) {
 		for kind, raw := range entry {
 			var object nftObject
 			switch kind {
-			case "rule", "map", "ct helper":
+			case "rule", "chain", "map", "ct helper":
 				if err := json.Unmarshal(raw, &object); err != nil {
 					r.addTrouble(r.place, fmt.Errorf("cannot read a %s: %w", kind, err))
 					continue
@@ -69,6 +70,10 @@ func parseNftJSON(source string, text []byte) (nftRuleset, error) {
 			switch kind {
 			case "rule":
 				rules = append(rules, object)
+			case "chain":
+				if object.Type == "nat" { // the chain holds the module, with rules or without
+					r.NftTables[object.Family+" "+object.Table] = "nft_chain_nat"
+				}
 			case "map":
 				r.maps[name] = object.Elem
 			case "ct helper":
@@ -91,7 +96,10 @@ func (r *nftRuleset) addRule(rule nftObject) {
 			r.opaque[rule.Family] = true
 		}
 		walk(statement, func(key string, value any) {
-			r.addModule(nftModule(key, value), r.place)
+			if module := nftModule(key, value); module != "" {
+				r.addModule(module, r.place)
+				r.NftTables[rule.Family+" "+rule.Table] = module
+			}
 			switch key {
 			case "ct helper":
 				r.addHelpers(rule, value)

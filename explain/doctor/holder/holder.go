@@ -2,6 +2,8 @@ package holder
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
@@ -23,7 +25,7 @@ func Check(h *picture.Host) []finding.Finding {
 	}
 	var found []finding.Finding
 	for _, o := range h.Inventory.ToolOptions {
-		stop, unloads := stopOf(o)
+		stop, unloads := stopOf(h, o)
 		if !unloads || !h.Services[o.Tool] {
 			continue
 		}
@@ -43,6 +45,9 @@ func Check(h *picture.Host) []finding.Finding {
 		}
 		usesOther := func(module string) bool { return otherFamilyUses(h, stop, module) }
 		unloaded, holders := unload(h.Modules, kmod.Conntrack, stop, usesOther)
+		if stop.nft {
+			holders = append(holders, foreignTables(h)...)
+		}
 		if len(holders) > 0 {
 			found = append(found, heldFinding(o, holders))
 		} else {
@@ -53,9 +58,10 @@ func Check(h *picture.Host) []finding.Finding {
 }
 
 // stopOf reports whether an option makes its tool unload modules when it stops, and returns which rules
-// are removed before. The init script flushes the tables of its family; firewalld flushes everything
-// that it made, of both.
-func stopOf(o inventory.ToolOption) (s stop, unloads bool) {
+// are removed before. The init script flushes the tables of its family. firewalld flushes iptables of both
+// families and removes its own table of nf_tables; with CleanupOnExit=no its rules stay, and hold the
+// modules (stop in core/fw.py, 1.3.3).
+func stopOf(h *picture.Host, o inventory.ToolOption) (s stop, unloads bool) {
 	value := strings.ToLower(strings.Trim(o.Value, `"'`))
 	switch {
 	case o.Tool == "iptables" && o.Name == "IPTABLES_MODULES_UNLOAD":
@@ -63,9 +69,26 @@ func stopOf(o inventory.ToolOption) (s stop, unloads bool) {
 	case o.Tool == "ip6tables" && o.Name == "IP6TABLES_MODULES_UNLOAD":
 		return stop{ip6: true}, value == "yes"
 	case o.Tool == "firewalld" && o.Name == "CleanupModulesOnExit":
-		return stop{ip4: true, ip6: true, nft: true}, value == "yes" || value == "true"
+		onExit, _ := h.Inventory.ToolOption("firewalld", "CleanupOnExit")
+		stays := slices.Contains([]string{"no", "false"}, strings.ToLower(onExit.Value))
+		return stop{ip4: true, ip6: true, nft: true}, (value == "yes" || value == "true") && !stays
 	}
 	return stop{}, false
+}
+
+// foreignTables returns the tables of nf_tables that firewalld does not remove when it stops and that hold
+// the tracker. Those of iptables-nft, whose names are fixed, it flushes.
+func foreignTables(h *picture.Host) []holder {
+	var holders []holder
+	for _, table := range slices.Sorted(maps.Keys(h.Rules.NftTables)) {
+		family, name, _ := strings.Cut(table, " ")
+		isIptables := strings.HasPrefix(family, "ip") &&
+			slices.Contains([]string{"filter", "nat", "mangle", "raw", "security"}, name)
+		if !strings.HasPrefix(name, "firewalld") && !isIptables {
+			holders = append(holders, holder{h.Rules.NftTables[table], 0, "nftables in the table " + table})
+		}
+	}
+	return holders
 }
 
 // otherFamilyUses reports whether the rules that remain after a stop use a module that serves both

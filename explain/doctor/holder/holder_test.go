@@ -375,6 +375,31 @@ func TestFirewallRestartOldFirewalld(t *testing.T) {
 	}
 }
 
+func firewalldOption(name, value string) inventory.ToolOption {
+	return inventory.ToolOption{
+		Place: tree.Place{File: "/etc/firewalld/firewalld.conf", Line: 8}, Tool: "firewalld", Name: name, Value: value,
+	}
+}
+
+// firewalld removes its own table of nf_tables and flushes those of iptables-nft. Others hold the module.
+func TestFirewalldForeignTables(t *testing.T) {
+	h := withSwitch(t, debian12, firewalldOption("CleanupModulesOnExit", "yes"))
+	h.Rules.NftTables = map[string]string{"inet firewalld": "nft_ct", "ip nat": "nft_chain_nat"}
+	doctortest.Find(t, Check(h), "firewall-restart-resets")
+	h.Rules.NftTables["inet filter"] = "nft_ct"
+	f := doctortest.Find(t, Check(h), "module-held")
+	want := finding.Seen("/proc/modules", 0, "nft_ct: held by nftables in the table inet filter")
+	if len(f.Evidence) != 2 || f.Evidence[1] != want {
+		t.Errorf("evidence %v, want %v", f.Evidence, want)
+	}
+}
+
+// Where the rules stay, they hold the modules.
+func TestFirewalldKeepsItsRules(t *testing.T) {
+	h := withSwitch(t, debian12, firewalldOption("CleanupModulesOnExit", "yes"), firewalldOption("CleanupOnExit", "no"))
+	doctortest.Check(t, Check(h), nil)
+}
+
 func TestFirewallRestartSilent(t *testing.T) {
 	no := unloadYes("iptables")
 	no.Value = "no"

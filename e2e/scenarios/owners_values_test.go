@@ -1,0 +1,174 @@
+//go:build guest && owners
+
+package scenarios
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mustClaim checks that a report says that a program sets these values.
+func mustClaim(t *testing.T, said claims, want map[string]string) {
+	t.Helper()
+	for name, value := range want {
+		if said.values[name] != value {
+			t.Errorf("the report says that %s is set to %q, want %s", name, said.values[name], value)
+		}
+	}
+}
+
+// TestOwnerUfw: ufw applies its sysctl file when it starts.
+func TestOwnerUfw(t *testing.T) {
+	ownedHost(t)
+	run(t, "sh", "-c", "echo net/netfilter/nf_conntrack_max=65536 >>/etc/ufw/sysctl.conf")
+	run(t, "sed", "-i", "s/^ENABLED=.*/ENABLED=yes/", "/etc/ufw/ufw.conf")
+	start(t, "ufw")
+	mustClaim(t, checkRestart(t, "ufw", restartUnit(t, "ufw")), map[string]string{"max": "65536"})
+}
+
+// TestOwnerShorewall: Shorewall loads the modules of helpers, and sets nothing.
+func TestOwnerShorewall(t *testing.T) {
+	ownedHost(t)
+	run(t, "ip", "link", "add", "net0", "type", "dummy")
+	t.Cleanup(func() { run(t, "ip", "link", "del", "net0") })
+	writeFile(t, "/etc/shorewall/zones", "fw firewall\nnet ipv4\n")
+	writeFile(t, "/etc/shorewall/interfaces", "?FORMAT 2\nnet net0 -\n")
+	writeFile(t, "/etc/shorewall/policy", "fw net ACCEPT\nnet all DROP\nall all REJECT\n")
+	start(t, "shorewall")
+	checkRestart(t, "shorewall", restartUnit(t, "shorewall"))
+}
+
+// TestOwnerDocker: dockerd's rules need the module, and it sets nothing.
+func TestOwnerDocker(t *testing.T) {
+	ownedHost(t)
+	start(t, "docker")
+	checkRestart(t, "docker", restartUnit(t, "docker"))
+}
+
+// TestOwnerTuned: TuneD sets the values of its active profile when it starts, and the old ones when it stops.
+func TestOwnerTuned(t *testing.T) {
+	ownedHost(t)
+	run(t, "modprobe", "nf_conntrack")
+	writeFile(t, "/etc/tuned/e2e/tuned.conf", "[main]\nsummary=e2e\n"+
+		"[sysctl]\nnet.netfilter.nf_conntrack_max=100000\nnet.netfilter.nf_conntrack_tcp_timeout_established=3600\n"+
+		"[sysfs]\n/sys/module/nf_conntrack/parameters/hashsize=32768\n")
+	writeFile(t, "/etc/tuned/active_profile", "e2e\n")
+	writeFile(t, "/etc/tuned/profile_mode", "manual\n")
+	start(t, "tuned")
+	want := map[string]string{"max": "100000", "buckets": "32768", "tcp_timeout_established": "3600"}
+	waitApplied(t, restarted, want)
+	run(t, "systemctl", "stop", "tuned")
+	mustClaim(t, checkRestart(t, "tuned", func() { run(t, "systemctl", "start", "tuned") }), want)
+	run(t, "systemctl", "stop", "tuned")
+	waitApplied(t, restarted, markValues)
+}
+
+// kubeProxyUnit starts the real kube-proxy with the API server of serveAPI.
+const kubeProxyUnit = `[Unit]
+Description=kube-proxy
+[Service]
+ExecStart=%s/kube-proxy --master=http://` + apiAddress + ` `
+
+// TestOwnerKubeProxy: kube-proxy sets its values when it starts, from flags and from a configuration file.
+func TestOwnerKubeProxy(t *testing.T) {
+	const config = "/var/lib/kube-proxy/config.conf"
+	for name, c := range map[string]struct {
+		flags, config string
+		want          map[string]string
+	}{
+		"flags": {
+			flags: "--kube-api-content-type=application/json --hostname-override=node1 --conntrack-min=131072 " +
+				"--conntrack-max-per-core=300000",
+			want: map[string]string{
+				"max": "600000", "buckets": "150016", "tcp_timeout_established": "86400", "tcp_timeout_close_wait": "3600",
+			},
+		},
+		"config": {
+			flags: "--config=" + config,
+			config: "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n" +
+				"hostnameOverride: node1\nclientConnection:\n  contentType: application/json\nconntrack:\n" +
+				"  maxPerCore: 0\n  min: 0\n  tcpEstablishedTimeout: 2h0m0s\n  tcpCloseWaitTimeout: 0s\n  udpTimeout: 25s\n",
+			want: map[string]string{"tcp_timeout_established": "7200", "udp_timeout": "25"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ownedHost(t)
+			run(t, "modprobe", "nf_conntrack")
+			serveAPI(t)
+			const file = "/etc/systemd/system/kube-proxy.service"
+			text := strings.Replace(kubeProxyUnit, "%s", os.Getenv("CTKEEPER_E2E_DIR"), 1) + c.flags +
+				"\n[Install]\nWantedBy=multi-user.target\n"
+			writeFile(t, file, text)
+			t.Cleanup(func() {
+				_, _ = os.Remove(file), os.RemoveAll(filepath.Dir(config))
+				run(t, "systemctl", "daemon-reload")
+			})
+			if c.config != "" {
+				writeFile(t, config, c.config)
+			}
+			start(t, "kube-proxy")
+			waitApplied(t, restarted, c.want)
+			run(t, "systemctl", "stop", "kube-proxy")
+			said := checkRestart(t, "kube-proxy", func() { run(t, "systemctl", "start", "kube-proxy") })
+			mustClaim(t, said, c.want)
+		})
+	}
+}
+
+const apiAddress = "127.0.0.1:18080"
+
+// serveAPI is a Kubernetes API server with one node, which is what kube-proxy waits for before it sets anything. A
+// watch hangs, as a real one does where nothing changes.
+func serveAPI(t *testing.T) {
+	t.Helper()
+	listener, err := net.Listen("tcp", apiAddress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type object = map[string]any
+	node := object{
+		"apiVersion": "v1", "kind": "Node",
+		"metadata": object{"name": "node1", "uid": "u1", "resourceVersion": "5"},
+		"spec":     object{"podCIDR": "10.244.0.0/24", "podCIDRs": []string{"10.244.0.0/24"}},
+		"status":   object{"addresses": []object{{"type": "InternalIP", "address": "127.0.0.1"}}},
+	}
+	version := object{"resourceVersion": "10"}
+	lists := map[string]object{
+		"nodes":          {"apiVersion": "v1", "kind": "NodeList", "metadata": version, "items": []object{node}},
+		"services":       {"apiVersion": "v1", "kind": "ServiceList", "metadata": version, "items": []object{}},
+		"endpointslices": {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSliceList", "metadata": version, "items": []object{}},
+		"servicecidrs":   {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDRList", "metadata": version, "items": []object{}},
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		answer, status := object{"kind": "Status", "apiVersion": "v1", "status": "Failure"}, http.StatusNotFound
+		list, isList := lists[path.Base(r.URL.Path)]
+		switch query := r.URL.Query(); {
+		case r.Method != http.MethodGet:
+			status = http.StatusCreated // an event
+		case r.URL.Path == "/version":
+			answer, status = object{"major": "1", "minor": "36", "gitVersion": "v1.36.3"}, http.StatusOK
+		case path.Base(path.Dir(r.URL.Path)) == "nodes":
+			answer, status = node, http.StatusOK
+		case isList && query.Has("sendInitialEvents"):
+			answer["reason"], answer["code"], status = "Invalid", 422, http.StatusUnprocessableEntity
+		case isList && query.Has("watch"):
+			w.WriteHeader(http.StatusOK)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			return
+		case isList:
+			answer, status = list, http.StatusOK
+		}
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(answer)
+	})}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+}
