@@ -142,8 +142,12 @@ func serveAPI(t *testing.T) {
 	lists := map[string]object{
 		"nodes":          {"apiVersion": "v1", "kind": "NodeList", "metadata": version, "items": []object{node}},
 		"services":       {"apiVersion": "v1", "kind": "ServiceList", "metadata": version, "items": []object{}},
-		"endpointslices": {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSliceList", "metadata": version, "items": []object{}},
-		"servicecidrs":   {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDRList", "metadata": version, "items": []object{}},
+		"endpointslices": {
+			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSliceList", "metadata": version, "items": []object{},
+		},
+		"servicecidrs": {
+			"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDRList", "metadata": version, "items": []object{},
+		},
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
