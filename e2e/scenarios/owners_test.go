@@ -157,7 +157,7 @@ func TestOwnerFirewalld(t *testing.T) {
 			run(t, "sed", "-i", "-e", "s/^CleanupModulesOnExit=.*/CleanupModulesOnExit="+c.cleanup+"/",
 				"-e", "s/^FirewallBackend=.*/FirewallBackend="+c.backend+"/", "/etc/firewalld/firewalld.conf")
 			if c.held {
-				run(t, "nft", "table inet e2e { chain in { type filter hook input priority 0; ct state invalid drop; }; }")
+				run(t, "nft", "table inet e2e { chain i { type filter hook input priority 0; ct state new; }; }")
 			}
 			start(t, "firewalld")
 			waitFirewalld(t)

@@ -86,14 +86,16 @@ func TestOwnerKubeProxy(t *testing.T) {
 			flags: "--kube-api-content-type=application/json --hostname-override=node1 --conntrack-min=131072 " +
 				"--conntrack-max-per-core=300000",
 			want: map[string]string{
-				"max": "600000", "buckets": "150016", "tcp_timeout_established": "86400", "tcp_timeout_close_wait": "3600",
+				"max": "600000", "buckets": "150016", "tcp_timeout_established": "86400",
+				"tcp_timeout_close_wait": "3600",
 			},
 		},
 		"config": {
 			flags: "--config=" + config,
 			config: "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n" +
 				"hostnameOverride: node1\nclientConnection:\n  contentType: application/json\nconntrack:\n" +
-				"  maxPerCore: 0\n  min: 0\n  tcpEstablishedTimeout: 2h0m0s\n  tcpCloseWaitTimeout: 0s\n  udpTimeout: 25s\n",
+				"  maxPerCore: 0\n  min: 0\n  tcpEstablishedTimeout: 2h0m0s\n  tcpCloseWaitTimeout: 0s\n" +
+				"  udpTimeout: 25s\n",
 			want: map[string]string{"tcp_timeout_established": "7200", "udp_timeout": "25"},
 		},
 	} {
@@ -140,8 +142,8 @@ func serveAPI(t *testing.T) {
 	}
 	version := object{"resourceVersion": "10"}
 	lists := map[string]object{
-		"nodes":          {"apiVersion": "v1", "kind": "NodeList", "metadata": version, "items": []object{node}},
-		"services":       {"apiVersion": "v1", "kind": "ServiceList", "metadata": version, "items": []object{}},
+		"nodes":    {"apiVersion": "v1", "kind": "NodeList", "metadata": version, "items": []object{node}},
+		"services": {"apiVersion": "v1", "kind": "ServiceList", "metadata": version, "items": []object{}},
 		"endpointslices": {
 			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSliceList", "metadata": version, "items": []object{},
 		},
