@@ -203,12 +203,12 @@ func (j *judged) count(isFound bool, line string) {
 		return
 	}
 	j.missed++
-	j.Logf("%s: missed: %s", filepath.Base(j.Name()), line)
+	j.Errorf("%s: missed: %s", filepath.Base(j.Name()), line)
 }
 
 func (j *judged) claim(format string, values ...any) {
 	j.wrong++
-	j.Logf("%s: false: %s", filepath.Base(j.Name()), fmt.Sprintf(format, values...))
+	j.Errorf("%s: false: %s", filepath.Base(j.Name()), fmt.Sprintf(format, values...))
 }
 
 func (j *judged) checkHealthy(others []string) {

@@ -58,6 +58,9 @@ func (r *reader) findKeyFault(name string) (keyFault, bool) {
 // old name or misspelt. It returns nil if there is none, or more than one.
 func meantSetting(name string) *sysfs.Setting {
 	dir, base := path.Split(name)
+	if rest, found := strings.CutPrefix(name, "net/netfilter/"); found { // nf_conntrack.max
+		dir, base = "net/netfilter/", strings.ReplaceAll(rest, "/", "_")
+	}
 	if rest, isOld := strings.CutPrefix(base, "ip_conntrack_"); isOld {
 		base = "nf_conntrack_" + rest
 	}

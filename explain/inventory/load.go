@@ -142,7 +142,7 @@ func (r *reader) misspeltLists() []moduleList {
 
 // isBackup reports whether a file's name says that nothing is meant to read it.
 func isBackup(name string) bool {
-	return strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || name == "README" ||
+	return strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || strings.HasPrefix(name, "README") ||
 		slices.Contains([]string{
 			".bak", ".backup", ".old", ".orig", ".save", ".saved", ".rpmsave", ".rpmnew", ".rpmorig", ".dpkg-old",
 			".dpkg-dist", ".dpkg-new", ".dpkg-bak", ".ucf-old", ".ucf-dist", ".disabled", ".off", ".sample",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
@@ -34,6 +35,7 @@ func (r *reader) readModprobe() {
 	r.addModuleOptions(m.Options("ip_conntrack"), "modprobe",
 		"it counts only where the module is loaded by the name ip_conntrack")
 	r.addModuleOptions(r.commandLine().Options(kmod.Conntrack), "kernel", "")
+	r.readKernelSysctls()
 	installs := m.Find("install", kmod.Conntrack)
 	for i, d := range installs {
 		if i > 0 { // kmod_module_get_install_commands
@@ -41,6 +43,25 @@ func (r *reader) readModprobe() {
 		}
 		s := script{Place: d.Place, oneLine: true, tool: "modprobe", phase: AfterModuleLoad, noEffect: noEffect}
 		r.addScript(s, d.Args)
+	}
+}
+
+// readKernelSysctls reads the sysctl.KEY=VALUE of the kernel command line. The kernel applies them before it
+// starts init (do_sysctl_args in fs/proc/proc_sysctl.c, since 5.8): a module's keys do not exist yet.
+func (r *reader) readKernelSysctls() {
+	at := tree.Place{File: commandLineFile}
+	for _, word := range r.commandLine().Words {
+		key, value, found := strings.Cut(strings.TrimPrefix(word, "sysctl."), "=")
+		setting, _, isOurs := r.setting(sysctlName(key))
+		switch {
+		case !found || !isOurs || !strings.HasPrefix(word, "sysctl."):
+		case r.builtIn:
+			r.addAssignment(Assignment{
+				Place: at, Name: setting, Key: "sysctl." + key, Value: value, Tool: "kernel", Phase: AtModuleLoad,
+			})
+		default:
+			r.addDead(DeadLine{Place: at, Why: "the kernel applies " + word + " before nf_conntrack is loaded"})
+		}
 	}
 }
 
