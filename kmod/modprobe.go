@@ -104,10 +104,15 @@ func isModprobeFile(name string) bool {
 	return len(name) >= 6 && name[0] != '.' && (strings.HasSuffix(name, ".conf") || strings.HasSuffix(name, ".alias"))
 }
 
+// kmodSigns show that modprobe is kmod's: systemd needs libkmod since its version 183.
+var kmodSigns = []string{
+	"/usr/bin/kmod", "/bin/kmod", "/run/systemd/system", "/usr/lib/systemd/systemd", "/lib/systemd/systemd",
+}
+
 func (m *Modprobe) readOld(t tree.Tree) {
 	switch {
 	case t.Gone(modprobeConf):
-	case t.Exists("/usr/bin/kmod") || t.Exists("/bin/kmod"):
+	case slices.ContainsFunc(kmodSigns, t.Exists):
 		m.addTrouble(modprobeConf, ErrNotRead)
 	default:
 		m.read(t, modprobeConf)
@@ -245,10 +250,16 @@ func loadsModule(command string) bool {
 func (m Modprobe) Options(module string) []Option {
 	var options []Option
 	for _, d := range m.Find("options", module) {
-		for _, o := range splitArguments(d.Args) {
-			o.Place = d.Place
-			options = append(options, o)
-		}
+		options = append(options, ParseOptions(d.Place, d.Args)...)
+	}
+	return options
+}
+
+// ParseOptions returns the load-time parameters of a module in a text, as the kernel reads them.
+func ParseOptions(at tree.Place, text string) []Option {
+	options := splitArguments(text)
+	for i := range options {
+		options[i].Place = at
 	}
 	return options
 }

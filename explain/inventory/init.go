@@ -36,7 +36,7 @@ func (r *reader) initSystem() initKind {
 		return initSystemd
 	case exists("/etc/init/procps.conf", "/etc/init/kmod.conf"): // of Ubuntu 14.04
 		return initUpstart
-	case exists("/etc/inittab"):
+	case exists("/etc/inittab", "/etc/rcS.d", "/etc/init.d/boot.sysctl"): // the last one of SLES 11
 		return initOther
 	}
 	return initSystemd

@@ -275,6 +275,10 @@ func (in *interpreter) builtin(c command, doubt string) truth {
 	case ".", "source":
 		in.readSourced(args)
 		return yes
+	case "set": // it replaces $1 and so on, unless it only has options
+		if len(args) > 0 && (args[0] == "--" || args[0][:min(len(args[0]), 1)] != "-") {
+			in.args = nil
+		}
 	case "shift":
 		in.args = in.args[min(len(in.args), 1):]
 		return yes

@@ -28,7 +28,7 @@ type keyFault struct {
 // is one of connection tracking. What the kernel shows is the proof. Where the module is not loaded, it is
 // certain for names that no kernel has, and by the kernel's version.
 func (r *reader) findKeyFault(name string) (keyFault, bool) {
-	if isGlob(name) || r.tree.Exists("/proc/sys/"+name) || name == "net/nf_conntrack_max" {
+	if isGlob(name) || isComputed(name) || r.tree.Exists("/proc/sys/"+name) || name == "net/nf_conntrack_max" {
 		return keyFault{}, false
 	}
 	meant := meantSetting(name)

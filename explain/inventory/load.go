@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -50,7 +51,7 @@ func (r *reader) addModuleLine(l moduleList, at tree.Place, line string) {
 			r.addDeadLoad(at, l.dead)
 		}
 	case l.whole && len(fields) > 1 && r.init == initSystemd: // load_module of systemd's modules-load.c
-		if needsConntrack(fields[0]) {
+		if slices.ContainsFunc(fields, needsConntrack) { // also of "modprobe nf_conntrack"
 			r.addDeadLoad(at, "systemd-modules-load takes the whole line for the name of a module")
 		}
 	default:
@@ -154,7 +155,8 @@ func isBackup(name string) bool {
 // does not use it.
 func (r *reader) readOpenRCModules() {
 	const file = "/etc/conf.d/modules"
-	list, found := r.shellPairs(file)["modules"]
+	pairs := r.shellPairs(file)
+	list, found := pairs["modules"]
 	if !found {
 		return
 	}
@@ -163,7 +165,7 @@ func (r *reader) readOpenRCModules() {
 	switch {
 	case r.init != initOpenRC:
 		dead = "only OpenRC reads " + file
-	case !strings.Contains(script, "find_modfiles"):
+	case !strings.Contains(script, "find_modfiles") && strings.Contains(script, "/etc/modules"):
 		dead = "the service modules of this host does not read " + file
 	case !r.isInRunlevel("modules"):
 		dead = "the service modules, which would read it, is in no runlevel of the boot"
@@ -171,6 +173,9 @@ func (r *reader) readOpenRCModules() {
 	for name := range strings.FieldsSeq(list.value) {
 		if dead == "" {
 			r.addLoad(list.Place, name)
+			if args := pairs["module_"+name+"_args"]; name == kmod.Conntrack {
+				r.addModuleOptions(kmod.ParseOptions(args.Place, args.value), "modules", "")
+			}
 		} else if needsConntrack(name) {
 			r.addDeadLoad(list.Place, dead)
 		}
@@ -219,7 +224,7 @@ func (r *reader) loadsConntrack(name string) (loads bool, why string) {
 			}
 		}
 	}
-	if known || !needsConntrack(name) {
+	if known || !needsConntrack(name) && !strings.Contains(name, "conntrack") {
 		return false, ""
 	}
 	release := path.Base(kernels[len(kernels)-1].Dir)
@@ -259,6 +264,9 @@ func (r *reader) addDeadOptions() {
 		}
 		isParameter := slices.Contains([]string{"hashsize", "expect_hashsize", "acct", "tstamp"}, d.Module)
 		_, why := r.loadsConntrack(d.Module)
+		if d.Kind == "options" && d.Module == "ip_conntrack" && why == "" { // kmod_module_get_options
+			why = "it counts only where the module is loaded by the name ip_conntrack"
+		}
 		if why == "" && isParameter && len(r.kernelIndexes()) > 0 {
 			why = d.Module + " is no module: it is a parameter of nf_conntrack"
 		}
@@ -270,6 +278,11 @@ func (r *reader) addDeadOptions() {
 	names, _ := r.tree.List("/etc/modprobe.conf.d")
 	for _, name := range names {
 		unread[path.Join("/etc/modprobe.conf.d", name)] = "no program reads /etc/modprobe.conf.d"
+	}
+	for _, t := range r.inv.Modprobe.Troubles {
+		if errors.Is(t.Err, kmod.ErrNotRead) {
+			unread[t.File] = kmod.ErrNotRead.Error()
+		}
 	}
 	for _, name := range r.list("/etc/modprobe.d") {
 		isRead := strings.HasSuffix(name, ".conf") || strings.HasSuffix(name, ".alias")

@@ -13,6 +13,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // The limits of the search. On a Debian host it read 2,000 files and 5 MB in 0.25 s of two slow processors;
@@ -232,7 +233,8 @@ func (s *search) searchFile(root searchRoot, file, end string, info fs.FileInfo)
 	if f.isRun {
 		s.programs = append(s.programs, end)
 	}
-	if !strings.Contains(f.text, "_conntrack") || isPersisted(f.text) {
+	isNamed := strings.Contains(f.text, "_conntrack") || f.isProxyOption(f.text)
+	if !isNamed || isPersisted(f.text) {
 		return
 	}
 	before := len(s.inv.Mentions)
@@ -304,6 +306,9 @@ func mentionText(line string) string {
 // pattern stands for every setting that it could be.
 func (s *search) settingsIn(line string) []string {
 	var names []string
+	if proxyKey.MatchString(line) {
+		names = append(names, sysfs.Max, sysfs.Hashsize)
+	}
 	for _, at := range keyPattern.FindAllStringSubmatchIndex(line, -1) {
 		key, after := line[at[2]:at[3]], line[at[3]:]
 		dir := "net/netfilter/"

@@ -16,6 +16,9 @@ var keyPattern = regexp.MustCompile(`(?:^|[^A-Za-z0-9_])((?:nf|ip)_conntrack(?:_
 var otherModule = regexp.MustCompile(`^(?:nf|ip)_conntrack_(?:amanda|bridge|broadcast|ftp|h323|irc|netbios_ns|` +
 	`netlink|ovs|pptp|proto_[a-z]+|sane|sip|snmp|tftp)$`)
 
+// proxyKey matches the options of kube-proxy that decide max, among the proxyArguments of an OpenShift node.
+var proxyKey = regexp.MustCompile(`\b(?:conntrack-max-per-core|conntrack-min|maxPerCore)["']?(?:$|[=:\s])`)
+
 // fileKind is how a file could set a value.
 type fileKind int
 
@@ -115,9 +118,13 @@ func (f searchedFile) isMention(line string) bool {
 		strings.HasPrefix(line, "Documentation=")) {
 		return false
 	}
-	return slices.ContainsFunc(keyPattern.FindAllStringSubmatch(line, -1), func(match []string) bool {
+	return f.isProxyOption(line) || slices.ContainsFunc(keyPattern.FindAllStringSubmatch(line, -1), func(match []string) bool {
 		return !otherModule.MatchString(match[1])
 	})
+}
+
+func (f searchedFile) isProxyOption(line string) bool {
+	return strings.Contains(f.text, "proxyArguments") && proxyKey.MatchString(line)
 }
 
 // withoutComment returns a line without a comment, in any of the usual forms.
@@ -161,6 +168,9 @@ var (
 // canWrite reports whether a line can write the key that it has, directly or through the rest of the file.
 func (f searchedFile) canWrite(number int, line string) bool {
 	line = withoutComment(line)
+	if f.isProxyOption(line) {
+		return f.kind == kindConfig
+	}
 	switch f.kind {
 	case kindShell:
 		return f.shellWrites(line)

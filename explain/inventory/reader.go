@@ -78,6 +78,7 @@ type reader struct {
 func readers() []func(*reader) {
 	return []func(*reader){
 		(*reader).readModprobe,
+		(*reader).readKernelSysctls,
 		(*reader).readModulesLoad,
 		(*reader).readSysconfigModules,
 		(*reader).readSysctl,

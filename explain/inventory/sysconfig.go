@@ -58,7 +58,7 @@ func (r *reader) readRcLocal() {
 		}
 		s := script{Place: tree.Place{File: file}, tool: "rc.local", phase: AtServiceStart, args: []string{"start"}}
 		switch {
-		case !r.isExecutable(file):
+		case !r.isExecutable(file) && r.init != initOpenWrt: // whose init.d/done runs "sh /etc/rc.local"
 			s.noEffect = notExecutable
 		case r.init == initSystemd && !strings.HasPrefix(text, "#!"): // execve(2) needs it, a shell does not
 			s.noEffect = "the file does not begin with #!: systemd cannot run it"

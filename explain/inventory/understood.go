@@ -74,6 +74,8 @@ func (c command) isUnderstood() bool {
 	switch {
 	case name == "":
 		return true
+	case c.hasUnknownTarget():
+		return false
 	case name == "ip" && slices.Contains(args, "netns"): // another network namespace
 		return true
 	case c.file != "" && !strings.HasPrefix(c.file, "/proc/") && !strings.HasPrefix(c.file, "/sys/"):

@@ -103,6 +103,8 @@ func (r *reader) evaluateParameter(name, written string) (value, noEffect string
 	switch {
 	case !known && r.tree.Exists(parametersDir+name):
 		return written, ""
+	case name == "nf_conntrack_helper" && r.isAfter("5.19"):
+		return "", "this kernel has no such parameter: the last one that has it is Linux 5.19"
 	case !known: // unknown_module_param_cb; before 3.11 the module did not load
 		return "", "the module has no such parameter: the kernel ignores it"
 	case isBool:

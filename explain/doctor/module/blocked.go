@@ -88,6 +88,11 @@ func checkBlacklisted(h *picture.Host) []finding.Finding {
 			f.Severity = finding.Warning
 		}
 	}
+	if isOnPurpose(h) {
+		f.Severity, f.Fix = finding.Info, nil
+		f.Summary += "; nothing that was found on this host needs it"
+		return []finding.Finding{f}
+	}
 	if len(b.modprobeWords) > 0 {
 		f.Note = "The running kernel keeps its command line until the next boot."
 	}
@@ -96,6 +101,13 @@ func checkBlacklisted(h *picture.Host) []finding.Finding {
 		f.Note = "An initramfs can contain a copy of the file. If the module is still blocked after a boot: " + rebuild
 	}
 	return []finding.Finding{f}
+}
+
+// isOnPurpose reports whether the module seems to be kept out on purpose, as guides for busy servers without a
+// firewall advise: it is not loaded, and no file of ctkeeper, of a firewall or of sysctl.d asks for it.
+func isOnPurpose(h *picture.Host) bool {
+	return !h.IsLoaded(kmod.Conntrack) && len(h.NeededBy()) == 0 && h.Config != nil && len(h.Config.Files) == 0 &&
+		len(h.Inventory.Assignments) == 0 && len(h.Inventory.ToolOptions) == 0
 }
 
 // checkDependencyBlacklisted reports what blocks the modules that nf_conntrack needs. A blacklist line

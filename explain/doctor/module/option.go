@@ -209,6 +209,11 @@ func checkUnknownParameters(h *picture.Host) []finding.Finding {
 	if len(unknown) == 0 {
 		return nil
 	}
+	if !slices.ContainsFunc(unknown, func(o kmod.Option) bool {
+		return o.Name != "nf_conntrack_helper" || o.Value != "0"
+	}) {
+		f.Severity = finding.Info // newer kernels always do what this asks for
+	}
 	f.Evidence = append(f.Evidence, h.Logged(picture.Containing("nf_conntrack: unknown parameter"))...)
 	f.Summary = "nf_conntrack has no parameter " + unknown[0].Name + ": the kernel ignores it"
 	f.Fix = removeOptions(h, unknown)
