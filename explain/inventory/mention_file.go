@@ -118,7 +118,8 @@ func (f searchedFile) isMention(line string) bool {
 		strings.HasPrefix(line, "Documentation=")) {
 		return false
 	}
-	return f.isProxyOption(line) || slices.ContainsFunc(keyPattern.FindAllStringSubmatch(line, -1), func(match []string) bool {
+	keys := keyPattern.FindAllStringSubmatch(line, -1)
+	return f.isProxyOption(line) || slices.ContainsFunc(keys, func(match []string) bool {
 		return !otherModule.MatchString(match[1])
 	})
 }

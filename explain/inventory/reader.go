@@ -78,7 +78,6 @@ type reader struct {
 func readers() []func(*reader) {
 	return []func(*reader){
 		(*reader).readModprobe,
-		(*reader).readKernelSysctls,
 		(*reader).readModulesLoad,
 		(*reader).readSysconfigModules,
 		(*reader).readSysctl,
