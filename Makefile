@@ -29,7 +29,7 @@ test: ## everything that needs no virtual machine, with the race detector
 	$(GO) -C e2e/local test -race ./...
 
 e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
-	KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -timeout 50m -v ./e2e
+	KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -timeout 60m -v ./e2e
 
 bench: ## beside what people would run instead, here and in QEMU: make bench BENCH="-quiet 1m"
 	$(GO) test -run '^$$' -bench . ./daemon ./reconcile ./metrics

@@ -82,6 +82,10 @@ func (r *reader) readFirewalld() {
 	}
 	r.addPairOption("firewalld", file, given, "CleanupOnExit", "yes")
 	r.addPairOption("firewalld", file, given, "CleanupModulesOnExit", r.firewalldUnloads(onExit))
+	// Since 2.0 a stop flushes iptables only with the backend iptables, or with direct rules.
+	if core, _ := r.firewalldFile("core/fw.py"); strings.Contains(core, "def may_skip_flush_direct_backends") {
+		r.addPairOption("firewalld", file, given, "FirewallBackend", "nftables")
+	}
 	r.addPairOption("firewalld", file, given, "AutomaticHelpers", "system")
 	// firewalld before 1.0 writes nf_conntrack_helper, unless the value is "system".
 	p := given["AutomaticHelpers"]
@@ -95,26 +99,31 @@ func (r *reader) readFirewalld() {
 // firewalldUnloads returns the default of CleanupModulesOnExit: "no" since 1.0. Versions before the
 // option unloaded the modules if CleanupOnExit was set. firewalld's Python module shows the version.
 func (r *reader) firewalldUnloads(onExit string) string {
+	text, found := r.firewalldFile("config/__init__.py")
+	_, value, known := strings.Cut(text, "FALLBACK_CLEANUP_MODULES_ON_EXIT = ")
+	switch {
+	case found && !known:
+		return onExit
+	case strings.HasPrefix(value, "True"):
+		return "yes"
+	}
+	return "no"
+}
+
+// firewalldFile returns the text of a file of firewalld's Python package.
+func (r *reader) firewalldFile(name string) (text string, found bool) {
 	for _, lib := range []string{"/usr/lib", "/usr/lib/python3"} {
 		for _, python := range append(r.list(lib), "") {
 			for _, packages := range []string{"site-packages", "dist-packages"} {
-				config := path.Join(lib, python, packages, "firewall/config/__init__.py")
-				if !strings.HasPrefix(python, "python") && python != "" || !r.tree.Exists(config) {
-					continue
+				file := path.Join(lib, python, packages, "firewall", name)
+				if (strings.HasPrefix(python, "python") || python == "") && r.tree.Exists(file) {
+					text, _ = r.read(file)
+					return text, true
 				}
-				text, _ := r.read(config)
-				_, value, known := strings.Cut(text, "FALLBACK_CLEANUP_MODULES_ON_EXIT = ")
-				switch {
-				case !known:
-					return onExit
-				case strings.HasPrefix(value, "True"):
-					return "yes"
-				}
-				return "no"
 			}
 		}
 	}
-	return "no"
+	return "", false
 }
 
 // readUFW reads the sysctl file and the script that ufw applies when it starts.

@@ -46,7 +46,7 @@ func Check(h *picture.Host) []finding.Finding {
 		usesOther := func(module string) bool { return otherFamilyUses(h, stop, module) }
 		unloaded, holders := unload(h.Modules, kmod.Conntrack, stop, usesOther)
 		if stop.nft {
-			holders = append(holders, foreignTables(h)...)
+			holders = append(holders, foreignTables(h, stop)...)
 		}
 		if len(holders) > 0 {
 			found = append(found, heldFinding(o, holders))
@@ -58,9 +58,10 @@ func Check(h *picture.Host) []finding.Finding {
 }
 
 // stopOf reports whether an option makes its tool unload modules when it stops, and returns which rules
-// are removed before. The init script flushes the tables of its family. firewalld flushes iptables of both
-// families and removes its own table of nf_tables; with CleanupOnExit=no its rules stay, and hold the
-// modules (stop in core/fw.py, 1.3.3).
+// are removed before. The init script flushes the tables of its family. firewalld removes its own table of
+// nf_tables and flushes iptables of both families; with CleanupOnExit=no its rules stay, and hold the
+// modules (stop in core/fw.py, 1.3.3). Where its version goes by FirewallBackend, it leaves iptables alone,
+// unless that is the backend or it has direct rules (may_skip_flush_direct_backends, 2.0).
 func stopOf(h *picture.Host, o inventory.ToolOption) (s stop, unloads bool) {
 	value := strings.ToLower(strings.Trim(o.Value, `"'`))
 	switch {
@@ -71,20 +72,23 @@ func stopOf(h *picture.Host, o inventory.ToolOption) (s stop, unloads bool) {
 	case o.Tool == "firewalld" && o.Name == "CleanupModulesOnExit":
 		onExit, _ := h.Inventory.ToolOption("firewalld", "CleanupOnExit")
 		stays := slices.Contains([]string{"no", "false"}, strings.ToLower(onExit.Value))
-		return stop{ip4: true, ip6: true, nft: true}, (value == "yes" || value == "true") && !stays
+		backend, goesByBackend := h.Inventory.ToolOption("firewalld", "FirewallBackend")
+		flushes := !goesByBackend || backend.Value == "iptables" ||
+			slices.Contains(h.Rules.Sources, "/etc/firewalld/direct.xml")
+		return stop{ip4: flushes, ip6: flushes, nft: true}, (value == "yes" || value == "true") && !stays
 	}
 	return stop{}, false
 }
 
 // foreignTables returns the tables of nf_tables that firewalld does not remove when it stops and that hold
-// the tracker. Those of iptables-nft, whose names are fixed, it flushes.
-func foreignTables(h *picture.Host) []holder {
+// the tracker. Those of iptables-nft have fixed names.
+func foreignTables(h *picture.Host, s stop) []holder {
 	var holders []holder
 	for _, table := range slices.Sorted(maps.Keys(h.Rules.NftTables)) {
 		family, name, _ := strings.Cut(table, " ")
-		isIptables := strings.HasPrefix(family, "ip") &&
+		isFlushed := s.ip4 && strings.HasPrefix(family, "ip") &&
 			slices.Contains([]string{"filter", "nat", "mangle", "raw", "security"}, name)
-		if !strings.HasPrefix(name, "firewalld") && !isIptables {
+		if !strings.HasPrefix(name, "firewalld") && !isFlushed {
 			holders = append(holders, holder{h.Rules.NftTables[table], 0, "nftables in the table " + table})
 		}
 	}
@@ -94,6 +98,9 @@ func foreignTables(h *picture.Host) []holder {
 // otherFamilyUses reports whether the rules that remain after a stop use a module that serves both
 // families. /proc/modules does not show whose rules use it, the saved rules do.
 func otherFamilyUses(h *picture.Host, s stop, module string) bool {
+	if !s.ip4 && !s.ip6 {
+		return true
+	}
 	remaining, tool := only6, "ip6tables"
 	if s.ip6 {
 		remaining, tool = only4, "iptables"

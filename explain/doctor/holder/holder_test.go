@@ -394,6 +394,25 @@ func TestFirewalldForeignTables(t *testing.T) {
 	}
 }
 
+// Since 2.0 firewalld leaves iptables alone, and its rules hold the module, unless they are firewalld's.
+func TestFirewalldLeavesIptables(t *testing.T) {
+	backend := firewalldOption("FirewallBackend", "nftables")
+	h := withSwitch(t, debian12, firewalldOption("CleanupModulesOnExit", "yes"), backend)
+	f := doctortest.Find(t, Check(h), "module-held")
+	if want := finding.Seen("/proc/modules", 0, "xt_conntrack: 2 uses by rules"); f.Evidence[1] != want {
+		t.Errorf("evidence %v, want %v", f.Evidence, want)
+	}
+	h.Rules.Sources = []string{"/etc/firewalld/direct.xml"}
+	doctortest.Find(t, Check(h), "firewall-restart-resets")
+	h.Rules.Sources, h.Inventory.ToolOptions[1].Value = nil, "iptables"
+	doctortest.Find(t, Check(h), "firewall-restart-resets")
+
+	h = withSwitch(t, without(debian12, "xt_conntrack"), firewalldOption("CleanupModulesOnExit", "yes"), backend)
+	doctortest.Find(t, Check(h), "firewall-restart-resets")
+	h.Rules.NftTables = map[string]string{"ip nat": "nft_chain_nat"}
+	doctortest.Find(t, Check(h), "module-held")
+}
+
 // Where the rules stay, they hold the modules.
 func TestFirewalldKeepsItsRules(t *testing.T) {
 	h := withSwitch(t, debian12, firewalldOption("CleanupModulesOnExit", "yes"), firewalldOption("CleanupOnExit", "no"))
