@@ -8,6 +8,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/host/process"
 	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 const (
@@ -93,6 +94,23 @@ func (r *reader) readKubeProxy() {
 		r.addProxy(p)
 	}
 	r.readAgents(processes, anyProcess)
+}
+
+// readProxyTraces adds the live timeouts as a mention where they are kube-proxy's defaults, which no kernel has, and
+// nothing that was read sets them: a kube-proxy whose configuration is not on this host then set max as well.
+func (r *reader) readProxyTraces() {
+	const closeWait, established = "tcp_timeout_close_wait", "tcp_timeout_established"
+	isSet := slices.ContainsFunc(r.inv.Assignments, func(a Assignment) bool {
+		return a.Name == closeWait || a.Name == established
+	})
+	if isSet || r.live(closeWait) != 3600 || r.live(established) != 86400 {
+		return
+	}
+	r.inv.Mentions = append(r.inv.Mentions, Mention{
+		Place: tree.Place{File: "/" + sysfs.Lookup(closeWait).File()},
+		Text:  "3600, and tcp_timeout_established 86400: a kube-proxy has set them",
+		Sets:  []string{sysfs.Hashsize, sysfs.Max},
+	})
 }
 
 // splitConfigs returns the configuration files of kube-proxy: those that a pod or one of these

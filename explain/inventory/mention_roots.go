@@ -39,14 +39,15 @@ func searchRoots() []searchRoot {
 		{path: "/usr/local/libexec", depth: 4, files: 1_000},
 		{path: "/usr/local/share", depth: 4, files: 2_000},
 		{path: "/usr/local/lib", depth: 4, files: 2_000},
-		{path: "/var/lib/cloud", depth: 5, files: 1_000, isConfig: true},       // cloud-init
-		{path: "/var/lib/waagent", depth: 4, files: 1_000, isConfig: true},     // Azure's agent
-		{path: "/var/lib/google", depth: 4, files: 500, isConfig: true},        // Google's guest agent
-		{path: "/home/kubernetes", depth: 3, files: 500, isConfig: true},       // GKE's nodes on COS
-		{path: "/var/lib/rancher", depth: 5, files: 2_000, isConfig: true},     // k3s and RKE2
-		{path: "/var/lib/kubelet", depth: 2, files: 500, isConfig: true},       // its own configuration, not the pods
-		{path: "/var/snap", depth: 4, files: 2_000, isConfig: true},            // microk8s: current/args
-		{path: "/var/lib/bottlerocket", depth: 3, files: 100, isConfig: true},  // user data
+		{path: "/var/lib/cloud", depth: 5, files: 1_000, isConfig: true},      // cloud-init
+		{path: "/var/lib/waagent", depth: 4, files: 1_000, isConfig: true},    // Azure's agent
+		{path: "/var/lib/google", depth: 4, files: 500, isConfig: true},       // Google's guest agent
+		{path: "/home/kubernetes", depth: 3, files: 500, isConfig: true},      // GKE's nodes on COS
+		{path: "/var/lib/rancher", depth: 5, files: 2_000, isConfig: true},    // k3s and RKE2
+		{path: "/var/lib/kubelet", depth: 2, files: 500, isConfig: true},      // its own configuration, not the pods
+		{path: "/var/snap", depth: 4, files: 2_000, isConfig: true},           // microk8s: current/args
+		{path: "/var/lib/bottlerocket", depth: 3, files: 100, isConfig: true}, // user data
+		{path: "/usr/share/netfilter-persistent", depth: 2, files: 50},
 		{path: "/var/lib/ocp-tuned", depth: 3, files: 500, isConfig: true},     // OpenShift's Node Tuning Operator
 		{path: "/var/lib/coreos-install", depth: 1, files: 20, isConfig: true}, // user_data of coreos-cloudinit
 		{path: "/var/lib/flatcar-install", depth: 1, files: 20, isConfig: true},

@@ -105,6 +105,7 @@ func readers() []func(*reader) {
 		(*reader).readUnusedSysctl,
 		(*reader).readMisspeltSysctl,
 		(*reader).readMentions,
+		(*reader).readProxyTraces,
 	}
 }
 
