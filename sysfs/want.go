@@ -2,6 +2,7 @@ package sysfs
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -155,6 +156,17 @@ func ParseLong(written string) (int64, bool) {
 // precede the number but a plus sign, and nothing may follow it but one line feed.
 func ParseUint(text string) (int64, bool) {
 	return parseDigits(strings.TrimSuffix(strings.TrimPrefix(text, "+"), "\n"), 32)
+}
+
+// ParseBool parses the text of a bool module parameter. As kstrtobool does, it looks at the first character
+// only, or at the second one of "on" and "off". Kernels that do not accept t and f log it.
+func ParseBool(text string) (value, ok bool) {
+	text = strings.ToLower(text)
+	hasPrefix := func(prefix string) bool { return strings.HasPrefix(text, prefix) }
+	if slices.ContainsFunc([]string{"y", "t", "1", "on"}, hasPrefix) {
+		return true, true
+	}
+	return false, slices.ContainsFunc([]string{"n", "f", "0", "of"}, hasPrefix)
 }
 
 // parseDigits parses digits of at most that many bits: after 0x hexadecimal ones, after 0 octal ones

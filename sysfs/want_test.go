@@ -241,3 +241,36 @@ func FuzzShows(f *testing.F) {
 		}
 	})
 }
+
+func TestParseUint(t *testing.T) {
+	for text, want := range map[string]int64{"0": 0, "16384": 16384, "+1": 1, "0x10": 16, "0XfF": 255, "010": 8,
+		"4294967295": 1<<32 - 1} {
+		if got, ok := sysfs.ParseUint(text); !ok || got != want {
+			t.Errorf("%s is parsed as %d (%t), want %d", text, got, ok, want)
+		}
+	}
+	for _, text := range []string{"", "-1", "1e6", "08", "0x", "1_000", "0b1", "0o7", "4294967296", " 1", "1 ",
+		"++1", "auto"} {
+		if got, ok := sysfs.ParseUint(text); ok {
+			t.Errorf("%q is parsed as %d, want an error", text, got)
+		}
+	}
+}
+
+func TestParseBool(t *testing.T) {
+	for text, want := range map[string]string{
+		"1": "on", "y": "on", "Yes": "on", "true": "on", "on": "on", "1x": "on",
+		"0": "off", "n": "off", "NO": "off", "false": "off", "off": "off", "of": "off",
+		"": "invalid", "2": "invalid", "o": "invalid", " 1": "invalid",
+	} {
+		got := "invalid"
+		if on, ok := sysfs.ParseBool(text); ok && on {
+			got = "on"
+		} else if ok {
+			got = "off"
+		}
+		if got != want {
+			t.Errorf("%q is %s, want %s", text, got, want)
+		}
+	}
+}

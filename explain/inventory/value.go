@@ -108,10 +108,14 @@ func (r *reader) evaluateParameter(name, written string) (value, noEffect string
 	case !known: // unknown_module_param_cb; before 3.11 the module did not load
 		return "", "the module has no such parameter: the kernel ignores it"
 	case isBool:
-		if value = parseBool(written); value == "" {
+		on, ok := sysfs.ParseBool(written)
+		switch {
+		case !ok:
 			return "", refused + "it is neither 0 nor 1"
+		case on:
+			return "1", ""
 		}
-		return value, ""
+		return "0", ""
 	}
 	value, noEffect = evaluateUint(written)
 	if value == "0" { // nf_conntrack_init_start, nf_conntrack_expect_init
@@ -130,23 +134,6 @@ func evaluateUint(written string) (value, noEffect string) {
 		return "", fmt.Sprintf(refused+"it is above %d", sysfs.MaxBuckets)
 	}
 	return strconv.FormatInt(n, 10), ""
-}
-
-// parseBool returns 1 or 0 for the text of a bool parameter, or "" if it is invalid. As kstrtobool does,
-// it looks at the first character only, or at the second one of "on" and "off".
-func parseBool(text string) string {
-	text = strings.ToLower(text)
-	for _, prefix := range []string{"y", "t", "1", "on"} {
-		if strings.HasPrefix(text, prefix) {
-			return "1"
-		}
-	}
-	for _, prefix := range []string{"n", "f", "0", "of"} {
-		if strings.HasPrefix(text, prefix) {
-			return "0"
-		}
-	}
-	return ""
 }
 
 // thousands is a number with separators between groups of three digits.

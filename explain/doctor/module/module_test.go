@@ -399,21 +399,6 @@ func TestCompareReleases(t *testing.T) {
 	}
 }
 
-func TestParseUint(t *testing.T) {
-	for text, want := range map[string]uint64{"0": 0, "16384": 16384, "+1": 1, "0x10": 16, "0XfF": 255, "010": 8,
-		"4294967295": 1<<32 - 1} {
-		if got, err := parseUint(text); err != nil || got != want {
-			t.Errorf("%s is parsed as %d (%v), want %d", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "-1", "1e6", "08", "0x", "1_000", "0b1", "0o7", "4294967296", " 1", "1 ",
-		"++1", "auto"} {
-		if got, err := parseUint(text); err == nil {
-			t.Errorf("%q is parsed as %d, want an error", text, got)
-		}
-	}
-}
-
 func TestModuleState(t *testing.T) {
 	h := &picture.Host{Module: kmod.Module{State: kmod.Absent, InTransition: true}}
 	if got := notLoaded(h, nil); got != nil {
@@ -425,7 +410,7 @@ func TestModuleState(t *testing.T) {
 func TestTooLarge(t *testing.T) {
 	const gib = 1 << 30
 	tests := []struct {
-		buckets uint64
+		buckets int64
 		memory  int64
 		refused bool
 	}{

@@ -5,7 +5,6 @@ import (
 	"math"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/config"
@@ -83,16 +82,16 @@ func format(o kmod.Option) string {
 func refusal(h *picture.Host, o kmod.Option) string {
 	switch parameterKinds()[o.Name] {
 	case "bool":
-		if !o.Bare && !isBool(o.Value) {
+		if _, isBool := sysfs.ParseBool(o.Value); !o.Bare && !isBool {
 			return "is not a bool (0 or 1, y or n)"
 		}
 	case "uint":
-		n, err := parseUint(o.Value)
-		if o.Bare || err != nil {
+		n, isNumber := sysfs.ParseUint(o.Value)
+		if o.Bare || !isNumber {
 			return fmt.Sprintf("is not a number from 0 to %d", uint32(math.MaxUint32))
 		}
 		// Kernels before 5.15 allocate more than 2 GiB. Then the live table shows that it is possible.
-		isLive := o.Name == "hashsize" && h.Figures.Buckets != nil && uint64(max(0, *h.Figures.Buckets)) >= n
+		isLive := o.Name == "hashsize" && h.Figures.Buckets != nil && *h.Figures.Buckets >= n
 		if why := tooLarge(n, h.MemTotal); why != "" && !isLive {
 			return why
 		}
@@ -105,33 +104,11 @@ func refusal(h *picture.Host, o kmod.Option) string {
 	return ""
 }
 
-// parseUint parses a number as kstrtouint does in base 0: decimal, 0x and hexadecimal digits, or 0 and
-// octal digits. A plus sign can precede it.
-func parseUint(text string) (uint64, error) {
-	text = strings.TrimSuffix(strings.TrimPrefix(text, "+"), "\n")
-	base := 10
-	switch {
-	case len(text) > 2 && (text[:2] == "0x" || text[:2] == "0X"):
-		text, base = text[2:], 16
-	case len(text) > 1 && text[0] == '0':
-		base = 8
-	}
-	return strconv.ParseUint(text, base, 32)
-}
-
-// isBool is kstrtobool, which checks only the first characters. Kernels that do not accept t and f log
-// it.
-func isBool(text string) bool {
-	text = strings.ToLower(text)
-	isWord := strings.HasPrefix(text, "on") || strings.HasPrefix(text, "of")
-	return text != "" && strings.ContainsRune("yn01tf", rune(text[0])) || isWord
-}
-
 // tooLarge returns why a table with that many buckets cannot be allocated. kvmalloc_node allocates at
 // most INT_MAX bytes, and vmalloc(9) no more pages than exist. With zero buckets the kernel chooses the
 // size.
-func tooLarge(buckets uint64, memory int64) string {
-	bytes := int64(buckets) * sysfs.BucketBytes // 35 bits at most
+func tooLarge(buckets, memory int64) string {
+	bytes := buckets * sysfs.BucketBytes // 35 bits at most
 	switch {
 	case memory > 0 && bytes > memory:
 		return fmt.Sprintf("needs %s of memory, and this host has %s", config.FormatBytes(bytes),
