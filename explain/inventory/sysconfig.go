@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/distro"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -57,7 +58,10 @@ func (r *reader) readRcLocal() {
 			continue
 		}
 		s := script{Place: tree.Place{File: file}, tool: "rc.local", phase: AtServiceStart, args: []string{"start"}}
+		isRedHat := file == "/etc/rc.d/rc.local"
 		switch {
+		case isRedHat && slices.Contains([]string{"debian", "ubuntu"}, distro.Read(r.tree).ID):
+			s.noEffect = "this distribution runs /etc/rc.local"
 		case !r.isExecutable(file) && r.init != initOpenWrt: // whose init.d/done runs "sh /etc/rc.local"
 			s.noEffect = notExecutable
 		case r.init == initSystemd && !strings.HasPrefix(text, "#!"): // execve(2) needs it, a shell does not
