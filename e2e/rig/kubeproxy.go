@@ -38,7 +38,7 @@ func buildKubeProxy(dir string) error {
 	if err := json.Unmarshal([]byte(out), &module); err != nil {
 		return fmt.Errorf("cannot parse the output of go mod download: %w", err)
 	}
-	real, err := os.ReadFile(filepath.Join(module.Dir, "go.mod"))
+	required, err := os.ReadFile(filepath.Join(module.Dir, "go.mod"))
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func buildKubeProxy(dir string) error {
 		return err
 	}
 	number := strings.TrimPrefix(KubeProxyVersion, "v1.")
-	mod := strings.Replace(string(real), "\nmodule k8s.io/kubernetes\n", "\nmodule kube-proxy\n", 1)
+	mod := strings.Replace(string(required), "\nmodule k8s.io/kubernetes\n", "\nmodule kube-proxy\n", 1)
 	mod = staging.ReplaceAllString(mod, "=> $1 v0."+number) + "\nrequire k8s.io/kubernetes " + KubeProxyVersion + "\n"
 	work := filepath.Join(dir, "work")
 	defer os.RemoveAll(work)
