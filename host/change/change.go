@@ -2,6 +2,7 @@ package change
 
 import (
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -30,6 +31,9 @@ type Edit struct {
 	// Unterminated is true for the last line of a file if it has no newline. The edit adds one.
 	Unterminated bool `json:"unterminated,omitempty"`
 }
+
+// IsComment reports whether an edit makes a line a comment.
+func (e Edit) IsComment() bool { return e.Old != "" && e.New == "# "+e.Old }
 
 // Write writes a whole file, or a number into a file of the kernel.
 type Write struct {
@@ -72,4 +76,19 @@ func IsPlain(line string) bool {
 	return !strings.ContainsFunc(line, func(r rune) bool {
 		return r != '\t' && !unicode.IsPrint(r) || r == unicode.ReplacementChar
 	})
+}
+
+// harmless matches lines in which a shell finds nothing to run or to expand.
+var harmless = regexp.MustCompile(`^[\pL\pN \t._=/:,#+@%*?^~-]*$`)
+
+// IsHarmless reports whether a shell into which somebody pastes a line of a diff does nothing with it: the line
+// has no character of the shell's, but pairs of quotes.
+func IsHarmless(line string) bool {
+	for _, quote := range []string{`"`, `'`} {
+		if n := strings.Count(line, quote); n > 0 && n%2 == 0 {
+			line = strings.ReplaceAll(line, quote, "")
+			break
+		}
+	}
+	return harmless.MatchString(line)
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // Render returns the lines of text of the steps: commands for a shell, indented, and diffs for patch -p1
-// -d /. Edits of one file that follow each other are one diff. Diffs are not indented: patch(1) does not take
-// an indented "\\ No newline at end of file".
+// -d /. Edits of one file that follow each other are one command of sed(1) if they only make comments, else one
+// diff. Diffs are not indented: patch(1) does not take an indented "\\ No newline at end of file".
 func Render(steps []Step, indent string) []string {
 	var lines []string
 	for len(steps) > 0 {
@@ -18,7 +18,11 @@ func Render(steps []Step, indent string) []string {
 		switch s := steps[0]; {
 		case s.Edit != nil:
 			n = editsOf(steps)
-			lines = append(lines, diff(steps[:n])...)
+			if script := commentScript(steps[:n]); script != "" {
+				lines = append(lines, indent+command([]string{"sed", "-i", script, s.Edit.File}))
+			} else {
+				lines = append(lines, diff(steps[:n])...)
+			}
 		case s.Write != nil:
 			lines = append(lines, indent+write(*s.Write))
 		default:
@@ -55,6 +59,19 @@ func editsOf(steps []Step) int {
 		}
 	}
 	return len(steps)
+}
+
+// commentScript returns the script of sed(1) for edits that only make comments, which has no text of the file;
+// "" for others. Run twice, it changes nothing more.
+func commentScript(edits []Step) string {
+	var scripts []string
+	for _, s := range edits {
+		if !s.Edit.IsComment() {
+			return ""
+		}
+		scripts = append(scripts, fmt.Sprintf("%ds/^[^#]/# &/", s.Edit.Line))
+	}
+	return strings.Join(scripts, ";")
 }
 
 // diff returns a unified diff without context, in which each edit is a hunk.

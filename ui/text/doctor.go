@@ -41,7 +41,7 @@ func (p Printer) Doctor(r doctor.Report) error {
 		for _, f := range r.Findings {
 			steps = append(steps, f.Fix...)
 		}
-		if slices.ContainsFunc(steps, func(s finding.Step) bool { return s.Edit != nil }) {
+		if slices.ContainsFunc(steps, func(s finding.Step) bool { return s.Edit != nil && !s.Edit.IsComment() }) {
 			_, _ = fmt.Fprint(w, "Apply the diffs with patch -p1 -d /, or edit the lines by hand.\n\n")
 		}
 		if r.Root != "/" && len(steps) > 0 {

@@ -39,6 +39,9 @@ func obstacle(h *picture.Host, s finding.Step) string {
 	if slices.ContainsFunc(texts, func(text string) bool { return !change.IsPlain(text) }) {
 		return "A line or a name has a character that cannot be seen: no command or edit of it is printed."
 	}
+	if e := s.Edit; e != nil && !e.IsComment() && !(change.IsHarmless(e.Old) && change.IsHarmless(e.New)) {
+		return "The line has characters that a shell would act on where somebody pastes it: edit it by hand."
+	}
 	if writer := writerOf(h, file); writer != "" {
 		if file == "/etc/" {
 			return "The files of /etc are made from " + writer + ": change it there."
