@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // mustClaim checks that a report says that a program sets these values, and that it does.
@@ -120,9 +121,23 @@ func TestOwnerKubeProxy(t *testing.T) {
 			start(t, "kube-proxy") // what the files say is certain only while it runs
 			established := c.want["tcp_timeout_established"]
 			waitApplied(t, restarted, map[string]string{"tcp_timeout_established": established})
+			waitRules(t)
 			mustClaim(t, checkRestart(t, "kube-proxy", restartUnit(t, "kube-proxy")), c.want)
 		})
 	}
+}
+
+// waitRules waits until kube-proxy has its rules in the kernel: they need xt_conntrack, and load no further modules.
+func waitRules(t *testing.T) {
+	t.Helper()
+	const quiet = 10 * time.Second
+	modules, since := "", time.Now()
+	eventually(t, restarted, "kube-proxy has loaded its rules", func() bool {
+		if now := netfilterModules(t); now != modules {
+			modules, since = now, time.Now()
+		}
+		return strings.Contains(modules, "xt_conntrack") && time.Since(since) > quiet
+	})
 }
 
 const apiAddress = "127.0.0.1:18080"
