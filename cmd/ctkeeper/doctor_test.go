@@ -37,7 +37,7 @@ func TestDoctor(t *testing.T) {
 		kerneltree.Put(t, root, "etc/modprobe.d/x.conf", "blacklist nf_conntrack\n")
 		ctkeeper(t.Context(), "doctor", "--root", root).wants(t, 1, []string{
 			"ERROR module-blacklisted: nf_conntrack is blacklisted: ",
-			"\n  /etc/modprobe.d/x.conf:1: blacklist nf_conntrack\n  fix:\n--- /etc/modprobe.d/x.conf\n",
+			"\n  /etc/modprobe.d/x.conf:1: blacklist nf_conntrack\n  fix:\n    sed -i",
 			"\n    modprobe nf_conntrack\n", " error",
 		}, nil)
 	})

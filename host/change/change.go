@@ -78,11 +78,11 @@ func IsPlain(line string) bool {
 	})
 }
 
-// harmless matches lines in which a shell finds nothing to run or to expand.
-var harmless = regexp.MustCompile(`^[\pL\pN \t._=/:,#+@%*?^~-]*$`)
+// harmless matches lines in which a shell finds nothing to run, and nothing to expand but variables.
+var harmless = regexp.MustCompile(`^([\pL\pN \t._=/:,#+@%*?^~-]|\$[A-Za-z_])*$`)
 
 // IsHarmless reports whether a shell into which somebody pastes a line of a diff does nothing with it: the line
-// has no character of the shell's, but pairs of quotes.
+// has no character of the shell's, but pairs of quotes and plain variables.
 func IsHarmless(line string) bool {
 	for _, quote := range []string{`"`, `'`} {
 		if n := strings.Count(line, quote); n > 0 && n%2 == 0 {
