@@ -19,7 +19,7 @@ func TestModulesDisabled(t *testing.T) {
 	if got := strings.TrimSpace(run(t, "cat", "/proc/sys/kernel/modules_disabled")); got != "1" {
 		t.Fatalf("modules_disabled is %s", got)
 	}
-	eventually(t, prompt, "the unit is active", func() bool { return isActive(t) })
+	eventually(t, bootTime, "the unit is active", func() bool { return isActive(t) })
 	if isLoaded() {
 		t.Fatal("the module was loaded although modules_disabled is 1")
 	}
@@ -44,7 +44,7 @@ func TestAfterReboot(t *testing.T) {
 	if got := strings.TrimSpace(run(t, "cat", "/proc/sys/kernel/modules_disabled")); got != "0" {
 		t.Errorf("modules_disabled is %s", got)
 	}
-	eventually(t, prompt, "the unit is active", func() bool { return isActive(t) })
+	eventually(t, bootTime, "the unit is active", func() bool { return isActive(t) })
 	checkLoaded(t)
 	checkHealthy(t)
 }
