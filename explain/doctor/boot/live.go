@@ -83,8 +83,12 @@ func checkFile(h *picture.Host, s *sysfs.Setting, live string) (f finding.Findin
 	case len(o.Doubts) > 0:
 		f.Summary = fmt.Sprintf("%s is %s, and %s sets %s %s; what else sets it is not known",
 			name, live, o.Place, o.Value, o.Phase)
+		f.Severity = finding.Warning // unless one of the others can be what is live
 		for _, d := range o.Doubts {
 			f.Evidence = append(f.Evidence, finding.At(d.Place, d.Why))
+			if _, isNumber := sysfs.ParseLong(d.Value); !isNumber {
+				f.Severity = finding.Info
+			}
 		}
 		return f, true
 	case isContainerised(o.Assignment): // a node that is not in service has its configuration all the same

@@ -87,6 +87,8 @@ func TestCheckFiles(t *testing.T) {
 	proxy.Tool, proxy.Phase = picture.KubeProxy, inventory.AtServiceStart
 	sometimes.Line, sometimes.Uncertain = 9, "within an if"
 	raises.AtLeast = true
+	computed := sometimes
+	computed.Value = "$((RAM / 16))"
 	for name, test := range map[string]struct {
 		live map[string]string
 		all  []inventory.Assignment
@@ -105,7 +107,9 @@ func TestCheckFiles(t *testing.T) {
 			[]inventory.Assignment{sysctl("65536"), sometimes},
 			map[string]finding.Severity{"not-applied": finding.Info}},
 		"neither of the two": {map[string]string{"max": "7"}, []inventory.Assignment{sysctl("65536"), sometimes},
-			map[string]finding.Severity{"not-applied": finding.Info}},
+			map[string]finding.Severity{"not-applied": finding.Warning}},
+		"a value that only a script knows": {map[string]string{"max": "7"},
+			[]inventory.Assignment{sysctl("65536"), computed}, map[string]finding.Severity{"not-applied": finding.Info}},
 		"a node out of service": {map[string]string{"max": "65536"}, []inventory.Assignment{proxy},
 			map[string]finding.Severity{"not-applied": finding.Info}},
 		"the kernel's max by hashsize": {map[string]string{"max": "524288"},

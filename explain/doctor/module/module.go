@@ -84,10 +84,10 @@ func checkContainer(h *picture.Host) []finding.Finding {
 	return []finding.Finding{f}
 }
 
-// severity returns the severity of what blocks the module. It is an error where something needs the
-// module or it is loaded now: then the next boot fails.
+// severity returns the severity of what blocks the module: an error where something needs it and it is seen to
+// be absent.
 func severity(h *picture.Host) finding.Severity {
-	if h.IsLoaded(kmod.Conntrack) || len(h.NeededBy()) > 0 {
+	if h.Module.State == kmod.Absent && len(h.NeededBy()) > 0 {
 		return finding.Error
 	}
 	return finding.Warning
