@@ -97,7 +97,8 @@ func TestIsPlain(t *testing.T) {
 
 func TestIsHarmless(t *testing.T) {
 	for _, line := range []string{
-		"options nf_conntrack hashsize=1", `GRUB_CMDLINE_LINUX="quiet a=1"`, "net/netfilter/x = 5 # größe", "a='b c'", "",
+		"options nf_conntrack hashsize=1", `GRUB_CMDLINE_LINUX="quiet a=1"`, "net/netfilter/x = 5 # größe", "a='b c'",
+		"",
 		`A="$A b=1"`,
 	} {
 		if !change.IsHarmless(line) {
@@ -105,7 +106,8 @@ func TestIsHarmless(t *testing.T) {
 		}
 	}
 	for _, line := range []string{
-		"a = 1;reboot", "$(reboot)", "${a:=b}", "`reboot`", "a & b", "a | b", "a > /etc/passwd", "a < b", `a = "b`, "a = 'b", "!1",
+		"a = 1;reboot", "$(reboot)", "${a:=b}", "`reboot`", "a & b", "a | b",
+		"a > /etc/passwd", "a < b", `a = "b`, "a = 'b", "!1",
 		`"a" '$(reboot)'`, `a\`, "{a}", "(a)",
 	} {
 		if change.IsHarmless(line) {
