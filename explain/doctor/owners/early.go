@@ -118,7 +118,8 @@ func checkNotRead(h *picture.Host) []finding.Finding {
 	for _, a := range h.Inventory.Assignments {
 		_, isOverridden := h.Overrider(a)
 		isHidden := strings.HasPrefix(a.NoEffect, "hidden by ") // on purpose
-		if !a.FromPersist && !a.Invalid && a.NoEffect != "" && a.Phase == inventory.AtBoot && !isOverridden && !isHidden {
+		isSkipped := a.FromPersist || a.Invalid || isOverridden || isHidden
+		if a.NoEffect != "" && a.Phase == inventory.AtBoot && !isSkipped {
 			byFile[a.File] = append(byFile[a.File], a)
 		}
 	}

@@ -16,7 +16,8 @@ import (
 
 // Check returns the findings of this topic.
 func Check(h *picture.Host) []finding.Finding {
-	return h.Run(checkTooEarly, checkNotRead, checkRefused, checkConflicts, checkOthers, checkContradictions, checkLock, checkRecord)
+	return h.Run(checkTooEarly, checkNotRead, checkRefused, checkConflicts, checkOthers, checkContradictions, checkLock,
+		checkRecord)
 }
 
 // stance is how the configuration relates to an assignment.
