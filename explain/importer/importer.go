@@ -8,6 +8,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/distro"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -42,7 +43,10 @@ func New(t tree.Tree, from inventory.Inventory) (Import, error) {
 		missing := strings.Join(places, ", no ")
 		return Import{}, fmt.Errorf("cannot import from %s: %w: no %s", t.Real("/"), ErrNothingToRead, missing)
 	}
-	b := builder{tree: t, from: from, covered: map[string]bool{}, live: sysfs.ReadAll(t.Root())}
+	b := builder{
+		tree: t, from: from, covered: map[string]bool{}, live: sysfs.ReadAll(t.Root()),
+		container: distro.Read(t).Platform.Container,
+	}
 	refused := b.readConfig()
 	b.addSettings()
 	b.addModule()
@@ -83,6 +87,8 @@ type builder struct {
 	// previous is the configuration with them, or nil if import did not write that drop-in.
 	config, previous *config.Config
 	items            []item
+	// container is the kind of a container, "" for none: its host sets what all namespaces share.
+	container string
 	// live has the settings that this kernel has, as text.
 	live map[string]string
 	// covered has the keys that ctkeeper sets now: lines of other files that set them are obsolete.

@@ -59,6 +59,10 @@ func (b *builder) addSetting(name string) {
 	if !found && len(o.Doubts) == 0 {
 		a, found = b.implied(name)
 	}
+	if s := sysfs.Lookup(name); found && b.container != "" && s.Global {
+		b.note("%s left out: this is a container (%s), and its host sets it; from %s", name, b.container, b.originOf(a))
+		return
+	}
 	has, configured := b.config.Want(name)
 	configured = configured && has.Origin.File != config.DefaultOrigin
 	switch {
