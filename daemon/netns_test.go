@@ -40,7 +40,8 @@ func TestKeepsOnTheKernel(t *testing.T) {
 		}
 		d.wait("repair", func() bool { return procValue(t, procUDP) == "33" })
 	}
-	d.wait("drifts logged", func() bool { return len(d.logs.FilterMessageSnippet("cause: write").All()) == 3 })
+	// The one of the start, and three more; a pass of the timer can be the one that sees a write.
+	d.wait("drifts logged", func() bool { return len(d.logs.FilterMessageSnippet("udp_timeout was ").All()) == 4 })
 	if got := len(d.logs.FilterMessageSnippet("cannot enforce max").All()); got != 1 {
 		t.Errorf("the forbidden max was said %d times, want once", got)
 	}
