@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/host/change"
+	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
 func edit(file string, line int, old, text string) change.Step {
@@ -42,6 +43,9 @@ func TestRender(t *testing.T) {
 
 // TestPatch applies a rendered diff with patch(1), with other text before it.
 func TestPatch(t *testing.T) {
+	if _, err := exec.LookPath("patch"); err != nil {
+		netns.Cannot(t, "no patch: apt-get install patch")
+	}
 	const name = "/etc/a b.conf"
 	tests := map[string]struct {
 		before, after string

@@ -125,22 +125,23 @@ func TestHostileArguments(t *testing.T) {
 	}
 }
 
-// edit makes the edits among steps, as patch(1) does.
+// edit makes the edits among steps.
 func edit(t *testing.T, root string, steps []change.Step) {
 	t.Helper()
-	var edits []change.Step
 	for _, s := range steps {
-		if s.Edit != nil {
-			edits = append(edits, s)
+		if s.Edit == nil {
+			continue
 		}
-	}
-	if len(edits) == 0 {
-		return
-	}
-	cmd := exec.Command("patch", "-p1", "-d", root)
-	cmd.Stdin = strings.NewReader(strings.Join(change.Render(edits, ""), "\n") + "\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", change.Render(edits, ""), err, out)
+		lines := change.NewText(s.Edit.File, read(t, root, s.Edit.File)).Lines
+		if i := s.Edit.Line - 1; i < len(lines) {
+			if lines[i] != s.Edit.Old {
+				t.Fatalf("line %d is %q, want %q", s.Edit.Line, lines[i], s.Edit.Old)
+			}
+			lines[i] = s.Edit.New
+		} else {
+			lines = append(lines, s.Edit.New)
+		}
+		kerneltree.Put(t, root, s.Edit.File, strings.Join(lines, "\n")+"\n")
 	}
 }
 
