@@ -79,16 +79,10 @@ func (b *builder) addSetting(name string) {
 		return
 	}
 	b.covered["settings."+name] = true
-	s := sysfs.Lookup(name)
-	want := sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: s.Parse(a.Value)}
-	switch ordered := want.Setting.Kind != sysfs.Bool && want.Setting.Kind != sysfs.Text; {
-	case ordered && a.AtLeast:
-		want.Policy = sysfs.AtLeast
-	case ordered && a.AtMost:
-		want.Policy = sysfs.AtMost
-	}
+	a.Name = name
+	want := a.Want()
 	comment := b.originOf(a)
-	if live != "" && !want.Satisfied(s.Parse(live)) {
+	if live != "" && !want.Satisfied(want.Setting.Parse(live)) {
 		comment += "; live " + printable(live)
 	}
 	b.items = append(b.items, item{section: "settings", key: name, name: name, value: policy(want), comment: comment})

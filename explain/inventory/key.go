@@ -55,7 +55,7 @@ func (r *reader) findKeyFault(name string) (keyFault, bool) {
 }
 
 // meantSetting returns the setting that a path below /proc/sys means, be it in the wrong directory, under an
-// old name or misspelt. It returns nil if there is none, or more than one.
+// old name or misspelt. It returns nil unless exactly one setting fits.
 func meantSetting(name string) *sysfs.Setting {
 	dir, base := path.Split(name)
 	if rest, found := strings.CutPrefix(name, "net/netfilter/"); found { // nf_conntrack.max

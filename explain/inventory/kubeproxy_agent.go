@@ -12,7 +12,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// agentArgument is the option of k3s and rke2 that gives a flag of kube-proxy, without its dashes.
+// agentArgument is the option of k3s and rke2 that passes a flag to kube-proxy, without its dashes.
 const agentArgument = "kube-proxy-arg"
 
 // agent is k3s or rke2 on this node.
@@ -181,7 +181,7 @@ func (r *reader) addAgent(a agent) {
 	}
 	names, _ := r.tree.List(path.Join("/var/lib/rancher", a.tool, "data"))
 	p.versions = findVersion(strings.Join(names, "\n"), agentVersion).and(r.proxyVersions())
-	// Without the argument kube-proxy is told 0: it sets neither max nor hashsize.
+	// Without the argument k3s passes 0 to kube-proxy, which then sets neither max nor hashsize.
 	p.setsAlone = disabled || p.given["maxPerCore"].value == ""
 	r.addMax(p)
 	for i, o := range proxyOptions()[2:] {

@@ -22,7 +22,7 @@ var proxyKind = regexp.MustCompile(`\bkind["']?\s*:\s*["']?KubeProxyConfiguratio
 
 // podConfigs returns the configurations of kube-proxy in the ConfigMap volumes of the pods of this
 // node. What makes a file kube-proxy's is its kind: kubeadm calls it kube-proxy/config.conf, EKS
-// config/config, OpenShift config/kube-proxy-config.yaml. Other applications' files are passed over
+// config/config, OpenShift config/kube-proxy-config.yaml. Other applications' files are skipped
 // without a word. The data of a volume are links to the directory "..data".
 func (r *reader) podConfigs() []proxy {
 	var found []proxy

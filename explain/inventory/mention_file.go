@@ -157,7 +157,7 @@ var (
 	indirect = regexp.MustCompile(`\bsysctl\b[^\n|;]*(?:(?:\s-w\b|--write\b)[^\n|;]*\$|\$\{?\w+\}?["']?=)|` +
 		`(?:>|\btee\b[^\n|;]*)\s*["']?(?:/proc/sys/[^\s"'|;]*)?\$[\w{]`)
 	// programWrites matches what a script of Python, Perl or the like writes with.
-	// Its target is a variable, or a file that sets values: a file of metrics is none.
+	// Its target is a variable, or a file that sets values: a file of metrics sets no value.
 	programWrites = regexp.MustCompile(`\bsysctl\b[^\n]*(?:-w\b|--write\b|=)|(?i:\bset_?sysctl)|` +
 		`\bopen\s*\((?:[^\n]*["']/(?:proc|sys|etc)|\s*[A-Za-z_])[^\n]*,\s*(?:mode\s*=\s*)?["'][wa]b?\+?["']|` +
 		`(?:["']/(?:proc|sys|etc)[^\n]*|\w)\.write_(?:text|bytes)\(|` +
@@ -187,7 +187,7 @@ func (f searchedFile) canWrite(number int, line string) bool {
 	return false
 }
 
-// hasValueBelow reports whether one of the next lines gives a value to what a line names: "name: KEY" and
+// hasValueBelow reports whether one of the next lines assigns a value to what a line names: "name: KEY" and
 // "value: 1" of Ansible, Chef and Puppet.
 func (f searchedFile) hasValueBelow(number int) bool {
 	const near = 3

@@ -67,7 +67,7 @@ func searchRoots() []searchRoot {
 	}
 }
 
-// isSkipped reports whether a file or directory is none that configures a host: databases of packages,
+// isSkipped reports whether a file or directory does not configure the host: databases of packages,
 // documentation, version control, libraries of programs, keys; what other readers have read whole
 // (modprobe.d, sysctl.d); ctkeeper's own files; and what is known to read at most.
 func isSkipped(file string) bool {

@@ -158,9 +158,23 @@ func (i Inventory) Outcome(name, live string) Outcome {
 }
 
 // sameValue reports whether the kernel stores two values of a setting as one.
-func sameValue(name, a, b string) bool {
+func sameValue(name, value, live string) bool {
 	s := sysfs.Lookup(name)
-	return s != nil && sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: s.Parse(a)}.Satisfied(s.Parse(b))
+	return s != nil && Assignment{Name: name, Value: value}.Want().Satisfied(s.Parse(live))
+}
+
+// Want returns what an assignment wants of its setting, which must be one that sysfs.Lookup knows. Text and
+// bools have no order: they are wanted exactly.
+func (a Assignment) Want() sysfs.Want {
+	s := sysfs.Lookup(a.Name)
+	w := sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: s.Parse(a.Value)}
+	switch isOrdered := s.Kind != sysfs.Bool && s.Kind != sysfs.Text; {
+	case isOrdered && a.AtLeast:
+		w.Policy = sysfs.AtLeast
+	case isOrdered && a.AtMost:
+		w.Policy = sysfs.AtMost
+	}
+	return w
 }
 
 // Effective returns the certain assignment that decides a setting's value at the end of a boot in which the

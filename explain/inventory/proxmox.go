@@ -157,7 +157,7 @@ func (r *reader) isKernelSince(major, minor int) bool {
 	return a > major || a == major && b >= minor
 }
 
-// addNftables adds what proxmox-firewall sets: the options that host.fw gives, as they are, unless the
+// addNftables adds what proxmox-firewall sets: the options of host.fw, as they are, unless the
 // host's firewall is off (handle_host_options in its firewall.rs).
 func (p pveHost) addNftables() {
 	p.tool = "proxmox-firewall"

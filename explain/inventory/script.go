@@ -155,7 +155,7 @@ func mightSet(text string) bool {
 	return strings.Contains(text, "conntrack") || strings.Contains(text, "sysctl")
 }
 
-// scriptFile returns the text of a script. Programs and files that cannot be read are none.
+// scriptFile returns the text of a script. It returns nothing for programs and for files that cannot be read.
 func (r *reader) scriptFile(file string) (string, bool) {
 	info, err := r.tree.Stat(file)
 	if err != nil || info.Size() > maxScriptFile {

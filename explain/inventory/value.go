@@ -140,7 +140,7 @@ func evaluateUint(written string) (value, noEffect string) {
 var thousands = regexp.MustCompile(`^\d{1,3}([,_']\d{3})+$`)
 
 // meant returns the number that a refused text stands for to a person: without quotes, separators of
-// thousands, and a comment or semicolon that touches it. It is "" if there is none.
+// thousands, and a comment or semicolon that touches it. It is "" if no number is plain.
 func meant(text string) string {
 	text, _, _ = strings.Cut(text, "#")
 	text = strings.Trim(text, " \t\r;\"'")

@@ -140,16 +140,11 @@ func liveEvidence(h *picture.Host, s *sysfs.Setting) finding.Evidence {
 	return finding.Seen("/"+s.File(), 0, h.Settings[s.Name])
 }
 
-// isSatisfied reports whether a live value is what an assignment makes of it.
+// isSatisfied reports whether a live value is what an assignment makes of it. The assignment can be one of a
+// parameter from which the kernel derives the setting.
 func isSatisfied(s *sysfs.Setting, a inventory.Assignment, live string) bool {
-	w := sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: s.Parse(a.Value)}
-	switch {
-	case a.AtLeast:
-		w.Policy = sysfs.AtLeast
-	case a.AtMost:
-		w.Policy = sysfs.AtMost
-	}
-	return w.Satisfied(s.Parse(live))
+	a.Name = s.Name
+	return a.Want().Satisfied(s.Parse(live))
 }
 
 // derived returns what the kernel makes of a load-time parameter for a setting that nothing sets.

@@ -24,7 +24,7 @@ func checkMentions(h *picture.Host) []finding.Finding {
 	})
 	f := finding.Finding{
 		ID: "mentioned", Severity: finding.Info,
-		Note: "Read these lines: what this report says of a setting is true only if none of them sets it.",
+		Note: "Read these lines: what this report states about a setting is true only if none of them sets it.",
 	}
 	for _, m := range mentions {
 		text := m.Text

@@ -24,7 +24,7 @@ func TestMentions(t *testing.T) {
 			finding.Seen("/etc/agent/agent.yaml", 2, "nf_conntrack_max: 500000 (could set max)"),
 			finding.Seen("/etc/agent/watch", 1, "files = nf_conntrack_count"),
 		},
-		Note: "Read these lines: what this report says of a setting is true only if none of them sets it. " +
+		Note: "Read these lines: what this report states about a setting is true only if none of them sets it. " +
 			"To know who writes a value, run ctkeeper with guard: watch; ctkeeper events then names the writer.",
 	}}
 	doctortest.Check(t, files.Check(doctortest.Take(t, root)), want)

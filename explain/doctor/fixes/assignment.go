@@ -13,7 +13,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
 
-// RemoveAssignment returns the steps that stop an assignment, or a note where there are none. All the
+// RemoveAssignment returns the steps that stop an assignment, or a note if no step can. All the
 // assignments of its file for which the function is true are removed together, so that the steps are the same
 // for each of them.
 func RemoveAssignment(

@@ -113,7 +113,7 @@ func isLost(h *picture.Host, d inventory.DeadLine) bool {
 }
 
 // checkLines reports the lines that nothing reads or runs, or that do nothing here. It is a warning where one
-// of them was meant to load the module and a setting that is lost for want of it differs.
+// of them was meant to load the module and a setting that is lost without it differs.
 func checkLines(h *picture.Host) []finding.Finding {
 	f := finding.Finding{ID: "dead-line", Severity: finding.Info}
 	var files []string

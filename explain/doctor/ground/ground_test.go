@@ -51,7 +51,7 @@ var hosts = map[string]struct {
 	"a dead list": {map[string]string{"etc/modules.load.d/a.conf": "nf_conntrack\n"}, []string{
 		"info dead-line: /etc/modules.load.d/a.conf:1: nf_conntrack (no program reads /etc/modules.load.d)",
 	}},
-	"a dead list, and a setting that is too early for want of it": {
+	"a dead list, and a setting that is too early because of it": {
 		map[string]string{"etc/modules.load.d/a.conf": "nf_conntrack\n", conf: "net.netfilter.nf_conntrack_max = 99\n"},
 		[]string{"warning dead-line: /etc/modules.load.d/a.conf:1: nf_conntrack (no program reads " +
 			"/etc/modules.load.d)"},

@@ -39,7 +39,7 @@ func checkContradictions(h *picture.Host) []finding.Finding {
 }
 
 // contradiction returns the finding about the assignments of one setting, in the order in which they are
-// made. There is none where the live value shows that another order is made.
+// made. It returns none if the live value shows another order.
 func contradiction(h *picture.Host, name string, all []inventory.Assignment) (finding.Finding, bool) {
 	keys, values, places := keysOf(all), valuesOf(all), map[string]bool{}
 	for _, a := range all {

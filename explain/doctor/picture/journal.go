@@ -14,7 +14,7 @@ import (
 )
 
 // readJournal reads the daemon's record of this boot from the journal, for users who may read that and not
-// the history. Without journalctl(1) there is none.
+// the history. Without journalctl(1) it returns nothing.
 func readJournal(ctx context.Context) record {
 	limits := command.Limits{Timeout: 5 * time.Second, Output: 16 << 20}
 	out, err := command.Output(ctx, limits, "journalctl", "--boot", "--output=json", "--lines=2000", "--no-pager",
