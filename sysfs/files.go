@@ -90,9 +90,8 @@ func (f *Files) Close() error {
 	return errors.Join(errs...)
 }
 
-// Read returns the setting's live value. The hash size comes from nf_conntrack_buckets and,
-// where there is no such file, from the module parameter. Errors are the kernel's, see
-// Forbidden and Gone.
+// Read returns the setting's live value. The hash size comes from nf_conntrack_buckets or, see
+// mayUseParameter, from the module parameter. Errors are the kernel's, see Forbidden and Gone.
 func (f *Files) Read(s *Setting) (Value, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -101,7 +100,7 @@ func (f *Files) Read(s *Setting) (Value, error) {
 		size = maxText
 	}
 	text, err := f.read(s.file, size)
-	if err != nil && s.param != "" {
+	if err != nil && s.param != "" && f.mayUseParameter(err) {
 		if fromParam, perr := f.read(s.param, size); perr == nil {
 			text, err = fromParam, nil
 		}
@@ -119,16 +118,16 @@ func (f *Files) Figure(name string) (string, error) {
 	return f.read(sysctlFile(name), maxNumber)
 }
 
-// Write writes the value in one write(2). The hash size goes through nf_conntrack_buckets and,
-// where that file is read-only (kernels before 4.7), through the module parameter. EPERM is a
-// BPF program's refusal, as of another ctkeeper's lock: it is not bypassed through the
-// parameter. Errors are the kernel's, see Forbidden and Gone.
+// Write writes the value in one write(2). The hash size goes through nf_conntrack_buckets or, see
+// mayUseParameter, through the module parameter. EPERM is a BPF program's refusal, as of another
+// ctkeeper's lock: it is not bypassed through the parameter. Errors are the kernel's, see
+// Forbidden and Gone.
 func (f *Files) Write(s *Setting, value Value) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	text := value.String()
 	err := f.write(s.file, text)
-	if s.param == "" || errors.Is(err, syscall.EPERM) || !(Forbidden(err) || Gone(err)) {
+	if err == nil || s.param == "" || errors.Is(err, syscall.EPERM) || !f.mayUseParameter(err) {
 		return err
 	}
 	switch perr := f.write(s.param, text); {
@@ -139,6 +138,26 @@ func (f *Files) Write(s *Setting, value Value) error {
 	default: // written, or refused for its value
 		return perr
 	}
+}
+
+// mayUseParameter reports whether the module parameter may be used after an access of nf_conntrack_buckets
+// failed with err: where that file is read-only (kernels before 4.7) or never was there, and only while
+// the module is live. A file that has just gone means that the module is going, and then the parameter
+// must not be written: on 6.1 nf_conntrack_set_hashsize resizes a table that is being freed (use after
+// free in nf_conntrack_hash_resize) and the kernel panics. The sysctls are unregistered before that. The
+// module's state is "going" before its exit function is called (delete_module), and that frees the table
+// only after it has waited for RCU.
+func (f *Files) mayUseParameter(err error) bool {
+	if Gone(err) {
+		// The module's sysctls come and go as one table.
+		if _, err := f.read(sysctlFile("count"), maxNumber); err != nil {
+			return false
+		}
+	} else if !Forbidden(err) {
+		return false
+	}
+	state, err := f.read(initstateFile, maxNumber)
+	return err != nil || state == "live" // a module in the kernel image has no initstate
 }
 
 func (f *Files) read(path string, size int) (string, error) {

@@ -285,6 +285,50 @@ func TestPipeInTheTree(t *testing.T) {
 	}
 }
 
+// While the module goes, a write to its parameter can panic the kernel.
+func TestParameterOfAGoingModuleIsLeftAlone(t *testing.T) {
+	tests := map[string]func(root string){
+		"every sysctl has gone": func(root string) {
+			if err := os.RemoveAll(filepath.Join(root, "proc/sys/net/netfilter")); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"the module is going": func(root string) {
+			kerneltree.Remove(t, root, "hashsize")
+			kerneltree.Put(t, root, "sys/module/nf_conntrack/initstate", "going\n")
+		},
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			root := kerneltree.New(t)
+			files := opened(t, root)
+			change(root)
+			if err := files.Write(sysfs.Lookup("hashsize"), sysfs.Number(131072)); !sysfs.Gone(err) {
+				t.Errorf("Write: %v, want an error that is Gone", err)
+			}
+			if value, err := files.Read(sysfs.Lookup("hashsize")); !sysfs.Gone(err) {
+				t.Errorf("Read: %q, %v, want an error that is Gone", value, err)
+			}
+			text, err := os.ReadFile(filepath.Join(root, hashsizeParam))
+			if err != nil || string(text) != "65536\n" {
+				t.Errorf("the parameter holds %q (%v), want it left alone", text, err)
+			}
+		})
+	}
+}
+
+// A module in the kernel image has no initstate.
+func TestParameterOfABuiltInModule(t *testing.T) {
+	root := kerneltree.New(t)
+	kerneltree.BuiltIn(t, root)
+	kerneltree.Remove(t, root, "hashsize")
+	files := opened(t, root)
+	write(t, files, "hashsize", "131072")
+	if got := read(t, files, "hashsize"); got != "131072" {
+		t.Errorf("wrote 131072, read %s", got)
+	}
+}
+
 // The module parameter is read only where there is no sysctl.
 func TestHashsizeIsTheSysctls(t *testing.T) {
 	root := kerneltree.New(t)

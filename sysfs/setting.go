@@ -34,6 +34,8 @@ const (
 	sysctlDir    = "proc/sys/net/netfilter"
 	sysctlPrefix = "nf_conntrack_"
 	paramsDir    = "sys/module/nf_conntrack/parameters"
+	// initstateFile is not there where the module is in the kernel image.
+	initstateFile = "sys/module/nf_conntrack/initstate"
 )
 
 // Setting describes one run-time setting of nf_conntrack.
