@@ -127,6 +127,7 @@ func (d *Daemon) tasks(hup <-chan os.Signal, server *server) []task {
 		restart(log, "inotify", d.watchSettings),
 		restart(log, "config", d.watchConfig),
 		{name: "log", run: d.log.run},
+		{name: "notify", run: func(ctx context.Context) error { return d.opts.Notify.Run(ctx, log) }},
 		{name: "keeper", run: d.keeper.Run, ready: d.keeper.Ready()},
 		{name: "signal", run: func(ctx context.Context) error { return d.reloadOnSignal(ctx, hup) }},
 		{name: "table", run: d.watchTable},
@@ -160,7 +161,7 @@ func (d *Daemon) runTasks(ctx context.Context, all []task) error {
 	return group.Wait()
 }
 
-// announce sends READY to systemd when every task is ready, and STOPPING when ctx ends.
+// announce sends READY to systemd when every task is ready.
 func (d *Daemon) announce(ctx context.Context, all []task) error {
 	for _, t := range all {
 		if t.ready != nil {
@@ -174,13 +175,11 @@ func (d *Daemon) announce(ctx context.Context, all []task) error {
 	if d.opts.Strict && s.Forbidden > 0 && s.InSync == 0 {
 		return ErrForbidden
 	}
-	d.logNotify(d.opts.Notify.Ready(statusLine(s, nil)))
+	d.opts.Notify.Ready(statusLine(s, nil))
 	if d.opts.Started != nil {
 		d.opts.Started(d.status())
 	}
-	<-ctx.Done()
-	d.logNotify(d.opts.Notify.Stopping())
-	return ctx.Err()
+	return nil
 }
 
 // watchdogNotifier returns a function that the keeper's loop calls after each pass. It sends WATCHDOG=1
@@ -190,7 +189,7 @@ func (d *Daemon) watchdogNotifier(every time.Duration) func() {
 	return func() {
 		if now := time.Now(); now.Sub(last) >= every {
 			last = now
-			d.logNotify(d.opts.Notify.Watchdog())
+			d.opts.Notify.Watchdog()
 		}
 	}
 }
@@ -200,7 +199,7 @@ func (d *Daemon) publishSummary() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	report := d.keeper.Report() // read under the lock, so that an older one is not sent after a newer one
-	d.logNotify(d.opts.Notify.Status(statusLine(report.Summary(), d.cfgErr)))
+	d.opts.Notify.Status(statusLine(report.Summary(), d.cfgErr))
 	d.logUnsupported(report)
 }
 
@@ -228,16 +227,9 @@ func (d *Daemon) reloadOnSignal(ctx context.Context, hup <-chan os.Signal) error
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-hup:
-			d.logNotify(d.opts.Notify.Reloading())
+			d.opts.Notify.Reloading()
 			d.reload(true)
-			d.logNotify(d.opts.Notify.Ready(""))
+			d.opts.Notify.Ready("")
 		}
-	}
-}
-
-// logNotify logs an error of sd_notify. The error has no other effect.
-func (d *Daemon) logNotify(err error) {
-	if err != nil {
-		d.opts.Log.Warn("sd_notify failed", zap.Error(err))
 	}
 }

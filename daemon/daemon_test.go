@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
 func TestKeepsOnATree(t *testing.T) {
@@ -209,4 +211,56 @@ func TestStatusLine(t *testing.T) {
 			t.Errorf("status line (-want +got):\n%s", diff)
 		}
 	}
+}
+
+// A service manager that does not read its socket (frozen, debugged) neither stops the repairs nor the end.
+func TestFrozenServiceManager(t *testing.T) {
+	root := kerneltree.New(t)
+	d := start(t, root, "settings: {max: 100000}\n", func(o *Options) {
+		harness := os.Getenv("NOTIFY_SOCKET")
+		t.Setenv("NOTIFY_SOCKET", fullSocket(t))
+		t.Setenv("WATCHDOG_USEC", "1000000")
+		o.Notify = systemd.NewNotifier()
+		o.Started = func(status.Document) {
+			if conn, err := net.Dial("unixgram", harness); err == nil {
+				_, _ = conn.Write([]byte("READY=1"))
+				_ = conn.Close()
+			}
+		}
+	})
+	for range 5 { // with the watchdog's passes
+		kerneltree.Set(t, root, "max", "5")
+		d.wait("repair", func() bool { return kerneltree.Get(t, root, "max") == "100000" })
+		time.Sleep(100 * time.Millisecond)
+	}
+	d.wait("warning", func() bool { return d.logged("cannot notify systemd") })
+	if got := len(d.logs.FilterMessageSnippet("cannot notify systemd").All()); got != 1 {
+		t.Errorf("the failure was logged %d times, want once", got)
+	}
+	began := time.Now()
+	if err := d.stop(); err != nil || time.Since(began) > time.Second {
+		t.Errorf("Run = %v, %v after the stop", err, time.Since(began))
+	}
+}
+
+// fullSocket returns the path of a datagram socket whose queue is full and that nobody reads.
+func fullSocket(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "full")
+	address := &net.UnixAddr{Name: path, Net: "unixgram"}
+	listener, err := net.ListenUnixgram("unixgram", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	conn, err := net.DialUnix("unixgram", nil, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	for err == nil {
+		_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+		_, err = conn.Write([]byte("FOREIGN=1"))
+	}
+	return path
 }

@@ -134,7 +134,7 @@ func TestGuardFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDaemon(Options{Source: source, Log: zap.NewNop(), Notify: &systemd.Notifier{}})
+	d := newDaemon(Options{Source: source, Log: zap.NewNop(), Notify: systemd.NewNotifier()})
 	d.cfg = cfg
 	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles("")), &cfg.Desired)
 	var tasks errgroup.Group

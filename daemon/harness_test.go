@@ -51,7 +51,9 @@ func start(t *testing.T, root, yaml string, change ...func(*Options)) *running {
 	core, logs := observer.New(zapcore.InfoLevel)
 	r.logs = logs
 	r.socket = filepath.Join(t.TempDir(), "run", "ctkeeper.sock")
-	opts := Options{Source: source, Log: zap.New(core), Notify: &systemd.Notifier{}, Version: "test", Socket: r.socket}
+	opts := Options{
+		Source: source, Log: zap.New(core), Notify: systemd.NewNotifier(), Version: "test", Socket: r.socket,
+	}
 	for _, f := range change {
 		f(&opts)
 	}

@@ -31,7 +31,7 @@ func TestTextfile(t *testing.T) {
 	asked := &config.Config{Metrics: config.Metrics{Textfile: "/var/lib/node"}}
 	written := func() bool { _, err := os.Stat(file); return err == nil }
 	synctest.Test(t, func(t *testing.T) {
-		d := newDaemon(Options{Source: config.Source{Root: root}, Log: zap.New(core), Notify: &systemd.Notifier{}})
+		d := newDaemon(Options{Source: config.Source{Root: root}, Log: zap.New(core), Notify: systemd.NewNotifier()})
 		d.cfg = asked
 		d.keeper = reconcile.New(d.keeperOptions(files), &asked.Desired)
 		d.keeper.Pass(reconcile.Start, time.Now())

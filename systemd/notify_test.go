@@ -1,16 +1,22 @@
 package systemd
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/sys/unix"
 )
 
@@ -52,22 +58,23 @@ func TestNotify(t *testing.T) {
 	for name, address := range addresses {
 		t.Run(name, func(t *testing.T) {
 			conn := manager(t, address)
-			var n Notifier
-			steps := []error{
-				n.Status("waiting for nf_conntrack"),
-				n.Status("waiting for nf_conntrack"),
-				n.Ready("3 settings in sync"),
-				n.Status("3 settings in sync"),
-				n.Ready(""),
-				n.Status("two\nlines"),
-				n.Status("two\nlines"),
-				n.Watchdog(),
-				n.Status(""),
-				n.Status(""),
-				n.Stopping(),
+			n := NewNotifier()
+			steps := []func(){
+				func() { n.Status("waiting for nf_conntrack") },
+				func() { n.Status("waiting for nf_conntrack") },
+				func() { n.Ready("3 settings in sync") },
+				func() { n.Status("3 settings in sync") },
+				func() { n.Ready("") },
+				func() { n.Status("one"); n.Status("two\nlines") },
+				func() { n.Status("two\nlines") },
+				func() { n.Watchdog(); n.Watchdog() },
+				func() {},
+				func() { n.Status("") },
+				func() { n.Watchdog(); n.Status("up"); n.Ready("3 settings in sync") },
 			}
-			for i, err := range steps {
-				if err != nil {
+			for i, step := range steps {
+				step()
+				if err := n.flush(); err != nil {
 					t.Errorf("step %d: %v", i, err)
 				}
 			}
@@ -78,7 +85,7 @@ func TestNotify(t *testing.T) {
 				"STATUS=two; lines",
 				"WATCHDOG=1",
 				"STATUS=",
-				"STOPPING=1",
+				"READY=1\nSTATUS=3 settings in sync\nWATCHDOG=1",
 			}
 			if diff := cmp.Diff(want, received(t, conn)); diff != "" {
 				t.Errorf("datagrams (-want +got):\n%s", diff)
@@ -90,11 +97,12 @@ func TestNotify(t *testing.T) {
 func TestReloading(t *testing.T) {
 	conn := manager(t, filepath.Join(t.TempDir(), "notify"))
 	before := monotonicUSec(t)
-	var n Notifier
-	if err := n.Reloading(); err != nil {
+	n := NewNotifier()
+	n.Reloading()
+	after := monotonicUSec(t)
+	if err := n.flush(); err != nil {
 		t.Fatal(err)
 	}
-	after := monotonicUSec(t)
 	got := received(t, conn)
 	if len(got) != 1 {
 		t.Fatalf("datagrams %q, want one", got)
@@ -115,27 +123,138 @@ func monotonicUSec(t *testing.T) int64 {
 	return now.Nano() / 1000
 }
 
+// full returns a service manager whose queue is full.
+func full(t *testing.T) *net.UnixConn {
+	t.Helper()
+	conn := manager(t, filepath.Join(t.TempDir(), "notify"))
+	for sendNotice(os.Getenv("NOTIFY_SOCKET"), "FOREIGN=1") == nil {
+	}
+	return conn
+}
+
+// own returns the datagrams in the queue that are ctkeeper's.
+func own(t *testing.T, conn *net.UnixConn) []string {
+	t.Helper()
+	return slices.DeleteFunc(received(t, conn), func(text string) bool { return text == "FOREIGN=1" })
+}
+
+// A service manager that does not read makes nobody wait. It then gets every state in order, the last status
+// line, and one sign of life.
+func TestFrozenManager(t *testing.T) {
+	conn := full(t)
+	n := NewNotifier()
+	began := time.Now()
+	n.Ready("1 of 2")
+	for i := range 1000 {
+		n.Reloading()
+		n.Ready("")
+		n.Status(fmt.Sprint(i))
+		n.Watchdog()
+	}
+	if took := time.Since(began); took > notifyPatience {
+		t.Errorf("notices took %v", took)
+	}
+	if err := n.flush(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("flush: %v, want %v", err, os.ErrDeadlineExceeded)
+	}
+	received(t, conn)
+	if err := n.flush(); err != nil {
+		t.Fatal(err)
+	}
+	got := own(t, conn)
+	for i, text := range got {
+		got[i], _, _ = strings.Cut(text, "\nMONOTONIC_USEC=")
+	}
+	want := []string{"READY=1\nSTATUS=999\nWATCHDOG=1", "RELOADING=1", "READY=1"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("datagrams (-want +got):\n%s", diff)
+	}
+}
+
+// run runs the notifier until stop is called, which returns how long it took to end.
+func run(t *testing.T, n *Notifier) (logs *observer.ObservedLogs, stop func() time.Duration) {
+	t.Helper()
+	core, logs := observer.New(zapcore.InfoLevel)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- n.Run(ctx, zap.New(core)) }()
+	return logs, func() time.Duration {
+		began := time.Now()
+		cancel()
+		<-ended
+		return time.Since(began)
+	}
+}
+
+// Run logs the first failure and the end of the failures.
+func TestRunOfNotifier(t *testing.T) {
+	conn := full(t)
+	t.Setenv("WATCHDOG_USEC", "500")
+	n := NewNotifier()
+	logs, stop := run(t, n)
+	waitFor(t, func() bool { return logs.Len() == 2 })
+	n.Watchdog()
+	time.Sleep(notifyRetry + 2*notifyPatience) // it fails again
+	got := own(t, conn)
+	waitFor(t, func() bool { return logs.Len() == 3 })
+	stop()
+	want := []string{"WATCHDOG_USEC=1000000\nWATCHDOG=1", "STOPPING=1"}
+	if diff := cmp.Diff(want, append(got, own(t, conn)...)); diff != "" {
+		t.Errorf("datagrams (-want +got):\n%s", diff)
+	}
+	var texts []string
+	for _, e := range logs.All() {
+		texts = append(texts, e.Message)
+	}
+	said := []string{"WatchdogSec= is too short, it is raised",
+		"cannot notify systemd, trying again until it works", "systemd can be notified again"}
+	if diff := cmp.Diff(said, texts); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+}
+
+func TestRunEndsWithFrozenManager(t *testing.T) {
+	full(t)
+	n := NewNotifier()
+	n.Ready("")
+	logs, stop := run(t, n)
+	waitFor(t, func() bool { return logs.Len() == 1 })
+	if took := stop(); took > notifyRetry/2 {
+		t.Errorf("the end took %v", took)
+	}
+}
+
+func waitFor(t *testing.T, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not within 10 s")
+		}
+	}
+}
+
 func TestNotifyWithoutManager(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
-	var n Notifier
-	for i, err := range []error{n.Ready("up"), n.Status("fine"), n.Reloading(), n.Watchdog(), n.Stopping()} {
-		if err != nil {
-			t.Errorf("call %d: %v", i, err)
-		}
+	n := NewNotifier()
+	n.Ready("up")
+	n.Watchdog()
+	if err := n.flush(); err != nil {
+		t.Error(err)
 	}
 }
 
 func TestNotifyFailure(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify")
 	t.Setenv("NOTIFY_SOCKET", path)
-	var n Notifier
-	err := n.Status("fine")
+	n := NewNotifier()
+	n.Status("fine")
+	err := n.flush()
 	if err == nil || !strings.HasPrefix(err.Error(), "cannot notify systemd: ") {
 		t.Errorf("error %v, want one that begins with: cannot notify systemd: ", err)
 	}
 	// A status that was not received is sent again.
 	conn := manager(t, path)
-	if err := n.Status("fine"); err != nil {
+	if err := n.flush(); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"STATUS=fine"}, received(t, conn)); diff != "" {
@@ -151,7 +270,8 @@ func TestWatchdogInterval(t *testing.T) {
 	}{
 		{"off", "", "", 0},
 		{"on", "30000000", self, 30 * time.Second},
-		{"on for any process", "500", "", 500 * time.Microsecond},
+		{"on for any process", "1000000", "", time.Second},
+		{"too short", "500", "", time.Second},
 		{"on for another process", "30000000", "1", 0},
 		{"not a number", "soon", self, 0},
 		{"zero", "0", self, 0},
@@ -160,7 +280,7 @@ func TestWatchdogInterval(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv("WATCHDOG_USEC", test.usec)
 			t.Setenv("WATCHDOG_PID", test.pid)
-			var n Notifier
+			n := NewNotifier()
 			if got := n.WatchdogInterval(); got != test.want {
 				t.Errorf("interval %v, want %v", got, test.want)
 			}
