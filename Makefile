@@ -31,7 +31,7 @@ test: ## everything that needs no virtual machine, with the race detector
 e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
 	KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -timeout 60m -v ./e2e
 
-bench: ## beside what people would run instead, here and in QEMU: make bench BENCH="-quiet 1m"
+bench: ## beside what people would run instead, here and in QEMU: make bench BENCH="-quiet 2m"
 	$(GO) test -run '^$$' -bench . ./daemon ./reconcile ./metrics
 	$(GO) -C e2e/local mod download
 	if [ "$$(id -u)" = 0 ]; then \

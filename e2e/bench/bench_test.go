@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +16,9 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/e2e/rig"
 )
+
+// results is where the reports are kept, as JSON.
+const results = "../../dist/bench"
 
 // build puts below dir what a run needs: the installed ctkeeper (tree), the helpers, and this command (program).
 func build(t *testing.T, dir string) (tree, helpers, program string) {
@@ -31,27 +36,55 @@ func build(t *testing.T, dir string) (tree, helpers, program string) {
 	return tree, helpers, program
 }
 
-// arguments returns the flags of the measurement: those in BENCH ("-quiet 1m -writes 100"), and more.
+// arguments returns the flags of the measurement: those in BENCH ("-quiet 1m -n 100"), and more.
 func arguments(more ...string) []string {
 	return append(strings.Fields(os.Getenv("BENCH")), more...)
 }
 
-// TestHere measures in a private network namespace of this machine.
+// keep prints the output of the program as it comes, and writes its report to a file.
+func keep(out io.Reader, file string) error {
+	lines := bufio.NewReader(out)
+	for {
+		line, err := lines.ReadString('\n')
+		if text, found := strings.CutPrefix(line, reportPrefix); found {
+			return os.WriteFile(filepath.Join(results, file), []byte(text), 0o644)
+		}
+		fmt.Print(line)
+		if err != nil {
+			return fmt.Errorf("the measurement did not finish: %w", err)
+		}
+	}
+}
+
+// TestHere measures in private namespaces of this machine.
 func TestHere(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("a network namespace with writable sysctls needs root: run `sudo make bench`")
 	}
+	if err := os.MkdirAll(results, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	tree, helpers, program := build(t, t.TempDir())
-	args := arguments("-ctkeeper", filepath.Join(tree, "usr/bin/ctkeeper"), "-bare", filepath.Join(helpers, "bare"))
-	cmd := exec.Command("unshare", append([]string{"--net", program}, args...)...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if err := cmd.Run(); err != nil {
+	args := arguments("-ctkeeper", filepath.Join(tree, "usr/bin/ctkeeper"), "-helpers", helpers)
+	cmd := exec.Command("unshare", append([]string{"--net", "--mount", program}, args...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(keep(out, "here.json"), cmd.Wait()); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // TestMachine measures in the virtual machine, which can load and unload the module as well.
 func TestMachine(t *testing.T) {
+	if err := os.MkdirAll(results, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	kernel := os.Getenv("KERNEL")
 	if kernel == "" {
 		kernel = "6.1"
@@ -64,16 +97,12 @@ func TestMachine(t *testing.T) {
 	guest := rig.Guest{
 		Trees:   map[string]string{tree: "/", helpers: rig.GuestDir},
 		Program: program,
-		Args:    arguments("-module", "-bare", rig.GuestDir+"/bare"),
+		Args:    arguments("-module", "-helpers", rig.GuestDir),
 	}
-	finished := false
 	result, err := machine.Boot(context.Background(), guest, func(out io.Reader) error {
-		content, err := io.ReadAll(out)
-		fmt.Printf("%s", content)
-		finished = strings.Contains(string(content), "idle for")
-		return err
+		return keep(out, "machine.json")
 	})
-	if err != nil || !finished {
-		t.Errorf("the measurement did not finish: %v\n%s", err, result.Tail("console.log", 20))
+	if err != nil {
+		t.Errorf("%v\n%s", err, result.Tail("console.log", 20))
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,61 +14,47 @@ import (
 const (
 	ruleFile   = "/run/udev/rules.d/90-bench-conntrack.rules"
 	sysctlFile = "/run/sysctl.d/90-bench-conntrack.conf"
+	giveUp     = 10 * time.Second
 	rule       = `ACTION=="add", SUBSYSTEM=="module", KERNEL=="nf_conntrack", ` +
 		`RUN+="/lib/systemd/systemd-sysctl --prefix=/net/netfilter"` + "\n"
 )
 
-// measureLoads measures how long after a load of the module all values are applied, by ctkeeper and by the udev rule
-// in turn.
+// measureLoads measures how long after a load of the module all values are applied, by the udev rule and by ctkeeper
+// in turn. A resize blocks its writer for an RCU grace period, whoever that is.
 func (b *bench) measureLoads() error {
-	if !b.module {
-		return nil
-	}
 	wants := map[string]string{"max": "300000", "expect_max": "8192", "tcp_timeout_established": "7200"}
-	if err := b.measureLoadsOf("hash size as loaded", wants); err != nil {
+	if err := b.measureLoadsOf("no resize", wants); err != nil {
 		return err
 	}
-	// A resize blocks its writer for an RCU grace period, whoever that is.
 	wants["buckets"] = "102400"
 	return b.measureLoadsOf("with a resize", wants)
 }
 
 func (b *bench) measureLoadsOf(what string, wants map[string]string) error {
-	config, err := b.configure(wants, "enforcement:\n  resync: 1h\n")
-	if err != nil {
-		return err
-	}
+	progress("module loads, %s, n=%d", what, b.loads)
 	if err := unloadModule(); err != nil {
 		return err
 	}
-	ours, err := b.startDaemon(config)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = ours.stop() }()
-	var ourTimes, udevTimes []time.Duration
 	for range b.loads {
-		if err := ours.resume(); err != nil {
-			return err
-		}
-		took, err := measureLoad(wants)
+		took, err := measureLoadWithRule(wants)
 		if err != nil {
 			return err
 		}
-		ourTimes = append(ourTimes, took)
-		if err := ours.pause(); err != nil {
-			return err
-		}
-		took, err = measureLoadWithRule(wants)
+		s := series{Section: "load", Case: what, Program: "udev rule", Measure: "total", Unit: nanoseconds}
+		s.Values = []float64{float64(took)}
+		b.report.add(s)
+		p, err := b.start(daemon{name: "load", wants: wants, rest: "enforcement:\n  resync: 1h\n"})
 		if err != nil {
 			return err
 		}
-		udevTimes = append(udevTimes, took)
+		took, err = measureLoad(wants)
+		if err := errors.Join(err, p.stop()); err != nil {
+			return err
+		}
+		s.Program, s.Values = ours, []float64{float64(took)}
+		b.report.add(s)
 	}
-	title := fmt.Sprintf("module loaded to all values applied, %s, n=%d each, interleaved", what, b.loads)
-	b.out.title(title, "ctkeeper", "udev rule")
-	b.out.quantiles(ourTimes, udevTimes)
-	_, err = exec.Command("modprobe", "nf_conntrack").CombinedOutput()
+	_, err := exec.Command("modprobe", "nf_conntrack").CombinedOutput()
 	return err
 }
 

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,15 +17,17 @@ const sysctlDir = "/proc/sys/net/netfilter"
 
 // A bench has the parameters of one run, and its results.
 type bench struct {
-	ctkeeper, bare string
-	writes, loads  int
-	settings       int // how many of timeouts are set
-	starts         int
-	quiet          time.Duration
-	dir            string // of the configuration and the socket
-	module         bool   // nf_conntrack can be unloaded and loaded here
-	out            table
+	ctkeeper, helpers           string
+	writes, slow, loads, starts int
+	quiet, storm                time.Duration
+	cells                       []string // of the drift; empty: all
+	dir                         string   // of configurations and sockets
+	module                      bool     // nf_conntrack can be unloaded and loaded here
+	report                      report
 }
+
+// reportPrefix begins the line that has the report as JSON.
+const reportPrefix = "report: "
 
 func main() {
 	if err := run(); err != nil {
@@ -35,18 +39,23 @@ func main() {
 func run() error {
 	b := &bench{}
 	flag.StringVar(&b.ctkeeper, "ctkeeper", "/usr/bin/ctkeeper", "the binary to measure")
-	flag.StringVar(&b.bare, "bare", "", "the minimal C program (helpers/bare.c, built)")
-	flag.IntVar(&b.writes, "writes", 500, "foreign writes for each program")
-	flag.IntVar(&b.settings, "settings", len(timeouts),
-		"number of timeouts in the configuration; each pass reads them all, and fewer than 6 get contested")
-	flag.IntVar(&b.loads, "loads", 30, "module loads for each program")
-	flag.IntVar(&b.starts, "starts", 30, "starts of the daemon")
-	flag.DurationVar(&b.quiet, "quiet", 10*time.Minute, "quiet time")
+	flag.StringVar(&b.helpers, "helpers", "", "directory of the C programs of e2e/helpers, built")
+	flag.IntVar(&b.writes, "n", 400, "foreign writes for each program and each way of pinning")
+	flag.IntVar(&b.slow, "slow", 60, "foreign writes for programs that take a second")
+	flag.IntVar(&b.loads, "loads", 20, "module loads for each program")
+	flag.IntVar(&b.starts, "starts", 20, "starts of the daemon")
+	flag.DurationVar(&b.quiet, "quiet", time.Minute, "quiet time")
+	flag.DurationVar(&b.storm, "storm", 4*time.Second, "length of each storm")
 	flag.BoolVar(&b.module, "module", false,
 		"unload and load nf_conntrack, and set what only the first network namespace has")
+	only := flag.String("only", "", "measurements, separated by commas: "+strings.Join(names(measurements), ", "))
+	ways := flag.String("cells", "", "ways of pinning, separated by commas: same, other, unpinned, busy")
 	// Not /tmp: the daemon watches the directories above its configuration, and every change there wakes it.
-	parent := flag.String("dir", "/var/lib", "directory for the configuration, in which nothing else changes")
+	parent := flag.String("dir", "/var/lib", "directory for the configurations, in which nothing else changes")
 	flag.Parse()
+	if *ways != "" {
+		b.cells = strings.Split(*ways, ",")
+	}
 	dir, err := os.MkdirTemp(*parent, "bench-")
 	if err != nil {
 		return err
@@ -56,49 +65,61 @@ func run() error {
 	if err := b.prepareHost(); err != nil {
 		return err
 	}
-	for _, measure := range []func() error{b.measureRepairs, b.measureLoads, b.measureStarts, b.measureIdle} {
-		if err := measure(); err != nil {
-			log, _ := os.ReadFile(filepath.Join(b.dir, "log"))
-			return fmt.Errorf("%w; end of the daemon's log:\n%s", err, log[max(0, len(log)-4000):])
+	for _, m := range measurements {
+		if *only != "" && !slices.Contains(strings.Split(*only, ","), m.name) || m.module && !b.module {
+			continue
+		}
+		if err := m.measure(b); err != nil {
+			return fmt.Errorf("cannot measure %s: %w", m.name, err)
 		}
 	}
-	fmt.Print(b.out.String())
-	return nil
+	fmt.Print(b.report.tables())
+	text, err := json.Marshal(b.report)
+	fmt.Printf("%s%s\n", reportPrefix, text)
+	return err
 }
+
+// A measurement is what -only can choose.
+type measurement struct {
+	name    string
+	measure func(*bench) error
+	module  bool // needs a module that can be unloaded
+}
+
+var measurements = []measurement{
+	{"drift", (*bench).measureDrift, false},
+	{"loop", (*bench).measureLoop, false},
+	{"start", (*bench).measureStarts, false},
+	{"load", (*bench).measureLoads, true},
+}
+
+func names(list []measurement) (all []string) {
+	for _, m := range list {
+		all = append(all, m.name)
+	}
+	return all
+}
+
+// progress prints what is measured now.
+func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...) }
 
 // prepareHost stops an installed ctkeeper and loads the module, or checks that this is not the host's own network
 // namespace.
 func (b *bench) prepareHost() error {
-	if b.module {
-		_, _ = exec.Command("systemctl", "stop", "ctkeeper.service").CombinedOutput()
-		if out, err := exec.Command("modprobe", "nf_conntrack").CombinedOutput(); err != nil {
-			return fmt.Errorf("cannot load nf_conntrack: %w: %s", err, out)
+	b.report.Host = readHost(b.ctkeeper)
+	b.report.Host.Place = "a private network namespace"
+	if !b.module {
+		if _, err := os.Stat("/proc/sys/net/nf_conntrack_max"); err == nil {
+			return errors.New("this is the host's own network namespace: run it under unshare --net")
 		}
+		return nil
 	}
-	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return err
+	b.report.Host.Place = "a virtual machine under software emulation"
+	_, _ = exec.Command("systemctl", "stop", "ctkeeper.service").CombinedOutput()
+	if out, err := exec.Command("modprobe", "nf_conntrack").CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot load nf_conntrack: %w: %s", err, out)
 	}
-	namespace := "a private network namespace"
-	if b.module {
-		namespace = "the first network namespace"
-	} else if _, err := os.Stat("/proc/sys/net/nf_conntrack_max"); err == nil {
-		return errors.New("this is the host's own network namespace: run it under unshare --net")
-	}
-	fmt.Printf("kernel %s, %s\n", strings.TrimSpace(string(release)), namespace)
 	return nil
-}
-
-// wants returns the settings of the configuration, with values that are no kernel's default.
-func (b *bench) wants() map[string]string {
-	wants := map[string]string{}
-	for i, name := range timeouts[:min(b.settings, len(timeouts))] {
-		wants[name] = fmt.Sprint(1000 + i)
-	}
-	if b.module {
-		wants["max"], wants["expect_max"], wants["buckets"] = "300000", "8192", "102400"
-	}
-	return wants
 }
 
 // timeouts exist in every network namespace of every kernel since 5.10.
@@ -110,19 +131,31 @@ var timeouts = []string{
 	"sctp_timeout_cookie_wait", "sctp_timeout_cookie_echoed", "sctp_timeout_established", "sctp_timeout_shutdown_sent",
 }
 
+// timeoutWants returns the first n timeouts, with values that are no kernel's default.
+func timeoutWants(n int) map[string]string {
+	wants := map[string]string{}
+	for i, name := range timeouts[:n] {
+		wants[name] = fmt.Sprint(1000 + i)
+	}
+	return wants
+}
+
+// assignments returns NAME=VALUE for each setting, in order of the names, with prefix before them.
+func assignments(wants map[string]string, prefix string) (all []string) {
+	for name, value := range wants {
+		all = append(all, prefix+name+"="+value)
+	}
+	slices.Sort(all)
+	return all
+}
+
 func settingFile(name string) string { return filepath.Join(sysctlDir, "nf_conntrack_"+name) }
 
-// configure writes a configuration with the settings in wants and returns its path.
-func (b *bench) configure(wants map[string]string, rest string) (string, error) {
-	var text strings.Builder
-	text.WriteString("settings:\n")
-	for name, value := range wants {
-		fmt.Fprintf(&text, "  %s: %s\n", name, value)
+// read returns the text of a file, or "" if it cannot be read.
+func read(file string) string {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return ""
 	}
-	// A directory of its own: the daemon watches it, and changes of the log and the socket would wake it.
-	path := filepath.Join(b.dir, "etc", "ctkeeper.yaml")
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return "", err
-	}
-	return path, os.WriteFile(path, []byte(text.String()+rest), 0o644)
+	return strings.TrimSpace(string(content))
 }

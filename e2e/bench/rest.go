@@ -14,66 +14,28 @@ const clockTicks = 100
 
 // measureStarts measures the time from fork to READY, with the module loaded and all values applied.
 func (b *bench) measureStarts() error {
-	config, err := b.configure(b.wants(), "")
-	if err != nil {
-		return err
-	}
-	var times []time.Duration
+	progress("starts, n=%d", b.starts)
 	for range b.starts {
-		p, err := b.startDaemon(config)
+		p, err := b.start(daemon{name: "start", wants: timeoutWants(len(timeouts))})
 		if err != nil {
 			return err
 		}
-		times = append(times, p.toReady)
+		b.report.add(series{
+			Section: "start", Program: ours, Measure: "total", Unit: nanoseconds, Values: []float64{float64(p.toReady)},
+		})
 		if err := p.stop(); err != nil {
 			return err
 		}
 	}
-	b.out.title(fmt.Sprintf("start to READY, n=%d", b.starts), "ctkeeper", "")
-	b.out.quantiles(times, nil)
 	return nil
 }
 
-// usage is what a process has used since its start.
+// usage is what processes have used since their start, and the memory that they have.
 type usage struct {
-	cpu     time.Duration
-	wakes   int // voluntary context switches
-	rss     int // KiB
-	peak    int // KiB
-	threads int
-}
-
-// measureIdle measures what a daemon costs that has nothing to do, with the default resync.
-func (b *bench) measureIdle() error {
-	config, err := b.configure(b.wants(), "")
-	if err != nil {
-		return err
-	}
-	p, err := b.startDaemon(config)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = p.stop() }()
-	time.Sleep(2 * time.Second)
-	before, err := readUsage(p.cmd.Process.Pid)
-	if err != nil {
-		return err
-	}
-	time.Sleep(b.quiet)
-	after, err := readUsage(p.cmd.Process.Pid)
-	if err != nil {
-		return err
-	}
-	cpu := after.cpu - before.cpu
-	wakes := after.wakes - before.wakes
-	b.out.title(fmt.Sprintf("idle for %s", b.quiet), "ctkeeper", "")
-	b.out.row("resident memory", fmt.Sprintf("%.1f MiB", float64(after.rss)/1024), "", "")
-	b.out.row("peak of it", fmt.Sprintf("%.1f MiB", float64(after.peak)/1024), "", "")
-	b.out.row("CPU time", cpu.String(), "", "")
-	b.out.row("of one core", fmt.Sprintf("%.4f %%", 100*cpu.Seconds()/b.quiet.Seconds()), "", "")
-	b.out.row("wake-ups", fmt.Sprintf("%d (%.2f/s)", wakes, float64(wakes)/b.quiet.Seconds()), "", "")
-	b.out.row("threads", strconv.Itoa(after.threads), "", "")
-	return nil
+	cpu          time.Duration
+	wakes        int // voluntary context switches
+	rss, rssFile int // KiB
+	pssAnonymous int // KiB
 }
 
 func readUsage(pid int) (usage, error) {
@@ -82,11 +44,11 @@ func readUsage(pid int) (usage, error) {
 	if err != nil {
 		return usage{}, err
 	}
-	u := usage{cpu: cpu, rss: statusField(dir, "VmRSS"), peak: statusField(dir, "VmHWM")}
+	u := usage{cpu: cpu, rss: field(dir, "status", "VmRSS"), rssFile: field(dir, "status", "RssFile")}
+	u.pssAnonymous = field(dir, "smaps_rollup", "Pss_Anon")
 	tasks, err := filepath.Glob(filepath.Join(dir, "task/*"))
 	for _, task := range tasks {
-		u.threads++
-		u.wakes += statusField(task, "voluntary_ctxt_switches")
+		u.wakes += field(task, "status", "voluntary_ctxt_switches")
 	}
 	return u, err
 }
@@ -133,10 +95,9 @@ func readTicks(stat string) (time.Duration, error) {
 	return time.Duration(sum) * time.Second / clockTicks, nil
 }
 
-// statusField returns a number of /proc/PID/status, or 0 if that has no such field.
-func statusField(dir, name string) int {
-	content, _ := os.ReadFile(filepath.Join(dir, "status"))
-	for line := range strings.Lines(string(content)) {
+// field returns a number of a file of /proc/PID, or 0 if that has no such field.
+func field(dir, file, name string) int {
+	for line := range strings.Lines(read(filepath.Join(dir, file))) {
 		if value, ok := strings.CutPrefix(line, name+":"); ok {
 			n, _ := strconv.Atoi(strings.Fields(value)[0])
 			return n

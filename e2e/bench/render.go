@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+const (
+	ours = "ctkeeper"
+	bare = "bare C"
+)
+
+// quantiles are the columns of a table. A quantile of few values says nothing, and is left out.
+var quantiles = []struct {
+	name  string
+	at    float64
+	least int // values
+}{{"p50", 0.5, 1}, {"p90", 0.9, 10}, {"p99", 0.99, 100}, {"p99.9", 0.999, 1000}}
+
+// aims are the most that a quantile of ctkeeper should take, as a ratio to the minimal C program, by way of pinning.
+var aims = map[string]map[string]float64{
+	"same": {"p50": 1.5, "p99": 1}, "other": {"p50": 1.5, "p99": 1}, unpinned: {"p50": 1.5, "p99": 1},
+	"busy": {"p50": 3},
+}
+
+// A grid is a table in Markdown.
+type grid struct{ text strings.Builder }
+
+func (g *grid) title(format string, args ...any) {
+	fmt.Fprintf(&g.text, "\n### "+format+"\n\n", args...)
+}
+
+func (g *grid) head(cells ...string) {
+	g.row(cells...)
+	g.row(strings.Split(strings.Repeat("---,", len(cells)-1)+"---", ",")...)
+}
+
+func (g *grid) row(cells ...string) { g.text.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
+
+// tables returns the tables of all that was measured.
+func (r *report) tables() string {
+	g := &grid{}
+	h := r.Host
+	fmt.Fprintf(&g.text, "Linux %s, %d × %s, %s; ctkeeper %s; %s.\n",
+		h.Kernel, h.Processors, h.Processor, h.Place, h.Version, h.Date.Format("2006-01-02 15:04 MST"))
+	r.quantileTables(g, "drift", "total", "Foreign write: from its begin until seen right", aims)
+	r.quantileTables(g, "drift", "repair", "Foreign write: from its return until seen right", nil)
+	return g.text.String()
+}
+
+// quantileTables adds a table of the quantiles of one measure: a row for each program, and for each way of pinning
+// the ratio of ctkeeper to the program that was measured in turn with it.
+func (r *report) quantileTables(
+	g *grid, section, measure, title string, aims map[string]map[string]float64,
+) {
+	cases := r.cases(section)
+	if len(cases) == 0 {
+		return
+	}
+	g.title("%s", title)
+	g.head("case", "program", "n", "p50", "p90", "p99", "p99.9")
+	for _, c := range cases {
+		for _, program := range r.programs(section) {
+			values := r.values(section, c, program, measure)
+			if len(values) == 0 {
+				continue
+			}
+			cells := []string{c, program, strconv.Itoa(len(values))}
+			for _, q := range quantiles {
+				cells = append(cells, cellOf(len(values) >= q.least, func() string {
+					return duration(quantile(values, q.at))
+				}))
+			}
+			g.row(cells...)
+		}
+		r.ratioRow(g, section, c, measure, aims[c])
+	}
+}
+
+// ratioRow adds the ratios of ctkeeper to the other program, and the aim. The least and the most over the rounds stand
+// beside a quantile for which a round has enough values.
+func (r *report) ratioRow(g *grid, section, c, measure string, aim map[string]float64) {
+	us, them := r.values(section, c, ours, measure), []float64(nil)
+	for _, program := range r.programs(section) {
+		if values := r.values(section, c, program, measure); program != ours && len(values) == len(us) {
+			them = values
+			break
+		}
+	}
+	if len(us) == 0 || len(them) == 0 {
+		return
+	}
+	cells := []string{c, "**ratio**", ""}
+	for _, q := range quantiles {
+		cells = append(cells, cellOf(len(us) >= q.least, func() string {
+			all, least, most := ratio(us, them, q.at)
+			text := fmt.Sprintf("**%.2f**", all)
+			if len(us)/rounds >= q.least {
+				text += fmt.Sprintf(" (%.2f to %.2f)", least, most)
+			}
+			if limit, ok := aim[q.name]; ok {
+				text += fmt.Sprintf(", aim %g", limit)
+			}
+			return text
+		}))
+	}
+	g.row(cells...)
+}
+
+// cellOf returns a cell that has a value, or one that says that there is none.
+func cellOf(has bool, value func() string) string {
+	if has {
+		return value()
+	}
+	return "–"
+}
+
+// duration prints nanoseconds with three digits.
+func duration(ns float64) string {
+	for _, unit := range []struct {
+		name string
+		ns   float64
+	}{{"s", 1e9}, {"ms", 1e6}} {
+		if ns >= unit.ns {
+			return digits(ns/unit.ns) + " " + unit.name
+		}
+	}
+	return digits(ns/1e3) + " µs"
+}
+
+// digits prints a number with three significant digits, and no exponent.
+func digits(x float64) string {
+	if x == 0 {
+		return "0"
+	}
+	behind := max(0, 2-int(math.Floor(math.Log10(math.Abs(x)))))
+	return strconv.FormatFloat(x, 'f', behind, 64)
+}
