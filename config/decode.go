@@ -14,18 +14,23 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
+// maxFileErrors limits the errors of a file that are kept, in number.
+const maxFileErrors = 50
+
 // decoder decodes one file into a layer. It continues after an error, so that all errors of the
 // file are reported at once.
 type decoder struct {
 	file, open string
 	layer      layer
 	warnings   []string
-	errs       Errors
+	// errs are the first errors, failed is the number of all.
+	errs   Errors
+	failed int
 }
 
 // decode decodes the content of a file. file is its path as the host has it, open the path to
 // open, with the root.
-func decode(file, open string, data []byte) (layer, []string, Errors) {
+func decode(file, open string, data []byte) *decoder {
 	d := &decoder{file: file, open: open, layer: newLayer()}
 	if root := d.parse(data); root != nil {
 		d.document(root)
@@ -36,21 +41,21 @@ func decode(file, open string, data []byte) (layer, []string, Errors) {
 		}
 		return a.Column - b.Column
 	})
-	return d.layer, d.warnings, d.errs
+	return d
 }
 
 // parse returns the root of the one document in data, or nil if the file is empty or it is not
 // YAML.
 func (d *decoder) parse(data []byte) *yaml.Node {
-	if line := binaryLine(data); line > 0 {
-		d.errs = append(d.errs, Error{File: d.open, Line: line, Problem: "is not text", Allowed: "YAML in UTF-8"})
+	if wrong, line, column := checkText(data); wrong != nil {
+		d.add(wrong.at(position{open: d.open, line: line, column: column}, ""))
 		return nil
 	}
 	in := yaml.NewDecoder(bytes.NewReader(data))
 	var first, second yaml.Node
 	if err := in.Decode(&first); err != nil {
 		if !errors.Is(err, io.EOF) {
-			d.errs = append(d.errs, d.syntaxError(data, err))
+			d.add(d.syntaxError(data, err))
 		}
 		return nil
 	}
@@ -58,7 +63,7 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	case err == nil:
 		d.fail(&second, "", newFault("a second YAML document begins", "one document in a file"))
 	case !errors.Is(err, io.EOF):
-		d.errs = append(d.errs, d.syntaxError(data, err))
+		d.add(d.syntaxError(data, err))
 	}
 	if len(first.Content) == 0 {
 		return nil
@@ -66,16 +71,27 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	return first.Content[0]
 }
 
-// binaryLine returns the line of the first byte that is not text, and 0 without one.
-func binaryLine(data []byte) int {
+// checkText returns the fault of the first character that is not text, or that ends a line for some
+// programs only, and its line and column; nil without one. YAML 1.1, and so the parser's line numbers,
+// has more line breaks than editors: NEL, LS, PS, and CR alone.
+func checkText(data []byte) (wrong *fault, line, column int) {
+	start := 0 // of the line
 	for i := 0; i < len(data); {
 		r, size := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && size == 1 || r < ' ' && r != '\t' && r != '\n' && r != '\r' {
-			return 1 + bytes.Count(data[:i], []byte("\n"))
+		switch {
+		case r == '\n':
+			line, start = line+1, i+1
+		case r == '\r' && !bytes.HasPrefix(data[i+1:], []byte("\n")), r == 0x85, r == 0x2028, r == 0x2029:
+			wrong = newFault(fmt.Sprintf("has %U, which is a line break for some programs only", r), "a newline")
+		case r == utf8.RuneError && size == 1 || r < ' ' && r != '\t' && r != '\r':
+			wrong = newFault("is not text", "YAML in UTF-8")
+		}
+		if wrong != nil {
+			return wrong, 1 + line, 1 + utf8.RuneCount(data[start:i])
 		}
 		i += size
 	}
-	return 0
+	return nil, 0, 0
 }
 
 // yamlLine matches the line number in the text of the parser's errors, which have it nowhere
@@ -99,8 +115,11 @@ func (d *decoder) syntaxError(data []byte, err error) Error {
 			}
 		}
 	}
-	wrong := Error{File: d.open, Err: err}
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if m := unknownAnchor.FindStringSubmatch(text); m != nil {
+		return aliasFault(m[1]).at(d.aliasPosition(lines, m[1]), "")
+	}
+	wrong := Error{File: d.open, Err: err}
 	m := yamlLine.FindStringSubmatch(text)
 	if m != nil {
 		wrong.Line, _ = strconv.Atoi(m[1])
@@ -116,10 +135,39 @@ func (d *decoder) syntaxError(data []byte, err error) Error {
 	return wrong
 }
 
+// unknownAnchor matches the parser's error of an alias without an anchor, which has no place
+// (yaml.v3, parser.alias).
+var unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
+
+func aliasFault(name string) *fault {
+	return newFault("*"+shorten(name)+" has no anchor", "&"+shorten(name)+" at a value before it")
+}
+
+// aliasPosition returns the place of the first alias of a name, outside of comments.
+func (d *decoder) aliasPosition(lines []string, name string) position {
+	alias := regexp.MustCompile(`^[^#]*?\*` + regexp.QuoteMeta(name) + `(?:[][{},\s]|$)`)
+	for i, line := range lines {
+		if alias.MatchString(line) {
+			column := 1 + utf8.RuneCountInString(line[:strings.Index(line, "*"+name)])
+			return position{open: d.open, line: i + 1, column: column}
+		}
+	}
+	return position{open: d.open}
+}
+
 // fail adds an error at a node.
 func (d *decoder) fail(n *yaml.Node, key string, wrong *fault) {
-	d.errs = append(d.errs, wrong.at(d.at(n), key))
+	d.add(wrong.at(d.at(n), key))
 }
+
+func (d *decoder) add(e Error) {
+	if d.failed++; !d.isFull() {
+		d.errs = append(d.errs, e)
+	}
+}
+
+// isFull reports whether further errors are only counted.
+func (d *decoder) isFull() bool { return len(d.errs) == maxFileErrors }
 
 func (d *decoder) at(n *yaml.Node) position {
 	return position{file: d.file, open: d.open, line: n.Line, column: n.Column}
@@ -156,7 +204,7 @@ func (d *decoder) section(n *yaml.Node, key string, each func(k, v *yaml.Node)) 
 		d.fail(n, key, newFault("is "+kindOf(n), "a mapping of keys to values"))
 		return
 	case n.Style&yaml.TaggedStyle != 0:
-		d.fail(n, key, newFault("has the tag "+strconv.Quote(n.Tag), "the mapping without a tag"))
+		d.fail(n, key, newFault("has the tag "+strconv.Quote(shorten(n.Tag)), "the mapping without a tag"))
 		return
 	}
 	seen := map[string]int{}
@@ -208,6 +256,10 @@ func read[T any](d *decoder, n *yaml.Node, key string, parse func(scalar) (T, *f
 // failUnknown adds the error of an unknown key, with the nearest of the known ones.
 func (d *decoder) failUnknown(k *yaml.Node, section string, known []string) {
 	wrong := &fault{problem: "unknown key"}
+	if d.isFull() {
+		d.fail(k, "", wrong)
+		return
+	}
 	near := nearest(k.Value, known)
 	switch {
 	case section == "" && sectionOf(k.Value) != "":

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -49,14 +50,18 @@ func parseResync(s scalar) (time.Duration, *fault) {
 // errDuration is the error of text that is not a duration.
 var errDuration = errors.New("not a duration")
 
-// ParseDuration parses a duration such as 90s, 1h30m, 24h or 5d12h: like time.ParseDuration, but
-// with whole days in front (up to 65535), and without a plus sign or a 0 without a unit.
+// durationForm matches numbers with units. time.ParseDuration also accepts a plus sign, a 0 without a
+// unit, and a point without a digit on one side (".5h", "1.h").
+var durationForm = regexp.MustCompile(`^-?([0-9]+(\.[0-9]+)?[a-zµμ]+)+$`)
+
+// ParseDuration parses a duration such as 90s, 1h30m, 24h or 5d12h: units as of time.ParseDuration,
+// with whole days in front (up to 65535).
 func ParseDuration(text string) (time.Duration, error) {
+	if !durationForm.MatchString(text) {
+		return 0, errDuration
+	}
 	days, rest, hasDays := strings.Cut(text, "d")
 	if !hasDays {
-		if text == "0" || strings.HasPrefix(text, "+") {
-			return 0, errDuration
-		}
 		return time.ParseDuration(text)
 	}
 	n, err := strconv.ParseUint(days, 10, 16)

@@ -9,7 +9,7 @@ import (
 
 // Error is one error in the configuration, with its place.
 type Error struct {
-	// File is the path to open, with the root directory.
+	// File is the path to open, with the root directory; empty where it is all files together.
 	File string `json:"file"`
 	// Line and Column begin at 1. They are 0 where the whole file is wrong.
 	Line   int `json:"line"`
@@ -33,7 +33,9 @@ func (e Error) Error() string {
 			b.WriteString(":" + strconv.Itoa(e.Column))
 		}
 	}
-	b.WriteString(": ")
+	if e.File != "" {
+		b.WriteString(": ")
+	}
 	if e.Key != "" {
 		b.WriteString(e.Key + ": ")
 	}
@@ -47,8 +49,9 @@ func (e Error) Error() string {
 // Unwrap returns the system error, for errors.Is.
 func (e Error) Unwrap() error { return e.Err }
 
-// Errors are all errors of a configuration, in the order of the files and their lines. An
-// Errors that is returned as an error is not empty.
+// Errors are the errors of a configuration, in the order of the files and their lines. They are
+// limited in number: the last one of a file, and the last one of all, may say how many are left out.
+// An Errors that is returned as an error is not empty.
 type Errors []Error
 
 // Error is one line for each error.

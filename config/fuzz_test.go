@@ -81,8 +81,8 @@ func FuzzUnit(f *testing.F) {
 
 // loadAlone returns the configuration of one file's content, on a host with 8 GiB.
 func loadAlone(data []byte) (*Config, error) {
-	decoded, _, errs := decode("f.yaml", "f.yaml", data)
-	r := resolver{ram: 8 * gib, layer: merge([]layer{decoded})}
+	d := decode("f.yaml", "f.yaml", data)
+	r := resolver{ram: 8 * gib, layer: merge([]layer{d.layer})}
 	c := r.config()
-	return c, append(errs, r.errs...).orNil()
+	return c, append(d.errs, r.errs...).orNil()
 }

@@ -96,14 +96,14 @@ func parseGuardMode(s scalar) (GuardMode, *fault) {
 
 // allow decodes the list of units. An error in any of them invalidates the list.
 func (d *decoder) allow(n *yaml.Node) optional[[]string] {
-	before := len(d.errs)
+	before := d.failed
 	switch {
 	case n.Kind != yaml.SequenceNode:
 		d.fail(n, keyGuardAllow, newFault("is "+kindOf(n),
 			"a list of units, such as [kube-proxy.service]; [] for no unit"))
 		return optional[[]string]{}
 	case n.Style&yaml.TaggedStyle != 0:
-		d.fail(n, keyGuardAllow, newFault("has the tag "+strconv.Quote(n.Tag), "the list without a tag"))
+		d.fail(n, keyGuardAllow, newFault("has the tag "+strconv.Quote(shorten(n.Tag)), "the list without a tag"))
 	case len(n.Content) > maxAllowed:
 		d.fail(n, keyGuardAllow, newFault(fmt.Sprintf("has %d units", len(n.Content)),
 			fmt.Sprintf("up to %d; a slice includes all units in it", maxAllowed)))
@@ -122,7 +122,7 @@ func (d *decoder) allow(n *yaml.Node) optional[[]string] {
 			first[got.value] = item.Line
 		}
 	}
-	if len(d.errs) > before {
+	if d.failed > before {
 		return optional[[]string]{}
 	}
 	return optional[[]string]{value: slices.Sorted(maps.Keys(first)), at: d.at(n), set: true}

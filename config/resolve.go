@@ -15,6 +15,10 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
+// maxWants limits the settings in number, those that are not in the catalogue included. Linux 7.2 has
+// less than 60.
+const maxWants = 256
+
 // defaults is the configuration that applies without any file.
 //
 //go:embed default.yaml
@@ -24,8 +28,8 @@ var defaults []byte
 func (l *loader) config() (*Config, error) {
 	layers := l.layers
 	if !l.found {
-		embedded, _, errs := decode(DefaultOrigin, DefaultOrigin, defaults)
-		layers, l.errs = append(layers, embedded), append(l.errs, errs...)
+		embedded := decode(DefaultOrigin, DefaultOrigin, defaults)
+		layers, l.errs = append(layers, embedded.layer), append(l.errs, embedded.errs...)
 	}
 	r := resolver{layer: merge(layers)}
 	if !l.found {
@@ -33,11 +37,18 @@ func (l *loader) config() (*Config, error) {
 	}
 	r.ram, r.ramErr = meminfo.Total(l.tree)
 	c := r.config()
-	if errs := slices.Concat(l.errs, r.errs); len(errs) > 0 {
+	errs := slices.Concat(l.errs, r.errs)
+	if l.omitted > 0 {
+		errs = append(errs, Error{Problem: fmt.Sprintf("%d more errors in other files", l.omitted)})
+	}
+	if len(errs) > 0 {
 		return nil, errs
 	}
 	c.Files, c.Hidden = l.files, l.hidden
 	c.Warnings = slices.Concat(l.warnings, r.warnings)
+	if more := len(c.Warnings) - maxWarnings; more > 0 {
+		c.Warnings = append(c.Warnings[:maxWarnings], fmt.Sprintf("%d more warnings", more))
+	}
 	if len(c.Wants) == 0 {
 		c.Warnings = append(c.Warnings, "no settings are configured")
 	}
@@ -65,6 +76,7 @@ func (r *resolver) clearLines() {
 func (r *resolver) config() *Config {
 	r.computeAuto(sysfs.Max, func() int64 { return maxFor(r.ram) })
 	r.computeAuto(sysfs.Hashsize, func() int64 { return hashsizeFor(r.ram, r.layer.wants[sysfs.Max].number()) })
+	r.checkCount()
 	r.checkTables()
 	r.checkFragments()
 	r.checkParameters()
@@ -142,6 +154,13 @@ func (r *resolver) fail(p position, key string, wrong *fault) {
 
 func (r *resolver) warn(p position, text string) {
 	r.warnings = append(r.warnings, p.origin().String()+": "+text)
+}
+
+// checkCount refuses more settings than any kernel has: each is a file that every pass reads.
+func (r *resolver) checkCount() {
+	if n := len(r.layer.wants); n > maxWants {
+		r.fail(position{}, "settings", newFault(fmt.Sprintf("has %d settings", n), fmt.Sprintf("up to %d", maxWants)))
+	}
 }
 
 // checkTables refuses hash tables that take more than 1/4 of RAM, or more than the kernel

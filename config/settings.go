@@ -40,6 +40,10 @@ func (d *decoder) settings(n *yaml.Node) {
 func (d *decoder) failUnknownSetting(k *yaml.Node) {
 	const prefixes = "net.netfilter.nf_conntrack_"
 	wrong := newFault("unknown setting", "NAME of nf_conntrack_NAME, or a full sysctl name under net.netfilter.")
+	if d.isFull() {
+		d.fail(k, "", wrong)
+		return
+	}
 	name := strings.ReplaceAll(k.Value, "/", ".")
 	for _, prefix := range []string{prefixes, "net.nf_conntrack_", "nf_conntrack_"} {
 		name = strings.TrimPrefix(name, prefix)
@@ -70,7 +74,7 @@ func (d *decoder) policy(w *want, n *yaml.Node) bool {
 		return d.value(w, n)
 	}
 	const allowed = "one of exactly, at_least, at_most"
-	before, count, ok := len(d.errs), 0, false
+	before, count, ok := d.failed, 0, false
 	d.section(n, w.key, func(k, v *yaml.Node) {
 		count++
 		policy := sysfs.Policy(k.Value)
@@ -89,7 +93,7 @@ func (d *decoder) policy(w *want, n *yaml.Node) bool {
 		w.policy = policy
 		ok = d.value(w, v)
 	})
-	if len(d.errs) == before && count != 1 {
+	if d.failed == before && count != 1 {
 		d.fail(n, w.key, newFault(fmt.Sprintf("has %d policies", count), allowed))
 		return false
 	}

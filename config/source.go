@@ -3,8 +3,6 @@ package config
 import (
 	"errors"
 	"path/filepath"
-
-	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // DefaultMain is the path of the main file where no other is named.
@@ -36,7 +34,7 @@ type Source struct {
 
 // Load reads, merges and validates the configuration. The error is Errors, with every error.
 func (s Source) Load() (*Config, error) {
-	l := &loader{tree: tree.At(s.Root), draft: s.Draft}
+	l := newLoader(s)
 	l.loadMain(s.mainFile(), s.MainRequired)
 	if s.hasDropins() {
 		l.warnIgnored(filepath.Dir(DefaultMain), "ctkeeper")
@@ -57,7 +55,7 @@ func (s Source) Check(files ...string) (warnings []string, err error) {
 	}
 	var errs Errors
 	for _, file := range files {
-		l := loader{tree: tree.At(s.Root)}
+		l := newLoader(Source{Root: s.Root})
 		l.loadMain(file, true)
 		c, err := l.config()
 		if err == nil {

@@ -160,7 +160,7 @@ func TestAllErrorsOfAllFiles(t *testing.T) {
 		etcDir + "a.yaml:1:1: setings: unknown key (did you mean settings?)",
 		runDir + "b.yaml: is a link to a file that does not exist (a file, or a link to /dev/null)",
 		usrDir + "c.yaml: cannot read: too many levels of symbolic links",
-		usrDir + "e.yaml: is too large (up to 1 MiB)",
+		usrDir + "e.yaml: is too large (up to 64 KiB)",
 		etcDir + "f.yaml: is a directory (a file)",
 		usrDir + "d.yaml:1:22: settings.hashsize: a table of 4 GiB would take over 1/4 of the 8 GiB of RAM " +
 			"(up to 268435456)",

@@ -28,7 +28,7 @@ func scalarOf(n *yaml.Node) (scalar, *fault) {
 	case n.Kind != yaml.ScalarNode:
 		return scalar{}, newFault("is "+kindOf(n), "a single value")
 	case n.Style&yaml.TaggedStyle != 0:
-		return scalar{}, newFault("has the tag "+strconv.Quote(n.Tag), "the value without a tag")
+		return scalar{}, newFault("has the tag "+strconv.Quote(shorten(n.Tag)), "the value without a tag")
 	case n.ShortTag() == "!!null" && !quoted:
 		return scalar{}, newFault("has no value", "a value; without one, remove the key")
 	}
@@ -61,6 +61,8 @@ func parseNumber(s scalar, least, most int64) (int64, *fault) {
 		return 0, newFault(strconv.Quote(s.text)+" is text", "the number without quotes")
 	case plain && len(digits) > 1 && digits[0] == '0':
 		return 0, newFault(quote(s.text)+" may be read as octal", octalHint(s.text))
+	case s.text == "-0":
+		return 0, newFault("-0 is not a whole decimal number", "write 0")
 	case !plain:
 		return 0, notDecimal(s.text, allowed)
 	}
@@ -199,13 +201,19 @@ func quoteScalar(s scalar) string {
 
 // quote returns text for an error message, short enough and in quotes where it is not printable.
 func quote(text string) string {
-	const most = 60
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
+	text = shorten(text)
 	isUnprintable := func(r rune) bool { return !strconv.IsPrint(r) }
 	if text != "" && utf8.ValidString(text) && !strings.ContainsFunc(text, isUnprintable) {
 		return text
 	}
 	return strconv.Quote(text)
+}
+
+// shorten cuts text for an error message.
+func shorten(text string) string {
+	const most = 60
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
 }

@@ -190,7 +190,7 @@ func (s Source) watchPlan() *watchPlan {
 		real := t.Real(p.walk(t, dir))
 		p.dropinDirs[real] = true
 		p.add(real)
-		names, _ := list(t, dir) // Load reports the error
+		names, _ := listDir(t, dir) // Load reports the error
 		for _, name := range names {
 			if isDropin(name) {
 				p.walk(t, filepath.Join(dir, name))

@@ -118,7 +118,7 @@ func (t Tree) IsNull(path string) bool {
 // Read returns the contents of a file of at most limit bytes. It returns ErrTooLarge for a longer file,
 // EISDIR for a directory, and ErrNotRegular for other kinds. Errors are *fs.PathError with the tree's path.
 func (t Tree) Read(path string, limit int64) ([]byte, error) {
-	file, err := t.open(path)
+	file, err := t.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (t Tree) Read(path string, limit int64) ([]byte, error) {
 
 // Head returns the beginning of a file, at most limit bytes. Errors are those of Read, without ErrTooLarge.
 func (t Tree) Head(path string, limit int64) ([]byte, error) {
-	file, err := t.open(path)
+	file, err := t.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (t Tree) Head(path string, limit int64) ([]byte, error) {
 // Tail returns the end of a file, such as a log: at most limit bytes. If the file is longer, the result
 // begins after the first newline. Errors are those of Read.
 func (t Tree) Tail(path string, limit int64) ([]byte, error) {
-	file, err := t.open(path)
+	file, err := t.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -171,26 +171,56 @@ func (t Tree) Tail(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-func (t Tree) open(path string) (*os.File, error) {
+// Open opens a regular file for reading. Errors are those of Read, without ErrTooLarge.
+func (t Tree) Open(path string) (*os.File, error) {
 	real, err := t.locate("open", path)
 	if err != nil {
 		return nil, err
 	}
 	// Stat comes before open, because opening some devices has an effect.
 	info, err := os.Stat(real)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, within("open", path, err)
-	case info.IsDir():
-		return nil, &fs.PathError{Op: "read", Path: path, Err: syscall.EISDIR}
-	case !info.Mode().IsRegular():
-		return nil, &fs.PathError{Op: "read", Path: path, Err: ErrNotRegular}
+	}
+	if err := checkRegular(path, info); err != nil {
+		return nil, err
 	}
 	file, err := os.OpenFile(real, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, within("open", path, err)
 	}
+	// What was opened may be another file: a read of a FIFO would wait for a writer.
+	if info, err = file.Stat(); err == nil {
+		err = checkRegular(path, info)
+	}
+	if err != nil {
+		_ = file.Close() // the first error is reported
+		return nil, within("open", path, err)
+	}
 	return file, nil
+}
+
+func checkRegular(path string, info fs.FileInfo) error {
+	switch {
+	case info.IsDir():
+		return &fs.PathError{Op: "read", Path: path, Err: syscall.EISDIR}
+	case !info.Mode().IsRegular():
+		return &fs.PathError{Op: "read", Path: path, Err: ErrNotRegular}
+	}
+	return nil
+}
+
+// OpenDir opens a directory for reading. Errors are *fs.PathError with the tree's path.
+func (t Tree) OpenDir(path string) (*os.File, error) {
+	real, err := t.locate("open", path)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.OpenFile(real, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, within("open", path, err)
+	}
+	return dir, nil
 }
 
 // List returns the names in a directory, sorted. Errors are *fs.PathError with the tree's path.
