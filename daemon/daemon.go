@@ -63,6 +63,7 @@ type Daemon struct {
 	keeper   *reconcile.Keeper
 	watcher  atomic.Pointer[sysfs.Watcher]
 	guard    *guardControl
+	active   activeTasks
 
 	reloading   sync.Mutex // one reload at a time: an older configuration must not replace a newer one
 	mu          sync.Mutex
@@ -79,13 +80,31 @@ type Daemon struct {
 // error if another daemon listens on the socket.
 func Run(ctx context.Context, opts Options) error {
 	d := newDaemon(opts)
-	defer d.log.drain()
 	// A SIGHUP before this line ends the process.
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 
-	cfg, err := opts.Source.Load()
+	ctx, stop := context.WithCancelCause(ctx)
+	err, ended := runBounded(ctx, stopTimeout, func() error { return d.run(ctx, stop, hup) })
+	stop(err)
+	if !ended {
+		d.opts.Log.Warn("stopping, although some tasks have not ended",
+			zap.Strings(systemd.KeySource, d.active.list()), zap.Duration(systemd.KeyDuration, stopTimeout))
+	}
+	if errors.Is(err, context.Canceled) {
+		d.opts.Log.Info("stopped, every value stays as it is")
+		err = nil
+	}
+	// The journal, or who reads standard error, may not answer.
+	_, _ = runBounded(ctx, drainTimeout, func() error { d.log.drain(); return nil })
+	return err
+}
+
+// run is Run without its bounds.
+func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-chan os.Signal) error {
+	started := d.active.begin("start")
+	cfg, err := d.opts.Source.Load()
 	if err != nil {
 		d.recordRefused(err, "ctkeeper does not start")
 		return fmt.Errorf("%w:\n%w", ErrRefused, err)
@@ -97,15 +116,11 @@ func Run(ctx context.Context, opts Options) error {
 	d.cfg, d.cfgAt = cfg, time.Now()
 	d.loadModule(ctx)
 	d.recordLoaded(cfg)
-	files := sysfs.NewFiles(opts.Source.Root)
+	files := sysfs.NewFiles(d.opts.Source.Root)
 	defer func() { _ = files.Close() }() // every write has its own error
 	d.keeper = reconcile.New(d.keeperOptions(files), &cfg.Desired)
-
-	if err := d.runTasks(ctx, d.tasks(hup, server)); !errors.Is(err, context.Canceled) {
-		return err
-	}
-	d.opts.Log.Info("stopped, every value stays as it is")
-	return nil
+	started()
+	return d.runTasks(ctx, stop, d.tasks(hup, server))
 }
 
 func newDaemon(opts Options) *Daemon {
@@ -147,17 +162,21 @@ func (d *Daemon) tasks(hup <-chan os.Signal, server *server) []task {
 	return all
 }
 
-// runTasks runs all tasks until ctx ends or one of them returns an error.
-func (d *Daemon) runTasks(ctx context.Context, all []task) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for _, t := range all {
+// runTasks runs all tasks until ctx ends or one of them returns an error, which then stops the others.
+func (d *Daemon) runTasks(ctx context.Context, stop context.CancelCauseFunc, all []task) error {
+	var group errgroup.Group
+	announce := task{name: "start", run: func(ctx context.Context) error { return d.announce(ctx, all) }}
+	for _, t := range append(all, announce) {
 		group.Go(func() error {
+			defer d.active.begin(t.name)()
 			err := t.run(ctx)
 			d.opts.Log.Debug("task ended", zap.String(systemd.KeySource, t.name), zap.Error(err))
+			if err != nil {
+				stop(err)
+			}
 			return err
 		})
 	}
-	group.Go(func() error { return d.announce(ctx, all) })
 	return group.Wait()
 }
 

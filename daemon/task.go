@@ -2,9 +2,12 @@ package daemon
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
@@ -14,6 +17,9 @@ const (
 	maxRestart   = 30 * time.Second
 	// stableRun is how long a task has to run for its next failure to count as the first.
 	stableRun = time.Minute
+	// stopTimeout is how long the tasks may take to end: a disk, a module load or a library can ignore
+	// their context. It is below the unit's TimeoutStopSec=, after which systemd kills the daemon.
+	stopTimeout = 2 * time.Second
 )
 
 // task is one of the daemon's goroutines.
@@ -61,4 +67,51 @@ func sleep(ctx context.Context, limit time.Duration, wake <-chan struct{}) {
 	case <-wake:
 	case <-over:
 	}
+}
+
+// runBounded runs f and returns its error. After ctx has ended it waits for f no longer than limit; then
+// the error is ctx's cause, and f has not ended.
+func runBounded(ctx context.Context, limit time.Duration, f func() error) (err error, ended bool) {
+	result := make(chan error, 1)
+	var group errgroup.Group
+	group.Go(func() error {
+		result <- f()
+		return nil
+	})
+	select {
+	case err := <-result:
+		return err, true
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-result:
+		return err, true
+	case <-time.After(limit):
+		return context.Cause(ctx), false
+	}
+}
+
+// activeTasks are the names of what runs.
+type activeTasks struct {
+	mu    sync.Mutex
+	names []string
+}
+
+// begin adds a name. The function that it returns removes it.
+func (a *activeTasks) begin(name string) (end func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.names = append(a.names, name)
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		i := slices.Index(a.names, name)
+		a.names = slices.Delete(a.names, i, i+1)
+	}
+}
+
+func (a *activeTasks) list() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.names)
 }

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+)
+
+// A daemon whose log blocks, because nobody reads its standard error, ends all the same: within its
+// bound, and at once at a second signal.
+func TestSignals(t *testing.T) {
+	path := binary(t)
+	for name, test := range map[string]struct {
+		signals, status int
+		atMost          time.Duration
+	}{
+		"one": {1, 0, 4 * time.Second},
+		"two": {2, 128 + int(syscall.SIGTERM), time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := host(t, drifting)
+			run := exec.Command(path, "run", "--root", root, "--log-format", "console")
+			run.Stderr = fullPipe(t)
+			if err := run.Start(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "max is repaired", func() bool { return kerneltree.Get(t, root, "max") == "1048576" })
+			time.Sleep(100 * time.Millisecond) // for the log to block
+			began := time.Now()
+			for range test.signals {
+				if err := run.Process.Signal(syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(200 * time.Millisecond) // equal signals that wait are one
+			}
+			_ = run.Wait() // the status says it
+			if took := time.Since(began); run.ProcessState.ExitCode() != test.status || took > test.atMost {
+				t.Errorf("%v after %v, want status %d within %v", run.ProcessState, took, test.status, test.atMost)
+			}
+		})
+	}
+}
+
+// fullPipe returns the end of a full pipe that nobody reads.
+func fullPipe(t *testing.T) *os.File {
+	t.Helper()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = reader.Close(), writer.Close() })
+	if err := writer.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = writer.Write(make([]byte, 4096))
+	}
+	return writer
+}
