@@ -74,8 +74,8 @@ func TestFilesAreLimited(t *testing.T) {
 	}{
 		"together": {full, etcDir + "9.yaml: is too much: the configuration's files are too large " +
 			"(up to 256 KiB together)"},
-		"dropins":  {many, dir + ": has too many drop-ins (up to 256 in all directories)"},
-		"entries":  {crowd, dir + ": has too many entries (up to 4096)"},
+		"dropins": {many, dir + ": has too many drop-ins (up to 256 in all directories)"},
+		"entries": {crowd, dir + ": has too many entries (up to 4096)"},
 		"settings": {map[string]string{DefaultMain: "settings:\n" + settings.String()},
 			"settings: has 257 settings (up to 256)"},
 	} {

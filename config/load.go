@@ -45,7 +45,7 @@ type loader struct {
 }
 
 func newLoader(s Source) *loader {
-	return &loader{reader: reader{tree: tree.At(s.Root), draft: s.Draft, left: maxTotalSize}}
+	return &loader{reader: reader{tree: tree.At(s.Root), draft: s.Draft, left: maxTotalSize, reading: s.reading}}
 }
 
 // fail adds the errors of a file, as far as there is room for them. count is how many it has.

@@ -32,6 +32,8 @@ type reader struct {
 	tree  tree.Tree
 	draft map[string][]byte
 	left  int64 // bytes that may still be read
+	// reading is that of Source.
+	reading func(path string)
 }
 
 // content is the content of a file.
@@ -43,6 +45,7 @@ type content struct {
 
 // read reads a whole configuration file, from the draft if that has it.
 func (r *reader) read(path string) (content, *fault) {
+	r.note(path)
 	data, inDraft := r.draft[path]
 	var wrong *fault
 	switch {
@@ -62,6 +65,12 @@ func (r *reader) read(path string) (content, *fault) {
 		return content{mask: "empty file"}, nil
 	}
 	return content{data: data}, nil
+}
+
+func (r *reader) note(path string) {
+	if r.reading != nil {
+		r.reading(r.tree.Real(path))
+	}
 }
 
 func (r *reader) readFile(path string) ([]byte, *fault) {
@@ -123,6 +132,7 @@ func kernelFileSystem(magic int64) string {
 
 // list returns the names in a directory, with the draft in place of the files that it has.
 func (r *reader) list(dir string) ([]string, *fault) {
+	r.note(dir)
 	names, wrong := listDir(r.tree, dir)
 	for path, data := range r.draft {
 		if filepath.Dir(path) != dir {

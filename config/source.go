@@ -30,6 +30,9 @@ type Source struct {
 	// Draft has the contents of drop-ins by path, which Load reads in place of those on disk. A
 	// nil content is a drop-in that does not exist.
 	Draft map[string][]byte
+
+	// reading, where not nil, is called before each file and directory is read, with its real path.
+	reading func(path string)
 }
 
 // Load reads, merges and validates the configuration. The error is Errors, with every error.

@@ -65,6 +65,7 @@ type Daemon struct {
 	guard    *guardControl
 	active   activeTasks
 
+	loader      *config.Loader
 	reloading   sync.Mutex // one reload at a time: an older configuration must not replace a newer one
 	mu          sync.Mutex
 	cfg         *config.Config
@@ -104,8 +105,13 @@ func Run(ctx context.Context, opts Options) error {
 // run is Run without its bounds.
 func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-chan os.Signal) error {
 	started := d.active.begin("start")
-	cfg, err := d.opts.Source.Load()
-	if err != nil {
+	cfg, err := d.loader.Load(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, config.ErrHangs): // it may answer at the next start
+		return fmt.Errorf("cannot load the configuration: %w", err)
+	case err != nil:
 		d.recordRefused(err, "ctkeeper does not start")
 		return fmt.Errorf("%w:\n%w", ErrRefused, err)
 	}
@@ -126,6 +132,7 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 func newDaemon(opts Options) *Daemon {
 	d := &Daemon{
 		opts: opts, log: newLogQueue(), since: time.Now(), cfgRead: make(chan struct{}), guard: newGuardControl(),
+		loader: config.NewLoader(opts.Source),
 	}
 	d.opts.Log = d.log.wrap(opts.Log)
 	d.metrics = metrics.New(opts.Version, d.gauges)
@@ -247,7 +254,7 @@ func (d *Daemon) reloadOnSignal(ctx context.Context, hup <-chan os.Signal) error
 			return ctx.Err()
 		case <-hup:
 			d.opts.Notify.Reloading()
-			d.reload(true)
+			d.reload(ctx, true)
 			d.opts.Notify.Ready("")
 		}
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -21,10 +22,13 @@ func (d *Daemon) configuration() (*config.Config, <-chan struct{}) {
 // reload reads the configuration again. An invalid one is refused as a whole, and the last good
 // one stays in effect; the same error is logged once. A reload on request (SIGHUP) also retries settings
 // that failed or were forbidden.
-func (d *Daemon) reload(onRequest bool) {
+func (d *Daemon) reload(ctx context.Context, onRequest bool) {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	cfg, err := d.opts.Source.Load()
+	cfg, err := d.loader.Load(ctx)
+	if ctx.Err() != nil {
+		return
+	}
 	d.mu.Lock()
 	before, refused := d.cfg, d.cfgErr
 	d.cfgErr = err

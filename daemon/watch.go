@@ -54,8 +54,8 @@ func (d *Daemon) watchConfig(ctx context.Context) error {
 		return fmt.Errorf("cannot watch the configuration: %w", err)
 	}
 	defer func() { _ = w.Close() }()
-	d.reload(false)
-	return w.Run(ctx, func() { d.reload(false) })
+	d.reload(ctx, false)
+	return w.Run(ctx, func() { d.reload(ctx, false) })
 }
 
 // watchTable samples the table from the first pass on: before it the limits may not be the
