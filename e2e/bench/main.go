@@ -89,6 +89,9 @@ type measurement struct {
 var measurements = []measurement{
 	{"drift", (*bench).measureDrift, false},
 	{"loop", (*bench).measureLoop, false},
+	{"storm", (*bench).measureStorm, false},
+	{"settings", (*bench).measureSettings, false},
+	{"rest", (*bench).measureRest, false},
 	{"start", (*bench).measureStarts, false},
 	{"load", (*bench).measureLoads, true},
 }

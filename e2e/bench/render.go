@@ -47,7 +47,63 @@ func (r *report) tables() string {
 		h.Kernel, h.Processors, h.Processor, h.Place, h.Version, h.Date.Format("2006-01-02 15:04 MST"))
 	r.quantileTables(g, "drift", "total", "Foreign write: from its begin until seen right", aims)
 	r.quantileTables(g, "drift", "repair", "Foreign write: from its return until seen right", nil)
+	r.quantileTables(g, "settings", "total", "The same by number of settings", nil)
+	r.stormTable(g)
+	r.restTable(g)
 	return g.text.String()
+}
+
+// stormAim is the most that ctkeeper should cost in a storm, in percent of a core.
+const stormAim = 10
+
+// stormTable adds what each rate of foreign writes costs, and when the value is right after the last of them.
+func (r *report) stormTable(g *grid) {
+	cases := r.cases("storm")
+	if len(cases) == 0 {
+		return
+	}
+	g.title("A writer that does not stop")
+	g.head("writes per s", "program", "of them done", "CPU, % of a core", "right after the last")
+	for _, c := range cases {
+		for _, program := range r.programs("storm") {
+			value := func(measure string) float64 { return r.values("storm", c, program, measure)[0] }
+			cpu := digits(value("CPU"))
+			if program == ours {
+				cpu += aimText(stormAim)
+			}
+			g.row(c, program, digits(value("writes")), cpu, duration(value("right after")))
+		}
+	}
+}
+
+// restTable adds what each program costs at rest: a row for each program.
+func (r *report) restTable(g *grid) {
+	for _, c := range r.cases("rest") {
+		g.title("At rest, over %s", c)
+		measures := r.collect("rest", func(s series) string { return s.Measure })
+		g.head(append([]string{"program"}, measures...)...)
+		for _, program := range r.programs("rest") {
+			cells := []string{program}
+			for _, measure := range measures {
+				text := digits(r.values("rest", c, program, measure)[0]) + " " + r.unit("rest", measure)
+				cells = append(cells, text+aimText(restAims[program][measure]))
+			}
+			g.row(cells...)
+		}
+	}
+}
+
+// restAims are the most that ctkeeper should cost at rest.
+var restAims = map[string]map[string]float64{
+	ours:      {"resident": 12, "wake-ups": 0.5, "CPU": 0.01},
+	withGuard: {"resident": 14},
+}
+
+func aimText(limit float64) string {
+	if limit == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", aim %g", limit)
 }
 
 // quantileTables adds a table of the quantiles of one measure: a row for each program, and for each way of pinning
@@ -100,10 +156,7 @@ func (r *report) ratioRow(g *grid, section, c, measure string, aim map[string]fl
 			if len(us)/rounds >= q.least {
 				text += fmt.Sprintf(" (%.2f to %.2f)", least, most)
 			}
-			if limit, ok := aim[q.name]; ok {
-				text += fmt.Sprintf(", aim %g", limit)
-			}
-			return text
+			return text + aimText(aim[q.name])
 		}))
 	}
 	g.row(cells...)

@@ -58,6 +58,12 @@ func (r *report) values(section, caseName, program, measure string) []float64 {
 	return nil
 }
 
+// unit returns the unit of a measure of a section.
+func (r *report) unit(section, measure string) string {
+	i := slices.IndexFunc(r.Series, func(s series) bool { return s.Section == section && s.Measure == measure })
+	return r.Series[i].Unit
+}
+
 // cases returns the cases of a section, and programs their programs, each in the order in which they were measured.
 func (r *report) cases(section string) []string {
 	return r.collect(section, func(s series) string { return s.Case })

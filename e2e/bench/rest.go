@@ -1,16 +1,24 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// clockTicks is USER_HZ, the unit of /proc/PID/stat (proc(5)): 100 on every architecture that Linux supports today.
-const clockTicks = 100
+const (
+	// fullHistory is how many events ctkeeper keeps.
+	fullHistory = 1024
+	// afterStart is how long programs run before their rest is measured.
+	afterStart = 10 * time.Second
+)
 
 // measureStarts measures the time from fork to READY, with the module loaded and all values applied.
 func (b *bench) measureStarts() error {
@@ -30,78 +38,157 @@ func (b *bench) measureStarts() error {
 	return nil
 }
 
-// usage is what processes have used since their start, and the memory that they have.
-type usage struct {
-	cpu          time.Duration
-	wakes        int // voluntary context switches
-	rss, rssFile int // KiB
-	pssAnonymous int // KiB
-}
-
-func readUsage(pid int) (usage, error) {
-	dir := filepath.Join("/proc", strconv.Itoa(pid))
-	cpu, err := readCPUTime(dir)
+// measureRest measures what programs cost that have nothing to do, all of them at the same time: ctkeeper with a full
+// history, without and with the guard, and in the virtual machine Debian's services.
+func (b *bench) measureRest() error {
+	progress("at rest, %s", b.quiet)
+	history, err := b.makeHistory()
 	if err != nil {
-		return usage{}, err
+		return err
 	}
-	u := usage{cpu: cpu, rss: field(dir, "status", "VmRSS"), rssFile: field(dir, "status", "RssFile")}
-	u.pssAnonymous = field(dir, "smaps_rollup", "Pss_Anon")
-	tasks, err := filepath.Glob(filepath.Join(dir, "task/*"))
-	for _, task := range tasks {
-		u.wakes += field(task, "status", "voluntary_ctxt_switches")
-	}
-	return u, err
-}
-
-// readCPUTime sums the threads' time on a processor in nanoseconds (schedstat: the kernel's
-// Documentation/scheduler/sched-stats.rst). The ticks of /proc/PID/stat are too coarse for a daemon that sleeps; they
-// are used where schedstat does not exist.
-func readCPUTime(dir string) (time.Duration, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "task/*/schedstat"))
-	if err != nil || len(files) == 0 {
-		return readTicks(filepath.Join(dir, "stat"))
-	}
-	sum := time.Duration(0)
-	for _, f := range files {
-		content, err := os.ReadFile(f)
-		if err != nil {
-			return 0, err
-		}
-		ns, err := strconv.ParseInt(strings.Fields(string(content))[0], 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("cannot read %s: %w", f, err)
-		}
-		sum += time.Duration(ns)
-	}
-	return sum, nil
-}
-
-func readTicks(stat string) (time.Duration, error) {
-	content, err := os.ReadFile(stat)
+	leave, err := b.enterOwnCgroups()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	// The command in parentheses can contain blanks; utime and stime are the 12th and 13th field behind it.
-	text := string(content)
-	fields := strings.Fields(text[strings.LastIndex(text, ")")+1:])
-	sum := 0
-	for _, field := range fields[11:13] {
-		n, err := strconv.Atoi(field)
-		if err != nil {
-			return 0, err
+	defer leave()
+	pids := map[string][]int{}
+	for _, d := range []daemon{
+		{name: ours, wants: timeoutWants(len(timeouts)), own: true},
+		{name: withGuard, wants: timeoutWants(len(timeouts)), rest: "guard: watch\n", own: true},
+	} {
+		if err := os.MkdirAll(stateDir(filepath.Join(b.dir, d.name)), 0o755); err != nil {
+			return err
 		}
-		sum += n
+		file := filepath.Join(stateDir(filepath.Join(b.dir, d.name)), filepath.Base(history))
+		if err := os.Link(history, file); err != nil {
+			return err
+		}
+		p, err := b.start(d)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = p.stop() }()
+		if d.name == withGuard && !hasGuard(p.cmd.Process.Pid) {
+			return errors.New("the guard is not available here")
+		}
+		pids[d.name] = []int{p.cmd.Process.Pid}
 	}
-	return time.Duration(sum) * time.Second / clockTicks, nil
+	if b.module {
+		if err := startServices(pids); err != nil {
+			return err
+		}
+	}
+	time.Sleep(afterStart)
+	return b.measureUsage(pids)
 }
 
-// field returns a number of a file of /proc/PID, or 0 if that has no such field.
-func field(dir, file, name string) int {
-	for line := range strings.Lines(read(filepath.Join(dir, file))) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			n, _ := strconv.Atoi(strings.Fields(value)[0])
-			return n
+const withGuard = "ctkeeper with guard"
+
+// measureUsage adds to the report what processes use in the quiet time, by program.
+func (b *bench) measureUsage(pids map[string][]int) error {
+	before, err := usages(pids)
+	if err != nil {
+		return err
+	}
+	time.Sleep(b.quiet)
+	after, err := usages(pids)
+	if err != nil {
+		return err
+	}
+	for _, program := range append([]string{ours, withGuard}, serviceNames()...) {
+		u, found := after[program]
+		if !found {
+			continue
+		}
+		wakes, cpu := u.wakes-before[program].wakes, u.cpu-before[program].cpu
+		for _, s := range []series{
+			{Measure: "resident", Unit: mebibytes, Values: []float64{float64(u.rss) / 1024}},
+			{Measure: "of it file pages", Unit: mebibytes, Values: []float64{float64(u.rssFile) / 1024}},
+			{Measure: "Pss_Anon", Unit: mebibytes, Values: []float64{float64(u.pssAnonymous) / 1024}},
+			{Measure: "wake-ups", Unit: perSecond, Values: []float64{float64(wakes) / b.quiet.Seconds()}},
+			{Measure: "CPU", Unit: percent, Values: []float64{100 * cpu.Seconds() / b.quiet.Seconds()}},
+		} {
+			s.Section, s.Case, s.Program = "rest", b.quiet.String(), program
+			b.report.add(s)
 		}
 	}
-	return 0
+	return nil
+}
+
+// makeHistory returns a file with a full history: the events of a few repairs, many times.
+func (b *bench) makeHistory() (string, error) {
+	wants := timeoutWants(len(timeouts))
+	p, err := b.start(daemon{name: "history", wants: wants, own: true})
+	if err != nil {
+		return "", err
+	}
+	writer := exec.Command(filepath.Join(b.helpers, "writer"), append([]string{
+		"drift", strconv.Itoa(len(wants)), "10000", strconv.Itoa(p.cmd.Process.Pid),
+	}, assignments(wants, "")...)...)
+	out, err := writer.CombinedOutput()
+	if err := errors.Join(err, p.stop()); err != nil {
+		return "", fmt.Errorf("cannot make a history: %w: %s", err, out)
+	}
+	files, err := filepath.Glob(filepath.Join(stateDir(filepath.Join(b.dir, "history")), "*"))
+	if err != nil || len(files) != 1 {
+		return "", fmt.Errorf("ctkeeper keeps its history in %v: %w", files, err)
+	}
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		return "", err
+	}
+	lines := bytes.Count(text, []byte("\n"))
+	if lines < len(wants) {
+		return "", fmt.Errorf("%d repairs are %d lines of history", len(wants), lines)
+	}
+	return files[0], os.WriteFile(files[0], bytes.Repeat(text, fullHistory/lines+1), 0o640)
+}
+
+// hasGuard reports whether a process has a BPF program attached: fdinfo of a bpf_link says of what type it is.
+func hasGuard(pid int) bool {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
+	for _, file := range files {
+		if strings.Contains(read(file), "link_type:") {
+			return true
+		}
+	}
+	return false
+}
+
+// services are Debian's, by the name in the report.
+var services = []struct{ name, unit string }{
+	{"systemd-udevd", "systemd-udevd.service"},
+	{"chronyd", "chrony.service"},
+	{"node_exporter", "prometheus-node-exporter.service"},
+	{"TuneD", "tuned.service"},
+}
+
+func serviceNames() (all []string) {
+	for _, s := range services {
+		all = append(all, s.name)
+	}
+	return all
+}
+
+// startServices starts services and adds their processes. The exporter is scraped once, as it would be used.
+func startServices(pids map[string][]int) error {
+	for _, s := range services {
+		if out, err := exec.Command("systemctl", "start", s.unit).CombinedOutput(); err != nil {
+			return fmt.Errorf("cannot start %s: %w: %s", s.unit, err, out)
+		}
+		group, err := exec.Command("systemctl", "show", "--value", "-p", "ControlGroup", s.unit).Output()
+		if err != nil {
+			return err
+		}
+		file := filepath.Join("/sys/fs/cgroup", strings.TrimSpace(string(group)), "cgroup.procs")
+		for pid := range strings.FieldsSeq(read(file)) {
+			n, _ := strconv.Atoi(pid)
+			pids[s.name] = append(pids[s.name], n)
+		}
+	}
+	answer, err := http.Get("http://127.0.0.1:9100/metrics")
+	if err != nil {
+		return err
+	}
+	return answer.Body.Close()
 }
