@@ -78,7 +78,7 @@ type Daemon struct {
 }
 
 // Run runs the daemon until ctx ends, and then returns nil. It returns ErrRefused or ErrForbidden, or an
-// error if another daemon listens on the socket.
+// error if another daemon runs.
 func Run(ctx context.Context, opts Options) error {
 	d := newDaemon(opts)
 	// A SIGHUP before this line ends the process.
@@ -115,10 +115,12 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 		d.recordRefused(err, "ctkeeper does not start")
 		return fmt.Errorf("%w:\n%w", ErrRefused, err)
 	}
-	server, err := d.listen()
+	lock, err := d.lock()
 	if err != nil {
 		return err
 	}
+	defer func() { _ = lock.Close() }() // where there is none: os.ErrInvalid
+	server := d.listen()
 	d.cfg, d.cfgAt = cfg, time.Now()
 	d.loadModule(ctx)
 	d.recordLoaded(cfg)

@@ -38,28 +38,20 @@ type server struct {
 	http     http.Server
 }
 
-// listen opens the status socket. A daemon that already listens there is an error. Where the
-// socket cannot be opened the server is nil, and the daemon runs without it.
-func (d *Daemon) listen() (*server, error) {
-	path := d.opts.Socket
-	switch conn, err := net.DialTimeout("unix", path, dialTimeout); {
-	case err == nil:
-		_ = conn.Close()
-		return nil, fmt.Errorf("another ctkeeper is running: it answers on %s", path)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("another ctkeeper may be running: cannot connect to its status socket: %w", err)
-	}
-	listener, err := openSocket(path)
+// listen opens the status socket. Where it cannot be opened the server is nil, and the daemon
+// runs without it.
+func (d *Daemon) listen() *server {
+	listener, err := openSocket(d.opts.Socket)
 	if err != nil {
 		d.opts.Log.Warn("status socket: running without it", zap.Error(err))
-		return nil, nil
+		return nil
 	}
 	// Clients use file descriptors, which the settings need too: the number of clients is limited, and idle
 	// ones are disconnected.
 	return &server{
 		listener: netutil.LimitListener(listener, maxClients),
 		http:     http.Server{Handler: d.handler(true), ReadHeaderTimeout: dialTimeout, IdleTimeout: dialTimeout},
-	}, nil
+	}
 }
 
 func openSocket(path string) (net.Listener, error) {
