@@ -29,6 +29,7 @@ const module = "github.com/ctkeeper/ctkeeper/"
 var mayImport = map[string][]string{
 	"host/tree":         {},
 	"host/capability":   {},
+	"host/inotify":      {},
 	"host/meminfo":      {"host/tree"},
 	"host/mountinfo":    {"host/tree"},
 	"host/shell":        {},

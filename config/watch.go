@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/host/inotify"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -28,10 +30,21 @@ const (
 	maxWalks = 5
 )
 
+// The events that are watched for. A directory reports its entries' names and modes, not their writes:
+// a log that grows beside the configuration wakes nobody. The files that matter report their writes
+// themselves.
+const (
+	dirMask = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ATTRIB |
+		goneMask | unix.IN_ONLYDIR
+	fileMask = unix.IN_MODIFY | unix.IN_ATTRIB | goneMask
+	// goneMask is for the watched file or directory itself: what replaced it is not watched.
+	goneMask = unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
+)
+
 // Watcher reports that the files of a Source may have changed. It watches from NewWatcher on:
 // create it before the first Load. Run may be called once.
 //
-// It watches the directories of the files, the directories of symbolic links on the way to
+// It watches the files, their directories, the directories of symbolic links on the way to
 // them, and the nearest existing parent of what does not exist. So it sees files and directories
 // that are created later, renames by editors, and the swap of a ConfigMap's ..data. It does not
 // report other changes in those directories. After each burst it sets new watches before it
@@ -40,16 +53,22 @@ type Watcher struct {
 	source Source
 
 	mu     sync.Mutex
-	notify *fsnotify.Watcher
-	plan   *watchPlan
+	set    *watchSet
 	closed bool
+}
+
+// watchSet is an inotify queue with the watches of a plan.
+type watchSet struct {
+	queue *inotify.Queue
+	plan  *watchPlan
+	paths map[int32][]string // by watch; bind mounts give a file several
 }
 
 // NewWatcher returns a Watcher that watches already.
 func NewWatcher(src Source) (*Watcher, error) {
 	w := &Watcher{source: src}
 	if err := w.setWatches(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot watch the configuration: %w", err)
 	}
 	return w, nil
 }
@@ -60,41 +79,29 @@ func NewWatcher(src Source) (*Watcher, error) {
 // Watcher.
 func (w *Watcher) Run(ctx context.Context, changed func()) error {
 	defer w.Close()
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	timer.Stop()             // until a burst begins
-	var burstBegin time.Time // zero between bursts
+	defer context.AfterFunc(ctx, func() { _ = w.Close() })()
+	var burstBegin, due time.Time // zero between bursts
 	for {
-		notify, plan := w.current()
-		select {
-		case <-ctx.Done():
+		set, closed := w.current()
+		events, err := set.queue.Read(due)
+		switch {
+		case closed || errors.Is(err, os.ErrClosed):
 			return nil
-		case event, open := <-notify.Events:
-			if !open {
-				return nil
-			}
-			if !plan.isRelevant(event) {
-				continue
-			}
-		case err, open := <-notify.Errors:
-			if !open {
-				return nil
-			}
-			if !errors.Is(err, fsnotify.ErrEventOverflow) {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			burstBegin, due = time.Time{}, time.Time{}
+			if err := w.setWatches(); err != nil {
 				return fmt.Errorf("cannot watch the configuration: %w", err)
 			}
-		case <-timer.C:
-			burstBegin = time.Time{}
-			if err := w.setWatches(); err != nil {
-				return err
-			}
 			changed()
-			continue
+		case err != nil:
+			return fmt.Errorf("cannot watch the configuration: %w", err)
+		case slices.ContainsFunc(events, set.isRelevant):
+			now := time.Now()
+			if burstBegin.IsZero() {
+				burstBegin = now
+			}
+			due = now.Add(min(debounce, burstBegin.Add(maxBurst).Sub(now)))
 		}
-		if burstBegin.IsZero() {
-			burstBegin = time.Now()
-		}
-		timer.Reset(max(0, min(debounce, time.Until(burstBegin.Add(maxBurst)))))
 	}
 }
 
@@ -102,32 +109,35 @@ func (w *Watcher) Run(ctx context.Context, changed func()) error {
 func (w *Watcher) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.closed {
+		return nil
+	}
 	w.closed = true
-	return w.notify.Close()
+	return w.set.queue.Close()
 }
 
-func (w *Watcher) current() (*fsnotify.Watcher, *watchPlan) {
+func (w *Watcher) current() (set *watchSet, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.notify, w.plan
+	return w.set, w.closed
 }
 
 // setWatches replaces the watches by those that the present files need.
 func (w *Watcher) setWatches() error {
-	notify, err := fsnotify.NewWatcher()
+	queue, err := inotify.New()
 	if err != nil {
-		return fmt.Errorf("cannot watch the configuration: %w", err)
+		return err
 	}
-	plan, err := watchAll(notify, w.source)
+	set, err := watchAll(queue, w.source)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil || w.closed {
-		return errors.Join(err, notify.Close())
+		return errors.Join(err, queue.Close())
 	}
-	old := w.notify
-	w.notify, w.plan = notify, plan
+	old := w.set
+	w.set = set
 	if old != nil {
-		return old.Close()
+		return old.queue.Close()
 	}
 	return nil
 }
@@ -135,27 +145,29 @@ func (w *Watcher) setWatches() error {
 // watchAll adds watches for all paths of src's plan. A directory that is created between the
 // walk and the watch of its parent would be missed, so the walk is repeated until it finds
 // nothing new.
-func watchAll(notify *fsnotify.Watcher, src Source) (*watchPlan, error) {
+func watchAll(queue *inotify.Queue, src Source) (*watchSet, error) {
+	set := &watchSet{queue: queue, plan: src.watchPlan(), paths: map[int32][]string{}}
 	watched := map[string]bool{}
 	for range maxWalks {
-		plan := src.watchPlan()
 		added := false
-		for _, path := range plan.paths {
+		for _, path := range set.plan.paths {
 			if watched[path] {
 				continue
 			}
-			switch err := notify.Add(path); {
+			switch watch, err := queue.Add(path, set.plan.masks[path]); {
 			case err == nil:
 				watched[path], added = true, true
+				set.paths[watch] = append(set.paths[watch], path)
 			case !isUnwatchable(err):
-				return nil, fmt.Errorf("cannot watch %s: %w", path, err)
+				return nil, fmt.Errorf("%s: %w", path, err)
 			}
 		}
 		if !added {
-			return plan, nil
+			break
 		}
+		set.plan = src.watchPlan()
 	}
-	return src.watchPlan(), nil
+	return set, nil
 }
 
 // isUnwatchable reports whether a path may be left without a watch: it does not exist (its
@@ -165,13 +177,26 @@ func isUnwatchable(err error) bool {
 		errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP)
 }
 
+// isRelevant reports whether the configuration may be another after the event.
+func (s *watchSet) isRelevant(event inotify.Event) bool {
+	if event.Mask&(unix.IN_Q_OVERFLOW|unix.IN_UNMOUNT|goneMask) != 0 {
+		return true
+	}
+	for _, path := range s.paths[event.Watch] {
+		if s.plan.entries[filepath.Join(path, event.Name)] || s.plan.dropinDirs[path] && isDropin(event.Name) {
+			return true
+		}
+	}
+	return false
+}
+
 // watchPlan is what to watch for a Source in the present state of its tree. All paths are real
 // paths, with the root, and without symbolic links below it.
 type watchPlan struct {
 	// paths are the directories and files to watch, a directory before those below it.
 	paths []string
-	// watched is the set of paths.
-	watched map[string]bool
+	// masks has the events to watch each path for.
+	masks map[string]uint32
 	// entries are the directory entries whose changes count: directory and name, joined.
 	entries map[string]bool
 	// dropinDirs are the directories in which every drop-in counts.
@@ -180,7 +205,7 @@ type watchPlan struct {
 
 // watchPlan walks to every file that may be part of s.
 func (s Source) watchPlan() *watchPlan {
-	p := &watchPlan{watched: map[string]bool{}, entries: map[string]bool{}, dropinDirs: map[string]bool{}}
+	p := &watchPlan{masks: map[string]uint32{}, entries: map[string]bool{}, dropinDirs: map[string]bool{}}
 	t := tree.At(s.Root)
 	p.walk(t, s.mainFile())
 	if !s.hasDropins() {
@@ -189,7 +214,7 @@ func (s Source) watchPlan() *watchPlan {
 	for _, dir := range dropinDirs() {
 		real := t.Real(p.walk(t, dir))
 		p.dropinDirs[real] = true
-		p.add(real)
+		p.add(real, dirMask)
 		names, _ := listDir(t, dir) // Load reports the error
 		for _, name := range names {
 			if isDropin(name) {
@@ -215,31 +240,18 @@ func (p *watchPlan) walk(t tree.Tree, path string) string {
 			continue
 		}
 		dir := t.Real(step.Dir)
-		p.add(dir)
+		p.add(dir, dirMask)
 		p.entries[filepath.Join(dir, step.Name)] = true
 	}
 	if info, err := os.Lstat(t.Real(end)); err == nil && info.Mode().IsRegular() && end != devNull {
-		p.add(t.Real(end))
+		p.add(t.Real(end), fileMask)
 	}
 	return end
 }
 
-func (p *watchPlan) add(path string) {
-	if !p.watched[path] {
-		p.watched[path] = true
+func (p *watchPlan) add(path string, mask uint32) {
+	if p.masks[path] == 0 {
+		p.masks[path] = mask
 		p.paths = append(p.paths, path)
 	}
-}
-
-// isRelevant reports whether the configuration may be another after the event.
-func (p *watchPlan) isRelevant(event fsnotify.Event) bool {
-	if p.entries[event.Name] {
-		return true
-	}
-	dir, name := filepath.Split(event.Name)
-	if p.dropinDirs[filepath.Clean(dir)] && isDropin(name) {
-		return true
-	}
-	// A watched path itself was removed or moved: what replaced it is not watched.
-	return p.watched[event.Name] && event.Has(fsnotify.Remove|fsnotify.Rename)
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -194,6 +195,43 @@ func TestWatchIgnoresOtherFiles(t *testing.T) {
 	other := watch(t, host(t, map[string]string{"/other.yaml": "a"}), Source{Main: "/other.yaml"})
 	other.expectNone("a drop-in beside another main file", write(etcDir+"a.yaml", "a"))
 	other.expect("that main file", write("/other.yaml", "b"))
+}
+
+// TestWatchSleepsThroughForeignWrites looks at what the kernel queues while files grow beside the
+// configuration: each event would wake the daemon.
+func TestWatchSleepsThroughForeignWrites(t *testing.T) {
+	t.Parallel()
+	root := host(t, map[string]string{
+		DefaultMain: "a", "/etc/ctkeeper/foreign.log": "", etcDir + "a.yaml": "a", etcDir + "foreign.log": "",
+	})
+	w, err := NewWatcher(Source{Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for _, path := range []string{"/etc/ctkeeper/foreign.log", etcDir + "foreign.log"} {
+		log, err := os.OpenFile(filepath.Join(root, path), os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 1000 {
+			if _, err := log.WriteString("a line\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if events, err := w.set.queue.Read(time.Now().Add(debounce)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("1000 lines in each of two foreign files: %v, %v, want no event", events, err)
+	}
+	if err := write(etcDir+"a.yaml", "b")(root); err != nil {
+		t.Fatal(err)
+	}
+	if events, err := w.set.queue.Read(time.Time{}); err != nil || len(events) == 0 {
+		t.Errorf("a write to a drop-in: %v, %v, want events", events, err)
+	}
 }
 
 func TestWatchMergesBursts(t *testing.T) {
