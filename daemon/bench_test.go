@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -8,27 +9,30 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// BenchmarkQuietPass is a pass over every setting of the catalogue on the running
-// kernel. It only looks: each want is "at least 0".
+// BenchmarkQuietPass is a pass over settings of the catalogue on the running kernel, by number
+// of them. It only looks: each want is "at least 0".
 func BenchmarkQuietPass(b *testing.B) {
 	files := sysfs.NewReader("")
 	defer func() { _ = files.Close() }()
-	d := &reconcile.Desired{Mode: reconcile.Observe}
+	var wants []sysfs.Want
 	for _, s := range sysfs.Catalogue() {
 		if _, err := files.Read(s); err == nil {
-			d.Wants = append(d.Wants, sysfs.Want{Setting: s, Policy: sysfs.AtLeast, Value: sysfs.Number(0)})
+			wants = append(wants, sysfs.Want{Setting: s, Policy: sysfs.AtLeast, Value: sysfs.Number(0)})
 		}
 	}
-	if len(d.Wants) == 0 {
+	if len(wants) == 0 {
 		b.Skip("nf_conntrack is not loaded here")
 	}
-	keeper := reconcile.New(reconcile.Options{
-		Kernel: newKernel("", files), Hooks: reconcile.EventFunc(func(reconcile.Event) {}),
-	}, d)
-	keeper.Pass(reconcile.Start, time.Now())
-	b.ReportAllocs()
-	for b.Loop() {
-		keeper.Pass(reconcile.Resync, time.Now())
+	for _, n := range []int{1, 10, 20, len(wants)} {
+		b.Run(fmt.Sprintf("settings=%d", n), func(b *testing.B) {
+			keeper := reconcile.New(reconcile.Options{
+				Kernel: newKernel("", files), Hooks: reconcile.EventFunc(func(reconcile.Event) {}),
+			}, &reconcile.Desired{Mode: reconcile.Observe, Wants: wants[:n]})
+			keeper.Pass(reconcile.Start, time.Now())
+			b.ReportAllocs()
+			for b.Loop() {
+				keeper.Pass(reconcile.Resync, time.Now())
+			}
+		})
 	}
-	b.ReportMetric(float64(len(d.Wants)), "settings")
 }

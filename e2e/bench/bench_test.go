@@ -101,8 +101,12 @@ func TestMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	tree, helpers, program := build(t, t.TempDir())
+	kubeProxy, err := rig.KubeProxy()
+	if err != nil {
+		t.Fatal(err)
+	}
 	guest := rig.Guest{
-		Trees:   map[string]string{tree: "/", helpers: rig.GuestDir},
+		Trees:   map[string]string{tree: "/", helpers: rig.GuestDir, kubeProxy: rig.GuestDir},
 		Program: program,
 		Args:    arguments("-module", "-helpers", rig.GuestDir),
 	}

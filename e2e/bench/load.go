@@ -63,15 +63,11 @@ func measureLoadWithRule(wants map[string]string) (time.Duration, error) {
 	for name, value := range wants {
 		fmt.Fprintf(&lines, "net.netfilter.nf_conntrack_%s = %s\n", name, value)
 	}
-	for path, content := range map[string]string{ruleFile: rule, sysctlFile: lines.String()} {
-		if err := os.MkdirAll(path[:strings.LastIndex(path, "/")], 0o755); err != nil {
-			return 0, err
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			return 0, err
-		}
-		defer os.Remove(path)
+	if err := writeFiles(map[string]string{ruleFile: rule, sysctlFile: lines.String()}); err != nil {
+		return 0, err
 	}
+	defer os.Remove(ruleFile)
+	defer os.Remove(sysctlFile)
 	if err := udevadm("control", "--reload"); err != nil {
 		return 0, err
 	}

@@ -52,7 +52,12 @@ func run() error {
 	ways := flag.String("cells", "", "ways of pinning, separated by commas: same, other, unpinned, busy")
 	// Not /tmp: the daemon watches the directories above its configuration, and every change there wakes it.
 	parent := flag.String("dir", "/var/lib", "directory for the configurations, in which nothing else changes")
+	document := flag.String("document", "",
+		"measure nothing, and write performance.md below this directory, from the two reports that are named")
 	flag.Parse()
+	if *document != "" {
+		return writeDocument(*document, flag.Args())
+	}
 	if *ways != "" {
 		b.cells = strings.Split(*ways, ",")
 	}
@@ -94,6 +99,7 @@ var measurements = []measurement{
 	{"rest", (*bench).measureRest, false},
 	{"start", (*bench).measureStarts, false},
 	{"load", (*bench).measureLoads, true},
+	{"kube-proxy", (*bench).measureKubeProxy, true},
 }
 
 func names(list []measurement) (all []string) {

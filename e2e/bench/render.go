@@ -49,8 +49,44 @@ func (r *report) tables() string {
 	r.quantileTables(g, "drift", "repair", "Foreign write: from its return until seen right", nil)
 	r.quantileTables(g, "settings", "total", "The same by number of settings", nil)
 	r.stormTable(g)
+	r.quantileTables(g, "load", "total", "From the load of the module until all values are right", nil)
+	r.quantileTables(g, "kube-proxy", "total", "How long the writes of kube-proxy's own start are seen", nil)
 	r.restTable(g)
+	r.ownersText(g)
+	r.quantileTables(g, "start", "total", "From the start to READY", nil)
+	r.sizeTable(g)
 	return g.text.String()
+}
+
+// ownersText says what became of foreign writes to the values of programs that do not keep them.
+func (r *report) ownersText(g *grid) {
+	for _, program := range r.programs("owners") {
+		wrong := r.values("owners", "", program, "still wrong after")[0]
+		what := "was repaired within that time"
+		if wrong > 0 {
+			what = "was still there after " + duration(wrong)
+		}
+		fmt.Fprintf(&g.text, "\nA foreign value in place of one that %s had set %s.\n", program, what)
+	}
+}
+
+// sizeAim is the most that the daemon's program should have, in MiB.
+const sizeAim = 14
+
+func (r *report) sizeTable(g *grid) {
+	programs := r.programs("size")
+	if len(programs) == 0 {
+		return
+	}
+	g.title("Programs")
+	g.head("program", "MiB")
+	for _, program := range programs {
+		text := digits(r.values("size", "", program, "size")[0])
+		if program == ours {
+			text += aimText(sizeAim)
+		}
+		g.row(program, text)
+	}
 }
 
 // stormAim is the most that ctkeeper should cost in a storm, in percent of a core.

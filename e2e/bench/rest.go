@@ -20,9 +20,24 @@ const (
 	afterStart = 10 * time.Second
 )
 
-// measureStarts measures the time from fork to READY, with the module loaded and all values applied.
+// measureStarts measures the sizes of the programs, and the time from fork to READY with the module loaded and all
+// values applied.
 func (b *bench) measureStarts() error {
 	progress("starts, n=%d", b.starts)
+	programs, err := filepath.Glob(filepath.Dir(b.ctkeeper) + "/ctkeeper*")
+	if err != nil {
+		return err
+	}
+	for _, program := range programs {
+		info, err := os.Stat(program)
+		if err != nil {
+			return err
+		}
+		b.report.add(series{
+			Section: "size", Program: filepath.Base(program), Measure: "size", Unit: mebibytes,
+			Values: []float64{float64(info.Size()) / (1 << 20)},
+		})
+	}
 	for range b.starts {
 		p, err := b.start(daemon{name: "start", wants: timeoutWants(len(timeouts))})
 		if err != nil {
@@ -73,13 +88,23 @@ func (b *bench) measureRest() error {
 		}
 		pids[d.name] = []int{p.cmd.Process.Pid}
 	}
-	if b.module {
-		if err := startServices(pids); err != nil {
-			return err
-		}
+	if !b.module {
+		time.Sleep(afterStart)
+		return b.measureUsage(pids)
+	}
+	if err := configureOwners(); err != nil {
+		return err
+	}
+	if err := startServices(pids); err != nil {
+		return err
+	}
+	if err := spoilOwners(); err != nil {
+		return err
 	}
 	time.Sleep(afterStart)
-	return b.measureUsage(pids)
+	err = b.measureUsage(pids)
+	b.reportOwners()
+	return err
 }
 
 const withGuard = "ctkeeper with guard"
@@ -180,10 +205,14 @@ func startServices(pids map[string][]int) error {
 		if err != nil {
 			return err
 		}
-		file := filepath.Join("/sys/fs/cgroup", strings.TrimSpace(string(group)), "cgroup.procs")
-		for pid := range strings.FieldsSeq(read(file)) {
-			n, _ := strconv.Atoi(pid)
-			pids[s.name] = append(pids[s.name], n)
+		// systemd-udevd has its processes one level below its own cgroup.
+		own := filepath.Join("/sys/fs/cgroup", strings.TrimSpace(string(group)), "cgroup.procs")
+		below, _ := filepath.Glob(filepath.Join(filepath.Dir(own), "*/cgroup.procs"))
+		for _, file := range append(below, own) {
+			for pid := range strings.FieldsSeq(read(file)) {
+				n, _ := strconv.Atoi(pid)
+				pids[s.name] = append(pids[s.name], n)
+			}
 		}
 	}
 	answer, err := http.Get("http://127.0.0.1:9100/metrics")

@@ -47,7 +47,9 @@ func readUsage(pid int) (usage, error) {
 	if err != nil {
 		return usage{}, err
 	}
-	u := usage{cpu: cpu, rss: field(dir, "status", "VmRSS"), rssFile: field(dir, "status", "RssFile")}
+	u := usage{cpu: cpu, rss: field(dir, "status", "VmRSS")}
+	// Files of an initramfs are shared memory.
+	u.rssFile = field(dir, "status", "RssFile") + field(dir, "status", "RssShmem")
 	u.pssAnonymous = field(dir, "smaps_rollup", "Pss_Anon")
 	tasks, err := filepath.Glob(filepath.Join(dir, "task/*"))
 	for _, task := range tasks {

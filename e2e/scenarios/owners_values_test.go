@@ -3,15 +3,13 @@
 package scenarios
 
 import (
-	"encoding/json"
-	"net"
-	"net/http"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ctkeeper/ctkeeper/e2e/rig"
 )
 
 // mustClaim checks that a report says that a program sets these values, and that it does.
@@ -73,11 +71,11 @@ func TestOwnerTuned(t *testing.T) {
 	waitApplied(t, restarted, markValues)
 }
 
-// kubeProxyUnit starts the real kube-proxy with the API server of serveAPI.
+// kubeProxyUnit starts the real kube-proxy with the API server of the rig.
 const kubeProxyUnit = `[Unit]
 Description=kube-proxy
 [Service]
-ExecStart=%s/kube-proxy --master=http://` + apiAddress + ` `
+ExecStart=%s/kube-proxy --master=http://` + rig.KubeAPIAddress + ` `
 
 // TestOwnerKubeProxy: kube-proxy sets its values when it starts, from flags and from a configuration file.
 func TestOwnerKubeProxy(t *testing.T) {
@@ -106,7 +104,11 @@ func TestOwnerKubeProxy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ownedHost(t)
 			run(t, "modprobe", "nf_conntrack")
-			serveAPI(t)
+			stop, err := rig.ServeKubeAPI()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(stop)
 			const file = "/etc/systemd/system/kube-proxy.service"
 			text := strings.Replace(kubeProxyUnit, "%s", os.Getenv("CTKEEPER_E2E_DIR"), 1) + c.flags +
 				"\n[Install]\nWantedBy=multi-user.target\n"
@@ -138,60 +140,4 @@ func waitRules(t *testing.T) {
 		}
 		return strings.Contains(modules, "xt_conntrack") && time.Since(since) > quiet
 	})
-}
-
-const apiAddress = "127.0.0.1:18080"
-
-// serveAPI is a Kubernetes API server with one node, which is what kube-proxy waits for before it sets anything. A
-// watch hangs, as a real one does where nothing changes.
-func serveAPI(t *testing.T) {
-	t.Helper()
-	listener, err := net.Listen("tcp", apiAddress)
-	if err != nil {
-		t.Fatal(err)
-	}
-	type object = map[string]any
-	node := object{
-		"apiVersion": "v1", "kind": "Node",
-		"metadata": object{"name": "node1", "uid": "u1", "resourceVersion": "5"},
-		"spec":     object{"podCIDR": "10.244.0.0/24", "podCIDRs": []string{"10.244.0.0/24"}},
-		"status":   object{"addresses": []object{{"type": "InternalIP", "address": "127.0.0.1"}}},
-	}
-	version := object{"resourceVersion": "10"}
-	lists := map[string]object{
-		"nodes":    {"apiVersion": "v1", "kind": "NodeList", "metadata": version, "items": []object{node}},
-		"services": {"apiVersion": "v1", "kind": "ServiceList", "metadata": version, "items": []object{}},
-		"endpointslices": {
-			"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSliceList", "metadata": version, "items": []object{},
-		},
-		"servicecidrs": {
-			"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDRList", "metadata": version, "items": []object{},
-		},
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		answer, status := object{"kind": "Status", "apiVersion": "v1", "status": "Failure"}, http.StatusNotFound
-		list, isList := lists[path.Base(r.URL.Path)]
-		switch query := r.URL.Query(); {
-		case r.Method != http.MethodGet:
-			status = http.StatusCreated // an event
-		case r.URL.Path == "/version":
-			answer, status = object{"major": "1", "minor": "36", "gitVersion": "v1.36.3"}, http.StatusOK
-		case path.Base(path.Dir(r.URL.Path)) == "nodes":
-			answer, status = node, http.StatusOK
-		case isList && query.Has("sendInitialEvents"):
-			answer["reason"], answer["code"], status = "Invalid", 422, http.StatusUnprocessableEntity
-		case isList && query.Has("watch"):
-			w.WriteHeader(http.StatusOK)
-			w.(http.Flusher).Flush()
-			<-r.Context().Done()
-			return
-		case isList:
-			answer, status = list, http.StatusOK
-		}
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(answer)
-	})}
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close() })
 }
