@@ -64,6 +64,7 @@ type Daemon struct {
 	watcher  atomic.Pointer[sysfs.Watcher]
 	guard    *guardControl
 	active   activeTasks
+	sources  *sources
 
 	loader      *config.Loader
 	reloading   sync.Mutex // one reload at a time: an older configuration must not replace a newer one
@@ -134,7 +135,7 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 func newDaemon(opts Options) *Daemon {
 	d := &Daemon{
 		opts: opts, log: newLogQueue(), since: time.Now(), cfgRead: make(chan struct{}), guard: newGuardControl(),
-		loader: config.NewLoader(opts.Source),
+		loader: config.NewLoader(opts.Source), sources: newSources(),
 	}
 	d.opts.Log = d.log.wrap(opts.Log)
 	d.metrics = metrics.New(opts.Version, d.gauges)
@@ -147,9 +148,9 @@ func newDaemon(opts Options) *Daemon {
 func (d *Daemon) tasks(hup <-chan os.Signal, server *server) []task {
 	log := d.opts.Log
 	all := []task{
-		restart(log, "uevent", d.watchModule),
-		restart(log, "inotify", d.watchSettings),
-		restart(log, "config", d.watchConfig),
+		restart(status.SourceModule, d.watchModule, d.reportSource),
+		restart(status.SourceSettings, d.watchSettings, d.reportSource),
+		restart(status.SourceConfig, d.watchConfig, d.reportSource),
 		{name: "log", run: d.log.run},
 		{name: "notify", run: func(ctx context.Context) error { return d.opts.Notify.Run(ctx, log) }},
 		{name: "keeper", run: d.keeper.Run, ready: d.keeper.Ready()},
@@ -159,7 +160,7 @@ func (d *Daemon) tasks(hup <-chan os.Signal, server *server) []task {
 		{name: "listener", run: d.serveMetrics},
 		{name: "textfile", run: d.writeTextfile},
 	}
-	guard := restart(log, "guard", d.watchGuard)
+	guard := restart("guard", d.watchGuard, d.reportSource)
 	guard.ready, guard.readyTimeout = d.guard.ready, guardTimeout
 	all = append(all, guard)
 	if d.opts.History != "" {

@@ -19,15 +19,15 @@ func (d *Daemon) configuration() (*config.Config, <-chan struct{}) {
 	return d.cfg, d.cfgRead
 }
 
-// reload reads the configuration again. An invalid one is refused as a whole, and the last good
-// one stays in effect; the same error is logged once. A reload on request (SIGHUP) also retries settings
-// that failed or were forbidden.
-func (d *Daemon) reload(ctx context.Context, onRequest bool) {
+// reload reads the configuration again, and returns the error of that. An invalid one is refused as a
+// whole, and the last good one stays in effect; the same error is logged once. A reload on request (SIGHUP)
+// also retries settings that failed or were forbidden.
+func (d *Daemon) reload(ctx context.Context, onRequest bool) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	cfg, err := d.loader.Load(ctx)
 	if ctx.Err() != nil {
-		return
+		return ctx.Err()
 	}
 	d.mu.Lock()
 	before, refused := d.cfg, d.cfgErr
@@ -52,6 +52,7 @@ func (d *Daemon) reload(ctx context.Context, onRequest bool) {
 		d.keeper.SetDesired(&cfg.Desired, reconcile.Resync)
 	}
 	d.publishSummary()
+	return err
 }
 
 func (d *Daemon) recordLoaded(cfg *config.Config) {

@@ -29,6 +29,7 @@ func (d *Daemon) status() status.Document {
 	s.Table.KernelMessages = d.messages.snapshot()
 	s.Guard = d.guard.report()
 	s.Daemon.Running, s.Daemon.PID, s.Daemon.Since, s.Daemon.Version = true, os.Getpid(), d.since, d.opts.Version
+	s.Daemon.Sources = d.sources.snapshot()
 	if refused != nil {
 		s.Daemon.Config.OK, s.Daemon.Config.Error = false, refused.Error()
 	}

@@ -6,10 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
 const (
@@ -33,9 +30,9 @@ type task struct {
 	readyTimeout time.Duration
 }
 
-// restart returns a task that runs a watcher again, with backoff, whenever it fails. The
-// keeper's resync finds changes that the watcher misses meanwhile.
-func restart(log *zap.Logger, name string, run func(context.Context) error) task {
+// restart returns a task that runs a watcher again, with backoff, whenever it fails. failed gets each
+// error. The keeper's resync finds changes that the watcher misses meanwhile.
+func restart(name string, run func(context.Context) error, failed func(name string, err error)) task {
 	return task{name: name, run: func(ctx context.Context) error {
 		delay := firstRestart
 		for ctx.Err() == nil {
@@ -47,8 +44,7 @@ func restart(log *zap.Logger, name string, run func(context.Context) error) task
 			if time.Since(began) > stableRun {
 				delay = firstRestart
 			}
-			log.Warn("watcher failed, restarting it",
-				zap.String(systemd.KeySource, name), zap.Duration("after", delay), zap.Error(err))
+			failed(name, err)
 			sleep(ctx, delay, nil)
 			delay = min(2*delay, maxRestart)
 		}

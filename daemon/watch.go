@@ -2,13 +2,14 @@ package daemon
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"go.uber.org/zap"
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
@@ -24,6 +25,7 @@ func (d *Daemon) watchModule(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = w.Close() }()
+	d.reportSource(status.SourceModule, nil)
 	d.keeper.Wake(reconcile.Overflow)
 	return w.Run(ctx, d.wakeFor(reconcile.ModuleChange))
 }
@@ -43,20 +45,36 @@ func (d *Daemon) watchSettings(ctx context.Context) error {
 	if err := w.Arm(); err != nil {
 		return err
 	}
+	d.reportSource(status.SourceSettings, nil)
 	d.keeper.Wake(reconcile.Overflow)
 	return w.Run(ctx, d.wakeFor(reconcile.Write))
 }
 
-// watchConfig reloads the configuration when its files change.
+// watchConfig reloads the configuration when its files change. Where they cannot be watched, it reloads at
+// each attempt, at most maxRestart apart. So it does after a load that hung: nothing reports that a file
+// answers again.
 func (d *Daemon) watchConfig(ctx context.Context) error {
 	w, err := config.NewWatcher(d.opts.Source)
 	if err != nil {
-		return fmt.Errorf("cannot watch the configuration: %w", err)
+		d.reload(ctx, false)
+		return err
 	}
 	defer func() { _ = w.Close() }()
-	d.reload(ctx, false)
-	return w.Run(ctx, func() { d.reload(ctx, false) })
+	var hangs error
+	reload := func() {
+		if err := d.reload(ctx, false); errors.Is(err, config.ErrHangs) {
+			hangs = err
+			_ = w.Close() // ends Run
+			return
+		}
+		d.reportSource(status.SourceConfig, nil)
+	}
+	reload()
+	return errors.Join(w.Run(ctx, reload), hangs)
 }
+
+// reportSource records and logs that a source of events works, or why not.
+func (d *Daemon) reportSource(name string, err error) { d.sources.report(d.opts.Log, name, err) }
 
 // watchTable samples the table from the first pass on: before it the limits may not be the
 // wanted ones.

@@ -39,6 +39,27 @@ type Daemon struct {
 	Since   time.Time      `json:"since,omitzero"`
 	Mode    reconcile.Mode `json:"mode"`
 	Config  Config         `json:"config"`
+	// Sources are the sources of events of a running daemon.
+	Sources []Source `json:"sources,omitempty"`
+}
+
+// The names of sources.
+const (
+	SourceModule   = "uevent"
+	SourceSettings = "inotify"
+	SourceConfig   = "config"
+)
+
+// Source is a source of events. While it does not work, only the resync finds what it would report; changes
+// of the configuration are looked for every 30 seconds.
+type Source struct {
+	Name string `json:"name"`
+	OK   bool   `json:"ok"`
+	// Error is why it does not work, and Hint what to do about it, where that is known.
+	Error string `json:"error,omitempty"`
+	Hint  string `json:"hint,omitempty"`
+	// Since is when it began to work, or failed first.
+	Since time.Time `json:"since"`
 }
 
 // Config describes the configuration in effect.

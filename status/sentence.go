@@ -84,6 +84,25 @@ func WriterName(d reconcile.Drift) string {
 	return cmp.Or(d.By.Comm, d.By.Unit)
 }
 
+// SourcesDown renders the sources of events that do not work: "configuration changes are not watched: …".
+func (d Daemon) SourcesDown() []string {
+	what := map[string]string{
+		SourceModule: "module loads", SourceSettings: "writes", SourceConfig: "configuration changes",
+	}
+	var out []string
+	for _, s := range d.Sources {
+		if s.OK {
+			continue
+		}
+		text := cmp.Or(what[s.Name], s.Name) + " are not watched: " + s.Error
+		if s.Hint != "" {
+			text += "; " + s.Hint
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
 // LoadsSeen renders how often the daemon saw the module loaded: "loaded once since", "" for never.
 func (m Module) LoadsSeen() string {
 	switch m.Loads {

@@ -25,6 +25,22 @@ const (
 // Global.
 func Enter(t *testing.T) bool {
 	t.Helper()
+	return enter(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS})
+}
+
+// EnterUser is Enter with a user namespace, too. This process's user is root in it, and its limits
+// (/proc/sys/user/max_*) can be lowered.
+func EnterUser(t *testing.T) bool {
+	t.Helper()
+	return enter(t, &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+	})
+}
+
+func enter(t *testing.T, attr *syscall.SysProcAttr) bool {
+	t.Helper()
 	if os.Getenv(marker) == t.Name() {
 		return true
 	}
@@ -35,7 +51,7 @@ func Enter(t *testing.T) bool {
 	}
 	child := exec.CommandContext(t.Context(), "/proc/self/exe", args...)
 	child.Env = append(os.Environ(), marker+"="+t.Name())
-	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
+	child.SysProcAttr = attr
 	out, err := child.CombinedOutput()
 	switch {
 	case err != nil:

@@ -98,6 +98,9 @@ func (m model) head() []line {
 	if m.at.IsZero() {
 		return lines
 	}
+	for _, text := range m.status.Daemon.SourcesDown() {
+		lines = append(lines, line{{"         " + text, yellow}})
+	}
 	lines = append(lines, m.config()...)
 	module := m.status.Module
 	text := fmt.Sprintf("module:  %s %s", module.Name, module.State)

@@ -234,6 +234,7 @@ func daemonScreens() map[string]screen {
 		Error: "/etc/ctkeeper/ctkeeper.yaml:2:3: settings.hashsiez: unknown key (did you mean hashsize?)\n" +
 			"/etc/ctkeeper/ctkeeper.yaml:3:8: settings.max: \"lots\" is not a number (0 to 2147483647, or auto)",
 	}
+	refused.Daemon.Sources = []status.Source{{Name: status.SourceConfig, Error: "too many open files"}}
 	unknown := refused
 	unknown.Daemon.Running, unknown.Settings = false, nil
 	return map[string]screen{

@@ -311,6 +311,10 @@ func waiting() status.Document {
 func refused() status.Document {
 	s := running()
 	s.Settings, s.Module.Loads, s.Module.Parameters = nil, 1, nil
+	s.Daemon.Sources = []status.Source{
+		{Name: status.SourceModule, OK: true},
+		{Name: status.SourceConfig, Error: "cannot watch: too many open files", Hint: "raise a sysctl"},
+	}
 	s.Daemon.Config.OK = false
 	s.Daemon.Config.Error = "/etc/ctkeeper/ctkeeper.yaml:2:3: settings.hashsiez: " +
 		"unknown key (did you mean hashsize?)\n" +

@@ -35,6 +35,9 @@ func (p Printer) head(w io.Writer, s status.Document) {
 	case s.Daemon.Running:
 		since := p.at(s.Daemon.Since, time.DateTime)
 		line("daemon:", "running since %s, pid %d, mode %s", since, s.Daemon.PID, s.Daemon.Mode)
+		for _, text := range s.Daemon.SourcesDown() {
+			line("", "%s", text)
+		}
 	default:
 		line("daemon:", "not running; values are read from the kernel")
 	}
