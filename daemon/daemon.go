@@ -65,6 +65,8 @@ type Daemon struct {
 	guard    *guardControl
 	active   activeTasks
 	sources  *sources
+	lock     *lockFile // nil where there can be none
+	resizer  *resizer
 
 	loader      *config.Loader
 	reloading   sync.Mutex // one reload at a time: an older configuration must not replace a newer one
@@ -116,11 +118,12 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 		d.recordRefused(err, "ctkeeper does not start")
 		return fmt.Errorf("%w:\n%w", ErrRefused, err)
 	}
-	lock, err := d.lock()
-	if err != nil {
+	if d.lock, err = d.takeLock(); err != nil {
 		return err
 	}
-	defer func() { _ = lock.Close() }() // where there is none: os.ErrInvalid
+	if d.lock != nil {
+		defer func() { _ = d.lock.Close() }() // the kernel releases the lock all the same
+	}
 	server := d.listen()
 	d.cfg, d.cfgAt = cfg, time.Now()
 	d.loadModule(ctx)

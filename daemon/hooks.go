@@ -63,7 +63,9 @@ func (h passHooks) OnPass(reasons reconcile.Reason, took time.Duration, changed 
 
 func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {
 	h := passHooks{Daemon: d, notifyWatchdog: func() {}}
-	opts := reconcile.Options{Kernel: newKernel(d.opts.Source.Root, files), Attributor: d.guard}
+	root := d.opts.Source.Root
+	d.resizer = newResizer(root, newKernel(root, files), d.lock, d.opts.Log)
+	opts := reconcile.Options{Kernel: d.resizer, Attributor: d.guard}
 	if interval := d.opts.Notify.WatchdogInterval(); interval > 0 {
 		opts.Heartbeat = interval / 3
 		h.notifyWatchdog = d.watchdogNotifier(opts.Heartbeat / 2)

@@ -1,13 +1,13 @@
 package daemon
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -19,15 +19,17 @@ const (
 	// lockMode: who can open the file can hold the lock, and so keep ctkeeper from starting. So it is
 	// not an abstract socket either, whose name every user can take.
 	lockMode = 0o600
+	// maxLockFile bounds how many bytes of it are read.
+	maxLockFile = 4096
 )
 
-// lock makes this the only daemon of the host, or of the root: it takes the lock that a daemon holds for
+// takeLock makes this the only daemon of the host, or of the root: it takes the lock that a daemon holds for
 // life, flock(2) on a file that is never removed. The kernel releases it when the process ends,
 // however it ends. Two daemons that want different values would write against each other.
 //
 // Where there can be no such file (a read-only root, a full /run) the daemon runs without it, and the file
 // is nil: keeping the settings matters more.
-func (d *Daemon) lock() (*os.File, error) {
+func (d *Daemon) takeLock() (*lockFile, error) {
 	dir := filepath.Dir(d.opts.Socket)
 	path := filepath.Join(dir, lockName)
 	var file *os.File
@@ -44,14 +46,17 @@ func (d *Daemon) lock() (*os.File, error) {
 	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
-		err = fmt.Errorf("another ctkeeper is running%s: it holds %s", lockHolder(file), path)
+		err = fmt.Errorf("another ctkeeper is running%s: it holds %s", readLock(file).holder(), path)
 	case err != nil:
 		err = fmt.Errorf("cannot lock %s: %w", path, err)
-	default: // the pid is for the message alone
-		if file.Truncate(0) == nil {
-			_, _ = file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	default:
+		l := &lockFile{File: file, content: readLock(file)}
+		if !isOwn(file) {
+			l.content.Resize = nil
 		}
-		return file, nil
+		l.content.PID = os.Getpid()
+		l.write()
+		return l, nil
 	}
 	return nil, errors.Join(err, file.Close())
 }
@@ -83,13 +88,65 @@ func openLock(path string) (*os.File, error) {
 	return file, nil
 }
 
-// lockHolder returns " (pid N)" from the lock file, or "".
-func lockHolder(file *os.File) string {
-	text := make([]byte, 16)
-	n, _ := file.ReadAt(text, 0) // io.EOF: the file is shorter
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text[:n])))
-	if err != nil {
+// lockFile is the lock that this daemon holds. Its content is for a second daemon's error, and for
+// the next daemon. The methods of a nil lockFile do nothing.
+type lockFile struct {
+	*os.File
+	content lockContent
+}
+
+type lockContent struct {
+	PID    int         `json:"pid"`
+	Resize *resizeMark `json:"resize,omitempty"`
+}
+
+// holder returns " (pid N)", or "" where there is none.
+func (c lockContent) holder() string {
+	if c.PID == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (pid %d)", pid)
+	return fmt.Sprintf(" (pid %d)", c.PID)
+}
+
+// resize returns what the last daemon left in setResize, or nil.
+func (l *lockFile) resize() *resizeMark {
+	if l == nil {
+		return nil
+	}
+	return l.content.Resize
+}
+
+// setResize stores a resize for the next daemon; nil is none.
+func (l *lockFile) setResize(mark *resizeMark) {
+	if l != nil {
+		l.content.Resize = mark
+		l.write()
+	}
+}
+
+// write ignores errors: the lock holds without its content. The file system is not a disk's, in /run.
+func (l *lockFile) write() {
+	text, err := json.Marshal(l.content)
+	if err != nil {
+		return
+	}
+	if _, err := l.WriteAt(append(text, '\n'), 0); err == nil {
+		_ = l.Truncate(int64(len(text) + 1))
+	}
+}
+
+// readLock returns the content of a lock file, or none where it is not a daemon's.
+func readLock(file *os.File) (content lockContent) {
+	// Only the first value: a daemon that was killed before Truncate leaves the end of an older content.
+	err := json.NewDecoder(io.NewSectionReader(file, 0, maxLockFile)).Decode(&content)
+	if err != nil {
+		return lockContent{}
+	}
+	return content
+}
+
+// isOwn reports whether a file is this user's: root does nothing by what the service's user wrote.
+func isOwn(file *os.File) bool {
+	var stat unix.Stat_t
+	return unix.Fstat(int(file.Fd()), &stat) == nil && stat.Uid == uint32(os.Geteuid())
 }

@@ -87,8 +87,8 @@ func TestFullBacklog(t *testing.T) {
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
 	core, logs := observer.New(zapcore.WarnLevel)
-	lock := func(socket string) (*os.File, error) {
-		return (&Daemon{opts: Options{Socket: socket, Log: zap.New(core)}}).lock()
+	lock := func(socket string) (*lockFile, error) {
+		return (&Daemon{opts: Options{Socket: socket, Log: zap.New(core)}}).takeLock()
 	}
 	path := filepath.Join(dir, "run", lockName)
 	first, err := lock(filepath.Join(dir, "run", "s"))
@@ -163,7 +163,7 @@ func TestLockOfAnotherUser(t *testing.T) {
 			ended <- err
 			return
 		}
-		_, err := (&Daemon{opts: Options{Socket: filepath.Join(dir, "s")}}).lock()
+		_, err := (&Daemon{opts: Options{Socket: filepath.Join(dir, "s")}}).takeLock()
 		ended <- err
 	}()
 	if err := <-ended; !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "another ctkeeper") {

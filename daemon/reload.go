@@ -38,6 +38,9 @@ func (d *Daemon) reload(ctx context.Context, onRequest bool) error {
 	close(d.cfgRead)
 	d.cfgRead = make(chan struct{})
 	d.mu.Unlock()
+	if onRequest {
+		d.resizer.retry.Store(true)
+	}
 	switch {
 	case err != nil:
 		if refused == nil || refused.Error() != err.Error() {

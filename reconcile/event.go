@@ -21,7 +21,7 @@ const (
 	// KindModuleLoad and KindModuleUnload: nf_conntrack was loaded or unloaded.
 	KindModuleLoad   Kind = "module-load"
 	KindModuleUnload Kind = "module-unload"
-	// KindFailed: the kernel refused a value, or a setting cannot be read.
+	// KindFailed: a value was not written, or a setting cannot be read.
 	KindFailed Kind = "failed"
 	// KindForbidden: this process may not read or may not write settings, in this namespace or
 	// container.

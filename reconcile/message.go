@@ -64,7 +64,7 @@ func settledMessage(drifts int, lasted time.Duration) func(Event) string {
 }
 
 func failedMessage(e Event) string {
-	return foundMessage(e) + ": the kernel refused the write: " + e.Error
+	return foundMessage(e) + ": not written: " + e.Error
 }
 
 func unreadableMessage(e Event) string { return e.Setting + " cannot be read: " + e.Error }

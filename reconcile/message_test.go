@@ -84,7 +84,7 @@ func TestMessages(t *testing.T) {
 		lessOften = ", last to 7; wanted 100. Repairs are delayed from now on, by 30s at most"
 	)
 	tests := []struct{ got, want string }{
-		{failedMessage(failed), "max was 7, wanted 100: the kernel refused the write: invalid argument"},
+		{failedMessage(failed), "max was 7, wanted 100: not written: invalid argument"},
 		{unreadableMessage(failed), "max cannot be read: invalid argument"},
 		{
 			forbiddenMessage(two)(forbiddenEvent(time.Time{}, two)),

@@ -8,17 +8,24 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
-// File is the file that Total reads.
+// File is the file that is read.
 const File = "/proc/meminfo"
 
 // Total returns the host's RAM in bytes: MemTotal, which is what the kernel can use.
-func Total(t tree.Tree) (int64, error) {
+func Total(t tree.Tree) (int64, error) { return figure(t, "MemTotal") }
+
+// Available returns how much memory in bytes can be had without swapping: MemAvailable, which includes
+// most of the page cache (proc_meminfo(5), since Linux 3.14).
+func Available(t tree.Tree) (int64, error) { return figure(t, "MemAvailable") }
+
+// figure returns a figure of File in bytes.
+func figure(t tree.Tree, name string) (int64, error) {
 	text, err := t.Read(File, 64<<10)
 	if err != nil {
 		return 0, fmt.Errorf("cannot read the host's memory: %w", err)
 	}
 	for line := range strings.Lines(string(text)) {
-		rest, found := strings.CutPrefix(line, "MemTotal:")
+		rest, found := strings.CutPrefix(line, name+":")
 		if !found {
 			continue
 		}
@@ -28,5 +35,5 @@ func Total(t tree.Tree) (int64, error) {
 		}
 		return kib * 1024, nil
 	}
-	return 0, fmt.Errorf("cannot read the host's memory: no MemTotal in %s", t.Real(File))
+	return 0, fmt.Errorf("cannot read the host's memory: no %s in %s", name, t.Real(File))
 }

@@ -23,3 +23,14 @@ func TestTotal(t *testing.T) {
 		}
 	}
 }
+
+func TestAvailable(t *testing.T) {
+	root := t.TempDir()
+	text := "MemTotal: 4 kB\nMemFree: 1 kB\nMemAvailable:    2 kB\n"
+	if err := tree.At(root).Replace(meminfo.File, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := meminfo.Available(tree.At(root)); got != 2048 || err != nil {
+		t.Errorf("%d, %v; want 2048", got, err)
+	}
+}
