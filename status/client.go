@@ -1,6 +1,7 @@
 package status
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,19 +20,36 @@ const (
 	// dialTimeout bounds connecting to the socket, answerTimeout the whole of an answer.
 	dialTimeout   = time.Second
 	answerTimeout = 5 * time.Second
+	// The limits of an answer, in bytes. A document of 256 settings has some 100 KiB. An event has up to
+	// three texts of 8 KiB, of which JSON may escape each byte.
+	maxHeader   = 16 << 10
+	maxDocument = 4 << 20
+	maxEvent    = 256 << 10
+	// maxEvents limits the events of an answer that ends, in number: the daemon keeps 1024.
+	maxEvents = 4096
 )
 
-// Client reads from a running daemon's status socket.
+// Client reads from a running daemon's status socket. It asks only a daemon that runs as root, as the
+// caller, or as the user of ctkeeper.service: others could make a socket where the daemon's is expected.
+// What it reads is bounded in size and time.
 type Client struct{ http http.Client }
 
 // NewClient returns a client of the daemon at the socket.
 func NewClient(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		d := net.Dialer{Timeout: dialTimeout}
-		return d.DialContext(ctx, "unix", socket)
+		conn, err := d.DialContext(ctx, "unix", socket)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkPeer(conn.(*net.UnixConn), socket); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return conn, nil
 	}
 	return &Client{http: http.Client{Transport: &http.Transport{
 		DialContext: dial, DisableKeepAlives: true, ResponseHeaderTimeout: answerTimeout,
+		MaxResponseHeaderBytes: maxHeader,
 	}}}
 }
 
@@ -46,7 +64,15 @@ func (c *Client) Status(ctx context.Context) (Document, error) {
 		return d, err
 	}
 	defer func() { _ = body.Close() }()
-	if err := json.NewDecoder(body).Decode(&d); err != nil {
+	data, err := io.ReadAll(io.LimitReader(body, maxDocument+1))
+	switch {
+	case err != nil:
+	case len(data) > maxDocument:
+		err = fmt.Errorf("it has more than %d bytes", maxDocument)
+	default:
+		err = json.Unmarshal(data, &d)
+	}
+	if err != nil {
 		return d, fmt.Errorf("cannot read the daemon's answer: %w", err)
 	}
 	return d, nil
@@ -74,22 +100,29 @@ func (c *Client) Events(ctx context.Context, since time.Time, follow bool, each 
 		return err
 	}
 	defer func() { _ = body.Close() }()
-	in := json.NewDecoder(body)
-	for {
-		var e reconcile.Event
-		err := in.Decode(&e)
+	in := bufio.NewReaderSize(body, maxEvent)
+	for count := 0; follow || count < maxEvents; count++ {
+		line, err := in.ReadSlice('\n')
 		switch {
-		case errors.Is(err, io.EOF), caller.Err() != nil:
+		case errors.Is(err, io.EOF) && len(line) == 0, caller.Err() != nil:
 			return nil
-		case errors.Is(err, io.ErrUnexpectedEOF):
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return errors.New("the daemon went away")
-		case err != nil:
+		case errors.Is(err, bufio.ErrBufferFull):
+			return fmt.Errorf("cannot read the daemon's events: one has more than %d bytes", maxEvent)
+		}
+		var e reconcile.Event
+		if err == nil {
+			err = json.Unmarshal(line, &e)
+		}
+		if err != nil {
 			return fmt.Errorf("cannot read the daemon's events: %w", err)
 		}
 		if err := each(e); err != nil {
 			return err
 		}
 	}
+	return fmt.Errorf("cannot read the daemon's events: there are more than %d", maxEvents)
 }
 
 func (c *Client) get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
