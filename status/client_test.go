@@ -159,7 +159,8 @@ func TestForeignPeer(t *testing.T) {
 	}
 	t.Cleanup(func() { _, _ = child.Process.Kill(), child.Wait() })
 	for begin := time.Now(); time.Since(begin) < 10*time.Second; time.Sleep(10 * time.Millisecond) {
-		if _, err := os.Stat(socket); err == nil {
+		if conn, err := net.Dial("unix", socket); err == nil {
+			_ = conn.Close()
 			break
 		}
 	}
