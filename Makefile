@@ -7,14 +7,20 @@ DESTDIR ?=
 PREFIX  ?= /usr
 KERNEL  ?= 6.1
 BENCH   ?=
+DOC     ?=
+COUNT   ?= 10
+# The last release, or else the commit of a week ago, or else the first one.
+BASE    ?= $(shell git describe --tags --abbrev=0 HEAD^ 2>/dev/null || \
+	git rev-list -1 --before='1 week ago' HEAD | grep . || git rev-list --max-parents=0 HEAD)
 FUZZTIME ?= 30s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 GO      ?= go
 LDFLAGS := -s -w -X main.version=$(VERSION)
+BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: build run test e2e bench lint fuzz generate install uninstall help clean
+.PHONY: build run test e2e bench benchstat lint fuzz generate install uninstall help clean
 
 build: ## bin/ctkeeper, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ctkeeper ./cmd/ctkeeper
@@ -31,7 +37,7 @@ test: ## everything that needs no virtual machine, with the race detector
 e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
 	KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -timeout 60m -v ./e2e
 
-bench: ## beside what people would run instead, here and in QEMU: make bench BENCH="-quiet 2m"
+bench: ## beside what people would run instead, here and in QEMU: make bench BENCH="-quiet 2m" [DOC=1: docs/performance.md]
 	$(GO) test -run '^$$' -bench . ./daemon ./reconcile ./metrics
 	$(GO) -C e2e/local mod download
 	if [ "$$(id -u)" = 0 ]; then \
@@ -39,6 +45,22 @@ bench: ## beside what people would run instead, here and in QEMU: make bench BEN
 		$(GO) test -run '^$$' -bench Others -benchtime 1x ./guard; \
 	fi
 	KERNEL=$(KERNEL) BENCH="$(BENCH)" $(GO) test -tags e2e -count=1 -timeout 90m -v ./e2e/bench
+	if [ -n "$(DOC)" ]; then $(GO) run ./e2e/bench -document docs dist/bench/here.json dist/bench/machine.json; fi
+
+# Both trees run in turn, so that both see what else the machine does. As root they run in a network namespace of their
+# own, which has conntrack's settings.
+benchstat: ## the Go benchmarks beside those of BASE, default the last release, and what got slower: make benchstat COUNT=10
+	@base=$$(mktemp -d) && trap 'rm -rf "$$base"' EXIT; \
+	git archive "$(BASE)" | tar -x -C "$$base"; \
+	mkdir -p dist/benchstat && out=$$PWD/dist/benchstat; : > "$$out/base"; : > "$$out/head"; \
+	if [ "$$(id -u)" = 0 ]; then alone="unshare -n"; else alone=; fi; \
+	for i in $$(seq $(COUNT)); do for tree in base head; do \
+		if [ $$tree = base ]; then cd "$$base"; else cd "$(CURDIR)"; fi; \
+		packages=$$(grep -rl --include='*_test.go' '^func Benchmark' . | grep -Ev '^./(dist|e2e|guard)/' | xargs -r -n1 dirname | sort -u) || true; \
+		[ -z "$$packages" ] || $$alone $(GO) test -run '^$$' -bench '$(or $(ONLY),.)' $$packages >> "$$out/$$tree"; \
+	done; done; \
+	cd "$$out" && $(GO) run $(BENCHSTAT) base head | tee table; \
+	echo; echo "Slower than $(BASE), or more memory:"; grep -E '\+[0-9.]+% \(p=' table || echo "nothing"
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \

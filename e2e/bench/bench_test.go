@@ -5,12 +5,15 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -77,6 +80,40 @@ func TestHere(t *testing.T) {
 	}
 	if err := errors.Join(keep(out, "here.json"), cmd.Wait()); err != nil {
 		t.Fatal(err)
+	}
+	if !strings.Contains(os.Getenv("BENCH"), "-only") {
+		addPasses(t, filepath.Join(results, "here.json"))
+	}
+}
+
+var passResult = regexp.MustCompile(`(?m)^BenchmarkQuietPass/settings=(\d+)\S*\s+\d+\s+([\d.]+) ns/op`)
+
+// addPasses adds to a report how long a pass takes in which nothing differs, as the Go benchmark measures it.
+func addPasses(t *testing.T, file string) {
+	out, err := rig.Command("../..", "unshare", "--net",
+		"go", "test", "-run", "^$", "-bench", "QuietPass", "-count", "5", "./daemon")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := readReport(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range passResult.FindAllStringSubmatch(out, -1) {
+		ns, err := strconv.ParseFloat(found[2], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.add(series{
+			Section: "pass", Case: found[1], Program: ours, Measure: "total", Unit: nanoseconds, Values: []float64{ns},
+		})
+	}
+	text, err := json.Marshal(r)
+	if err == nil {
+		err = os.WriteFile(file, text, 0o644)
+	}
+	if err != nil || len(r.programs("pass")) == 0 {
+		t.Fatalf("no figures of a pass: %v\n%s", err, out)
 	}
 }
 

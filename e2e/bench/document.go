@@ -19,17 +19,14 @@ func writeDocument(dir string, files []string) error {
 	if len(files) != 2 {
 		return errors.New("usage: bench -document DIR here.json machine.json")
 	}
-	var reports [2]report
-	for i, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if err := json.Unmarshal(text, &reports[i]); err != nil {
-			return fmt.Errorf("cannot read %s: %w", file, err)
-		}
+	here, err := readReport(files[0])
+	if err != nil {
+		return err
 	}
-	here, machine := &reports[0], &reports[1]
+	machine, err := readReport(files[1])
+	if err != nil {
+		return err
+	}
 	document, err := template.New("performance.md").Parse(documentText)
 	if err != nil {
 		return err
@@ -53,4 +50,16 @@ func writeDocument(dir string, files []string) error {
 		}
 	}
 	return nil
+}
+
+func readReport(file string) (*report, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	r := &report{}
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", file, err)
+	}
+	return r, nil
 }

@@ -48,6 +48,7 @@ func (r *report) tables() string {
 	r.quantileTables(g, "drift", "total", "Foreign write: from its begin until seen right", aims)
 	r.quantileTables(g, "drift", "repair", "Foreign write: from its return until seen right", nil)
 	r.quantileTables(g, "settings", "total", "The same by number of settings", nil)
+	r.passTable(g)
 	r.stormTable(g)
 	r.quantileTables(g, "load", "total", "From the load of the module until all values are right", nil)
 	r.quantileTables(g, "kube-proxy", "total", "How long the writes of kube-proxy's own start are seen", nil)
@@ -86,6 +87,19 @@ func (r *report) sizeTable(g *grid) {
 			text += aimText(sizeAim)
 		}
 		g.row(program, text)
+	}
+}
+
+// passTable adds the median time of a pass in which nothing differs, by number of settings.
+func (r *report) passTable(g *grid) {
+	cases := r.cases("pass")
+	if len(cases) == 0 {
+		return
+	}
+	g.title("A pass in which nothing differs")
+	g.head("settings", "time")
+	for _, c := range cases {
+		g.row(c, duration(quantile(r.values("pass", c, ours, "total"), 0.5)))
 	}
 }
 
