@@ -22,8 +22,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
 .PHONY: build run test e2e bench benchstat lint fuzz generate install uninstall help clean
 
-build: ## bin/ctkeeper, static
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ctkeeper ./cmd/ctkeeper
+build: ## bin/ctkeeper and bin/ctkeeper-exporter, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 run: build ## run the daemon on this machine, in the foreground
 	./bin/ctkeeper run --show

@@ -29,10 +29,9 @@ type Config struct {
 	// catalogue, by name; "auto" is a number here. Its Mode is enforce unless configured, its
 	// Resync from MinResync to MaxResync.
 	reconcile.Desired
-	// Module, Guard and Metrics are the sections of the same names.
-	Module  Module
-	Guard   Guard
-	Metrics Metrics
+	// Module and Guard are the sections of the same names.
+	Module Module
+	Guard  Guard
 
 	// Files are the files that were read, as the host has them (without the root directory). A
 	// later file overrides an earlier one. It is empty for the embedded default.
@@ -74,14 +73,11 @@ type Hidden struct {
 
 // The keys of Origins, which are the dotted keys of the files.
 const (
-	keyModuleLoad       = "module.load"
-	keyMode             = "enforcement.mode"
-	keyResync           = "enforcement.resync"
-	keyGuardMode        = "guard.mode"
-	keyGuardAllow       = "guard.allow"
-	keyMetricsListen    = "metrics.listen"
-	keyMetricsWebConfig = "metrics.web_config"
-	keyMetricsTextfile  = "metrics.textfile"
+	keyModuleLoad = "module.load"
+	keyMode       = "enforcement.mode"
+	keyResync     = "enforcement.resync"
+	keyGuardMode  = "guard.mode"
+	keyGuardAllow = "guard.allow"
 )
 
 // Want returns the want of the setting with this catalogue name, if there is one.
@@ -104,7 +100,6 @@ func (c *Config) Fingerprint() string {
 	for _, p := range c.Module.Parameters {
 		fmt.Fprintf(sum, "parameter %s %q\n", p.Name, p.Value)
 	}
-	fmt.Fprintf(sum, "%t %s %s %s %q %q\n",
-		c.Module.Load, c.Mode, c.Resync, c.Guard.Mode, c.Guard.Allow, c.Metrics)
+	fmt.Fprintf(sum, "%t %s %s %s %q\n", c.Module.Load, c.Mode, c.Resync, c.Guard.Mode, c.Guard.Allow)
 	return hex.EncodeToString(sum.Sum(nil))
 }

@@ -186,7 +186,7 @@ func (d *decoder) document(root *yaml.Node) {
 		case "guard":
 			d.guard(v)
 		case "metrics":
-			d.metrics(v)
+			d.metrics(k, v)
 		default:
 			d.failUnknown(k, "", topKeys())
 		}

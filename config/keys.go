@@ -7,7 +7,7 @@ import (
 )
 
 // topKeys returns the sections.
-func topKeys() []string { return []string{"settings", "module", "enforcement", "guard", "metrics"} }
+func topKeys() []string { return []string{"settings", "module", "enforcement", "guard"} }
 
 // sectionOf returns the section or sections of a key that stands at the top level by mistake,
 // and the empty string for an unknown key.
@@ -21,8 +21,6 @@ func sectionOf(key string) string {
 		return "enforcement"
 	case "allow":
 		return "guard"
-	case "listen", "web_config", "textfile":
-		return "metrics"
 	}
 	if s := sysfs.Lookup(key); s != nil {
 		return "settings"

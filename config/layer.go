@@ -48,9 +48,6 @@ type layer struct {
 	resync     optional[time.Duration]
 	guardMode  optional[GuardMode]
 	guardAllow optional[[]string]
-	listen     optional[string]
-	webConfig  optional[string]
-	textfile   optional[string]
 }
 
 func newLayer() layer {
@@ -68,9 +65,6 @@ func merge(layers []layer) layer {
 		all.resync = next.resync.or(all.resync)
 		all.guardMode = next.guardMode.or(all.guardMode)
 		all.guardAllow = next.guardAllow.or(all.guardAllow)
-		all.listen = next.listen.or(all.listen)
-		all.webConfig = next.webConfig.or(all.webConfig)
-		all.textfile = next.textfile.or(all.textfile)
 	}
 	return all
 }

@@ -80,7 +80,6 @@ func (r *resolver) config() *Config {
 	r.checkTables()
 	r.checkFragments()
 	r.checkParameters()
-	r.checkMetrics()
 	r.checkGuard()
 	c := &Config{Origins: map[string]tree.Place{}}
 	for _, w := range r.layer.wants {
@@ -96,9 +95,6 @@ func (r *resolver) config() *Config {
 	c.Resync = resolve(c, keyResync, r.layer.resync, DefaultResync)
 	c.Guard.Mode = resolve(c, keyGuardMode, r.layer.guardMode, GuardOff)
 	c.Guard.Allow = resolve(c, keyGuardAllow, r.layer.guardAllow, nil)
-	c.Metrics.Listen = resolve(c, keyMetricsListen, r.layer.listen, "")
-	c.Metrics.WebConfig = resolve(c, keyMetricsWebConfig, r.layer.webConfig, "")
-	c.Metrics.Textfile = resolve(c, keyMetricsTextfile, r.layer.textfile, "")
 	return c
 }
 

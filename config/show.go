@@ -30,10 +30,6 @@ func (c *Config) Show(w io.Writer) error {
 	p.key("  mode: "+string(c.Mode), keyMode)
 	p.key("  resync: "+shortDuration(c.Resync), keyResync)
 	p.guard(c.Guard)
-	p.line("metrics:", "")
-	p.key("  listen: "+strconv.Quote(c.Metrics.Listen), keyMetricsListen)
-	p.key("  web_config: "+strconv.Quote(c.Metrics.WebConfig), keyMetricsWebConfig)
-	p.key("  textfile: "+strconv.Quote(c.Metrics.Textfile), keyMetricsTextfile)
 	if _, err := w.Write(p.Bytes()); err != nil {
 		return fmt.Errorf("cannot write the configuration: %w", err)
 	}

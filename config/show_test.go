@@ -57,8 +57,6 @@ func TestShowLoadsToTheSame(t *testing.T) {
 		"default": host(t, nil),
 		"nothing": host(t, map[string]string{DefaultMain: ""}),
 		"minute":  host(t, map[string]string{DefaultMain: "enforcement: {resync: 61.5s}"}),
-		"metrics": host(t, map[string]string{DefaultMain: "metrics: {listen: \"[::1]:9466\", " +
-			"web_config: /etc/ctkeeper/web.yaml, textfile: /var/lib/node/}"}),
 		"guard": host(t, map[string]string{DefaultMain: `guard: {mode: lock, allow: [` +
 			`kube-proxy.service, -.mount, ':a@b@c.service', 'dev-x\x2dy.swap', "...slice", ---.mount]}`}),
 		"observer": host(t, map[string]string{
@@ -92,8 +90,7 @@ func TestFingerprint(t *testing.T) {
 		"settings: {max: 5}\nmodule: {load: true}", "settings: {max: 5}\nmodule: {parameters: {acct: 1}}",
 		"settings: {max: 5}\nenforcement: {mode: observe}", "settings: {max: 5}\nenforcement: {resync: 6s}",
 		"settings: {max: 5}\nguard: watch", "settings: {max: 5}\nguard: lock",
-		"settings: {max: 5}\nguard: {allow: [a.service]}", "settings: {max: 5}\nmetrics: {listen: \":1\"}",
-		"settings: {max: 5}\nmetrics: {web_config: /a}", "settings: {max: 5}\nmetrics: {textfile: /a}",
+		"settings: {max: 5}\nguard: {allow: [a.service]}",
 	} {
 		if base == of(other) {
 			t.Errorf("%q has the fingerprint of max: 5", other)

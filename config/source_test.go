@@ -134,7 +134,6 @@ func TestOtherKeysMerge(t *testing.T) {
 	diff(t, "origins", map[string]string{
 		"module.load": DefaultMain + ":1", "enforcement.mode": DefaultMain + ":2",
 		"enforcement.resync": etcDir + "a.yaml:5", "guard.mode": DefaultOrigin, "guard.allow": DefaultOrigin,
-		"metrics.listen": DefaultOrigin, "metrics.web_config": DefaultOrigin, "metrics.textfile": DefaultOrigin,
 	}, origins)
 }
 

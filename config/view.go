@@ -16,7 +16,6 @@ type View struct {
 	Module      ModuleView      `json:"module"`
 	Enforcement EnforcementView `json:"enforcement"`
 	Guard       GuardView       `json:"guard"`
-	Metrics     MetricsView     `json:"metrics"`
 }
 
 // Value is a value and its place.
@@ -56,13 +55,6 @@ type GuardView struct {
 	Allow Value[[]string]  `json:"allow"`
 }
 
-// MetricsView is the section metrics.
-type MetricsView struct {
-	Listen    Value[string] `json:"listen"`
-	WebConfig Value[string] `json:"web_config"`
-	Textfile  Value[string] `json:"textfile"`
-}
-
 // View returns the document. Its lists are never nil, so that they are [] and not null in JSON.
 func (c *Config) View() View {
 	v := View{
@@ -81,11 +73,6 @@ func (c *Config) View() View {
 		Guard: GuardView{
 			Mode:  Value[GuardMode]{c.Guard.Mode, c.Origins[keyGuardMode]},
 			Allow: Value[[]string]{append([]string{}, c.Guard.Allow...), c.Origins[keyGuardAllow]},
-		},
-		Metrics: MetricsView{
-			Listen:    Value[string]{c.Metrics.Listen, c.Origins[keyMetricsListen]},
-			WebConfig: Value[string]{c.Metrics.WebConfig, c.Origins[keyMetricsWebConfig]},
-			Textfile:  Value[string]{c.Metrics.Textfile, c.Origins[keyMetricsTextfile]},
 		},
 	}
 	for _, w := range c.Wants {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/kmod"
-	"github.com/ctkeeper/ctkeeper/metrics"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -43,8 +42,6 @@ type Options struct {
 	Strict bool
 	// Socket is the path of the status socket.
 	Socket string
-	// Sockets are the sockets from systemd, for metrics.listen: systemd.
-	Sockets []*os.File
 	// History is the path of the file that keeps the history over restarts; empty means no file.
 	History string
 	// Started, where not nil, is called once after the first pass.
@@ -57,7 +54,6 @@ type Daemon struct {
 	log      *logQueue
 	since    time.Time // the start
 	recorder recorder
-	metrics  *metrics.Metrics
 	table    *tableTask
 	messages kernelMessages
 	keeper   *reconcile.Keeper
@@ -141,8 +137,7 @@ func newDaemon(opts Options) *Daemon {
 		loader: config.NewLoader(opts.Source), sources: newSources(),
 	}
 	d.opts.Log = d.log.wrap(opts.Log)
-	d.metrics = metrics.New(opts.Version, d.gauges)
-	d.recorder = recorder{eventLogger{d.opts.Log}, newHistory(), d.metrics}
+	d.recorder = recorder{eventLogger{d.opts.Log}, newHistory(), newCounts()}
 	d.table = newTableTask(opts.Source.Root, d.recorder.Record)
 	return d
 }
@@ -160,8 +155,6 @@ func (d *Daemon) tasks(hup <-chan os.Signal, server *server) []task {
 		{name: "signal", run: func(ctx context.Context) error { return d.reloadOnSignal(ctx, hup) }},
 		{name: "table", run: d.watchTable},
 		{name: "kernel log", run: d.followKernelLog},
-		{name: "listener", run: d.serveMetrics},
-		{name: "textfile", run: d.writeTextfile},
 	}
 	guard := restart("guard", d.watchGuard, d.reportSource)
 	guard.ready, guard.readyTimeout = d.guard.ready, guardTimeout

@@ -53,7 +53,7 @@ func (h passHooks) Record(e reconcile.Event) { h.recorder.Record(e) }
 
 // OnPass counts the pass, updates STATUS= if the summary changed, and notifies systemd's watchdog.
 func (h passHooks) OnPass(reasons reconcile.Reason, took time.Duration, changed bool) {
-	h.metrics.RecordPass(reasons.String(), took)
+	h.recorder.counts.recordPass(reasons, took)
 	h.table.sampleIfDue()
 	if changed {
 		h.publishSummary()

@@ -9,7 +9,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/host/klog"
 	"github.com/ctkeeper/ctkeeper/host/tree"
-	"github.com/ctkeeper/ctkeeper/metrics"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 // kernelMessages counts the kernel's messages of full tables.
@@ -24,7 +24,7 @@ func (k *kernelMessages) setReading(on bool) {
 	defer k.mu.Unlock()
 	k.counts = nil
 	if on {
-		k.counts = map[string]int64{metrics.TableFull: 0, metrics.ExpectationsFull: 0}
+		k.counts = map[string]int64{status.TableFull: 0, status.ExpectationsFull: 0}
 	}
 }
 
@@ -43,15 +43,15 @@ func (k *kernelMessages) snapshot() map[string]int64 {
 	return maps.Clone(k.counts)
 }
 
-// fullTable returns which table a message of the kernel calls full, as a kind of metrics; ""
+// fullTable returns which table a message of the kernel calls full, as a kind of status; ""
 // for any other message. The kernel limits their rate: they show that something is lost, not
 // how much (net_warn_ratelimited in nf_conntrack_core.c and nf_conntrack_expect.c).
 func fullTable(text string) string {
 	switch {
 	case klog.ExpectationTableFull(text):
-		return metrics.ExpectationsFull
+		return status.ExpectationsFull
 	case klog.TableFull(text):
-		return metrics.TableFull
+		return status.TableFull
 	}
 	return ""
 }
@@ -63,7 +63,6 @@ func (d *Daemon) followKernelLog(ctx context.Context) error {
 	err := klog.Follow(ctx, tree.At(d.opts.Source.Root), func(m klog.Message) {
 		if kind := fullTable(m.Text); kind != "" {
 			d.messages.add(kind)
-			d.metrics.RecordKernelMessage(kind)
 		}
 	})
 	if ctx.Err() == nil {

@@ -7,7 +7,6 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/ctkeeper/ctkeeper/metrics"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/systemd"
 	"github.com/ctkeeper/ctkeeper/table"
@@ -27,12 +26,12 @@ func (l eventLogger) Record(e reconcile.Event) {
 type recorder struct {
 	eventLogger
 	history *history
-	metrics *metrics.Metrics
+	counts  *counts
 }
 
 // Record counts an event. Unless it is CountOnly, it also adds it to the history and logs it.
 func (r recorder) Record(e reconcile.Event) {
-	r.metrics.Record(e)
+	r.counts.record(e)
 	if !e.CountOnly {
 		r.history.add(e)
 		r.eventLogger.Record(e)

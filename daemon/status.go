@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -10,7 +11,6 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
-	"github.com/ctkeeper/ctkeeper/metrics"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 )
@@ -20,7 +20,7 @@ import (
 // most maxAge old: readers that poll cause at most one read a second.
 func (d *Daemon) status() status.Document {
 	d.mu.Lock()
-	cfg, refused := d.cfg, d.cfgErr
+	cfg, cfgAt, refused := d.cfg, d.cfgAt, d.cfgErr
 	d.mu.Unlock()
 	report := d.keeper.Report()
 	s := newDocument(d.opts.Source.Root, report, cfg)
@@ -30,10 +30,18 @@ func (d *Daemon) status() status.Document {
 	s.Guard = d.guard.report()
 	s.Daemon.Running, s.Daemon.PID, s.Daemon.Since, s.Daemon.Version = true, os.Getpid(), d.since, d.opts.Version
 	s.Daemon.Sources = d.sources.snapshot()
+	s.Daemon.GoVersion, s.Daemon.Config.At = runtime.Version(), cfgAt
 	if refused != nil {
 		s.Daemon.Config.OK, s.Daemon.Config.Error = false, refused.Error()
 	}
 	return s
+}
+
+// counts returns what the daemon has counted.
+func (d *Daemon) counts() status.Counts {
+	c := d.recorder.counts.snapshot(d.keeper.Report().Settings)
+	c.KernelMessages = d.messages.snapshot()
+	return c
 }
 
 // parameters reads the module's parameters, unless they were read less than maxAge ago in the
@@ -56,20 +64,6 @@ type parameterCache struct {
 	module     kmod.State
 	at         time.Time
 	parameters []status.Parameter
-}
-
-// gauges returns the present state for the metrics.
-func (d *Daemon) gauges() metrics.Now {
-	d.mu.Lock()
-	refused, cfgAt := d.cfgErr, d.cfgAt
-	d.mu.Unlock()
-	report, sample := d.keeper.Report(), d.table.recent()
-	return metrics.Now{
-		Settings: report.Settings, Loaded: report.Module.Present, Loads: report.Loads,
-		ConfigOK: refused == nil, ConfigAt: cfgAt,
-		Table: sample, ByHelper: sample.ByHelper, Levels: d.table.monitor.State().Levels,
-		KernelLog: d.messages.snapshot() != nil, Guard: string(d.guard.report().State),
-	}
 }
 
 // statusLine is the line that systemctl status shows.

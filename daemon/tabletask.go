@@ -27,8 +27,6 @@ type tableTask struct {
 	take    func(time.Time) table.Sample
 	record  func(reconcile.Event)
 	monitor *table.Monitor
-	// sampled receives a value after each sample that run takes.
-	sampled chan struct{}
 	// due receives a value to make run take a sample now.
 	due chan struct{}
 
@@ -42,7 +40,7 @@ func newTableTask(root string, record func(reconcile.Event)) *tableTask {
 	return &tableTask{
 		take: table.NewSampler(root).Take, record: record,
 		monitor: table.NewMonitor(int(pointHours / sampleInterval)),
-		sampled: make(chan struct{}, 1), due: make(chan struct{}, 1),
+		due:     make(chan struct{}, 1),
 	}
 }
 
@@ -73,7 +71,6 @@ func (t *tableTask) sample(at time.Time) {
 			Table: p.Table, Level: string(p.Level), Dropping: p.Dropping, Entries: p.Entries, Limit: p.Limit,
 		}, p.Message))
 	}
-	notify(t.sampled)
 }
 
 // sampleIfDue is called after each pass. It makes run take a sample now if the last one is at least

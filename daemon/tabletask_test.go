@@ -14,7 +14,6 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
-	"github.com/ctkeeper/ctkeeper/metrics"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -103,8 +102,7 @@ func TestRecent(t *testing.T) {
 
 func TestPressureIsLogged(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
-	r := recorder{eventLogger{zap.New(core)}, newHistory(),
-		metrics.New("", func() metrics.Now { return metrics.Now{} })}
+	r := recorder{eventLogger{zap.New(core)}, newHistory(), newCounts()}
 	for _, pressure := range []reconcile.Pressure{
 		{Table: table.Connections, Level: "high", Entries: 83, Limit: 100},
 		{Table: table.Connections, Level: "normal", Dropping: true, Limit: 100},

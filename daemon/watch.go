@@ -98,7 +98,7 @@ func (d *Daemon) wakeFor(reason reconcile.Reason) func(overflow bool) {
 			return
 		}
 		d.keeper.Wake(reason | reconcile.Overflow)
-		d.metrics.RecordOverflow(reason.String())
+		d.recorder.counts.recordOverflow(reason)
 		if overflows++; overflows&(overflows-1) == 0 {
 			d.opts.Log.Warn("event queue overflowed, reading every setting again",
 				zap.Stringer(systemd.KeySource, reason), zap.Int(systemd.KeyCount, overflows))

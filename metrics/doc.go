@@ -1,5 +1,5 @@
-// Package metrics exports what the daemon does and the state of the table to Prometheus. Counters are
-// incremented when an event is recorded; gauges are read at each scrape.
+// Package metrics makes Prometheus metrics of the daemon's documents, which it asks for at each scrape. It keeps
+// nothing between scrapes: a daemon that does not answer has no values.
 //
-// It is part of record in event → observe → diff → apply → record.
+// It stands behind record in event → observe → diff → apply → record, in another process than the daemon.
 package metrics

@@ -1,13 +1,15 @@
 package metrics
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +19,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/ctkeeper/ctkeeper/internal/netns"
+	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -43,9 +47,6 @@ func golden(t *testing.T, file, got string) {
 
 func TestReferenceIsCurrent(t *testing.T) { golden(t, "../docs/metrics.md", Reference()) }
 
-// maxWant returns the want that max is 1.
-func maxWant() sysfs.Want { return sysfs.Want{Setting: sysfs.Lookup("max"), Value: sysfs.Number(1)} }
-
 func ptr(n int64) *int64 { return &n }
 
 // value parses a live or wanted value as the kernel shows it; the empty text is an unknown value.
@@ -62,9 +63,32 @@ func setting(name, want string, policy sysfs.Policy, now string, state reconcile
 	}}
 }
 
-// busy returns the values of a host on which everything happens.
-func busy() Now {
-	return Now{
+// fakeDaemon answers with documents that have been JSON, as those of the socket.
+type fakeDaemon struct {
+	status status.Document
+	counts status.Counts
+	err    error
+}
+
+func (f fakeDaemon) Status(context.Context) (d status.Document, err error) {
+	return d, errors.Join(f.err, roundTrip(f.status, &d))
+}
+
+func (f fakeDaemon) Counts(context.Context) (c status.Counts, err error) {
+	return c, errors.Join(f.err, roundTrip(f.counts, &c))
+}
+
+func roundTrip(from, to any) error {
+	text, err := json.Marshal(from)
+	return errors.Join(err, json.Unmarshal(text, to))
+}
+
+// busy returns the daemon of a host on which everything happened.
+func busy() fakeDaemon {
+	d := status.Document{
+		Daemon: status.Daemon{Version: "1.2.3", GoVersion: "go1",
+			Config: status.Config{OK: true, At: time.UnixMilli(1_700_000_000_250)}},
+		Module: status.Module{State: kmod.Loaded, Loads: 3},
 		Settings: []reconcile.SettingStatus{
 			setting("hashsize", "262144", sysfs.AtLeast, "524288", reconcile.InSync),
 			setting("max", "1048576", sysfs.Exactly, "65536", reconcile.Contested),
@@ -73,56 +97,83 @@ func busy() Now {
 			setting("dccp_loose", "1", sysfs.Exactly, "", reconcile.Unsupported),
 			setting("net.netfilter.nf_log.2", "nfnetlink log", sysfs.Exactly, "NONE", reconcile.Drifted),
 		},
-		Loaded: true, Loads: 3, ConfigOK: true, ConfigAt: time.UnixMilli(1_700_000_000_250),
-		Table: table.Sample{
+		Table: status.Table{
 			Figures: table.Figures{Entries: ptr(60000), Max: ptr(65536), Buckets: ptr(524288), Expectations: ptr(6),
 				ExpectMax: ptr(1024)},
 			Counters: map[string]uint64{"entries": 60000, "drop": 17, "early_drop": 4, "insert_failed": 0},
+			State: table.State{
+				Levels: map[string]table.Level{table.Connections: table.High, table.Expectations: table.Normal},
+			},
+			ByHelper: map[string]int64{"sip": 4, "ftp": 1, "": 1},
 		},
-		ByHelper:  map[string]int64{"sip": 4, "ftp": 1, "": 1},
-		Levels:    map[string]table.Level{table.Connections: table.High, table.Expectations: table.Normal},
-		KernelLog: true, Guard: "locked",
+		Guard: status.Guard{State: status.GuardLocked},
+	}
+	return fakeDaemon{status: d, counts: busyCounts(d.Settings)}
+}
+
+// busyCounts has every series of the settings, which are 0 unless they are listed.
+func busyCounts(settings []reconcile.SettingStatus) status.Counts {
+	labels := func(setting, cause, result, by string) status.Labels {
+		return status.Labels{Setting: setting, Cause: cause, Result: result, By: by}
+	}
+	drifts := map[status.Labels]int64{labels("max", "write", "", "container/kube-proxy"): 1}
+	repairs := map[status.Labels]int64{}
+	for _, s := range settings {
+		for _, cause := range []string{"start", "config", "module-load", "write", "resync"} {
+			drifts[labels(s.Name, cause, "", "")] = 0
+		}
+		for _, result := range []string{"repaired", "observed", "failed"} {
+			repairs[labels(s.Name, "", result, "")] = 0
+		}
+	}
+	drifts[labels("max", "start", "", "")], drifts[labels("max", "write", "", "")] = 1, 2
+	drifts[labels("net.netfilter.nf_log.2", "resync", "", "")] = 1
+	repairs[labels("max", "", "repaired", "")], repairs[labels("tcp_be_liberal", "", "failed", "")] = 3, 1
+	repairs[labels("net.netfilter.nf_log.2", "", "observed", "")] = 1
+	list := func(counts map[status.Labels]int64) (list []status.Count) {
+		for l, n := range counts {
+			list = append(list, status.Count{Labels: l, Count: n})
+		}
+		return list
+	}
+	return status.Counts{
+		Drifts: list(drifts), Repairs: list(repairs),
+		RefusedWrites: []status.Count{{Labels: labels("max", "", "", "session-*.scope"), Count: 1}},
+		Passes: map[string]int64{"start": 1, "config": 0, "module": 0, "write": 1, "resync": 0, "overflow": 1,
+			"guard": 0},
+		Overflows:      map[string]int64{"module": 0, "write": 1, "guard": 0},
+		KernelMessages: map[string]int64{status.TableFull: 1, status.ExpectationsFull: 0},
+		RepairDuration: histogramOf(3, .0032, 1e-4, 0, 2.5e-4, 0, 5e-4, 0, 1e-3, 2, 2.5e-3, 3, 5e-3, 3, .01, 3, .025, 3,
+			.05, 3, .1, 3, .25, 3, .5, 3, 1, 3, 2.5, 3, 5, 3, 10, 3),
+		PassDuration: histogramOf(2, .00209, 1e-5, 0, 2.5e-5, 0, 5e-5, 0, 1e-4, 1, 2.5e-4, 1, 5e-4, 1, 1e-3, 1, 5e-3, 2,
+			.025, 2, .1, 2, .5, 2, 2.5, 2, 10, 2),
 	}
 }
 
-func drift(name, found string, cause reconcile.Cause, result reconcile.Result, took time.Duration) reconcile.Event {
-	return reconcile.Event{Kind: reconcile.KindDrift, Setting: name, Want: sysfs.Number(1), Found: value(found),
-		Cause: cause, Result: result, Duration: reconcile.Duration(took)}
+// histogramOf returns a histogram from pairs of a bound and a count.
+func histogramOf(count int64, sum float64, buckets ...float64) status.Histogram {
+	h := status.Histogram{Count: count, Sum: sum}
+	for i := 0; i < len(buckets); i += 2 {
+		h.Buckets = append(h.Buckets, status.Bucket{UpTo: buckets[i], Count: int64(buckets[i+1])})
+	}
+	return h
 }
 
-// filled returns the metrics of the busy host after some events.
-func filled() *Metrics {
-	m := New("1.2.3", busy)
-	m.Record(drift("max", "65536", reconcile.CauseStart, reconcile.ResultRepaired, 700*time.Microsecond))
-	m.Record(drift("max", "65536", reconcile.CauseWrite, reconcile.ResultRepaired, 1500*time.Microsecond))
-	m.Record(reconcile.Event{Kind: reconcile.KindContested, Setting: "max", Want: sysfs.Number(1),
-		Found: sysfs.Number(65536), Cause: reconcile.CauseWrite})
-	m.Record(reconcile.Event{Kind: reconcile.KindForbidden, Setting: "tcp_be_liberal", Result: reconcile.ResultFailed})
-	m.Record(drift("net.netfilter.nf_log.2", "NONE", reconcile.CauseResync, reconcile.ResultObserved, 0))
-	byProxy := drift("max", "131072", reconcile.CauseWrite, reconcile.ResultRepaired, time.Millisecond)
-	byProxy.By = &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "x.scope", Container: "4f0c", Pod: "1f0e"}
-	m.Record(byProxy)
-	m.Record(reconcile.RefusedWriteEvent(time.Now(), maxWant(), "2",
-		&sysfs.Writer{PID: 7, Comm: "sysctl", Unit: "session-12.scope"}))
-	m.RecordPass("start", 90*time.Microsecond)
-	m.RecordPass("overflow+write", 2*time.Millisecond)
-	m.RecordOverflow("write")
-	m.RecordKernelMessage(TableFull)
-	return m
-}
+// of returns the metrics of a daemon.
+func of(daemon fakeDaemon) *Metrics { return New(daemon, func(error) {}) }
 
-// exposition returns the textfile, with go1 in place of the version of Go.
+// exposition returns the textfile.
 func exposition(t testing.TB, m *Metrics) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := m.WriteTextfile(dir); err != nil {
+	if err := m.WriteTextfile(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "ctkeeper.prom"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.ReplaceAll(string(text), runtime.Version(), "go1")
+	return string(text)
 }
 
 // series returns the samples of an exposition that have one of the names.
@@ -137,21 +188,50 @@ func series(text string, names ...string) []string {
 	return lines
 }
 
-func nonzero(lines []string) []string {
-	return slices.DeleteFunc(lines, func(line string) bool { return strings.HasSuffix(line, " 0") })
-}
-
-func TestExposition(t *testing.T) { golden(t, "testdata/busy.prom", exposition(t, filled())) }
+func TestExposition(t *testing.T) { golden(t, "testdata/busy.prom", exposition(t, of(busy()))) }
 
 func TestExpositionWithoutTheModule(t *testing.T) {
-	m := New("1.2.3", func() Now {
-		return Now{Settings: []reconcile.SettingStatus{setting("max", "1048576", sysfs.Exactly, "", reconcile.Pending)}}
-	})
-	golden(t, "testdata/absent.prom", exposition(t, m))
+	golden(t, "testdata/absent.prom", exposition(t, of(fakeDaemon{status: status.Document{
+		Daemon:   status.Daemon{Version: "1.2.3", GoVersion: "go1"},
+		Module:   status.Module{State: kmod.Absent},
+		Settings: []reconcile.SettingStatus{setting("max", "1048576", sysfs.Exactly, "", reconcile.Pending)},
+	}})))
+}
+
+// Of a daemon that does not answer there is nothing but that; its last values are gone.
+func TestDaemonIsGone(t *testing.T) {
+	var failed []error
+	daemon := busy()
+	m := New(&daemon, func(err error) { failed = append(failed, err) })
+	if got := series(exposition(t, m), up, moduleLoaded); !slices.Equal(got, []string{
+		"ctkeeper_module_loaded 1", "ctkeeper_up 1"}) {
+		t.Errorf("while it runs: %q", got)
+	}
+	daemon.err = errors.New("connection refused")
+	text := exposition(t, m)
+	if got := strings.Count(text, "\n"); got != 3 || !strings.HasSuffix(text, "\nctkeeper_up 0\n") {
+		t.Errorf("of a daemon that is gone:\n%s", text)
+	}
+	if len(failed) != 2 || failed[0] != nil || !errors.Is(failed[1], daemon.err) {
+		t.Errorf("reported %v", failed)
+	}
+}
+
+func TestScrapeTimeout(t *testing.T) {
+	for header, want := range map[string]time.Duration{
+		"": 5 * time.Second, "10": 5 * time.Second, "3": 2500 * time.Millisecond, "0.5": 5 * time.Second,
+		"-1": 5 * time.Second, "NaN": 5 * time.Second, "x": 5 * time.Second, "+Inf": 5 * time.Second,
+	} {
+		r := httptest.NewRequest("GET", "/metrics", nil)
+		r.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", header)
+		if got := scrapeTimeout(r); got != want {
+			t.Errorf("%q: %s, want %s", header, got, want)
+		}
+	}
 }
 
 func TestLint(t *testing.T) {
-	problems, err := testutil.GatherAndLint(filled().own)
+	problems, err := testutil.GatherAndLint(of(busy()).gatherer(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,8 +246,8 @@ func TestPromtool(t *testing.T) {
 		netns.Cannot(t, "no promtool: apt-get install prometheus")
 	}
 	server := httptest.NewRecorder()
-	filled().Handler().ServeHTTP(server, httptest.NewRequest("GET", "/metrics", nil))
-	for name, text := range map[string]string{"served": server.Body.String(), "textfile": exposition(t, filled())} {
+	of(busy()).Handler().ServeHTTP(server, httptest.NewRequest("GET", "/metrics", nil))
+	for name, text := range map[string]string{"served": server.Body.String(), "textfile": exposition(t, of(busy()))} {
 		check := exec.CommandContext(t.Context(), promtool, "check", "metrics")
 		check.Stdin = strings.NewReader(text)
 		if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
@@ -178,7 +258,7 @@ func TestPromtool(t *testing.T) {
 
 // Every metric of the reference is served, and no other.
 func TestReferenceIsComplete(t *testing.T) {
-	text := exposition(t, filled())
+	text := exposition(t, of(busy()))
 	var served, documented []string
 	for _, line := range regexp.MustCompile(`(?m)^# TYPE (.*)$`).FindAllStringSubmatch(text, -1) {
 		served = append(served, line[1])

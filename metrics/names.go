@@ -1,13 +1,10 @@
 package metrics
 
-import (
-	"slices"
-
-	"github.com/prometheus/client_golang/prometheus"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 // The names of the metrics are a contract: dashboards and alerts use them.
 const (
+	up                   = "ctkeeper_up"
 	buildInfo            = "ctkeeper_build_info"
 	settingWant          = "ctkeeper_setting_want"
 	settingLive          = "ctkeeper_setting_live"
@@ -74,6 +71,7 @@ func families() []family {
 	setting := []string{labelSetting}
 	source := []string{labelSource}
 	return []family{
+		{up, gauge, nil, "1 if the daemon answered, else 0; the other metrics of ctkeeper are then absent.", ""},
 		{buildInfo, gauge, []string{labelVersion, labelGoVersion}, "The version of ctkeeper; always 1.", ""},
 
 		{settingWant, gauge, setting, "The value in the configuration; for at_least and at_most, the bound.",
@@ -129,11 +127,11 @@ func families() []family {
 	}
 }
 
-// desc returns the description for Prometheus's library.
-func (f family) desc() *prometheus.Desc { return prometheus.NewDesc(f.name, f.help, f.labels, nil) }
-
-// familyOf returns the family of a name above.
-func familyOf(name string) family {
-	list := families()
-	return list[slices.IndexFunc(list, func(f family) bool { return f.name == name })]
+// descriptions returns the families by name, for Prometheus's library.
+func descriptions() map[string]*prometheus.Desc {
+	descs := map[string]*prometheus.Desc{}
+	for _, f := range families() {
+		descs[f.name] = prometheus.NewDesc(f.name, f.help, f.labels, nil)
+	}
+	return descs
 }

@@ -4,12 +4,13 @@ import (
 	"cmp"
 	"maps"
 	"math"
-	"runtime"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
@@ -19,85 +20,99 @@ const (
 	maxEvents  = 64
 
 	noHelper = "none"
+	other    = "other"
 	// columnEntries is the one column of the statistics that is not a counter.
 	columnEntries = "entries"
 )
 
-// scrape is the collector of the metrics that are read at a scrape. It is a type of its own so that
-// Metrics does not export the methods of prometheus.Collector.
+// scrape is the answer of the daemon to one scrape, as a prometheus.Collector.
 type scrape struct {
-	metrics *Metrics
-	version string
-	descs   map[string]*prometheus.Desc
-}
-
-func newScrape(m *Metrics, version string) *scrape {
-	descs := map[string]*prometheus.Desc{}
-	for _, f := range families() {
-		switch f.name {
-		case driftTotal, repairsTotal, refusedWritesTotal, repairDuration, passDuration, eventsTotal,
-			eventOverflowsTotal, kernelMessagesTotal:
-		default:
-			descs[f.name] = f.desc()
-		}
-	}
-	return &scrape{m, clean(version), descs}
+	descs  map[string]*prometheus.Desc // by the names of the families
+	up     bool
+	status status.Document
+	counts status.Counts
 }
 
 // Describe implements prometheus.Collector.
-func (s *scrape) Describe(out chan<- *prometheus.Desc) {
+func (s scrape) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range s.descs {
 		out <- desc
 	}
-	s.metrics.drifts.Describe(out)
-	s.metrics.repairs.Describe(out)
-	s.metrics.refused.Describe(out)
-	s.metrics.messages.Describe(out)
 }
 
 // Collect implements prometheus.Collector.
-func (s *scrape) Collect(out chan<- prometheus.Metric) {
-	now := s.metrics.now()
-	s.gauge(out, buildInfo, 1, s.version, clean(runtime.Version()))
-	s.settings(out, now.Settings)
-	s.gauge(out, moduleLoaded, boolValue(now.Loaded))
-	s.count(out, moduleLoadsTotal, float64(now.Loads))
-	s.gauge(out, configSuccessful, boolValue(now.ConfigOK))
-	if !now.ConfigAt.IsZero() {
-		s.gauge(out, configSuccessTime, float64(now.ConfigAt.UnixMilli())/1000)
+func (s scrape) Collect(out chan<- prometheus.Metric) {
+	send := sender{out, s.descs}
+	send.gauge(up, boolValue(s.up))
+	if !s.up {
+		return
 	}
-	s.table(out, now.Table)
-	for helper, n := range topHelpers(now.ByHelper) {
-		s.gauge(out, expectationsByHelper, float64(n), helper)
+	daemon := s.status.Daemon
+	send.gauge(buildInfo, 1, daemon.Version, daemon.GoVersion)
+	send.settings(s.status.Settings)
+	send.counts(s.counts)
+	send.gauge(moduleLoaded, boolValue(s.status.Module.State != kmod.Absent))
+	send.counter(moduleLoadsTotal, float64(s.status.Module.Loads))
+	send.gauge(configSuccessful, boolValue(daemon.Config.OK))
+	if at := daemon.Config.At; !at.IsZero() {
+		send.gauge(configSuccessTime, float64(at.UnixMilli())/1000)
 	}
-	for _, name := range []string{table.Connections, table.Expectations} {
-		if n, known := levelValue(now.Levels[name]); known {
-			s.gauge(out, tablePressure, n, name)
+	send.table(s.status.Table)
+	for _, state := range guardStates() {
+		send.gauge(guardState, boolValue(state == cmp.Or(s.status.Guard.State, status.GuardOff)), string(state))
+	}
+}
+
+// sender sends metrics by the name of their family.
+type sender struct {
+	out   chan<- prometheus.Metric
+	descs map[string]*prometheus.Desc
+}
+
+func (s sender) gauge(name string, value float64, labels ...string) {
+	s.out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.GaugeValue, value, labels...)
+}
+
+func (s sender) counter(name string, value float64, labels ...string) {
+	s.out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.CounterValue, value, labels...)
+}
+
+func (s sender) histogram(name string, h status.Histogram) {
+	buckets := make(map[float64]uint64, len(h.Buckets))
+	for _, b := range h.Buckets {
+		buckets[b.UpTo] = uint64(b.Count)
+	}
+	s.out <- prometheus.MustNewConstHistogram(s.descs[name], uint64(h.Count), h.Sum, buckets)
+}
+
+// counts sends what the daemon has counted.
+func (s sender) counts(c status.Counts) {
+	for _, n := range c.Drifts {
+		s.counter(driftTotal, float64(n.Count), n.Setting, n.Cause, n.By)
+	}
+	for _, n := range c.Repairs {
+		s.counter(repairsTotal, float64(n.Count), n.Setting, n.Result)
+	}
+	for _, n := range c.RefusedWrites {
+		s.counter(refusedWritesTotal, float64(n.Count), n.Setting, n.By)
+	}
+	for name, counts := range map[string]map[string]int64{
+		eventsTotal: c.Passes, eventOverflowsTotal: c.Overflows, kernelMessagesTotal: c.KernelMessages,
+	} {
+		for label, n := range counts {
+			s.counter(name, float64(n), label)
 		}
 	}
-	for _, state := range guardStates() {
-		s.gauge(out, guardState, boolValue(state == cmp.Or(now.Guard, guardOff)), state)
-	}
-	if now.KernelLog {
-		s.metrics.initKernelMessages()
-	}
-	s.metrics.messages.Collect(out)
+	s.histogram(repairDuration, c.RepairDuration)
+	s.histogram(passDuration, c.PassDuration)
 }
 
-func (s *scrape) gauge(out chan<- prometheus.Metric, name string, value float64, labels ...string) {
-	out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.GaugeValue, value, labels...)
-}
-
-func (s *scrape) count(out chan<- prometheus.Metric, name string, value float64, labels ...string) {
-	out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.CounterValue, value, labels...)
-}
-
-// settings sends the gauges and counters of the configured settings.
-func (s *scrape) settings(out chan<- prometheus.Metric, settings []reconcile.SettingStatus) {
+// settings sends the gauges of the configured settings.
+func (s sender) settings(settings []reconcile.SettingStatus) {
 	configured := make(map[string]bool, len(settings))
 	contested := 0
 	for _, setting := range settings {
-		name := clean(setting.Name)
+		name := setting.Name
 		if setting.State == reconcile.Contested {
 			contested++
 		}
@@ -106,49 +121,49 @@ func (s *scrape) settings(out chan<- prometheus.Metric, settings []reconcile.Set
 		}
 		configured[name] = true
 		if n, ok := setting.Want.Int(); ok {
-			s.gauge(out, settingWant, float64(n), name)
+			s.gauge(settingWant, float64(n), name)
 			if n, ok := setting.Live.Int(); ok {
-				s.gauge(out, settingLive, float64(n), name)
+				s.gauge(settingLive, float64(n), name)
 			}
 		}
 		if setting.State != reconcile.Pending && setting.State != reconcile.Unsupported {
-			s.gauge(out, settingInSync, boolValue(setting.State == reconcile.InSync), name)
+			s.gauge(settingInSync, boolValue(setting.State == reconcile.InSync), name)
 		}
 	}
-	s.gauge(out, contestedSettings, float64(contested))
-	s.metrics.syncSeries(configured)
-	s.metrics.drifts.Collect(out)
-	s.metrics.repairs.Collect(out)
-	s.metrics.refused.Collect(out)
+	s.gauge(contestedSettings, float64(contested))
 }
 
 // table sends the table's figures that could be read.
-func (s *scrape) table(out chan<- prometheus.Metric, sample table.Sample) {
+func (s sender) table(t status.Table) {
 	for _, figure := range []struct {
 		name string
 		n    *int64
 	}{
-		{conntrackEntries, sample.Entries}, {conntrackBuckets, sample.Buckets}, {expectations, sample.Expectations},
+		{conntrackEntries, t.Entries}, {conntrackBuckets, t.Buckets}, {expectations, t.Expectations},
 	} {
 		if figure.n != nil {
-			s.gauge(out, figure.name, float64(*figure.n))
+			s.gauge(figure.name, float64(*figure.n))
 		}
 	}
-	if sample.Max != nil {
-		s.gauge(out, conntrackLimit, limitValue(*sample.Max, true))
+	if t.Max != nil {
+		s.gauge(conntrackLimit, limitValue(*t.Max, true))
 	}
-	if sample.ExpectMax != nil {
-		s.gauge(out, expectationsLimit, limitValue(*sample.ExpectMax, false))
+	if t.ExpectMax != nil {
+		s.gauge(expectationsLimit, limitValue(*t.ExpectMax, false))
 	}
-	events := map[string]uint64{}
-	for name, n := range sample.Counters {
-		if name != columnEntries {
-			events[clean(name)] += n
-		}
-	}
-	names := slices.Sorted(maps.Keys(events))
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(t.Counters)), func(name string) bool {
+		return name == columnEntries
+	})
 	for _, name := range names[:min(len(names), maxEvents)] {
-		s.count(out, conntrackStatTotal, float64(events[name]), name)
+		s.counter(conntrackStatTotal, float64(t.Counters[name]), name)
+	}
+	for helper, n := range topHelpers(t.ByHelper) {
+		s.gauge(expectationsByHelper, float64(n), helper)
+	}
+	for _, name := range []string{table.Connections, table.Expectations} {
+		if n, known := levelValue(t.Levels[name]); known {
+			s.gauge(tablePressure, n, name)
+		}
 	}
 }
 
@@ -168,7 +183,7 @@ func topHelpers(byHelper map[string]int64) map[string]int64 {
 	})
 	top := map[string]int64{}
 	for i, name := range names {
-		label := clean(name)
+		label := name
 		switch {
 		case i >= maxHelpers:
 			label = other
@@ -180,11 +195,9 @@ func topHelpers(byHelper map[string]int64) map[string]int64 {
 	return top
 }
 
-// guardOff is the state of the guard if Now has none.
-const guardOff = "off"
-
-// guardStates returns the states of the guard as package status names them.
-func guardStates() []string { return []string{guardOff, "watching", "locked", "unavailable"} }
+func guardStates() []status.GuardState {
+	return []status.GuardState{status.GuardOff, status.GuardWatching, status.GuardLocked, status.GuardUnavailable}
+}
 
 func levelValue(level table.Level) (float64, bool) {
 	switch level {

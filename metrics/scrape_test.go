@@ -11,11 +11,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -25,46 +25,49 @@ func TestGauges(t *testing.T) {
 	for i := range 40 {
 		many[fmt.Sprintf("h%02d", i)] = 50
 	}
-	columns := map[string]uint64{"a\xfe": 1, "a\xff": 2}
+	columns := map[string]uint64{"a\xff": 3}
 	for i := range 100 {
 		columns[fmt.Sprintf("c%03d", i)] = 3
 	}
+	with := func(t status.Table) status.Document { return status.Document{Table: t} }
 	tests := []struct {
 		name   string
-		now    Now
+		now    status.Document
 		series []string
 		count  int
 		want   []string
 	}{
-		{"no limit", Now{Table: table.Sample{Figures: table.Figures{Max: ptr(0), ExpectMax: ptr(-1)}}},
+		{"no limit", with(status.Table{Figures: table.Figures{Max: ptr(0), ExpectMax: ptr(-1)}}),
 			[]string{conntrackLimit, expectationsLimit}, 2,
 			[]string{`ctkeeper_conntrack_limit +Inf`, `ctkeeper_expectations_limit +Inf`}},
 		{"no limit on 5.10, and a limit of 0",
-			Now{Table: table.Sample{Figures: table.Figures{Max: ptr(-1), ExpectMax: ptr(0)}}},
+			with(status.Table{Figures: table.Figures{Max: ptr(-1), ExpectMax: ptr(0)}}),
 			[]string{conntrackLimit, expectationsLimit}, 2,
 			[]string{`ctkeeper_conntrack_limit +Inf`, `ctkeeper_expectations_limit 0`}},
-		{"helpers are limited to the largest", Now{ByHelper: many}, []string{expectationsByHelper}, 33, []string{
-			`ctkeeper_expectations_by_helper{helper="ftp"} 100`,
-			`ctkeeper_expectations_by_helper{helper="other"} 521`,
-			"ctkeeper_expectations_by_helper{helper=\"sip\uFFFD\"} 60",
-		}},
-		{"helpers that are called none", Now{ByHelper: map[string]int64{"": 5, "none": 9}},
+		{"helpers are limited to the largest", with(status.Table{ByHelper: many}),
+			[]string{expectationsByHelper}, 33, []string{
+				`ctkeeper_expectations_by_helper{helper="ftp"} 100`,
+				`ctkeeper_expectations_by_helper{helper="other"} 521`,
+				"ctkeeper_expectations_by_helper{helper=\"sip\uFFFD\"} 60",
+			}},
+		{"helpers that are called none", with(status.Table{ByHelper: map[string]int64{"": 5, "none": 9}}),
 			[]string{expectationsByHelper}, 1,
 			[]string{`ctkeeper_expectations_by_helper{helper="none"} 14`}},
-		{"columns are limited", Now{Table: table.Sample{Counters: columns}}, []string{conntrackStatTotal}, 64,
+		{"columns are limited", with(status.Table{Counters: columns}), []string{conntrackStatTotal}, 64,
 			[]string{"ctkeeper_conntrack_stat_total{event=\"a\uFFFD\"} 3"}},
-		{"levels", Now{Levels: map[string]table.Level{table.Connections: table.Critical, table.Expectations: "odd",
-			"odd": table.High}}, []string{tablePressure}, 1,
+		{"levels", with(status.Table{State: table.State{Levels: map[string]table.Level{
+			table.Connections: table.Critical, table.Expectations: "odd", "odd": table.High}}}),
+			[]string{tablePressure}, 1,
 			[]string{`ctkeeper_table_pressure{table="connections"} 2`}},
-		{"one name twice", Now{Settings: []reconcile.SettingStatus{
+		{"one name twice", status.Document{Settings: []reconcile.SettingStatus{
 			setting("a\xff", "1", sysfs.Exactly, "2", reconcile.Drifted),
 			setting("a\xfe", "3", sysfs.Exactly, "3", reconcile.InSync),
 		}}, []string{settingLive}, 1, []string{"ctkeeper_setting_live{setting=\"a\uFFFD\"} 2"}},
-		{"a kernel log that is not read", Now{}, []string{kernelMessagesTotal}, 0, nil},
+		{"a kernel log that is not read", status.Document{}, []string{kernelMessagesTotal}, 0, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := series(exposition(t, New("1", func() Now { return test.now })), test.series...)
+			got := series(exposition(t, of(fakeDaemon{status: test.now})), test.series...)
 			if len(got) != test.count {
 				t.Errorf("%d series, want %d", len(got), test.count)
 			}
@@ -77,21 +80,15 @@ func TestGauges(t *testing.T) {
 	}
 }
 
-// Other packages choose sources and kinds, so their number is limited.
-func TestSourcesAreLimited(t *testing.T) {
-	m := New("1", busy)
-	for i := range 1000 {
-		m.RecordPass(fmt.Sprintf("p%d+write\xff", i), time.Millisecond)
-		m.RecordOverflow(fmt.Sprintf("o%d", i))
-		m.RecordKernelMessage(fmt.Sprintf("k%d", i))
-	}
-	text := exposition(t, m)
-	for _, name := range []string{eventsTotal, eventOverflowsTotal, kernelMessagesTotal} {
-		if n := len(series(text, name)); n > maxValues+3 {
-			t.Errorf("%d series of %s", n, name)
-		}
-		if len(nonzero(series(text, name))) == 0 {
-			t.Errorf("nothing counted in %s", name)
+func TestGuardState(t *testing.T) {
+	for state, want := range map[status.GuardState]string{
+		"": "off", "off": "off", "watching": "watching", "locked": "locked", "unavailable": "unavailable",
+	} {
+		text := exposition(t, of(fakeDaemon{status: status.Document{Guard: status.Guard{State: state}}}))
+		for _, line := range series(text, guardState) {
+			if isOn := strings.HasSuffix(line, " 1"); isOn != strings.Contains(line, `"`+want+`"`) {
+				t.Errorf("%q: %s", state, line)
+			}
 		}
 	}
 }
@@ -111,7 +108,7 @@ func TestHandler(t *testing.T) {
 			request := httptest.NewRequest("GET", "/metrics", nil)
 			request.Header.Set(test.header, test.value)
 			answer := httptest.NewRecorder()
-			filled().Handler().ServeHTTP(answer, request)
+			of(busy()).Handler().ServeHTTP(answer, request)
 			if diff := cmp.Diff([]any{200, test.contentType, test.encoding},
 				[]any{answer.Code, answer.Header().Get("Content-Type"),
 					answer.Header().Get("Content-Encoding")}); diff != "" {
@@ -141,7 +138,7 @@ func TestWriteTextfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := filled().WriteTextfile(dir); err != nil {
+		if err := of(busy()).WriteTextfile(t.Context(), dir); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -175,7 +172,7 @@ func TestWriteTextfileErrors(t *testing.T) {
 		"missing": "cannot write " + dir + "/missing/ctkeeper.prom: no such file or directory",
 		"taken":   "cannot write " + dir + "/taken/ctkeeper.prom: file exists",
 	} {
-		err := filled().WriteTextfile(filepath.Join(dir, name))
+		err := of(busy()).WriteTextfile(t.Context(), filepath.Join(dir, name))
 		if err == nil {
 			t.Fatalf("%s: no error", name)
 		}
@@ -192,15 +189,15 @@ func TestWriteTextfileErrors(t *testing.T) {
 func BenchmarkScrape(b *testing.B) {
 	for _, size := range []int64{0, 10_000, 1_000_000} {
 		b.Run(fmt.Sprintf("entries=%d", size), func(b *testing.B) {
-			now := busy()
+			now := busy().status
 			now.Settings = nil
 			for i := range 50 {
 				now.Settings = append(now.Settings,
 					setting(fmt.Sprintf("setting_%02d", i), "600", sysfs.Exactly, "600", reconcile.InSync))
 			}
 			now.Table.Entries, now.Table.Expectations = &size, &size
-			now.ByHelper = map[string]int64{"sip": size, "ftp": size}
-			handler := New("1", func() Now { return now }).Handler()
+			now.Table.ByHelper = map[string]int64{"sip": size, "ftp": size}
+			handler := of(fakeDaemon{status: now, counts: busyCounts(now.Settings)}).Handler()
 			request := httptest.NewRequest("GET", "/metrics", nil)
 			request.Header.Set("Accept-Encoding", "gzip")
 			for b.Loop() {

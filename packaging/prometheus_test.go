@@ -113,20 +113,22 @@ func substitute(query string) string {
 	return strings.NewReplacer("$instance", ".+", "$__rate_interval", "1m", "$__range", "1m").Replace(query)
 }
 
+// startDaemon runs the daemon on a host of files, and its exporter on the address.
 func startDaemon(t *testing.T, root, address string) {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "ctkeeper")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/ctkeeper")
+	dir := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "../cmd/...")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build ctkeeper: %v\n%s", err, out)
 	}
-	kerneltree.Put(t, root, "etc/ctkeeper/ctkeeper.yaml", fmt.Sprintf(`
+	kerneltree.Put(t, root, "etc/ctkeeper/ctkeeper.yaml", `
 settings: {max: 131072, hashsize: {at_least: 65536}, tcp_be_liberal: true, udp_timeout_stream: 3m}
 enforcement: {resync: 1s}
-metrics: {listen: %q}
-`, address))
+`)
 	kerneltree.Put(t, root, statFile, fmt.Sprintf(statLine, 0))
-	run(t, binary, "run", "--root", root, "--log-format", "console")
+	run(t, filepath.Join(dir, "ctkeeper"), "run", "--root", root, "--log-format", "console")
+	run(t, filepath.Join(dir, "ctkeeper-exporter"), "--web.listen-address="+address,
+		"--ctkeeper.socket="+filepath.Join(root, "run/ctkeeper/ctkeeper.sock"))
 }
 
 func startPrometheus(t *testing.T, binary, target, address string) {

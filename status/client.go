@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/table"
 )
 
 const (
@@ -24,9 +25,9 @@ const (
 	// three texts of 8 KiB, of which JSON may escape each byte.
 	maxHeader   = 16 << 10
 	maxDocument = 4 << 20
-	maxEvent    = 256 << 10
-	// maxEvents limits the events of an answer that ends, in number: the daemon keeps 1024.
-	maxEvents = 4096
+	maxLine     = 256 << 10
+	// maxLines limits an answer that ends, in lines: the daemon keeps 1024 events and 4320 points.
+	maxLines = 8192
 )
 
 // Client reads from a running daemon's status socket. It asks only a daemon that runs as root, as the
@@ -55,13 +56,21 @@ func NewClient(socket string) *Client {
 
 // Status returns the daemon's document. A daemon that does not answer within five seconds is
 // an error.
-func (c *Client) Status(ctx context.Context) (Document, error) {
+func (c *Client) Status(ctx context.Context) (d Document, err error) {
+	return d, c.document(ctx, PathStatus, &d)
+}
+
+// Counts returns what the daemon has counted, within the time of Status.
+func (c *Client) Counts(ctx context.Context) (counts Counts, err error) {
+	return counts, c.document(ctx, PathCounts, &counts)
+}
+
+func (c *Client) document(ctx context.Context, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	var d Document
-	body, err := c.get(ctx, PathStatus, nil)
+	body, err := c.get(ctx, path, nil)
 	if err != nil {
-		return d, err
+		return err
 	}
 	defer func() { _ = body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(body, maxDocument+1))
@@ -70,17 +79,31 @@ func (c *Client) Status(ctx context.Context) (Document, error) {
 	case len(data) > maxDocument:
 		err = fmt.Errorf("it has more than %d bytes", maxDocument)
 	default:
-		err = json.Unmarshal(data, &d)
+		err = json.Unmarshal(data, into)
 	}
 	if err != nil {
-		return d, fmt.Errorf("cannot read the daemon's answer: %w", err)
+		return fmt.Errorf("cannot read the daemon's answer: %w", err)
 	}
-	return d, nil
+	return nil
 }
 
 // Events calls each for every event after since. With follow it then waits for new events,
 // until ctx ends or the daemon stops.
 func (c *Client) Events(ctx context.Context, since time.Time, follow bool, each func(reconcile.Event) error) error {
+	return lines(ctx, c, PathEvents, since, follow, each)
+}
+
+// Points returns the points of the table after since, oldest first.
+func (c *Client) Points(ctx context.Context, since time.Time) (points []table.Point, err error) {
+	err = lines(ctx, c, PathPoints, since, false, func(p table.Point) error {
+		points = append(points, p)
+		return nil
+	})
+	return points, err
+}
+
+// lines calls each for every line of an answer, as Events does.
+func lines[T any](ctx context.Context, c *Client, path string, since time.Time, follow bool, each func(T) error) error {
 	query, caller := url.Values{}, ctx
 	if !since.IsZero() {
 		query.Set("since", since.Format(time.RFC3339Nano))
@@ -92,7 +115,7 @@ func (c *Client) Events(ctx context.Context, since time.Time, follow bool, each 
 		ctx, cancel = context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
 	}
-	body, err := c.get(ctx, PathEvents, query)
+	body, err := c.get(ctx, path, query)
 	if caller.Err() != nil {
 		return nil
 	}
@@ -100,8 +123,8 @@ func (c *Client) Events(ctx context.Context, since time.Time, follow bool, each 
 		return err
 	}
 	defer func() { _ = body.Close() }()
-	in := bufio.NewReaderSize(body, maxEvent)
-	for count := 0; follow || count < maxEvents; count++ {
+	in := bufio.NewReaderSize(body, maxLine)
+	for count := 0; follow || count < maxLines; count++ {
 		line, err := in.ReadSlice('\n')
 		switch {
 		case errors.Is(err, io.EOF) && len(line) == 0, caller.Err() != nil:
@@ -109,20 +132,20 @@ func (c *Client) Events(ctx context.Context, since time.Time, follow bool, each 
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return errors.New("the daemon went away")
 		case errors.Is(err, bufio.ErrBufferFull):
-			return fmt.Errorf("cannot read the daemon's events: one has more than %d bytes", maxEvent)
+			return fmt.Errorf("cannot read the daemon's answer: a line has more than %d bytes", maxLine)
 		}
-		var e reconcile.Event
+		var item T
 		if err == nil {
-			err = json.Unmarshal(line, &e)
+			err = json.Unmarshal(line, &item)
 		}
 		if err != nil {
-			return fmt.Errorf("cannot read the daemon's events: %w", err)
+			return fmt.Errorf("cannot read the daemon's answer: %w", err)
 		}
-		if err := each(e); err != nil {
+		if err := each(item); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("cannot read the daemon's events: there are more than %d", maxEvents)
+	return fmt.Errorf("cannot read the daemon's answer: it has more than %d lines", maxLines)
 }
 
 func (c *Client) get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {

@@ -73,9 +73,9 @@ func TestAnswersWithoutEnd(t *testing.T) {
 	}{
 		"document":    {endless(`{"api": "`, "x"), status, "more than 4194304 bytes"},
 		"settings":    {endless(`{"settings": [{}`, ", {}"), status, "more than 4194304 bytes"},
-		"event":       {endless(`{"kind": "`, "x"), events(false), "one has more than 262144 bytes"},
-		"events":      {endless("", "{}\n"), events(false), "there are more than 4096"},
-		"event later": {endless("{}\n", "x"), events(true), "one has more than 262144 bytes"},
+		"event":       {endless(`{"kind": "`, "x"), events(false), "a line has more than 262144 bytes"},
+		"events":      {endless("", "{}\n"), events(false), "it has more than 8192 lines"},
+		"event later": {endless("{}\n", "x"), events(true), "a line has more than 262144 bytes"},
 		"header": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X", strings.Repeat("x", 1<<20))
 		}, status, "cannot ask the daemon"},
@@ -109,8 +109,8 @@ func TestEvents(t *testing.T) {
 		"all":       {"{}\n{}\n", "", 2},
 		"none":      {"", "", 0},
 		"torn":      {"{}\n{", "the daemon went away", 1},
-		"not JSON":  {"{}\nx\n", "cannot read the daemon's events: invalid character 'x'", 1},
-		"not event": {`{"at": 1}` + "\n", "cannot read the daemon's events", 0},
+		"not JSON":  {"{}\nx\n", "cannot read the daemon's answer: invalid character 'x'", 1},
+		"not event": {`{"at": 1}` + "\n", "cannot read the daemon's answer", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := fake(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, test.body) })

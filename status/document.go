@@ -33,12 +33,14 @@ type Document struct {
 type Daemon struct {
 	Running bool `json:"running"`
 	// Error is why a daemon that may be running did not answer.
-	Error   string         `json:"error,omitempty"`
-	PID     int            `json:"pid,omitzero"`
-	Version string         `json:"version,omitempty"`
-	Since   time.Time      `json:"since,omitzero"`
-	Mode    reconcile.Mode `json:"mode"`
-	Config  Config         `json:"config"`
+	Error   string `json:"error,omitempty"`
+	PID     int    `json:"pid,omitzero"`
+	Version string `json:"version,omitempty"`
+	// GoVersion is the version of Go that built it.
+	GoVersion string         `json:"go_version,omitempty"`
+	Since     time.Time      `json:"since,omitzero"`
+	Mode      reconcile.Mode `json:"mode"`
+	Config    Config         `json:"config"`
 	// Sources are the sources of events of a running daemon.
 	Sources []Source `json:"sources,omitempty"`
 }
@@ -70,6 +72,8 @@ type Config struct {
 	Error string `json:"error"`
 	// Files are the files that the configuration in effect was read from.
 	Files []string `json:"files"`
+	// At is when the daemon read it.
+	At time.Time `json:"at,omitzero"`
 }
 
 // Differs reports whether any setting is known to differ from its want.

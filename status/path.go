@@ -8,10 +8,10 @@ import (
 
 // The HTTP paths of the status socket.
 const (
-	PathStatus  = "/v1/status"
-	PathEvents  = "/v1/events"
-	PathPage    = "/v1/page"
-	PathMetrics = "/metrics"
+	PathStatus = "/v1/status"
+	PathEvents = "/v1/events"
+	PathPoints = "/v1/points"
+	PathCounts = "/v1/counts"
 )
 
 // SocketPath returns the path of the status socket: in the runtime directory that systemd

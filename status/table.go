@@ -15,6 +15,14 @@ type Table struct {
 	// process may not read them.
 	ByHelper map[string]int64 `json:"expectations_by_helper"`
 	// KernelMessages counts, since the daemon's start, the kernel's messages of full tables
-	// by kind (metrics.TableFull, metrics.ExpectationsFull). Nil where its log may not be read.
+	// by kind (TableFull, ExpectationsFull). Nil where its log may not be read.
 	KernelMessages map[string]int64 `json:"kernel_messages,omitzero"`
 }
+
+// The kinds of message in KernelMessages.
+const (
+	// TableFull is "nf_conntrack: table full, dropping packet" (__nf_conntrack_alloc).
+	TableFull = "table-full"
+	// ExpectationsFull is "nf_conntrack: expectation table full" (__nf_ct_expect_check).
+	ExpectationsFull = "expectation-table-full"
+)

@@ -31,7 +31,6 @@ func (a *app) run() *cobra.Command {
 			opts := daemon.Options{
 				Source: a.source(), Log: log, Notify: systemd.NewNotifier(), Version: version,
 				Strict: strict, Socket: status.SocketPath(a.root), History: status.HistoryPath(a.root),
-				Sockets: systemd.Sockets(),
 			}
 			if show {
 				opts.Started = func(s status.Document) { _ = a.printer().Status(s) } // an error would end nothing

@@ -1,7 +1,9 @@
 package page
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"math"
@@ -24,29 +26,41 @@ var began = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // here is the status that the handler's tests serve.
 var here = status.Document{Module: status.Module{Name: "<here>"}}
 
-// fixed is a source that never changes, with one event and one point a minute.
-func fixed() Source {
-	return Source{
-		Status: func() status.Document { return here },
-		Events: func(since time.Time) []reconcile.Event {
-			var events []reconcile.Event
-			for i := range 3 {
-				if at := began.Add(time.Duration(i) * time.Minute); at.After(since) {
-					events = append(events, reconcile.Event{At: at, Kind: reconcile.KindDrift, Setting: "max"})
-				}
-			}
-			return events
-		},
-		Points: func(since time.Time) []table.Point {
-			var points []table.Point
-			for i := range int64(3) {
-				if at := began.Unix() + 60*i; at > since.Unix() {
-					points = append(points, table.Point{At: at, Entries: i})
-				}
-			}
-			return points
-		},
+// fixed is a source that never changes, with one event and one point a minute. It fails at the request that err
+// names.
+type fixed struct {
+	status status.Document
+	err    string
+}
+
+func (f fixed) fail(request string) error {
+	if request == f.err {
+		return errors.New("the daemon is away")
 	}
+	return nil
+}
+
+func (f fixed) Status(context.Context) (status.Document, error) { return f.status, f.fail("status") }
+
+func (f fixed) Events(_ context.Context, since time.Time, _ bool, each func(reconcile.Event) error) error {
+	for i := range 3 {
+		if at := began.Add(time.Duration(i) * time.Minute); at.After(since) {
+			if err := each(reconcile.Event{At: at, Kind: reconcile.KindDrift, Setting: "max"}); err != nil {
+				return err
+			}
+		}
+	}
+	return f.fail("events")
+}
+
+func (f fixed) Points(_ context.Context, since time.Time) ([]table.Point, error) {
+	var points []table.Point
+	for i := range int64(3) {
+		if at := began.Unix() + 60*i; at > since.Unix() {
+			points = append(points, table.Point{At: at, Entries: i})
+		}
+	}
+	return points, f.fail("points")
 }
 
 func get(t *testing.T, method, target string, header ...string) *http.Response {
@@ -56,7 +70,7 @@ func get(t *testing.T, method, target string, header ...string) *http.Response {
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	Handler(fixed()).ServeHTTP(w, r)
+	Handler(fixed{status: here}).ServeHTTP(w, r)
 	return w.Result()
 }
 
@@ -158,15 +172,23 @@ func TestData(t *testing.T) {
 }
 
 func TestStatusThatIsNoJSON(t *testing.T) {
-	source := fixed()
-	source.Status = func() status.Document {
-		nan := math.NaN()
-		return status.Document{Table: status.Table{LoadFactor: &nan}}
-	}
+	nan := math.NaN()
 	w := httptest.NewRecorder()
-	Handler(source).ServeHTTP(w, httptest.NewRequest("GET", "/v1/page", nil))
+	Handler(fixed{status: status.Document{Table: status.Table{LoadFactor: &nan}}}).ServeHTTP(
+		w, httptest.NewRequest("GET", "/v1/page", nil))
 	if w.Code != http.StatusInternalServerError {
 		t.Errorf("status %d, want 500", w.Code)
+	}
+}
+
+// A source that fails is an error with its reason, never half an answer.
+func TestSourceFails(t *testing.T) {
+	for _, request := range []string{"status", "events", "points"} {
+		w := httptest.NewRecorder()
+		Handler(fixed{err: request}).ServeHTTP(w, httptest.NewRequest("GET", "/v1/page", nil))
+		if w.Code != http.StatusBadGateway || w.Body.String() != "the daemon is away\n" {
+			t.Errorf("without %s: %d %s", request, w.Code, w.Body)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -22,21 +23,24 @@ var files embed.FS
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
 	"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Source provides what the page shows. Its functions are called at each request, by several goroutines.
-type Source struct {
-	// Status returns the document of ctkeeper status -o json.
-	Status func() status.Document
-	// Events returns the events after a time, oldest first.
-	Events func(since time.Time) []reconcile.Event
+// pathData is the path of the page's data.
+const pathData = "/v1/page"
+
+// Source provides what the page shows; it is a status.Client. Its methods are called at each request, by several
+// goroutines.
+type Source interface {
+	Status(ctx context.Context) (status.Document, error)
+	// Events calls each for the events after a time, oldest first.
+	Events(ctx context.Context, since time.Time, follow bool, each func(reconcile.Event) error) error
 	// Points returns the table's points after a time, oldest first.
-	Points func(since time.Time) []table.Point
+	Points(ctx context.Context, since time.Time) ([]table.Point, error)
 }
 
 // document is the page's data.
 type document struct {
 	API status.API `json:"api"`
-	// At is the daemon's time before it read the rest. A reader that passes it as since, less the time of a pass,
-	// misses nothing.
+	// At is the time before the rest was read. A reader that passes it as since, less the time of a pass, misses
+	// nothing.
 	At     time.Time       `json:"at"`
 	Status status.Document `json:"status"`
 	// Forecasts are the results of Table.Forecast that are not empty, by table.
@@ -47,7 +51,8 @@ type document struct {
 
 // Handler serves the page at / with its style and scripts, and its data at /v1/page?since=RFC3339 as JSON: the time of
 // the answer, the status, and the events and points after since, or all of them. It answers 400 to an invalid since,
-// 405 to another method and 404 to another path. It works below any prefix that a proxy strips.
+// 502 if the source fails, 405 to another method and 404 to another path. It works below any prefix that a proxy
+// strips.
 func Handler(source Source) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", asset("page.html", "text/html; charset=utf-8"))
@@ -55,7 +60,7 @@ func Handler(source Source) http.Handler {
 	for _, script := range scripts() {
 		mux.Handle("GET /"+script, asset(script, "text/javascript; charset=utf-8"))
 	}
-	mux.HandleFunc("GET "+status.PathPage, source.serve)
+	mux.HandleFunc("GET "+pathData, func(w http.ResponseWriter, r *http.Request) { serve(w, r, source) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", contentPolicy)
@@ -88,7 +93,7 @@ func asset(name, contentType string) http.Handler {
 	})
 }
 
-func (s Source) serve(w http.ResponseWriter, r *http.Request) {
+func serve(w http.ResponseWriter, r *http.Request, source Source) {
 	var since time.Time
 	if text := r.FormValue("since"); text != "" {
 		var err error
@@ -97,15 +102,11 @@ func (s Source) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	answer := document{At: time.Now(), Events: []reconcile.Event{}, Points: []table.Point{}} // never null
-	answer.Status, answer.Forecasts = s.Status(), map[string]string{}
-	for name := range answer.Status.Table.FullInSeconds {
-		if text := answer.Status.Table.Forecast(name); text != "" {
-			answer.Forecasts[name] = text
-		}
+	answer, err := read(r.Context(), source, since)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
 	}
-	answer.Events = append(answer.Events, s.Events(since)...)
-	answer.Points = append(answer.Points, s.Points(since)...)
 	text, err := json.Marshal(answer)
 	if err != nil {
 		http.Error(w, "cannot encode the status as JSON", http.StatusInternalServerError)
@@ -113,4 +114,29 @@ func (s Source) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(text) // fails only if the client is gone
+}
+
+// read reads the page's data from the source.
+func read(ctx context.Context, source Source, since time.Time) (document, error) {
+	answer := document{At: time.Now(), Forecasts: map[string]string{}}
+	answer.Events, answer.Points = []reconcile.Event{}, []table.Point{} // never null
+	var err error
+	if answer.Status, err = source.Status(ctx); err != nil {
+		return answer, err
+	}
+	for name := range answer.Status.Table.FullInSeconds {
+		if text := answer.Status.Table.Forecast(name); text != "" {
+			answer.Forecasts[name] = text
+		}
+	}
+	err = source.Events(ctx, since, false, func(e reconcile.Event) error {
+		answer.Events = append(answer.Events, e)
+		return nil
+	})
+	if err != nil {
+		return answer, err
+	}
+	points, err := source.Points(ctx, since)
+	answer.Points = append(answer.Points, points...)
+	return answer, err
 }

@@ -14,7 +14,7 @@ import (
 // pageShowsTheGuard checks the guard in each of its states, on a screen and on a phone.
 func pageShowsTheGuard(b *tab) {
 	h := gateway()
-	address, _ := serveAt(b.T, "", page.Handler(h.source()))
+	address, _ := serveAt(b.T, "", page.Handler(h))
 	b.open("http://" + address)
 	const who = "kube-proxy (pid 2211, container 4f0c8a21bd03 of pod 1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11)"
 	b.same("locked", "State locked Refuses foreign writes to hashsize, max, expect_max "+
@@ -95,7 +95,7 @@ func pageNamesWriters(b *tab) {
 		},
 	}
 	h.settings[3].LastDrift.By = &sysfs.Writer{}
-	address, _ := serveAt(b.T, "", page.Handler(h.source()))
+	address, _ := serveAt(b.T, "", page.Handler(h))
 	b.open("http://" + address)
 	var events []string
 	for _, row := range b.rows("history") {

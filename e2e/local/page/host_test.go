@@ -2,6 +2,7 @@ package page_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -14,7 +15,6 @@ import (
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
-	"github.com/ctkeeper/ctkeeper/ui/page"
 )
 
 // host is a host that tests change while the page looks at it. Its status has the
@@ -196,52 +196,64 @@ func (h *host) change(to func()) {
 	to()
 }
 
-func (h *host) source() page.Source {
-	return page.Source{
-		Status: func() status.Document {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			figures := map[string]any{}
-			for name, value := range h.figures {
-				figures[name] = value
-			}
-			return decode(map[string]any{
-				"api": 1,
-				"daemon": map[string]any{
-					"running": true, "pid": h.pid, "version": "1.2.3", "since": h.since, "mode": reconcile.Enforce,
-					"config": map[string]any{
-						"ok":    h.refused == "",
-						"error": h.refused,
-						"files": []string{"/etc/ctkeeper/ctkeeper.yaml", "/etc/ctkeeper/conf.d/50-gateway.yaml"},
-					},
-				},
-				"module": map[string]any{
-					"name":  "nf_conntrack",
-					"state": "loaded",
-					"loads": 3,
-					"parameters": []map[string]any{
-						{
-							"name": "expect_hashsize", "want": "2048", "live": "256", "state": "reload", "error": "",
-							"origin": tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 9},
-						},
-					},
-				},
-				"settings": append([]reconcile.SettingStatus{}, h.settings...),
-				"table":    figures,
-				"guard":    h.guard,
-			})
-		},
-		Events: func(since time.Time) []reconcile.Event {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			return after(h.events, func(e reconcile.Event) bool { return e.At.After(since) })
-		},
-		Points: func(since time.Time) []table.Point {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			return after(h.points, func(p table.Point) bool { return time.Unix(p.At, 0).After(since) })
-		},
+// Status, Events and Points make the host a page.Source.
+func (h *host) Status(context.Context) (status.Document, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	figures := map[string]any{}
+	for name, value := range h.figures {
+		figures[name] = value
 	}
+	return decode(map[string]any{
+		"api": 1,
+		"daemon": map[string]any{
+			"running": true, "pid": h.pid, "version": "1.2.3", "since": h.since, "mode": reconcile.Enforce,
+			"config": map[string]any{
+				"ok":    h.refused == "",
+				"error": h.refused,
+				"files": []string{"/etc/ctkeeper/ctkeeper.yaml", "/etc/ctkeeper/conf.d/50-gateway.yaml"},
+			},
+		},
+		"module": map[string]any{
+			"name":  "nf_conntrack",
+			"state": "loaded",
+			"loads": 3,
+			"parameters": []map[string]any{
+				{
+					"name": "expect_hashsize", "want": "2048", "live": "256", "state": "reload", "error": "",
+					"origin": tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 9},
+				},
+			},
+		},
+		"settings": append([]reconcile.SettingStatus{}, h.settings...),
+		"table":    figures,
+		"guard":    h.guard,
+	}), nil
+}
+
+func (h *host) Events(_ context.Context, since time.Time, _ bool, each func(reconcile.Event) error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range h.events {
+		if e.At.After(since) {
+			if err := each(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (h *host) Points(_ context.Context, since time.Time) ([]table.Point, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var points []table.Point
+	for _, p := range h.points {
+		if time.Unix(p.At, 0).After(since) {
+			points = append(points, p)
+		}
+	}
+	return points, nil
 }
 
 // decode returns the document with these JSON names. It panics for a name that the document does not have.
@@ -256,16 +268,6 @@ func decode(names map[string]any) (d status.Document) {
 		panic(err)
 	}
 	return d
-}
-
-func after[T any](all []T, is func(T) bool) []T {
-	var some []T
-	for _, one := range all {
-		if is(one) {
-			some = append(some, one)
-		}
-	}
-	return some
 }
 
 // hostile returns values that a drop-in or a kernel could have.

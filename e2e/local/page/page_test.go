@@ -50,7 +50,7 @@ func pageShowsTheValues(b *tab) {
 	at := func(t time.Time) string {
 		return value[string](b, fmt.Sprintf(`new Date(%d).toTimeString().slice(0, 8)`, t.UnixMilli()))
 	}
-	address, _ := serveAt(b.T, "", page.Handler(h.source()))
+	address, _ := serveAt(b.T, "", page.Handler(h))
 	b.open("http://" + address)
 
 	last := at(h.settings[1].LastDrift.At) + " found 65536, module-load, repaired in 1.23ms"
@@ -139,7 +139,7 @@ func pageUpdatesByItself(b *tab) {
 	h := gateway()
 	var mu sync.Mutex
 	var requests []string
-	handler := page.Handler(h.source())
+	handler := page.Handler(h)
 	address, _ := serveAt(b.T, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()

@@ -21,7 +21,7 @@ import (
 // of the points.
 func pageSurvivesTheServer(b *tab) {
 	h := gateway()
-	address, stop := serveAt(b.T, "", page.Handler(h.source()))
+	address, stop := serveAt(b.T, "", page.Handler(h))
 	b.open("http://" + address)
 	before := b.rows("history")
 	stop()
@@ -40,7 +40,7 @@ func pageSurvivesTheServer(b *tab) {
 		next.events = append(next.events, e)
 	}
 	next.drift("hashsize", "16384", time.Now().Add(-time.Hour)) // while the page had no server
-	serveAt(b.T, address, page.Handler(next.source()))
+	serveAt(b.T, address, page.Handler(next))
 	b.until(`document.body.className === "" && document.querySelectorAll("#history tbody tr").length === 8`)
 	rows := b.rows("history")
 	b.same("history of both", before, rows[:len(before)])
@@ -56,7 +56,7 @@ func pageSurvivesTheServer(b *tab) {
 
 // pageSurvivesAnswers sends answers that the page cannot read.
 func pageSurvivesAnswers(b *tab) {
-	handler := page.Handler(gateway().source())
+	handler := page.Handler(gateway())
 	var broken atomic.Pointer[string]
 	address, _ := serveAt(b.T, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if answer := broken.Load(); r.URL.Path == "/v1/page" && answer != nil {
@@ -83,7 +83,7 @@ func pageSurvivesAnswers(b *tab) {
 func pageFollowsTheClock(b *tab) {
 	h := gateway()
 	var back atomic.Bool
-	handler := page.Handler(h.source())
+	handler := page.Handler(h)
 	address, _ := serveAt(b.T, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		since, _ := time.Parse(time.RFC3339Nano, r.URL.Query().Get("since"))
 		if r.URL.Path != "/v1/page" || !back.Load() {
@@ -91,9 +91,14 @@ func pageFollowsTheClock(b *tab) {
 			return
 		}
 		now := time.Now().Add(-time.Hour)
+		document, _ := h.Status(r.Context())
+		events := []reconcile.Event{}
+		_ = h.Events(r.Context(), since, false, func(e reconcile.Event) error {
+			events = append(events, e)
+			return nil
+		})
 		_ = json.NewEncoder(w).Encode(map[string]any{
-			"at": now, "status": h.source().Status(), "forecasts": map[string]string{},
-			"events": h.source().Events(since),
+			"at": now, "status": document, "forecasts": map[string]string{}, "events": events,
 			"points": []table.Point{{At: now.Unix() - 5, Max: 1000, Entries: 990}},
 		})
 	}))
@@ -134,7 +139,7 @@ func hostileValuesAreText(b *tab) {
 		"allow": names[:8], "missing": missing, "refused": refused,
 	}
 	h.figures["counters"], h.figures["expectations_by_helper"] = counters, helpers
-	address, _ := serveAt(b.T, "", page.Handler(h.source()))
+	address, _ := serveAt(b.T, "", page.Handler(h))
 	b.open("http://" + address)
 
 	for _, text := range hostile() {
@@ -189,7 +194,7 @@ func pageFitsAPhone(b *tab) {
 	h.refused = "/etc/ctkeeper/conf.d/50-gateway.yaml:3:10: settings.max: " +
 		"1x is not a number (a whole number, or auto)\n" +
 		"/etc/ctkeeper/conf.d/50-gateway.yaml:4:3: settings.hashsiz: no such setting (did you mean hashsize?)"
-	address, _ := serveAt(b.T, "", page.Handler(h.source()))
+	address, _ := serveAt(b.T, "", page.Handler(h))
 	b.run(chromedp.EmulateViewport(360, 740))
 	b.open("http://" + address)
 	fits(b, 360)
@@ -228,7 +233,7 @@ const contrast = `(() => {
 func pageCanBeRead(b *tab) {
 	h := gateway()
 	h.refused = "ctkeeper.yaml:3:8: settings.max: 1x is not a number"
-	address, _ := serveAt(b.T, "", page.Handler(h.source()))
+	address, _ := serveAt(b.T, "", page.Handler(h))
 	b.open("http://" + address)
 	background := `getComputedStyle(document.body).backgroundColor`
 	backgrounds := map[string]bool{}
@@ -252,10 +257,10 @@ func pageCanBeRead(b *tab) {
 
 // pageOfAnEmptyHost checks the page of a host without the module and without settings.
 func pageOfAnEmptyHost(b *tab) {
-	source := (&host{
+	source := &host{
 		pid:     1,
 		figures: map[string]any{"entries": nil, "max": nil, "buckets": nil, "expectations": nil, "expect_max": nil},
-	}).source()
+	}
 	address, _ := serveAt(b.T, "", page.Handler(source))
 	b.open("http://" + address)
 	for selector, want := range map[string]string{
@@ -274,7 +279,7 @@ func pageOfAnEmptyHost(b *tab) {
 
 // pageBehindAPassword checks the page behind a proxy with a path of its own, and with the password in the address.
 func pageBehindAPassword(b *tab) {
-	handler := http.StripPrefix("/hosts/one", page.Handler(gateway().source()))
+	handler := http.StripPrefix("/hosts/one", page.Handler(gateway()))
 	address, _ := serveAt(b.T, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "me" || password != "secret" {
 			w.Header().Set("WWW-Authenticate", "Basic")

@@ -1,6 +1,7 @@
 package table_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,8 +14,21 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/metrics"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
 )
+
+// sampled is a daemon that samples the table for each status.
+type sampled struct{ sampler *table.Sampler }
+
+func (s sampled) Status(context.Context) (status.Document, error) {
+	now := s.sampler.Take(time.Now())
+	return status.Document{Table: status.Table{
+		Figures: now.Figures, Counters: now.Counters, ByHelper: now.ByHelper,
+	}}, nil
+}
+
+func (sampled) Counts(context.Context) (status.Counts, error) { return status.Counts{}, nil }
 
 // BenchmarkScrape scrapes /metrics beside a real table with a number of connections, all of which it creates. It
 // runs only in a network namespace of its own (unshare -n).
@@ -28,7 +42,7 @@ func BenchmarkScrape(b *testing.B) {
 	}
 	defer func() { _ = conn.Close() }()
 	sampler := table.NewSampler("")
-	m := metrics.New("bench", func() metrics.Now { return metrics.Now{Table: sampler.Take(time.Now())} })
+	m := metrics.New(sampled{sampler}, func(error) {})
 	made := 0
 	for _, entries := range []int{0, 1000, 10000, 100000} {
 		for ; made < entries; made++ {

@@ -1,4 +1,4 @@
-package metrics
+package daemon
 
 import (
 	"regexp"
@@ -14,15 +14,15 @@ const (
 )
 
 // writerLabel returns the label by of an event, other if there are too many.
-func (m *Metrics) writerLabel(e reconcile.Event) string {
+func (c *counts) writerLabel(e reconcile.Event) string {
 	value := writerOf(e)
 	if value == "" {
 		return ""
 	}
-	if !m.writers[value] && len(m.writers) >= maxWriters {
+	if !c.writers[value] && len(c.writers) >= maxWriters {
 		return other
 	}
-	m.writers[value] = true
+	c.writers[value] = true
 	return value
 }
 

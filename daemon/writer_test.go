@@ -1,4 +1,4 @@
-package metrics
+package daemon
 
 import (
 	"fmt"
@@ -56,75 +56,45 @@ func TestWriterOf(t *testing.T) {
 // The writer does not change how often a drift is counted, and the number of writers is limited.
 func TestWriters(t *testing.T) {
 	const writers = 40
-	m := New("1", busy)
+	c := newCounts()
 	for i := range writers {
 		by := &sysfs.Writer{Unit: fmt.Sprintf("unit%02d.service", i)}
-		e := drift("max", "5", reconcile.CauseWrite, reconcile.ResultRepaired, time.Millisecond)
+		e := driftEvent("5", reconcile.CauseWrite, reconcile.ResultRepaired, time.Millisecond)
 		e.By = by
-		m.Record(e)
-		m.Record(e)
+		c.record(e)
+		c.record(e)
 		refused := reconcile.RefusedWriteEvent(time.Now(), maxWant(), "5", by)
-		m.Record(refused)
+		c.record(refused)
 		refused.CountOnly = true
-		m.Record(refused)
+		c.record(refused)
 	}
-	m.Record(drift("max", "5", reconcile.CauseWrite, reconcile.ResultRepaired, time.Millisecond))
-	var want []string
-	for _, name := range []string{`ctkeeper_drift_total{by="%s",cause="write",setting="max"} %d`,
-		`ctkeeper_refused_writes_total{by="%s",setting="max"} %d`} {
-		if strings.Contains(name, "drift") {
-			want = append(want, fmt.Sprintf(name, "", 1))
+	c.record(driftEvent("5", reconcile.CauseWrite, reconcile.ResultRepaired, time.Millisecond))
+	drifts, refused := []string{"drift{,write,max} 1"}, []string{}
+	for i, name := 0, other; i <= maxWriters; i, name = i+1, fmt.Sprintf("unit%02d.service", i) {
+		count := 2
+		if name == other {
+			count = 2 * (writers - maxWriters)
 		}
-		want = append(want, fmt.Sprintf(name, other, 2*(writers-maxWriters)))
-		for i := range maxWriters {
-			want = append(want, fmt.Sprintf(name, fmt.Sprintf("unit%02d.service", i), 2))
-		}
+		drifts = append(drifts, fmt.Sprintf("drift{%s,write,max} %d", name, count))
+		refused = append(refused, fmt.Sprintf("refused{%s,max} %d", name, count))
 	}
-	if diff := cmp.Diff(want, nonzero(series(exposition(t, m), driftTotal, refusedWritesTotal))); diff != "" {
+	want := append(drifts, fmt.Sprintf("repair_duration %d", 2*writers+1),
+		fmt.Sprintf("repairs{repaired,max} %d", 2*writers+1))
+	if diff := cmp.Diff(append(want, refused...), shown(c)); diff != "" {
 		t.Errorf("series (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{fmt.Sprintf(`ctkeeper_repairs_total{result="repaired",setting="max"} %d`,
-		2*writers+1)}, nonzero(series(exposition(t, m), repairsTotal))); diff != "" {
-		t.Errorf("repairs (-want +got):\n%s", diff)
 	}
 }
 
 // A drift that is postponed and then repaired is counted once, with its writer.
 func TestPostponedIsOneDriftOfItsWriter(t *testing.T) {
-	m := New("1", busy)
+	c := newCounts()
 	by := &sysfs.Writer{Unit: "cron.service"}
-	postponed, repaired := drift("max", "5", reconcile.CauseWrite, "", 0), drift("max", "5", reconcile.CauseWrite,
-		reconcile.ResultRepaired, 1)
-	postponed.By, repaired.By, postponed.CountOnly = by, by, true
-	m.Record(postponed)
-	m.Record(repaired)
-	if diff := cmp.Diff([]string{`ctkeeper_drift_total{by="cron.service",cause="write",setting="max"} 1`},
-		nonzero(series(exposition(t, m), driftTotal))); diff != "" {
-		t.Errorf("drifts (-want +got):\n%s", diff)
-	}
-}
-
-// The refused writes of a setting are deleted when it leaves the configuration.
-func TestRefusedWritesRemoved(t *testing.T) {
-	now := busy()
-	m := New("1", func() Now { return now })
-	m.Record(reconcile.RefusedWriteEvent(time.Now(), maxWant(), "5", nil))
-	if diff := cmp.Diff([]string{`ctkeeper_refused_writes_total{by="",setting="max"} 1`},
-		series(exposition(t, m), refusedWritesTotal)); diff != "" {
-		t.Errorf("refused (-want +got):\n%s", diff)
-	}
-	now.Settings = nil
-	if got := series(exposition(t, m), refusedWritesTotal); len(got) > 0 {
-		t.Errorf("series without a setting: %q", got)
-	}
-}
-
-func TestGuardState(t *testing.T) {
-	for state, want := range map[string]string{"": "off", "off": "off", "watching": "watching", "locked": "locked",
-		"unavailable": "unavailable"} {
-		got := nonzero(series(exposition(t, New("1", func() Now { return Now{Guard: state} })), guardState))
-		if diff := cmp.Diff([]string{`ctkeeper_guard_state{state="` + want + `"} 1`}, got); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", state, diff)
-		}
+	first, second := postponed, repaired
+	first.By, second.By = by, by
+	c.record(first)
+	c.record(second)
+	want := []string{"drift{cron.service,write,max} 1", "repair_duration 1", "repairs{repaired,max} 1"}
+	if diff := cmp.Diff(want, shown(c)); diff != "" {
+		t.Errorf("series (-want +got):\n%s", diff)
 	}
 }

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/table"
+	"github.com/ctkeeper/ctkeeper/ui/page"
+)
+
+// handler serves the metrics on their path, the page at /, and what the page and the daemon have as JSON. It only
+// reads.
+func handler(telemetryPath string, metrics http.Handler, client *status.Client) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", page.Handler(client))
+	mux.HandleFunc(status.PathStatus, func(w http.ResponseWriter, r *http.Request) {
+		document, err := client.Status(r.Context())
+		answer(w, "application/json", err, document)
+	})
+	mux.HandleFunc(status.PathCounts, func(w http.ResponseWriter, r *http.Request) {
+		document, err := client.Counts(r.Context())
+		answer(w, "application/json", err, document)
+	})
+	mux.HandleFunc(status.PathEvents, func(w http.ResponseWriter, r *http.Request) {
+		answerSince(w, r, func(since time.Time) (events []any, err error) {
+			err = client.Events(r.Context(), since, false, func(e reconcile.Event) error {
+				events = append(events, e)
+				return nil
+			})
+			return events, err
+		})
+	})
+	mux.HandleFunc(status.PathPoints, func(w http.ResponseWriter, r *http.Request) {
+		answerSince(w, r, func(since time.Time) ([]table.Point, error) { return client.Points(r.Context(), since) })
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case !isHostExpected(r):
+			http.Error(w, "on a loopback address this is served for the names of loopback only, not for "+
+				"another Host", http.StatusMisdirectedRequest)
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "this only reads: use GET or HEAD", http.StatusMethodNotAllowed)
+		case r.URL.Path == telemetryPath:
+			metrics.ServeHTTP(w, r)
+		default:
+			mux.ServeHTTP(w, r)
+		}
+	})
+}
+
+// isHostExpected reports whether the Host of a request may be answered. A page of another site can have its name
+// resolve to 127.0.0.1 and so read, in its visitor's browser, what is meant for this host (DNS rebinding). Such a
+// request has the other site's name.
+func isHostExpected(r *http.Request) bool {
+	local, isTCP := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !isTCP || !local.IP.IsLoopback() || r.Host == "" { // a browser always sends a Host
+		return true
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	address, err := netip.ParseAddr(host)
+	// RFC 6761, 6.3: names that end in .localhost are loopback, too.
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && address.IsLoopback()
+}
+
+// answerSince answers with what list returns for the time in since, each as one line of JSON.
+func answerSince[T any](w http.ResponseWriter, r *http.Request, list func(since time.Time) ([]T, error)) {
+	var since time.Time
+	if text := r.FormValue("since"); text != "" {
+		var err error
+		if since, err = time.Parse(time.RFC3339Nano, text); err != nil {
+			http.Error(w, "since is not an RFC 3339 time", http.StatusBadRequest)
+			return
+		}
+	}
+	if r.FormValue("follow") == "true" {
+		http.Error(w, "follow is available on the status socket only", http.StatusBadRequest)
+		return
+	}
+	lines, err := list(since)
+	answer(w, "application/x-ndjson", err, lines...)
+}
+
+// answer answers with documents, each as one line of JSON, or with the error of a daemon that does not answer.
+func answer[T any](w http.ResponseWriter, contentType string, err error, documents ...T) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	for _, document := range documents {
+		if err == nil {
+			err = encoder.Encode(document)
+		}
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(out.Bytes()) // fails only if the client is gone
+}

@@ -1,0 +1,95 @@
+// Command ctkeeper-exporter serves the metrics and the status page of ctkeeper, which it asks on its status socket.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/common/promslog"
+	logflag "github.com/prometheus/common/promslog/flag"
+	"github.com/prometheus/exporter-toolkit/web"
+	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
+
+	"github.com/ctkeeper/ctkeeper/status"
+)
+
+const (
+	name           = "ctkeeper-exporter"
+	defaultAddress = ":9466"
+	// exitUsage is the exit status of wrong usage.
+	exitUsage = 2
+)
+
+// version is set by the linker.
+var version = "devel"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	exit := execute(ctx, os.Args[1:], os.Stderr)
+	stop()
+	os.Exit(exit)
+}
+
+// options are the flags.
+type options struct {
+	web           *web.FlagConfig
+	addressGiven  bool // on the command line
+	telemetryPath string
+	socket        string
+	textfile      string
+	log           promslog.Config
+}
+
+// needsServer reports whether to serve: always, except with --textfile alone.
+func (o options) needsServer() bool {
+	return o.textfile == "" || o.addressGiven || *o.web.WebSystemdSocket
+}
+
+func parse(args []string) (o options, err error) {
+	app := kingpin.New(name, "Serves the metrics and the status page of ctkeeper.")
+	app.HelpFlag.Short('h')
+	app.Version(fmt.Sprintf("%s %s (%s, %s)", name, version, runtime.Version(), runtime.GOARCH))
+	app.UsageWriter(os.Stdout)
+	o.web = kingpinflag.AddFlags(app, defaultAddress)
+	app.GetFlag("web.listen-address").IsSetByUser(&o.addressGiven)
+	app.Flag("web.telemetry-path", "Path under which to expose metrics.").Default("/metrics").
+		StringVar(&o.telemetryPath)
+	app.Flag("ctkeeper.socket", "Status socket of the daemon.").Default(status.SocketPath("/")).StringVar(&o.socket)
+	app.Flag("textfile", "Directory in which to write ctkeeper.prom every 15 s, for node_exporter's textfile "+
+		"collector. Without --web.listen-address or --web.systemd-socket nothing is then served.").
+		PlaceHolder("DIR").StringVar(&o.textfile)
+	logflag.AddFlags(app, &o.log)
+	_, err = app.Parse(args)
+	return o, err
+}
+
+// execute runs the exporter until ctx ends, and returns its exit status.
+func execute(ctx context.Context, args []string, stderr io.Writer) int {
+	opts, err := parse(args)
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "%s: %v, try --help\n", name, err)
+		return exitUsage
+	}
+	opts.log.Writer = stderr
+	log := promslog.New(&opts.log)
+	if err := run(ctx, opts, log); err != nil {
+		log.Error("ctkeeper-exporter ends", "err", err)
+		return 1
+	}
+	return 0
+}
+
+// notifyReady tells systemd that the exporter is ready.
+func notifyReady() error {
+	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+		return fmt.Errorf("sd_notify failed: %w", err)
+	}
+	return nil
+}
