@@ -67,8 +67,8 @@ func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {
 	d.resizer = newResizer(root, newKernel(root, files), d.lock, d.opts.Log)
 	opts := reconcile.Options{Kernel: d.resizer, Attributor: d.guard}
 	if interval := d.opts.Notify.WatchdogInterval(); interval > 0 {
-		opts.Heartbeat = interval / 3
-		h.notifyWatchdog = d.watchdogNotifier(opts.Heartbeat / 2)
+		opts.Heartbeat = func() time.Duration { return interval / 3 }
+		h.notifyWatchdog = d.watchdogNotifier(interval / 6)
 	}
 	opts.Hooks = h
 	return opts

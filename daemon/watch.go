@@ -47,7 +47,14 @@ func (d *Daemon) watchSettings(ctx context.Context) error {
 	}
 	d.reportSource(status.SourceSettings, nil)
 	d.keeper.Wake(reconcile.Overflow)
-	return w.Run(ctx, d.wakeFor(reconcile.Write))
+	overflowed := d.wakeFor(reconcile.Write)
+	return w.Run(ctx, func(write sysfs.Write) {
+		if write.Overflow {
+			overflowed(true)
+			return
+		}
+		d.keeper.Wrote(write.File)
+	})
 }
 
 // watchConfig reloads the configuration when its files change. Where they cannot be watched, it reloads at

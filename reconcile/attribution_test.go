@@ -218,7 +218,7 @@ func TestAttribution(t *testing.T) {
 					s.do(k, keep)
 				}
 				k.takeWrites()
-				before := keep.Report().At
+				before := keep.lastPass
 				saw.before = func() time.Time { return before }
 				keep.Pass(s.why, time.Now())
 				if diff := cmp.Diff(s.asked, saw.asked); diff != "" {

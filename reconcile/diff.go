@@ -29,14 +29,13 @@ type Change struct {
 	Found sysfs.Value
 }
 
-// Diff compares an observation with the wants. It returns the state of each want, and the
-// changes in the order in which they must be written. It is pure.
-func Diff(wants []sysfs.Want, seen Observation) ([]State, []Change) {
-	states := make([]State, len(wants))
+// diff compares an observation with the wants. It appends the state of each want to states, and returns
+// them and the changes in the order in which they must be written. It is pure.
+func diff(states []State, wants []sysfs.Want, seen Observation) ([]State, []Change) {
 	var changes []Change
 	for i, want := range wants {
-		states[i] = stateOf(want, seen.Readings[i], seen.Module)
-		if states[i] == Drifted {
+		state := stateOf(want, seen.Readings[i], seen.Module)
+		if states = append(states, state); state == Drifted {
 			changes = append(changes, Change{Index: i, Want: want, Found: seen.Readings[i].Value})
 		}
 	}

@@ -70,7 +70,7 @@ func TestDiffOrders(t *testing.T) {
 			for _, value := range tt.found {
 				observed.Readings = append(observed.Readings, Reading{Value: sysfs.Lookup("max").Parse(value)})
 			}
-			_, changes := Diff(desire(t, tt.wants...).Wants, observed)
+			_, changes := diff(nil, desire(t, tt.wants...).Wants, observed)
 			var order []string
 			for _, c := range changes {
 				order = append(order, c.Want.Setting.Name)
@@ -126,7 +126,7 @@ func TestDiffStates(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			states, changes := Diff(desire(t, tt.want).Wants, Observation{
+			states, changes := diff(nil, desire(t, tt.want).Wants, Observation{
 				Module: Module{Present: tt.present}, Readings: []Reading{tt.reading},
 			})
 			if diff := cmp.Diff([]State{tt.state}, states); diff != "" {

@@ -29,8 +29,9 @@ type Hooks interface {
 	// OnDesired is called when a pass begins to use a new desired state, before it reads or writes
 	// anything.
 	OnDesired(*Desired)
-	// OnModuleChange is called in the first pass, and after the module was loaded or unloaded, before
-	// settings are read: the place to set watches again.
+	// OnModuleChange is called after the module was loaded or unloaded: the place to set watches again.
+	// The repairs do not wait for it. Another pass follows, because a write before the watches were set
+	// caused no event.
 	OnModuleChange()
 	// Record is called for each event of a pass, in order, after its last write.
 	Record(Event)
@@ -71,8 +72,11 @@ type Options struct {
 	Hooks  Hooks
 	// Attributor may be nil.
 	Attributor Attributor
-	// Heartbeat is the longest time between two passes, for a watchdog. 0 means no limit.
-	Heartbeat time.Duration
+	// Heartbeat returns the longest time until the next pass, whatever the configuration says. It is
+	// called after each pass. nil means no limit.
+	Heartbeat func() time.Duration
+	// Alarm is the clock of Run; nil is a timer of the Go runtime.
+	Alarm Alarm
 }
 
 // Keeper applies the desired state and keeps it applied. Wake, SetDesired and Report may be
@@ -88,17 +92,21 @@ type Keeper struct {
 	mu            sync.Mutex // held during a pass
 	adopted       *Desired   // the desired state of the last pass; desired is that of the next one
 	tracked       []*tracked
+	byFile        map[string]*tracked // by the name of the setting's file
+	pass          pass                // reused, so that a pass without changes allocates nothing
 	module        Module
 	moduleKnown   bool // a pass has read the state of the module
 	loads         int
 	moduleRecheck time.Duration // the wait before the next look at a module in transition; 0 without one
 	lastPass      time.Time     // the begin of the last pass
-	lastSummary   Summary
 }
 
 // New returns a keeper of the desired state. It reads and writes nothing before Run or Pass.
 func New(opts Options, desired *Desired) *Keeper {
-	k := &Keeper{opts: opts, waker: newWaker(), ready: make(chan struct{})}
+	if opts.Alarm == nil {
+		opts.Alarm = newTimerAlarm()
+	}
+	k := &Keeper{opts: opts, waker: &waker{alarm: opts.Alarm}, ready: make(chan struct{})}
 	k.desired.Store(desired)
 	k.report.Store(&Report{})
 	return k
@@ -112,7 +120,7 @@ func (k *Keeper) SetDesired(d *Desired, reason Reason) {
 }
 
 // Wake requests a pass. It never blocks.
-func (k *Keeper) Wake(reason Reason) { k.waker.wake(reason, time.Now()) }
+func (k *Keeper) Wake(reason Reason) { k.waker.wake(reason, time.Now(), 0) }
 
 // Ready returns a channel that is closed after the first pass.
 func (k *Keeper) Ready() <-chan struct{} { return k.ready }
@@ -124,21 +132,15 @@ func (k *Keeper) Report() Report { return *k.report.Load() }
 // Run makes a first pass, and then one after each wake and each time that untilNextPass returned, until
 // ctx ends. It returns ctx's error.
 func (k *Keeper) Run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	reasons, since := Start, time.Now()
 	for {
 		k.Pass(reasons, since)
 		k.setReady.Do(func() { close(k.ready) })
-		timer.Reset(k.untilNextPass())
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-k.waker.c:
-			reasons, since = k.waker.take()
-		case <-timer.C:
-			reasons, since = Resync, time.Now()
+		k.waker.rest(time.Now(), k.untilNextPass())
+		if err := k.opts.Alarm.Wait(ctx); err != nil {
+			return err
 		}
+		reasons, since = k.waker.take(time.Now())
 	}
 }
 
@@ -147,15 +149,14 @@ func (k *Keeper) Run(ctx context.Context) error {
 func (k *Keeper) untilNextPass() time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	const never = time.Duration(1<<63 - 1)
 	wait := never
 	if resync := k.adopted.Resync; resync > 0 {
 		// ±5 % of jitter, so that hosts of a fleet do not resync at the same moment, and so that a
 		// resync does not coincide again and again with a writer that runs every N seconds.
 		wait = resync - resync/20 + rand.N(resync/10+1)
 	}
-	if k.opts.Heartbeat > 0 {
-		wait = min(wait, k.opts.Heartbeat)
+	if k.opts.Heartbeat != nil {
+		wait = min(wait, k.opts.Heartbeat())
 	}
 	if k.moduleRecheck > 0 {
 		wait = min(wait, k.moduleRecheck)
@@ -168,17 +169,32 @@ func (k *Keeper) untilNextPass() time.Duration {
 	return max(wait, 0)
 }
 
-// publish stores the result of the pass as the Report, and reports whether its Summary has changed.
+// publish stores the result of the pass as the Report, and reports whether its Summary has changed. A
+// report that would be the same stays.
 func (k *Keeper) publish() bool {
+	last := k.report.Load()
+	if k.isCurrent(last) {
+		return false
+	}
 	r := &Report{
-		At: k.lastPass, Mode: k.adopted.Mode, Module: k.module, Loads: k.loads,
-		Settings: make([]SettingStatus, len(k.tracked)),
+		Mode: k.adopted.Mode, Module: k.module, Loads: k.loads, Settings: make([]SettingStatus, len(k.tracked)),
 	}
 	for i, t := range k.tracked {
 		r.Settings[i] = t.status
 	}
 	k.report.Store(r)
-	before := k.lastSummary
-	k.lastSummary = r.Summary()
-	return k.lastSummary != before
+	return r.Summary() != last.Summary()
+}
+
+// isCurrent reports whether a report is the result of the last pass.
+func (k *Keeper) isCurrent(r *Report) bool {
+	if r.Mode != k.adopted.Mode || r.Module != k.module || r.Loads != k.loads || len(r.Settings) != len(k.tracked) {
+		return false
+	}
+	for i, t := range k.tracked {
+		if r.Settings[i] != t.status {
+			return false
+		}
+	}
+	return true
 }

@@ -59,7 +59,7 @@ func TestHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKernel(map[string]string{"max": "100"})
 		opts, beats := k.options(), 0
-		opts.Heartbeat = 10 * time.Second
+		opts.Heartbeat = func() time.Duration { return 10 * time.Second }
 		k.onPassed = func(Reason, time.Duration) { beats++ }
 		d := desire(t, "max=100") // no resync at all
 		stop := run(t, New(opts, d))
@@ -197,33 +197,42 @@ func contest(k *kernel, keep *Keeper) {
 	}
 }
 
-// Wakes during a pass make one more pass, with all their reasons.
+// Wakes during a pass make one more pass, with all their reasons. The alarm rings for the earliest.
 func TestWakesMerge(t *testing.T) {
-	w := newWaker()
+	alarm := &fakeAlarm{}
+	w := &waker{alarm: alarm}
 	start := time.Now()
-	w.wake(Write, start)
-	w.wake(ModuleChange, start.Add(time.Second))
-	w.wake(Write, start.Add(2*time.Second))
-	<-w.c
-	select {
-	case <-w.c:
-		t.Error("three wakes left two in the slot")
-	default:
+	w.rest(start, time.Minute)
+	w.wake(Write, start, 2*time.Millisecond)
+	w.wake(ModuleChange, start.Add(time.Millisecond), 0)
+	w.wake(Write, start.Add(time.Millisecond), 2*time.Millisecond)
+	if diff := cmp.Diff([]time.Duration{time.Minute, 2 * time.Millisecond, 0}, alarm.set); diff != "" {
+		t.Errorf("the alarm was set to (-want +got):\n%s", diff)
 	}
-	w.wake(Guard, start.Add(3*time.Second)) // before the loop calls take
-	reasons, since := w.take()
+	w.wake(Guard, start.Add(3*time.Second), 0) // after it rang, before the loop calls take
+	now := start.Add(4 * time.Second)
+	reasons, since := w.take(now)
 	if want := Write | ModuleChange | Guard; reasons != want || !since.Equal(start) {
-		t.Errorf("took %b since %s, want %b since the first", reasons, since, want)
+		t.Errorf("took %s since %s, want %s since the first", reasons, since, want)
 	}
-	select {
-	case <-w.c:
-		t.Error("a wake that was taken left one in the slot")
-	default:
+	if reasons, since := w.take(now); reasons != Resync || !since.Equal(now) {
+		t.Errorf("took %s since %s from an empty slot, want a resync", reasons, since)
 	}
-	if reasons, _ := w.take(); reasons != 0 {
-		t.Errorf("took %b from an empty slot", reasons)
+	alarm.set = nil
+	w.wake(Write, now, time.Millisecond) // during the pass
+	w.rest(now, time.Minute)
+	if diff := cmp.Diff([]time.Duration{time.Millisecond}, alarm.set); diff != "" {
+		t.Errorf("after a wake during the pass the alarm was set to (-want +got):\n%s", diff)
 	}
 }
+
+// fakeAlarm is an Alarm that records what it is set to.
+type fakeAlarm struct {
+	Alarm
+	set []time.Duration
+}
+
+func (a *fakeAlarm) Set(d time.Duration) { a.set = append(a.set, d) }
 
 // A value that the kernel refused is retried with backoff, and repaired when the kernel accepts it.
 func TestRefusedIsRetried(t *testing.T) {

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"path"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -29,6 +30,8 @@ type pass struct {
 	newDrifts      []*tracked
 	moduleChangers map[bool]*sysfs.Writer // who loaded (true) and unloaded (false) the module
 	events         []eventDraft
+	seen           Observation // reused
+	states         []State     // reused
 }
 
 // forbiddenGroup is the settings whose writes failed with the same permission error and have the same
@@ -42,8 +45,10 @@ type forbiddenGroup struct {
 // reads these back, and records the events. since is when the first of the reasons arose.
 func (k *Keeper) Pass(reasons Reason, since time.Time) {
 	k.mu.Lock()
-	p := &pass{
+	p := &k.pass
+	*p = pass{
 		keeper: k, reasons: reasons, since: since, now: time.Now(), previous: k.lastPass, first: !k.moduleKnown,
+		newDrifts: p.newDrifts[:0], events: p.events[:0], seen: p.seen, states: p.states,
 	}
 	p.run()
 	took := time.Since(p.now)
@@ -58,13 +63,15 @@ func (k *Keeper) Pass(reasons Reason, since time.Time) {
 }
 
 func (p *pass) run() {
+	p.recordEarly()
 	p.adopt()
-	seen := p.observe()
+	p.observe()
 	p.unblockWrites()
 	k := p.keeper
-	states, changes := Diff(k.adopted.Wants, seen)
+	var changes []Change
+	p.states, changes = diff(p.states[:0], k.adopted.Wants, p.seen)
 	for i, t := range k.tracked {
-		p.applyReading(t, states[i], seen.Readings[i])
+		p.applyReading(t, p.states[i], p.seen.Readings[i])
 	}
 	for _, change := range changes {
 		p.handleDrift(k.tracked[change.Index], change)
@@ -76,6 +83,10 @@ func (p *pass) run() {
 		t.isNew = false
 	}
 	k.lastPass = p.now
+	if p.moduleChanged {
+		k.opts.Hooks.OnModuleChange()
+		k.Wake(ModuleChange)
+	}
 }
 
 // adopt makes a desired state that was set since the previous pass the one in use. Settings that both
@@ -90,15 +101,17 @@ func (p *pass) adopt() {
 	for _, t := range k.tracked {
 		known[t.want.Setting.Name] = t
 	}
-	k.tracked = make([]*tracked, len(desired.Wants))
+	k.tracked, k.byFile = make([]*tracked, len(desired.Wants)), map[string]*tracked{}
 	for i, want := range desired.Wants {
 		t := known[want.Setting.Name]
 		if t == nil {
 			t = newTracked(want)
 		}
 		t.setWant(want)
-		k.tracked[i] = t
+		t.isSlow = isSlow(want.Setting, desired.Wants)
+		k.tracked[i], k.byFile[path.Base(want.Setting.File())] = t, t
 	}
+	p.seen.Readings = make([]Reading, len(desired.Wants))
 	k.adopted = desired
 	k.opts.Hooks.OnDesired(desired)
 }
@@ -120,9 +133,8 @@ func (p *pass) unblockWrites() {
 // observe reads the state of the module and every wanted setting. If a read failed and the module
 // changed meanwhile, it reads all again: a file that disappeared with its module is not one that this
 // kernel does not have.
-func (p *pass) observe() Observation {
-	k := p.keeper
-	seen := Observation{Readings: make([]Reading, len(k.adopted.Wants))}
+func (p *pass) observe() {
+	k, seen := p.keeper, &p.seen
 	for range maxReads {
 		seen.Module = p.checkModule()
 		failed := false
@@ -135,12 +147,9 @@ func (p *pass) observe() Observation {
 			break
 		}
 	}
-	return seen
 }
 
-// checkModule reads the state of the module and adds events for its changes. It calls OnModuleChange,
-// which sets the watches, before any setting is read: a write in between is then seen twice, never
-// missed.
+// checkModule reads the state of the module and adds events for its changes.
 func (p *pass) checkModule() Module {
 	k := p.keeper
 	found, before := k.opts.Kernel.Module(), k.module
@@ -153,7 +162,6 @@ func (p *pass) checkModule() Module {
 		k.module = found
 		return found
 	}
-	k.opts.Hooks.OnModuleChange()
 	if k.moduleKnown {
 		p.moduleChanged = true
 		if before.Present {

@@ -392,8 +392,8 @@ func TestUnloadDuringReads(t *testing.T) {
 			t.Errorf("%s is %s, want %s", s.Name, s.State, Pending)
 		}
 	}
-	if k.moves != 2 {
-		t.Errorf("the watches were set %d times, want 2: at the first look and at the unload", k.moves)
+	if k.moves != 1 {
+		t.Errorf("the watches were set %d times, want once, at the unload", k.moves)
 	}
 }
 

@@ -69,7 +69,6 @@ type Drift struct {
 
 // Report is the result of the last pass. It must not be changed.
 type Report struct {
-	At     time.Time
 	Mode   Mode
 	Module Module
 	// Loads is the number of loads of the module since the start.

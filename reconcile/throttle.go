@@ -39,16 +39,21 @@ func (t *throttle) allow(now time.Time) (repair, begins bool) {
 		t.backOff(now)
 		return true, false
 	}
-	for len(t.repairs) > 0 && now.Sub(t.repairs[0]) > burstWindow {
-		t.repairs = t.repairs[1:]
-	}
-	if len(t.repairs) < burst {
+	if t.hasRoom(now) {
 		t.repairs = append(t.repairs, now)
 		return true, false
 	}
 	t.contestSince, t.contestDrifts = now, 0
 	t.backOff(now)
 	return false, true
+}
+
+// hasRoom reports whether a repair at now is within the burst.
+func (t *throttle) hasRoom(now time.Time) bool {
+	for len(t.repairs) > 0 && now.Sub(t.repairs[0]) > burstWindow {
+		t.repairs = t.repairs[1:]
+	}
+	return len(t.repairs) < burst
 }
 
 func (t *throttle) backOff(now time.Time) {

@@ -21,6 +21,12 @@ type tracked struct {
 	isNew      bool // the want is new or changed, and no pass has handled it yet
 	wasPending bool // its file was missing in the previous pass
 
+	// early is a repair since the last pass, which the next one records; nil where there is none.
+	early *earlyRepair
+	// isSlow is true for a setting that only a pass repairs: it bounds another wanted one, and the order
+	// of the writes matters, or its write blocks.
+	isSlow bool
+
 	drifting   bool        // a drift is recorded and not repaired
 	driftFound sysfs.Value // the value of that drift
 	cause      Cause       // the cause of that drift

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -47,42 +48,82 @@ func (r Reason) String() string {
 	return strings.Join(names, "+")
 }
 
-// waker is the slot between the sources of events and the loop: it holds one set of reasons.
+// Alarm is the clock of the loop.
+type Alarm interface {
+	// Set makes Wait return after d, in place of the time that was set before. It may be called from any
+	// goroutine.
+	Set(d time.Duration)
+	// Wait returns when the alarm rings, or with an error when ctx ends.
+	Wait(ctx context.Context) error
+}
+
+// timerAlarm is an Alarm with a timer of the Go runtime.
+type timerAlarm struct{ *time.Timer }
+
+func newTimerAlarm() timerAlarm { return timerAlarm{time.NewTimer(never)} }
+
+// Set implements Alarm.
+func (a timerAlarm) Set(d time.Duration) { a.Reset(d) }
+
+// Wait implements Alarm.
+func (a timerAlarm) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-a.C:
+		return nil
+	}
+}
+
+// never is a time that does not come.
+const never = time.Duration(1<<63 - 1)
+
+// waker is the slot between the sources of events and the loop: it holds one set of reasons, and sets
+// the alarm that begins the next pass.
 type waker struct {
-	c chan struct{} // has an element while there are reasons
+	alarm Alarm
 
 	mu      sync.Mutex
 	reasons Reason
-	since   time.Time
+	since   time.Time // when the first of the reasons arose
+	due     time.Time // when the alarm rings; zero during a pass without a wake
 }
 
-func newWaker() *waker { return &waker{c: make(chan struct{}, 1)} }
-
-// wake adds a reason. It never blocks.
-func (w *waker) wake(r Reason, now time.Time) {
+// wake adds a reason that arose now, and lets the next pass begin after a delay at the latest. It never
+// blocks.
+func (w *waker) wake(r Reason, now time.Time, delay time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.reasons == 0 {
 		w.since = now
 	}
 	w.reasons |= r
-	select {
-	case w.c <- struct{}{}:
-	default:
+	if at := now.Add(delay); w.due.IsZero() || at.Before(w.due) {
+		w.due = at
+		w.alarm.Set(delay)
 	}
 }
 
-// take empties the slot. It returns the reasons, and when the first of them arose. The loop has
-// already received from c; a wake since then has filled c again. take empties c too, because it
-// returns the reason of that wake, and a second pass would have none.
-func (w *waker) take() (Reason, time.Time) {
+// rest lets the next pass begin after a time even if there is no wake.
+func (w *waker) rest(now time.Time, until time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	select {
-	case <-w.c:
-	default:
+	if w.reasons == 0 {
+		w.due = now.Add(until)
+		w.alarm.Set(until)
 	}
-	r, since := w.reasons, w.since
+}
+
+// take empties the slot when the alarm has rung. It returns the reasons, Resync where there was no wake,
+// and when the first of them arose. A wake from now on sets the alarm again.
+func (w *waker) take(now time.Time) (Reason, time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.due = time.Time{}
+	if w.reasons == 0 {
+		return Resync, now
+	}
+	r := w.reasons
 	w.reasons = 0
-	return r, since
+	return r, w.since
 }

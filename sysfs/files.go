@@ -1,6 +1,7 @@
 package sysfs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +12,7 @@ import (
 	"sync"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/ctkeeper/ctkeeper/host/rawio"
 )
 
 // The kernel makes and clears a buffer of the size that is asked for
@@ -34,20 +35,26 @@ type Files struct {
 	readOnly bool
 
 	mu   sync.Mutex
-	open map[string]handle
+	open map[string]*handle
 	buf  [maxText]byte
 }
 
+// handle is an open file, and what was last read from it: a value that has not changed is not parsed again.
 type handle struct {
 	*os.File
 	fd     int   // File.Fd makes a system call at each call
 	denied error // why it was opened read-only, or nil
+
+	bytes   []byte
+	text    string
+	setting *Setting // nil for a figure
+	value   Value
 }
 
 // NewFiles returns the setting files of the system below root. The empty root is the running
 // system.
 func NewFiles(root string) *Files {
-	return &Files{root: cleanRoot(root), open: map[string]handle{}}
+	return &Files{root: cleanRoot(root), open: map[string]*handle{}}
 }
 
 // NewReader returns setting files that are opened read-only: Write fails with fs.ErrPermission.
@@ -99,23 +106,27 @@ func (f *Files) Read(s *Setting) (Value, error) {
 	if s.Kind == Text {
 		size = maxText
 	}
-	text, err := f.read(s.file, size)
+	h, err := f.read(s.file, size, s)
 	if err != nil && s.param != "" && f.mayUseParameter(err) {
-		if fromParam, perr := f.read(s.param, size); perr == nil {
-			text, err = fromParam, nil
+		if fromParam, perr := f.read(s.param, size, s); perr == nil {
+			h, err = fromParam, nil
 		}
 	}
 	if err != nil {
 		return Value{}, err
 	}
-	return s.Parse(text), nil
+	return h.value, nil
 }
 
 // Figure returns the text of the file nf_conntrack_NAME, such as "count".
 func (f *Files) Figure(name string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.read(sysctlFile(name), maxNumber)
+	h, err := f.read(sysctlFile(name), maxNumber, nil)
+	if err != nil {
+		return "", err
+	}
+	return h.text, nil
 }
 
 // Write writes the value in one write(2). The hash size goes through nf_conntrack_buckets or, see
@@ -126,11 +137,11 @@ func (f *Files) Write(s *Setting, value Value) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	text := value.String()
-	err := f.write(s.file, text)
+	err := f.write(s.file, text, s.param != "")
 	if err == nil || s.param == "" || errors.Is(err, syscall.EPERM) || !f.mayUseParameter(err) {
 		return err
 	}
-	switch perr := f.write(s.param, text); {
+	switch perr := f.write(s.param, text, true); {
 	case Gone(perr):
 		return err
 	case Forbidden(perr):
@@ -150,41 +161,52 @@ func (f *Files) Write(s *Setting, value Value) error {
 func (f *Files) mayUseParameter(err error) bool {
 	if Gone(err) {
 		// The module's sysctls come and go as one table.
-		if _, err := f.read(sysctlFile("count"), maxNumber); err != nil {
+		if _, err := f.read(sysctlFile("count"), maxNumber, nil); err != nil {
 			return false
 		}
 	} else if !Forbidden(err) {
 		return false
 	}
-	state, err := f.read(initstateFile, maxNumber)
-	return err != nil || state == "live" // a module in the kernel image has no initstate
+	state, err := f.read(initstateFile, maxNumber, nil)
+	return err != nil || state.text == "live" // a module in the kernel image has no initstate
 }
 
-func (f *Files) read(path string, size int) (string, error) {
-	defer f.release(path)
-	h, cached := f.open[path]
+// read reads a file, and parses it as the value of a setting unless that is nil.
+func (f *Files) read(path string, size int, s *Setting) (*handle, error) {
+	h := f.open[path]
+	cached := h != nil
 	if !cached {
 		var err error
 		if h, err = f.openFile(path); err != nil {
-			return "", fmt.Errorf("cannot read setting: %w", err)
+			return nil, fmt.Errorf("cannot read setting: %w", err)
 		}
 	}
 	// Not ReadAt: it reads until EOF, which is twice the system calls.
-	n, err := unix.Pread(h.fd, f.buf[:size], 0)
-	if err != nil {
-		err = &fs.PathError{Op: "read", Path: filepath.Join(f.root, path), Err: err}
+	n, errno := rawio.Read(h.fd, f.buf[:size])
+	if errno != 0 {
+		err := &fs.PathError{Op: "read", Path: h.Name(), Err: errno}
 		f.forget(path)
 		if cached {
-			return f.read(path, size)
+			return f.read(path, size, s)
 		}
-		return "", fmt.Errorf("cannot read setting: %w", err)
+		return nil, fmt.Errorf("cannot read setting: %w", err)
 	}
-	return strings.TrimSpace(string(f.buf[:n])), nil
+	if h.bytes == nil || h.setting != s || !bytes.Equal(h.bytes, f.buf[:n]) {
+		h.bytes, h.setting = append([]byte{}, f.buf[:n]...), s
+		h.text = strings.TrimSpace(string(h.bytes))
+		if s != nil {
+			h.value = s.Parse(h.text)
+		}
+	}
+	f.release(path)
+	return h, nil
 }
 
-func (f *Files) write(path, value string) error {
+// write writes a value and a newline in one write(2). mayBlock is true where that can take long.
+func (f *Files) write(path, value string, mayBlock bool) error {
 	defer f.release(path)
-	h, cached := f.open[path]
+	h := f.open[path]
+	cached := h != nil
 	if !cached || h.denied != nil {
 		f.forget(path)
 		var err error
@@ -195,7 +217,7 @@ func (f *Files) write(path, value string) error {
 			return fmt.Errorf("cannot write %s: %w", value, h.denied)
 		}
 	}
-	_, err := h.WriteAt([]byte(value+"\n"), 0)
+	err := h.writeLine(value, mayBlock)
 	if err == nil && f.root != "/" { // a plain file keeps the tail of a longer value
 		err = h.Truncate(int64(len(value) + 1))
 	}
@@ -203,17 +225,29 @@ func (f *Files) write(path, value string) error {
 		return nil
 	}
 	if f.forget(path); cached && Gone(err) {
-		return f.write(path, value)
+		return f.write(path, value, mayBlock)
 	}
 	return fmt.Errorf("cannot write %s: %w", value, err)
+}
+
+func (h *handle) writeLine(value string, mayBlock bool) error {
+	line := []byte(value + "\n")
+	if mayBlock {
+		_, err := h.WriteAt(line, 0)
+		return err
+	}
+	if _, errno := rawio.Write(h.fd, line); errno != 0 {
+		return &fs.PathError{Op: "write", Path: h.Name(), Err: errno}
+	}
+	return nil
 }
 
 // openFile opens a setting file for reading and writing, or read-only where writing is not
 // allowed, and adds it to f.open. Never with O_CREATE: in sysfs that turns "no such file" into
 // "permission denied".
-func (f *Files) openFile(path string) (handle, error) {
+func (f *Files) openFile(path string) (*handle, error) {
 	full := filepath.Join(f.root, path)
-	var h handle
+	h := &handle{}
 	var err error
 	if f.readOnly {
 		err = &fs.PathError{Op: "open", Path: full, Err: fs.ErrPermission}
@@ -225,7 +259,7 @@ func (f *Files) openFile(path string) (handle, error) {
 		h.File, err = f.openAs(path, os.O_RDONLY)
 	}
 	if err != nil {
-		return handle{}, err
+		return nil, err
 	}
 	h.fd = int(h.Fd())
 	f.open[path] = h
