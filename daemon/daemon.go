@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/alarm"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -104,6 +105,9 @@ func Run(ctx context.Context, opts Options) error {
 // run is Run without its bounds.
 func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-chan os.Signal) error {
 	started := d.active.begin("start")
+	if err := shortenSlice(); err != nil {
+		d.opts.Log.Debug("cannot shorten the scheduling slice: a repair may wait for a busy writer", zap.Error(err))
+	}
 	cfg, err := d.loader.Load(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -126,7 +130,12 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 	d.recordLoaded(cfg)
 	files := sysfs.NewFiles(d.opts.Source.Root)
 	defer func() { _ = files.Close() }() // every write has its own error
-	d.keeper = reconcile.New(d.keeperOptions(files), &cfg.Desired)
+	clock, err := alarm.New()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = clock.Close() }()
+	d.keeper = reconcile.New(d.keeperOptions(files, clock), &cfg.Desired)
 	started()
 	return d.runTasks(ctx, stop, d.tasks(hup, server))
 }

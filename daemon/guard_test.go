@@ -136,7 +136,7 @@ func TestGuardFails(t *testing.T) {
 	}
 	d := newDaemon(Options{Source: source, Log: zap.NewNop(), Notify: systemd.NewNotifier()})
 	d.cfg = cfg
-	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles("")), &cfg.Desired)
+	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles(""), nil), &cfg.Desired)
 	var tasks errgroup.Group
 	tasks.Go(func() error { return d.watchGuard(t.Context()) })
 	<-d.guard.ready

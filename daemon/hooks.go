@@ -61,11 +61,11 @@ func (h passHooks) OnPass(reasons reconcile.Reason, took time.Duration, changed 
 	h.notifyWatchdog()
 }
 
-func (d *Daemon) keeperOptions(files *sysfs.Files) reconcile.Options {
+func (d *Daemon) keeperOptions(files *sysfs.Files, clock reconcile.Alarm) reconcile.Options {
 	h := passHooks{Daemon: d, notifyWatchdog: func() {}}
 	root := d.opts.Source.Root
 	d.resizer = newResizer(root, newKernel(root, files), d.lock, d.opts.Log)
-	opts := reconcile.Options{Kernel: d.resizer, Attributor: d.guard}
+	opts := reconcile.Options{Kernel: d.resizer, Attributor: d.guard, Alarm: clock}
 	if interval := d.opts.Notify.WatchdogInterval(); interval > 0 {
 		opts.Heartbeat = func() time.Duration { return interval / 3 }
 		h.notifyWatchdog = d.watchdogNotifier(interval / 6)

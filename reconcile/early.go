@@ -3,6 +3,7 @@ package reconcile
 import (
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/rawio"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -14,7 +15,7 @@ const passDelay = 2 * time.Millisecond
 type earlyRepair struct {
 	at    time.Time // when the event was received
 	found sysfs.Value
-	took  Duration // from then to the value read back
+	took  Duration // from then to the end of the write
 }
 
 // Wrote is called for a write to the file of a setting, by the name of the file, such as nf_conntrack_max. It
@@ -23,49 +24,59 @@ type earlyRepair struct {
 // was found. It does not wait for a pass.
 func (k *Keeper) Wrote(file string) {
 	at := time.Now()
+	next := k.repairEarly(file, at)
+	if next == afterYield {
+		rawio.Yield()
+	}
 	delay := passDelay
-	if !k.repairEarly(file, at) {
+	if next == atOnce {
 		delay = 0
 	}
 	k.waker.wake(Write, at, delay)
 }
 
-// repairEarly repairs the setting of a file if it has drifted. It returns false if a pass has to look at
-// once.
-func (k *Keeper) repairEarly(file string, at time.Time) bool {
+// next is when the pass after a write event begins.
+type next int
+
+const (
+	atOnce     next = iota
+	delayed         // after passDelay
+	afterYield      // the same; the setting was repaired, and its writer may be waiting for this processor
+)
+
+// repairEarly repairs the setting of a file if it has drifted.
+func (k *Keeper) repairEarly(file string, at time.Time) next {
 	if !k.mu.TryLock() {
-		return false // a pass is under way, and may have read the setting before the write
+		return atOnce // a pass is under way, and may have read the setting before the write
 	}
 	defer k.mu.Unlock()
 	t := k.byFile[file]
 	switch {
 	case t == nil:
-		return true
+		return delayed
 	case t.isSlow, t.status.State != InSync && t.status.State != Contested, k.adopted != k.desired.Load():
-		return false
+		return atOnce
 	case k.adopted.Mode == Observe, t.early != nil, !t.throttle.hasRoom(at), t.throttle.isContested():
-		return true
+		return delayed
 	}
-	kernel := k.opts.Kernel
-	found, err := kernel.Read(t.want.Setting)
+	found, err := k.opts.Kernel.Read(t.want.Setting)
 	switch {
 	case err != nil || !k.isCeilingInSync(t):
-		return false
+		return atOnce
 	case t.want.Satisfied(found):
-		return true
-	case kernel.Write(t.want.Setting, t.want.Value) != nil:
-		return false // the pass meets the same error and handles it
-	}
-	live, err := kernel.Read(t.want.Setting)
-	if err != nil || !t.want.Satisfied(live) {
-		return false
+		return delayed
+	case k.opts.Kernel.Write(t.want.Setting, t.want.Value) != nil:
+		return atOnce // the pass meets the same error and handles it
 	}
 	t.early = &earlyRepair{at: at, found: found, took: Duration(time.Since(at))}
-	return true
+	return afterYield
 }
 
 // isCeilingInSync reads the setting that bounds another one, if it is wanted too.
 func (k *Keeper) isCeilingInSync(bounded *tracked) bool {
+	if bounded.want.Setting.Ceiling == "" {
+		return true
+	}
 	for _, t := range k.tracked {
 		if t.want.Setting.Name == bounded.want.Setting.Ceiling {
 			live, err := k.opts.Kernel.Read(t.want.Setting)
@@ -86,7 +97,7 @@ func isSlow(s *sysfs.Setting, wants []sysfs.Want) bool {
 	return s.Name == sysfs.Hashsize
 }
 
-// recordEarly records the repairs since the last pass.
+// recordEarly records the repairs since the last pass, and reads each back.
 func (p *pass) recordEarly() {
 	for _, t := range p.keeper.tracked {
 		early := t.early
@@ -96,11 +107,15 @@ func (p *pass) recordEarly() {
 		t.early = nil
 		t.recordDrift(early.found, CauseWrite, early.at)
 		t.throttle.allow(early.at)
-		t.setRepaired(early.took)
 		p.newDrifts = append(p.newDrifts, t)
 		e := settingEvent(early.at, KindDrift, t, early.found)
 		e.Note = p.overfullNote(Change{Want: t.want, Found: early.found})
-		e.Duration, e.Result = early.took, ResultRepaired
+		e.Duration = early.took
+		if live, err := p.keeper.opts.Kernel.Read(t.want.Setting); err != nil {
+			e.Result, e.Error = ResultFailed, errorText(err)
+		} else {
+			p.judgeRepair(t, &e, live)
+		}
 		p.addEvent(e, t, driftMessage)
 	}
 }

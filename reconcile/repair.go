@@ -118,24 +118,29 @@ func (p *pass) repair(t *tracked, change Change, isNew bool) {
 	}
 	e.Duration = Duration(time.Since(p.since))
 	t.status.Live, t.writeFailure = live, writeFailure{}
+	p.judgeRepair(t, &e, live)
+	e.CountOnly = t.throttle.isContested()
+	if isNew || e.Result == ResultRepaired {
+		p.addEvent(e, t, driftMessage)
+	}
+}
+
+// judgeRepair sets the result of a repair from the value that was read back.
+func (p *pass) judgeRepair(t *tracked, e *Event, live sysfs.Value) {
 	if t.want.Satisfied(live) {
 		e.Result = ResultRepaired
 		t.setRepaired(e.Duration)
 		if !t.throttle.isContested() {
 			t.status.State = InSync
 		}
-	} else {
-		// Another process wrote in between, or the kernel stored another value. The next pass repairs it
-		// again, and the throttle limits the attempts.
-		e.Result = ResultFailed
-		e.Error = fmt.Sprintf("wrote %s, read back %s", t.want.Value, live)
-		t.driftFound = live
-		p.keeper.Wake(Write)
+		return
 	}
-	e.CountOnly = t.throttle.isContested()
-	if isNew || e.Result == ResultRepaired {
-		p.addEvent(e, t, driftMessage)
-	}
+	// Another process wrote in between, or the kernel stored another value. The next pass repairs it
+	// again, and the throttle limits the attempts.
+	e.Result = ResultFailed
+	e.Error = fmt.Sprintf("wrote %s, read back %s", t.want.Value, live)
+	t.driftFound = live
+	p.keeper.Wake(Write)
 }
 
 // handleWriteError handles the error of a write or of the read after it: no permission, the file is gone

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/host/rawio"
 )
 
 const (
@@ -84,12 +86,12 @@ func (r *dirReader) run(ctx context.Context, wrote func(name []byte)) error {
 	}
 }
 
-// read waits for events and reads them into buf. The raw call does not block: the descriptor does not.
+// read waits for events and reads them into buf.
 func (r *dirReader) read() (int, error) {
-	var n uintptr
+	var n int
 	var errno syscall.Errno
 	err := r.raw.Read(func(fd uintptr) bool {
-		n, _, errno = syscall.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&r.buf[0])), readSize)
+		n, errno = rawio.Next(fd, r.buf[:])
 		return errno != unix.EAGAIN
 	})
 	switch {
@@ -100,7 +102,7 @@ func (r *dirReader) read() (int, error) {
 	case errno != 0:
 		return 0, errno
 	}
-	return int(n), nil
+	return n, nil
 }
 
 func (r *dirReader) close() error { return r.file.Close() }

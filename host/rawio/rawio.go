@@ -1,7 +1,7 @@
-// Package rawio reads and writes the kernel's small files in /proc and /sys by raw system calls: the
-// scheduler of the Go runtime is not told of them. Its monitor thread (sysmon) then sleeps on, and the
-// caller keeps its processor. That is right only for calls that cannot block, because a blocked one would
-// stop the garbage collector: the value of a sysctl, not a log, a pipe, or a hash table to fill.
+// Package rawio makes raw system calls: the scheduler of the Go runtime is not told of them. Its monitor
+// thread (sysmon) then sleeps on, and the caller keeps its processor. That is right only for calls that do
+// not block, because a blocked one would stop the garbage collector: the value of a sysctl, not a log, a
+// pipe, or a hash table to fill.
 package rawio
 
 import (
@@ -12,19 +12,29 @@ import (
 )
 
 // Read reads from the begin of a file into buf, which must not be empty. It returns the number of bytes, or
-// the error of preadv(2), 0 for none.
-func Read(fd int, buf []byte) (int, syscall.Errno) { return call(unix.SYS_PREADV, fd, buf) }
+// the error of pread(2), 0 for none.
+func Read(fd int, buf []byte) (int, syscall.Errno) { return call(unix.SYS_PREAD64, fd, buf) }
 
 // Write writes buf, which must not be empty, to the begin of a file. It returns the number of bytes, or the
-// error of pwritev(2), 0 for none.
-func Write(fd int, buf []byte) (int, syscall.Errno) { return call(unix.SYS_PWRITEV, fd, buf) }
+// error of pwrite(2), 0 for none.
+func Write(fd int, buf []byte) (int, syscall.Errno) { return call(unix.SYS_PWRITE64, fd, buf) }
 
-// call makes a preadv or pwritev at offset 0: unlike pread, it has the same arguments on every processor.
+// Next reads what a descriptor such as that of inotify(7) has ready into buf, which must not be empty. The
+// descriptor must be non-blocking: the error is EAGAIN where nothing is ready.
+func Next(fd uintptr, buf []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+	return int(n), errno
+}
+
+// Yield lets another thread that waits for this processor run first (sched_yield(2)).
+func Yield() { _, _, _ = syscall.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
+
+// call makes a pread64 or pwrite64 at offset 0. Processors differ in which registers have the offset, but
+// all of them are 0.
 func call(trap uintptr, fd int, buf []byte) (int, syscall.Errno) {
-	vector := unix.Iovec{Base: &buf[0]}
-	vector.SetLen(len(buf))
 	for {
-		n, _, errno := syscall.RawSyscall6(trap, uintptr(fd), uintptr(unsafe.Pointer(&vector)), 1, 0, 0, 0)
+		n, _, errno := syscall.RawSyscall6(
+			trap, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
 		if errno != unix.EINTR {
 			return int(n), errno
 		}
