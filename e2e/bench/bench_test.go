@@ -39,9 +39,9 @@ func build(t *testing.T, dir string) (tree, helpers, program string) {
 	return tree, helpers, program
 }
 
-// arguments returns the flags of the measurement: those in BENCH ("-quiet 1m -n 100"), and more.
-func arguments(more ...string) []string {
-	return append(strings.Fields(os.Getenv("BENCH")), more...)
+// arguments returns the flags of the measurement, of which those in BENCH ("-quiet 1m -n 100") come last and win.
+func arguments(flags ...string) []string {
+	return append(flags, strings.Fields(os.Getenv("BENCH"))...)
 }
 
 // keep prints the output of the program as it comes, and writes its report to a file.
@@ -145,7 +145,7 @@ func TestMachine(t *testing.T) {
 	guest := rig.Guest{
 		Trees:   map[string]string{tree: "/", helpers: rig.GuestDir, kubeProxy: rig.GuestDir},
 		Program: program,
-		Args:    arguments("-module", "-helpers", rig.GuestDir),
+		Args:    arguments("-module", "-helpers", rig.GuestDir, "-n", "400", "-slow", "40"),
 	}
 	result, err := machine.Boot(context.Background(), guest, func(out io.Reader) error {
 		return keep(out, "machine.json")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,9 +13,9 @@ import (
 	"time"
 )
 
-// Each setting of a keeper is written every len(timeouts) * driftGap, so that none comes near the ten repairs in ten
-// seconds that make it contested. That is also the pause in which a keeper becomes idle again.
-const driftGap = 120 * time.Millisecond
+// driftGap is the mean time between two writes to one keeper. Each of its settings is written every 20th time, so that
+// none has the ten repairs in ten seconds that make it contested.
+const driftGap = 60 * time.Millisecond
 
 // A cell is where writer and keeper run while a drift is measured.
 type cell struct {
@@ -60,6 +61,10 @@ func (b *bench) measureDrift() error {
 		if err := b.measureCell(c, wants, bare, ours); err != nil {
 			return err
 		}
+	}
+	// A contested setting is repaired later and later, on purpose.
+	if strings.Contains(read(filepath.Join(b.dir, "drift", "log")), "contested") {
+		return errors.New("a setting was contested")
 	}
 	return nil
 }
