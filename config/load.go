@@ -45,7 +45,9 @@ type loader struct {
 }
 
 func newLoader(s Source) *loader {
-	return &loader{reader: reader{tree: tree.At(s.Root), draft: s.Draft, left: maxTotalSize, reading: s.reading}}
+	return &loader{reader: reader{
+		tree: tree.At(s.Root), draft: s.Draft, rootOnly: s.RootOnly, left: maxTotalSize, reading: s.reading,
+	}}
 }
 
 // fail adds the errors of a file, as far as there is room for them. count is how many it has.
@@ -128,7 +130,7 @@ func (l *loader) loadDropins() {
 // warnIgnored warns of files that look like configuration and are not read: those with another
 // extension whose name is stem, or any name where stem is empty.
 func (l *loader) warnIgnored(dir, stem string) {
-	names, _ := listDir(l.tree, dir) // loadDropins reports the error
+	names, _ := listDir(l.tree, dir, nil) // loadDropins reports the error
 	for _, name := range names {
 		ext := filepath.Ext(name)
 		base := strings.TrimSuffix(name, ext)

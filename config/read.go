@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -29,9 +30,10 @@ const (
 
 // reader reads the files of one configuration within the limits.
 type reader struct {
-	tree  tree.Tree
-	draft map[string][]byte
-	left  int64 // bytes that may still be read
+	tree     tree.Tree
+	draft    map[string][]byte
+	rootOnly bool  // that of Source
+	left     int64 // bytes that may still be read
 	// reading is that of Source.
 	reading func(path string)
 }
@@ -84,7 +86,7 @@ func (r *reader) readFile(path string) ([]byte, *fault) {
 		return nil, readFault(err)
 	}
 	defer func() { _ = file.Close() }() // it was only read
-	if wrong := checkFileSystem(file); wrong != nil {
+	if wrong := cmp.Or(checkFileSystem(file), r.checkTrusted(path, file)); wrong != nil {
 		return nil, wrong
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
@@ -133,7 +135,7 @@ func kernelFileSystem(magic int64) string {
 // list returns the names in a directory, with the draft in place of the files that it has.
 func (r *reader) list(dir string) ([]string, *fault) {
 	r.note(dir)
-	names, wrong := listDir(r.tree, dir)
+	names, wrong := listDir(r.tree, dir, r.checkTrusted)
 	for path, data := range r.draft {
 		if filepath.Dir(path) != dir {
 			continue
@@ -147,8 +149,9 @@ func (r *reader) list(dir string) ([]string, *fault) {
 	return names, wrong
 }
 
-// listDir returns the names in a directory, sorted, and nothing where it does not exist.
-func listDir(t tree.Tree, path string) ([]string, *fault) {
+// listDir returns the names in a directory, sorted, and nothing where it does not exist. check, where not
+// nil, may refuse it.
+func listDir(t tree.Tree, path string, check func(string, *os.File) *fault) ([]string, *fault) {
 	dir, err := t.OpenDir(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err != nil && t.IsNull(path):
@@ -157,6 +160,11 @@ func listDir(t tree.Tree, path string) ([]string, *fault) {
 		return nil, readFault(err)
 	}
 	defer func() { _ = dir.Close() }() // it was only read
+	if check != nil {
+		if wrong := check(path, dir); wrong != nil {
+			return nil, wrong
+		}
+	}
 	names, err := dir.Readdirnames(maxEntries + 1)
 	switch {
 	case err != nil && !errors.Is(err, io.EOF):

@@ -30,6 +30,9 @@ type Source struct {
 	// Draft has the contents of drop-ins by path, which Load reads in place of those on disk. A
 	// nil content is a drop-in that does not exist.
 	Draft map[string][]byte
+	// RootOnly refuses files and directories that somebody other than root can change, for commands that
+	// write what a file says with root's rights. What is on a read-only mount is accepted.
+	RootOnly bool
 
 	// reading, where not nil, is called before each file and directory is read, with its real path.
 	reading func(path string)

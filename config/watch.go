@@ -215,7 +215,7 @@ func (s Source) watchPlan() *watchPlan {
 		real := t.Real(p.walk(t, dir))
 		p.dropinDirs[real] = true
 		p.add(real, dirMask)
-		names, _ := listDir(t, dir) // Load reports the error
+		names, _ := listDir(t, dir, nil) // Load reports the error
 		for _, name := range names {
 			if isDropin(name) {
 				p.walk(t, filepath.Join(dir, name))

@@ -126,7 +126,7 @@ func TestUnitOmits(t *testing.T) {
 	unit := directives(t, "ctkeeper.service")
 	for _, key := range []string{
 		"ProcSubset", "PrivatePIDs", "PrivateUsers", "PrivateNetwork", "NetworkNamespacePath", "PrivateTmp",
-		"RootDirectory", "RootImage", "DynamicUser",
+		"RootDirectory", "RootImage", "DynamicUser", "RuntimeDirectory",
 	} {
 		if values, ok := unit[key]; ok {
 			t.Errorf("the unit has %s=%s", key, strings.Join(values, " "))
@@ -148,8 +148,8 @@ func TestUnitContract(t *testing.T) {
 		"User":                     {"ctkeeper"},
 		"CapabilityBoundingSet":    {"CAP_NET_ADMIN"},
 		"AmbientCapabilities":      {"CAP_NET_ADMIN"},
-		"RuntimeDirectory":         {"ctkeeper"},
-		"RuntimeDirectoryPreserve": {"yes"},
+		"ReadWritePaths":           {"-/run/ctkeeper"},
+		"ReadOnlyPaths":            {"-/run/ctkeeper/conf.d"},
 		"StateDirectory":           {"ctkeeper"},
 		"StateDirectoryMode":       {"0750"},
 		"RestrictAddressFamilies":  {"AF_UNIX AF_NETLINK AF_INET AF_INET6"},
@@ -178,7 +178,7 @@ func TestSysusers(t *testing.T) {
 	}
 }
 
-// Root owns the drop-ins in the runtime directory after each run of tmpfiles.
+// Root owns the runtime directory and the drop-ins in it after each run of tmpfiles, the service the lock.
 func TestTmpfiles(t *testing.T) {
 	if os.Getuid() != 0 {
 		netns.Cannot(t, "only root can change the owner of a directory")
@@ -195,10 +195,20 @@ func TestTmpfiles(t *testing.T) {
 			t.Errorf("systemd-tmpfiles reports:\n%s", out)
 		}
 	}
-	for path, isRoot := range map[string]bool{"run/ctkeeper": false, "run/ctkeeper/conf.d": true} {
+	for path, want := range map[string]struct {
+		isRoot bool
+		mode   os.FileMode
+	}{
+		"run/ctkeeper": {true, os.ModeDir | os.ModeSticky | 0o775}, "run/ctkeeper/conf.d": {true, os.ModeDir | 0o755},
+		"run/ctkeeper/ctkeeper.lock": {false, 0o600},
+	} {
+		info, err := os.Stat(filepath.Join(root, path))
+		if err != nil {
+			t.Fatal(err)
+		}
 		uid := ownerOf(t, filepath.Join(root, path))
-		if (uid == 0) != isRoot {
-			t.Errorf("/%s belongs to uid %d", path, uid)
+		if (uid == 0) != want.isRoot || info.Mode() != want.mode {
+			t.Errorf("/%s belongs to uid %d and has mode %v", path, uid, info.Mode())
 		}
 	}
 }

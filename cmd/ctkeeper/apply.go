@@ -28,7 +28,7 @@ func (a *app) apply() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cfg, err := a.load()
+			cfg, err := a.loadToWrite()
 			if err != nil {
 				return err
 			}

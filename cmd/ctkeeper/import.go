@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/importer"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/tree"
@@ -66,6 +67,10 @@ func (a *app) printImport(write bool) error {
 func (a *app) writeImport(host tree.Tree, made importer.Import) error {
 	// The daemon reads these directories, too, whatever the umask of the caller is.
 	defer syscall.Umask(syscall.Umask(0o022))
+	// Other errors are no obstacle: the drop-in was checked together with the other files.
+	if _, err := a.loadToWrite(); errors.Is(err, config.ErrUntrusted) {
+		return err
+	}
 	changed, err := made.Write(host)
 	switch {
 	case err != nil:

@@ -34,7 +34,7 @@ func (a *app) persist() *cobra.Command {
 			switch {
 			case !opts.Remove:
 				var err error
-				if cfg, err = a.load(); err != nil {
+				if cfg, err = a.loadToWrite(); err != nil {
 					return err
 				}
 			case a.configSet(): // removing works with any configuration, so it reads none

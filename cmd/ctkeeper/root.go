@@ -175,8 +175,14 @@ const annotationConfig = "reads-config"
 func readsConfig() map[string]string { return map[string]string{annotationConfig: ""} }
 
 // load reads the configuration. In every command a refused one ends with exitConfig.
-func (a *app) load() (*config.Config, error) {
-	cfg, err := a.source().Load()
+func (a *app) load() (*config.Config, error) { return load(a.source()) }
+
+// loadToWrite is load for commands that write what the configuration says: as root they follow no file that
+// somebody else can change.
+func (a *app) loadToWrite() (*config.Config, error) { return load(a.sourceToWrite()) }
+
+func load(source config.Source) (*config.Config, error) {
+	cfg, err := source.Load()
 	if err != nil {
 		return nil, failure{exitConfig, err}
 	}
@@ -185,6 +191,13 @@ func (a *app) load() (*config.Config, error) {
 
 func (a *app) source() config.Source {
 	return config.Source{Root: a.root, Main: a.configFile, MainRequired: a.configSet()}
+}
+
+// sourceToWrite is the source of loadToWrite.
+func (a *app) sourceToWrite() config.Source {
+	source := a.source()
+	source.RootOnly = a.root == "" && os.Geteuid() == 0
+	return source
 }
 
 func (a *app) printer() text.Printer {

@@ -29,7 +29,7 @@ func (a *app) run() *cobra.Command {
 				return err
 			}
 			opts := daemon.Options{
-				Source: a.source(), Log: log, Notify: systemd.NewNotifier(), Version: version,
+				Source: a.sourceToWrite(), Log: log, Notify: systemd.NewNotifier(), Version: version,
 				Strict: strict, Socket: status.SocketPath(a.root), History: status.HistoryPath(a.root),
 			}
 			if show {

@@ -3,6 +3,7 @@
 package scenarios
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,5 +136,36 @@ func TestImport(t *testing.T) {
 	}
 	if out, code := try(t, "ctkeeper", "diff"); code != 0 {
 		t.Errorf("diff after import: exit status %d\n%s", code, out)
+	}
+}
+
+// TestPersistDropinsOfTheServicesUser: root's persist writes nothing that the daemon's user says. That user makes a
+// conf.d of its own while root's is missing.
+func TestPersistDropinsOfTheServicesUser(t *testing.T) {
+	startDaemon(t, persisted)
+	const dir = "/run/ctkeeper/conf.d"
+	t.Cleanup(func() {
+		run(t, "rm", "-r", dir)
+		run(t, "systemd-tmpfiles", "--create", "ctkeeper.conf")
+	})
+	asService := func(script string) (string, int) {
+		return try(t, "setpriv", "--reuid=ctkeeper", "--regid=ctkeeper", "--clear-groups", "sh", "-c", script)
+	}
+	if out, status := asService("mv " + dir + " " + dir + ".old || rm -r " + dir); status == 0 {
+		t.Errorf("the service's user moved root's %s away: %s", dir, out)
+	}
+	run(t, "rm", "-r", dir)
+	script := "mkdir -p " + dir + " && printf 'module: {parameters: {expect_hashsize: 512}}' > " + dir + "/99.yaml"
+	if out, status := asService(script); status != 0 {
+		t.Fatalf("the service's user cannot make its own %s: %s", dir, out)
+	}
+	before := bootFiles(t)
+	run(t, "systemctl", "reload", unit)
+	out, status := try(t, "ctkeeper", "persist")
+	if status != 78 || !strings.Contains(out, "other than root can change") {
+		t.Errorf("persist ends with %d: %s", status, out)
+	}
+	if after := bootFiles(t); !maps.Equal(before, after) {
+		t.Errorf("the boot files are %v, want %v", after, before)
 	}
 }
