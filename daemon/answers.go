@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -62,7 +61,7 @@ func (a answers) document(build func() any) http.HandlerFunc {
 // events serves events, one a line: those after since (RFC 3339), and with follow=true the new ones.
 func (a answers) events(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
-	serveLines(a, w, r, func(since time.Time) iter.Seq[reconcile.Event] {
+	serveLines(a, w, r, func(since time.Time) iter.Seq[json.RawMessage] {
 		follow := r.FormValue("follow") == "true"
 		return a.daemon.recorder.history.stream(r.Context(), since, follow, func() { _ = control.Flush() })
 	})

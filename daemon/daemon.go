@@ -64,6 +64,8 @@ type Daemon struct {
 	sources  *sources
 	lock     *lockFile // nil where there can be none
 	resizer  *resizer
+	// announced is closed after READY.
+	announced chan struct{}
 
 	loader      *config.Loader
 	reloading   sync.Mutex // one reload at a time: an older configuration must not replace a newer one
@@ -142,7 +144,8 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 
 func newDaemon(opts Options) *Daemon {
 	d := &Daemon{
-		opts: opts, log: newLogQueue(), since: time.Now(), cfgRead: make(chan struct{}), guard: newGuardControl(),
+		opts: opts, log: newLogQueue(), since: time.Now(), cfgRead: make(chan struct{}),
+		announced: make(chan struct{}), guard: newGuardControl(),
 		loader: config.NewLoader(opts.Source), sources: newSources(),
 	}
 	d.opts.Log = d.log.wrap(opts.Log)
@@ -210,6 +213,7 @@ func (d *Daemon) announce(ctx context.Context, all []task) error {
 		return ErrForbidden
 	}
 	d.opts.Notify.Ready(statusLine(s, nil))
+	close(d.announced)
 	if d.opts.Started != nil {
 		d.opts.Started(d.status())
 	}

@@ -1,14 +1,19 @@
 package daemon
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,50 +31,101 @@ const (
 	maxHistoryLines = 2 * historySize
 	// maxHistoryFile is how much of the file is read, from its end.
 	maxHistoryFile = 8 << 20
+	// maxHistoryLine, in bytes, is more than any event takes: three texts of maxText, escaped.
+	maxHistoryLine = 256 << 10
 	// A write that failed is retried after firstStoreRetry, doubling up to maxStoreRetry.
 	firstStoreRetry = time.Second
 	maxStoreRetry   = 5 * time.Minute
 )
 
-// ReadHistory reads the events in the file at path, oldest first, and counts its corrupt lines.
-// The error is fs.ErrNotExist where there is no such file.
+// ReadHistory reads the newest events in the file at path, oldest first, and counts the corrupt lines among
+// them. The error is fs.ErrNotExist where there is no such file.
 func ReadHistory(path string) (events []reconcile.Event, corrupt int, err error) {
-	events, _, corrupt, err = readHistory(path)
-	return events, corrupt, err
+	entries, _, corrupt, err := readHistory(path)
+	return decode(entries), corrupt, err
 }
 
 // readHistory is ReadHistory with the number of the file's lines: maxHistoryLines where there
 // may be more than were read.
-func readHistory(path string) (events []reconcile.Event, lines, corrupt int, err error) {
-	text, err := tree.At("").Tail(path, maxHistoryFile)
+func readHistory(path string) (entries []entry, lines, corrupt int, err error) {
+	file, err := tree.At("").Open(path)
 	if err != nil {
 		return nil, 0, 0, fmt.Errorf("cannot read the history: %w", err)
 	}
-	events, lines, corrupt = parseHistory(text)
-	if len(text) > maxHistoryFile/2 { // longer than any that ctkeeper wrote
+	defer func() { _ = file.Close() }() // it was only read
+	info, err := file.Stat()
+	if err == nil {
+		skip := max(0, info.Size()-maxHistoryFile)
+		entries, lines, corrupt, err = parseHistory(io.NewSectionReader(file, skip, maxHistoryFile))
+	}
+	if err != nil {
+		return nil, 0, 0, fmt.Errorf("cannot read the history: %w", err)
+	}
+	if info.Size() > maxHistoryFile/2 { // longer than any that ctkeeper wrote
 		lines = maxHistoryLines
 	}
-	return events, lines, corrupt, nil
+	return entries, lines, corrupt, nil
 }
 
-// parseHistory returns the last historySize events, one a line, and counts lines and corrupt
-// lines: a crash of the host can leave the last one incomplete.
-func parseHistory(text []byte) (events []reconcile.Event, lines, corrupt int) {
-	for line := range bytes.Lines(text) {
+// parseHistory returns the events of the last historySize lines, and counts all lines and the corrupt ones
+// of those: a crash of the host can leave the last one incomplete. Only one line is in memory at a time, and
+// others may run after each: decoding them all takes some milliseconds.
+func parseHistory(text io.ReadSeeker) (entries []entry, lines, corrupt int, err error) {
+	in := bufio.NewReaderSize(text, maxHistoryLine)
+	var starts [historySize]int64 // of the last lines
+	var offset int64
+	for {
+		_, length, err := nextLine(in)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, 0, 0, err
+		}
+		starts[lines%historySize] = offset
 		lines++
-		if line = bytes.TrimSpace(line); len(line) == 0 {
-			continue
-		}
-		var e reconcile.Event
-		if json.Unmarshal(line, &e) != nil || e.At.IsZero() || e.Kind == "" {
-			corrupt++
-			continue
-		}
-		if events = append(events, e); len(events) == maxHistoryLines {
-			events = append(events[:0], events[historySize:]...)
-		}
+		offset += int64(length)
 	}
-	return events[max(0, len(events)-historySize):], lines, corrupt
+	first := int64(0)
+	if lines > historySize {
+		first = starts[lines%historySize]
+	}
+	if _, err := text.Seek(first, io.SeekStart); err != nil {
+		return nil, 0, 0, err
+	}
+	in.Reset(text)
+	var e reconcile.Event
+	for range min(lines, historySize) {
+		line, length, err := nextLine(in)
+		if err != nil {
+			return nil, 0, 0, err
+		}
+		line, e = bytes.TrimSpace(line), reconcile.Event{}
+		switch {
+		case len(line) == 0 && length <= maxHistoryLine: // an empty line
+		case json.Unmarshal(line, &e) != nil || e.At.IsZero() || e.Kind == "":
+			corrupt++
+		default:
+			entries = append(entries, entry{e.At, slices.Concat(line, []byte{'\n'})})
+		}
+		runtime.Gosched()
+	}
+	return entries, lines, corrupt, nil
+}
+
+// nextLine returns a line and its length. A line that is longer than the buffer is returned as nil.
+func nextLine(in *bufio.Reader) (line []byte, length int, err error) {
+	line, err = in.ReadSlice('\n')
+	length = len(line)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		line, err = in.ReadSlice('\n')
+		length += len(line)
+		line = nil
+	}
+	if err == io.EOF && length > 0 {
+		err = nil
+	}
+	return line, length, err
 }
 
 // historyFile keeps the history over restarts, one event a line. The file is opened for each
@@ -81,7 +137,7 @@ type historyFile struct {
 
 // append adds events. It does not sync: what was written survives the daemon's end anyway, and
 // waiting for a slow disk at every drift costs more than what a power cut could lose.
-func (f *historyFile) append(events []reconcile.Event) (err error) {
+func (f *historyFile) append(events []entry) (err error) {
 	file, err := f.open()
 	if err != nil {
 		return err
@@ -135,7 +191,7 @@ func lacksNewline(file *os.File) bool {
 }
 
 // rewrite replaces the file atomically by these events.
-func (f *historyFile) rewrite(events []reconcile.Event) error {
+func (f *historyFile) rewrite(events []entry) error {
 	if err := tree.At("").Replace(f.path, encodeLines(events), historyMode); err != nil {
 		return fmt.Errorf("cannot write the history: %w", err)
 	}
@@ -143,20 +199,23 @@ func (f *historyFile) rewrite(events []reconcile.Event) error {
 	return nil
 }
 
-func encodeLines(events []reconcile.Event) []byte {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
+func encodeLines(events []entry) []byte {
+	var out []byte
 	for _, e := range events {
-		_ = encoder.Encode(e) // a buffer has no errors, and an Event can be encoded
+		out = append(out, e.line...)
 	}
-	return out.Bytes()
+	return out
 }
 
 // storeHistory reads the file of the last daemon, then writes each event to it, until ctx ends.
 // It is a task of its own: a full or hanging disk must not keep a setting from being repaired.
 func (d *Daemon) storeHistory(ctx context.Context) error {
+	sleep(ctx, 0, d.announced)
 	file := &historyFile{path: d.opts.History}
-	d.loadHistory(file)
+	if ctx.Err() == nil {
+		d.loadHistory(file)
+		debug.FreeOSMemory() // the start needed more than what follows
+	}
 	retry, stored := firstStoreRetry, 0
 	for ctx.Err() == nil {
 		events, next, added := d.recorder.history.from(stored)
@@ -183,7 +242,7 @@ func (d *Daemon) storeHistory(ctx context.Context) error {
 }
 
 // store appends events, or replaces a file that has become long by the whole history.
-func (f *historyFile) store(events []reconcile.Event, h *history) error {
+func (f *historyFile) store(events []entry, h *history) error {
 	if f.lines+len(events) <= maxHistoryLines {
 		return f.append(events)
 	}

@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,6 +27,14 @@ func stored(n int) reconcile.Event {
 	return reconcile.Event{At: storedAt, Kind: reconcile.KindDrift, Setting: "max", Message: fmt.Sprint("event ", n)}
 }
 
+func entries(events ...reconcile.Event) []entry {
+	var all []entry
+	for _, e := range events {
+		all = append(all, newEntry(e))
+	}
+	return all
+}
+
 func messages(events []reconcile.Event) string {
 	var texts []string
 	for _, e := range events {
@@ -36,7 +46,7 @@ func messages(events []reconcile.Event) string {
 func TestHistoryFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "events.jsonl")
 	file := &historyFile{path: path}
-	if err := file.append([]reconcile.Event{stored(1), stored(2)}); err != nil {
+	if err := file.append(entries(stored(1), stored(2))); err != nil {
 		t.Fatal(err)
 	}
 	// The host went down while event 3 was written, and somebody left a note.
@@ -47,7 +57,7 @@ func TestHistoryFile(t *testing.T) {
 	if _, err := raw.WriteString("a note\n\n{}\n[1]\n" + `{"at":"2026-03-01T12:00:00Z","event":"dri`); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(raw.Chmod(0o600), raw.Close(), file.append([]reconcile.Event{stored(4)})); err != nil {
+	if err := errors.Join(raw.Chmod(0o600), raw.Close(), file.append(entries(stored(4)))); err != nil {
 		t.Fatal(err)
 	}
 	events, foreign, err := ReadHistory(path)
@@ -65,7 +75,7 @@ func TestHistoryFileIsBounded(t *testing.T) {
 	most := 0
 	for n := range 2*maxHistoryLines + 5 {
 		all.add(stored(n))
-		if err := file.store([]reconcile.Event{stored(n)}, all); err != nil {
+		if err := file.store(entries(stored(n)), all); err != nil {
 			t.Fatal(err)
 		}
 		if n%300 == 0 {
@@ -92,7 +102,7 @@ func TestHistoryFileOfAnotherKind(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := (&historyFile{path: path}).append([]reconcile.Event{stored(1)}); err == nil {
+	if err := (&historyFile{path: path}).append(entries(stored(1))); err == nil {
 		t.Error("a pipe was written to")
 	}
 	if _, _, err := ReadHistory(path); err == nil {
@@ -101,7 +111,7 @@ func TestHistoryFileOfAnotherKind(t *testing.T) {
 	if err := errors.Join(os.Remove(path), os.Symlink(filepath.Join(dir, "other"), path)); err != nil {
 		t.Fatal(err)
 	}
-	if err := (&historyFile{path: path}).append([]reconcile.Event{stored(1)}); !errors.Is(err, syscall.ELOOP) {
+	if err := (&historyFile{path: path}).append(entries(stored(1))); !errors.Is(err, syscall.ELOOP) {
 		t.Errorf("append through a link: %v, want %v", err, syscall.ELOOP)
 	}
 }
@@ -109,16 +119,16 @@ func TestHistoryFileOfAnotherKind(t *testing.T) {
 func TestRecall(t *testing.T) {
 	h := newHistory()
 	h.add(stored(10))
-	h.prepend([]reconcile.Event{stored(1), stored(2)})
+	h.prepend(entries(stored(1), stored(2)))
 	h.add(stored(11))
 	if got := messages(allOf(h)); got != "1 2 10 11" {
 		t.Errorf("remembered %q", got)
 	}
 	own, next, _ := h.from(0)
-	if got := messages(own); got != "10 11" || next != 2 {
+	if got := messages(decode(own)); got != "10 11" || next != 2 {
 		t.Errorf("of this daemon %q, next %d", got, next)
 	}
-	many := make([]reconcile.Event, historySize)
+	many := make([]entry, historySize)
 	h.prepend(many)
 	if got := len(allOf(h)); got != historySize {
 		t.Errorf("%d events remembered, want %d", got, historySize)
@@ -200,25 +210,67 @@ func TestHistoryPath(t *testing.T) {
 	}
 }
 
+// Of a long file only the newest lines are decoded. Lines of any length and kind are skipped.
+func TestParseHistory(t *testing.T) {
+	long := strings.Repeat("x", maxHistoryLine+5)
+	var text bytes.Buffer
+	text.WriteString("corrupt, but too old to count\n" + long + "\n")
+	for n := range historySize {
+		switch n {
+		case 5:
+			text.WriteString(long + "\n")
+		case 6:
+			text.WriteString("\n")
+		default:
+			text.Write(encodeLines(entries(stored(n))))
+		}
+	}
+	got, lines, corrupt, err := parseHistory(bytes.NewReader(text.Bytes()))
+	if err != nil || lines != historySize+2 || corrupt != 1 || len(got) != historySize-2 {
+		t.Fatalf("%d events, %d lines, %d corrupt (%v)", len(got), lines, corrupt, err)
+	}
+	events := decode(got)
+	if events[0].Message != "event 0" || events[len(got)-1].Message != fmt.Sprint("event ", historySize-1) {
+		t.Errorf("from %q to %q", events[0].Message, events[len(got)-1].Message)
+	}
+}
+
+// What is allocated to read a full history is a few times what is kept.
+func TestParseHistoryAllocates(t *testing.T) {
+	var text []byte
+	for n := range maxHistoryLines {
+		text = append(text, encodeLines(entries(stored(n)))...)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, _, _, err := parseHistory(bytes.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if got, most := after.TotalAlloc-before.TotalAlloc, uint64(maxHistoryLine+6*len(text)); got > most {
+		t.Errorf("%d bytes are allocated for %d, more than %d", got, len(text), most)
+	}
+}
+
 func FuzzParseHistory(f *testing.F) {
 	f.Add([]byte(nil))
-	f.Add(encodeLines([]reconcile.Event{stored(1), {At: storedAt, Kind: reconcile.KindTablePressure, Duration: 7,
-		Pressure: reconcile.Pressure{Level: "high", Entries: 5, Limit: 6}}}))
+	f.Add(encodeLines(entries(stored(1), reconcile.Event{At: storedAt, Kind: reconcile.KindTablePressure, Duration: 7,
+		Pressure: reconcile.Pressure{Level: "high", Entries: 5, Limit: 6}})))
 	f.Add([]byte("{\"at\":\"2026-03-01T12:00:00Z\",\"event\":\"x\",\"duration\":\"5 parsecs\"}\n\n[]\nnull"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		events, count, foreign := parseHistory(text)
-		if len(events) > historySize || len(events)+foreign > count {
-			t.Fatalf("%d events and %d foreign lines of %d", len(events), foreign, count)
+		events, count, foreign, err := parseHistory(bytes.NewReader(text))
+		if err != nil || len(events) > historySize || len(events)+foreign > count {
+			t.Fatalf("%d events and %d foreign lines of %d (%v)", len(events), foreign, count, err)
 		}
-		again, _, bad := parseHistory(encodeLines(events))
-		if diff := cmp.Diff(events, again); diff != "" && len(events) > 0 || bad != 0 {
-			t.Errorf("%d are not read back (-want +got):\n%s", bad, diff)
+		again, _, bad, err := parseHistory(bytes.NewReader(encodeLines(events)))
+		if diff := cmp.Diff(decode(events), decode(again)); diff != "" || bad != 0 || err != nil {
+			t.Errorf("%d are not read back (%v) (-want +got):\n%s", bad, err, diff)
 		}
 	})
 }
 
 // allOf returns all events of a history.
 func allOf(h *history) []reconcile.Event {
-	events, _, _ := h.from(oldest)
-	return events
+	all, _, _ := h.from(oldest)
+	return decode(all)
 }
