@@ -11,7 +11,7 @@ import (
 const (
 	panelWidth, panelHeight = 400, 280
 	marginLeft, marginTop   = 60, 40
-	marginRight             = 20
+	marginRight             = 30
 	marginBottom            = 40
 	legendHeight            = 30
 )
@@ -77,11 +77,13 @@ func (p *plot) panel(left, top float64, c string) {
 		fmt.Fprintf(&p.text, `<path d="M%.1f %.1fh%d" stroke="#ddd"/>`+"\n", left+marginLeft, at, width)
 		p.label(left+marginLeft-6, at+4, "end", duration(math.Pow(10, decade)))
 	}
-	for nines := 0.0; nines <= p.nines; nines++ {
-		share := 1 - math.Pow(10, -nines)
-		at := x(share)
+	for _, q := range quantiles {
+		if -math.Log10(1-q.at) > p.nines+0.01 {
+			break
+		}
+		at := x(q.at)
 		fmt.Fprintf(&p.text, `<path d="M%.1f %.1fv%d" stroke="#ddd"/>`+"\n", at, top+marginTop, height)
-		p.label(at, top+marginTop+height+16, "middle", fmt.Sprintf("p%.4g", 100*share))
+		p.label(at, top+marginTop+height+16, "middle", q.name)
 	}
 	for i, program := range p.programs {
 		values := slices.Sorted(slices.Values(p.report.values(p.section, c, program, p.measure)))
