@@ -88,10 +88,12 @@ generate: ## files that come from the code
 	$(GO) test ./config ./metrics ./cmd/ctkeeper -run TestReferenceIsCurrent -update
 
 install: build ## into DESTDIR, below PREFIX
-	install -D -m 0755 bin/ctkeeper $(DESTDIR)$(PREFIX)/bin/ctkeeper
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's,/usr/bin/ctkeeper,$(PREFIX)/bin/ctkeeper,g' systemd/ctkeeper.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/ctkeeper.service
-	chmod 0644 $(DESTDIR)$(PREFIX)/lib/systemd/system/ctkeeper.service
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for program in ctkeeper ctkeeper-exporter; do \
+		install -m 0755 bin/$$program $(DESTDIR)$(PREFIX)/bin/$$program; \
+		sed 's,/usr/bin/ctkeeper,$(PREFIX)/bin/ctkeeper,g' systemd/$$program.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$program.service; \
+		chmod 0644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$$program.service; \
+	done
 	install -D -m 0644 systemd/ctkeeper.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ctkeeper.conf
 	install -D -m 0644 systemd/ctkeeper.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ctkeeper.conf
 	install -D -m 0644 systemd/ctkeeper.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/ctkeeper.catalog
@@ -112,10 +114,12 @@ install: build ## into DESTDIR, below PREFIX
 		echo "Installed. Next:"; \
 		echo "  systemd-sysusers && systemd-tmpfiles --create ctkeeper.conf && journalctl --update-catalog"; \
 		echo "  systemctl daemon-reload && systemctl enable --now ctkeeper"; \
+		echo "For metrics and the status page: systemctl enable --now ctkeeper-exporter"; \
 	fi
 
 uninstall: ## take back what install put there; configuration stays
 	rm -f $(DESTDIR)$(PREFIX)/bin/ctkeeper $(DESTDIR)$(PREFIX)/lib/systemd/system/ctkeeper.service \
+		$(DESTDIR)$(PREFIX)/bin/ctkeeper-exporter $(DESTDIR)$(PREFIX)/lib/systemd/system/ctkeeper-exporter.service \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/ctkeeper.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ctkeeper.conf \
 		$(DESTDIR)$(PREFIX)/lib/systemd/catalog/ctkeeper.catalog \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctkeeper \

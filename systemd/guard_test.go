@@ -156,7 +156,7 @@ func TestGuardSecurity(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if level, out := exposure(t, with.dropIns...); level > documented || level < documented-0.3 {
+		if level, out := exposure(t, service, with.dropIns...); level > documented || level < documented-0.3 {
 			t.Errorf("%s: exposure level %.1f, %s says %.1f:\n%s", with.row, level, guardDoc, documented, out)
 		}
 	}
