@@ -30,6 +30,8 @@ func (k kernel) Module() reconcile.Module {
 type passHooks struct {
 	*Daemon
 	notifyWatchdog func()
+	// nextSample is the time from the last pass until the table is due.
+	nextSample *time.Duration
 }
 
 // OnDesired updates the guard's rules from the desired state.
@@ -54,7 +56,7 @@ func (h passHooks) Record(e reconcile.Event) { h.recorder.Record(e) }
 // OnPass counts the pass, updates STATUS= if the summary changed, and notifies systemd's watchdog.
 func (h passHooks) OnPass(reasons reconcile.Reason, took time.Duration, changed bool) {
 	h.recorder.counts.recordPass(reasons, took)
-	h.table.sampleIfDue()
+	*h.nextSample = h.table.sampleIfDue()
 	if changed {
 		h.publishSummary()
 	}
@@ -62,12 +64,13 @@ func (h passHooks) OnPass(reasons reconcile.Reason, took time.Duration, changed 
 }
 
 func (d *Daemon) keeperOptions(files *sysfs.Files, clock reconcile.Alarm) reconcile.Options {
-	h := passHooks{Daemon: d, notifyWatchdog: func() {}}
+	h := passHooks{Daemon: d, notifyWatchdog: func() {}, nextSample: new(time.Duration)}
 	root := d.opts.Source.Root
 	d.resizer = newResizer(root, newKernel(root, files), d.lock, d.opts.Log)
 	opts := reconcile.Options{Kernel: d.resizer, Attributor: d.guard, Alarm: clock}
+	opts.Heartbeat = func() time.Duration { return *h.nextSample }
 	if interval := d.opts.Notify.WatchdogInterval(); interval > 0 {
-		opts.Heartbeat = func() time.Duration { return interval / 3 }
+		opts.Heartbeat = func() time.Duration { return min(interval/3, *h.nextSample) }
 		h.notifyWatchdog = d.watchdogNotifier(interval / 6)
 	}
 	opts.Hooks = h

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -11,11 +10,10 @@ import (
 )
 
 const (
-	// sampleInterval is how often the table is sampled. A pass shortly before that
-	// triggers the sample, so that the processor wakes up once for both.
-	sampleInterval = 5 * time.Second
-	sampleWithPass = sampleInterval * 9 / 10
-	sampleAlone    = sampleInterval * 11 / 10
+	// A sample follows the first pass that comes usualInterval after the last one, and busyInterval where a
+	// table is at least half full.
+	usualInterval = 15 * time.Second
+	busyInterval  = 5 * time.Second
 	// pointHours is how far the plots go back.
 	pointHours = 6 * time.Hour
 	// maxAge is the highest age of the figures that a reader gets.
@@ -34,28 +32,25 @@ type tableTask struct {
 	mu      sync.Mutex // held for a moment
 	latest  table.Sample
 	lastRun time.Time // when run took its last sample
+	// interval is usualInterval or busyInterval.
+	interval time.Duration
 }
 
 func newTableTask(root string, record func(reconcile.Event)) *tableTask {
 	return &tableTask{
 		take: table.NewSampler(root).Take, record: record,
-		monitor: table.NewMonitor(int(pointHours / sampleInterval)),
+		monitor: table.NewMonitor(int(pointHours / busyInterval)),
 		due:     make(chan struct{}, 1),
 	}
 }
 
-// run takes samples until ctx ends.
+// run takes a sample now, and then one when it is due, until ctx ends.
 func (t *tableTask) run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for {
 		t.sample(time.Now())
-		// ±5 % of jitter, as in the keeper's resync.
-		timer.Reset(sampleAlone - sampleAlone/20 + rand.N(sampleAlone/10+1))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-timer.C:
 		case <-t.due:
 		}
 	}
@@ -64,7 +59,10 @@ func (t *tableTask) run(ctx context.Context) error {
 func (t *tableTask) sample(at time.Time) {
 	sample := t.take(at)
 	t.mu.Lock()
-	t.latest, t.lastRun = sample, sample.At
+	t.latest, t.lastRun, t.interval = sample, sample.At, usualInterval
+	if isHalfFull(sample.Entries, sample.Max) || isHalfFull(sample.Expectations, sample.ExpectMax) {
+		t.interval = busyInterval
+	}
 	t.mu.Unlock()
 	for _, p := range t.monitor.Add(sample) {
 		t.record(reconcile.TablePressureEvent(p.At, reconcile.Pressure{
@@ -73,15 +71,26 @@ func (t *tableTask) sample(at time.Time) {
 	}
 }
 
-// sampleIfDue is called after each pass. It makes run take a sample now if the last one is at least
-// sampleWithPass old. It never blocks.
-func (t *tableTask) sampleIfDue() {
+// isHalfFull reports whether a table has half of the entries that it may have. A limit of 0 is none.
+func isHalfFull(entries, limit *int64) bool {
+	return entries != nil && limit != nil && *limit > 0 && *entries >= *limit/2
+}
+
+// sampleIfDue is called after each pass, so that the processor wakes up once for both. It makes run take a
+// sample now if the last one is old enough; a pass may be a tenth early, because resyncs are. It never
+// blocks. It returns the time until the next sample is due.
+func (t *tableTask) sampleIfDue() time.Duration {
 	t.mu.Lock()
-	isDue := !t.lastRun.IsZero() && time.Since(t.lastRun) >= sampleWithPass
+	age, interval := time.Since(t.lastRun), t.interval
 	t.mu.Unlock()
-	if isDue {
+	switch {
+	case interval == 0: // run takes the first sample by itself
+		return usualInterval
+	case age >= interval-interval/10:
 		notify(t.due)
+		return interval
 	}
+	return interval - age
 }
 
 // recent returns the latest sample, or a new one if that is older than maxAge: readers that poll cause

@@ -35,27 +35,21 @@ func TestTableTask(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- task.run(ctx) }()
-		time.Sleep(4 * time.Second)
-		task.sampleIfDue() // too early to look along
-		synctest.Wait()
-		if len(looks) != 1 {
-			t.Fatalf("%d looks after 4 s, want 1", len(looks))
+		pass := func(after time.Duration) (looked bool) {
+			time.Sleep(after)
+			synctest.Wait()
+			n := len(looks)
+			task.sampleIfDue()
+			synctest.Wait()
+			return len(looks) > n
 		}
-		time.Sleep(900 * time.Millisecond)
+		synctest.Wait()
+		if len(looks) != 1 || pass(13*time.Second) || !pass(500*time.Millisecond) {
+			t.Error("the table is not looked at once at the start, and then with the first pass of 13.5 s later")
+		}
 		entries.Store(83)
-		task.sampleIfDue()
-		synctest.Wait()
-		<-looks
-		if n := len(looks); n != 1 {
-			t.Fatalf("%d looks after the first, want one with the pass", n)
-		}
-		if second := <-looks; second != 4900*time.Millisecond {
-			t.Fatalf("looked after %s, want with the pass", second)
-		}
-		time.Sleep(time.Minute) // without any pass
-		synctest.Wait()
-		if n := len(looks); n < 10 || n > 12 {
-			t.Errorf("%d looks in a minute without passes, want about 11", n)
+		if !pass(usualInterval) || pass(4*time.Second) || !pass(500*time.Millisecond) {
+			t.Error("a table that is half full is not looked at with the first pass of 4.5 s later")
 		}
 		if got := task.recent(); *got.Entries != 83 {
 			t.Errorf("recent gives %d entries", *got.Entries)
@@ -68,7 +62,7 @@ func TestTableTask(t *testing.T) {
 			t.Fatalf("%d events, want one of pressure", len(said))
 		}
 		if e := <-said; e.Kind != reconcile.KindTablePressure || e.Table != table.Connections || e.Level != "high" ||
-			e.Entries != 83 || e.Limit != 100 || e.Message == "" || !e.At.Equal(began.Add(4900*time.Millisecond)) {
+			e.Entries != 83 || e.Limit != 100 || e.Message == "" || !e.At.Equal(began.Add(28500*time.Millisecond)) {
 			t.Errorf("event %+v, want one of pressure", e)
 		}
 	})

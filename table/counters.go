@@ -3,14 +3,18 @@ package table
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/rawio"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 const (
-	statFile   = "/proc/net/stat/nf_conntrack"
+	statPath   = "/proc/net/stat/nf_conntrack"
 	expectFile = "/proc/net/nf_conntrack_expect"
 
 	// maxStat is enough for 8192 processors, one line each; maxExpect for a million expectations.
@@ -31,15 +35,71 @@ var errNoCounters = errors.New("no header line or no counters in it")
 // refused because their chain was too long (nf_conntrack_hash_check_insert); no kernel shows the chains
 // themselves. The error is fs.ErrNotExist if the module is absent or the kernel has no such file.
 func Counters(root string) (map[string]uint64, error) {
-	text, err := tree.At(root).Read(statFile, maxStat)
+	f := statFile{tree: tree.At(root)}
+	defer f.close()
+	return f.counters()
+}
+
+// statFile is /proc/net/stat/nf_conntrack. On the running system it stays open.
+type statFile struct {
+	tree tree.Tree
+	file *os.File
+	fd   int
+	buf  []byte
+}
+
+// counters reads the counters, see Counters.
+func (f *statFile) counters() (map[string]uint64, error) {
+	text, err := f.read()
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the counters: %w", err)
 	}
 	counters, err := parseCounters(string(text))
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", statFile, err)
+		return nil, fmt.Errorf("cannot read %s: %w", statPath, err)
 	}
 	return counters, nil
+}
+
+func (f *statFile) read() ([]byte, error) {
+	if !f.tree.Live() {
+		return f.tree.Read(statPath, maxStat)
+	}
+	if f.file != nil {
+		if text, err := f.readOpen(); err == nil {
+			return text, nil
+		}
+		f.close() // dead since the module was unloaded (EIO)
+	}
+	file, err := os.Open(statPath)
+	if err != nil {
+		return nil, err
+	}
+	f.file, f.fd = file, int(file.Fd())
+	return f.readOpen()
+}
+
+// readOpen reads the open file from its begin.
+func (f *statFile) readOpen() ([]byte, error) {
+	for {
+		f.buf = slices.Grow(f.buf[:0], 4<<10)
+		switch n, errno := rawio.ReadAll(f.fd, f.buf[:cap(f.buf)]); {
+		case errno != 0:
+			return nil, &fs.PathError{Op: "read", Path: statPath, Err: errno}
+		case n < cap(f.buf):
+			return f.buf[:n], nil
+		case n >= maxStat:
+			return nil, tree.ErrTooLarge
+		}
+		f.buf = make([]byte, 0, 2*cap(f.buf)) // one line each processor
+	}
+}
+
+func (f *statFile) close() {
+	if f.file != nil {
+		_ = f.file.Close() // it was only read
+		f.file = nil
+	}
 }
 
 func parseCounters(text string) (map[string]uint64, error) {

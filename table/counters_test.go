@@ -80,7 +80,7 @@ func TestCountersErrors(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			root := t.TempDir()
 			if test.name != "-" {
-				put(t, root, statFile, test.text)
+				put(t, root, statPath, test.text)
 			}
 			_, err := Counters(root)
 			if err == nil {

@@ -19,7 +19,9 @@ type Figures struct {
 // Read reads the figures of the system below root from the nf_conntrack sysctls, and the expectations with
 // ExpectationsByHelper.
 func Read(root string) Figures {
-	f := readSizes(root)
+	files := sysfs.NewReader(root)
+	defer func() { _ = files.Close() }() // it was only read
+	f := readSizes(files)
 	if helpers, err := ExpectationsByHelper(root); err == nil {
 		f.Expectations = sum(helpers)
 	}
@@ -27,9 +29,7 @@ func Read(root string) Figures {
 }
 
 // readSizes reads the figures without the expectations, which take longer.
-func readSizes(root string) Figures {
-	files := sysfs.NewReader(root)
-	defer func() { _ = files.Close() }() // it was only read
+func readSizes(files *sysfs.Files) Figures {
 	figure := func(name string) *int64 {
 		text, err := files.Figure(name)
 		if err != nil {

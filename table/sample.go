@@ -3,6 +3,9 @@ package table
 import (
 	"sync"
 	"time"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // Sample is the figures and the kernel's counters at one time. What cannot be read is nil.
@@ -17,7 +20,11 @@ type Sample struct {
 }
 
 // Take returns one sample.
-func Take(root string, at time.Time) Sample { return NewSampler(root).Take(at) }
+func Take(root string, at time.Time) Sample {
+	s := NewSampler(root)
+	defer s.Close()
+	return s.Take(at)
+}
 
 const (
 	// expectationsAge is the least age at which expectations are read again. The time to read them grows
@@ -28,24 +35,38 @@ const (
 
 // Sampler takes samples repeatedly. It reads for each sample what takes the same time however full the table
 // is. It reads the expectations every 15 s, and less often if that takes longer than 150 ms; the samples in
-// between repeat them. If the expectations cannot be read, each sample tries again. A Sampler is safe for
-// concurrent use.
+// between repeat them. If the expectations cannot be read, each sample tries again. It keeps the other files
+// open. A Sampler is safe for concurrent use.
 type Sampler struct {
-	root string
+	root  string
+	sizes *sysfs.Files
 
 	mu      sync.Mutex
+	stat    statFile
 	readAt  time.Time
 	took    time.Duration
 	helpers map[string]int64
 }
 
 // NewSampler returns a Sampler of the system below root.
-func NewSampler(root string) *Sampler { return &Sampler{root: root} }
+func NewSampler(root string) *Sampler {
+	return &Sampler{root: root, sizes: sysfs.NewReader(root), stat: statFile{tree: tree.At(root)}}
+}
+
+// Close closes the open files. The Sampler can be used again.
+func (s *Sampler) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.sizes.Close() // they were only read
+	s.stat.close()
+}
 
 // Take takes the next sample.
 func (s *Sampler) Take(at time.Time) Sample {
-	sample := Sample{At: at, Figures: readSizes(s.root)}
-	sample.Counters, _ = Counters(s.root) // nil if they cannot be read
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sample := Sample{At: at, Figures: readSizes(s.sizes)}
+	sample.Counters, _ = s.stat.counters() // nil if they cannot be read
 	sample.ByHelper = s.expectations(at, sample.ExpectMax != nil)
 	if sample.ByHelper != nil {
 		sample.Expectations = sum(sample.ByHelper)
@@ -56,8 +77,6 @@ func (s *Sampler) Take(at time.Time) Sample {
 // expectations returns the expectations by helper, nil if they cannot be read. hasTable is false while the
 // module is absent: the expectations of the next table are read at once.
 func (s *Sampler) expectations(at time.Time, hasTable bool) map[string]int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if !hasTable {
 		s.readAt, s.helpers = time.Time{}, nil
 		return nil

@@ -1,4 +1,4 @@
-// Package rawio makes raw system calls: the scheduler of the Go runtime is not told of them. Its monitor
+// Package rawio makes raw system calls for files in /proc and /sys: the scheduler of the Go runtime is not told of them. Its monitor
 // thread (sysmon) then sleeps on, and the caller keeps its processor. That is right only for calls that do
 // not block, because a blocked one would stop the garbage collector: the value of a sysctl, not a log, a
 // pipe, or a hash table to fill.
@@ -24,6 +24,28 @@ func Write(fd int, buf []byte) (int, syscall.Errno) { return call(unix.SYS_PWRIT
 func Next(fd uintptr, buf []byte) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
 	return int(n), errno
+}
+
+// ReadAll reads a file from its begin until its end, or until buf is full, which must not be empty. It
+// returns the number of bytes, or the error of lseek(2) or read(2), 0 for none.
+func ReadAll(fd int, buf []byte) (int, syscall.Errno) {
+	if _, _, errno := syscall.RawSyscall(unix.SYS_LSEEK, uintptr(fd), 0, unix.SEEK_SET); errno != 0 {
+		return 0, errno
+	}
+	at := 0
+	for at < len(buf) {
+		n, errno := Next(uintptr(fd), buf[at:])
+		switch {
+		case errno == unix.EINTR:
+			continue
+		case errno != 0:
+			return 0, errno
+		case n == 0:
+			return at, 0
+		}
+		at += n
+	}
+	return at, 0
 }
 
 // Yield lets another thread that waits for this processor run first (sched_yield(2)).
