@@ -105,6 +105,21 @@ func (w *Watcher) Run(ctx context.Context, changed func()) error {
 	}
 }
 
+// ChangedSince reports whether what is watched may have changed at t or later, by the inodes' change times
+// (inode(7)). A directory's is that of its entries.
+func (w *Watcher) ChangedSince(t time.Time) bool {
+	set, _ := w.current()
+	for _, path := range set.plan.paths {
+		var stat unix.Stat_t
+		switch err := unix.Lstat(path, &stat); {
+		case errors.Is(err, fs.ErrNotExist): // its directory is watched
+		case err != nil || !time.Unix(stat.Ctim.Unix()).Before(t):
+			return true
+		}
+	}
+	return false
+}
+
 // Close ends the watch. It may be called more than once.
 func (w *Watcher) Close() error {
 	w.mu.Lock()

@@ -319,3 +319,34 @@ func TestWatchPlanOmitsBusyDirectories(t *testing.T) {
 		}
 	}
 }
+
+func TestChangedSince(t *testing.T) {
+	root := t.TempDir()
+	if err := write(DefaultMain, "settings: {max: 5}\n")(root); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // more than the step of a change time
+	loaded := time.Now()
+	for name, change := range map[string]func(string) error{
+		"a file":    write(DefaultMain, "settings: {max: 6}\n"),
+		"a drop-in": write("etc/ctkeeper/conf.d/a.yaml", "settings: {max: 6}\n"),
+	} {
+		w, err := NewWatcher(Source{Root: root})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.ChangedSince(loaded) {
+			t.Errorf("before the change of %s: it has changed", name)
+		}
+		time.Sleep(50 * time.Millisecond)
+		if err := change(root); err != nil {
+			t.Fatal(err)
+		}
+		if !w.ChangedSince(loaded) {
+			t.Errorf("after the change of %s: nothing has changed", name)
+		}
+		time.Sleep(50 * time.Millisecond)
+		loaded = time.Now()
+		_ = w.Close()
+	}
+}

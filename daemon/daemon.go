@@ -67,14 +67,15 @@ type Daemon struct {
 	// announced is closed after READY.
 	announced chan struct{}
 
-	loader      *config.Loader
-	reloading   sync.Mutex // one reload at a time: an older configuration must not replace a newer one
-	mu          sync.Mutex
-	cfg         *config.Config
-	cfgAt       time.Time     // when cfg was read
-	cfgErr      error         // why the newest configuration was refused, or nil
-	cfgRead     chan struct{} // closed, and replaced, when a configuration was read
-	unsupported string        // the unsupported settings that were logged last
+	loader        *config.Loader
+	configWatched bool       // watchConfig has run before
+	reloading     sync.Mutex // one reload at a time: an older configuration must not replace a newer one
+	mu            sync.Mutex
+	cfg           *config.Config
+	cfgAt         time.Time     // when cfg was read
+	cfgErr        error         // why the newest configuration was refused, or nil
+	cfgRead       chan struct{} // closed, and replaced, when a configuration was read
+	unsupported   string        // the unsupported settings that were logged last
 
 	parameterCache parameterCache
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -13,6 +14,9 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
+
+// clockSlack is more than a file's change time may lie before the change: a tick of the kernel's clock.
+const clockSlack = time.Second
 
 // Each watcher is started first. Then it wakes the keeper with Overflow: the pass finds the changes from
 // before the start.
@@ -76,7 +80,13 @@ func (d *Daemon) watchConfig(ctx context.Context) error {
 		}
 		d.reportSource(status.SourceConfig, nil)
 	}
-	reload()
+	// The configuration of the start need not be loaded again.
+	if isFirst := !d.configWatched; isFirst && !w.ChangedSince(d.since.Add(-clockSlack)) {
+		d.reportSource(status.SourceConfig, nil)
+	} else {
+		reload()
+	}
+	d.configWatched = true
 	return errors.Join(w.Run(ctx, reload), hangs)
 }
 
