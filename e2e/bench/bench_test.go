@@ -44,13 +44,22 @@ func arguments(flags ...string) []string {
 	return append(flags, strings.Fields(os.Getenv("BENCH"))...)
 }
 
-// keep prints the output of the program as it comes, and writes its report to a file.
+// keep prints the output of the program as it comes, and writes its report to a file. The error says what could not be
+// measured.
 func keep(out io.Reader, file string) error {
 	lines := bufio.NewReader(out)
 	for {
 		line, err := lines.ReadString('\n')
 		if text, found := strings.CutPrefix(line, reportPrefix); found {
-			return os.WriteFile(filepath.Join(results, file), []byte(text), 0o644)
+			var r report
+			if err := json.Unmarshal([]byte(text), &r); err != nil {
+				return err
+			}
+			err := os.WriteFile(filepath.Join(results, file), []byte(text), 0o644)
+			if len(r.Failed) > 0 {
+				err = errors.Join(err, errors.New(strings.Join(r.Failed, "\n")))
+			}
+			return err
 		}
 		fmt.Print(line)
 		if err != nil {

@@ -47,7 +47,7 @@ func TestDocument(t *testing.T) {
 		"**1.20** (1.20 to 1.20), aim 1.5",
 		"| 40 | 37.0 µs |",
 		"| 1000 | ctkeeper | 998 | 4.00, aim 10 | 2.00 s |", "| ctkeeper with guard | 13.0 MiB, aim 14 |",
-		"| no resize | **ratio** |  | **0.01** | – | – | – |",
+		"| no resize | **ratio** |  | **0.0100**, aim 0.02 | – | – | – |",
 		"A foreign value in place of one that TuneD had set was still there after 60.0 s.",
 		"| ctkeeper | 13.5, aim 14 |",
 	} {

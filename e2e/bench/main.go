@@ -76,7 +76,7 @@ func run() error {
 			continue
 		}
 		if err := m.measure(b); err != nil {
-			return fmt.Errorf("cannot measure %s: %w", m.name, err)
+			b.report.Failed = append(b.report.Failed, fmt.Sprintf("cannot measure %s: %v", m.name, err))
 		}
 	}
 	fmt.Print(b.report.tables())

@@ -25,6 +25,9 @@ var aims = map[string]map[string]float64{
 	"busy": {"p50": 3},
 }
 
+// loadAims are the same for a load of the module, as a ratio to the udev rule. A resize takes as long for both.
+var loadAims = map[string]map[string]float64{"no resize": {"p50": 0.02}}
+
 // A grid is a table in Markdown.
 type grid struct{ text strings.Builder }
 
@@ -50,7 +53,7 @@ func (r *report) tables() string {
 	r.quantileTables(g, "settings", "total", "The same by number of settings", nil)
 	r.passTable(g)
 	r.stormTable(g)
-	r.quantileTables(g, "load", "total", "From the load of the module until all values are right", nil)
+	r.quantileTables(g, "load", "total", "From the load of the module until all values are right", loadAims)
 	r.quantileTables(g, "kube-proxy", "total", "How long the writes of kube-proxy's own start are seen", nil)
 	r.restTable(g)
 	r.ownersText(g)
@@ -202,9 +205,9 @@ func (r *report) ratioRow(g *grid, section, c, measure string, aim map[string]fl
 	for _, q := range quantiles {
 		cells = append(cells, cellOf(len(us) >= q.least, func() string {
 			all, least, most := ratio(us, them, q.at)
-			text := fmt.Sprintf("**%.2f**", all)
+			text := "**" + digits(all) + "**"
 			if len(us)/rounds >= q.least {
-				text += fmt.Sprintf(" (%.2f to %.2f)", least, most)
+				text += " (" + digits(least) + " to " + digits(most) + ")"
 			}
 			return text + aimText(aim[q.name])
 		}))

@@ -9,6 +9,7 @@ import (
 type report struct {
 	Host   host
 	Series []series
+	Failed []string // what could not be measured, and why
 }
 
 // host says on what a report was measured.

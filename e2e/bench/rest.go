@@ -95,6 +95,7 @@ func (b *bench) measureRest() error {
 	if err := configureOwners(); err != nil {
 		return err
 	}
+	defer stopServices()
 	if err := startServices(pids); err != nil {
 		return err
 	}
@@ -193,6 +194,13 @@ func serviceNames() (all []string) {
 		all = append(all, s.name)
 	}
 	return all
+}
+
+// stopServices stops those that are not always there.
+func stopServices() {
+	for _, s := range services[1:] {
+		_, _ = exec.Command("systemctl", "stop", s.unit).CombinedOutput()
+	}
 }
 
 // startServices starts services and adds their processes. The exporter is scraped once, as it would be used.
