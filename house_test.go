@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"host/tree":         {},
 	"host/capability":   {},
 	"host/inotify":      {},
+	"host/printable":    {},
 	"host/meminfo":      {"host/tree"},
 	"host/mountinfo":    {"host/tree"},
 	"host/shell":        {},
@@ -57,7 +58,7 @@ var mayImport = map[string][]string{
 	"metrics": {"kmod", "reconcile", "status", "table", "host"},
 	"ui/page": {"reconcile", "status", "table"},
 	"daemon":  {"config", "guard", "kmod", "reconcile", "status", "sysfs", "systemd", "table", "host"},
-	"ui/term": {"reconcile", "status", "sysfs", "table"},
+	"ui/term": {"reconcile", "status", "sysfs", "table", "host"},
 	"ui/text": {
 		"config", "explain/doctor", "explain/importer", "kmod", "persist", "reconcile", "status", "sysfs", "table",
 		"host",

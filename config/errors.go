@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -23,7 +24,7 @@ type Error struct {
 	Err error `json:"-"`
 }
 
-// Error is "file:line:column: key: what is wrong (what is allowed)".
+// Error is "file:line:column: key: what is wrong (what is allowed)", safe for a terminal.
 func (e Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.File)
@@ -43,7 +44,7 @@ func (e Error) Error() string {
 	if e.Allowed != "" {
 		b.WriteString(" (" + e.Allowed + ")")
 	}
-	return b.String()
+	return printable.Line(b.String())
 }
 
 // Unwrap returns the system error, for errors.Is.

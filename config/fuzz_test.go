@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/host/printable"
 )
 
 // FuzzParse parses any bytes as the main file: nothing panics, every error has a place or a
@@ -73,7 +75,7 @@ func FuzzUnit(f *testing.F) {
 			return
 		}
 		text := wrong.problem + wrong.allowed
-		if wrong.problem == "" || wrong.allowed == "" || printable(text) != text {
+		if wrong.problem == "" || wrong.allowed == "" || printable.Line(text) != text {
 			t.Errorf("%q: no message for a terminal: %v", name, *wrong)
 		}
 	})

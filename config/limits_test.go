@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // loadError returns the error of the files below root, whose Errors are checked against the limit.
@@ -134,5 +135,18 @@ func TestKernelFilesAreRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), link+": is a file of the kernel ("+name+")") {
 			t.Errorf("a link to %s: %v", file, err)
 		}
+	}
+}
+
+// TestNamesAreSafeForATerminal has a drop-in whose name a terminal would interpret.
+func TestNamesAreSafeForATerminal(t *testing.T) {
+	name := etcDir + "a\x1b]0;owned\x07\u202e.yaml"
+	text := loadError(t, host(t, map[string]string{name: "max: 1"}))
+	if !strings.HasPrefix(text, etcDir+`a\x1b]0;owned\a\u202e.yaml:1:1: max: unknown key`) {
+		t.Errorf("the error is %q", text)
+	}
+	c := load(t, host(t, map[string]string{name: "", strings.Replace(name, "yaml", "yml", 1): "", DefaultMain: ""}))
+	if len(c.Warnings) == 0 || strings.ContainsFunc(strings.Join(c.Warnings, ""), unicode.IsControl) {
+		t.Errorf("the warnings are %q", c.Warnings)
 	}
 }

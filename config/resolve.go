@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/ctkeeper/ctkeeper/host/meminfo"
+	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -45,7 +46,9 @@ func (l *loader) config() (*Config, error) {
 		return nil, errs
 	}
 	c.Files, c.Hidden = l.files, l.hidden
-	c.Warnings = slices.Concat(l.warnings, r.warnings)
+	for _, text := range slices.Concat(l.warnings, r.warnings) {
+		c.Warnings = append(c.Warnings, printable.Line(text))
+	}
 	if more := len(c.Warnings) - maxWarnings; more > 0 {
 		c.Warnings = append(c.Warnings[:maxWarnings], fmt.Sprintf("%d more warnings", more))
 	}

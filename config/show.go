@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -46,7 +47,7 @@ type printer struct {
 func (p *printer) line(text, comment string) {
 	p.WriteString(text)
 	if comment != "" {
-		p.WriteString("  # " + printable(comment))
+		p.WriteString("  # " + printable.Line(comment))
 	}
 	p.WriteString("\n")
 }
@@ -60,18 +61,8 @@ func (p *printer) list(heading string, lines []string) {
 		if i == 0 {
 			p.line("# "+heading, "")
 		}
-		p.line("#   "+printable(text), "")
+		p.line("#   "+printable.Line(text), "")
 	}
-}
-
-// printable replaces characters that could end the comment in which the name of a file stands.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text)
 }
 
 func (p *printer) preamble(c *Config) {

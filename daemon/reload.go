@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
@@ -71,7 +72,7 @@ func (d *Daemon) recordLoaded(cfg *config.Config) {
 	if note != "" {
 		message += "; " + note
 	}
-	d.recorder.Record(reconcile.ConfigLoadedEvent(time.Now(), note, message))
+	d.recorder.Record(reconcile.ConfigLoadedEvent(time.Now(), note, printable.Line(message)))
 }
 
 func (d *Daemon) recordRefused(err error, consequence string) {

@@ -7,20 +7,13 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/distro"
+	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// comment returns a comment line. It replaces control characters: the name of a configuration file
-// in the text must not begin another line.
-func comment(text string) string {
-	return "# " + strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text) + "\n"
-}
+// comment returns a comment line. The name of a configuration file in the text must not begin another line.
+func comment(text string) string { return "# " + printable.Line(text) + "\n" }
 
 // modprobeText returns the text of the modprobe.d file, "" if there are no options.
 func modprobeText(options []option) string {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 )
@@ -51,12 +52,12 @@ func (a *app) warnOfDaemon(ctx context.Context, applied []reconcile.SettingStatu
 	switch {
 	case err != nil && isNoDaemon(err):
 	case err != nil:
-		_, _ = fmt.Fprintf(a.stderr, "ctkeeper: a running daemon may want other values: %v\n", err)
+		_, _ = fmt.Fprintf(a.stderr, "ctkeeper: a running daemon may want other values: %s\n", printable.Line(err.Error()))
 	case running.Daemon.Mode == reconcile.Enforce:
 		if other := otherWants(running.Settings, applied); len(other) > 0 {
 			_, _ = fmt.Fprintf(a.stderr, "ctkeeper: the running daemon (pid %d) wants other values "+
 				"and will write them again: %s; its configuration is %s\n",
-				running.Daemon.PID, strings.Join(other, ", "), configFiles(running))
+				running.Daemon.PID, printable.Line(strings.Join(other, ", ")), printable.Line(configFiles(running)))
 		}
 	}
 }

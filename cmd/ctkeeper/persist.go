@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
@@ -86,10 +87,10 @@ func (a *app) writeBootFiles(ctx context.Context, cfg *config.Config, opts persi
 		}
 	}
 	for _, note := range report.Notes {
-		_, _ = fmt.Fprintln(a.stderr, "note:", note)
+		_, _ = fmt.Fprintln(a.stderr, "note:", printable.Line(note))
 	}
 	for _, text := range report.Errors {
-		_, _ = fmt.Fprintln(a.stderr, "ctkeeper:", text)
+		_, _ = fmt.Fprintln(a.stderr, "ctkeeper:", printable.Line(text))
 	}
 	if err := a.printer().Persist(report); err != nil {
 		return failure{exitNo, err}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/ui/text"
 )
 
@@ -69,11 +70,11 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var f failure
 	if errors.As(err, &f) {
 		if f.err != nil {
-			_, _ = fmt.Fprintln(stderr, "ctkeeper:", f.err)
+			_, _ = fmt.Fprintln(stderr, "ctkeeper:", printable.Lines(f.err.Error()))
 		}
 		return f.status
 	}
-	_, _ = fmt.Fprintf(stderr, "ctkeeper: %v\n\n%s", err, cmd.UsageString())
+	_, _ = fmt.Fprintf(stderr, "ctkeeper: %s\n\n%s", printable.Lines(err.Error()), cmd.UsageString())
 	return exitUsage
 }
 

@@ -2,12 +2,12 @@ package term
 
 import (
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/ctkeeper/ctkeeper/host/printable"
 )
 
 // Colours: SGR sequences of ECMA-48, which every terminal with colours has.
@@ -61,41 +61,21 @@ func (s style) pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(width-ansi.StringWidth(text), 0))
 }
 
-// clean returns a text that is safe for a terminal: white space becomes a space, and characters that a terminal would
-// interpret, or show in another order, are escaped as in Go.
+// clean returns a text that is safe for a terminal, without other characters than ASCII's where those are not shown.
 func (s style) clean(text string) string {
-	if isClean(text) {
+	text = printable.Line(text)
+	if !s.ascii {
 		return text
 	}
-	var out strings.Builder
-	for len(text) > 0 {
-		r, size := utf8.DecodeRuneInString(text)
+	return strings.Map(func(r rune) rune {
 		switch {
-		case r == utf8.RuneError && size == 1:
-			out.WriteString(`\x` + strconv.FormatUint(uint64(text[0]), 16))
-		case unicode.IsSpace(r):
-			out.WriteByte(' ')
-		case !unicode.IsPrint(r):
-			out.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		case s.ascii && r == 'µ': // of time.Duration
-			out.WriteByte('u')
-		case s.ascii && r >= utf8.RuneSelf:
-			out.WriteByte('?')
-		default:
-			out.WriteRune(r)
+		case r == 'µ': // of time.Duration
+			return 'u'
+		case r >= utf8.RuneSelf:
+			return '?'
 		}
-		text = text[size:]
-	}
-	return out.String()
-}
-
-func isClean(text string) bool {
-	for i := range len(text) {
-		if text[i] < ' ' || text[i] > '~' {
-			return false
-		}
-	}
-	return true
+		return r
+	}, text)
 }
 
 // bar draws how much of a limit is used, in width columns. Anything above zero fills at least one.

@@ -159,9 +159,9 @@ func TestSparks(t *testing.T) {
 func TestClean(t *testing.T) {
 	tests := []struct{ text, want, ascii string }{
 		{"plain text", "plain text", "plain text"},
-		{"1\t2\n3", "1 2 3", "1 2 3"},
+		{"1\t2\n3", `1 2\n3`, `1 2\n3`},
 		{"\x1b[31mred\x07", `\x1b[31mred\a`, `\x1b[31mred\a`},
-		{"a\u202eb\u2028", `a\u202eb `, `a\u202eb `},
+		{"a\u202eb\u2028", `a\u202eb\u2028`, `a\u202eb\u2028`},
 		{"\xff\x80", `\xff\x80`, `\xff\x80`},
 		{"12.3µs 接続", "12.3µs 接続", "12.3us ??"},
 		{`it's "so"`, `it's "so"`, `it's "so"`},

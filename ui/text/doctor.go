@@ -6,11 +6,11 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/host/change"
+	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
@@ -63,7 +63,7 @@ func root(dir string) string {
 	if dir == "/" {
 		return ""
 	}
-	return ", root " + visible(dir)
+	return ", root " + printable.Line(dir)
 }
 
 // finding writes one paragraph. A command is one line and is never cut, so that it can be copied.
@@ -77,12 +77,12 @@ func (p Printer) finding(w io.Writer, f finding.Finding) {
 	for _, line := range change.Render(f.Fix, "    ") {
 		words := strings.Split(line, "\t") // a diff keeps its tabs
 		for i, word := range words {
-			words[i] = visible(word)
+			words[i] = printable.Line(word)
 		}
 		_, _ = fmt.Fprintln(w, strings.Join(words, "\t"))
 	}
 	if f.Note != "" {
-		_, _ = fmt.Fprintln(w, "  note: "+visible(f.Note))
+		_, _ = fmt.Fprintln(w, "  note: "+printable.Line(f.Note))
 	}
 	_, _ = fmt.Fprintln(w)
 }
@@ -144,18 +144,5 @@ func clean(text string) string {
 	if runes := []rune(text); len(runes) > maxEvidence {
 		text = string(runes[:maxEvidence]) + "…"
 	}
-	return visible(text)
-}
-
-// visible replaces every character that a terminal would interpret.
-func visible(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t':
-			return ' '
-		case !unicode.IsPrint(r) || r == unicode.ReplacementChar:
-			return '?'
-		}
-		return r
-	}, text)
+	return printable.Line(text)
 }

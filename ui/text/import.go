@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/ctkeeper/ctkeeper/explain/importer"
+	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/status"
 )
@@ -32,7 +33,7 @@ func (p Printer) Import(i importer.Import) error {
 // ImportNotes writes the notes of an import for people, one a line.
 func ImportNotes(w io.Writer, notes []string) {
 	for _, note := range notes {
-		_, _ = fmt.Fprintln(w, "note:", visible(note))
+		_, _ = fmt.Fprintln(w, "note:", printable.Line(note))
 	}
 }
 
@@ -48,6 +49,6 @@ func ImportObsolete(w io.Writer, places []tree.Place, written bool) {
 	}
 	_, _ = fmt.Fprintln(w, header)
 	for _, place := range places {
-		_, _ = fmt.Fprintln(w, "  "+visible(place.String()))
+		_, _ = fmt.Fprintln(w, "  "+printable.Line(place.String()))
 	}
 }

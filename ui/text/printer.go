@@ -13,6 +13,8 @@ import (
 	"unicode"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/ctkeeper/ctkeeper/host/printable"
 )
 
 // Formats are the values of --output.
@@ -135,14 +137,14 @@ func columns(w io.Writer, header string, rows []string) {
 // row joins cells by tabs. White space inside a cell, as some sysctls have it, becomes one space.
 func row(cells ...string) string {
 	for i, cell := range cells {
-		cells[i] = visible(strings.Join(strings.Fields(cell), " "))
+		cells[i] = printable.Line(strings.Join(strings.Fields(cell), " "))
 	}
 	return strings.Join(cells, "\t")
 }
 
 // printLine writes one line that is safe for a terminal, whatever its arguments hold.
 func printLine(w io.Writer, format string, args ...any) {
-	_, _ = fmt.Fprintln(w, visible(fmt.Sprintf(format, args...)))
+	_, _ = fmt.Fprintln(w, printable.Line(fmt.Sprintf(format, args...)))
 }
 
 const (

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
@@ -215,7 +216,8 @@ func (p Printer) Diff(s status.Document) error {
 
 // Event writes one event.
 func (p Printer) Event(e reconcile.Event) error {
-	return p.Line(e, p.at(e.At, "2006-01-02 15:04:05.000")+" "+visible(strings.ReplaceAll(e.Message, "\n", "; ")))
+	message := printable.Line(strings.ReplaceAll(e.Message, "\n", "; "))
+	return p.Line(e, p.at(e.At, "2006-01-02 15:04:05.000")+" "+message)
 }
 
 func cost(s reconcile.SettingStatus) string {
