@@ -99,31 +99,6 @@ func unixClient(socket string) *http.Client {
 	}
 }
 
-// metric returns the value of a series of /metrics on the daemon's socket.
-func metric(t *testing.T, name string) float64 {
-	t.Helper()
-	response, err := unixClient("/run/ctkeeper/ctkeeper.sock").Get("http://ctkeeper/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, found := strings.CutPrefix(strings.TrimSpace(line), name+" "); found {
-			value, err := strconv.ParseFloat(rest, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return value
-		}
-	}
-	t.Fatalf("no %s in\n%s", name, text)
-	return 0
-}
-
 // waitPressure waits for an entry about pressure whose message has all of words, and returns it.
 func (c cursor) waitPressure(t *testing.T, timeout time.Duration, words ...string) entry {
 	t.Helper()
@@ -320,47 +295,4 @@ func TestHistorySurvives(t *testing.T) {
 	if !recorded() {
 		t.Error("without a daemon there is no history")
 	}
-}
-
-// TestMetricsOverTCP: the sandboxed service serves metrics and page on the configured address, also after that
-// changed, and on a socket of systemd.
-func TestMetricsOverTCP(t *testing.T) {
-	get := func(url string) string {
-		text := ""
-		eventually(t, prompt*3, url+" answers", func() bool {
-			response, err := http.Get(url)
-			if err != nil {
-				return false
-			}
-			defer response.Body.Close()
-			body, err := io.ReadAll(response.Body)
-			text = string(body)
-			return err == nil && response.StatusCode == http.StatusOK
-		})
-		return text
-	}
-	startDaemon(t, usual+"metrics:\n  listen: 127.0.0.1:9466\n")
-	run(t, "modprobe", "nf_conntrack")
-	waitApplied(t, prompt, usualValues)
-	text := get("http://127.0.0.1:9466/metrics")
-	if !strings.Contains(text, "ctkeeper_setting_live{setting=\"max\"} 300000\n") {
-		t.Errorf("metrics:\n%s", text)
-	}
-	if text := get("http://127.0.0.1:9466/"); !strings.Contains(text, "<html") {
-		t.Errorf("page:\n%s", text)
-	}
-	writeFile(t, mainFile, usual+"metrics:\n  listen: 127.0.0.1:9467\n")
-	get("http://127.0.0.1:9467/metrics")
-	const socketUnit = "/etc/systemd/system/ctkeeper.socket"
-	t.Cleanup(func() {
-		_, _ = try(t, "systemctl", "stop", "ctkeeper.socket", unit)
-		_ = os.Remove(socketUnit)
-		run(t, "systemctl", "daemon-reload")
-	})
-	writeFile(t, socketUnit, "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=127.0.0.1:9468\n")
-	writeFile(t, mainFile, usual+"metrics:\n  listen: systemd\n")
-	run(t, "systemctl", "daemon-reload")
-	run(t, "systemctl", "stop", unit)
-	run(t, "systemctl", "start", "ctkeeper.socket", unit)
-	get("http://127.0.0.1:9468/metrics")
 }

@@ -1,0 +1,156 @@
+//go:build guest
+
+package scenarios
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	exporterUnit    = "ctkeeper-exporter.service"
+	exporterSocket  = "ctkeeper-exporter.socket"
+	exporterDefault = "/etc/default/ctkeeper-exporter"
+	exporterAddress = "127.0.0.1:9466"
+)
+
+// get asks the exporter until it answers with a status, and returns the body.
+func get(t *testing.T, address, path, host string, status int) string {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	text, last := "", ""
+	eventually(t, 3*prompt, fmt.Sprintf("%s%s answers %d", address, path, status), func() bool {
+		request, err := http.NewRequest(http.MethodGet, "http://"+address+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = host
+		response, err := client.Do(request)
+		if err != nil {
+			last = err.Error()
+			return false
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		text, last = string(body), response.Status
+		return err == nil && response.StatusCode == status
+	})
+	t.Logf("%s%s: %s", address, path, last)
+	return text
+}
+
+// metric returns the value of a series that the exporter serves. It starts the exporter.
+func metric(t *testing.T, name string) float64 {
+	t.Helper()
+	run(t, "systemctl", "start", exporterUnit)
+	text := get(t, exporterAddress, "/metrics", "", http.StatusOK)
+	for line := range strings.Lines(text) {
+		if rest, found := strings.CutPrefix(strings.TrimSpace(line), name+" "); found {
+			value, err := strconv.ParseFloat(rest, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return value
+		}
+	}
+	t.Fatalf("no %s in\n%s", name, text)
+	return 0
+}
+
+// checkRepair writes a value and waits for its repair.
+func checkRepair(t *testing.T, while string) {
+	t.Helper()
+	write(t, sysctl("max"), "65536")
+	t.Logf("%s: repaired in %s", while, waitApplied(t, prompt, usualValues))
+}
+
+// TestExporter: the exporter serves metrics and page as a user without rights, says when the daemon is gone, and
+// whatever happens to it, settings are repaired.
+func TestExporter(t *testing.T) {
+	startWithModule(t)
+	if up := metric(t, "ctkeeper_up"); up != 1 {
+		t.Errorf("ctkeeper_up %g", up)
+	}
+	text := get(t, exporterAddress, "/metrics", "", http.StatusOK)
+	if !strings.Contains(text, "ctkeeper_setting_live{setting=\"max\"} 300000\n") {
+		t.Errorf("metrics:\n%s", text)
+	}
+	if text := get(t, exporterAddress, "/", "", http.StatusOK); !strings.Contains(text, "<html") {
+		t.Errorf("page:\n%s", text)
+	}
+	get(t, exporterAddress, "/v1/page", "localhost:9466", http.StatusOK)
+	get(t, exporterAddress, "/v1/page", "rebound.example", http.StatusMisdirectedRequest)
+	pid := exporterPID(t)
+	rights, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"CapBnd:\t0000000000000000\n", "Seccomp:\t2\n", "NoNewPrivs:\t1\n"} {
+		if !strings.Contains(string(rights), line) {
+			t.Errorf("no %q in\n%s", line, rights)
+		}
+	}
+	if strings.Contains(string(rights), "Uid:\t0\t") {
+		t.Error("the exporter runs as root")
+	}
+
+	run(t, "systemctl", "stop", unit)
+	if up := metric(t, "ctkeeper_up"); up != 0 {
+		t.Errorf("ctkeeper_up %g without a daemon", up)
+	}
+	if text := get(t, exporterAddress, "/metrics", "", http.StatusOK); strings.Contains(text, "ctkeeper_setting_live") {
+		t.Errorf("stale metrics:\n%s", text)
+	}
+	get(t, exporterAddress, "/v1/page", "", http.StatusBadGateway)
+	run(t, "systemctl", "start", unit)
+	if up := metric(t, "ctkeeper_up"); up != 1 {
+		t.Errorf("ctkeeper_up %g with a daemon again", up)
+	}
+
+	if again := exporterPID(t); again != pid {
+		t.Errorf("the exporter is process %d, was %d", again, pid)
+	}
+	kill(t, pid, syscall.SIGSTOP)
+	checkRepair(t, "the exporter is frozen")
+	kill(t, pid, syscall.SIGKILL)
+	checkRepair(t, "the exporter is killed")
+	eventually(t, 4*prompt, "another exporter", func() bool { again := exporterPID(t); return again != 0 && again != pid })
+	get(t, exporterAddress, "/metrics", "", http.StatusOK)
+}
+
+// TestExporterOnASocket: the flags come from /etc/default, and the sockets from a unit of systemd.
+func TestExporterOnASocket(t *testing.T) {
+	startWithModule(t)
+	const socketFile = "/etc/systemd/system/" + exporterSocket
+	t.Cleanup(func() {
+		_, _ = try(t, "systemctl", "stop", exporterSocket, exporterUnit)
+		_, _ = os.Remove(socketFile), os.Remove(exporterDefault)
+		run(t, "systemctl", "daemon-reload")
+	})
+	writeFile(t, socketFile, "[Socket]\nListenStream=127.0.0.1:9468\n")
+	writeFile(t, exporterDefault, "ARGS=--web.systemd-socket --web.telemetry-path=/other\n")
+	run(t, "systemctl", "daemon-reload")
+	run(t, "systemctl", "start", exporterSocket)
+	if text := get(t, "127.0.0.1:9468", "/other", "", http.StatusOK); !strings.Contains(text, "\nctkeeper_up 1\n") {
+		t.Errorf("metrics:\n%s", text)
+	}
+}
+
+func exporterPID(t *testing.T) int {
+	t.Helper()
+	return number(t, run(t, "systemctl", "show", "--value", "-p", "MainPID", exporterUnit))
+}
+
+func kill(t *testing.T, pid int, s syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(pid, s); err != nil {
+		t.Fatal(err)
+	}
+}
