@@ -3,6 +3,7 @@ package metrics
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ctkeeper/ctkeeper/internal/netns"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -182,6 +184,49 @@ func TestWriteTextfileErrors(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "taken/ctkeeper.prom?*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A directory in which others can put something in place of the file is refused, and no other file is touched.
+func TestWriteTextfileAmongOthers(t *testing.T) {
+	if os.Getuid() != 0 {
+		netns.Cannot(t, "only root can change the owner of a directory")
+	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		uid  int
+		mode os.FileMode
+		want string // after the path of the file
+	}{
+		{0, 0o755, ""},
+		{0, 0o777, ""}, // the user who runs the exporter made it so
+		{65534, 0o755, ": others can write to DIR (uid 65534, mode 0755): " +
+			"run the exporter as its owner, or chown 0 DIR and chmod go-w DIR"},
+	} {
+		dir := t.TempDir()
+		link := filepath.Join(dir, Textfile)
+		err := errors.Join(os.Symlink(secret, link), os.Chown(dir, test.uid, 0), os.Chmod(dir, test.mode))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := of(busy()).WriteTextfile(t.Context(), dir); err != nil {
+			got = strings.ReplaceAll(strings.TrimPrefix(err.Error(), "cannot write "+link), dir, "DIR")
+		}
+		if got != test.want {
+			t.Errorf("uid %d, mode %v: %q, want %q", test.uid, test.mode, got, test.want)
+		}
+		if info, err := os.Lstat(link); err != nil || info.Mode().IsRegular() != (test.want == "") {
+			t.Errorf("uid %d, mode %v: %v %v", test.uid, test.mode, info.Mode(), err)
+		}
+	}
+	text, err := os.ReadFile(secret)
+	info, failed := os.Stat(secret)
+	if err != nil || failed != nil || string(text) != "secret" || info.Mode() != 0o600 {
+		t.Errorf("the other file is %q, %v", text, info.Mode())
 	}
 }
 
