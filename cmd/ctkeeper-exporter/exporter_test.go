@@ -314,7 +314,8 @@ func TestCannotServe(t *testing.T) {
 		e := start(t, test.args...)
 		<-e.done
 		if e.status != test.status || !strings.Contains(e.logged(), test.reason) {
-			t.Errorf("%q: exit status %d, want %d and %q:\n%s", test.args, e.status, test.status, test.reason, e.logged())
+			t.Errorf("%q: exit status %d, want %d and %q:\n%s",
+				test.args, e.status, test.status, test.reason, e.logged())
 		}
 	}
 }

@@ -53,12 +53,13 @@ func TestTextfileAndServer(t *testing.T) {
 // An error that comes back is logged once, a new one and its end as well.
 func TestChanges(t *testing.T) {
 	var log bytes.Buffer
-	text := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	noTime := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
 		}
 		return a
-	}}))
+	}
+	text := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: noTime}))
 	c := &changes{log: text, message: "fails", mended: "works"}
 	for _, err := range []error{nil, errors.New("a"), errors.New("a"), errors.New("b"), nil, nil} {
 		c.report(err)

@@ -121,7 +121,10 @@ func TestExporter(t *testing.T) {
 	checkRepair(t, "the exporter is frozen")
 	kill(t, pid, syscall.SIGKILL)
 	checkRepair(t, "the exporter is killed")
-	eventually(t, 4*prompt, "another exporter", func() bool { again := exporterPID(t); return again != 0 && again != pid })
+	eventually(t, 4*prompt, "another exporter", func() bool {
+		again := exporterPID(t)
+		return again != 0 && again != pid
+	})
 	get(t, exporterAddress, "/metrics", "", http.StatusOK)
 }
 
