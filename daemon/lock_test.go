@@ -20,6 +20,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/internal/netns"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
@@ -168,5 +169,28 @@ func TestLockOfAnotherUser(t *testing.T) {
 	}()
 	if err := <-ended; !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "another ctkeeper") {
 		t.Errorf("another user: %v, want an error that says what cannot be told", err)
+	}
+}
+
+// TestSocketIsTheServices: the socket of root's daemon is of the lock's owner, which is the service's user.
+func TestSocketIsTheServices(t *testing.T) {
+	netns.RequireRoot(t)
+	const user = 1234
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, lockName), "")
+	if err := os.Chown(filepath.Join(dir, lockName), user, user+1); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "s")
+	listener, err := openSocket(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stat unix.Stat_t
+	if err := errors.Join(unix.Lstat(path, &stat), listener.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if stat.Uid != user || stat.Gid != user+1 || stat.Mode != unix.S_IFSOCK|socketMode {
+		t.Errorf("the socket is of user %d and group %d, mode %o", stat.Uid, stat.Gid, stat.Mode)
 	}
 }

@@ -66,6 +66,12 @@ func openSocket(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the status socket: %w", err)
 	}
+	// Where root runs the daemon by hand, the service has to replace the socket after a crash, and its group reads
+	// it. In a sticky directory only the owner may remove it.
+	var lock unix.Stat_t
+	if err := unix.Lstat(filepath.Join(filepath.Dir(path), lockName), &lock); err == nil {
+		_ = os.Lchown(path, int(lock.Uid), int(lock.Gid)) // who may not do that is no root
+	}
 	return listener, nil
 }
 
