@@ -19,6 +19,7 @@ const DefaultOrigin = "(default)"
 // pass finds them.
 const (
 	DefaultResync = 5 * time.Second
+	guardedResync = 30 * time.Second // the default while the guard reports every write
 	MinResync     = 100 * time.Millisecond
 	MaxResync     = time.Hour
 )

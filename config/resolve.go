@@ -96,6 +96,9 @@ func (r *resolver) config() *Config {
 	c.Module.Load = resolve(c, keyModuleLoad, r.layer.load, false)
 	c.Mode = resolve(c, keyMode, r.layer.mode, reconcile.Enforce)
 	c.Resync = resolve(c, keyResync, r.layer.resync, DefaultResync)
+	if c.GuardedResync = c.Resync; c.Resync == DefaultResync {
+		c.GuardedResync = guardedResync
+	}
 	c.Guard.Mode = resolve(c, keyGuardMode, r.layer.guardMode, GuardOff)
 	c.Guard.Allow = resolve(c, keyGuardAllow, r.layer.guardAllow, nil)
 	return c

@@ -58,6 +58,9 @@ func (g *guardControl) ModuleChanger(loaded bool, after time.Time) *sysfs.Writer
 	return nil
 }
 
+// IsWatching implements reconcile.Attributor.
+func (g *guardControl) IsWatching() bool { return g.current() != nil }
+
 // current returns the running guard, or nil.
 func (g *guardControl) current() *guard.Guard {
 	g.mu.Lock()

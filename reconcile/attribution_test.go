@@ -40,6 +40,8 @@ func (w *attributor) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Ti
 	return w.wrote[what]
 }
 
+func (w *attributor) IsWatching() bool { return true }
+
 func (w *attributor) ModuleChanger(loaded bool, after time.Time) *sysfs.Writer {
 	if slack := after.Sub(w.before()); slack != -moduleSlack {
 		w.asked = append(w.asked, fmt.Sprintf("since %s", slack))

@@ -23,8 +23,9 @@ type Desired struct {
 	// Wants are the wanted settings, no setting twice. Passes read and report them in this order.
 	Wants []sysfs.Want
 	Mode  Mode
-	// Resync is the longest time between two passes. 0 means no limit.
-	Resync time.Duration
+	// Resync is the longest time between two passes; GuardedResync is that while the guard reports every
+	// write. 0 means no limit.
+	Resync, GuardedResync time.Duration
 }
 
 // Module is the state of nf_conntrack, as far as a pass needs it; see kmod.Module.

@@ -64,6 +64,8 @@ type Attributor interface {
 	// ModuleChanger returns the last process that loaded the module, or unloaded it, at after
 	// or later.
 	ModuleChanger(loaded bool, after time.Time) *sysfs.Writer
+	// IsWatching reports whether every write to a sysctl is reported, through any mount of procfs.
+	IsWatching() bool
 }
 
 // Options are the parameters of New. Kernel and Hooks are required.
@@ -149,8 +151,11 @@ func (k *Keeper) Run(ctx context.Context) error {
 func (k *Keeper) untilNextPass() time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	wait := never
-	if resync := k.adopted.Resync; resync > 0 {
+	wait, resync := never, k.adopted.Resync
+	if k.opts.Attributor != nil && k.opts.Attributor.IsWatching() {
+		resync = k.adopted.GuardedResync
+	}
+	if resync > 0 {
 		// ±5 % of jitter, so that hosts of a fleet do not resync at the same moment, and so that a
 		// resync does not coincide again and again with a writer that runs every N seconds.
 		wait = resync - resync/20 + rand.N(resync/10+1)

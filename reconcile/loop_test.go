@@ -55,6 +55,25 @@ func TestResyncFindsSilentWrites(t *testing.T) {
 	})
 }
 
+// While the guard reports every write, a longer resync applies.
+func TestGuardedResync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKernel(map[string]string{"max": "100"})
+		opts, passes := k.options(), 0
+		opts.Attributor = &attributor{kernel: k}
+		k.onPassed = func(Reason, time.Duration) { passes++ }
+		d := desire(t, "max=100")
+		d.Resync, d.GuardedResync = 5*time.Second, 30*time.Second
+		stop := run(t, New(opts, d))
+		time.Sleep(95 * time.Second)
+		synctest.Wait()
+		stop()
+		if passes != 4 {
+			t.Errorf("%d passes in 95 s, want 4: the first one and one each 30 s", passes)
+		}
+	})
+}
+
 func TestHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKernel(map[string]string{"max": "100"})
