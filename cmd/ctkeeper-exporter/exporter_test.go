@@ -214,7 +214,8 @@ func TestHost(t *testing.T) {
 	e := start(t, "--ctkeeper.socket="+socket)
 	e.waitListening()
 	for host, want := range map[string]int{
-		e.address: 200, "localhost": 200, "LOCALHOST.:9466": 200, "a.localhost:80": 200, "127.8.0.1": 200, "[::1]:1": 200,
+		e.address: 200, "localhost": 200, "LOCALHOST.:9466": 200, "a.localhost:80": 200, "127.8.0.1": 200,
+		"[::1]:1":         200,
 		"rebound.example": 421, "rebound.example:9466": 421, "localhost.example": 421, "192.0.2.1": 421,
 		"xlocalhost": 421, "127.0.0.1.example": 421,
 	} {
@@ -279,7 +280,8 @@ func TestWebConfig(t *testing.T) {
 	login := func(password string) func(*http.Request) {
 		return func(r *http.Request) { r.SetBasicAuth("prometheus", password) }
 	}
-	if code, body := e.ask("GET", url, login("test")); code != http.StatusOK || !strings.Contains(body, "ctkeeper_up 1") {
+	code, body := e.ask("GET", url, login("test"))
+	if code != http.StatusOK || !strings.Contains(body, "ctkeeper_up 1") {
 		t.Errorf("with the password: %d %.200s", code, body)
 	}
 	if code, _ := e.ask("GET", url, login("guess")); code != http.StatusUnauthorized {
