@@ -332,6 +332,12 @@ function renderHistory() {
   });
 }
 
+// sourceText is that of Daemon.SourcesDown in the package status.
+function sourceText({ name, error, hint }) {
+  const what = { uevent: "module loads", inotify: "writes", config: "configuration changes" };
+  return `${what[name] ?? name}: ${error}${hint ? `; ${hint}` : ""}`;
+}
+
 function renderDaemon({ daemon, module }) {
   const parameters = (module.parameters ?? []).map((p) => {
     const live = p.live === "" ? "" : `, live ${p.live}`;
@@ -347,6 +353,7 @@ function renderDaemon({ daemon, module }) {
     ["Process", daemon.pid ? String(daemon.pid) : ""],
     ["Running since", daemon.since ? (node) => showTime(node, daemon.since) : ""],
     ["Configuration", (daemon.config.files ?? []).join(", ") || "embedded default"],
+    ...(daemon.sources ?? []).filter((s) => !s.ok).map((s) => ["Not watched", sourceText(s)]),
   ]);
 }
 
