@@ -28,6 +28,8 @@ const module = "github.com/ctkeeper/ctkeeper/"
 // mayImport lists what each package may import. A name stands for the packages below it as well.
 var mayImport = map[string][]string{
 	"host/tree":         {},
+	"host/rawio":        {},
+	"host/alarm":        {"host/rawio"},
 	"host/capability":   {},
 	"host/inotify":      {},
 	"host/printable":    {},

@@ -199,7 +199,8 @@ func TestWatcherEndsWhenClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = w.Run(t.Context(), func(sysfs.Write) { t.Error("something was heard") })
-	if err == nil || !strings.HasPrefix(err.Error(), "cannot watch settings: ") || !strings.Contains(err.Error(), "closed") {
+	if err == nil || !strings.HasPrefix(err.Error(), "cannot watch settings: ") ||
+		!strings.Contains(err.Error(), "closed") {
 		t.Errorf("Run = %v, want that the watcher is closed", err)
 	}
 }
