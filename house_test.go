@@ -156,6 +156,20 @@ func TestImportsRunOneWay(t *testing.T) {
 	}
 }
 
+// The daemon has no web server for the network and no metrics library: the exporter has them.
+func TestDaemonIsNoExporter(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./cmd/ctkeeper").Output()
+	if err != nil {
+		t.Fatalf("cannot list the dependencies: %v", err)
+	}
+	for dependency := range strings.Lines(string(out)) {
+		if strings.HasPrefix(dependency, "github.com/prometheus/") || strings.HasPrefix(dependency, module+"metrics") ||
+			strings.HasPrefix(dependency, module+"ui/page") {
+			t.Errorf("ctkeeper links %s", dependency)
+		}
+	}
+}
+
 func TestHabits(t *testing.T) {
 	habits := []struct {
 		pattern *regexp.Regexp
