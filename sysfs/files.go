@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ctkeeper/ctkeeper/host/rawio"
 )
 
@@ -41,9 +43,10 @@ type Files struct {
 
 // handle is an open file, and what was last read from it: a value that has not changed is not parsed again.
 type handle struct {
-	*os.File
-	fd     int   // File.Fd makes a system call at each call
-	denied error // why it was opened read-only, or nil
+	path   string
+	fd     int
+	file   *os.File // what fd belongs to; nil on the running system
+	denied error    // why it was opened read-only, or nil
 
 	bytes   []byte
 	text    string
@@ -91,7 +94,7 @@ func (f *Files) Close() error {
 	defer f.mu.Unlock()
 	var errs []error
 	for path, h := range f.open {
-		errs = append(errs, h.Close())
+		errs = append(errs, h.close())
 		delete(f.open, path)
 	}
 	return errors.Join(errs...)
@@ -184,7 +187,7 @@ func (f *Files) read(path string, size int, s *Setting) (*handle, error) {
 	// Not ReadAt: it reads until EOF, which is twice the system calls.
 	n, errno := rawio.Read(h.fd, f.buf[:size])
 	if errno != 0 {
-		err := &fs.PathError{Op: "read", Path: h.Name(), Err: errno}
+		err := &fs.PathError{Op: "read", Path: h.path, Err: errno}
 		f.forget(path)
 		if cached {
 			return f.read(path, size, s)
@@ -219,7 +222,7 @@ func (f *Files) write(path, value string, mayBlock bool) error {
 	}
 	err := h.writeLine(value, mayBlock)
 	if err == nil && f.root != "/" { // a plain file keeps the tail of a longer value
-		err = h.Truncate(int64(len(value) + 1))
+		err = unix.Ftruncate(h.fd, int64(len(value)+1))
 	}
 	if err == nil {
 		return nil
@@ -232,57 +235,74 @@ func (f *Files) write(path, value string, mayBlock bool) error {
 
 func (h *handle) writeLine(value string, mayBlock bool) error {
 	line := []byte(value + "\n")
+	var err error
 	if mayBlock {
-		_, err := h.WriteAt(line, 0)
-		return err
+		_, err = unix.Pwrite(h.fd, line, 0)
+	} else if _, errno := rawio.Write(h.fd, line); errno != 0 {
+		err = errno
 	}
-	if _, errno := rawio.Write(h.fd, line); errno != 0 {
-		return &fs.PathError{Op: "write", Path: h.Name(), Err: errno}
+	if err != nil {
+		return &fs.PathError{Op: "write", Path: h.path, Err: err}
 	}
 	return nil
+}
+
+func (h *handle) close() error {
+	if h.file != nil {
+		return h.file.Close()
+	}
+	return unix.Close(h.fd)
 }
 
 // openFile opens a setting file for reading and writing, or read-only where writing is not
 // allowed, and adds it to f.open. Never with O_CREATE: in sysfs that turns "no such file" into
 // "permission denied".
 func (f *Files) openFile(path string) (*handle, error) {
-	full := filepath.Join(f.root, path)
-	h := &handle{}
+	h := &handle{path: filepath.Join(f.root, path)}
 	var err error
 	if f.readOnly {
-		err = &fs.PathError{Op: "open", Path: full, Err: fs.ErrPermission}
+		err = &fs.PathError{Op: "open", Path: h.path, Err: fs.ErrPermission}
 	} else {
-		h.File, err = f.openAs(path, os.O_RDWR)
+		err = f.openAs(h, path, os.O_RDWR)
 	}
 	if Forbidden(err) {
 		h.denied = err
-		h.File, err = f.openAs(path, os.O_RDONLY)
+		err = f.openAs(h, path, os.O_RDONLY)
 	}
 	if err != nil {
 		return nil, err
 	}
-	h.fd = int(h.Fd())
 	f.open[path] = h
 	return h, nil
 }
 
-// openAs opens a file below the root. In another tree than the running system no symbolic link
+// openAs opens a file below the root. On the running system that is one system call: os.OpenFile makes
+// three more, to see whether the file can be polled. In another tree no symbolic link
 // leads out of it: a foreign image must not make ctkeeper write to this host. O_NONBLOCK: a
 // named pipe in place of a file must not block.
-func (f *Files) openAs(path string, flag int) (*os.File, error) {
+func (f *Files) openAs(h *handle, path string, flag int) (err error) {
 	if f.root == "/" {
-		return os.OpenFile(filepath.Join(f.root, path), flag, 0)
+		for {
+			if h.fd, err = unix.Open(h.path, flag|unix.O_CLOEXEC, 0); err == nil {
+				return nil
+			} else if !errors.Is(err, unix.EINTR) {
+				return &fs.PathError{Op: "open", Path: h.path, Err: err}
+			}
+		}
 	}
 	root, err := os.OpenRoot(f.root)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = root.Close() }() // opened read-only
-	file, err := root.OpenFile(path, flag|syscall.O_NONBLOCK, 0)
+	h.file, err = root.OpenFile(path, flag|syscall.O_NONBLOCK, 0)
 	if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
-		err = &fs.PathError{Op: "open", Path: filepath.Join(f.root, path), Err: inner.Err}
+		return &fs.PathError{Op: "open", Path: h.path, Err: inner.Err}
+	} else if err != nil {
+		return err
 	}
-	return file, err
+	h.fd = int(h.file.Fd())
+	return nil
 }
 
 // release closes the file, unless this is the running system.
@@ -294,7 +314,7 @@ func (f *Files) release(path string) {
 
 func (f *Files) forget(path string) {
 	if h, ok := f.open[path]; ok {
-		_ = h.Close() // nothing is buffered, and it may be dead already
+		_ = h.close() // nothing is buffered, and it may be dead already
 		delete(f.open, path)
 	}
 }
