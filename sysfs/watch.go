@@ -85,7 +85,15 @@ type Write struct {
 func (w *Watcher) Run(ctx context.Context, wrote func(Write)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return w.sysctls.run(ctx, func(name []byte) { wrote(Write{File: string(name), Overflow: len(name) == 0}) })
+		names := map[string]string{} // each made once, so that an event allocates nothing
+		return w.sysctls.run(ctx, func(name []byte) {
+			file, known := names[string(name)]
+			if !known {
+				file = string(name)
+				names[file] = file
+			}
+			wrote(Write{File: file, Overflow: file == ""})
+		})
 	})
 	group.Go(func() error { return w.watchOthers(ctx, wrote) })
 	if err := group.Wait(); !errors.Is(err, context.Canceled) {
