@@ -1,7 +1,7 @@
 /*
- * bare DIR NAME=VALUE...: the minimal program that keeps files of DIR at their values. It blocks in a read from
- * inotify, reads the file that was written, and writes the value back if it differs. ctkeeper's time to repair is
- * compared with it.
+ * bare DIR NAME=VALUE...: the minimal program that keeps files of DIR at their values. It keeps them open, blocks in
+ * a read from inotify, reads the file that was written, and writes the value back if it differs. ctkeeper's time to
+ * repair is compared with it.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -11,38 +11,50 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-static int repair(const char *dir, const char *name, const char *want)
-{
-	char path[PATH_MAX], live[64];
-	size_t length = strlen(want);
-	ssize_t n;
-	int fd;
+#define MAX_FILES 128
 
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
+struct file {
+	const char *name;
+	char want[64]; /* with a newline, as the kernel shows it */
+	int fd;
+};
+
+static struct file files[MAX_FILES];
+static int file_count;
+
+static int add(const char *dir, char *assignment)
+{
+	struct file *file = &files[file_count];
+	char path[PATH_MAX];
+	char *value = strchr(assignment, '=');
+
+	if (!value || file_count == MAX_FILES)
 		return -1;
-	n = read(fd, live, sizeof(live) - 1);
-	if (n < 0) {
-		close(fd);
-		return -1;
-	}
-	live[n] = 0;
-	live[strcspn(live, "\n")] = 0;
-	if (strcmp(live, want) != 0 && pwrite(fd, want, length, 0) != (ssize_t)length)
-		n = -1;
-	close(fd);
-	return n < 0 ? -1 : 0;
+	*value = 0;
+	file->name = assignment;
+	snprintf(file->want, sizeof(file->want), "%s\n", value + 1);
+	snprintf(path, sizeof(path), "%s/%s", dir, assignment);
+	file->fd = open(path, O_RDWR | O_CLOEXEC);
+	file_count++;
+	return file->fd < 0 ? -1 : 0;
 }
 
-static const char *find_want(int argc, char **argv, const char *name)
+static int repair(const char *name)
 {
-	size_t length = strlen(name);
+	char live[64];
 
-	for (int i = 2; i < argc; i++)
-		if (strncmp(argv[i], name, length) == 0 && argv[i][length] == '=')
-			return argv[i] + length + 1;
-	return NULL;
+	for (int i = 0; i < file_count; i++) {
+		struct file *file = &files[i];
+		ssize_t length = strlen(file->want), n;
+
+		if (strcmp(file->name, name) != 0)
+			continue;
+		n = pread(file->fd, live, sizeof(live), 0);
+		if (n < 0 || (n == length && memcmp(live, file->want, n) == 0))
+			return n < 0 ? -1 : 0;
+		return pwrite(file->fd, file->want, length, 0) == length ? 0 : -1;
+	}
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -50,6 +62,11 @@ int main(int argc, char **argv)
 	char buf[64 * 1024] __attribute__((aligned(__alignof__(struct inotify_event))));
 	int fd = inotify_init1(IN_CLOEXEC);
 
+	for (int i = 2; i < argc; i++)
+		if (add(argv[1], argv[i]) < 0) {
+			perror(argv[i]);
+			return 1;
+		}
 	if (argc < 3 || fd < 0 || inotify_add_watch(fd, argv[1], IN_MODIFY) < 0) {
 		perror("bare");
 		return 1;
@@ -62,9 +79,8 @@ int main(int argc, char **argv)
 		}
 		for (char *p = buf; p < buf + n;) {
 			struct inotify_event *event = (struct inotify_event *)p;
-			const char *want = event->len ? find_want(argc, argv, event->name) : NULL;
 
-			if (want && repair(argv[1], event->name, want) < 0)
+			if (event->len && repair(event->name) < 0)
 				perror(event->name);
 			p += sizeof(*event) + event->len;
 		}
