@@ -63,7 +63,9 @@ func (m *Metrics) gatherer(ctx context.Context) prometheus.Gatherer {
 		s.counts, err = m.daemon.Counts(ctx)
 	}
 	s.up = err == nil
-	m.failed(err)
+	if !errors.Is(err, context.Canceled) { // the scraper went away, which says nothing of the daemon
+		m.failed(err)
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(s)
 	return registry

@@ -207,12 +207,15 @@ func TestDaemonIsGone(t *testing.T) {
 		"ctkeeper_module_loaded 1", "ctkeeper_up 1"}) {
 		t.Errorf("while it runs: %q", got)
 	}
-	daemon.err = errors.New("connection refused")
+	refused := errors.New("connection refused")
+	daemon.err = refused
 	text := exposition(t, m)
 	if got := strings.Count(text, "\n"); got != 3 || !strings.HasSuffix(text, "\nctkeeper_up 0\n") {
 		t.Errorf("of a daemon that is gone:\n%s", text)
 	}
-	if len(failed) != 2 || failed[0] != nil || !errors.Is(failed[1], daemon.err) {
+	daemon.err = context.Canceled
+	_ = exposition(t, m)
+	if len(failed) != 2 || failed[0] != nil || !errors.Is(failed[1], refused) {
 		t.Errorf("reported %v", failed)
 	}
 }
