@@ -56,7 +56,7 @@ func (k *Keeper) repairEarly(file string, at time.Time) next {
 		return delayed
 	case t.isSlow, t.status.State != InSync && t.status.State != Contested, k.adopted != k.desired.Load():
 		return atOnce
-	case k.adopted.Mode == Observe, t.early != nil, !t.throttle.hasRoom(at), t.throttle.isContested():
+	case k.adopted.Mode == Observe, !t.early.at.IsZero(), !t.throttle.hasRoom(at), t.throttle.isContested():
 		return delayed
 	}
 	found, err := k.opts.Kernel.Read(t.want.Setting)
@@ -68,7 +68,7 @@ func (k *Keeper) repairEarly(file string, at time.Time) next {
 	case k.opts.Kernel.Write(t.want.Setting, t.want.Value) != nil:
 		return atOnce // the pass meets the same error and handles it
 	}
-	t.early = &earlyRepair{at: at, found: found, took: Duration(time.Since(at))}
+	t.early = earlyRepair{at: at, found: found, took: Duration(time.Since(at))}
 	return afterYield
 }
 
@@ -101,10 +101,10 @@ func isSlow(s *sysfs.Setting, wants []sysfs.Want) bool {
 func (p *pass) recordEarly() {
 	for _, t := range p.keeper.tracked {
 		early := t.early
-		if early == nil {
+		if early.at.IsZero() {
 			continue
 		}
-		t.early = nil
+		t.early = earlyRepair{}
 		t.recordDrift(early.found, CauseWrite, early.at)
 		t.throttle.allow(early.at)
 		p.newDrifts = append(p.newDrifts, t)

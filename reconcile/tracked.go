@@ -21,8 +21,8 @@ type tracked struct {
 	isNew      bool // the want is new or changed, and no pass has handled it yet
 	wasPending bool // its file was missing in the previous pass
 
-	// early is a repair since the last pass, which the next one records; nil where there is none.
-	early *earlyRepair
+	// early is a repair since the last pass, which the next one records; zero where there is none.
+	early earlyRepair
 	// isSlow is true for a setting that only a pass repairs: it bounds another wanted one, and the order
 	// of the writes matters, or its write blocks.
 	isSlow bool

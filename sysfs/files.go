@@ -48,6 +48,7 @@ type handle struct {
 	file   *os.File // what fd belongs to; nil on the running system
 	denied error    // why it was opened read-only, or nil
 
+	line    []byte // the line that was last written
 	bytes   []byte
 	text    string
 	setting *Setting // nil for a figure
@@ -139,12 +140,11 @@ func (f *Files) Figure(name string) (string, error) {
 func (f *Files) Write(s *Setting, value Value) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	text := value.String()
-	err := f.write(s.file, text, s.param != "")
+	err := f.write(s.file, value, s.param != "")
 	if err == nil || s.param == "" || errors.Is(err, syscall.EPERM) || !f.mayUseParameter(err) {
 		return err
 	}
-	switch perr := f.write(s.param, text, true); {
+	switch perr := f.write(s.param, value, true); {
 	case Gone(perr):
 		return err
 	case Forbidden(perr):
@@ -206,7 +206,7 @@ func (f *Files) read(path string, size int, s *Setting) (*handle, error) {
 }
 
 // write writes a value and a newline in one write(2). mayBlock is true where that can take long.
-func (f *Files) write(path, value string, mayBlock bool) error {
+func (f *Files) write(path string, value Value, mayBlock bool) error {
 	defer f.release(path)
 	h := f.open[path]
 	cached := h != nil
@@ -222,7 +222,7 @@ func (f *Files) write(path, value string, mayBlock bool) error {
 	}
 	err := h.writeLine(value, mayBlock)
 	if err == nil && f.root != "/" { // a plain file keeps the tail of a longer value
-		err = unix.Ftruncate(h.fd, int64(len(value)+1))
+		err = unix.Ftruncate(h.fd, int64(len(h.line)))
 	}
 	if err == nil {
 		return nil
@@ -233,12 +233,12 @@ func (f *Files) write(path, value string, mayBlock bool) error {
 	return fmt.Errorf("cannot write %s: %w", value, err)
 }
 
-func (h *handle) writeLine(value string, mayBlock bool) error {
-	line := []byte(value + "\n")
+func (h *handle) writeLine(value Value, mayBlock bool) error {
+	h.line = append(value.append(h.line[:0]), '\n')
 	var err error
 	if mayBlock {
-		_, err = unix.Pwrite(h.fd, line, 0)
-	} else if _, errno := rawio.Write(h.fd, line); errno != 0 {
+		_, err = unix.Pwrite(h.fd, h.line, 0)
+	} else if _, errno := rawio.Write(h.fd, h.line); errno != 0 {
 		err = errno
 	}
 	if err != nil {

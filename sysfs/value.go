@@ -57,6 +57,14 @@ func (v Value) String() string {
 	return v.text
 }
 
+// append appends String to a buffer.
+func (v Value) append(to []byte) []byte {
+	if v.kind == numberValue {
+		return strconv.AppendInt(to, v.number, 10)
+	}
+	return append(to, v.text...)
+}
+
 // MarshalJSON writes a number, a string or null.
 func (v Value) MarshalJSON() ([]byte, error) {
 	switch v.kind {
