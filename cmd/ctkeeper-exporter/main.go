@@ -58,7 +58,8 @@ func parse(args []string) (o options, err error) {
 	app.Version(fmt.Sprintf("%s %s (%s, %s)", name, version, runtime.Version(), runtime.GOARCH))
 	app.UsageWriter(os.Stdout)
 	o.web = kingpinflag.AddFlags(app, defaultAddress)
-	app.GetFlag("web.listen-address").IsSetByUser(&o.addressGiven)
+	app.GetFlag("web.listen-address").IsSetByUser(&o.addressGiven).Help("Addresses on which to expose metrics " +
+		"and status page. Repeatable for multiple addresses. Examples: `127.0.0.1:9466`, `[::1]:9466`")
 	app.Flag("web.telemetry-path", "Path under which to expose metrics.").Default("/metrics").
 		StringVar(&o.telemetryPath)
 	app.Flag("ctkeeper.socket", "Status socket of the daemon.").Default(status.SocketPath("/")).StringVar(&o.socket)
