@@ -14,8 +14,12 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxFileErrors limits the errors of a file that are kept, in number.
-const maxFileErrors = 50
+const (
+	// maxFileErrors limits the errors of a file that are kept, in number.
+	maxFileErrors = 50
+	// maxCounted ends the decoding of a file. A file has less errors, unless aliases repeat a mapping.
+	maxCounted = maxFileSize
+)
 
 // decoder decodes one file into a layer. It continues after an error, so that all errors of the
 // file are reported at once.
@@ -208,7 +212,7 @@ func (d *decoder) section(n *yaml.Node, key string, each func(k, v *yaml.Node)) 
 		return
 	}
 	seen := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
+	for i := 0; i+1 < len(n.Content) && d.failed < maxCounted; i += 2 {
 		k := deref(n.Content[i])
 		full := join(key, quote(k.Value))
 		line, twice := seen[k.Value]

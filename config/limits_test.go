@@ -105,6 +105,23 @@ func TestAliasesAreNotExpanded(t *testing.T) {
 	}
 }
 
+// TestRepeatedErrorsAreLimited has 4000 unknown keys that 500 settings repeat.
+func TestRepeatedErrorsAreLimited(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("settings:\n  max: &a {k: 1")
+	for i := range 4000 {
+		fmt.Fprintf(&text, ", k%d: 1", i)
+	}
+	text.WriteString("}\n")
+	for i := range 500 {
+		fmt.Fprintf(&text, "  net.netfilter.x%d: *a\n", i)
+	}
+	got := loadError(t, host(t, map[string]string{DefaultMain: text.String()}))
+	if want := fmt.Sprintf("%d more errors", maxCounted-maxFileErrors); !strings.HasSuffix(got, want) {
+		t.Errorf("the errors end in %q, want %q", got[max(0, len(got)-60):], want)
+	}
+}
+
 // TestMemoryIsLimited loads the file of the allowed size that takes the most memory: short keys.
 func TestMemoryIsLimited(t *testing.T) {
 	text := "settings:\n" + keys(8000)
