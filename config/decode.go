@@ -147,16 +147,17 @@ func aliasFault(name string) *fault {
 	return newFault("*"+shorten(name)+" has no anchor", "&"+shorten(name)+" at a value before it")
 }
 
-// aliasPosition returns the place of the first alias of a name, outside of comments.
+// aliasPosition returns the place of the first alias of a name, before any # of its line if there is such a one.
 func (d *decoder) aliasPosition(lines []string, name string) position {
-	alias := regexp.MustCompile(`^[^#]*?\*` + regexp.QuoteMeta(name) + `(?:[][{},\s]|$)`)
-	for i, line := range lines {
-		if alias.MatchString(line) {
-			column := 1 + utf8.RuneCountInString(line[:strings.Index(line, "*"+name)])
-			return position{open: d.open, line: i + 1, column: column}
+	for _, before := range []string{`^[^#]*?`, `^.*?`} {
+		alias := regexp.MustCompile(before + `(\*` + regexp.QuoteMeta(name) + `)(?:[^0-9A-Za-z_-]|$)`)
+		for i, line := range lines {
+			if m := alias.FindStringSubmatchIndex(line); m != nil {
+				return position{open: d.open, line: i + 1, column: 1 + utf8.RuneCountInString(line[:m[2]])}
+			}
 		}
 	}
-	return position{open: d.open}
+	return position{open: d.open, line: 1}
 }
 
 // fail adds an error at a node.
