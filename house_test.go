@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"host/rawio":        {},
 	"host/alarm":        {"host/rawio"},
 	"host/capability":   {},
-	"host/inotify":      {},
+	"host/inotify":      {"host/rawio"},
 	"host/printable":    {},
 	"host/meminfo":      {"host/tree"},
 	"host/mountinfo":    {"host/tree"},

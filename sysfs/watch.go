@@ -8,9 +8,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/host/inotify"
 )
 
 // aliasFile is the second file of max. It exists in the initial network namespace only.
@@ -20,12 +24,13 @@ const aliasFile = "proc/sys/net/nf_conntrack_max"
 // writes through this mount of /proc and /sys. It does not see writes through another procfs
 // instance, such as a container's, nor loads and unloads of the module.
 //
-// The directory of the sysctls has a reader of its own, because a setting there is repaired by the
-// caller of the callback: fsnotify takes some 25 µs longer. fsnotify watches the others.
+// The directory of the sysctls has a queue of its own, because the callback repairs the setting at once:
+// fsnotify takes some 25 µs longer, by a lock, another goroutine and a second read. fsnotify watches the
+// others.
 type Watcher struct {
 	root string
 
-	sysctls *dirReader
+	sysctls *inotify.Queue
 	mu      sync.Mutex // one Arm at a time; fsnotify locks the rest
 	others  *fsnotify.Watcher
 }
@@ -35,11 +40,11 @@ type Watcher struct {
 func NewWatcher(root string) (*Watcher, error) {
 	w := &Watcher{root: cleanRoot(root)}
 	var err error
-	if w.sysctls, err = newDirReader(filepath.Join(w.root, sysctlDir)); err != nil {
+	if w.sysctls, err = inotify.New(); err != nil {
 		return nil, fmt.Errorf("cannot watch settings: %w", err)
 	}
 	if w.others, err = fsnotify.NewWatcher(); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot watch settings: %w", err), w.sysctls.close())
+		return nil, errors.Join(fmt.Errorf("cannot watch settings: %w", err), w.sysctls.Close())
 	}
 	if err := w.Arm(); err != nil {
 		return nil, errors.Join(err, w.Close())
@@ -52,7 +57,8 @@ func NewWatcher(root string) (*Watcher, error) {
 func (w *Watcher) Arm() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	errs := []error{w.sysctls.arm()}
+	_, err := w.sysctls.Add(filepath.Join(w.root, sysctlDir), unix.IN_MODIFY|unix.IN_ONLYDIR)
+	errs := []error{err}
 	for _, dir := range []string{filepath.Dir(aliasFile), paramsDir} {
 		path := filepath.Join(w.root, dir)
 		// The watch may have died with its directory: even if Remove fails, fsnotify forgets
@@ -84,22 +90,41 @@ type Write struct {
 // from two goroutines at a time.
 func (w *Watcher) Run(ctx context.Context, wrote func(Write)) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		names := map[string]string{} // each made once, so that an event allocates nothing
-		return w.sysctls.run(ctx, func(name []byte) {
-			file, known := names[string(name)]
-			if !known {
-				file = string(name)
-				names[file] = file
-			}
-			wrote(Write{File: file, Overflow: file == ""})
-		})
-	})
+	group.Go(func() error { return w.watchSysctls(ctx, wrote) })
 	group.Go(func() error { return w.watchOthers(ctx, wrote) })
 	if err := group.Wait(); !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("cannot watch settings: %w", err)
 	}
 	return ctx.Err()
+}
+
+// watchSysctls calls wrote for each write to the directory of the sysctls, until ctx ends. Writes to one file
+// in a row can be one event.
+func (w *Watcher) watchSysctls(ctx context.Context, wrote func(Write)) error {
+	defer context.AfterFunc(ctx, func() { _ = w.sysctls.SetDeadline(time.Unix(1, 0)) })()
+	var storm stormGauge
+	names := map[string]string{} // each made once, so that an event allocates nothing
+	for {
+		err := w.sysctls.Wait(func(_ int32, mask uint32, name []byte) {
+			if mask&(unix.IN_MODIFY|unix.IN_Q_OVERFLOW) == 0 {
+				return // the watch is gone
+			}
+			file, known := names[string(name)]
+			if !known {
+				file = string(name)
+				names[file] = file
+			}
+			wrote(Write{File: file, Overflow: mask&unix.IN_Q_OVERFLOW != 0})
+		})
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return err
+		case storm.isOn(time.Now()):
+			time.Sleep(stormPause)
+		}
+	}
 }
 
 func (w *Watcher) watchOthers(ctx context.Context, wrote func(Write)) error {
@@ -127,7 +152,7 @@ func (w *Watcher) watchOthers(ctx context.Context, wrote func(Write)) error {
 }
 
 // Close ends the watch.
-func (w *Watcher) Close() error { return errors.Join(w.sysctls.close(), w.others.Close()) }
+func (w *Watcher) Close() error { return errors.Join(w.sysctls.Close(), w.others.Close()) }
 
 // isSetting reports whether a write to path may have changed a setting.
 func (w *Watcher) isSetting(path string) bool {
