@@ -14,13 +14,14 @@ import (
 const (
 	ruleFile   = "/run/udev/rules.d/90-bench-conntrack.rules"
 	sysctlFile = "/run/sysctl.d/90-bench-conntrack.conf"
+	perTurn    = 5 // loads
 	giveUp     = 10 * time.Second
 	rule       = `ACTION=="add", SUBSYSTEM=="module", KERNEL=="nf_conntrack", ` +
 		`RUN+="/lib/systemd/systemd-sysctl --prefix=/net/netfilter"` + "\n"
 )
 
 // measureLoads measures how long after a load of the module all values are applied, by the udev rule and by ctkeeper
-// in turn. A resize blocks its writer for an RCU grace period, whoever that is.
+// in turns of five. A resize blocks its writer for an RCU grace period, whoever that is.
 func (b *bench) measureLoads() error {
 	wants := map[string]string{"max": "300000", "expect_max": "8192", "tcp_timeout_established": "7200"}
 	if err := b.measureLoadsOf("no resize", wants); err != nil {
@@ -35,27 +36,37 @@ func (b *bench) measureLoadsOf(what string, wants map[string]string) error {
 	if err := unloadModule(); err != nil {
 		return err
 	}
-	for range b.loads {
-		took, err := measureLoadWithRule(wants)
-		if err != nil {
+	for range b.loads / perTurn {
+		if err := b.measureRound(what, "udev rule", wants, measureLoadWithRule); err != nil {
 			return err
 		}
-		s := series{Section: "load", Case: what, Program: "udev rule", Measure: "total", Unit: nanoseconds}
-		s.Values = []float64{float64(took)}
-		b.report.add(s)
 		p, err := b.start(daemon{name: "load", wants: wants, rest: "enforcement:\n  resync: 1h\n"})
 		if err != nil {
 			return err
 		}
-		took, err = measureLoad(wants)
-		if err := errors.Join(err, p.stop()); err != nil {
+		if err := errors.Join(b.measureRound(what, ours, wants, measureLoad), p.stop()); err != nil {
 			return err
 		}
-		s.Program, s.Values = ours, []float64{float64(took)}
-		b.report.add(s)
 	}
 	_, err := exec.Command("modprobe", "nf_conntrack").CombinedOutput()
 	return err
+}
+
+// measureRound measures some loads, one after the other.
+func (b *bench) measureRound(
+	what, program string, wants map[string]string, load func(map[string]string) (time.Duration, error),
+) error {
+	for range perTurn {
+		took, err := load(wants)
+		if err != nil {
+			return err
+		}
+		b.report.add(series{
+			Section: "load", Case: what, Program: program, Measure: "total", Unit: nanoseconds,
+			Values: []float64{float64(took)},
+		})
+	}
+	return nil
 }
 
 func measureLoadWithRule(wants map[string]string) (time.Duration, error) {

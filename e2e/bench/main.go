@@ -42,7 +42,7 @@ func run() error {
 	flag.StringVar(&b.helpers, "helpers", "", "directory of the C programs of e2e/helpers, built")
 	flag.IntVar(&b.writes, "n", 1000, "foreign writes for each program and each way of pinning")
 	flag.IntVar(&b.slow, "slow", 60, "foreign writes for programs that take a second")
-	flag.IntVar(&b.loads, "loads", 20, "module loads for each program")
+	flag.IntVar(&b.loads, "loads", 20, "module loads for each program, in turns of 5")
 	flag.IntVar(&b.starts, "starts", 20, "starts of the daemon")
 	flag.DurationVar(&b.quiet, "quiet", time.Minute, "quiet time")
 	flag.DurationVar(&b.storm, "storm", 4*time.Second, "length of each storm")
