@@ -54,7 +54,7 @@ func (r *report) tables() string {
 	r.passTable(g)
 	r.stormTable(g)
 	r.quantileTables(g, "load", "total", "From the load of the module until all values are right", loadAims)
-	r.quantileTables(g, "kube-proxy", "total", 
+	r.quantileTables(g, "kube-proxy", "total",
 		"How long the writes of kube-proxy's start were seen by a program that looks every 0.1 ms (0: not seen)", nil)
 	r.restTable(g)
 	r.ownersText(g)
