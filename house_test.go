@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"host/meminfo":      {"host/tree"},
 	"host/mountinfo":    {"host/tree"},
 	"host/shell":        {},
+	"host/unixhttp":     {},
 	"host/change":       {"host/shell"},
 	"host/distro":       {"host/change", "host/shell", "host/tree"},
 	"host/dropin":       {"host/tree"},

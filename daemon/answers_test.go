@@ -1,17 +1,19 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/unixhttp"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 )
 
@@ -60,11 +62,11 @@ func TestSocketAnswers(t *testing.T) {
 		{"GET", "/v1/points?since=2099-01-01T00:00:00Z", 200, "application/x-ndjson", ""},
 		{"GET", "/v1/points?since=x", 400, "text/plain; charset=utf-8", "since is not an RFC 3339 time"},
 		{"GET", "/v1/events?since=x", 400, "text/plain; charset=utf-8", "since is not an RFC 3339 time"},
-		{"HEAD", "/v1/status", 200, "application/json", ""},
-		{"POST", "/v1/status", 405, "text/plain; charset=utf-8", "Method Not Allowed"},
-		{"DELETE", "/v1/counts", 405, "text/plain; charset=utf-8", "Method Not Allowed"},
-		{"GET", "/metrics", 404, "text/plain; charset=utf-8", "404"},
-		{"GET", "/", 404, "text/plain; charset=utf-8", "404"},
+		{"HEAD", "/v1/status", 405, "text/plain; charset=utf-8", ""},
+		{"POST", "/v1/status", 405, "text/plain; charset=utf-8", "only GET is allowed"},
+		{"DELETE", "/v1/counts", 405, "text/plain; charset=utf-8", "only GET is allowed"},
+		{"GET", "/metrics", 404, "text/plain; charset=utf-8", "no such path"},
+		{"GET", "/", 404, "text/plain; charset=utf-8", "no such path"},
 	} {
 		code, body, header := d.ask(test.method, test.path)
 		if code != test.code || header.Get("Content-Type") != test.contentType ||
@@ -78,53 +80,59 @@ func TestSocketAnswers(t *testing.T) {
 	}
 }
 
-// deadlineRecorder is a recorder with deadlines, as a connection has them.
-type deadlineRecorder struct{ *httptest.ResponseRecorder }
-
-func (deadlineRecorder) SetWriteDeadline(time.Time) error { return nil }
-
-// stuckClient does not read before read is closed. It closes writing when it should.
-type stuckClient struct {
-	deadlineRecorder
-	writing, read chan struct{}
-}
-
-func (s stuckClient) Write(text []byte) (int, error) {
-	close(s.writing)
-	<-s.read
-	return len(text), nil
+// serveAnswers serves a handler until the test ends, and returns the path of its socket.
+func serveAnswers(t *testing.T, handler unixhttp.Handler) string {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "s")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := unixhttp.Server{Handlers: map[string]unixhttp.Handler{"/": handler}, MaxClients: maxClients}
+	ctx, cancel := context.WithCancel(t.Context())
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(ctx, listener) })
+	t.Cleanup(func() {
+		cancel()
+		serving.Wait()
+	})
+	return socket
 }
 
 // However many ask, one answer at a time is computed, and a client that does not read holds up no other.
 func TestOneAnswerAtATime(t *testing.T) {
+	const length = 1 << 20 // more than the buffer of a socket
 	a := answers{turn: make(chan struct{}, 1)}
 	var computing, most atomic.Int32
-	handler := a.document(func() any {
+	socket := serveAnswers(t, a.document(func() any {
 		if n := computing.Add(1); n > most.Load() {
 			most.Store(n)
 		}
 		defer computing.Add(-1)
-		return strings.Repeat("x", 1<<16)
-	})
-	request := httptest.NewRequest("GET", "/v1/status", nil)
-	stuck := stuckClient{deadlineRecorder{httptest.NewRecorder()}, make(chan struct{}), make(chan struct{})}
-	var slow, others sync.WaitGroup
-	slow.Go(func() { handler(stuck, request) })
-	<-stuck.writing
-	for range 64 {
+		return strings.Repeat("x", length)
+	}))
+	stuck, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stuck.Close() }()
+	if _, err := io.WriteString(stuck, "GET / HTTP/1.1\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(stuck, make([]byte, 1)); err != nil { // its answer is computed
+		t.Fatal(err)
+	}
+	var others sync.WaitGroup
+	for range maxClients - 1 {
 		others.Go(func() {
-			for range 20 {
-				w := deadlineRecorder{httptest.NewRecorder()}
-				handler(w, request)
-				if w.Body.Len() != 1<<16+3 {
-					t.Errorf("%d bytes", w.Body.Len())
+			for range 5 {
+				if _, body, _ := (&running{t: t, socket: socket}).ask("GET", "/"); len(body) != length+3 {
+					t.Errorf("%d bytes", len(body))
 				}
 			}
 		})
 	}
 	others.Wait()
-	close(stuck.read)
-	slow.Wait()
 	if most.Load() != 1 {
 		t.Errorf("%d answers computed at one time", most.Load())
 	}
@@ -136,10 +144,9 @@ func TestGoneWhileWaiting(t *testing.T) {
 	a.turn <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	w := httptest.NewRecorder()
-	a.document(func() any { t.Error("computed for nobody"); return nil })(
-		w, httptest.NewRequestWithContext(ctx, "GET", "/", nil))
-	if w.Code != http.StatusInternalServerError {
-		t.Errorf("status %d", w.Code)
+	var out bytes.Buffer
+	err := a.encode(ctx, &out, func() any { t.Error("computed for nobody"); return nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
 	}
 }

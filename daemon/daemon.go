@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"sync"
@@ -127,7 +128,7 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 	if d.lock != nil {
 		defer func() { _ = d.lock.Close() }() // the kernel releases the lock all the same
 	}
-	server := d.listen()
+	socket := d.listen()
 	d.cfg, d.cfgAt = cfg, time.Now()
 	d.loadModule(ctx)
 	d.recordLoaded(cfg)
@@ -140,7 +141,7 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 	defer func() { _ = clock.Close() }()
 	d.keeper = reconcile.New(d.keeperOptions(files, clock), &cfg.Desired)
 	started()
-	return d.runTasks(ctx, stop, d.tasks(hup, server))
+	return d.runTasks(ctx, stop, d.tasks(hup, socket))
 }
 
 func newDaemon(opts Options) *Daemon {
@@ -156,7 +157,7 @@ func newDaemon(opts Options) *Daemon {
 }
 
 // tasks returns everything that the daemon runs.
-func (d *Daemon) tasks(hup <-chan os.Signal, server *server) []task {
+func (d *Daemon) tasks(hup <-chan os.Signal, socket net.Listener) []task {
 	log := d.opts.Log
 	all := []task{
 		restart(status.SourceModule, d.watchModule, d.reportSource),
@@ -175,8 +176,8 @@ func (d *Daemon) tasks(hup <-chan os.Signal, server *server) []task {
 	if d.opts.History != "" {
 		all = append(all, task{name: "history", run: d.storeHistory})
 	}
-	if server != nil {
-		all = append(all, task{name: "socket", run: func(ctx context.Context) error { return d.serve(ctx, server) }})
+	if socket != nil {
+		all = append(all, task{name: "socket", run: func(ctx context.Context) error { return d.serve(ctx, socket) }})
 	}
 	return all
 }

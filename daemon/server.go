@@ -6,51 +6,32 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/host/unixhttp"
 )
 
 const (
 	// socketMode lets the members of the service's group read.
 	socketMode = 0o660
-	// shutdownTimeout bounds how long open requests may take at the end.
-	shutdownTimeout = 500 * time.Millisecond
-	dialTimeout     = time.Second
-	// maxClients bounds the connections at one time; more wait.
+	// maxClients bounds the connections at one time; more wait. Clients use file descriptors, which the
+	// settings need too.
 	maxClients = 32
-	// writeTimeout is how long a client may take to read a document, or a line.
-	writeTimeout = 5 * time.Second
-	maxHeader    = 16 << 10
 )
 
-// server serves the status socket: HTTP and JSON, read-only.
-type server struct {
-	listener net.Listener
-	http     http.Server
-}
-
-// listen opens the status socket. Where it cannot be opened the server is nil, and the daemon
-// runs without it.
-func (d *Daemon) listen() *server {
+// listen opens the status socket. Where it cannot be opened the listener is nil, and the daemon runs
+// without it.
+func (d *Daemon) listen() net.Listener {
 	listener, err := openSocket(d.opts.Socket)
 	if err != nil {
 		d.opts.Log.Warn("status socket: running without it", zap.Error(err))
 		return nil
 	}
-	// Clients use file descriptors, which the settings need too: the number of clients is limited, and idle
-	// ones are disconnected.
-	return &server{
-		listener: netutil.LimitListener(listener, maxClients),
-		http: http.Server{
-			Handler: d.handler(), MaxHeaderBytes: maxHeader, ReadHeaderTimeout: dialTimeout, IdleTimeout: dialTimeout,
-		},
-	}
+	return listener
 }
 
 func openSocket(path string) (net.Listener, error) {
@@ -75,24 +56,17 @@ func openSocket(path string) (net.Listener, error) {
 	return listener, nil
 }
 
-// serve serves until ctx ends. A server that fails is logged and ends nothing else.
-func (d *Daemon) serve(ctx context.Context, s *server) error {
-	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		late, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-		defer cancel()
-		if s.http.Shutdown(late) != nil {
-			_ = s.http.Close() // clients that still read have had their time
-		}
-	})
-	err := s.http.Serve(s.listener)
-	if stop() {
-		_ = s.http.Close()
+// serve serves the status socket until ctx ends: HTTP and JSON, read-only. A server that fails is logged and
+// ends nothing else.
+func (d *Daemon) serve(ctx context.Context, listener net.Listener) error {
+	server := unixhttp.Server{
+		Handlers: d.handlers(), MaxClients: maxClients,
+		Panicked: func(err error) { d.opts.Log.Error("status socket: no answer", zap.Error(err)) },
+	}
+	err := server.Serve(ctx, listener)
+	if ctx.Err() == nil {
 		d.opts.Log.Warn("status socket: running without it", zap.Error(err))
 		return nil
 	}
-	<-stopped
 	return ctx.Err()
 }

@@ -8,22 +8,20 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/unixhttp"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
 const (
-	// dialTimeout bounds connecting to the socket, answerTimeout the whole of an answer.
-	dialTimeout   = time.Second
+	// answerTimeout bounds the whole of an answer.
 	answerTimeout = 5 * time.Second
 	// The limits of an answer, in bytes. A document of 256 settings has some 100 KiB. An event has up to
 	// three texts of 8 KiB, of which JSON may escape each byte.
-	maxHeader   = 16 << 10
 	maxDocument = 4 << 20
 	maxLine     = 256 << 10
 	// maxLines limits an answer that ends, in lines: the daemon keeps 1024 events and 4320 points.
@@ -33,25 +31,14 @@ const (
 // Client reads from a running daemon's status socket. It asks only a daemon that runs as root, as the
 // caller, or as the user of ctkeeper.service: others could make a socket where the daemon's is expected.
 // What it reads is bounded in size and time.
-type Client struct{ http http.Client }
+type Client struct{ http unixhttp.Client }
 
 // NewClient returns a client of the daemon at the socket.
 func NewClient(socket string) *Client {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		d := net.Dialer{Timeout: dialTimeout}
-		conn, err := d.DialContext(ctx, "unix", socket)
-		if err != nil {
-			return nil, err
-		}
-		if err := checkPeer(conn.(*net.UnixConn), socket); err != nil {
-			return nil, errors.Join(err, conn.Close())
-		}
-		return conn, nil
-	}
-	return &Client{http: http.Client{Transport: &http.Transport{
-		DialContext: dial, DisableKeepAlives: true, ResponseHeaderTimeout: answerTimeout,
-		MaxResponseHeaderBytes: maxHeader,
-	}}}
+	return &Client{unixhttp.Client{
+		Socket: socket, AnswerTimeout: answerTimeout,
+		Check: func(conn *net.UnixConn) error { return checkPeer(conn, socket) },
+	}}
 }
 
 // Status returns the daemon's document. A daemon that does not answer within five seconds is
@@ -149,18 +136,11 @@ func lines[T any](ctx context.Context, c *Client, path string, since time.Time, 
 }
 
 func (c *Client) get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://ctkeeper"+path+"?"+query.Encode(), nil)
+	response, err := c.http.Get(ctx, path+"?"+query.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask the daemon: %w", err)
 	}
-	response, err := c.http.Do(request)
-	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
-		err = wrapped.Err // without the URL, which has a made-up host
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot ask the daemon: %w", err)
-	}
-	if response.StatusCode != http.StatusOK {
+	if response.Code != 200 {
 		defer func() { _ = response.Body.Close() }()
 		reason, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
 		return nil, fmt.Errorf("cannot ask the daemon: %s: %s", response.Status, strings.TrimSpace(string(reason)))
