@@ -40,7 +40,6 @@ e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
 	KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -timeout 60m -v ./e2e
 
 bench: ## beside what people would run instead, here and in QEMU: make bench BENCH="-quiet 2m" [DOC=1: docs/performance.md]
-	$(GO) test -run '^$$' -bench . ./daemon ./reconcile ./metrics
 	$(GO) -C e2e/local mod download
 	if [ "$$(id -u)" = 0 ]; then \
 		unshare -n $(GO) -C e2e/local test -run '^$$' -bench Scrape ./table; \
