@@ -208,7 +208,7 @@ func TestRefusalIsLoggedOncePerWriter(t *testing.T) {
 	}
 	refused := g.report().Refused
 	if len(refused) != 2 || refused[0].Setting != "max" || refused[0].Count != 3 || refused[0].Last.Value != "7" ||
-		refused[0].Last.By != shell {
+		refused[0].Last.By.String() != shell.String() {
 		t.Errorf("refused: %+v", refused)
 	}
 	if e := refuse(maximum, "8", sysfs.Writer{}); e.WantText() != "at_least 1000" ||

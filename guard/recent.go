@@ -17,6 +17,8 @@ import (
 const (
 	// maxKept is how many writes to each setting are kept, and how many loads and unloads.
 	maxKept = 32
+	// maxCandidates is how many possible writers are named: a process can have any name.
+	maxCandidates = 3
 	// drainTime bounds how long a pass waits until the records in the buffer are read.
 	drainTime = 50 * time.Millisecond
 	// After a write the reconcile loop is woken again after firstRecheck, then after four times as long
@@ -38,6 +40,7 @@ type write struct {
 	by    sysfs.Writer
 	// unconfirmed is true until a pass has found the value: it may not have taken effect yet.
 	unconfirmed bool
+	reported    bool // writerOf has returned it
 }
 
 // moduleEvent is a load or an unload of the module.
@@ -229,21 +232,51 @@ func (m *recent) hasUnconfirmed() bool {
 // WriterOf returns the last process that set a setting to the value that was found, at after or later, or nil
 // if no such write was reported. The last 32 writes to each setting are kept. It waits up to 50 ms until the
 // records in the buffer are read. It implements reconcile.Attributor.
+//
+// The programs do not know the network namespace of a write, and every user may make one with settings of its
+// own. So if others wrote the same value to such a setting, the result has all of them as Candidates.
 func (g *Guard) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *sysfs.Writer {
 	g.drain()
 	m := &g.recent
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.writerOf(s, found, after)
+}
+
+func (m *recent) writerOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *sysfs.Writer {
+	var last *sysfs.Writer
+	var candidates []sysfs.Writer
 	for i, w := range slices.Backward(m.writes[s.Name]) {
 		if w.at.Before(after) {
 			break
 		}
-		if s.Shows(found, w.value) {
-			m.writes[s.Name][i].unconfirmed = false
-			return &w.by
+		if !s.Shows(found, w.value) {
+			continue
 		}
+		if last == nil {
+			last = &w.by
+			m.writes[s.Name][i].unconfirmed = false
+		}
+		isSame := func(c sysfs.Writer) bool { return c.Comm == w.by.Comm && c.Cgroup() == w.by.Cgroup() }
+		// A write that was reported as the cause of a drift is not the cause of the next one.
+		if !w.reported && !slices.ContainsFunc(candidates, isSame) {
+			candidates = append(candidates, w.by)
+		}
+		m.writes[s.Name][i].reported = true
 	}
-	return nil
+	switch {
+	case s.Global || len(candidates) == 0:
+		return last
+	case len(candidates) == 1:
+		return &candidates[0]
+	case len(candidates) > maxCandidates:
+		candidates = append(candidates[:maxCandidates], sysfs.Writer{}) // "or somebody"
+	}
+	several := &sysfs.Writer{}
+	for _, c := range candidates {
+		several.Candidates = append(several.Candidates, c.String())
+	}
+	return several
 }
 
 // ModuleChanger returns the last process that loaded or unloaded nf_conntrack, at after or later, or nil if

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/host/capability"
@@ -77,11 +78,12 @@ func (t Table) Helpers() []string {
 }
 
 // WriterName renders who caused a drift in a word: the command, else the unit, "" where neither is known.
+// Candidates are joined by "or".
 func WriterName(d reconcile.Drift) string {
 	if d.By == nil {
 		return ""
 	}
-	return cmp.Or(d.By.Comm, d.By.Unit)
+	return cmp.Or(d.By.Comm, d.By.Unit, strings.Join(d.By.Candidates, " or "))
 }
 
 // SourcesDown renders the sources of events that do not work: "configuration changes are not watched: …".

@@ -21,14 +21,20 @@ type Writer struct {
 	Container string `json:"container,omitempty"`
 	// Pod is the UID of the Kubernetes pod that the container belongs to.
 	Pod string `json:"pod,omitempty"`
+	// Candidates describe those who could have been it, newest first, where more than one could. The
+	// other fields are then zero: none of them is certain.
+	Candidates []string `json:"candidates,omitempty"`
 }
 
 // shortID is how many characters of a container's id are shown, as docker ps does.
 const shortID = 12
 
 // String describes the writer: "kube-proxy (pid 2211, container 4f0c8a21bd03 of pod 1f…)",
-// "sysctl (pid 812, sshd.service)", or "somebody" where nothing is known.
+// "sysctl (pid 812, sshd.service)", or "somebody" where nothing is known. Candidates are joined by "or".
 func (w Writer) String() string {
+	if len(w.Candidates) > 0 {
+		return strings.Join(w.Candidates, " or ")
+	}
 	var parts []string
 	if w.PID != 0 {
 		parts = append(parts, "pid "+strconv.Itoa(w.PID))
