@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -46,22 +48,53 @@ func get(t *testing.T, address, path, host string, status int) string {
 	return text
 }
 
-// metric returns the value of a series that the exporter serves. It starts the exporter.
-func metric(t *testing.T, name string) float64 {
+// scrape returns the values that the exporter has, by series. It reads a textfile: a scrape over TCP would have its
+// connections in the table that the scenarios measure.
+func scrape(t *testing.T) map[string]float64 {
 	t.Helper()
-	run(t, "systemctl", "start", exporterUnit)
-	text := get(t, exporterAddress, "/metrics", "", http.StatusOK)
-	for line := range strings.Lines(text) {
-		if rest, found := strings.CutPrefix(strings.TrimSpace(line), name+" "); found {
-			value, err := strconv.ParseFloat(rest, 64)
+	file := filepath.Join(t.TempDir(), "ctkeeper.prom")
+	exporter := exec.Command("ctkeeper-exporter", "--textfile="+filepath.Dir(file))
+	if err := exporter.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = exporter.Process.Kill(), exporter.Wait() }()
+	var text []byte
+	eventually(t, 3*prompt, "a textfile", func() bool {
+		var err error
+		text, err = os.ReadFile(file)
+		return err == nil
+	})
+	values := map[string]float64{}
+	for line := range strings.Lines(string(text)) {
+		if series, number, found := strings.Cut(strings.TrimSpace(line), " "); found && series != "#" {
+			value, err := strconv.ParseFloat(number, 64)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return value
+			values[series] = value
 		}
 	}
-	t.Fatalf("no %s in\n%s", name, text)
-	return 0
+	return values
+}
+
+// metric returns the value of a series.
+func metric(t *testing.T, series string) float64 {
+	t.Helper()
+	value, found := scrape(t)[series]
+	if !found {
+		t.Fatalf("the exporter has no %s", series)
+	}
+	return value
+}
+
+// checkUp checks what the exporter serves of the daemon.
+func checkUp(t *testing.T, want string) string {
+	t.Helper()
+	text := get(t, exporterAddress, "/metrics", "", http.StatusOK)
+	if !strings.Contains(text, "\nctkeeper_up "+want+"\n") {
+		t.Errorf("want ctkeeper_up %s:\n%s", want, text)
+	}
+	return text
 }
 
 // checkRepair writes a value and waits for its repair.
@@ -75,10 +108,8 @@ func checkRepair(t *testing.T, while string) {
 // whatever happens to it, settings are repaired.
 func TestExporter(t *testing.T) {
 	startWithModule(t)
-	if up := metric(t, "ctkeeper_up"); up != 1 {
-		t.Errorf("ctkeeper_up %g", up)
-	}
-	text := get(t, exporterAddress, "/metrics", "", http.StatusOK)
+	run(t, "systemctl", "start", exporterUnit)
+	text := checkUp(t, "1")
 	if !strings.Contains(text, "ctkeeper_setting_live{setting=\"max\"} 300000\n") {
 		t.Errorf("metrics:\n%s", text)
 	}
@@ -102,17 +133,12 @@ func TestExporter(t *testing.T) {
 	}
 
 	run(t, "systemctl", "stop", unit)
-	if up := metric(t, "ctkeeper_up"); up != 0 {
-		t.Errorf("ctkeeper_up %g without a daemon", up)
-	}
-	if text := get(t, exporterAddress, "/metrics", "", http.StatusOK); strings.Contains(text, "ctkeeper_setting_live") {
+	if text := checkUp(t, "0"); strings.Contains(text, "ctkeeper_setting_live") {
 		t.Errorf("stale metrics:\n%s", text)
 	}
 	get(t, exporterAddress, "/v1/page", "", http.StatusBadGateway)
 	run(t, "systemctl", "start", unit)
-	if up := metric(t, "ctkeeper_up"); up != 1 {
-		t.Errorf("ctkeeper_up %g with a daemon again", up)
-	}
+	checkUp(t, "1")
 
 	if again := exporterPID(t); again != pid {
 		t.Errorf("the exporter is process %d, was %d", again, pid)

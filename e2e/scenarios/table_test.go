@@ -130,7 +130,8 @@ func checkFigures(t *testing.T) {
 		t.Fatalf("the table is changing: %d entries, then %d", count, file)
 	}
 	s := statusDocument(t).Table
-	exported := metric(t, "ctkeeper_conntrack_entries")
+	metrics := scrape(t)
+	exported := metrics["ctkeeper_conntrack_entries"]
 	if s.Entries == nil || int(*s.Entries) != count || int(exported) != count {
 		t.Errorf("entries: status %v, metrics %g, conntrack -C %d", s.Entries, exported, count)
 	}
@@ -142,7 +143,7 @@ func checkFigures(t *testing.T) {
 		"buckets":    {s.Buckets, "ctkeeper_conntrack_buckets"},
 		"expect_max": {s.ExpectMax, "ctkeeper_expectations_limit"},
 	} {
-		want, exported := number(t, read(name)), metric(t, c.series)
+		want, exported := number(t, read(name)), metrics[c.series]
 		if c.status == nil || int(*c.status) != want || int(exported) != want {
 			t.Errorf("%s: status %v, metrics %g, /proc %d", name, c.status, exported, want)
 		}
@@ -152,9 +153,9 @@ func checkFigures(t *testing.T) {
 		t.Fatalf("/proc has %v, conntrack -S %v", kernel, tool)
 	}
 	for name, want := range kernel {
-		series := fmt.Sprintf("ctkeeper_conntrack_stat_total{event=%q}", name)
-		if s.Counters[name] != want || uint64(metric(t, series)) != want {
-			t.Errorf("%s: status %d, metrics %g, /proc %d", name, s.Counters[name], metric(t, series), want)
+		exported := metrics[fmt.Sprintf("ctkeeper_conntrack_stat_total{event=%q}", name)]
+		if s.Counters[name] != want || uint64(exported) != want {
+			t.Errorf("%s: status %d, metrics %g, /proc %d", name, s.Counters[name], exported, want)
 		}
 	}
 	for name, want := range tool { // two of them have other names there
