@@ -179,7 +179,7 @@ func TestImportOnOddHosts(t *testing.T) {
 				kerneltree.Put(t, root, "etc/sysctl.d/99-b.conf", "net.netfilter.nf_conntrack_max = 262144\n")
 			}, 0, importer.Header + "\nsettings:\n  hashsize:",
 			[]string{"max: 262144  # /etc/sysctl.d/99-b.conf:1 (systemd-sysctl); overrides ",
-				`"1 of /etc/sysctl.d/99-a\nsettings: {acct: 0}\n# x.conf:1"`},
+				", 1 of /etc/sysctl.d/99-a\\nsettings: {acct: 0}\\n# x.conf:1\n"},
 			[]string{"note: /etc/sysctl.d/99-a\\nsettings: {acct: 0}\\n# x.conf:2: is not an assignment\n",
 				"\n  /etc/sysctl.d/99-a\\nsettings: {acct: 0}\\n# x.conf:1\n"},
 		},

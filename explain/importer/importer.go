@@ -9,6 +9,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
 	"github.com/ctkeeper/ctkeeper/host/distro"
+	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -131,7 +132,7 @@ func (b *builder) refuse(errs config.Errors) bool {
 		if e.Allowed != "" {
 			i.refused += " (" + e.Allowed + ")"
 		}
-		i.refused = printable(i.refused)
+		i.refused = printable.Line(i.refused)
 		delete(b.covered, i.section+"."+i.name)
 		b.note("%s %s left out: %s; from %s", i.key, i.value, i.refused, i.comment)
 	}

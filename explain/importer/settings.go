@@ -9,6 +9,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -83,7 +84,7 @@ func (b *builder) addSetting(name string) {
 	want := a.Want()
 	comment := b.originOf(a)
 	if live != "" && !want.Satisfied(want.Setting.Parse(live)) {
-		comment += "; live " + printable(live)
+		comment += "; live " + printable.Line(live)
 	}
 	b.items = append(b.items, item{section: "settings", key: name, name: name, value: policy(want), comment: comment})
 }
@@ -102,7 +103,7 @@ func (b *builder) addUndecided(section, name string, o inventory.Outcome) {
 		candidates = append(candidates, "live "+live)
 	}
 	for i, text := range candidates {
-		candidates[i] = printable(text)
+		candidates[i] = printable.Line(text)
 	}
 	b.items = append(b.items, item{
 		section: section, key: name, name: name, undecided: true, comment: strings.Join(candidates, "; "),
@@ -117,11 +118,11 @@ func (b *builder) addInvalid() {
 			continue
 		}
 		i := item{
-			key: plain(a.Name), value: plain(a.Value), refused: printable(a.NoEffect),
-			comment: printable(fmt.Sprintf("%s (%s)", a.Place, a.Tool)),
+			key: plain(a.Name), value: plain(a.Value), refused: printable.Line(a.NoEffect),
+			comment: printable.Line(fmt.Sprintf("%s (%s)", a.Place, a.Tool)),
 		}
 		if a.Meant != "" {
-			i.comment += ": " + printable(a.Key+"="+a.Meant) + " is probably meant"
+			i.comment += ": " + printable.Line(a.Key+"="+a.Meant) + " is probably meant"
 		}
 		b.items = append(b.items, i)
 		b.note("%s %s left out: %s; from %s", i.key, i.value, i.refused, i.comment)
@@ -159,7 +160,7 @@ func (b *builder) addModule() {
 	case origin.File != "" && origin.File != config.DefaultOrigin:
 		b.note("module.load left out: %s sets %t already", origin, b.config.Module.Load)
 	default:
-		place := printable(b.from.EarlyLoads[foreign].String())
+		place := printable.Line(b.from.EarlyLoads[foreign].String())
 		b.items = append(b.items, item{section: "module", key: "load", name: "load", value: "true", comment: place})
 	}
 	var names []string
@@ -204,13 +205,13 @@ func (b *builder) isFromPersist(at tree.Place) bool {
 
 // originOf returns where a value comes from, and the values that it overrides.
 func (b *builder) originOf(a inventory.Assignment) string {
-	text := fmt.Sprintf("%s (%s)", printable(a.Place.String()), a.Tool)
+	text := fmt.Sprintf("%s (%s)", printable.Line(a.Place.String()), a.Tool)
 	if by, known := impliedBy[a.Name]; known && a.Parameter {
-		return fmt.Sprintf("%s: %s makes it %d times as many at load", text, printable(a.Key), by.factor)
+		return fmt.Sprintf("%s: %s makes it %d times as many at load", text, printable.Line(a.Key), by.factor)
 	}
 	var overridden []string
 	for _, other := range b.from.Assignments {
-		value := printable(fmt.Sprintf("%s of %s", other.Value, other.Place))
+		value := printable.Line(fmt.Sprintf("%s of %s", other.Value, other.Place))
 		isOverridden := other.Name == a.Name && other.OverriddenBy != (tree.Place{}) && other.Place != a.Place
 		if isOverridden && !slices.Contains(overridden, value) {
 			overridden = append(overridden, value)

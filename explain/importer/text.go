@@ -3,7 +3,6 @@ package importer
 import (
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -33,12 +32,4 @@ func plain(word string) string {
 		return word
 	}
 	return strconv.QuoteToASCII(word)
-}
-
-// printable returns text for a comment and a terminal: quoted, if it has control characters.
-func printable(text string) string {
-	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
-		return strconv.QuoteToASCII(text)
-	}
-	return text
 }
