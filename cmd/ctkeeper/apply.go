@@ -52,7 +52,8 @@ func (a *app) warnOfDaemon(ctx context.Context, applied []reconcile.SettingStatu
 	switch {
 	case err != nil && isNoDaemon(err):
 	case err != nil:
-		_, _ = fmt.Fprintf(a.stderr, "ctkeeper: a running daemon may want other values: %s\n", printable.Line(err.Error()))
+		_, _ = fmt.Fprintf(a.stderr, "ctkeeper: a running daemon may want other values: %s\n",
+			printable.Line(err.Error()))
 	case running.Daemon.Mode == reconcile.Enforce:
 		if other := otherWants(running.Settings, applied); len(other) > 0 {
 			_, _ = fmt.Fprintf(a.stderr, "ctkeeper: the running daemon (pid %d) wants other values "+
