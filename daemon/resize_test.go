@@ -158,3 +158,37 @@ func TestResizeMark(t *testing.T) {
 		lock.setResize(seen) // as if ctkeeper had been killed
 	}
 }
+
+// scored is a kernel whose writes show how likely the OOM killer takes this process.
+type scored struct {
+	reconcile.Kernel
+	seen string
+}
+
+func (s *scored) Write(*sysfs.Setting, sysfs.Value) error {
+	s.seen = oomScore()
+	return nil
+}
+
+func oomScore() string {
+	text, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// During a resize, and only then, ctkeeper is the first to be killed for want of memory.
+func TestResizeMakesVictim(t *testing.T) {
+	before, kernel := oomScore(), &scored{}
+	r := newResizer(kerneltree.New(t), kernel, nil, zap.NewNop())
+	for setting, want := range map[string]string{sysfs.Hashsize: "1000", sysfs.Max: before} {
+		if err := r.Write(sysfs.Lookup(setting), sysfs.Number(131072)); err != nil {
+			t.Fatal(err)
+		}
+		if after := oomScore(); kernel.seen != want || after != before {
+			t.Errorf("%s: oom_score_adj is %s during the write and %s after it, want %s and %s",
+				setting, kernel.seen, after, want, before)
+		}
+	}
+}
