@@ -22,10 +22,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
 .PHONY: build run test e2e bench benchstat lint fuzz generate install uninstall help clean
 
-# The status socket and its client speak HTTP/1.1: without HTTP/2 ctkeeper is 0.5 MB smaller.
 build: ## bin/ctkeeper and bin/ctkeeper-exporter, static
-	CGO_ENABLED=0 $(GO) build -trimpath -tags nethttpomithttp2 -ldflags '$(LDFLAGS)' -o bin/ctkeeper ./cmd/ctkeeper
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ctkeeper-exporter ./cmd/ctkeeper-exporter
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 run: build ## run the daemon on this machine, in the foreground
 	./bin/ctkeeper run --show

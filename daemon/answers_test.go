@@ -1,17 +1,22 @@
 package daemon
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/ctkeeper/ctkeeper/host/unixhttp"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
@@ -125,7 +130,7 @@ func TestOneAnswerAtATime(t *testing.T) {
 	var others sync.WaitGroup
 	for range maxClients - 1 {
 		others.Go(func() {
-			for range 5 {
+			for range 2 {
 				if _, body, _ := (&running{t: t, socket: socket}).ask("GET", "/"); len(body) != length+3 {
 					t.Errorf("%d bytes", len(body))
 				}
@@ -138,14 +143,94 @@ func TestOneAnswerAtATime(t *testing.T) {
 	}
 }
 
+// However fast readers ask, they leave four fifths of a processor to repairs.
+func TestReadersRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := answers{turn: make(chan struct{}, 1)}
+		const took = 3 * time.Millisecond
+		began := time.Now()
+		for range 10 {
+			if err := a.inTurn(t.Context(), func() error { time.Sleep(took); return nil }); err != nil {
+				t.Error(err)
+			}
+		}
+		if got, want := time.Since(began), 10*took+9*restShare*took; got != want {
+			t.Errorf("10 answers took %s, want %s", got, want)
+		}
+		began = time.Now()
+		for range 10 {
+			_, _ = pacedListener{readyListener{}}.Accept()
+		}
+		if got := time.Since(began); got != 10*acceptInterval {
+			t.Errorf("10 connections took %s, want %s", got, 10*acceptInterval)
+		}
+		a.turn <- struct{}{} // the rest after the last answer ends
+	})
+}
+
+// readyListener has a connection whenever it is asked.
+type readyListener struct{ net.Listener }
+
+func (readyListener) Accept() (net.Conn, error) { return nil, nil }
+
+// A stream is sent when its source waits, not only when there are many lines, and in the order of its items.
+func TestLinesAreFlushed(t *testing.T) {
+	a := answers{turn: make(chan struct{}, 1)}
+	received := make(chan struct{})
+	socket := serveAnswers(t, func(ctx context.Context, query url.Values, answer *unixhttp.Answer) {
+		serveLines(ctx, a, query, answer, func(_ time.Time, flush func()) iter.Seq[int] {
+			return func(yield func(int) bool) {
+				for i := range linesAtOnce + 2 {
+					if i == linesAtOnce+1 {
+						flush()
+						<-received
+					}
+					if !yield(i) {
+						return
+					}
+				}
+			}
+		})
+	})
+	want := ""
+	for i := range linesAtOnce + 2 {
+		want += strconv.Itoa(i) + "\n"
+	}
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n"); err != nil { // HTTP/1.0 has no chunks
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	head, body := "", ""
+	for !strings.HasSuffix(body, strconv.Itoa(linesAtOnce)+"\n") {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(head, "\r\n\r\n") {
+			body += line
+		} else {
+			head += line
+		}
+	}
+	close(received)
+	rest, err := io.ReadAll(in)
+	if body += string(rest); err != nil || body != want {
+		t.Errorf("received %q, %v", body, err)
+	}
+}
+
 // A client that goes away while it waits for its turn takes none.
 func TestGoneWhileWaiting(t *testing.T) {
 	a := answers{turn: make(chan struct{}, 1)}
 	a.turn <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	var out bytes.Buffer
-	err := a.encode(ctx, &out, func() any { t.Error("computed for nobody"); return nil })
+	err := a.inTurn(ctx, func() error { t.Error("computed for nobody"); return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)
 	}

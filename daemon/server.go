@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -21,7 +22,18 @@ const (
 	// maxClients bounds the connections at one time; more wait. Clients use file descriptors, which the
 	// settings need too.
 	maxClients = 32
+	// acceptInterval bounds the requests in a second: each has its own connection.
+	acceptInterval = 5 * time.Millisecond
 )
+
+// pacedListener accepts one connection in acceptInterval.
+type pacedListener struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l pacedListener) Accept() (net.Conn, error) {
+	time.Sleep(acceptInterval)
+	return l.Listener.Accept()
+}
 
 // listen opens the status socket. Where it cannot be opened the listener is nil, and the daemon runs
 // without it.
@@ -63,7 +75,7 @@ func (d *Daemon) serve(ctx context.Context, listener net.Listener) error {
 		Handlers: d.handlers(), MaxClients: maxClients,
 		Panicked: func(err error) { d.opts.Log.Error("status socket: no answer", zap.Error(err)) },
 	}
-	err := server.Serve(ctx, listener)
+	err := server.Serve(ctx, pacedListener{listener})
 	if ctx.Err() == nil {
 		d.opts.Log.Warn("status socket: running without it", zap.Error(err))
 		return nil
