@@ -40,10 +40,6 @@ const (
 	KeyEntries = "entries"
 	// KeyLimit holds how many entries that table may have.
 	KeyLimit = "limit"
-	// KeyAddress holds where something is served.
-	KeyAddress = "address"
-	// KeyWebConfig holds the path of a web configuration file.
-	KeyWebConfig = "web_config"
 	// KeyByPID holds the process id of a foreign writer, in the initial pid namespace, or of
 	// who loaded or unloaded the module.
 	KeyByPID = "by_pid"
