@@ -131,6 +131,7 @@ func (b *bench) measureUsage(pids map[string][]int) error {
 			{Measure: "resident", Unit: mebibytes, Values: []float64{float64(u.rss) / 1024}},
 			{Measure: "of it file pages", Unit: mebibytes, Values: []float64{float64(u.rssFile) / 1024}},
 			{Measure: "Pss_Anon", Unit: mebibytes, Values: []float64{float64(u.pssAnonymous) / 1024}},
+			{Measure: "of it huge pages", Unit: mebibytes, Values: []float64{float64(u.huge) / 1024}},
 			{Measure: "wake-ups", Unit: perSecond, Values: []float64{float64(wakes) / b.quiet.Seconds()}},
 			{Measure: "CPU", Unit: percent, Values: []float64{100 * cpu.Seconds() / b.quiet.Seconds()}},
 		} {

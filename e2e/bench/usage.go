@@ -18,6 +18,7 @@ type usage struct {
 	wakes        int // voluntary context switches
 	rss, rssFile int // KiB
 	pssAnonymous int // KiB
+	huge         int // KiB of it in huge pages, most of which may never have been used
 }
 
 // usages returns the usage of each program's processes.
@@ -35,6 +36,7 @@ func usages(pids map[string][]int) (map[string]usage, error) {
 			sum.rss += u.rss
 			sum.rssFile += u.rssFile
 			sum.pssAnonymous += u.pssAnonymous
+			sum.huge += u.huge
 		}
 		all[program] = sum
 	}
@@ -51,6 +53,7 @@ func readUsage(pid int) (usage, error) {
 	// Files of an initramfs are shared memory.
 	u.rssFile = field(dir, "status", "RssFile") + field(dir, "status", "RssShmem")
 	u.pssAnonymous = field(dir, "smaps_rollup", "Pss_Anon")
+	u.huge = field(dir, "smaps_rollup", "AnonHugePages")
 	tasks, err := filepath.Glob(filepath.Join(dir, "task/*"))
 	for _, task := range tasks {
 		u.wakes += field(task, "status", "voluntary_ctxt_switches")
