@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -50,7 +49,7 @@ type handle struct {
 
 	line    []byte // the line that was last written
 	bytes   []byte
-	text    string
+	text    string   // of a figure
 	setting *Setting // nil for a figure
 	value   Value
 }
@@ -195,10 +194,11 @@ func (f *Files) read(path string, size int, s *Setting) (*handle, error) {
 		return nil, fmt.Errorf("cannot read setting: %w", err)
 	}
 	if h.bytes == nil || h.setting != s || !bytes.Equal(h.bytes, f.buf[:n]) {
-		h.bytes, h.setting = append([]byte{}, f.buf[:n]...), s
-		h.text = strings.TrimSpace(string(h.bytes))
-		if s != nil {
-			h.value = s.Parse(h.text)
+		h.bytes, h.setting = append(h.bytes[:0], f.buf[:n]...), s
+		if text := bytes.TrimSpace(h.bytes); s == nil {
+			h.text = string(text)
+		} else {
+			h.value = s.parse(text)
 		}
 	}
 	f.release(path)

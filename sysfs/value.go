@@ -32,14 +32,16 @@ func TextValue(text string) Value { return Value{kind: textValue, text: text} }
 
 // Parse returns the value that the kernel shows as text. Text that is not a decimal number
 // stays text, also for a numeric setting.
-func (s *Setting) Parse(text string) Value {
-	text = strings.TrimSpace(text)
+func (s *Setting) Parse(text string) Value { return s.parse([]byte(strings.TrimSpace(text))) }
+
+// parse is Parse without surrounding blanks. A number costs no allocation.
+func (s *Setting) parse(text []byte) Value {
 	if s.Kind != Text {
-		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		if n, err := strconv.ParseInt(string(text), 10, 64); err == nil {
 			return Number(n)
 		}
 	}
-	return TextValue(text)
+	return TextValue(string(text))
 }
 
 // Known reports whether the value was read or set at all.
