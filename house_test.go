@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"host/tree":         {},
 	"host/rawio":        {},
 	"host/alarm":        {"host/rawio"},
+	"host/slice":        {},
 	"host/capability":   {},
 	"host/inotify":      {"host/rawio"},
 	"host/printable":    {},

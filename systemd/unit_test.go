@@ -123,7 +123,7 @@ func TestUnitVerify(t *testing.T) {
 
 func TestUnitSecurity(t *testing.T) {
 	for unit, most := range map[string]float64{
-		service:         1.2, // 1.1 without sched_setattr, for which systemd-analyze counts all of @resources
+		service:         1.1,
 		exporterService: 1.3,
 	} {
 		level, out := exposure(t, unit)
