@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -24,6 +25,9 @@ func (a *app) run() *cobra.Command {
 		Annotations: readsConfig(),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// Where transparent huge pages are "always" on, as in Debian, a heap and stacks of
+			// some 2 MiB took 8 MiB of them. An error is a kernel without them.
+			_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
 			log, err := a.logger()
 			if err != nil {
 				return err

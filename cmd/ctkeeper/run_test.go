@@ -73,6 +73,15 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// The daemon has no huge pages: proc(5) has THP_enabled 0 for a process that prctl(2) has excluded.
+func TestRunUsesNoHugePages(t *testing.T) {
+	start(t, host(t, drifting))
+	eventually(t, "huge pages are off", func() bool {
+		text, err := os.ReadFile("/proc/self/status")
+		return err == nil && strings.Contains(string(text), "\nTHP_enabled:\t0\n")
+	})
+}
+
 // apply warns when a running daemon wants other values, and is silent when it wants the same.
 func TestApplyBesideDaemon(t *testing.T) {
 	root := host(t, drifting)
