@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"go/ast"
+	"go/constant"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"io"
 	"io/fs"
 	"maps"
@@ -33,6 +35,7 @@ var mayImport = map[string][]string{
 	"host/slice":        {},
 	"host/capability":   {},
 	"host/inotify":      {"host/rawio"},
+	"host/pattern":      {},
 	"host/printable":    {},
 	"host/meminfo":      {"host/tree"},
 	"host/mountinfo":    {"host/tree"},
@@ -42,7 +45,7 @@ var mayImport = map[string][]string{
 	"host/distro":       {"host/change", "host/shell", "host/tree"},
 	"host/dropin":       {"host/tree"},
 	"host/command":      {},
-	"host/klog":         {"host/command", "host/tree"},
+	"host/klog":         {"host/command", "host/pattern", "host/tree"},
 	"host/process":      {"host/tree"},
 	"sysfs":             {"host"},
 	"systemd":           {},
@@ -201,6 +204,53 @@ func TestHabits(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestPatterns compiles what pattern.New compiles only at its first use, and looks for what still compiles at
+// the start of every program.
+func TestPatterns(t *testing.T) {
+	count := 0
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		if _, known := allowed(name); !known {
+			continue
+		}
+		for _, file := range p.GoFiles {
+			parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, declaration := range parsed.Decls {
+				variables, isVariables := declaration.(*ast.GenDecl)
+				if !isVariables {
+					continue
+				}
+				ast.Inspect(variables, func(n ast.Node) bool {
+					call, isCall := n.(*ast.CallExpr)
+					if !isCall {
+						return true
+					}
+					switch called := types.ExprString(call.Fun); called {
+					case "regexp.MustCompile", "regexp.MustCompilePOSIX":
+						t.Errorf("%s/%s: %s at the start: use host/pattern", name, file, called)
+					case "pattern.New":
+						count++
+						text, err := types.Eval(token.NewFileSet(), nil, token.NoPos, types.ExprString(call.Args[0]))
+						if err != nil {
+							t.Fatalf("%s/%s: not a constant: %v", name, file, err)
+						}
+						if _, err := regexp.Compile(constant.StringVal(text.Value)); err != nil {
+							t.Errorf("%s/%s: %v", name, file, err)
+						}
+					}
+					return true
+				})
+			}
+		}
+	}
+	if count == 0 {
+		t.Error("no pattern was found")
 	}
 }
 

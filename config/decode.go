@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 )
 
 const (
@@ -100,11 +102,11 @@ func checkText(data []byte) (wrong *fault, line, column int) {
 
 // yamlLine matches the line number in the text of the parser's errors, which have it nowhere
 // else.
-var yamlLine = regexp.MustCompile(`^line (\d+): `)
+var yamlLine = pattern.New(`^line (\d+): `)
 
 // grammarError matches the errors of yaml.v3's parser, which count lines from 0; those of its
 // scanner count from 1 (yaml.v3, parser.fail).
-var grammarError = regexp.MustCompile(`did not find expected (key|node content|<|'-'|',')`)
+var grammarError = pattern.New(`did not find expected (key|node content|<|'-'|',')`)
 
 // syntaxError returns the YAML library's error with its place. The usual cause is a tab in the
 // indentation, which the library's text does not name.
@@ -141,7 +143,7 @@ func (d *decoder) syntaxError(data []byte, err error) Error {
 
 // unknownAnchor matches the parser's error of an alias without an anchor, which has no place
 // (yaml.v3, parser.alias).
-var unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
+var unknownAnchor = pattern.New(`^unknown anchor '(.*)' referenced$`)
 
 func aliasFault(name string) *fault {
 	return newFault("*"+shorten(name)+" has no anchor", "&"+shorten(name)+" at a value before it")

@@ -3,13 +3,13 @@ package config
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
@@ -52,7 +52,7 @@ var errDuration = errors.New("not a duration")
 
 // durationForm matches numbers with units. time.ParseDuration also accepts a plus sign, a 0 without a
 // unit, and a point without a digit on one side (".5h", "1.h").
-var durationForm = regexp.MustCompile(`^-?([0-9]+(\.[0-9]+)?[a-zµμ]+)+$`)
+var durationForm = pattern.New(`^-?([0-9]+(\.[0-9]+)?[a-zµμ]+)+$`)
 
 // ParseDuration parses a duration such as 90s, 1h30m, 24h or 5d12h: units as of time.ParseDuration,
 // with whole days in front (up to 65535).

@@ -1,8 +1,7 @@
 package daemon
 
 import (
-	"regexp"
-
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
@@ -42,17 +41,17 @@ func writerOf(e reconcile.Event) string {
 
 // transient has the parts of unit names that differ each time, and their replacements.
 var transient = []struct {
-	pattern     *regexp.Regexp
+	pattern     *pattern.Pattern
 	replacement string
 }{
 	// Ids: docker-4f0c….scope, vte-spawn-1b4e28ba-….scope.
-	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,}`), "*"},
+	{pattern.New(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,}`), "*"},
 	// systemd-run: run-r4f0c….service, run-u12.service, run-p812-i3.service, run-812.scope.
-	{regexp.MustCompile(`^run-(r\*|u?[0-9]+|p[0-9]+-i[0-9]+)\.`), "run-*."},
+	{pattern.New(`^run-(r\*|u?[0-9]+|p[0-9]+-i[0-9]+)\.`), "run-*."},
 	// One unit for each connection (Accept= in systemd.socket(5)): sshd@3-192.0.2.1:22-….service.
-	{regexp.MustCompile(`@[0-9]+-.*\.service$`), "@*.service"},
+	{pattern.New(`@[0-9]+-.*\.service$`), "@*.service"},
 	// session-12.scope, session-c2.scope, app-firefox-4711.scope.
-	{regexp.MustCompile(`-c?[0-9]+\.scope$`), "-*.scope"},
+	{pattern.New(`-c?[0-9]+\.scope$`), "-*.scope"},
 }
 
 // stableName replaces the transient parts of a unit's name by stars. user@1000.service stays.

@@ -3,9 +3,9 @@ package firewall
 import (
 	"bytes"
 	"errors"
-	"regexp"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -36,7 +36,7 @@ func ufwFiles() []string {
 }
 
 // ufwEnabled matches the line of ufw.conf without which ufw loads nothing at boot.
-var ufwEnabled = regexp.MustCompile(`(?mi)^\s*ENABLED\s*=\s*["']?yes\b`)
+var ufwEnabled = pattern.New(`(?mi)^\s*ENABLED\s*=\s*["']?yes\b`)
 
 func readIptablesFiles(t tree.Tree, r *Rules) {
 	paths := iptablesFiles()

@@ -3,10 +3,10 @@ package firewall
 import (
 	"errors"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -30,7 +30,7 @@ func nftFiles() []string {
 }
 
 // nftToken matches a quoted string, a comment, a word or a sign of nft(8)'s language.
-var nftToken = regexp.MustCompile(`"[^"]*"?|#.*|[^\s{};,="#]+|[{};]`)
+var nftToken = pattern.New(`"[^"]*"?|#.*|[^\s{};,="#]+|[{};]`)
 
 // nftLine is one line of a ruleset. Quoted strings keep their quotes; comments are left out.
 type nftLine struct {

@@ -1,10 +1,10 @@
 package firewall
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -37,7 +37,7 @@ func shorewallOptions(text string) map[string]string {
 
 // shorewallHelper matches an entry of shorewall-conntrack(5) that attaches a helper: CT:helper:NAME
 // in the ACTION column, or an iptables target.
-var shorewallHelper = regexp.MustCompile(`(?:^|[\s={,])(?:CT:helper:|IP6?TABLES\(CT\s[^)]*--helper[\s=]+)([-\w.]+)`)
+var shorewallHelper = pattern.New(`(?:^|[\s={,])(?:CT:helper:|IP6?TABLES\(CT\s[^)]*--helper[\s=]+)([-\w.]+)`)
 
 // parseShorewall reads a conntrack file, without the entries that the options turn off.
 func parseShorewall(source, text string, options map[string]string) Rules {

@@ -2,9 +2,9 @@ package inventory
 
 import (
 	"path"
-	"regexp"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -12,7 +12,7 @@ const arno = "arno-iptables-firewall"
 
 // arnoSets is a line of the script that sets a constant. Which ones differs by version: acct in all of
 // them, udp_timeout in some.
-var arnoSets = regexp.MustCompile(`^\s*sysctl(?:_multi)?\s+-w\s+(net\.netfilter\.nf_conntrack_\w+)=(\d+)\b`)
+var arnoSets = pattern.New(`^\s*sysctl(?:_multi)?\s+-w\s+(net\.netfilter\.nf_conntrack_\w+)=(\d+)\b`)
 
 // readArno reads Arno's iptables firewall. At each start its script writes CONNTRACK to
 // nf_conntrack_max, unless it is empty or 0 (setup_kernel_settings).

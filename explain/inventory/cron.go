@@ -2,20 +2,20 @@ package inventory
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 var (
 	// partName is what run-parts and Debian's cron accept as the name of a file. cronie accepts more.
-	partName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+	partName = pattern.New(`^[A-Za-z0-9_-]+$`)
 	// cronVariable is a line that sets a variable (crontab(5)).
-	cronVariable = regexp.MustCompile(`^["']?([A-Za-z_]\w*)["']?\s*=\s*(.*)$`)
+	cronVariable = pattern.New(`^["']?([A-Za-z_]\w*)["']?\s*=\s*(.*)$`)
 	// cronEnd is the first % of a command that no backslash escapes: it ends the command.
-	cronEnd = regexp.MustCompile(`(^|[^\\])%`)
+	cronEnd = pattern.New(`(^|[^\\])%`)
 )
 
 // readCron reads the jobs of cron(8).

@@ -3,12 +3,12 @@ package inventory
 import (
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -167,7 +167,7 @@ func (a *agent) isOn(key string) bool {
 	return len(given) > 0 && given[len(given)-1].value != "false"
 }
 
-var agentVersion = regexp.MustCompile(`(?m)^v1\.(\d{1,3})\.(\d{1,3})`)
+var agentVersion = pattern.New(`(?m)^v1\.(\d{1,3})\.(\d{1,3})`)
 
 // addAgent adds what k3s or rke2 sets itself, and what its kube-proxy sets after that.
 func (r *reader) addAgent(a agent) {

@@ -5,12 +5,12 @@ import (
 	"io"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -18,7 +18,7 @@ import (
 const maxDocuments = 100
 
 // proxyKind matches what makes a file kube-proxy's.
-var proxyKind = regexp.MustCompile(`\bkind["']?\s*:\s*["']?KubeProxyConfiguration\b`)
+var proxyKind = pattern.New(`\bkind["']?\s*:\s*["']?KubeProxyConfiguration\b`)
 
 // podConfigs returns the configurations of kube-proxy in the ConfigMap volumes of the pods of this
 // node. What makes a file kube-proxy's is its kind: kubeadm calls it kube-proxy/config.conf, EKS
@@ -298,7 +298,7 @@ func cutFlag(word, flag, next string) (string, bool) {
 }
 
 var (
-	imageVersion = regexp.MustCompile(`:v1\.(\d{1,3})\.(\d{1,3})`)
-	snapVersion  = regexp.MustCompile(`(?m)^version: ['"]?v?1\.(\d{1,3})\.(\d{1,3})`)
-	logVersion   = regexp.MustCompile(`"Version info" version="v1\.(\d{1,3})\.(\d{1,3})`)
+	imageVersion = pattern.New(`:v1\.(\d{1,3})\.(\d{1,3})`)
+	snapVersion  = pattern.New(`(?m)^version: ['"]?v?1\.(\d{1,3})\.(\d{1,3})`)
+	logVersion   = pattern.New(`"Version info" version="v1\.(\d{1,3})\.(\d{1,3})`)
 )

@@ -3,12 +3,12 @@ package inventory
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -59,8 +59,8 @@ func (v versions) and(w versions) versions {
 }
 
 // findVersion returns the last version that a pattern finds in a text.
-func findVersion(text string, pattern *regexp.Regexp) versions {
-	all := pattern.FindAllStringSubmatch(text, -1)
+func findVersion(text string, form *pattern.Pattern) versions {
+	all := form.FindAllStringSubmatch(text, -1)
 	if len(all) == 0 {
 		return versions{}
 	}

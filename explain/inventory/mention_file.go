@@ -2,22 +2,23 @@ package inventory
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 )
 
 // keyPattern matches nf_conntrack or ip_conntrack with what follows of a key, not within another word:
 // node_nf_conntrack_entries is a metric of node_exporter.
-var keyPattern = regexp.MustCompile(`(?:^|[^A-Za-z0-9_])((?:nf|ip)_conntrack(?:_[a-z0-9_]*)?)`)
+var keyPattern = pattern.New(`(?:^|[^A-Za-z0-9_])((?:nf|ip)_conntrack(?:_[a-z0-9_]*)?)`)
 
 // otherModule matches the modules that are named after nf_conntrack and have no settings of it: helpers,
 // netlink.
-var otherModule = regexp.MustCompile(`^(?:nf|ip)_conntrack_(?:amanda|bridge|broadcast|ftp|h323|irc|netbios_ns|` +
+var otherModule = pattern.New(`^(?:nf|ip)_conntrack_(?:amanda|bridge|broadcast|ftp|h323|irc|netbios_ns|` +
 	`netlink|ovs|pptp|proto_[a-z]+|sane|sip|snmp|tftp)$`)
 
 // proxyKey matches the options of kube-proxy that decide max, among the proxyArguments of an OpenShift node.
-var proxyKey = regexp.MustCompile(`\b(?:conntrack-max-per-core|conntrack-min|maxPerCore)["']?(?:$|[=:\s])`)
+var proxyKey = pattern.New(`\b(?:conntrack-max-per-core|conntrack-min|maxPerCore)["']?(?:$|[=:\s])`)
 
 // fileKind is how a file could set a value.
 type fileKind int
@@ -65,18 +66,18 @@ func newSearchedFile(root searchRoot, file string, isExecutable bool, text strin
 }
 
 var (
-	shellPattern     = regexp.MustCompile(`\b(?:sh|bash|dash|ash|ksh|mksh|zsh|openrc-run|runscript|rc\.common)\b`)
-	programExtension = regexp.MustCompile(`\.(?:py|pl|rb|php|lua|js|tcl)$`)
+	shellPattern     = pattern.New(`\b(?:sh|bash|dash|ash|ksh|mksh|zsh|openrc-run|runscript|rc\.common)\b`)
+	programExtension = pattern.New(`\.(?:py|pl|rb|php|lua|js|tcl)$`)
 	// inertName matches backups, files that a package manager left, samples and documentation.
-	inertName = regexp.MustCompile(`(?i)(?:~|\.(?:bak|backup|orig|old|save|saved|rpmsave|rpmnew|rpmorig|swp|disabled|` +
+	inertName = pattern.New(`(?i)(?:~|\.(?:bak|backup|orig|old|save|saved|rpmsave|rpmnew|rpmorig|swp|disabled|` +
 		`off|dpkg-[a-z]+|ucf-[a-z]+|pacnew|pacsave|apk-new|example|sample|md|txt|rst|adoc|html?|log|[0-9])|` +
 		`^(?:readme|changelog|license|news|todo)[^/]*)$`)
 	// monitorDir matches directories of what reads values: monitoring, log analysis, auditing, and
 	// sudoers, which permits commands and runs none.
-	monitorDir = regexp.MustCompile(`/(?:zabbix|nagios|nrpe|icinga|collectd|telegraf|netdata|prometheus|munin|monit|` +
+	monitorDir = pattern.New(`/(?:zabbix|nagios|nrpe|icinga|collectd|telegraf|netdata|prometheus|munin|monit|` +
 		`snmp|check[_-]?mk|datadog|grafana|sensu|newrelic|metricbeat|filebeat|logcheck|logwatch|rsyslog|syslog-ng|` +
 		`fail2ban|audit|sudoers|node[_-]exporter|plugins/check_|sos)[^/]*(?:/|$)`)
-	unitExtension = regexp.MustCompile(`\.(?:service|timer|path|socket|mount|target|slice|scope|automount)$`)
+	unitExtension = pattern.New(`\.(?:service|timer|path|socket|mount|target|slice|scope|automount)$`)
 )
 
 // isInert reports whether nothing loads a file, or only what reads values. In sysctl.d and the like it is a
@@ -147,18 +148,18 @@ func withoutComment(line string) string {
 // The ways to write a value.
 var (
 	// assigned matches a key with a number, or with a variable or a template for one, behind it.
-	assigned = regexp.MustCompile(`(?:nf|ip)_conntrack_[a-z0-9_]+["'\]]*\s*(?:=>|[:=,\s])[\s"'\[(]*` +
+	assigned = pattern.New(`(?:nf|ip)_conntrack_[a-z0-9_]+["'\]]*\s*(?:=>|[:=,\s])[\s"'\[(]*` +
 		`(?:value["']?\s*(?:=>|[:=])\s*["']?)?[\d$%{<]|hashsize["']?\s*[:=]\s*["']?[\d$%{<]`)
 	// commanded matches a command that writes a key.
-	commanded = regexp.MustCompile(`\bsysctl\b.*(?:\s-w\b|--write\b).*_conntrack|\bsysctl\b.*_conntrack\S*=|` +
+	commanded = pattern.New(`\bsysctl\b.*(?:\s-w\b|--write\b).*_conntrack|\bsysctl\b.*_conntrack\S*=|` +
 		`>\s*["']?\S*_conntrack|\btee\b.*_conntrack|hashsize=`)
-	valueLine = regexp.MustCompile(`^[\s-]*["']?(?:sysctl_)?value["']?\s*(?:=>|[:=]|\s)\s*["']?[\d$%{<]`)
+	valueLine = pattern.New(`^[\s-]*["']?(?:sysctl_)?value["']?\s*(?:=>|[:=]|\s)\s*["']?[\d$%{<]`)
 	// indirect matches a command that writes a key which a variable holds.
-	indirect = regexp.MustCompile(`\bsysctl\b[^\n|;]*(?:(?:\s-w\b|--write\b)[^\n|;]*\$|\$\{?\w+\}?["']?=)|` +
+	indirect = pattern.New(`\bsysctl\b[^\n|;]*(?:(?:\s-w\b|--write\b)[^\n|;]*\$|\$\{?\w+\}?["']?=)|` +
 		`(?:>|\btee\b[^\n|;]*)\s*["']?(?:/proc/sys/[^\s"'|;]*)?\$[\w{]`)
 	// programWrites matches what a script of Python, Perl or the like writes with.
 	// Its target is a variable, or a file that sets values: a file of metrics sets no value.
-	programWrites = regexp.MustCompile(`\bsysctl\b[^\n]*(?:-w\b|--write\b|=)|(?i:\bset_?sysctl)|` +
+	programWrites = pattern.New(`\bsysctl\b[^\n]*(?:-w\b|--write\b|=)|(?i:\bset_?sysctl)|` +
 		`\bopen\s*\((?:[^\n]*["']/(?:proc|sys|etc)|\s*[A-Za-z_])[^\n]*,\s*(?:mode\s*=\s*)?["'][wa]b?\+?["']|` +
 		`(?:["']/(?:proc|sys|etc)[^\n]*|\w)\.write_(?:text|bytes)\(|` +
 		`\bopen\b[^\n]*["']\+?>{1,2}\s*(?:\$|/proc|/sys|/etc)|` +

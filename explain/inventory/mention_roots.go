@@ -2,13 +2,14 @@ package inventory
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 )
 
 // remoteType matches the file systems of other hosts, and of programs.
-var remoteType = regexp.MustCompile(`^(?:nfs4?|cifs|smb3|smbfs|ceph|afs|lustre|glusterfs|9p|fuse\..*|autofs)$`)
+var remoteType = pattern.New(`^(?:nfs4?|cifs|smb3|smbfs|ceph|afs|lustre|glusterfs|9p|fuse\..*|autofs)$`)
 
 // searchRoot is a directory, or a file, that is searched for lines that name nf_conntrack.
 type searchRoot struct {

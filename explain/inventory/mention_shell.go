@@ -4,18 +4,20 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 )
 
 var (
 	// readingText matches what only reads within a line: $(cat FILE), `sysctl -n KEY`, [ -e FILE ].
-	readingText = regexp.MustCompile(`\$\((?:\S*/)?(?:cat|head|grep|awk|sed -n|find|sysctl|<)[^()>]*\)|` +
+	readingText = pattern.New(`\$\((?:\S*/)?(?:cat|head|grep|awk|sed -n|find|sysctl|<)[^()>]*\)|` +
 		"`(?:\\S*/)?(?:cat|head|grep|awk|sed -n|find|sysctl)[^`>]*`" +
 		`|\[\[?\s[^\]]*\]|\btest\s[^;&|]*|\s<\s*["']?/\S*`)
 	// discarded matches what takes messages away.
-	discarded = regexp.MustCompile(`(?:[12&]?>{1,2}\s*/dev/null|2>&1)`)
+	discarded = pattern.New(`(?:[12&]?>{1,2}\s*/dev/null|2>&1)`)
 	// variablePattern matches the assignment of a text to a variable, or the loop of a variable over a
 	// list.
-	variablePattern = regexp.MustCompile(`^(?:(?:export|local|readonly|declare|typeset)(?:\s+-\w+)*\s+)?(\w+)=|` +
+	variablePattern = pattern.New(`^(?:(?:export|local|readonly|declare|typeset)(?:\s+-\w+)*\s+)?(\w+)=|` +
 		`\bfor\s+(\w+)\s+in\b`)
 )
 

@@ -2,10 +2,11 @@ package inventory
 
 import (
 	"path"
-	"regexp"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 )
 
 // maxScript is the longest text that is parsed at once, in bytes. The parser recurses at every
@@ -60,7 +61,7 @@ func parseStatements(parser *syntax.Parser, text string) (complete []*syntax.Stm
 }
 
 // leadingKeywords are those that keep a line from being parsed without the lines around it.
-var leadingKeywords = regexp.MustCompile(`^\s*((if|then|elif|else|while|until|do|!)\s+)+`)
+var leadingKeywords = pattern.New(`^\s*((if|then|elif|else|while|until|do|!)\s+)+`)
 
 // interpretLines follows each line by itself, or what stands between its operators. Lines that end in a
 // backslash are joined with the next.
@@ -97,8 +98,8 @@ func isOutput(r *syntax.Redirect) bool {
 }
 
 var (
-	escaped       = regexp.MustCompile(`\\(.)`)
-	escapedQuoted = regexp.MustCompile("\\\\([$`\"\\\\])") // a backslash before anything else stands for itself
+	escaped       = pattern.New(`\\(.)`)
+	escapedQuoted = pattern.New("\\\\([$`\"\\\\])") // a backslash before anything else stands for itself
 )
 
 // wrappers are programs that run another one, with those of their options that have an argument.

@@ -2,11 +2,11 @@ package inventory
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/host/distro"
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -42,7 +42,7 @@ func (r *reader) readSysconfigModules() {
 }
 
 // topLevelExit is an exit of a script that stands in no block.
-var topLevelExit = regexp.MustCompile(`(?m)^exit([ ;].*)?$`)
+var topLevelExit = pattern.New(`(?m)^exit([ ;].*)?$`)
 
 // readRcLocal reads rc.local under both of its names, or once if one is a link to the other.
 func (r *reader) readRcLocal() {

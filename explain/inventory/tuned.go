@@ -2,10 +2,10 @@ package inventory
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 )
@@ -240,7 +240,7 @@ func (p *tunedProfile) setVariables(pairs []pair) {
 }
 
 // tunedVariable is a use of a variable in a value.
-var tunedVariable = regexp.MustCompile(`\$\{(\w+)\}`)
+var tunedVariable = pattern.New(`\$\{(\w+)\}`)
 
 // expand replaces the variables of the profile. Functions (${f:…}) stay as they are written: only
 // TuneD can evaluate them.

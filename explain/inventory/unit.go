@@ -4,9 +4,10 @@ import (
 	"cmp"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 )
 
 // unit is a unit of systemd with its drop-ins.
@@ -118,7 +119,7 @@ func (r *reader) addExec(s script, u *unit, words []string) bool {
 
 // braced is a variable that systemd expands anywhere in a command line. It expands $NAME only as a
 // whole word, and "$$" is a dollar (systemd.service(5), "Command lines").
-var braced = regexp.MustCompile(`\$\$|\$\{\w+\}|%.`)
+var braced = pattern.New(`\$\$|\$\{\w+\}|%.`)
 
 // expand replaces specifiers and variables. Of the specifiers only names are known.
 func (u *unit) expand(word string, vars map[string]string) string {

@@ -3,10 +3,10 @@ package inventory
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -137,7 +137,7 @@ func evaluateUint(written string) (value, noEffect string) {
 }
 
 // thousands is a number with separators between groups of three digits.
-var thousands = regexp.MustCompile(`^\d{1,3}([,_']\d{3})+$`)
+var thousands = pattern.New(`^\d{1,3}([,_']\d{3})+$`)
 
 // meant returns the number that a refused text stands for to a person: without quotes, separators of
 // thousands, and a comment or semicolon that touches it. It is "" if no number is plain.

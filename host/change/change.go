@@ -2,7 +2,6 @@ package change
 
 import (
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -78,8 +77,11 @@ func IsPlain(line string) bool {
 	})
 }
 
-// harmless matches lines in which a shell finds nothing to run, and nothing to expand but variables.
-var harmless = regexp.MustCompile(`^([\pL\pN \t._=/:,#+@%*?^~-]|\$[A-Za-z_])*$`)
+// plainMarks are characters that are none of the shell's, or expand to file names at most.
+const plainMarks = " \t._=/:,#+@%*?^~-"
+
+// isNameStart reports whether a variable's name can begin with a character.
+func isNameStart(r rune) bool { return r == '_' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' }
 
 // IsHarmless reports whether a shell into which somebody pastes a line of a diff does nothing with it: the line
 // has no character of the shell's, but pairs of quotes and plain variables.
@@ -90,5 +92,12 @@ func IsHarmless(line string) bool {
 			break
 		}
 	}
-	return harmless.MatchString(line)
+	rest := []rune(line)
+	for i, r := range rest {
+		isVariable := r == '$' && i+1 < len(rest) && isNameStart(rest[i+1])
+		if !isVariable && !unicode.IsLetter(r) && !unicode.IsNumber(r) && !strings.ContainsRune(plainMarks, r) {
+			return false
+		}
+	}
+	return true
 }

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"strings"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/pattern"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -95,12 +95,12 @@ func parseFile(path string, text []byte, whole bool) []Message {
 var (
 	// stamp matches what printk.time and dmesg(1) put before a message: seconds since boot, dmesg's
 	// facility and level, or its date.
-	stamp = regexp.MustCompile(`^(?:<\d+>|kern *:[a-z]+ *: )?` +
+	stamp = pattern.New(`^(?:<\d+>|kern *:[a-z]+ *: )?` +
 		`\[(?: *\d+\.\d+|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4})\] ?`)
 	// syslogPrefix matches the beginning of a line of syslog: time, host, BusyBox's facility and
 	// priority, and the kernel or systemd-sysctl as the program. The time is that of RFC 3164, which has
 	// no year, or of RFC 3339.
-	syslogPrefix = regexp.MustCompile(`^(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|(\d{4}-\d\d-\d\dT\S+)) ` +
+	syslogPrefix = pattern.New(`^(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|(\d{4}-\d\d-\d\dT\S+)) ` +
 		`\S+ (?:[a-z0-9]+\.[a-z]+ )?(?:kernel|systemd-sysctl(?:\[\d+\])?): `)
 )
 
