@@ -18,8 +18,16 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/host/unixhttp"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/sysfs"
+	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
 // ask asks the status socket once.
@@ -233,5 +241,41 @@ func TestGoneWhileWaiting(t *testing.T) {
 	err := a.inTurn(ctx, func() error { t.Error("computed for nobody"); return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// A client that asks before the first pass waits for it: a status without settings would say that all is well.
+func TestStatusWaitsForTheFirstPass(t *testing.T) {
+	root := kerneltree.New(t)
+	write(t, filepath.Join(root, config.DefaultMain), "settings: {max: 100000}\n")
+	d := newDaemon(Options{Source: config.Source{Root: root}, Log: zap.NewNop(), Notify: systemd.NewNotifier()})
+	var err error
+	if d.cfg, err = d.loader.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles(root), nil), &d.cfg.Desired)
+	d.opts.Socket = filepath.Join(t.TempDir(), "s")
+	ctx, cancel := context.WithCancel(t.Context())
+	var group errgroup.Group
+	listener := d.listen()
+	group.Go(func() error { return d.serve(ctx, listener) })
+	answer := make(chan status.Document)
+	group.Go(func() error {
+		document, err := status.NewClient(d.opts.Socket).Status(ctx)
+		answer <- document
+		return err
+	})
+	select {
+	case document := <-answer:
+		t.Errorf("before the first pass the status is %+v", document)
+	case <-time.After(50 * time.Millisecond):
+	}
+	group.Go(func() error { return d.keeper.Run(ctx) })
+	if document := <-answer; len(document.Settings) != 1 {
+		t.Errorf("%d settings in the status, want 1", len(document.Settings))
+	}
+	cancel()
+	if err := group.Wait(); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }

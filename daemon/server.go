@@ -68,9 +68,14 @@ func openSocket(path string) (net.Listener, error) {
 	return listener, nil
 }
 
-// serve serves the status socket until ctx ends: HTTP and JSON, read-only. A server that fails is logged and
-// ends nothing else.
+// serve serves the status socket until ctx ends: HTTP and JSON, read-only. Clients wait for the first pass:
+// there is no state before it. A server that fails is logged and ends nothing else.
 func (d *Daemon) serve(ctx context.Context, listener net.Listener) error {
+	select {
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), listener.Close())
+	case <-d.keeper.Ready():
+	}
 	server := unixhttp.Server{
 		Handlers: d.handlers(), MaxClients: maxClients,
 		Panicked: func(err error) { d.opts.Log.Error("status socket: no answer", zap.Error(err)) },
