@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"host/inotify":      {"host/rawio"},
 	"host/pattern":      {},
 	"host/printable":    {},
+	"host/logging":      {},
 	"host/meminfo":      {"host/tree"},
 	"host/mountinfo":    {"host/tree"},
 	"host/shell":        {},
@@ -48,7 +49,7 @@ var mayImport = map[string][]string{
 	"host/klog":         {"host/command", "host/pattern", "host/tree"},
 	"host/process":      {"host/tree"},
 	"sysfs":             {"host"},
-	"systemd":           {},
+	"systemd":           {"host/logging"},
 	"kmod":              {"host"},
 	"config":            {"reconcile", "sysfs", "host"},
 	"guard":             {"sysfs", "host"},
@@ -171,6 +172,20 @@ func TestDaemonIsNoExporter(t *testing.T) {
 		if strings.HasPrefix(dependency, "github.com/prometheus/") || strings.HasPrefix(dependency, module+"metrics") ||
 			strings.HasPrefix(dependency, module+"ui/page") {
 			t.Errorf("ctkeeper links %s", dependency)
+		}
+	}
+}
+
+// TestDaemonIsSmall looks for what would make the resident daemon larger by a megabyte or more.
+func TestDaemonIsSmall(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./cmd/ctkeeper").Output()
+	if err != nil {
+		t.Fatalf("cannot list what ctkeeper links: %v", err)
+	}
+	linked := strings.Fields(string(out))
+	for _, large := range []string{"net/http", "crypto/tls", "go.uber.org/zap", "html/template"} {
+		if slices.Contains(linked, large) {
+			t.Errorf("ctkeeper links %s", large)
 		}
 	}
 }

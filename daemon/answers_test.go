@@ -18,10 +18,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/host/unixhttp"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
@@ -248,7 +248,7 @@ func TestGoneWhileWaiting(t *testing.T) {
 func TestStatusWaitsForTheFirstPass(t *testing.T) {
 	root := kerneltree.New(t)
 	write(t, filepath.Join(root, config.DefaultMain), "settings: {max: 100000}\n")
-	d := newDaemon(Options{Source: config.Source{Root: root}, Log: zap.NewNop(), Notify: systemd.NewNotifier()})
+	d := newDaemon(Options{Source: config.Source{Root: root}, Log: logging.NewNop(), Notify: systemd.NewNotifier()})
 	var err error
 	if d.cfg, err = d.loader.Load(t.Context()); err != nil {
 		t.Fatal(err)

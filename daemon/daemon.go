@@ -12,11 +12,11 @@ import (
 	"syscall"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/host/alarm"
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/host/slice"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
@@ -38,7 +38,7 @@ var (
 type Options struct {
 	// Source is where the configuration is read from. Its Root is the root of the system, too.
 	Source  config.Source
-	Log     *zap.Logger
+	Log     *logging.Logger
 	Notify  *systemd.Notifier
 	Version string
 	// Strict ends the daemon with ErrForbidden where nothing can be enforced.
@@ -96,7 +96,7 @@ func Run(ctx context.Context, opts Options) error {
 	stop(err)
 	if !ended {
 		d.opts.Log.Warn("stopping, although some tasks have not ended",
-			zap.Strings(systemd.KeySource, d.active.list()), zap.Duration(systemd.KeyDuration, stopTimeout))
+			logging.Strings(systemd.KeySource, d.active.list()), logging.Duration(systemd.KeyDuration, stopTimeout))
 	}
 	if errors.Is(err, context.Canceled) {
 		d.opts.Log.Info("stopped, every value stays as it is")
@@ -111,7 +111,7 @@ func Run(ctx context.Context, opts Options) error {
 func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-chan os.Signal) error {
 	started := d.active.begin("start")
 	if err := slice.Shorten(0); err != nil { // the service may not: its unit does it
-		d.opts.Log.Debug("cannot shorten the scheduling slice: a repair may wait for a busy writer", zap.Error(err))
+		d.opts.Log.Debug("cannot shorten the scheduling slice: a repair may wait for a busy writer", logging.Error(err))
 	}
 	cfg, err := d.loader.Load(ctx)
 	switch {
@@ -191,7 +191,7 @@ func (d *Daemon) runTasks(ctx context.Context, stop context.CancelCauseFunc, all
 		group.Go(func() error {
 			defer d.active.begin(t.name)()
 			err := t.run(ctx)
-			d.opts.Log.Debug("task ended", zap.String(systemd.KeySource, t.name), zap.Error(err))
+			d.opts.Log.Debug("task ended", logging.String(systemd.KeySource, t.name), logging.Error(err))
 			if err != nil {
 				stop(err)
 			}
@@ -250,14 +250,14 @@ func (d *Daemon) loadModule(ctx context.Context) {
 	if !d.cfg.Module.Load || kmod.Observe(d.opts.Source.Root, kmod.Conntrack).State != kmod.Absent {
 		return
 	}
-	log := d.opts.Log.With(zap.String(systemd.KeyModule, kmod.Conntrack))
+	log := d.opts.Log.With(logging.String(systemd.KeyModule, kmod.Conntrack))
 	if !kmod.MayLoad() {
 		log.Warn("nf_conntrack is absent and this process may not load modules: its settings stay pending",
-			zap.String(systemd.KeyHint, "run ctkeeper doctor as root to see why"))
+			logging.String(systemd.KeyHint, "run ctkeeper doctor as root to see why"))
 		return
 	}
 	if err := kmod.Load(ctx, d.opts.Source.Root, kmod.Conntrack); err != nil {
-		log.Error("cannot load the module: its settings stay pending", zap.Error(err))
+		log.Error("cannot load the module: its settings stay pending", logging.Error(err))
 	}
 }
 

@@ -7,12 +7,12 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/host/capability"
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/systemd"
@@ -43,7 +43,7 @@ func (d *Daemon) watchGuard(ctx context.Context) error {
 				logged = s.Error
 				_, hint := joinMissing(s.Missing)
 				d.opts.Log.Warn("guard: unavailable, the settings are applied without it",
-					zap.String(systemd.KeyError, s.Error), optional(systemd.KeyHint, hint))
+					logging.String(systemd.KeyError, s.Error), optional(systemd.KeyHint, hint))
 			}
 			sleep(ctx, guardRetry, changed)
 			continue
@@ -137,15 +137,15 @@ func (d *Daemon) logGuard() {
 		message = "guard: locked, foreign writes of other values are refused"
 	}
 	missing, hint := joinMissing(s.Missing)
-	d.opts.Log.Info(message, zap.String(systemd.KeyNames, strings.Join(s.Names, ",")),
+	d.opts.Log.Info(message, logging.String(systemd.KeyNames, strings.Join(s.Names, ",")),
 		optional(systemd.KeySetting, strings.Join(s.Locked, ",")),
 		optional(systemd.KeyMissing, missing), optional(systemd.KeyHint, hint))
 }
 
 // optional returns a field of a log entry, and no field if the value is empty.
-func optional(key, value string) zap.Field {
+func optional(key, value string) logging.Field {
 	if value == "" {
-		return zap.Skip()
+		return logging.Skip()
 	}
-	return zap.String(key, value)
+	return logging.String(key, value)
 }

@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/host/capability"
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -134,7 +134,7 @@ func TestGuardFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDaemon(Options{Source: source, Log: zap.NewNop(), Notify: systemd.NewNotifier()})
+	d := newDaemon(Options{Source: source, Log: logging.NewNop(), Notify: systemd.NewNotifier()})
 	d.cfg = cfg
 	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles(""), nil), &cfg.Desired)
 	var tasks errgroup.Group

@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
@@ -52,7 +52,7 @@ func start(t *testing.T, root, yaml string, change ...func(*Options)) *running {
 	r.logs = logs
 	r.socket = filepath.Join(t.TempDir(), "run", "ctkeeper.sock")
 	opts := Options{
-		Source: source, Log: zap.New(core), Notify: systemd.NewNotifier(), Version: "test", Socket: r.socket,
+		Source: source, Log: logging.New(core), Notify: systemd.NewNotifier(), Version: "test", Socket: r.socket,
 	}
 	for _, f := range change {
 		f(&opts)

@@ -3,8 +3,7 @@ package daemon
 import (
 	"time"
 
-	"go.uber.org/zap"
-
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -37,7 +36,7 @@ type passHooks struct {
 // OnDesired updates the guard's rules from the desired state.
 func (h passHooks) OnDesired(desired *reconcile.Desired) {
 	if err := h.guard.setDesired(desired); err != nil {
-		h.opts.Log.Warn("guard: cannot update the BPF map", zap.Error(err))
+		h.opts.Log.Warn("guard: cannot update the BPF map", logging.Error(err))
 	}
 }
 
@@ -45,7 +44,7 @@ func (h passHooks) OnDesired(desired *reconcile.Desired) {
 func (h passHooks) OnModuleChange() {
 	if w := h.watcher.Load(); w != nil {
 		if err := w.Arm(); err != nil {
-			h.opts.Log.Warn("inotify: cannot watch every setting", zap.Error(err))
+			h.opts.Log.Warn("inotify: cannot watch every setting", logging.Error(err))
 		}
 	}
 }

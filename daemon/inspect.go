@@ -4,9 +4,8 @@ import (
 	"context"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
@@ -18,11 +17,11 @@ import (
 
 // Apply makes one pass over the system below root, without a daemon, and returns the result.
 // It loads nf_conntrack first where the configuration asks for it.
-func Apply(ctx context.Context, root string, cfg *config.Config, log *zap.Logger) status.Document {
+func Apply(ctx context.Context, root string, cfg *config.Config, log *logging.Logger) status.Document {
 	if cfg.Module.Load && kmod.Observe(root, kmod.Conntrack).State == kmod.Absent {
 		if err := kmod.Load(ctx, root, kmod.Conntrack); err != nil {
 			log.Error("cannot load the module: its settings stay pending",
-				zap.String(systemd.KeyModule, kmod.Conntrack), zap.Error(err))
+				logging.String(systemd.KeyModule, kmod.Conntrack), logging.Error(err))
 		}
 	}
 	files := sysfs.NewFiles(root)

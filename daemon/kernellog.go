@@ -5,9 +5,8 @@ import (
 	"maps"
 	"sync"
 
-	"go.uber.org/zap"
-
 	"github.com/ctkeeper/ctkeeper/host/klog"
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/status"
 )
@@ -67,7 +66,7 @@ func (d *Daemon) followKernelLog(ctx context.Context) error {
 	})
 	if ctx.Err() == nil {
 		d.messages.setReading(false)
-		d.opts.Log.Debug("kernel log: not readable, messages of full tables are not counted", zap.Error(err))
+		d.opts.Log.Debug("kernel log: not readable, messages of full tables are not counted", logging.Error(err))
 	}
 	return nil // an unreadable log does not stop the daemon
 }

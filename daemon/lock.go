@@ -9,8 +9,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/host/logging"
 )
 
 const (
@@ -40,7 +41,7 @@ func (d *Daemon) takeLock() (*lockFile, error) {
 		}
 	}
 	if err != nil {
-		d.opts.Log.Warn("running without the lock that keeps a second ctkeeper from starting", zap.Error(err))
+		d.opts.Log.Warn("running without the lock that keeps a second ctkeeper from starting", logging.Error(err))
 		return nil, nil
 	}
 	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)

@@ -13,12 +13,12 @@ import (
 	"syscall"
 	"testing"
 
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -38,7 +38,8 @@ func TestTwoAtOnce(t *testing.T) {
 		for range 2 {
 			go func() {
 				ended <- Run(ctx, Options{
-					Source: config.Source{Root: root}, Log: zap.NewNop(), Notify: systemd.NewNotifier(), Socket: socket,
+					Source: config.Source{Root: root}, Log: logging.NewNop(),
+					Notify: systemd.NewNotifier(), Socket: socket,
 					Started: func(status.Document) { up <- struct{}{} },
 				})
 			}()
@@ -89,7 +90,7 @@ func TestLock(t *testing.T) {
 	dir := t.TempDir()
 	core, logs := observer.New(zapcore.WarnLevel)
 	lock := func(socket string) (*lockFile, error) {
-		return (&Daemon{opts: Options{Socket: socket, Log: zap.New(core)}}).takeLock()
+		return (&Daemon{opts: Options{Socket: socket, Log: logging.New(core)}}).takeLock()
 	}
 	path := filepath.Join(dir, "run", lockName)
 	first, err := lock(filepath.Join(dir, "run", "s"))

@@ -5,9 +5,9 @@ import (
 	"io"
 	"slices"
 
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
@@ -17,7 +17,7 @@ func LogFormats() []string { return []string{"auto", "journal", "console", "json
 // NewLogger returns a logger: journal writes native journal entries, console lines for people,
 // json lines for programs. auto is journal where standard error is connected to it, else
 // console. colour is for terminals.
-func NewLogger(format string, level zapcore.Level, stderr io.Writer, colour bool) (*zap.Logger, error) {
+func NewLogger(format string, level zapcore.Level, stderr io.Writer, colour bool) (*logging.Logger, error) {
 	out := zapcore.Lock(zapcore.AddSync(stderr))
 	switch {
 	case format == "journal" || format == "auto" && systemd.OnJournal():
@@ -25,24 +25,26 @@ func NewLogger(format string, level zapcore.Level, stderr io.Writer, colour bool
 		if err != nil {
 			return nil, err
 		}
-		return zap.New(core, zap.ErrorOutput(out)), nil
+		return logging.New(core), nil
 	case format == "json":
-		encoder := zap.NewProductionEncoderConfig()
-		encoder.EncodeTime = zapcore.RFC3339NanoTimeEncoder
-		encoder.EncodeDuration = zapcore.StringDurationEncoder
-		return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(encoder), out, level)), nil
+		encoder := zapcore.EncoderConfig{
+			TimeKey: "ts", LevelKey: "level", MessageKey: "msg", EncodeLevel: zapcore.LowercaseLevelEncoder,
+			EncodeTime: zapcore.RFC3339NanoTimeEncoder, EncodeDuration: zapcore.StringDurationEncoder,
+		}
+		return logging.New(zapcore.NewCore(zapcore.NewJSONEncoder(encoder), out, level)), nil
 	case slices.Contains(LogFormats(), format):
-		return zap.New(consoleCore{zapcore.NewCore(zapcore.NewConsoleEncoder(consoleConfig(colour)), out, level)}), nil
+		encoder := zapcore.NewConsoleEncoder(consoleConfig(colour))
+		return logging.New(consoleCore{zapcore.NewCore(encoder, out, level)}), nil
 	}
 	return nil, fmt.Errorf("cannot log as %q (auto, journal, console or json)", format)
 }
 
 func consoleConfig(colour bool) zapcore.EncoderConfig {
-	encoder := zap.NewDevelopmentEncoderConfig()
-	encoder.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
-	encoder.EncodeDuration = zapcore.StringDurationEncoder
-	encoder.EncodeLevel = zapcore.CapitalLevelEncoder
-	encoder.ConsoleSeparator = " "
+	encoder := zapcore.EncoderConfig{
+		TimeKey: "T", LevelKey: "L", MessageKey: "M", EncodeLevel: zapcore.CapitalLevelEncoder,
+		EncodeTime:     zapcore.TimeEncoderOfLayout("15:04:05.000"),
+		EncodeDuration: zapcore.StringDurationEncoder, ConsoleSeparator: " ",
+	}
 	if colour {
 		encoder.EncodeLevel = zapcore.CapitalColorLevelEncoder
 	}

@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
@@ -35,8 +35,8 @@ type queued struct {
 func newLogQueue() *logQueue { return &logQueue{entries: make(chan queued, backlog)} }
 
 // wrap returns a logger whose entries go through the queue. Logging never blocks.
-func (q *logQueue) wrap(log *zap.Logger) *zap.Logger {
-	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return queueCore{core, q} }))
+func (q *logQueue) wrap(log *logging.Logger) *logging.Logger {
+	return log.Wrap(func(core zapcore.Core) zapcore.Core { return queueCore{core, q} })
 }
 
 // run writes entries until ctx ends, and then the waiting ones.
@@ -69,7 +69,7 @@ func (q *logQueue) write(e queued) {
 		lost := zapcore.Entry{
 			Level: zapcore.WarnLevel, Time: time.Now(), Message: "log queue overflowed, entries were lost",
 		}
-		if e.core.Write(lost, []zapcore.Field{zap.Int64(systemd.KeyCount, n)}) == nil {
+		if e.core.Write(lost, []zapcore.Field{logging.Int64(systemd.KeyCount, n)}) == nil {
 			q.lost.Add(-n)
 		}
 	}

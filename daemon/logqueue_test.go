@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/systemd"
@@ -37,7 +37,7 @@ func TestStuckLogKeepsNothingUp(t *testing.T) {
 	kerneltree.Remove(t, root, "helper")
 	core, logs := observer.New(zapcore.DebugLevel)
 	log := stuck{core, make(chan struct{})}
-	d := start(t, root, "settings: {max: 100000, helper: true}\n", func(o *Options) { o.Log = zap.New(log) })
+	d := start(t, root, "settings: {max: 100000, helper: true}\n", func(o *Options) { o.Log = logging.New(log) })
 	for range 3 {
 		kerneltree.Set(t, root, "max", "5")
 		d.wait("repair", func() bool { return kerneltree.Get(t, root, "max") == "100000" })
@@ -49,7 +49,7 @@ func TestStuckLogKeepsNothingUp(t *testing.T) {
 func TestLogQueue(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
 	q := newLogQueue()
-	log := q.wrap(zap.New(core)).With(zap.String("a", "b"))
+	log := q.wrap(logging.New(core)).With(logging.String("a", "b"))
 	for range backlog + 3 {
 		log.Info("entry")
 	}
@@ -72,7 +72,7 @@ func TestLogQueue(t *testing.T) {
 
 func TestDrainEnds(t *testing.T) {
 	q := newLogQueue()
-	log := q.wrap(zap.New(slow{zapcore.NewNopCore()}))
+	log := q.wrap(logging.New(slow{zapcore.NewNopCore()}))
 	for range backlog {
 		log.Info("entry")
 	}

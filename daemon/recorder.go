@@ -4,16 +4,16 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/systemd"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
 // eventLogger writes each event to a log.
-type eventLogger struct{ log *zap.Logger }
+type eventLogger struct{ log *logging.Logger }
 
 // Record logs an event, unless it is CountOnly.
 func (l eventLogger) Record(e reconcile.Event) {
@@ -54,8 +54,8 @@ func level(e reconcile.Event) zapcore.Level {
 	}
 }
 
-func fields(e reconcile.Event) []zap.Field {
-	out := []zap.Field{zap.String(systemd.KeyEvent, string(e.Kind))}
+func fields(e reconcile.Event) []logging.Field {
+	out := []logging.Field{logging.String(systemd.KeyEvent, string(e.Kind))}
 	texts := map[string]string{
 		systemd.KeySetting: strings.Join(e.SettingNames(), ","), systemd.KeyWant: e.WantText(),
 		systemd.KeyFound: e.Found.String(), systemd.KeyValue: e.Value, systemd.KeyResult: string(e.Result),
@@ -64,19 +64,19 @@ func fields(e reconcile.Event) []zap.Field {
 	if e.By != nil {
 		texts[systemd.KeyByComm], texts[systemd.KeyByUnit] = e.By.Comm, e.By.Cgroup()
 		if e.By.PID != 0 {
-			out = append(out, zap.Int(systemd.KeyByPID, e.By.PID))
+			out = append(out, logging.Int(systemd.KeyByPID, e.By.PID))
 		}
 	}
 	for key, value := range texts {
 		if value != "" {
-			out = append(out, zap.String(key, value))
+			out = append(out, logging.String(key, value))
 		}
 	}
 	if e.Table != "" {
-		out = append(out, zap.Int64(systemd.KeyEntries, e.Entries), zap.Int64(systemd.KeyLimit, e.Limit))
+		out = append(out, logging.Int64(systemd.KeyEntries, e.Entries), logging.Int64(systemd.KeyLimit, e.Limit))
 	}
 	if e.Duration != 0 {
-		out = append(out, zap.Duration(systemd.KeyDuration, time.Duration(e.Duration)))
+		out = append(out, logging.Duration(systemd.KeyDuration, time.Duration(e.Duration)))
 	}
 	return out
 }

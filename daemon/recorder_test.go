@@ -5,10 +5,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -44,7 +44,7 @@ func TestWhoIsLogged(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			core, logs := observer.New(zapcore.DebugLevel)
-			eventLogger{zap.New(core)}.Record(tt.event)
+			eventLogger{logging.New(core)}.Record(tt.event)
 			if logs.Len() != 1 {
 				t.Fatalf("%d entries, want 1", logs.Len())
 			}

@@ -5,9 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/systemd"
@@ -91,7 +90,7 @@ func (d *Daemon) logUnsupported(report reconcile.Report) {
 	list := strings.Join(names, ",")
 	if list != d.unsupported && list != "" {
 		d.opts.Log.Warn("this kernel does not have some settings; the others are applied",
-			zap.String(systemd.KeySetting, list))
+			logging.String(systemd.KeySetting, list))
 	}
 	d.unsupported = list
 }

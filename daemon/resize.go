@@ -7,9 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/host/meminfo"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
@@ -56,14 +55,14 @@ type resizeMark struct {
 
 // newResizer returns the kernel with the mark of the last daemon, which was killed in a resize if
 // that has not returned.
-func newResizer(root string, kernel reconcile.Kernel, lock *lockFile, log *zap.Logger) *resizer {
+func newResizer(root string, kernel reconcile.Kernel, lock *lockFile, log *logging.Logger) *resizer {
 	r := &resizer{Kernel: kernel, root: root, lock: lock, killed: lock.resize()}
 	if m := r.killed; m != nil && m.Running {
 		pause := min(firstResizePause<<min(m.Kills, 10), maxResizePause)
 		m.Running, m.Kills, m.Until = false, m.Kills+1, time.Now().Add(pause)
 		lock.setResize(m)
 		log.Warn("the last ctkeeper was killed while the hash table was resized, probably for want of memory",
-			zap.Int64("buckets", m.Buckets), zap.Int("kills", m.Kills))
+			logging.Int64("buckets", m.Buckets), logging.Int("kills", m.Kills))
 	}
 	return r
 }

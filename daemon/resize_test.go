@@ -9,8 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
@@ -140,7 +139,7 @@ func TestResizeMark(t *testing.T) {
 	for kills, pause := range []time.Duration{0, 5 * time.Minute, 10 * time.Minute} {
 		lock := open()
 		kernel := &killing{lock: lock}
-		r := newResizer(root, kernel, lock, zap.NewNop())
+		r := newResizer(root, kernel, lock, logging.NewNop())
 		r.retry.Store(true)
 		if kills > 0 && time.Until(r.killed.Until).Round(time.Minute) != pause {
 			t.Errorf("after %d kills it waits until %v, want %v", kills, r.killed.Until, pause)
@@ -181,7 +180,7 @@ func oomScore() string {
 // During a resize, and only then, ctkeeper is the first to be killed for want of memory.
 func TestResizeMakesVictim(t *testing.T) {
 	before, kernel := oomScore(), &scored{}
-	r := newResizer(kerneltree.New(t), kernel, nil, zap.NewNop())
+	r := newResizer(kerneltree.New(t), kernel, nil, logging.NewNop())
 	for setting, want := range map[string]string{sysfs.Hashsize: "1000", sysfs.Max: before} {
 		if err := r.Write(sysfs.Lookup(setting), sysfs.Number(131072)); err != nil {
 			t.Fatal(err)

@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/host/unixhttp"
 )
 
@@ -40,7 +40,7 @@ func (l pacedListener) Accept() (net.Conn, error) {
 func (d *Daemon) listen() net.Listener {
 	listener, err := openSocket(d.opts.Socket)
 	if err != nil {
-		d.opts.Log.Warn("status socket: running without it", zap.Error(err))
+		d.opts.Log.Warn("status socket: running without it", logging.Error(err))
 		return nil
 	}
 	return listener
@@ -78,11 +78,11 @@ func (d *Daemon) serve(ctx context.Context, listener net.Listener) error {
 	}
 	server := unixhttp.Server{
 		Handlers: d.handlers(), MaxClients: maxClients,
-		Panicked: func(err error) { d.opts.Log.Error("status socket: no answer", zap.Error(err)) },
+		Panicked: func(err error) { d.opts.Log.Error("status socket: no answer", logging.Error(err)) },
 	}
 	err := server.Serve(ctx, pacedListener{listener})
 	if ctx.Err() == nil {
-		d.opts.Log.Warn("status socket: running without it", zap.Error(err))
+		d.opts.Log.Warn("status socket: running without it", logging.Error(err))
 		return nil
 	}
 	return ctx.Err()

@@ -7,8 +7,7 @@ import (
 	"syscall"
 	"time"
 
-	"go.uber.org/zap"
-
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
@@ -28,7 +27,7 @@ func newSources() *sources {
 }
 
 // report records that a source works, or the error with which it failed. It logs what is new.
-func (s *sources) report(log *zap.Logger, name string, err error) {
+func (s *sources) report(log *logging.Logger, name string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := status.Source{Name: name, OK: err == nil, Since: time.Now()}
@@ -46,12 +45,12 @@ func (s *sources) report(log *zap.Logger, name string, err error) {
 			return
 		}
 	}
-	source := zap.String(systemd.KeySource, name)
+	source := logging.String(systemd.KeySource, name)
 	if err == nil {
 		log.Info("watcher works again", source)
 		return
 	}
-	log.Warn("watcher failed, restarting it", source, zap.Error(err), optional(systemd.KeyHint, now.Hint))
+	log.Warn("watcher failed, restarting it", source, logging.Error(err), optional(systemd.KeyHint, now.Hint))
 }
 
 func (s *sources) snapshot() []status.Source {

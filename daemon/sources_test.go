@@ -10,11 +10,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/systemd"
@@ -40,7 +40,7 @@ func TestInotifyExhausted(t *testing.T) {
 	write(t, limit, "10")
 	d.wait("it works again", func() bool { return len(d.status().Daemon.SourcesDown()) == 0 })
 	for _, message := range []string{"watcher failed, restarting it", "watcher works again"} {
-		logs := d.logs.FilterMessage(message).FilterField(zap.String(systemd.KeySource, "config"))
+		logs := d.logs.FilterMessage(message).FilterField(logging.String(systemd.KeySource, "config"))
 		if got := logs.Len(); got != 1 {
 			t.Errorf("%q is logged %d times, want once", message, got)
 		}
@@ -49,7 +49,7 @@ func TestInotifyExhausted(t *testing.T) {
 
 func TestSources(t *testing.T) {
 	core, logs := observer.New(zapcore.InfoLevel)
-	log, s := zap.New(core), newSources()
+	log, s := logging.New(core), newSources()
 	full := &os.PathError{Op: "watch", Path: "/etc", Err: syscall.ENOSPC}
 	for _, err := range []error{nil, full, full, errors.New("other"), nil, nil} {
 		s.report(log, status.SourceConfig, err)

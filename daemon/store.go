@@ -16,9 +16,9 @@ import (
 	"slices"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/systemd"
@@ -230,7 +230,7 @@ func (d *Daemon) storeHistory(ctx context.Context) error {
 		}
 		if retry == firstStoreRetry { // logged once, until a write succeeds
 			d.opts.Log.Warn("history: cannot write the file, retrying; until then a restart would lose events",
-				zap.Error(err))
+				logging.Error(err))
 		}
 		sleep(ctx, retry, nil)
 		retry = min(2*retry, maxStoreRetry)
@@ -257,11 +257,11 @@ func (d *Daemon) loadHistory(file *historyFile) {
 	case errors.Is(err, fs.ErrNotExist):
 		return
 	case err != nil:
-		d.opts.Log.Warn("history: cannot read the file, starting empty", zap.Error(err))
+		d.opts.Log.Warn("history: cannot read the file, starting empty", logging.Error(err))
 		return
 	}
 	d.recorder.history.prepend(events)
 	if file.lines = lines; corrupt > 0 {
-		d.opts.Log.Warn("history: skipped corrupt lines", zap.Int(systemd.KeyCount, corrupt))
+		d.opts.Log.Warn("history: skipped corrupt lines", logging.Int(systemd.KeyCount, corrupt))
 	}
 }

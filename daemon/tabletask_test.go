@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/table"
@@ -96,7 +96,7 @@ func TestRecent(t *testing.T) {
 
 func TestPressureIsLogged(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
-	r := recorder{eventLogger{zap.New(core)}, newHistory(), newCounts()}
+	r := recorder{eventLogger{logging.New(core)}, newHistory(), newCounts()}
 	for _, pressure := range []reconcile.Pressure{
 		{Table: table.Connections, Level: "high", Entries: 83, Limit: 100},
 		{Table: table.Connections, Level: "normal", Dropping: true, Limit: 100},

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/systemd"
@@ -41,7 +41,7 @@ func TestStopWithStuckTask(t *testing.T) {
 // A log that blocks does not keep the daemon from ending either.
 func TestStopWithStuckLog(t *testing.T) {
 	log := stuck{zapcore.NewNopCore(), make(chan struct{})}
-	d := start(t, kerneltree.New(t), "settings: {max: 100000}\n", func(o *Options) { o.Log = zap.New(log) })
+	d := start(t, kerneltree.New(t), "settings: {max: 100000}\n", func(o *Options) { o.Log = logging.New(log) })
 	defer close(log.free)
 	began := time.Now()
 	if err := d.stop(); err != nil || time.Since(began) > stopTimeout+drainTimeout+time.Second {

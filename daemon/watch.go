@@ -5,9 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -118,7 +117,7 @@ func (d *Daemon) wakeFor(reason reconcile.Reason) func(overflow bool) {
 		d.recorder.counts.recordOverflow(reason)
 		if overflows++; overflows&(overflows-1) == 0 {
 			d.opts.Log.Warn("event queue overflowed, reading every setting again",
-				zap.Stringer(systemd.KeySource, reason), zap.Int(systemd.KeyCount, overflows))
+				logging.Stringer(systemd.KeySource, reason), logging.Int(systemd.KeyCount, overflows))
 		}
 	}
 }

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -23,7 +23,7 @@ func TestConfigIsLoadedOnce(t *testing.T) {
 	main := filepath.Join(root, config.DefaultMain)
 	write(t, main, "settings: {max: 100000}\n")
 	time.Sleep(clockSlack + 100*time.Millisecond)
-	d := newDaemon(Options{Source: config.Source{Root: root}, Log: zap.NewNop(), Notify: systemd.NewNotifier()})
+	d := newDaemon(Options{Source: config.Source{Root: root}, Log: logging.NewNop(), Notify: systemd.NewNotifier()})
 	var err error
 	if d.cfg, err = d.loader.Load(t.Context()); err != nil {
 		t.Fatal(err)

@@ -12,8 +12,9 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/host/logging"
 )
 
 const (
@@ -126,10 +127,10 @@ func (n *Notifier) notify() {
 // Run sends what there is to report until ctx ends, and then STOPPING=1. What the service manager does not
 // take is tried again later: states in order, of status lines and signs of life the latest. The
 // first failure is logged, and the end of the failures.
-func (n *Notifier) Run(ctx context.Context, log *zap.Logger) error {
+func (n *Notifier) Run(ctx context.Context, log *logging.Logger) error {
 	if n.isWatchdogShort() {
 		log.Warn("WatchdogSec= is too short, it is raised",
-			zap.Duration(KeyFound, n.asked), zap.Duration(KeyWant, minWatchdog))
+			logging.Duration(KeyFound, n.asked), logging.Duration(KeyWant, minWatchdog))
 	}
 	var retry <-chan time.Time
 	for ctx.Err() == nil {
@@ -145,7 +146,7 @@ func (n *Notifier) Run(ctx context.Context, log *zap.Logger) error {
 		err := n.flush()
 		switch {
 		case err != nil && retry == nil:
-			log.Warn("cannot notify systemd, trying again until it works", zap.Error(err))
+			log.Warn("cannot notify systemd, trying again until it works", logging.Error(err))
 		case err == nil && retry != nil:
 			log.Info("systemd can be notified again")
 		}

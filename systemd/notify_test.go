@@ -14,10 +14,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/host/logging"
 )
 
 // manager listens as the service manager does and sets NOTIFY_SOCKET.
@@ -177,7 +178,7 @@ func run(t *testing.T, n *Notifier) (logs *observer.ObservedLogs, stop func() ti
 	core, logs := observer.New(zapcore.InfoLevel)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
-	go func() { ended <- n.Run(ctx, zap.New(core)) }()
+	go func() { ended <- n.Run(ctx, logging.New(core)) }()
 	return logs, func() time.Duration {
 		began := time.Now()
 		cancel()
