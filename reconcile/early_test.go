@@ -51,7 +51,7 @@ func TestPassAfterEarlyRepairWaits(t *testing.T) {
 		if events := k.takeEvents(); len(events) > 0 {
 			t.Errorf("events %q before the delay was over", events)
 		}
-		time.Sleep(2)
+		time.Sleep(time.Millisecond)
 		synctest.Wait()
 		if diff := cmp.Diff([]string{"drift max repaired write"}, k.takeEvents()); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
