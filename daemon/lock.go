@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -29,14 +31,15 @@ const (
 // however it ends. Two daemons that want different values would write against each other.
 //
 // Where there can be no such file (a read-only root, a full /run) the daemon runs without it, and the file
-// is nil: keeping the settings matters more.
+// is nil: keeping the settings matters more. So does one that may not open the file, unless a status socket
+// is there that it may not use, or that answers.
 func (d *Daemon) takeLock() (*lockFile, error) {
 	dir := filepath.Dir(d.opts.Socket)
 	path := filepath.Join(dir, lockName)
 	var file *os.File
 	err := os.MkdirAll(dir, 0o755)
 	if err == nil {
-		if file, err = openLock(path); errors.Is(err, fs.ErrPermission) {
+		if file, err = openLock(path); errors.Is(err, fs.ErrPermission) && mayAnswer(d.opts.Socket) {
 			return nil, fmt.Errorf("cannot tell whether another ctkeeper is running, which root can: %w", err)
 		}
 	}
@@ -60,6 +63,15 @@ func (d *Daemon) takeLock() (*lockFile, error) {
 		return l, nil
 	}
 	return nil, errors.Join(err, file.Close())
+}
+
+// mayAnswer reports whether a status socket answers, or may answer others.
+func mayAnswer(socket string) bool {
+	conn, err := net.DialTimeout("unix", socket, time.Second)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err == nil || errors.Is(err, fs.ErrPermission)
 }
 
 // openLock opens the lock file, or creates it for the owner of its directory: where root runs the daemon by

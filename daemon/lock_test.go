@@ -158,18 +158,29 @@ func TestLockOfAnotherUser(t *testing.T) {
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with another identity
-		if err := unix.Setfsuid(user + 1); err != nil {
+	socket := filepath.Join(dir, "s")
+	asOther := func() error {
+		ended := make(chan error)
+		go func() {
+			runtime.LockOSThread() // for good: the thread ends with another identity
+			err := unix.Setfsuid(user + 1)
+			if err == nil {
+				_, err = (&Daemon{opts: Options{Socket: socket, Log: logging.NewNop()}}).takeLock()
+			}
 			ended <- err
-			return
-		}
-		_, err := (&Daemon{opts: Options{Socket: filepath.Join(dir, "s")}}).takeLock()
-		ended <- err
-	}()
-	if err := <-ended; !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "another ctkeeper") {
-		t.Errorf("another user: %v, want an error that says what cannot be told", err)
+		}()
+		return <-ended
+	}
+	if err := asOther(); err != nil {
+		t.Errorf("another user, no daemon: %v, want to run without the lock", err)
+	}
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	if err := asOther(); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "another ctkeeper") {
+		t.Errorf("another user beside a daemon: %v, want an error that says what cannot be told", err)
 	}
 }
 
