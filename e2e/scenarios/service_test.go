@@ -7,10 +7,15 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/host/slice"
 )
 
 // TestKill: the daemon is killed while values differ. systemd restarts it, and the first pass repairs them.
@@ -52,6 +57,29 @@ func TestStop(t *testing.T) {
 	if got := read("max"); got != "65536" {
 		t.Errorf("max was repaired without a daemon: %s", got)
 	}
+}
+
+// TestSlice: the unit gives every thread of the daemon the short slice that this kernel has, 0 where it has none.
+func TestSlice(t *testing.T) {
+	startWithModule(t)
+	runtime.LockOSThread()
+	if err := slice.Shorten(0); err != nil {
+		t.Fatal(err)
+	}
+	own, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", mainPID(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thread := range threads {
+		if attr, err := unix.SchedGetAttr(number(t, thread.Name()), 0); err != nil || attr.Runtime != own.Runtime {
+			t.Errorf("thread %s: %+v, %v; want a slice of %d ns", thread.Name(), attr, err, own.Runtime)
+		}
+	}
+	t.Logf("%d threads with a slice of %d ns", len(threads), own.Runtime)
 }
 
 // TestRights: the daemon has its own user, CAP_NET_ADMIN, and no other capability.
