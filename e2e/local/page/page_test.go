@@ -48,7 +48,11 @@ func words(text string) string { return strings.Join(strings.Fields(text), " ") 
 func pageShowsTheValues(b *tab) {
 	h := gateway()
 	at := func(t time.Time) string {
-		return value[string](b, fmt.Sprintf(`new Date(%d).toTimeString().slice(0, 8)`, t.UnixMilli()))
+		const show = `((ms) => { const t = new Date(ms), clock = t.toTimeString().slice(0, 8);
+			if (t.toDateString() === new Date().toDateString()) return clock;
+			const day = { year: "numeric", month: "short", day: "numeric" };
+			return t.toLocaleDateString(undefined, day) + ", " + clock; })(%d)`
+		return value[string](b, fmt.Sprintf(show, t.UnixMilli()))
 	}
 	address, _ := serveAt(b.T, "", page.Handler(h))
 	b.open("http://" + address)
