@@ -22,7 +22,7 @@ type earlyRepair struct {
 // reads the setting and repairs it before anything else is done, unless another setting, a contest or an
 // earlier error forbids that. In each case it wakes the loop, whose pass reads all settings and records what
 // was found. It does not wait for a pass.
-func (k *Keeper) Wrote(file string) {
+func (k *Keeper) Wrote(file []byte) {
 	at := time.Now()
 	next := k.repairEarly(file, at)
 	if next == afterYield {
@@ -45,12 +45,12 @@ const (
 )
 
 // repairEarly repairs the setting of a file if it has drifted.
-func (k *Keeper) repairEarly(file string, at time.Time) next {
+func (k *Keeper) repairEarly(file []byte, at time.Time) next {
 	if !k.mu.TryLock() {
 		return atOnce // a pass is under way, and may have read the setting before the write
 	}
 	defer k.mu.Unlock()
-	t := k.byFile[file]
+	t := k.byFile[string(file)]
 	switch {
 	case t == nil:
 		return delayed

@@ -20,11 +20,11 @@ func TestRepairedBeforeThePass(t *testing.T) {
 	keep := New(k.options(), desire(t, "max=100", "acct=1"))
 	keep.Pass(Start, time.Now())
 	k.set("max", "7")
-	keep.Wrote(maxFile)
+	keep.Wrote([]byte(maxFile))
 	if got, events := k.get("max"), k.takeEvents(); got != "100" || len(events) > 0 {
 		t.Fatalf("before the pass max is %s with the events %q, want it repaired and no event", got, events)
 	}
-	keep.Wrote(maxFile) // the event of the repair's own write
+	keep.Wrote([]byte(maxFile)) // the event of the repair's own write
 	k.takeWrites()
 	reasons, since := keep.waker.take(time.Now())
 	keep.Pass(reasons, since)
@@ -45,7 +45,7 @@ func TestPassAfterEarlyRepairWaits(t *testing.T) {
 		keep := New(k.options(), desire(t, "max=100"))
 		defer run(t, keep)()
 		k.set("max", "7")
-		keep.Wrote(maxFile)
+		keep.Wrote([]byte(maxFile))
 		time.Sleep(passDelay - 1)
 		synctest.Wait()
 		if events := k.takeEvents(); len(events) > 0 {
@@ -130,7 +130,7 @@ func TestLeftToThePass(t *testing.T) {
 			k.set("max", "7")
 			k.set("frag6_high_thresh", "7")
 			alarm.set = nil
-			keep.Wrote(tt.file)
+			keep.Wrote([]byte(tt.file))
 			if writes := k.takeWrites(); len(writes) > 0 {
 				t.Errorf("wrote %q, want it left to the pass", writes)
 			}
@@ -151,9 +151,9 @@ func TestWrittenAgainAfterTheEarlyRepair(t *testing.T) {
 	keep := New(k.options(), desire(t, "max=100"))
 	keep.Pass(Start, time.Now())
 	k.set("max", "7")
-	keep.Wrote(maxFile)
+	keep.Wrote([]byte(maxFile))
 	k.set("max", "9")
-	keep.Wrote(maxFile)
+	keep.Wrote([]byte(maxFile))
 	keep.Pass(Write, time.Now())
 	want := []string{"drift max failed write", "drift max repaired write"}
 	if diff := cmp.Diff(want, k.takeEvents()); diff != "" {
@@ -171,7 +171,7 @@ func TestRefusedEarlyRepair(t *testing.T) {
 	keep.Pass(Start, time.Now())
 	k.writeErr["max"] = errors.New("no memory")
 	k.set("max", "7")
-	keep.Wrote(maxFile)
+	keep.Wrote([]byte(maxFile))
 	keep.Pass(Write, time.Now())
 	if diff := cmp.Diff([]string{"failed max failed write"}, k.takeEvents()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)

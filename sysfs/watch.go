@@ -79,9 +79,9 @@ func (w *Watcher) Arm() error {
 
 // Write is a write to the settings that was heard of.
 type Write struct {
-	// File is the name of the sysctl's file, such as nf_conntrack_max. It is empty where it is not
-	// known which setting was written.
-	File string
+	// File is the name of the sysctl's file, such as nf_conntrack_max, until the callback returns. It is
+	// empty where it is not known which setting was written.
+	File []byte
 	// Overflow is true where the kernel's queue overflowed (IN_Q_OVERFLOW) and events were lost.
 	Overflow bool
 }
@@ -103,18 +103,12 @@ func (w *Watcher) Run(ctx context.Context, wrote func(Write)) error {
 func (w *Watcher) watchSysctls(ctx context.Context, wrote func(Write)) error {
 	defer context.AfterFunc(ctx, func() { _ = w.sysctls.SetDeadline(time.Unix(1, 0)) })()
 	var storm stormGauge
-	names := map[string]string{} // each made once, so that an event allocates nothing
 	for {
 		err := w.sysctls.Wait(func(_ int32, mask uint32, name []byte) {
 			if mask&(unix.IN_MODIFY|unix.IN_Q_OVERFLOW) == 0 {
 				return // the watch is gone
 			}
-			file, known := names[string(name)]
-			if !known {
-				file = string(name)
-				names[file] = file
-			}
-			wrote(Write{File: file, Overflow: mask&unix.IN_Q_OVERFLOW != 0})
+			wrote(Write{File: name, Overflow: mask&unix.IN_Q_OVERFLOW != 0})
 		})
 		switch {
 		case ctx.Err() != nil:
