@@ -21,6 +21,9 @@ const (
 	GuardOff GuardMode = "off"
 	// GuardWatch names every writer, and sees every write at once.
 	GuardWatch GuardMode = "watch"
+	// GuardHold also absorbs foreign writes of another value to hashsize (its sysctl), max and
+	// expect_max: they succeed without effect.
+	GuardHold GuardMode = "hold"
 	// GuardLock also refuses foreign writes of another value to hashsize (its sysctl), max and
 	// expect_max.
 	GuardLock GuardMode = "lock"
@@ -30,7 +33,7 @@ const (
 type Guard struct {
 	// Mode is GuardOff unless configured.
 	Mode GuardMode
-	// Allow are the units whose writes the lock accepts, sorted, without duplicates.
+	// Allow are the units whose writes are never blocked, sorted, without duplicates.
 	Allow []string
 }
 
@@ -55,7 +58,7 @@ func otherTypes() []string {
 	return []string{"timer", "target", "path", "device", "automount"}
 }
 
-const guardForms = "off, watch, lock, or a mapping of mode and allow"
+const guardForms = "off, watch, hold, lock, or a mapping of mode and allow"
 
 // guard decodes the section, or its mode alone. An empty value is a section without keys.
 func (d *decoder) guard(n *yaml.Node) {
@@ -80,11 +83,11 @@ func (d *decoder) guard(n *yaml.Node) {
 }
 
 func parseGuardMode(s scalar) (GuardMode, *fault) {
-	modes := []string{string(GuardOff), string(GuardWatch), string(GuardLock)}
+	modes := []string{string(GuardOff), string(GuardWatch), string(GuardHold), string(GuardLock)}
 	if slices.Contains(modes, s.text) {
 		return GuardMode(s.text), nil
 	}
-	wrong := newFault(quote(s.text)+" is not a mode of the guard", "off, watch or lock")
+	wrong := newFault(quote(s.text)+" is not a mode of the guard", "off, watch, hold or lock")
 	switch near := nearest(s.text, modes); {
 	case strings.EqualFold(s.text, "false"): // tools of YAML 1.1 write false for off
 		wrong.allowed = "write off"
@@ -173,14 +176,14 @@ func suffixFault(name, prefix, suffix string) *fault {
 // checkGuard warns of a guard that does less than the configuration suggests.
 func (r *resolver) checkGuard() {
 	mode, allow := r.layer.guardMode, r.layer.guardAllow
-	if mode.value != GuardLock {
+	if mode.value != GuardHold && mode.value != GuardLock {
 		if len(allow.value) > 0 {
-			r.warn(allow.at, "guard.allow has no effect without guard.mode lock: no writes are refused")
+			r.warn(allow.at, "guard.allow has no effect without guard.mode hold or lock: no writes are blocked")
 		}
 		return
 	}
 	if enforcement := r.layer.mode; enforcement.value == reconcile.Observe {
-		r.warn(mode.at, "guard.mode lock only watches, because enforcement.mode is observe in "+
+		r.warn(mode.at, "guard.mode "+string(mode.value)+" only watches, because enforcement.mode is observe in "+
 			enforcement.at.origin().String())
 	}
 	for _, w := range r.layer.wants {
@@ -188,5 +191,6 @@ func (r *resolver) checkGuard() {
 			return
 		}
 	}
-	r.warn(mode.at, "guard.mode lock has nothing to refuse: none of hashsize, max and expect_max is configured")
+	r.warn(mode.at, "guard.mode "+string(mode.value)+" has nothing to block: none of hashsize, max and expect_max "+
+		"is configured")
 }

@@ -90,9 +90,9 @@ func TestMostUnits(t *testing.T) {
 
 func TestGuardWarnings(t *testing.T) {
 	const (
-		noEffect = "guard.allow has no effect without guard.mode lock: no writes are refused"
+		noEffect = "guard.allow has no effect without guard.mode hold or lock: no writes are blocked"
 		observes = "guard.mode lock only watches, because enforcement.mode is observe in " + DefaultMain + ":2"
-		nothing  = "guard.mode lock has nothing to refuse: none of hashsize, max and expect_max is configured"
+		nothing  = "guard.mode lock has nothing to block: none of hashsize, max and expect_max is configured"
 	)
 	for name, test := range map[string]struct {
 		yaml string

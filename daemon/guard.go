@@ -98,7 +98,7 @@ func (d *Daemon) runGuard(ctx context.Context, running *guard.Guard, cfg config.
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error {
 		return running.Run(ctx, d.wakeFor(reconcile.Guard),
-			func(r guard.Refusal) { d.recorder.Record(d.guard.countRefusal(r)) })
+			func(r guard.BlockedWrite) { d.recorder.Record(d.guard.countRefusal(r)) })
 	})
 	tasks.Go(func() error { return d.followGuardConfig(ctx, running, cfg, stop) })
 	if err := tasks.Wait(); !errors.Is(err, context.Canceled) {

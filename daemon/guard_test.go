@@ -193,7 +193,7 @@ func TestRefusalIsLoggedOncePerWriter(t *testing.T) {
 	}
 	at := time.Unix(1, 0)
 	refuse := func(s *sysfs.Setting, value string, by sysfs.Writer) reconcile.Event {
-		return g.countRefusal(guard.Refusal{At: at, Setting: s, Value: value, By: by})
+		return g.countRefusal(guard.BlockedWrite{At: at, Setting: s, Value: value, By: by})
 	}
 	proxy, shell := sysfs.Writer{PID: 7, Comm: "kube-proxy", Unit: "k.service"}, sysfs.Writer{PID: 8, Comm: "sh"}
 	var quiet []bool

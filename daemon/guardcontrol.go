@@ -92,16 +92,20 @@ func (g *guardControl) update() error {
 	if g.guard == nil {
 		return nil
 	}
-	// In mode observe nothing is refused: it changes nothing on the host.
-	lock := g.cfg.Mode == config.GuardLock && (g.desired == nil || g.desired.Mode == reconcile.Enforce)
+	// In mode observe nothing is blocked: it changes nothing on the host.
+	enforce := g.desired == nil || g.desired.Mode == reconcile.Enforce
+	mode := guard.Watch
 	g.status.State, g.status.Note = status.GuardWatching, ""
-	if lock {
-		g.status.State, g.status.Note = status.GuardLocked, lockNote
+	switch {
+	case enforce && g.cfg.Mode == config.GuardLock:
+		mode, g.status.State, g.status.Note = guard.Lock, status.GuardLocked, lockNote
+	case enforce && g.cfg.Mode == config.GuardHold:
+		mode, g.status.State = guard.Hold, status.GuardHolding
 	}
 	if g.desired == nil {
 		return nil
 	}
-	return g.guard.SetWants(g.desired.Wants, lock)
+	return g.guard.SetWants(g.desired.Wants, mode)
 }
 
 // report returns the guard's part of the document.
@@ -114,7 +118,7 @@ func (g *guardControl) report() status.Guard {
 	s.Locked = []string{}
 	if s.State == status.GuardLocked && g.desired != nil {
 		for _, want := range g.desired.Wants {
-			if guard.CanLock(want.Setting) {
+			if g.guard.CanBlock(want.Setting) {
 				s.Locked = append(s.Locked, want.Setting.Name)
 			}
 		}
@@ -124,7 +128,7 @@ func (g *guardControl) report() status.Guard {
 
 // countRefusal counts a refused write and returns its event, which is CountOnly if a refused write of the
 // same writer to the same setting was logged before.
-func (g *guardControl) countRefusal(r guard.Refusal) reconcile.Event {
+func (g *guardControl) countRefusal(r guard.BlockedWrite) reconcile.Event {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refused = addRefusal(g.refused, r)

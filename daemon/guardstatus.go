@@ -79,7 +79,7 @@ func joinMissing(all []capability.Missing) (missing, hint string) {
 }
 
 // addRefusal adds a refused write to those of its setting, in the order of the catalogue.
-func addRefusal(all []status.RefusedWrites, r guard.Refusal) []status.RefusedWrites {
+func addRefusal(all []status.RefusedWrites, r guard.BlockedWrite) []status.RefusedWrites {
 	i := slices.IndexFunc(all, func(w status.RefusedWrites) bool { return w.Setting == r.Setting.Name })
 	if i < 0 {
 		order := func(name string) int {

@@ -42,7 +42,7 @@ func BenchmarkOthers(b *testing.B) {
 		b.Fatal(err)
 	}
 	value = value[:n]
-	variants := []string{"none", "empty", "watch", "lock"}
+	variants := []string{"none", "empty", "watch", "lock", "hold"}
 	read := func() error { _, err := unix.Pread(int(file.Fd()), make([]byte, 16), 0); return err }
 	write := func() error { _, err := unix.Pwrite(int(file.Fd()), value, 0); return err }
 	reads, writes := map[string][]time.Duration{}, map[string][]time.Duration{}
@@ -67,7 +67,9 @@ func BenchmarkOthers(b *testing.B) {
 			}
 			return median(all)
 		}
-		for _, pair := range [][2]string{{"empty", "none"}, {"watch", "empty"}, {"lock", "empty"}, {"watch", "none"}} {
+		for _, pair := range [][2]string{
+			{"empty", "none"}, {"watch", "empty"}, {"lock", "empty"}, {"hold", "empty"}, {"watch", "none"},
+		} {
 			b.ReportMetric(ratio(pair[0], pair[1]), pair[0]+"/"+pair[1]+"-"+kind)
 		}
 	}
@@ -111,6 +113,6 @@ func attachVariant(b *testing.B, variant, cgroup string) func() {
 	for _, s := range sysfs.Catalogue() {
 		wants = append(wants, sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: sysfs.Number(1)})
 	}
-	setWants(b, g, variant == "lock", wants...)
+	setWants(b, g, map[string]Mode{"watch": Watch, "lock": Lock, "hold": Hold}[variant], wants...)
 	return func() { _ = g.Close() }
 }

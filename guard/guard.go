@@ -18,7 +18,7 @@ import (
 
 // Options are the parameters of Open.
 type Options struct {
-	// Allow names units (kube-proxy.service) and slices whose writes the lock accepts.
+	// Allow names units (kube-proxy.service) and slices whose writes are never blocked.
 	Allow []string
 	// Buffer is the size of the ring buffer in bytes, a power of two and a multiple of the
 	// page size; 0 is 64 KiB, some 500 writes.
@@ -28,13 +28,29 @@ type Options struct {
 	Cgroup string
 }
 
-// Refusal is a foreign write that the lock refused.
-type Refusal struct {
+// Mode is what the guard does about a foreign write of a value that is not wanted.
+type Mode uint8
+
+// The modes of a guard.
+const (
+	// Watch lets the write through and reports it.
+	Watch Mode = iota
+	// Lock refuses it: write(2) fails with EPERM.
+	Lock
+	// Hold absorbs it: write(2) succeeds and the value stays. This needs the sysctl
+	// kernel.sysctl_writes_strict to be 1, its default: otherwise the write takes effect.
+	Hold
+)
+
+// BlockedWrite is a foreign write that the guard refused or absorbed.
+type BlockedWrite struct {
 	At      time.Time
 	Setting *sysfs.Setting
 	// Value is the text of the write, cut after 63 bytes.
 	Value string
 	By    sysfs.Writer
+	// Absorbed is true for a write that succeeded without effect, false for a refused one.
+	Absorbed bool
 }
 
 // Guard has the attached programs and the writes that they reported last. All its methods may be called from
@@ -184,7 +200,7 @@ func (g *Guard) addMissing(what string, err error, capabilities ...string) {
 	g.features.Missing = append(g.features.Missing, describeMissing(what, err, capabilities...))
 }
 
-// Close detaches the programs and closes the maps. A write that is being refused stays refused. Later calls
+// Close detaches the programs and closes the maps. A write that is being blocked stays blocked. Later calls
 // do nothing.
 func (g *Guard) Close() (err error) {
 	g.closed.Do(func() { err = g.close() })
@@ -211,16 +227,16 @@ func (g *Guard) close() error {
 // Features returns what the guard can report on this host.
 func (g *Guard) Features() Features { return g.features }
 
-// CanLock reports whether the lock covers a setting: only settings with one value for the whole host. The
-// program cannot see in which network namespace a write happens, so writes to the other settings are only
-// reported.
-func CanLock(s *sysfs.Setting) bool { return s.Global }
+// CanBlock reports whether Lock and Hold apply to a setting: only to settings with one value for the whole
+// host. The program cannot see in which network namespace a write happens, so writes to the other settings
+// are only reported.
+func (g *Guard) CanBlock(s *sysfs.Setting) bool { return s.Global }
 
-// SetWants replaces the settings that are watched. If lock is true, foreign writes of values that do
-// not satisfy the want are refused, for settings that CanLock. Sysctls whose name is longer than 127
-// bytes are left out. It returns an error if the map is full (1024 names) or the guard is closed;
-// changes made before the error remain.
-func (g *Guard) SetWants(wants []sysfs.Want, lock bool) error {
+// SetWants replaces the settings that are watched. The mode applies to foreign writes of values that do
+// not satisfy the want, for settings that CanBlock; to the other settings Watch applies. Sysctls whose name
+// is longer than 127 bytes are left out. It returns an error if the map is full (1024 names) or the guard is
+// closed; changes made before the error remain.
+func (g *Guard) SetWants(wants []sysfs.Want, mode Mode) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	rules := map[[nameSize]byte]rule{}
@@ -228,7 +244,7 @@ func (g *Guard) SetWants(wants []sysfs.Want, lock bool) error {
 	for _, want := range wants {
 		g.wants[want.Setting.Name] = want
 		for _, name := range sysctlNames(want.Setting) {
-			rules[ruleKey(name)] = ruleOf(want, g.index(want.Setting), lock)
+			rules[ruleKey(name)] = g.ruleOf(want, mode)
 		}
 	}
 	return replace(g.maps.rules, rules)
@@ -247,15 +263,15 @@ func (g *Guard) index(s *sysfs.Setting) uint32 {
 
 // Run calls wake for every foreign write to a setting with a want, and a few times again shortly after,
 // because the program runs before the write takes effect. overflow is true if the ring buffer was full and
-// records were lost. Run calls refused for every write that the lock refused. It returns when ctx ends, or
-// when the buffer or inotify fails.
-func (g *Guard) Run(ctx context.Context, wake func(overflow bool), refused func(Refusal)) error {
+// records were lost. Run calls blocked for every write that was refused or absorbed. It returns when ctx ends,
+// or when the buffer or inotify fails.
+func (g *Guard) Run(ctx context.Context, wake func(overflow bool), blocked func(BlockedWrite)) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	if g.cgroups != nil {
 		tasks.Go(func() error { return g.cgroups.run(ctx, func() { g.updateAllowed() }) })
 	}
 	tasks.Go(func() error { return g.recheck(ctx, wake) })
-	tasks.Go(func() error { return g.read(ctx, wake, refused) })
+	tasks.Go(func() error { return g.read(ctx, wake, blocked) })
 	tasks.Go(func() error {
 		<-ctx.Done()
 		return errors.Join(ctx.Err(), g.ring.Flush()) // Flush wakes read

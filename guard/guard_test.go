@@ -36,7 +36,7 @@ type calls struct {
 	mu        sync.Mutex
 	wakes     int
 	overflows int
-	refused   []Refusal
+	refused   []BlockedWrite
 }
 
 func (s *calls) wake(overflow bool) {
@@ -48,7 +48,7 @@ func (s *calls) wake(overflow bool) {
 	}
 }
 
-func (s *calls) refuse(r Refusal) {
+func (s *calls) refuse(r BlockedWrite) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refused = append(s.refused, r)
@@ -61,7 +61,7 @@ func (s *calls) counts() (wakes, overflows, refused int) {
 }
 
 // last returns the last refusal.
-func (s *calls) last() Refusal {
+func (s *calls) last() BlockedWrite {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.refused[len(s.refused)-1]
@@ -129,9 +129,9 @@ func wantOf(t testing.TB, name, value string) sysfs.Want {
 	return sysfs.Want{Setting: s, Policy: sysfs.Exactly, Value: s.Parse(value)}
 }
 
-func setWants(t testing.TB, g *Guard, lock bool, wants ...sysfs.Want) {
+func setWants(t testing.TB, g *Guard, mode Mode, wants ...sysfs.Want) {
 	t.Helper()
-	if err := g.SetWants(wants, lock); err != nil {
+	if err := g.SetWants(wants, mode); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -184,7 +184,7 @@ func TestWatchNamesWriter(t *testing.T) {
 	cgroup := newCgroup(t, unit)
 	g := openGuard(t, Options{Cgroup: cgroup})
 	want := wantOf(t, "tcp_timeout_close", "10")
-	setWants(t, g, true, want) // per namespace: never locked
+	setWants(t, g, Lock, want) // per namespace: never locked
 	s := runGuard(t, g)
 	before := time.Now()
 	pid, err := writeIn(t, cgroup, timeoutFile, "0x21\n")
@@ -214,7 +214,7 @@ func TestWatchIgnores(t *testing.T) {
 	}
 	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
 	g := openGuard(t, Options{Cgroup: cgroup})
-	setWants(t, g, false, wantOf(t, "tcp_timeout_close", "10"))
+	setWants(t, g, Watch, wantOf(t, "tcp_timeout_close", "10"))
 	s := runGuard(t, g)
 	enterCgroup(t, cgroup)
 	readFile(t, timeoutFile)
@@ -266,7 +266,7 @@ func TestLock(t *testing.T) {
 	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
 	g := openGuard(t, Options{Cgroup: cgroup})
 	s := runGuard(t, g)
-	setWants(t, g, true, wantOf(t, "max", now))
+	setWants(t, g, Lock, wantOf(t, "max", now))
 	for _, let := range []string{now, now + "\n", " " + now, fmt.Sprintf("%#x", n), fmt.Sprintf("0%o\n", n)} {
 		if _, err := writeIn(t, cgroup, maxFile, let); err != nil {
 			t.Errorf("%q: %v", let, err)
@@ -300,11 +300,11 @@ func TestLock(t *testing.T) {
 	if _, err := writeIn(t, cgroup, alias, strconv.Itoa(n+1)); err == nil {
 		t.Error("the alias is not locked")
 	}
-	setWants(t, g, false, wantOf(t, "max", strconv.Itoa(n+1)))
+	setWants(t, g, Watch, wantOf(t, "max", strconv.Itoa(n+1)))
 	if _, err := writeIn(t, cgroup, maxFile, now); err != nil {
 		t.Errorf("without the lock: %v", err)
 	}
-	setWants(t, g, true, wantOf(t, "tcp_loose", "1"))
+	setWants(t, g, Lock, wantOf(t, "tcp_loose", "1"))
 	if _, err := writeIn(t, cgroup, maxFile, now); err != nil {
 		t.Errorf("a setting without a want: %v", err)
 	}
@@ -315,7 +315,7 @@ func TestLockEndsWithGuard(t *testing.T) {
 	now := readFile(t, maxFile)
 	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
 	g := openGuard(t, Options{Cgroup: cgroup})
-	setWants(t, g, true, wantOf(t, "max", now+"0"))
+	setWants(t, g, Lock, wantOf(t, "max", now+"0"))
 	if _, err := writeIn(t, cgroup, maxFile, now); err == nil {
 		t.Error("the write was accepted")
 	}
@@ -334,7 +334,7 @@ func TestLockAllowsNewUnit(t *testing.T) {
 	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.slice", pid))
 	unit := fmt.Sprintf("allowed-%d.service", pid)
 	g := openGuard(t, Options{Cgroup: cgroup, Allow: []string{unit}})
-	setWants(t, g, true, wantOf(t, "max", now+"0"))
+	setWants(t, g, Lock, wantOf(t, "max", now+"0"))
 	runGuard(t, g)
 	inner := filepath.Join(cgroup, unit)
 	if err := os.Mkdir(inner, 0o755); err != nil {
@@ -370,7 +370,7 @@ func TestOverflow(t *testing.T) {
 	}
 	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
 	g := openGuard(t, Options{Cgroup: cgroup, Buffer: os.Getpagesize()})
-	setWants(t, g, false, wantOf(t, "tcp_timeout_close", "10"))
+	setWants(t, g, Watch, wantOf(t, "tcp_timeout_close", "10"))
 	for i := range 60 {
 		if _, err := writeIn(t, cgroup, timeoutFile, strconv.Itoa(20+i)); err != nil {
 			t.Fatal(err)

@@ -21,7 +21,7 @@ func TestLockRefusesCutText(t *testing.T) {
 	for _, policy := range []sysfs.Policy{sysfs.Exactly, sysfs.AtMost} {
 		want := wantOf(t, "max", wanted)
 		want.Policy = policy
-		setWants(t, g, true, want)
+		setWants(t, g, Lock, want)
 		value := strings.Repeat(" ", textSize-1-len(wanted)) + now
 		if _, err := writeIn(t, cgroup, maxFile, value); err == nil {
 			t.Errorf("%s %s: %q was accepted", policy, wanted, value)
@@ -35,7 +35,7 @@ func TestLockAllowsAtOnce(t *testing.T) {
 	unit := fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid())
 	cgroup := newCgroup(t, unit)
 	g := openGuard(t, Options{Cgroup: cgroup, Allow: []string{unit}})
-	setWants(t, g, true, wantOf(t, "max", now+"0"))
+	setWants(t, g, Lock, wantOf(t, "max", now+"0"))
 	if _, err := writeIn(t, cgroup, maxFile, now); err != nil {
 		t.Errorf("the allowed unit: %v", err)
 	}

@@ -17,7 +17,7 @@ const (
 	defaultBuffer = 64 << 10
 	// maxRules bounds the sysctl names that are watched: one or two for each setting with a want.
 	maxRules = 1024
-	// maxAllowed bounds the cgroups whose writes the lock accepts.
+	// maxAllowed bounds the cgroups whose writes are never blocked.
 	maxAllowed = 16384
 )
 
@@ -92,9 +92,9 @@ type rule struct {
 
 // ruleOf returns the rule of a want: the range of numbers that satisfy it, as sysfs.Want.Satisfied does. A
 // number that means "no limit" is treated as the largest one.
-func ruleOf(want sysfs.Want, index uint32, lock bool) rule {
-	r := rule{Low: math.MinInt64, High: math.MaxInt64, Index: index}
-	if !lock || !CanLock(want.Setting) {
+func (g *Guard) ruleOf(want sysfs.Want, mode Mode) rule {
+	r := rule{Low: math.MinInt64, High: math.MaxInt64, Index: g.index(want.Setting)}
+	if mode == Watch || !g.CanBlock(want.Setting) {
 		return r
 	}
 	low, high, ok := want.Span()
@@ -102,6 +102,9 @@ func ruleOf(want sysfs.Want, index uint32, lock bool) rule {
 		return r
 	}
 	r.Low, r.High, r.Flags = low, high, flagLock
+	if mode == Hold {
+		r.Flags = flagHold
+	}
 	if want.Setting.ZeroIsNoLimit {
 		r.Flags |= flagZeroIsNoLimit
 	}

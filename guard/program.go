@@ -28,10 +28,14 @@ const (
 	ruleFlags = 20 // uint32
 	ruleSize  = 24
 
-	// flagLock refuses values outside of the range.
+	// flagLock refuses values outside of the range, flagHold absorbs them.
 	flagLock = 1
+	flagHold = 2
 	// flagZeroIsNoLimit treats 0 as the largest number.
-	flagZeroIsNoLimit = 2
+	flagZeroIsNoLimit = 4
+
+	// The member file_pos of the program's context (struct bpf_sysctl).
+	filePos = 4
 )
 
 // The layout of the stack, from its top down.
@@ -46,7 +50,7 @@ const (
 const (
 	ignore  = "ignore"  // returns without a record: a read, another sysctl, or the daemon itself
 	submit  = "submit"  // submits the record, then goes to done
-	outside = "outside" // refuses the value, unless the cgroup is allowed
+	outside = "outside" // refuses or absorbs the value, unless the cgroup is allowed
 	done    = "done"    // returns the verdict
 )
 
@@ -74,7 +78,7 @@ func sysctlProgram(m *maps, who identity) *ebpf.ProgramSpec {
 		asm.FnSysctlGetNewValue.Call(),
 		asm.Mov.Imm(asm.R8, 1), // the verdict
 		asm.LoadMem(asm.R9, asm.R7, ruleFlags, asm.Word),
-		asm.JSet.Imm(asm.R9, flagLock, "locked"),
+		asm.JSet.Imm(asm.R9, flagLock|flagHold, "blocking"),
 		asm.Ja.Label(submit),
 	)
 	p = append(p, checkRange(m)...)
@@ -124,15 +128,18 @@ func findRule(m *maps) asm.Instructions {
 	)
 }
 
-// checkRange sets the verdict in R8 for a locked setting. It refuses a number outside of the rule's range, a
-// text that is not a number, and a text that was cut, unless the writer's cgroup is allowed. R0 is the length
+// checkRange sets the verdict in R8 for a setting that is locked or held. It refuses or absorbs a number outside
+// of the rule's range, a text that is not a number, and a text that was cut, unless the writer's cgroup is
+// allowed. The kernel ignores a write that does not begin at position 0 and returns its full length
+// (proc_first_pos_non_zero_ignore), if kernel.sysctl_writes_strict is 1: so the program moves a write that it
+// absorbs. Before 6.3 the position must come from a register. R0 is the length
 // of the text, or an error. The number is parsed as proc_dointvec parses it, which detects the base; what
 // follows the number is ignored there as well, or refused.
 func checkRange(m *maps) asm.Instructions {
 	return asm.Instructions{
 		// A text that was cut may contain another number behind the cut: the kernel skips any white space
 		// before a number.
-		asm.JSLE.Imm(asm.R0, 0, outside).WithSymbol("locked"),
+		asm.JSLE.Imm(asm.R0, 0, outside).WithSymbol("blocking"),
 		asm.Mov.Imm(asm.R0, 0),
 		asm.StoreMem(asm.RFP, stackNumber, asm.R0, asm.DWord),
 		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, stackRecord+atText),
@@ -147,8 +154,8 @@ func checkRange(m *maps) asm.Instructions {
 		asm.LoadImm(asm.R3, 1<<32, asm.DWord),
 		asm.Add.Reg(asm.R2, asm.R3),
 		asm.JNE.Imm(asm.R2, 0, "range").WithSymbol("unsigned"),
-		asm.And.Imm(asm.R9, flagZeroIsNoLimit),
-		asm.JEq.Imm(asm.R9, 0, "range"),
+		asm.Mov.Reg(asm.R3, asm.R9), asm.And.Imm(asm.R3, flagZeroIsNoLimit),
+		asm.JEq.Imm(asm.R3, 0, "range"),
 		asm.LoadImm(asm.R2, math.MaxInt64, asm.DWord),
 		asm.LoadMem(asm.R3, asm.R7, ruleLow, asm.DWord).WithSymbol("range"),
 		asm.JSLT.Reg(asm.R2, asm.R3, outside),
@@ -158,8 +165,13 @@ func checkRange(m *maps) asm.Instructions {
 		asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, stackRecord+atCgroup),
 		asm.FnMapLookupElem.Call(),
 		asm.JNE.Imm(asm.R0, 0, submit),
+		asm.JSet.Imm(asm.R9, flagHold, "hold"),
 		asm.Mov.Imm(asm.R8, 0),
 		asm.Mov.Imm(asm.R1, -int32(unix.EPERM)),
+		asm.StoreMem(asm.RFP, stackRecord+atResult, asm.R1, asm.DWord),
+		asm.Ja.Label(submit),
+		asm.Mov.Imm(asm.R1, 1).WithSymbol("hold"),
+		asm.StoreMem(asm.R6, filePos, asm.R1, asm.Word),
 		asm.StoreMem(asm.RFP, stackRecord+atResult, asm.R1, asm.DWord),
 	}
 }

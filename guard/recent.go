@@ -59,7 +59,7 @@ type recent struct {
 
 // read handles records from the buffer. After ctx has ended, it stops when the buffer is empty, or after a
 // burst.
-func (g *Guard) read(ctx context.Context, wake func(overflow bool), refused func(Refusal)) error {
+func (g *Guard) read(ctx context.Context, wake func(overflow bool), blocked func(BlockedWrite)) error {
 	var raw ringbuf.Record
 	began := time.Now()
 	for n := 1; ; n++ {
@@ -73,7 +73,7 @@ func (g *Guard) read(ctx context.Context, wake func(overflow bool), refused func
 			return err
 		}
 		if r, ok := decode(raw.RawSample); ok {
-			g.handleRecord(r, wake, refused)
+			g.handleRecord(r, wake, blocked)
 		}
 		if raw.Remaining == 0 && g.overran() {
 			wake(true)
@@ -110,15 +110,20 @@ func (g *Guard) overran() bool {
 }
 
 // handleRecord handles one record.
-func (g *Guard) handleRecord(r record, wake func(overflow bool), refused func(Refusal)) {
+func (g *Guard) handleRecord(r record, wake func(overflow bool), blocked func(BlockedWrite)) {
 	switch {
 	case r.kind == loadedModule || r.kind == unloadedModule:
 		g.recordModuleEvent(r)
 	case r.kind == wroteSysfs && r.result < 0: // the kernel changed nothing
-	case r.refused:
+	case r.refused, r.absorbed:
+		if r.absorbed {
+			wake(false) // the pass sees whether the value stayed
+		}
 		if s, _ := g.setting(r.setting); s != nil {
-			value := strings.TrimSpace(r.text)
-			refused(Refusal{At: wallTime(r.time), Setting: s, Value: value, By: g.resolveWriter(r.actor)})
+			blocked(BlockedWrite{
+				At: wallTime(r.time), Setting: s, Value: strings.TrimSpace(r.text),
+				By: g.resolveWriter(r.actor), Absorbed: r.absorbed,
+			})
 		}
 	default:
 		wake(false) // first: to resolve the writer takes time

@@ -25,7 +25,8 @@ const (
 	atPID     = 24  // uint32: the thread group's id in the initial pid namespace
 	atComm    = 32  // [16]byte: TASK_COMM_LEN
 	atText    = 48  // [64]byte: the value; for a load, the actor that last requested a module
-	atResult  = 112 // int64: the result of a write; negative is an errno, for a sysctl the lock's refusal
+	atResult  = 112 // int64: the result of a write; negative is an errno, for a sysctl the lock's refusal;
+	// 1 for a sysctl is an absorbed write
 
 	commSize   = 16
 	textSize   = 64
@@ -41,10 +42,10 @@ type record struct {
 	kind    uint32
 	setting uint32
 	actor
-	refused bool
-	text    string
-	result  int64
-	request actor // zero if no process requested a module
+	refused, absorbed bool
+	text              string
+	result            int64
+	request           actor // zero if no process requested a module
 }
 
 // actor is a process that did something, and when.
@@ -67,7 +68,7 @@ func decode(raw []byte) (record, bool) {
 		actor:   decodeActor(raw[atTime:atText]),
 		result:  int64(order.Uint64(raw[atResult:])), //nolint:gosec // the kernel's own sign
 	}
-	r.refused = r.kind == wroteSysctl && r.result < 0
+	r.refused, r.absorbed = r.kind == wroteSysctl && r.result < 0, r.kind == wroteSysctl && r.result > 0
 	text := raw[atText : atText+textSize]
 	if r.kind == loadedModule {
 		r.request = decodeActor(text[:actorSize])

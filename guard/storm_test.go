@@ -18,7 +18,7 @@ func TestStorm(t *testing.T) {
 	}
 	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
 	g := openGuard(t, Options{Cgroup: cgroup})
-	setWants(t, g, false, wantOf(t, "tcp_timeout_close", "20"))
+	setWants(t, g, Watch, wantOf(t, "tcp_timeout_close", "20"))
 	s := runGuard(t, g)
 	began := time.Now()
 	enterCgroup(t, cgroup)

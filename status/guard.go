@@ -17,13 +17,15 @@ const (
 	// GuardWatching is one that names writers, GuardLocked one that also refuses their writes.
 	GuardWatching GuardState = "watching"
 	GuardLocked   GuardState = "locked"
+	// GuardHolding is one that absorbs their writes.
+	GuardHolding GuardState = "holding"
 	// GuardUnavailable is one that this host cannot run; Guard.Error is the reason.
 	GuardUnavailable GuardState = "unavailable"
 )
 
 // Guard describes the guard.
 type Guard struct {
-	// Mode is the configuration's: off, watch or lock.
+	// Mode is the configuration's: off, watch, hold or lock.
 	Mode  string     `json:"mode"`
 	State GuardState `json:"state"`
 	Error string     `json:"error,omitempty"`

@@ -1,0 +1,45 @@
+package guard
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestHold: a foreign write of another value succeeds and changes nothing, in every form that a number may have.
+func TestHold(t *testing.T) {
+	now := readFile(t, maxFile)
+	n, err := strconv.Atoi(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
+	g := openGuard(t, Options{Cgroup: cgroup})
+	s := runGuard(t, g)
+	setWants(t, g, Hold, wantOf(t, "max", now))
+	values := []string{
+		strconv.Itoa(n + 1), "1\n", "-1", "0", fmt.Sprintf("%#x", n+1), "4294967295", "x" + now,
+		strings.Repeat(" ", textSize) + "7",
+	}
+	for i, value := range values {
+		pid, err := writeIn(t, cgroup, maxFile, value)
+		if err != nil {
+			t.Errorf("%q: %v", value, err)
+		}
+		if live := readFile(t, maxFile); live != now {
+			t.Errorf("%q: max is %s, was %s", value, live, now)
+		}
+		eventually(t, "the report", func() bool { _, _, blocked := s.counts(); return blocked == i+1 })
+		if last := s.last(); !last.Absorbed || last.Setting.Name != "max" || last.By.PID != pid {
+			t.Errorf("%q by %d: %+v", value, pid, last)
+		}
+	}
+	if _, err := writeIn(t, cgroup, maxFile, now); err != nil {
+		t.Errorf("the wanted value: %v", err)
+	}
+	if wakes, _, blocked := s.counts(); wakes <= blocked || blocked != len(values) {
+		t.Errorf("%d wakes and %d reports for %d absorbed writes and one more", wakes, blocked, len(values))
+	}
+}
