@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -9,8 +10,9 @@ import (
 	"strings"
 )
 
-// KubeProxyVersion is the release of Kubernetes whose kube-proxy runs in a guest.
-const KubeProxyVersion = "v1.36.3"
+// kubeProxyVersion returns the release of Kubernetes whose kube-proxy runs in a guest: $KUBE_PROXY, by default
+// v1.36.3. Since v1.37 kube-proxy only raises max.
+func kubeProxyVersion() string { return cmp.Or(os.Getenv("KUBE_PROXY"), "v1.36.3") }
 
 // kubeProxyRecipe changes when buildKubeProxy makes something else of the same version.
 const kubeProxyRecipe = "1 static stripped"
@@ -21,7 +23,8 @@ func KubeProxy() (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return c.Entry("kube-proxy", KubeProxyVersion, kubeProxyRecipe, buildKubeProxy)
+	release := kubeProxyVersion()
+	return c.Entry("kube-proxy", release, kubeProxyRecipe, func(dir string) error { return buildKubeProxy(release, dir) })
 }
 
 // staging matches the modules of the same repository. Release v1.36.3 of the repository is v0.36.3 of each of them.
@@ -29,8 +32,8 @@ var staging = regexp.MustCompile(`=> \./staging/src/(\S+)`)
 
 // buildKubeProxy builds in a module of its own: `go install` refuses a module with replace directives. That module
 // requires what the real one does, so the program has the dependencies of the release.
-func buildKubeProxy(dir string) error {
-	out, err := Command(dir, "go", "mod", "download", "-json", "k8s.io/kubernetes@"+KubeProxyVersion)
+func buildKubeProxy(release, dir string) error {
+	out, err := Command(dir, "go", "mod", "download", "-json", "k8s.io/kubernetes@"+release)
 	if err != nil {
 		return err
 	}
@@ -46,9 +49,9 @@ func buildKubeProxy(dir string) error {
 	if err != nil {
 		return err
 	}
-	number := strings.TrimPrefix(KubeProxyVersion, "v1.")
+	number := strings.TrimPrefix(release, "v1.")
 	mod := strings.Replace(string(required), "\nmodule k8s.io/kubernetes\n", "\nmodule kube-proxy\n", 1)
-	mod = staging.ReplaceAllString(mod, "=> $1 v0."+number) + "\nrequire k8s.io/kubernetes " + KubeProxyVersion + "\n"
+	mod = staging.ReplaceAllString(mod, "=> $1 v0."+number) + "\nrequire k8s.io/kubernetes " + release + "\n"
 	work := filepath.Join(dir, "work")
 	defer os.RemoveAll(work)
 	for name, content := range map[string]string{"go.mod": mod, "go.sum": string(sums)} {
@@ -57,10 +60,10 @@ func buildKubeProxy(dir string) error {
 		}
 	}
 	const version = "k8s.io/component-base/version."
-	major, minor, _ := strings.Cut(strings.TrimPrefix(KubeProxyVersion, "v"), ".")
+	major, minor, _ := strings.Cut(strings.TrimPrefix(release, "v"), ".")
 	minor, _, _ = strings.Cut(minor, ".")
 	flags := fmt.Sprintf("-s -w -X %sgitVersion=%s -X %sgitMajor=%s -X %sgitMinor=%s",
-		version, KubeProxyVersion, version, major, version, minor)
+		version, release, version, major, version, minor)
 	_, err = Command(work, "go", "build", "-mod=mod", "-trimpath", "-buildvcs=false", "-ldflags", flags,
 		"-o", filepath.Join(dir, "kube-proxy"), "k8s.io/kubernetes/cmd/kube-proxy")
 	return err

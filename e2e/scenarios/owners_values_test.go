@@ -77,6 +77,10 @@ Description=kube-proxy
 [Service]
 ExecStart=%s/kube-proxy --master=http://` + rig.KubeAPIAddress + ` `
 
+// kubeProxyFlags have kube-proxy set max, the hash table and two timeouts.
+const kubeProxyFlags = "--kube-api-content-type=application/json --hostname-override=node1 --conntrack-min=131072 " +
+	"--conntrack-max-per-core=300000"
+
 // TestOwnerKubeProxy: kube-proxy sets its values when it starts, from flags and from a configuration file.
 func TestOwnerKubeProxy(t *testing.T) {
 	const config = "/var/lib/kube-proxy/config.conf"
@@ -85,8 +89,7 @@ func TestOwnerKubeProxy(t *testing.T) {
 		want          map[string]string
 	}{
 		"flags": {
-			flags: "--kube-api-content-type=application/json --hostname-override=node1 --conntrack-min=131072 " +
-				"--conntrack-max-per-core=300000",
+			flags: kubeProxyFlags,
 			want: map[string]string{
 				"max": "600000", "buckets": "150016", "tcp_timeout_established": "86400",
 				"tcp_timeout_close_wait": "3600",
