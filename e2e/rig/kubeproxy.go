@@ -24,7 +24,9 @@ func KubeProxy() (dir string, err error) {
 		return "", err
 	}
 	release := kubeProxyVersion()
-	return c.Entry("kube-proxy", release, kubeProxyRecipe, func(dir string) error { return buildKubeProxy(release, dir) })
+	return c.Entry("kube-proxy", release, kubeProxyRecipe, func(dir string) error {
+		return buildKubeProxy(release, dir)
+	})
 }
 
 // staging matches the modules of the same repository. Release v1.36.3 of the repository is v0.36.3 of each of them.

@@ -81,7 +81,7 @@ func TestOwnerKubeProxyGuard(t *testing.T) {
 // TestOwnerTunedHold: TuneD sets max when it starts and when its profile changes, and succeeds each time. Writes of
 // Python in general are absorbed as those of other programs.
 func TestOwnerTunedHold(t *testing.T) {
-	const python = "import sys\nfor i in range(2000):\n  with open(sys.argv[1], 'w') as f:\n    f.write(str(1000 + i))\n"
+	const python = "import sys\nfor i in range(2000):\n  with open(sys.argv[1], 'w') as f: f.write(str(i))\n"
 	for profile, max := range map[string]string{"e2e": "100000", "e2e2": "90000"} {
 		writeFile(t, "/etc/tuned/"+profile+"/tuned.conf",
 			"[main]\nsummary=e2e\n[sysctl]\nnet.netfilter.nf_conntrack_max="+max+"\n")
