@@ -19,8 +19,10 @@ const other = "other"
 
 // counts counts what happens from the daemon's start on, for the metrics. It is safe for concurrent use.
 type counts struct {
-	mu                       sync.Mutex
-	drifts, repairs, refused map[status.Labels]int64
+	mu              sync.Mutex
+	drifts, repairs map[status.Labels]int64
+	// blocked has the blocked writes by the kind of their events.
+	blocked map[reconcile.Kind]map[status.Labels]int64
 	// passes and overflows are indexed by the bit of a reconcile.Reason.
 	passes, overflows    [8]int64
 	repairTook, passTook *histogram
@@ -34,7 +36,10 @@ type counts struct {
 
 func newCounts() *counts {
 	return &counts{
-		drifts: map[status.Labels]int64{}, repairs: map[status.Labels]int64{}, refused: map[status.Labels]int64{},
+		drifts: map[status.Labels]int64{}, repairs: map[status.Labels]int64{},
+		blocked: map[reconcile.Kind]map[status.Labels]int64{
+			reconcile.KindRefusedWrite: {}, reconcile.KindAbsorbedWrite: {},
+		},
 		unrepaired: map[string]string{}, writers: map[string]bool{},
 		// A repair is a write and a read; to fill a large hash table takes a second.
 		repairTook: newHistogram(1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
@@ -56,8 +61,8 @@ func (c *counts) record(e reconcile.Event) {
 		return
 	}
 	name := clean(e.Setting)
-	if e.Kind == reconcile.KindRefusedWrite {
-		c.refused[status.Labels{Setting: name, By: c.writerLabel(e)}]++
+	if e.Kind.IsBlockedWrite() {
+		c.blocked[e.Kind][status.Labels{Setting: name, By: c.writerLabel(e)}]++
 		return
 	}
 	if name == "" || e.Cause == "" || e.Kind == reconcile.KindSettled {
@@ -115,8 +120,10 @@ func (c *counts) snapshot(configured []reconcile.SettingStatus) status.Counts {
 	defer c.mu.Unlock()
 	c.syncSeries(configured)
 	out := status.Counts{
-		Drifts: listOf(c.drifts), Repairs: listOf(c.repairs), RefusedWrites: listOf(c.refused),
-		Passes: map[string]int64{}, Overflows: map[string]int64{},
+		Drifts: listOf(c.drifts), Repairs: listOf(c.repairs),
+		RefusedWrites:  listOf(c.blocked[reconcile.KindRefusedWrite]),
+		AbsorbedWrites: listOf(c.blocked[reconcile.KindAbsorbedWrite]),
+		Passes:         map[string]int64{}, Overflows: map[string]int64{},
 		RepairDuration: c.repairTook.snapshot(), PassDuration: c.passTook.snapshot(),
 	}
 	for r := reconcile.Start; r <= reconcile.Guard; r <<= 1 {
@@ -136,7 +143,9 @@ func (c *counts) syncSeries(settings []reconcile.SettingStatus) {
 	foreign := func(l status.Labels, _ int64) bool { return !configured[l.Setting] }
 	maps.DeleteFunc(c.drifts, foreign)
 	maps.DeleteFunc(c.repairs, foreign)
-	maps.DeleteFunc(c.refused, foreign)
+	for _, series := range c.blocked {
+		maps.DeleteFunc(series, foreign)
+	}
 	maps.DeleteFunc(c.unrepaired, func(name, _ string) bool { return !configured[name] })
 	for name := range configured {
 		for _, cause := range causes() {

@@ -57,6 +57,7 @@ func shown(c *counts) []string {
 	}
 	add("repairs", counted.Repairs, func(n status.Count) []string { return []string{n.Result, n.Setting} })
 	add("refused", counted.RefusedWrites, func(n status.Count) []string { return []string{n.By, n.Setting} })
+	add("absorbed", counted.AbsorbedWrites, func(n status.Count) []string { return []string{n.By, n.Setting} })
 	return lines
 }
 
@@ -173,14 +174,15 @@ func TestRecord(t *testing.T) {
 func TestSettingRemovedAndAdded(t *testing.T) {
 	c := newCounts()
 	c.record(driftEvent("5", reconcile.CauseWrite, "", 0))
-	c.record(reconcile.RefusedWriteEvent(time.Now(), maxWant(), "5", nil))
+	c.record(reconcile.BlockedWriteEvent(time.Now(), reconcile.KindRefusedWrite, maxWant(), "5", nil))
+	c.record(reconcile.BlockedWriteEvent(time.Now(), reconcile.KindAbsorbedWrite, maxWant(), "5", nil))
 	for _, test := range []struct {
 		settings                 []string
-		drifts, repairs, refused int
+		drifts, repairs, blocked int
 	}{{[]string{"max", "acct"}, 2 * 5, 2 * 3, 1}, {nil, 0, 0, 0}, {[]string{"max"}, 5, 3, 0}} {
 		s := c.snapshot(configured(test.settings...))
-		got := []int{len(s.Drifts), len(s.Repairs), len(s.RefusedWrites)}
-		if diff := cmp.Diff([]int{test.drifts, test.repairs, test.refused}, got); diff != "" {
+		got := []int{len(s.Drifts), len(s.Repairs), len(s.RefusedWrites), len(s.AbsorbedWrites)}
+		if diff := cmp.Diff([]int{test.drifts, test.repairs, test.blocked, test.blocked}, got); diff != "" {
 			t.Errorf("series of %q (-want +got):\n%s", test.settings, diff)
 		}
 	}
@@ -239,6 +241,7 @@ func FuzzCount(f *testing.F) {
 	f.Add("max", "5", "write", "repaired", "drift", "sip")
 	f.Add("a\nb\"\\", "\xff", "\xfe", "x\n# EOF", "forbidden", "\x00")
 	f.Add("max", "run-u1.service", "write", "", "refused-write", "sh")
+	f.Add("max", "run-u1.service", "write", "", "absorbed-write", "sh")
 	f.Fuzz(func(t *testing.T, name, found, cause, result, kind, comm string) {
 		c := newCounts()
 		for _, want := range []string{"", found} {
@@ -247,7 +250,7 @@ func FuzzCount(f *testing.F) {
 				By: &sysfs.Writer{Comm: comm, Unit: found, Container: want}})
 		}
 		s := c.snapshot(configured(name))
-		for _, n := range slices.Concat(s.Drifts, s.Repairs, s.RefusedWrites) {
+		for _, n := range slices.Concat(s.Drifts, s.Repairs, s.RefusedWrites, s.AbsorbedWrites) {
 			if n.Setting != clean(name) || clean(n.By) != n.By ||
 				n.Cause != "" && oneOf(reconcile.Cause(n.Cause), causes()) != n.Cause {
 				t.Errorf("labels %+q", n.Labels)

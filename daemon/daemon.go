@@ -134,7 +134,7 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 	d.loadModule(ctx)
 	d.recordLoaded(cfg)
 	files := sysfs.NewFiles(d.opts.Source.Root)
-	defer func() { _ = files.Close() }() // every write has its own error
+	defer func() { _ = errors.Join(files.Close(), d.guard.files.Close()) }() // every write has its own error
 	clock, err := alarm.New()
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 func newDaemon(opts Options) *Daemon {
 	d := &Daemon{
 		opts: opts, log: newLogQueue(), since: time.Now(), cfgRead: make(chan struct{}),
-		announced: make(chan struct{}), guard: newGuardControl(),
+		announced: make(chan struct{}), guard: newGuardControl(opts.Source.Root),
 		loader: config.NewLoader(opts.Source), sources: newSources(),
 	}
 	d.opts.Log = d.log.wrap(opts.Log)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap/zapcore"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ctkeeper/ctkeeper/config"
@@ -98,7 +99,11 @@ func (d *Daemon) runGuard(ctx context.Context, running *guard.Guard, cfg config.
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error {
 		return running.Run(ctx, d.wakeFor(reconcile.Guard),
-			func(r guard.BlockedWrite) { d.recorder.Record(d.guard.countRefusal(r)) })
+			func(b guard.BlockedWrite) {
+				if e, ok := d.guard.countBlocked(b); ok {
+					d.recorder.Record(e)
+				}
+			})
 	})
 	tasks.Go(func() error { return d.followGuardConfig(ctx, running, cfg, stop) })
 	if err := tasks.Wait(); !errors.Is(err, context.Canceled) {
@@ -120,7 +125,7 @@ func (d *Daemon) followGuardConfig(ctx context.Context, running *guard.Guard, cf
 			return nil
 		case now.Mode != cfg.Mode:
 			cfg = now
-			if err := d.guard.setGuard(running, now, d.guard.report()); err != nil {
+			if err := d.guard.setConfig(now); err != nil {
 				return err
 			}
 			d.logGuard()
@@ -129,16 +134,21 @@ func (d *Daemon) followGuardConfig(ctx context.Context, running *guard.Guard, cf
 	}
 }
 
-// logGuard logs the state of the guard, and the features that are missing on this host.
+// logGuard logs the state of the guard, and the features that are missing on this host. It warns where hold was
+// configured and has no effect.
 func (d *Daemon) logGuard() {
 	s := d.guard.report()
-	message := "guard: watching, every foreign write is reported"
-	if s.State == status.GuardLocked {
-		message = "guard: locked, foreign writes of other values are refused"
+	level, message := zapcore.InfoLevel, map[status.GuardState]string{
+		status.GuardWatching: "guard: watching, every foreign write is reported",
+		status.GuardLocked:   "guard: locked, foreign writes of other values are refused",
+		status.GuardHolding:  "guard: holding, foreign writes of other values succeed and change nothing",
+	}[s.State]
+	if d.guard.isDisarmed() {
+		level, message = zapcore.WarnLevel, "guard: watching, hold has no effect here"
 	}
 	missing, hint := joinMissing(s.Missing)
-	d.opts.Log.Info(message, logging.String(systemd.KeyNames, strings.Join(s.Names, ",")),
-		optional(systemd.KeySetting, strings.Join(s.Locked, ",")),
+	d.opts.Log.Log(level, message, logging.String(systemd.KeyNames, strings.Join(s.Names, ",")),
+		optional(systemd.KeySetting, strings.Join(slices.Concat(s.Locked, s.Held), ",")),
 		optional(systemd.KeyMissing, missing), optional(systemd.KeyHint, hint))
 }
 

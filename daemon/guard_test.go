@@ -87,7 +87,7 @@ func TestGuardFollowsConfiguration(t *testing.T) {
 		guard string
 		state status.GuardState
 	}{
-		{"watch", status.GuardWatching}, {"lock", status.GuardLocked},
+		{"watch", status.GuardWatching}, {"lock", status.GuardLocked}, {"hold", status.GuardHolding},
 		{"{mode: lock, allow: [a.service]}", status.GuardLocked},
 		{"watch\nnonsense: 1", status.GuardLocked}, {"watch", status.GuardWatching}, {"off", status.GuardOff},
 		{"watch", status.GuardWatching}, {"off", status.GuardOff},
@@ -181,64 +181,6 @@ func TestGuardUnavailable(t *testing.T) {
 	if said := d.logs.FilterMessageSnippet("guard: unavailable").All(); len(said) != 1 ||
 		said[0].ContextMap()[systemd.KeyHint] == "" {
 		t.Errorf("said %d times: %v", len(said), said)
-	}
-}
-
-func TestRefusalIsLoggedOncePerWriter(t *testing.T) {
-	g := newGuardControl()
-	maximum, expect := sysfs.Lookup("max"), sysfs.Lookup("expect_max")
-	want := sysfs.Want{Setting: maximum, Policy: sysfs.AtLeast, Value: sysfs.Number(1000)}
-	if err := g.setDesired(&reconcile.Desired{Wants: []sysfs.Want{want}}); err != nil {
-		t.Fatal(err)
-	}
-	at := time.Unix(1, 0)
-	refuse := func(s *sysfs.Setting, value string, by sysfs.Writer) reconcile.Event {
-		return g.countRefusal(guard.BlockedWrite{At: at, Setting: s, Value: value, By: by})
-	}
-	proxy, shell := sysfs.Writer{PID: 7, Comm: "kube-proxy", Unit: "k.service"}, sysfs.Writer{PID: 8, Comm: "sh"}
-	var quiet []bool
-	for _, e := range []reconcile.Event{
-		refuse(expect, "1", shell), refuse(maximum, "5", proxy),
-		refuse(maximum, "6", sysfs.Writer{PID: 9, Comm: "kube-proxy", Unit: "k.service"}), refuse(maximum, "7", shell),
-	} {
-		quiet = append(quiet, e.CountOnly)
-	}
-	if diff := cmp.Diff([]bool{false, false, true, false}, quiet); diff != "" {
-		t.Errorf("quiet (-want +got):\n%s", diff)
-	}
-	refused := g.report().Refused
-	if len(refused) != 2 || refused[0].Setting != "max" || refused[0].Count != 3 || refused[0].Last.Value != "7" ||
-		refused[0].Last.By.String() != shell.String() {
-		t.Errorf("refused: %+v", refused)
-	}
-	if e := refuse(maximum, "8", sysfs.Writer{}); e.WantText() != "at_least 1000" ||
-		e.Kind != reconcile.KindRefusedWrite {
-		t.Errorf("event: %+v", e)
-	}
-	for i := range 2 * maxRefusedWriters {
-		refuse(maximum, "9", sysfs.Writer{Comm: string(rune('a' + i))})
-	}
-	if len(g.logged) > maxRefusedWriters {
-		t.Errorf("%d writers are remembered", len(g.logged))
-	}
-}
-
-// Of what is kept, what one value serves the host for is locked.
-func TestLockedSettings(t *testing.T) {
-	g := newGuardControl()
-	var wants []sysfs.Want
-	for _, name := range []string{"max", "udp_timeout", "expect_max"} {
-		wants = append(wants, sysfs.Want{Setting: sysfs.Lookup(name), Policy: sysfs.Exactly, Value: sysfs.Number(1000)})
-	}
-	if err := g.setDesired(&reconcile.Desired{Wants: wants}); err != nil {
-		t.Fatal(err)
-	}
-	for state, want := range map[status.GuardState][]string{status.GuardLocked: {"max", "expect_max"},
-		status.GuardWatching: {}, status.GuardOff: {}} {
-		g.status.State = state
-		if diff := cmp.Diff(want, g.report().Locked); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", state, diff)
-		}
 	}
 }
 

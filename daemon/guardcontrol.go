@@ -12,9 +12,9 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// maxRefusedWriters bounds the set of writers whose refusal was logged. If it is full, it is cleared, and
-// the writers are logged again.
-const maxRefusedWriters = 256
+// maxBlockedWriters bounds the set of writers whose blocked writes were logged. If it is full, it is cleared,
+// and the writers are logged again.
+const maxBlockedWriters = 256
 
 // guardControl connects the guard, where one runs, with the configuration and the desired
 // state. It implements reconcile.Attributor.
@@ -23,22 +23,30 @@ type guardControl struct {
 	ready     chan struct{}
 	readyOnce sync.Once
 
+	// files has kernel.sysctl_writes_strict.
+	files *sysfs.Files
+
 	mu      sync.Mutex
 	guard   *guard.Guard // nil if none runs
 	cfg     config.Guard
 	desired *reconcile.Desired // of the last pass; nil before the first one
 	status  status.Guard       // without what report adds
-	refused []status.RefusedWrites
-	logged  map[refusedWriter]bool
+	// refused and absorbed are the blocked writes since the start.
+	refused, absorbed []status.BlockedWrites
+	strict            strictness // read for hold only
+	logged            map[blockedWriter]bool
 }
 
-// refusedWriter identifies a writer and a setting, without pid and value, which differ at each write.
-type refusedWriter struct{ setting, comm, place string }
+// blockedWriter identifies a writer and a setting, without pid and value, which differ at each write.
+type blockedWriter struct {
+	kind                 reconcile.Kind
+	setting, comm, place string
+}
 
-func newGuardControl() *guardControl {
+func newGuardControl(root string) *guardControl {
 	return &guardControl{
 		ready: make(chan struct{}), status: stoppedGuard(config.Guard{Mode: config.GuardOff}),
-		logged: map[refusedWriter]bool{},
+		files: sysfs.NewReader(root), logged: map[blockedWriter]bool{},
 	}
 }
 
@@ -83,7 +91,15 @@ func (g *guardControl) setGuard(running *guard.Guard, cfg config.Guard, current 
 	defer g.readyOnce.Do(func() { close(g.ready) })
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.guard, g.cfg, g.status = running, cfg, current
+	g.guard, g.cfg, g.status, g.strict = running, cfg, current, strictness{}
+	return g.update()
+}
+
+// setConfig replaces the configuration of the running guard.
+func (g *guardControl) setConfig(cfg config.Guard) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cfg = cfg
 	return g.update()
 }
 
@@ -95,17 +111,39 @@ func (g *guardControl) update() error {
 	// In mode observe nothing is blocked: it changes nothing on the host.
 	enforce := g.desired == nil || g.desired.Mode == reconcile.Enforce
 	mode := guard.Watch
-	g.status.State, g.status.Note = status.GuardWatching, ""
+	g.status.State, g.status.Note, g.strict = status.GuardWatching, "", strictness{}
 	switch {
 	case enforce && g.cfg.Mode == config.GuardLock:
 		mode, g.status.State, g.status.Note = guard.Lock, status.GuardLocked, lockNote
 	case enforce && g.cfg.Mode == config.GuardHold:
-		mode, g.status.State = guard.Hold, status.GuardHolding
+		if g.strict = readStrictness(g.files); g.strict.isStrict() {
+			mode, g.status.State, g.status.Note = guard.Hold, status.GuardHolding, holdNote
+		}
 	}
 	if g.desired == nil {
 		return nil
 	}
 	return g.guard.SetWants(g.desired.Wants, mode)
+}
+
+// recheckHold reads again whether hold has an effect on this host, and arms or disarms it. It reports whether
+// the state of the guard changed.
+func (g *guardControl) recheckHold() (changed bool, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.guard == nil || g.strict == (strictness{}) || readStrictness(g.files) == g.strict {
+		return false, nil
+	}
+	before := g.status.State
+	err = g.update()
+	return g.status.State != before, err
+}
+
+// isDisarmed reports whether hold is configured and has no effect on this host.
+func (g *guardControl) isDisarmed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.strict != strictness{} && !g.strict.isStrict()
 }
 
 // report returns the guard's part of the document.
@@ -114,36 +152,48 @@ func (g *guardControl) report() status.Guard {
 	defer g.mu.Unlock()
 	s := g.status
 	s.Mode = string(g.cfg.Mode)
-	s.Allow, s.Refused = append([]string{}, g.cfg.Allow...), append([]status.RefusedWrites{}, g.refused...)
-	s.Locked = []string{}
-	if s.State == status.GuardLocked && g.desired != nil {
+	s.Allow = append([]string{}, g.cfg.Allow...)
+	s.Refused = append([]status.BlockedWrites{}, g.refused...)
+	s.Absorbed = append([]status.BlockedWrites{}, g.absorbed...)
+	s.Missing = append(slices.Clone(s.Missing), g.strict.missing()...)
+	s.Locked, s.Held = []string{}, []string{}
+	blocked := map[status.GuardState]*[]string{status.GuardLocked: &s.Locked, status.GuardHolding: &s.Held}[s.State]
+	if blocked != nil && g.desired != nil {
 		for _, want := range g.desired.Wants {
 			if g.guard.CanBlock(want.Setting) {
-				s.Locked = append(s.Locked, want.Setting.Name)
+				*blocked = append(*blocked, want.Setting.Name)
 			}
 		}
 	}
 	return s
 }
 
-// countRefusal counts a refused write and returns its event, which is CountOnly if a refused write of the
-// same writer to the same setting was logged before.
-func (g *guardControl) countRefusal(r guard.BlockedWrite) reconcile.Event {
+// countBlocked counts a blocked write and returns its event, which is CountOnly if such a write of the same
+// writer to the same setting was logged before. ok is false for a write that was to be absorbed and has changed
+// the value, because kernel.sysctl_writes_strict is not 1 any more: the pass that follows reports the drift.
+func (g *guardControl) countBlocked(b guard.BlockedWrite) (e reconcile.Event, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.refused = addRefusal(g.refused, r)
-	want := sysfs.Want{Setting: r.Setting}
+	kind, blocked := reconcile.KindRefusedWrite, &g.refused
+	if b.Absorbed {
+		if !readStrictness(g.files).isStrict() {
+			return e, false
+		}
+		kind, blocked = reconcile.KindAbsorbedWrite, &g.absorbed
+	}
+	*blocked = addBlocked(*blocked, b)
+	want := sysfs.Want{Setting: b.Setting}
 	if g.desired != nil {
-		isRefused := func(w sysfs.Want) bool { return w.Setting.Name == r.Setting.Name }
-		if i := slices.IndexFunc(g.desired.Wants, isRefused); i >= 0 {
+		isBlocked := func(w sysfs.Want) bool { return w.Setting.Name == b.Setting.Name }
+		if i := slices.IndexFunc(g.desired.Wants, isBlocked); i >= 0 {
 			want = g.desired.Wants[i]
 		}
 	}
-	e := reconcile.RefusedWriteEvent(r.At, want, r.Value, &r.By)
-	who := refusedWriter{r.Setting.Name, r.By.Comm, r.By.Cgroup()}
-	if e.CountOnly = g.logged[who]; !e.CountOnly && len(g.logged) == maxRefusedWriters {
+	e = reconcile.BlockedWriteEvent(b.At, kind, want, b.Value, &b.By)
+	who := blockedWriter{kind, b.Setting.Name, b.By.Comm, b.By.Cgroup()}
+	if e.CountOnly = g.logged[who]; !e.CountOnly && len(g.logged) == maxBlockedWriters {
 		clear(g.logged)
 	}
 	g.logged[who] = true
-	return e
+	return e, true
 }

@@ -13,15 +13,20 @@ import (
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-// lockNote is the limit of a lock, in the status document.
-const lockNote = "blocks accidental changes; it is no defence against root, who can write hashsize through sysfs, " +
-	"unload the module or stop the daemon"
+// lockNote and holdNote are the limits of a guard that blocks writes, in the status document.
+const (
+	lockNote  = "blocks accidental changes; " + noDefence
+	holdNote  = "a writer is told that it succeeded, so change values in ctkeeper's configuration; " + noDefence
+	noDefence = "it is no defence against root, who can write hashsize through sysfs, unload the module or stop " +
+		"the daemon"
+)
 
 // stoppedGuard returns the status of a guard that is configured and does not run.
 func stoppedGuard(wanted config.Guard) status.Guard {
 	return status.Guard{
 		Mode: string(wanted.Mode), State: status.GuardOff, Names: []string{}, Missing: []capability.Missing{},
-		Locked: []string{}, Allow: append([]string{}, wanted.Allow...), Refused: []status.RefusedWrites{},
+		Locked: []string{}, Held: []string{}, Allow: append([]string{}, wanted.Allow...),
+		Refused: []status.BlockedWrites{}, Absorbed: []status.BlockedWrites{},
 	}
 }
 
@@ -78,18 +83,18 @@ func joinMissing(all []capability.Missing) (missing, hint string) {
 	return strings.Join(parts, "; "), strings.Join(hints, "; ")
 }
 
-// addRefusal adds a refused write to those of its setting, in the order of the catalogue.
-func addRefusal(all []status.RefusedWrites, r guard.BlockedWrite) []status.RefusedWrites {
-	i := slices.IndexFunc(all, func(w status.RefusedWrites) bool { return w.Setting == r.Setting.Name })
+// addBlocked adds a blocked write to those of its setting, in the order of the catalogue.
+func addBlocked(all []status.BlockedWrites, r guard.BlockedWrite) []status.BlockedWrites {
+	i := slices.IndexFunc(all, func(w status.BlockedWrites) bool { return w.Setting == r.Setting.Name })
 	if i < 0 {
 		order := func(name string) int {
 			return slices.IndexFunc(sysfs.Catalogue(), func(s *sysfs.Setting) bool { return s.Name == name })
 		}
-		i = slices.IndexFunc(all, func(w status.RefusedWrites) bool { return order(w.Setting) > order(r.Setting.Name) })
+		i = slices.IndexFunc(all, func(w status.BlockedWrites) bool { return order(w.Setting) > order(r.Setting.Name) })
 		if i < 0 {
 			i = len(all)
 		}
-		all = slices.Insert(all, i, status.RefusedWrites{Setting: r.Setting.Name})
+		all = slices.Insert(all, i, status.BlockedWrites{Setting: r.Setting.Name})
 	}
 	w := &all[i]
 	w.Count++

@@ -52,14 +52,26 @@ func (h passHooks) OnModuleChange() {
 // Record counts and logs an event, and adds it to the history.
 func (h passHooks) Record(e reconcile.Event) { h.recorder.Record(e) }
 
-// OnPass counts the pass, updates STATUS= if the summary changed, and notifies systemd's watchdog.
+// OnPass counts the pass, looks whether hold has an effect, updates STATUS= if the summary changed, and notifies
+// systemd's watchdog.
 func (h passHooks) OnPass(reasons reconcile.Reason, took time.Duration, changed bool) {
 	h.recorder.counts.recordPass(reasons, took)
+	h.recheckHold()
 	*h.nextSample = h.table.sampleIfDue()
 	if changed {
 		h.publishSummary()
 	}
 	h.notifyWatchdog()
+}
+
+func (h passHooks) recheckHold() {
+	changed, err := h.guard.recheckHold()
+	if err != nil {
+		h.opts.Log.Warn("guard: cannot update the BPF map", logging.Error(err))
+	}
+	if changed {
+		h.logGuard()
+	}
 }
 
 func (d *Daemon) keeperOptions(files *sysfs.Files, clock reconcile.Alarm) reconcile.Options {

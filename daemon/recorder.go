@@ -43,7 +43,7 @@ func level(e reconcile.Event) zapcore.Level {
 	switch {
 	case e.Result == reconcile.ResultFailed:
 		return zapcore.ErrorLevel
-	case e.Kind == reconcile.KindContested, e.Kind == reconcile.KindRefusedWrite, e.Note != "":
+	case e.Kind == reconcile.KindContested, e.Kind.IsBlockedWrite(), e.Note != "":
 		return zapcore.WarnLevel
 	case e.Kind == reconcile.KindTablePressure && (e.Dropping || e.Level != string(table.Normal)):
 		return zapcore.WarnLevel

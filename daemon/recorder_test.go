@@ -34,7 +34,7 @@ func TestWhoIsLogged(t *testing.T) {
 		}},
 		{"nobody was seen", reconcile.Event{Kind: reconcile.KindModuleUnload}, zapcore.InfoLevel,
 			map[string]any{"event": "module-unload"}},
-		{"a refused write", reconcile.RefusedWriteEvent(time.Now(),
+		{"a refused write", reconcile.BlockedWriteEvent(time.Now(), reconcile.KindRefusedWrite,
 			sysfs.Want{Setting: sysfs.Lookup("max"), Value: sysfs.Number(100)}, "7",
 			&sysfs.Writer{PID: 9, Comm: "sysctl"}), zapcore.WarnLevel, map[string]any{
 			"event": "refused-write", "setting": "max", "want": "100", "value": "7",

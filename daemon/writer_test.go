@@ -63,7 +63,7 @@ func TestWriters(t *testing.T) {
 		e.By = by
 		c.record(e)
 		c.record(e)
-		refused := reconcile.RefusedWriteEvent(time.Now(), maxWant(), "5", by)
+		refused := reconcile.BlockedWriteEvent(time.Now(), reconcile.KindRefusedWrite, maxWant(), "5", by)
 		c.record(refused)
 		refused.CountOnly = true
 		c.record(refused)

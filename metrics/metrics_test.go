@@ -138,7 +138,8 @@ func busyCounts(settings []reconcile.SettingStatus) status.Counts {
 	}
 	return status.Counts{
 		Drifts: list(drifts), Repairs: list(repairs),
-		RefusedWrites: []status.Count{{Labels: labels("max", "", "", "session-*.scope"), Count: 1}},
+		RefusedWrites:  []status.Count{{Labels: labels("max", "", "", "session-*.scope"), Count: 1}},
+		AbsorbedWrites: []status.Count{{Labels: labels("max", "", "", "kube-proxy.service"), Count: 2}},
 		Passes: map[string]int64{"start": 1, "config": 0, "module": 0, "write": 1, "resync": 0, "overflow": 1,
 			"guard": 0},
 		Overflows:      map[string]int64{"module": 0, "write": 1, "guard": 0},

@@ -12,6 +12,7 @@ const (
 	driftTotal           = "ctkeeper_drift_total"
 	repairsTotal         = "ctkeeper_repairs_total"
 	refusedWritesTotal   = "ctkeeper_refused_writes_total"
+	absorbedWritesTotal  = "ctkeeper_absorbed_writes_total"
 	repairDuration       = "ctkeeper_repair_duration_seconds"
 	contestedSettings    = "ctkeeper_contested_settings"
 	passDuration         = "ctkeeper_pass_duration_seconds"
@@ -85,8 +86,9 @@ func families() []family {
 		{repairsTotal, counter, []string{labelSetting, labelResult},
 			"Drifts by result: repaired, observed (not repaired, the mode is observe), failed.", ""},
 		{refusedWritesTotal, counter, []string{labelSetting, labelBy},
-			"Foreign writes that the guard refused, by writer.",
-			"no write was refused yet"},
+			"Foreign writes that the guard refused, by writer.", "no write was refused yet"},
+		{absorbedWritesTotal, counter, []string{labelSetting, labelBy},
+			"Foreign writes that succeeded without effect (guard: hold), by writer.", "no write was absorbed yet"},
 		{repairDuration, histogram, nil,
 			"Time from the event that reports a drift until the wanted value is read back, for each repair.", ""},
 		{contestedSettings, gauge, nil, "Settings that another writer keeps changing.", ""},

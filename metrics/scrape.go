@@ -93,8 +93,12 @@ func (s sender) counts(c status.Counts) {
 	for _, n := range c.Repairs {
 		s.counter(repairsTotal, float64(n.Count), n.Setting, n.Result)
 	}
-	for _, n := range c.RefusedWrites {
-		s.counter(refusedWritesTotal, float64(n.Count), n.Setting, n.By)
+	for name, counts := range map[string][]status.Count{
+		refusedWritesTotal: c.RefusedWrites, absorbedWritesTotal: c.AbsorbedWrites,
+	} {
+		for _, n := range counts {
+			s.counter(name, float64(n.Count), n.Setting, n.By)
+		}
 	}
 	for name, counts := range map[string]map[string]int64{
 		eventsTotal: c.Passes, eventOverflowsTotal: c.Overflows, kernelMessagesTotal: c.KernelMessages,
@@ -196,7 +200,9 @@ func topHelpers(byHelper map[string]int64) map[string]int64 {
 }
 
 func guardStates() []status.GuardState {
-	return []status.GuardState{status.GuardOff, status.GuardWatching, status.GuardLocked, status.GuardUnavailable}
+	return []status.GuardState{
+		status.GuardOff, status.GuardWatching, status.GuardHolding, status.GuardLocked, status.GuardUnavailable,
+	}
 }
 
 func levelValue(level table.Level) (float64, bool) {

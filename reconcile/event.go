@@ -31,17 +31,22 @@ const (
 	KindConfigRefused Kind = "config-refused"
 	// KindTablePressure: a table fills up, overflows, or has room again.
 	KindTablePressure Kind = "table-pressure"
-	// KindRefusedWrite: the guard refused a foreign write.
-	KindRefusedWrite Kind = "refused-write"
+	// KindRefusedWrite: the guard refused a foreign write. KindAbsorbedWrite: it let one succeed without
+	// effect. Both are blocked writes.
+	KindRefusedWrite  Kind = "refused-write"
+	KindAbsorbedWrite Kind = "absorbed-write"
 )
 
 // Kinds returns every kind of event.
 func Kinds() []Kind {
 	return []Kind{
 		KindDrift, KindContested, KindSettled, KindModuleLoad, KindModuleUnload, KindFailed, KindForbidden,
-		KindConfigLoaded, KindConfigRefused, KindTablePressure, KindRefusedWrite,
+		KindConfigLoaded, KindConfigRefused, KindTablePressure, KindRefusedWrite, KindAbsorbedWrite,
 	}
 }
+
+// IsBlockedWrite reports whether the guard blocked a foreign write.
+func (k Kind) IsBlockedWrite() bool { return k == KindRefusedWrite || k == KindAbsorbedWrite }
 
 // Cause is the cause of a drift, as far as it is known.
 type Cause string
@@ -94,13 +99,13 @@ type Event struct {
 	// Duration is the time from the wake to the value read back.
 	Duration Duration `json:"duration_seconds,omitzero"`
 	Error    string   `json:"error,omitempty"`
-	// Value is the text of a refused write; empty where it is not known.
+	// Value is the text of a blocked write; empty where it is not known.
 	Value string `json:"value,omitempty"`
-	// By is the process that wrote the value, changed the module, or was refused; nil where it
-	// is not known. It must not be changed.
+	// By is the process that wrote the value, changed the module, or whose write was blocked; nil
+	// where it is not known. It must not be changed.
 	By *sysfs.Writer `json:"by,omitempty"`
 	Pressure
-	// Note is a warning about the change.
+	// Note is a warning about the change, or what to do about it.
 	Note string `json:"note,omitempty"`
 	// Message is the whole event in one sentence.
 	Message string `json:"message"`
@@ -147,14 +152,17 @@ func TablePressureEvent(at time.Time, pressure Pressure, message string) Event {
 	return Event{At: at, Kind: KindTablePressure, Pressure: pressure, Message: message}
 }
 
-// RefusedWriteEvent returns the event of a foreign write that the guard refused. value is the text of the
+// BlockedWriteEvent returns the event of a foreign write that the guard blocked. value is the text of the
 // write, printable, and empty where it is not known; by may be nil.
-func RefusedWriteEvent(at time.Time, want sysfs.Want, value string, by *sysfs.Writer) Event {
+func BlockedWriteEvent(at time.Time, kind Kind, want sysfs.Want, value string, by *sysfs.Writer) Event {
 	e := Event{
-		At: at, Kind: KindRefusedWrite, Setting: want.Setting.Name, Policy: want.Policy, Want: want.Value,
+		At: at, Kind: kind, Setting: want.Setting.Name, Policy: want.Policy, Want: want.Value,
 		Value: value, By: by,
 	}
-	e.Message = refusedWriteMessage(e)
+	if kind == KindAbsorbedWrite && want.Origin.File != "" { // its writer was not told
+		e.Note = "to change the value, edit " + want.Origin.String()
+	}
+	e.Message = blockedWriteMessage(e)
 	return e
 }
 

@@ -89,7 +89,7 @@ func forbiddenMessage(group forbiddenGroup) func(Event) string {
 	}
 }
 
-func refusedWriteMessage(e Event) string {
+func blockedWriteMessage(e Event) string {
 	what, who := "a write", "an unknown process"
 	if e.Value != "" {
 		what = "a write of " + e.Value
@@ -97,5 +97,13 @@ func refusedWriteMessage(e Event) string {
 	if e.By != nil {
 		who = e.By.String()
 	}
-	return fmt.Sprintf("%s: refused %s by %s: the guard is locked, wanted %s", e.Setting, what, who, e.WantText())
+	done, why := "refused", "the guard is locked"
+	if e.Kind == KindAbsorbedWrite {
+		done, why = "absorbed", "it succeeds and changes nothing"
+	}
+	text := fmt.Sprintf("%s: %s %s by %s: %s, wanted %s", e.Setting, done, what, who, why, e.WantText())
+	if e.Note != "" {
+		text += "; " + e.Note
+	}
+	return text
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -114,11 +115,11 @@ func TestMessages(t *testing.T) {
 			"nf_conntrack was unloaded by " + restorerName + ": its settings do not exist until it is loaded again",
 		},
 		{
-			RefusedWriteEvent(time.Time{}, max, "7", proxy).Message,
+			BlockedWriteEvent(time.Time{}, KindRefusedWrite, max, "7", proxy).Message,
 			"max: refused a write of 7 by " + proxyName + ": the guard is locked, wanted 100",
 		},
 		{
-			RefusedWriteEvent(time.Time{}, floor, "", nil).Message,
+			BlockedWriteEvent(time.Time{}, KindRefusedWrite, floor, "", nil).Message,
 			"max: refused a write by an unknown process: the guard is locked, wanted at_least 100",
 		},
 	}
@@ -129,24 +130,28 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-func TestRefusedWrite(t *testing.T) {
+func TestBlockedWrite(t *testing.T) {
 	at, by := time.Unix(1_700_000_000, 0), &sysfs.Writer{PID: 7}
-	want := Event{
-		At:      at,
-		Kind:    KindRefusedWrite,
-		Setting: "max",
-		Policy:  sysfs.AtMost,
-		Want:    sysfs.Number(100),
-		Value:   "7",
-		By:      by,
-		Message: "max: refused a write of 7 by somebody (pid 7): the guard is locked, wanted at_most 100",
-	}
-	got := RefusedWriteEvent(at, sysfs.Want{
-		Setting: sysfs.Lookup("max"),
-		Policy:  sysfs.AtMost,
-		Value:   sysfs.Number(100),
-	}, "7", by)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("event (-want +got):\n%s", diff)
+	for kind, want := range map[Kind]Event{
+		KindRefusedWrite: {
+			Message: "max: refused a write of 7 by somebody (pid 7): the guard is locked, wanted at_most 100",
+		},
+		KindAbsorbedWrite: {
+			Message: "max: absorbed a write of 7 by somebody (pid 7): it succeeds and changes nothing, " +
+				"wanted at_most 100; to change the value, edit /etc/ctkeeper/a.yaml:3",
+			Note: "to change the value, edit /etc/ctkeeper/a.yaml:3",
+		},
+	} {
+		want.At, want.Kind, want.Setting, want.Value, want.By = at, kind, "max", "7", by
+		want.Policy, want.Want = sysfs.AtMost, sysfs.Number(100)
+		got := BlockedWriteEvent(at, kind, sysfs.Want{
+			Setting: sysfs.Lookup("max"),
+			Policy:  sysfs.AtMost,
+			Value:   sysfs.Number(100),
+			Origin:  tree.Place{File: "/etc/ctkeeper/a.yaml", Line: 3},
+		}, "7", by)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", kind, diff)
+		}
 	}
 }

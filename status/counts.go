@@ -4,10 +4,12 @@ package status
 // Document.
 type Counts struct {
 	API API `json:"api"`
-	// Drifts has setting, cause and by; Repairs setting and result; RefusedWrites setting and by.
-	Drifts        []Count `json:"drifts"`
-	Repairs       []Count `json:"repairs"`
-	RefusedWrites []Count `json:"refused_writes"`
+	// Drifts has setting, cause and by; Repairs setting and result; RefusedWrites and AbsorbedWrites setting
+	// and by.
+	Drifts         []Count `json:"drifts"`
+	Repairs        []Count `json:"repairs"`
+	RefusedWrites  []Count `json:"refused_writes"`
+	AbsorbedWrites []Count `json:"absorbed_writes"`
 	// Passes are those that a source woke; a pass may have several.
 	Passes map[string]int64 `json:"passes"`
 	// Overflows are the overruns of an event queue, by source.

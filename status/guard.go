@@ -14,11 +14,11 @@ type GuardState string
 const (
 	// GuardOff is a guard that is not configured, or that no daemon runs.
 	GuardOff GuardState = "off"
-	// GuardWatching is one that names writers, GuardLocked one that also refuses their writes.
+	// GuardWatching is one that names writers, GuardLocked one that also refuses their writes, and
+	// GuardHolding one that absorbs them.
 	GuardWatching GuardState = "watching"
 	GuardLocked   GuardState = "locked"
-	// GuardHolding is one that absorbs their writes.
-	GuardHolding GuardState = "holding"
+	GuardHolding  GuardState = "holding"
 	// GuardUnavailable is one that this host cannot run; Guard.Error is the reason.
 	GuardUnavailable GuardState = "unavailable"
 )
@@ -34,19 +34,21 @@ type Guard struct {
 	Names []string `json:"names"`
 	// Missing is what cannot be known or done on this host.
 	Missing []capability.Missing `json:"missing"`
-	// Note is what a lock does not protect against; empty without a lock.
+	// Note is what a guard that blocks writes does not protect against; empty if it blocks none.
 	Note string `json:"note,omitempty"`
-	// Locked are the settings that refuse foreign writes now.
+	// Locked are the settings whose foreign writes are refused now, Held those whose are absorbed.
 	Locked []string `json:"locked"`
+	Held   []string `json:"held"`
 	// Allow are the units whose writes are accepted.
 	Allow []string `json:"allow"`
-	// Refused are the writes refused since the daemon's start, by setting, in the order of
-	// the catalogue.
-	Refused []RefusedWrites `json:"refused"`
+	// Refused and Absorbed are the writes blocked since the daemon's start, by setting, in the
+	// order of the catalogue.
+	Refused  []BlockedWrites `json:"refused"`
+	Absorbed []BlockedWrites `json:"absorbed"`
 }
 
-// RefusedWrites are the writes to one setting that were refused.
-type RefusedWrites struct {
+// BlockedWrites are the writes to one setting that were refused, or absorbed.
+type BlockedWrites struct {
 	Setting string `json:"setting"`
 	Count   int    `json:"count"`
 	// Last is the last of them.
@@ -62,5 +64,34 @@ func (g Guard) IsConfigured() bool {
 	return g.Mode != "" && g.Mode != "off" // a daemon of a former version has no mode
 }
 
-// WantsLock reports whether the configuration asks for foreign writes to be refused.
-func (g Guard) WantsLock() bool { return g.Mode == "lock" }
+// WantsBlock reports whether the configuration asks for foreign writes to be refused or absorbed.
+func (g Guard) WantsBlock() bool { return g.Mode == "lock" || g.Mode == "hold" }
+
+// Blocking describes how a guard blocks foreign writes.
+type Blocking struct {
+	// Verb and Participle say what is done with a write: "refuse" and "refused".
+	Verb, Participle string
+	Settings         []string
+	Writes           []BlockedWrites
+}
+
+// Blocking returns how the guard blocks foreign writes now. ok is false where it blocks none.
+func (g Guard) Blocking() (b Blocking, ok bool) {
+	switch g.State {
+	case GuardLocked:
+		return Blocking{"refuse", "refused", g.Locked, g.Refused}, true
+	case GuardHolding:
+		return Blocking{"absorb", "absorbed", g.Held, g.Absorbed}, true
+	}
+	return Blocking{}, false
+}
+
+// Count returns how many writes were blocked, and those to the setting of the last one.
+func (b Blocking) Count() (count int, last BlockedWrites) {
+	for _, w := range b.Writes {
+		if count += w.Count; w.Last.At.After(last.Last.At) {
+			last = w
+		}
+	}
+	return count, last
+}

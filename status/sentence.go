@@ -120,26 +120,16 @@ func (m Module) LoadsSeen() string {
 func (d Document) GuardActivity() string {
 	g := d.Guard
 	switch {
-	case g.State == GuardWatching && g.WantsLock() && d.Daemon.Mode == reconcile.Observe:
-		return "watching, refuses nothing in mode observe"
-	case g.State == GuardWatching && g.WantsLock():
-		return "watching, refuses nothing"
+	case g.State == GuardWatching && g.WantsBlock() && d.Daemon.Mode == reconcile.Observe:
+		return "watching, blocks nothing in mode observe"
+	case g.State == GuardWatching && g.WantsBlock():
+		return "watching, blocks nothing"
 	case g.State != GuardOff:
 		return string(g.State)
 	case !d.Daemon.Running:
 		return g.Mode + " is configured; only a running daemon runs it"
 	}
 	return g.Mode + " is configured but not in effect"
-}
-
-// Refusals returns how many writes were refused, and those to the setting of the last one.
-func (g Guard) Refusals() (count int, last RefusedWrites) {
-	for _, r := range g.Refused {
-		if count += r.Count; r.Last.At.After(last.Last.At) {
-			last = r
-		}
-	}
-	return count, last
 }
 
 // MergeMissing joins what is missing for the same reason.

@@ -83,8 +83,10 @@ func TestGuardActivity(t *testing.T) {
 		want    string
 	}{
 		{"watch", GuardWatching, reconcile.Enforce, true, "watching"},
-		{"lock", GuardWatching, reconcile.Observe, true, "watching, refuses nothing in mode observe"},
-		{"lock", GuardWatching, reconcile.Enforce, true, "watching, refuses nothing"},
+		{"lock", GuardWatching, reconcile.Observe, true, "watching, blocks nothing in mode observe"},
+		{"lock", GuardWatching, reconcile.Enforce, true, "watching, blocks nothing"},
+		{"hold", GuardWatching, reconcile.Observe, true, "watching, blocks nothing in mode observe"},
+		{"hold", GuardHolding, reconcile.Enforce, true, "holding"},
 		{"lock", GuardLocked, reconcile.Enforce, true, "locked"},
 		{"lock", GuardUnavailable, reconcile.Enforce, true, "unavailable"},
 		{"lock", GuardOff, reconcile.Enforce, false, "lock is configured; only a running daemon runs it"},
@@ -99,15 +101,25 @@ func TestGuardActivity(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
-	older, newer := RefusedWrites{Setting: "max", Count: 2}, RefusedWrites{Setting: "hashsize", Count: 1}
+func TestBlocking(t *testing.T) {
+	older, newer := BlockedWrites{Setting: "max", Count: 2}, BlockedWrites{Setting: "hashsize", Count: 1}
 	older.Last.At, newer.Last.At = time.Unix(1, 0), time.Unix(2, 0)
-	count, last := Guard{Refused: []RefusedWrites{newer, older}}.Refusals()
-	if count != 3 || last.Setting != "hashsize" {
-		t.Errorf("%d refused, the last to %s", count, last.Setting)
-	}
-	if count, _ := (Guard{}).Refusals(); count != 0 {
-		t.Errorf("%d refused without a guard", count)
+	g := Guard{Locked: []string{"max"}, Held: []string{"hashsize"}, Absorbed: []BlockedWrites{newer, older}}
+	for state, want := range map[GuardState]Blocking{
+		GuardLocked:   {"refuse", "refused", g.Locked, nil},
+		GuardHolding:  {"absorb", "absorbed", g.Held, g.Absorbed},
+		GuardWatching: {}, GuardUnavailable: {},
+	} {
+		g.State = state
+		got, ok := g.Blocking()
+		if diff := cmp.Diff(want, got); diff != "" || ok != (want.Verb != "") {
+			t.Errorf("%s: %t (-want +got):\n%s", state, ok, diff)
+		}
+		count, last := got.Count()
+		wantCount := map[GuardState]int{GuardHolding: 3}[state]
+		if count != wantCount || count > 0 && last.Setting != "hashsize" {
+			t.Errorf("%s: %d blocked, the last to %s", state, count, last.Setting)
+		}
 	}
 }
 

@@ -132,6 +132,18 @@ func (f *Files) Figure(name string) (string, error) {
 	return h.text, nil
 }
 
+// WritesStrict returns kernel.sysctl_writes_strict. With 1, the default, the kernel ignores a write to a sysctl that
+// does not begin at offset 0 (proc_first_pos_non_zero_ignore, proc_sys_kernel(5)).
+func (f *Files) WritesStrict() (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h, err := f.read(strictFile, maxNumber, nil)
+	if err != nil {
+		return "", err
+	}
+	return h.text, nil
+}
+
 // Write writes the value in one write(2). The hash size goes through nf_conntrack_buckets or, see
 // mayUseParameter, through the module parameter. EPERM is a BPF program's refusal, as of another
 // ctkeeper's lock: it is not bypassed through the parameter. Errors are the kernel's, see

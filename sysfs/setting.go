@@ -34,6 +34,8 @@ const (
 	sysctlDir    = "proc/sys/net/netfilter"
 	sysctlPrefix = "nf_conntrack_"
 	paramsDir    = "sys/module/nf_conntrack/parameters"
+	// strictFile is kernel.sysctl_writes_strict.
+	strictFile = "proc/sys/kernel/sysctl_writes_strict"
 	// initstateFile is not there where the module is in the kernel image.
 	initstateFile = "sys/module/nf_conntrack/initstate"
 )

@@ -21,6 +21,7 @@ func messageIDs() map[string]string {
 		"forbidden":      "68196e3b8ac84229affa81c88b6e95f5",
 		"table-pressure": "abf0d5b8a5524319a6edd6f6843ba57b",
 		"refused-write":  "283913d62e594ba2bff150f7697dfbe7",
+		"absorbed-write": "59c7c95077da923c98fa458657494728",
 	}
 }
 

@@ -11,7 +11,7 @@ const (
 	KeyWant = "want"
 	// KeyFound holds the value that was read from the kernel.
 	KeyFound = "found"
-	// KeyValue holds the value that a refused write would have set.
+	// KeyValue holds the value that a refused or absorbed write would have set.
 	KeyValue = "value"
 	// KeyResult holds repaired, observed or failed.
 	KeyResult = "result"

@@ -277,7 +277,7 @@ func sureFields(kind string) []string {
 		return []string{KeySetting, KeyError}
 	case "table-pressure":
 		return []string{KeyTable, KeyEntries, KeyLimit}
-	case "refused-write":
+	case "refused-write", "absorbed-write":
 		return []string{KeySetting, KeyWant}
 	}
 	return nil

@@ -20,23 +20,24 @@ func (m model) guard() []line {
 	switch g.State {
 	case status.GuardWatching:
 		activity.text += without(g)
-	case status.GuardLocked:
-		activity.text += ", " + m.refusals(g) + without(g)
+	case status.GuardLocked, status.GuardHolding:
+		activity.text += ", " + m.blocked(g) + without(g)
 	case status.GuardUnavailable:
 		activity = span{"NOT AVAILABLE: " + g.Error, yellow}
 	}
 	return []line{{{"guard:   ", plain}, activity}}
 }
 
-// refusals renders how many writes were refused, and the last of them. A narrow screen cuts off only the writer's
-// ids.
-func (m model) refusals(g status.Guard) string {
-	count, last := g.Refusals()
+// blocked renders how many writes were refused or absorbed, and the last of them. A narrow screen cuts off only
+// the writer's ids.
+func (m model) blocked(g status.Guard) string {
+	b, _ := g.Blocking()
+	count, last := b.Count()
 	if count == 0 {
-		return "none refused"
+		return "none " + b.Participle
 	}
-	return fmt.Sprintf("%d refused, %s %s to %s by %s",
-		count, m.when(last.Last.At), last.Setting, cmp.Or(last.Last.Value, "-"), last.Last.By)
+	return fmt.Sprintf("%d %s, %s %s to %s by %s",
+		count, b.Participle, m.when(last.Last.At), last.Setting, cmp.Or(last.Last.Value, "-"), last.Last.By)
 }
 
 // without renders what the guard cannot do on this host.

@@ -301,7 +301,7 @@ func eventColour(e reconcile.Event) string {
 	switch e.Kind {
 	case reconcile.KindContested, reconcile.KindFailed, reconcile.KindForbidden:
 		return red
-	case reconcile.KindDrift, reconcile.KindRefusedWrite:
+	case reconcile.KindDrift, reconcile.KindRefusedWrite, reconcile.KindAbsorbedWrite:
 		return yellow
 	case reconcile.KindTablePressure:
 		if e.Dropping {

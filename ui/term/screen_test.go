@@ -172,15 +172,22 @@ func guarded(mode config.GuardMode, state status.GuardState) status.Document {
 // locking is the status of a host whose guard refused writes to two settings.
 func locking() (status.Document, []tea.Msg) {
 	s := guarded(config.GuardLock, status.GuardLocked)
-	hashsize := status.RefusedWrites{Setting: "hashsize", Count: 1}
-	limit := status.RefusedWrites{Setting: "max", Count: 2}
+	hashsize := status.BlockedWrites{Setting: "hashsize", Count: 1}
+	limit := status.BlockedWrites{Setting: "max", Count: 2}
 	hashsize.Last.At, hashsize.Last.Value = after(1), "8192"
 	limit.Last.At, limit.Last.Value, limit.Last.By = after(3), "131072", *s.Settings[1].LastDrift.By
-	s.Guard.Refused = []status.RefusedWrites{hashsize, limit}
+	s.Guard.Refused = []status.BlockedWrites{hashsize, limit}
 	return s, []tea.Msg{eventMsg{
 		At: after(3), Kind: reconcile.KindRefusedWrite, Setting: "max", Found: sysfs.Number(131072), By: &limit.Last.By,
 		Message: "max: kube-proxy (pid 2211, kubelet.service) was refused 131072",
 	}}
+}
+
+// holding is the same status of a guard that absorbed the writes.
+func holding() status.Document {
+	s, _ := locking()
+	s.Guard.Mode, s.Guard.State, s.Guard.Absorbed, s.Guard.Refused = "hold", status.GuardHolding, s.Guard.Refused, nil
+	return s
 }
 
 const evil = "\x1b]0;owned\x07\x1b[2J\x1b[31m\u202egnp\x00\r\n\tend\xff\u0085"
@@ -195,13 +202,13 @@ func hostile() (status.Document, []tea.Msg) {
 	s.Daemon.Mode = evil
 	writer := sysfs.Writer{PID: 1, Comm: evil, Unit: evil, Container: evil, Pod: evil}
 	s.Settings[1].LastDrift.By = &writer
-	refused := status.RefusedWrites{Setting: evil, Count: 1}
+	refused := status.BlockedWrites{Setting: evil, Count: 1}
 	refused.Last.At, refused.Last.Value, refused.Last.By = after(3), evil, writer
 	s.Guard = status.Guard{
 		Mode:    "lock",
 		State:   status.GuardLocked,
 		Missing: []capability.Missing{{What: evil}},
-		Refused: []status.RefusedWrites{refused},
+		Refused: []status.BlockedWrites{refused},
 	}
 	s.Daemon.Config = status.Config{Error: "/etc/" + evil + ":2:3: unknown key\n" + evil}
 	return s, []tea.Msg{eventMsg{At: after(3), Kind: reconcile.KindFailed, Message: "max was " + evil}}
@@ -351,6 +358,7 @@ func guardScreens() map[string]screen {
 		"guard-watching":  {style{}, 80, 24, []tea.Msg{firstStatus(watched)}},
 		"guard-observe":   {style{}, 80, 24, []tea.Msg{firstStatus(idle)}},
 		"guard-locked":    {style{}, 80, 24, append([]tea.Msg{firstStatus(locked)}, refusals...)},
+		"guard-holding":   {style{}, 120, 24, []tea.Msg{firstStatus(holding())}},
 		"guard-120x40":    {style{}, 120, 40, append([]tea.Msg{firstStatus(locked)}, refusals...)},
 		"guard-40x10":     {style{}, 40, 10, append([]tea.Msg{firstStatus(locked)}, refusals...)},
 		"guard-missing":   {style{colour: true}, 80, 24, []tea.Msg{firstStatus(unguarded)}},

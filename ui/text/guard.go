@@ -24,14 +24,14 @@ func (p Printer) guard(w io.Writer, s status.Document) {
 	switch g.State {
 	case status.GuardWatching:
 		lines = wrap(s.GuardActivity() + ", " + reported(g.Names))
-	case status.GuardLocked:
-		lines = slices.Concat(wrap(locked(g)+"; "+p.refusals(g)), wrap(reported(g.Names)), wrap(g.Note))
+	case status.GuardLocked, status.GuardHolding:
+		lines = slices.Concat(wrap(p.blocked(g)), wrap(reported(g.Names)), wrap(g.Note))
 	case status.GuardUnavailable:
 		lines = unavailable(g)
 	default:
 		lines = []string{s.GuardActivity()}
 	}
-	if len(g.Allow) > 0 && g.WantsLock() {
+	if len(g.Allow) > 0 && g.WantsBlock() {
 		lines = append(lines, wrap("may write: "+strings.Join(g.Allow, ", "))...)
 	}
 	if g.State != status.GuardUnavailable {
@@ -83,29 +83,28 @@ func joinWithAnd(words []string, lastComma string) string {
 	return strings.Join(words[:last], ", ") + lastComma + " and " + words[last]
 }
 
-// locked renders which settings refuse foreign writes.
-func locked(g status.Guard) string {
-	switch len(g.Locked) {
+// blocked renders which settings refuse or absorb foreign writes, how many they did, and the last of them.
+func (p Printer) blocked(g status.Guard) string {
+	b, _ := g.Blocking()
+	text := string(g.State) + ": " + strings.Join(b.Settings, ", ")
+	switch len(b.Settings) {
 	case 0:
-		return "locked: none of the configured settings can refuse writes"
+		text += "none of the configured settings can " + b.Verb + " writes; "
 	case 1:
-		return "locked: " + g.Locked[0] + " refuses foreign writes"
+		text += " " + b.Verb + "s foreign writes; "
+	default:
+		text += " " + b.Verb + " foreign writes; "
 	}
-	return "locked: " + strings.Join(g.Locked, ", ") + " refuse foreign writes"
-}
-
-// refusals renders how many writes were refused, and the last of them.
-func (p Printer) refusals(g status.Guard) string {
-	count, last := g.Refusals()
+	count, last := b.Count()
 	if count == 0 {
-		return "none refused"
+		return text + "none " + b.Participle
 	}
 	layout := time.TimeOnly
 	if !p.isToday(last.Last.At) {
 		layout = time.DateTime
 	}
-	return fmt.Sprintf("%d refused, last %s to %s by %s at %s",
-		count, last.Setting, cmp.Or(last.Last.Value, "-"), last.Last.By, p.at(last.Last.At, layout))
+	return text + fmt.Sprintf("%d %s, last %s to %s by %s at %s", count, b.Participle,
+		last.Setting, cmp.Or(last.Last.Value, "-"), last.Last.By, p.at(last.Last.At, layout))
 }
 
 // unavailable renders why there is no guard, and how to get it in lines of their own, so that they can be copied.

@@ -19,13 +19,15 @@ import (
 // guardStatus is a guard with a mode and a state, and nothing else.
 func guardStatus(mode config.GuardMode, state status.GuardState) status.Guard {
 	return status.Guard{
-		Mode:    string(mode),
-		State:   state,
-		Names:   []string{},
-		Missing: []capability.Missing{},
-		Locked:  []string{},
-		Allow:   []string{},
-		Refused: []status.RefusedWrites{},
+		Mode:     string(mode),
+		State:    state,
+		Names:    []string{},
+		Missing:  []capability.Missing{},
+		Locked:   []string{},
+		Held:     []string{},
+		Allow:    []string{},
+		Refused:  []status.BlockedWrites{},
+		Absorbed: []status.BlockedWrites{},
 	}
 }
 
@@ -50,15 +52,15 @@ func lockedGuard() status.Guard {
 		},
 		{What: "who writes hashsize through sysfs", Why: "this kernel has no fentry"},
 	}
-	g.Refused = []status.RefusedWrites{
+	g.Refused = []status.BlockedWrites{
 		refusal("hashsize", 1, "8192", noon.Add(-time.Second), sysfs.Writer{}),
 		refusal("max", 2, "131072", noon, *kubeProxy()),
 	}
 	return g
 }
 
-func refusal(setting string, count int, value string, at time.Time, by sysfs.Writer) status.RefusedWrites {
-	r := status.RefusedWrites{Setting: setting, Count: count}
+func refusal(setting string, count int, value string, at time.Time, by sysfs.Writer) status.BlockedWrites {
+	r := status.BlockedWrites{Setting: setting, Count: count}
 	r.Last.At, r.Last.Value, r.Last.By = at, value, by
 	return r
 }
@@ -166,7 +168,7 @@ var guardTests = map[string]struct {
 	"locked, yesterday, by somebody": {
 		with(guardStatus(config.GuardLock, status.GuardLocked), func(g *status.Guard) {
 			g.Locked = []string{"max"}
-			g.Refused = []status.RefusedWrites{refusal("max", 1, "", noon.Add(-24*time.Hour), sysfs.Writer{})}
+			g.Refused = []status.BlockedWrites{refusal("max", 1, "", noon.Add(-24*time.Hour), sysfs.Writer{})}
 		}), inSync("max", "udp_timeout"),
 		"guard:   locked: max refuses foreign writes; 1 refused,\n" +
 			"         last max to - by somebody at 2026-02-28 11:00:00\n         cannot identify writers",
@@ -176,11 +178,42 @@ var guardTests = map[string]struct {
 		"guard:   locked: none of the configured settings can refuse writes; none refused\n" +
 			"         cannot identify writers",
 	},
+	"holding": {
+		with(guardStatus(config.GuardHold, status.GuardHolding), func(g *status.Guard) {
+			g.Held, g.Names, g.Allow = []string{"max", "expect_max"}, []string{"unit"}, []string{"docker.service"}
+			g.Note = "writers are told that they succeeded"
+			g.Absorbed = []status.BlockedWrites{refusal("max", 3, "131072", noon, *kubeProxy())}
+			g.Refused = []status.BlockedWrites{refusal("max", 9, "7", noon, *kubeProxy())} // by a former lock
+		}), inSync("max", "expect_max"),
+		"guard:   holding: max, expect_max absorb foreign writes; 3 absorbed,\n" +
+			"         last max to 131072 by kube-proxy (pid 2211,\n" +
+			"         container 4f0c8a21bd03 of pod 1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11) at 11:00:00\n" +
+			"         reports the unit of writers\n" +
+			"         writers are told that they succeeded\n" +
+			"         may write: docker.service",
+	},
+	"holding, one setting": {
+		with(guardStatus(config.GuardHold, status.GuardHolding), func(g *status.Guard) { g.Held = []string{"max"} }),
+		inSync("max"),
+		"guard:   holding: max absorbs foreign writes; none absorbed\n         cannot identify writers",
+	},
+	"holding, nothing to hold": {
+		guardStatus(config.GuardHold, status.GuardHolding), inSync("udp_timeout"),
+		"guard:   holding: none of the configured settings can absorb writes;\n" +
+			"         none absorbed\n         cannot identify writers",
+	},
+	"hold without effect": {
+		with(guardStatus(config.GuardHold, status.GuardWatching), func(g *status.Guard) {
+			g.Missing = []capability.Missing{{What: "hold", Why: "it needs 1", Hint: "sysctl -w a=1"}}
+		}), inSync("max"),
+		"guard:   watching, blocks nothing, cannot identify writers\n" +
+			"         without hold: it needs 1; sysctl -w a=1",
+	},
 	"locked, in mode observe": {
 		with(watchfulGuard(), func(g *status.Guard) {
 			g.Mode, g.Names, g.Allow = "lock", []string{"unit"}, []string{"docker.service"}
 		}), nil,
-		"guard:   watching, refuses nothing in mode observe, reports the unit of writers\n" +
+		"guard:   watching, blocks nothing in mode observe, reports the unit of writers\n" +
 			"         may write: docker.service",
 	},
 	"unavailable": {

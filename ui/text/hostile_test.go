@@ -65,7 +65,7 @@ func evilDocument() status.Document {
 
 // evilGuard is evilDocument with a guard in a state, and hostile text in each of its other fields.
 func evilGuard(state status.GuardState, missing capability.Missing) status.Document {
-	refused := status.RefusedWrites{Setting: evil, Count: 1}
+	refused := status.BlockedWrites{Setting: evil, Count: 1}
 	refused.Last.Value, refused.Last.By = evil, *evilWriter()
 	s := evilDocument()
 	s.Guard = status.Guard{
@@ -77,7 +77,7 @@ func evilGuard(state status.GuardState, missing capability.Missing) status.Docum
 		Missing: []capability.Missing{missing},
 		Note:    evil,
 		Allow:   []string{evil},
-		Refused: []status.RefusedWrites{refused},
+		Refused: []status.BlockedWrites{refused},
 	}
 	return s
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/ui/page"
 )
 
-// pageShowsTheGuard checks the guard in each of its states, on a screen and on a phone.
+// pageShowsTheGuard checks the guard in each of its states, and its writes on a screen and on a phone.
 func pageShowsTheGuard(b *tab) {
 	h := gateway()
 	address, _ := serveAt(b.T, "", page.Handler(h))
@@ -24,18 +24,23 @@ func pageShowsTheGuard(b *tab) {
 		"install guard-perfmon.conf",
 		words(b.text("#guard-facts")))
 	b.same("note", "blocks accidental changes, no defence against root", b.text("#guard-note"))
-	at := words(b.text("#refusals time"))
+	at := words(b.text("#blocked time"))
 	b.same("refused", []string{
-		"max | 1,234 | " + at + " | 131072 | " + who +
+		"max | 1,234 refused | " + at + " | 131072 | " + who +
 			" cri-containerd-4f0c8a21bd03.scope, container " + kubeProxy().Container,
-		"expect_max | 1 | " + at + " |  | somebody",
-	}, b.rows("refusals"))
+		"expect_max | 1 refused | " + at + " |  | somebody",
+		"max | 7 absorbed | " + at + " | 65536 | somebody",
+	}, b.rows("blocked"))
 	b.run(chromedp.EmulateViewport(360, 740))
 	fits(b, 360)
-	b.holds(`getComputedStyle(document.querySelector("#refusals tbody td:last-child"), "::before").content === '"By"'`)
+	b.holds(`getComputedStyle(document.querySelector("#blocked tbody td:last-child"), "::before").content === '"By"'`)
 	b.picture("guard-phone")
 	b.run(chromedp.EmulateViewport(1280, 900))
+	pageShowsGuardStates(b, h)
+}
 
+func pageShowsGuardStates(b *tab, h *host) {
+	b.Helper()
 	none := []string{}
 	for state, guard := range map[string]map[string]any{
 		"State watching Reports the pid of a writer, its command, its unit or container, who loads the module, " +
@@ -45,6 +50,12 @@ func pageShowsTheGuard(b *tab) {
 		},
 		"State watching Configured lock Reports nothing": {
 			"mode": "lock", "state": "watching", "names": none, "missing": none, "allow": none, "refused": none,
+		},
+		"State holding Absorbs foreign writes to max Reports nothing": {
+			"mode": "hold", "state": "holding", "names": none, "held": []string{"max"}, "missing": none,
+		},
+		"State holding Absorbs foreign writes to none of the configured settings Reports nothing": {
+			"mode": "hold", "state": "holding", "names": none, "held": none, "missing": none, "absorbed": none,
 		},
 		"State not available Configured watch Reason CAP_BPF is missing Without the guard CAP_BPF is missing; " +
 			"install guard.conf": {
@@ -64,7 +75,7 @@ func pageShowsTheGuard(b *tab) {
 	} {
 		h.change(func() { h.guard = guard })
 		b.until(`document.getElementById("guard-facts").innerText.replace(/\s+/g, " ").trim() === "` + state + `"`)
-		b.holds(`document.getElementById("refusals").hidden`)
+		b.holds(`document.getElementById("blocked").hidden`)
 		b.holds(`document.getElementById("guard-note").textContent === ""`)
 		isShown := strings.Contains(b.text("#state"), ", the guard is not available")
 		b.same("the sentence on the whole state has it", strings.Contains(state, "not available"), isShown)

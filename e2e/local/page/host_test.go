@@ -89,6 +89,7 @@ func locked() map[string]any {
 			refusal("max", 1234, "131072", kubeProxy()),
 			refusal("expect_max", 1, "", sysfs.Writer{}),
 		},
+		"absorbed": []map[string]any{refusal("max", 7, "65536", sysfs.Writer{})},
 	}
 }
 

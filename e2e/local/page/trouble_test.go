@@ -149,8 +149,8 @@ func hostileValuesAreText(b *tab) {
 			"#history tbody", "#history tbody tr > :nth-child(2)", "#history tbody tr > :nth-child(4)",
 			"#counters tbody", "#expectation-facts", "#filter", "#refusal",
 			"#settings tbody tr > :nth-child(6) .note", "#history tbody tr > :nth-child(4) .note", "#guard-facts",
-			"#refusals tbody tr > :nth-child(1)", "#refusals tbody tr > :nth-child(4)",
-			"#refusals tbody tr > :nth-child(5)",
+			"#blocked tbody tr > :nth-child(1)", "#blocked tbody tr > :nth-child(4)",
+			"#blocked tbody tr > :nth-child(5)",
 		} {
 			shown := min(len(text), 380) // some have a word before
 			b.holds(fmt.Sprintf(

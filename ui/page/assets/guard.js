@@ -1,4 +1,4 @@
-// The guard: who writes, and whose writes were refused. Names of processes and units are untrusted text, as is all
+// The guard: who writes, and whose writes were blocked. Names of processes and units are untrusted text, as is all
 // else in the daemon's answer.
 
 import {
@@ -28,24 +28,30 @@ const isConfigured = (guard) => Boolean(guard?.mode) && guard.mode !== "off"; //
 export const isUnavailable = (guard) => isConfigured(guard) && guard.state === "unavailable";
 
 const states = {
-  __proto__: null, watching: ["good", "watching"], locked: ["good", "locked"],
+  __proto__: null, watching: ["good", "watching"], holding: ["good", "holding"], locked: ["good", "locked"],
   unavailable: ["warn", "not available"], off: ["dim", "not in effect"],
 };
 const abilities = {
   __proto__: null, pid: "the pid of a writer", comm: "its command", unit: "its unit or container",
   module: "who loads the module", sysfs: "who writes hashsize through sysfs",
 };
-const stateOfMode = { __proto__: null, watch: "watching", lock: "locked" };
-const refusalColumns = [
-  { label: "Refused", className: "name" }, { label: "Writes", className: "number" }, { label: "Last" },
+const stateOfMode = { __proto__: null, watch: "watching", hold: "holding", lock: "locked" };
+// What a guard that blocks writes does with them, by its state. The names are keys of the document.
+const blockings = {
+  __proto__: null, locked: { verb: "Refuses", settings: "locked" }, holding: { verb: "Absorbs", settings: "held" },
+};
+const blockedColumns = [
+  { label: "Setting", className: "name" }, { label: "Foreign writes", className: "number" }, { label: "Last" },
   { label: "Value", className: "number" }, { label: "By" },
 ];
+const outcomes = ["refused", "absorbed"];
 
 export function renderGuard({ guard }) {
   show(byId("guard"), isConfigured(guard));
   if (!isConfigured(guard)) return;
   const [colour, word] = states[guard.state] ?? ["dim", guard.state];
-  const locked = guard.state === "locked";
+  const blocking = blockings[guard.state];
+  const blocked = blocking ? (guard[blocking.settings] ?? []).join(", ") || "none of the configured settings" : "";
   const missing = new Map(); // lists of what is missing, by the reason
   for (const m of guard.missing ?? []) {
     const why = m.hint ? `${m.why}; ${m.hint}` : m.why;
@@ -56,17 +62,19 @@ export function renderGuard({ guard }) {
     ["State", (node) => badge(node, colour, word)],
     ["Configured", stateOfMode[guard.mode] === guard.state ? "" : guard.mode],
     ["Reason", guard.error ?? ""],
-    ["Refuses foreign writes to", locked ? (guard.locked ?? []).join(", ") || "none of the configured settings" : ""],
-    ["Reports", names.join(", ") || (locked || guard.state === "watching" ? "nothing" : "")],
+    [`${blocking?.verb} foreign writes to`, blocked],
+    ["Reports", names.join(", ") || (blocking || guard.state === "watching" ? "nothing" : "")],
     ["May write", (guard.allow ?? []).join(", ")],
     ...[...missing].map(([why, what]) => [`Without ${what.join(", ")}`, why]),
   ]);
   setText(byId("guard-note"), guard.note ?? "");
-  const refused = (guard.refused ?? []).filter((r) => r.count > 0);
-  show(byId("refusals"), refused.length > 0);
-  syncChildren(byId("refusals").tBodies[0], refused, (r) => r.setting, () => makeRow(refusalColumns), (tr, r) => {
+  const writes = outcomes.flatMap((outcome) => (guard[outcome] ?? []).map((w) => ({ outcome, ...w })))
+    .filter((w) => w.count > 0);
+  const table = byId("blocked");
+  show(table, writes.length > 0);
+  syncChildren(table.tBodies[0], writes, (w) => `${w.outcome} ${w.setting}`, () => makeRow(blockedColumns), (tr, r) => {
     setText(cell(tr, 0), r.setting);
-    setText(cell(tr, 1), count(r.count));
+    setText(cell(tr, 1), `${count(r.count)} ${r.outcome}`);
     showTime(cell(tr, 2), r.last.at);
     setText(cell(tr, 3), r.last.value);
     const by = writerText(r.last.by);

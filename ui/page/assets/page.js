@@ -301,7 +301,7 @@ const eventColumns = [
 const results = { __proto__: null, repaired: "good", observed: "warn", failed: "bad" };
 const kinds = {
   __proto__: null, contested: "bad", failed: "bad", forbidden: "bad", "config-refused": "warn",
-  "refused-write": "warn", settled: "good",
+  "refused-write": "warn", "absorbed-write": "warn", settled: "good",
 };
 const levels = { __proto__: null, normal: "good", high: "warn", critical: "bad" };
 const colourOf = (e) => (e.dropping ? "bad" : results[e.result] ?? levels[e.level] ?? kinds[e.event] ?? "dim");
