@@ -32,16 +32,6 @@ func writeFromContainer(t *testing.T) {
 	})
 }
 
-// missingReason returns the reason why something is missing, or "".
-func missingReason(g status.Guard, what string) string {
-	for _, m := range g.Missing {
-		if strings.Contains(m.What, what) {
-			return m.Why
-		}
-	}
-	return ""
-}
-
 // TestGuardUnderLockdown: with lockdown BPF programs cannot read the kernel's memory. The guard still names writers
 // of sysctls, but not who loads the module or writes hashsize through sysfs. It reports that with the reason.
 func TestGuardUnderLockdown(t *testing.T) {

@@ -101,6 +101,16 @@ func waitGuard(t *testing.T, state status.GuardState) status.Guard {
 	return g
 }
 
+// missingReason returns the reason why something is missing, or "".
+func missingReason(g status.Guard, what string) string {
+	for _, m := range g.Missing {
+		if strings.Contains(m.What, what) {
+			return m.Why
+		}
+	}
+	return ""
+}
+
 // onceCommand returns the command that writes a setting and exits.
 func onceCommand(setting, value string, more ...string) []string {
 	return append([]string{filepath.Join(os.Getenv("CTKEEPER_E2E_DIR"), "once"), sysctl(setting), value}, more...)

@@ -29,9 +29,15 @@ var foreignTexts = []string{
 	"65536 7", strings.Repeat(" ", 100) + "65536", strings.Repeat("0", 100) + "65536",
 }
 
-// heldFiles are the files of the settings that can be held, by setting.
-var heldFiles = map[string][]string{
-	"max": {sysctl("max"), alias}, "buckets": {sysctl("buckets")}, "expect_max": {sysctl("expect_max")},
+// heldSettings are those that can be held without CAP_PERFMON.
+var heldSettings = []string{"max", "buckets", "expect_max"}
+
+// filesOf returns the files of a setting.
+func filesOf(setting string) []string {
+	if setting == "max" {
+		return []string{sysctl(setting), alias}
+	}
+	return []string{sysctl(setting)}
 }
 
 // helper returns the path of a helper.
@@ -96,9 +102,10 @@ func checkWindow(t *testing.T, setting string, writers func() (writes int)) {
 func writeForeign(t *testing.T, setting string, count int) (failed, nanoseconds int) {
 	t.Helper()
 	args := []string{"write", "0", fmt.Sprint(count)}
-	for i := range 2 * len(foreignTexts) {
-		files := heldFiles[setting]
-		args = append(args, files[i%len(files)]+"="+foreignTexts[i/2])
+	for _, text := range foreignTexts {
+		for _, file := range filesOf(setting) {
+			args = append(args, file+"="+text)
+		}
 	}
 	var writes, total int
 	if _, err := fmt.Sscan(run(t, helper("window"), args...), &writes, &failed, &total); err != nil {
@@ -117,8 +124,8 @@ func absorbedBy(t *testing.T, setting, by string) int {
 // value is not reported.
 func TestGuardHold(t *testing.T) {
 	begin := startWithGuard(t, held, status.GuardHolding, systemd.GuardStep)
-	for setting, files := range heldFiles {
-		for _, file := range files {
+	for _, setting := range heldSettings {
+		for _, file := range filesOf(setting) {
 			for _, text := range foreignTexts {
 				checkAccepted(t, file, text)
 				if !isApplied(usualValues) {
@@ -176,13 +183,13 @@ func TestGuardHoldWindow(t *testing.T) {
 			return c.writes
 		})
 	}
-	checkWindow(t, "max", func() int { return writeWithTools(t, "max") })
+	checkWindow(t, "max", func() int { return writeWithTools(t) })
 	resetHost(t)
 	startWithGuard(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
 	for setting, text := range map[string]string{"max": "65536", "expect_max": "8", "buckets": "16384"} {
 		r := readWindow(t, setting, usualValues[setting])
 		for range 3 {
-			checkAccepted(t, heldFiles[setting][0], text)
+			checkAccepted(t, sysctl(setting), text)
 			waitApplied(t, prompt, usualValues)
 		}
 		reads, others, first := r.stop(t)
@@ -193,12 +200,13 @@ func TestGuardHoldWindow(t *testing.T) {
 	}
 }
 
-// writeWithTools writes with Go, a shell and sysctl.
-func writeWithTools(t *testing.T, setting string) (writes int) {
+// writeWithTools writes max with Go, a shell and sysctl.
+func writeWithTools(t *testing.T) (writes int) {
 	t.Helper()
+	const setting = "max"
 	const rounds, echoes = 10, 500
 	for i := range rounds * len(foreignTexts) {
-		checkAccepted(t, heldFiles[setting][i%2], foreignTexts[i%len(foreignTexts)])
+		checkAccepted(t, filesOf(setting)[i%2], foreignTexts[i%len(foreignTexts)])
 	}
 	loop := fmt.Sprintf("for i in $(seq %d); do echo $i > %s; done", echoes, sysctl(setting))
 	run(t, "sh", "-e", "-c", loop)
@@ -261,5 +269,38 @@ func TestGuardHoldOwners(t *testing.T) {
 	}
 	for _, e := range since.query(t, "-u", "systemd-sysctl", "-p", "warning") {
 		t.Errorf("systemd-sysctl: %s", e.get("MESSAGE"))
+	}
+}
+
+// TestGuardHoldStrict: hold needs kernel.sysctl_writes_strict = 1. Otherwise a foreign write takes effect; it is
+// repaired, and the guard watches, and reports why, until the value is 1 again.
+func TestGuardHoldStrict(t *testing.T) {
+	const strict = "/proc/sys/kernel/sysctl_writes_strict"
+	since := startWithGuard(t, held, status.GuardHolding, systemd.GuardStep)
+	t.Cleanup(func() { write(t, strict, "1") })
+	for i, value := range []string{"0", "-1"} {
+		write(t, strict, value)
+		checkAccepted(t, sysctl("max"), fmt.Sprint(70000+i)) // the pass after it reads the file
+		g := waitGuard(t, status.GuardWatching)
+		waitApplied(t, prompt, usualValues)
+		if len(g.Held) != 0 || !strings.Contains(missingReason(g, "hold"), "sysctl_writes_strict is "+value) {
+			t.Errorf("sysctl_writes_strict=%s: %+v", value, g)
+		}
+		since.waitDrift(t, "max", fmt.Sprint(70000+i))
+		write(t, strict, "1")
+		checkAccepted(t, sysctl("max"), fmt.Sprint(80000+i))
+		waitGuard(t, status.GuardHolding)
+		waitApplied(t, prompt, usualValues)
+		checkWindow(t, "max", func() int {
+			failed, _ := writeForeign(t, "max", 1000)
+			return 1000 - failed
+		})
+	}
+	warnings := since.query(t, "-u", unit, "-p", "warning", "-g", "hold has no effect")
+	if len(warnings) != 2 {
+		t.Errorf("%d warnings, want 2", len(warnings))
+	}
+	for _, e := range warnings {
+		t.Log(e.get("MESSAGE"), e.get("CTKEEPER_MISSING"), e.get("CTKEEPER_HINT"))
 	}
 }
