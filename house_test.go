@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"host/tree":         {},
 	"host/rawio":        {},
 	"host/alarm":        {"host/rawio"},
-	"host/slice":        {},
+	"host/priority":     {},
 	"host/capability":   {},
 	"host/inotify":      {"host/rawio"},
 	"host/pattern":      {},

@@ -17,7 +17,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/host/alarm"
 	"github.com/ctkeeper/ctkeeper/host/logging"
-	"github.com/ctkeeper/ctkeeper/host/slice"
+	"github.com/ctkeeper/ctkeeper/host/priority"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -110,8 +110,8 @@ func Run(ctx context.Context, opts Options) error {
 // run is Run without its bounds.
 func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-chan os.Signal) error {
 	started := d.active.begin("start")
-	if err := slice.Shorten(0); err != nil { // the service may not: its unit does it
-		d.opts.Log.Debug("cannot shorten the scheduling slice: a repair may wait for a busy writer", logging.Error(err))
+	if err := priority.Raise(0); err != nil { // the service may not: its unit does it
+		d.opts.Log.Debug("cannot raise the priority: a repair may wait for a busy writer", logging.Error(err))
 	}
 	cfg, err := d.loader.Load(ctx)
 	switch {

@@ -120,7 +120,7 @@ func (a *app) command() *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.persist(), a.doctor(), a.importer(),
-		a.config(), a.version(), a.slice())
+		a.config(), a.version(), a.priority())
 	root.SetHelpCommand(help(root))
 	// cobra's own completion command accepts any argument, and shows its help.
 	root.InitDefaultCompletionCmd()

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ctkeeper/ctkeeper/host/slice"
+	"github.com/ctkeeper/ctkeeper/host/priority"
 )
 
 // TestKill: the daemon is killed while values differ. systemd restarts it, and the first pass repairs them.
@@ -59,11 +59,12 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestSlice: the unit gives every thread of the daemon the short slice that this kernel has, 0 where it has none.
-func TestSlice(t *testing.T) {
+// TestPriority: the unit gives every thread of the daemon the nice value, and the short slice that this kernel
+// has, 0 where it has none.
+func TestPriority(t *testing.T) {
 	startWithModule(t)
 	runtime.LockOSThread()
-	if err := slice.Shorten(0); err != nil {
+	if err := priority.Raise(0); err != nil {
 		t.Fatal(err)
 	}
 	own, err := unix.SchedGetAttr(0, 0)
@@ -75,11 +76,12 @@ func TestSlice(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, thread := range threads {
-		if attr, err := unix.SchedGetAttr(number(t, thread.Name()), 0); err != nil || attr.Runtime != own.Runtime {
-			t.Errorf("thread %s: %+v, %v; want a slice of %d ns", thread.Name(), attr, err, own.Runtime)
+		if attr, err := unix.SchedGetAttr(number(t, thread.Name()), 0); err != nil || attr.Runtime != own.Runtime ||
+			attr.Nice != own.Nice {
+			t.Errorf("thread %s: %+v, %v; want %+v", thread.Name(), attr, err, own)
 		}
 	}
-	t.Logf("%d threads with a slice of %d ns", len(threads), own.Runtime)
+	t.Logf("%d threads with a slice of %d ns and nice %d", len(threads), own.Runtime, own.Nice)
 }
 
 // TestRights: the daemon has its own user, CAP_NET_ADMIN, and no other capability.

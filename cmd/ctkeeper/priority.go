@@ -6,15 +6,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ctkeeper/ctkeeper/host/slice"
+	"github.com/ctkeeper/ctkeeper/host/priority"
 )
 
-// slice is the command that ctkeeper.service runs as root when the daemon is up: the list of system calls that
+// priority is the command that ctkeeper.service runs as root when the daemon is up: the list of system calls that
 // the daemon may make has no sched_setattr.
-func (a *app) slice() *cobra.Command {
+func (a *app) priority() *cobra.Command {
 	return &cobra.Command{
-		Use:    "slice PID",
-		Short:  "Give a process a short scheduling slice, as ctkeeper.service does for the daemon",
+		Use:    "priority PID",
+		Short:  "Let a process run soon after it was woken, as ctkeeper.service does for the daemon",
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -22,7 +22,7 @@ func (a *app) slice() *cobra.Command {
 			if err != nil || pid <= 0 {
 				return fmt.Errorf("%q is not a process id", args[0])
 			}
-			if err := slice.Shorten(pid); err != nil {
+			if err := priority.Raise(pid); err != nil {
 				return failure{exitNo, err}
 			}
 			return nil
