@@ -161,6 +161,13 @@ var busyStates = []struct {
 		k.mu.Unlock()
 		time.Sleep(2 * time.Second)
 	}, 200},
+	{"contested, then unreadable", Enforce, func(k *kernel, keep *Keeper) {
+		contest(k, keep)
+		k.mu.Lock()
+		k.readErr["max"] = syscall.EMFILE
+		k.mu.Unlock()
+		keep.Wake(Write)
+	}, 60},
 	{"a value that answers ENOENT", Enforce, func(k *kernel, keep *Keeper) {
 		k.writeErr["max"] = syscall.ENOENT
 		k.set("max", "7")

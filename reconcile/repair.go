@@ -20,6 +20,9 @@ func (p *pass) applyReading(t *tracked, state State, r Reading) {
 	case Pending, Unsupported:
 		t.throttle = throttle{} // a contest does not outlive the file
 	case Forbidden, Failed:
+		// Whether a contest goes on is not known. It must end, though, or the loop would look for its end
+		// without a pause.
+		t.throttle.endIfOver(p.now)
 		p.reportUnreadable(t, state, r.Err)
 	}
 }
