@@ -32,6 +32,8 @@ var version = "devel"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Without it Go's runtime ends the process at the first entry after who reads standard error has gone.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	exit := execute(ctx, os.Args[1:], os.Stderr)
 	stop()
 	os.Exit(exit)

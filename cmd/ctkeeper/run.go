@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -32,6 +34,9 @@ func (a *app) run() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			// Without it Go's runtime ends the process at the first entry after who reads standard error
+			// has gone.
+			signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 			opts := daemon.Options{
 				Source: a.sourceToWrite(), Log: log, Notify: systemd.NewNotifier(), Version: version,
 				Strict: strict, Socket: status.SocketPath(a.root), History: status.HistoryPath(a.root),

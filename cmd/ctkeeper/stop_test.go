@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"syscall"
@@ -42,6 +43,28 @@ func TestSignals(t *testing.T) {
 				t.Errorf("%v after %v, want status %d within %v", run.ProcessState, took, test.status, test.atMost)
 			}
 		})
+	}
+}
+
+// A daemon goes on when who reads its log has gone.
+func TestLogReaderGoes(t *testing.T) {
+	root := host(t, drifting)
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := exec.Command(binary(t), "run", "--root", root, "--log-format", "console")
+	run.Stderr = writer
+	if err := errors.Join(run.Start(), reader.Close(), writer.Close()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = run.Wait() }()
+	defer func() { _ = run.Process.Kill() }() // it may have ended
+	eventually(t, "max is repaired", func() bool { return kerneltree.Get(t, root, "max") == "1048576" })
+	for _, value := range []string{"1000", "1001"} { // the first entry may be written after the repair
+		time.Sleep(100 * time.Millisecond)
+		kerneltree.Set(t, root, "max", value)
+		eventually(t, "max is repaired again", func() bool { return kerneltree.Get(t, root, "max") == "1048576" })
 	}
 }
 
