@@ -48,7 +48,7 @@ func ReadHistory(path string) (events []reconcile.Event, corrupt int, err error)
 // readHistory is ReadHistory with the number of the file's lines: maxHistoryLines where there
 // may be more than were read.
 func readHistory(path string) (entries []entry, lines, corrupt int, err error) {
-	file, err := tree.At("").Open(path)
+	file, err := openHistory(path, os.O_RDONLY)
 	if err != nil {
 		return nil, 0, 0, fmt.Errorf("cannot read the history: %w", err)
 	}
@@ -155,26 +155,39 @@ func (f *historyFile) append(events []entry) (err error) {
 	return nil
 }
 
-// open opens the file, which has to be a regular one and no symbolic link: opening or writing a
-// pipe in its place would block.
+// open opens the file for appending, and creates it.
 func (f *historyFile) open() (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o750); err != nil {
 		return nil, fmt.Errorf("cannot make the history's directory: %w", err)
 	}
-	file, err := os.OpenFile(f.path, os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, historyMode)
+	file, err := openHistory(f.path, os.O_RDWR|os.O_APPEND|os.O_CREATE)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the history: %w", err)
 	}
 	info, err := file.Stat()
-	switch {
-	case err != nil:
-	case !info.Mode().IsRegular():
-		err = &fs.PathError{Op: "open", Path: f.path, Err: tree.ErrNotRegular}
-	case info.Mode().Perm() != historyMode: // the unit's umask is stricter, for its other files
+	if err == nil && info.Mode().Perm() != historyMode { // the unit's umask is stricter, for its other files
 		err = file.Chmod(historyMode)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot open the history: %w", err), file.Close())
+	}
+	return file, nil
+}
+
+// openHistory opens the file, which has to be a regular one and no symbolic link. Its directory is the service's
+// user's: root must not follow a link of that user's to a file that only root may use, and reading /proc/kmsg takes
+// the kernel's messages from others. Opening or writing a pipe in its place would block.
+func openHistory(path string, flags int) (*os.File, error) {
+	file, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, historyMode)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: path, Err: tree.ErrNotRegular}
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
 }

@@ -108,11 +108,17 @@ func TestHistoryFileOfAnotherKind(t *testing.T) {
 	if _, _, err := ReadHistory(path); err == nil {
 		t.Error("a pipe was read")
 	}
-	if err := errors.Join(os.Remove(path), os.Symlink(filepath.Join(dir, "other"), path)); err != nil {
+	other := filepath.Join(dir, "other") // a history, so that only the link is wrong
+	err := errors.Join((&historyFile{path: other}).append(entries(stored(1))),
+		os.Remove(path), os.Symlink(other, path))
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := (&historyFile{path: path}).append(entries(stored(1))); !errors.Is(err, syscall.ELOOP) {
 		t.Errorf("append through a link: %v, want %v", err, syscall.ELOOP)
+	}
+	if _, _, err := ReadHistory(path); !errors.Is(err, syscall.ELOOP) {
+		t.Errorf("read through a link: %v, want %v", err, syscall.ELOOP)
 	}
 }
 
