@@ -15,6 +15,10 @@ import (
 	"github.com/ctkeeper/ctkeeper/ui/page"
 )
 
+// maxReaders is how many answers of the daemon are held at one time, besides the metrics: a page with a full history
+// takes a megabyte for as long as its client is reading it.
+const maxReaders = 16
+
 // handler serves the metrics on their path, the page at /, and what the page and the daemon have as JSON. It only
 // reads.
 func handler(telemetryPath string, metrics http.Handler, client *status.Client) http.Handler {
@@ -40,6 +44,7 @@ func handler(telemetryPath string, metrics http.Handler, client *status.Client) 
 	mux.HandleFunc(status.PathPoints, func(w http.ResponseWriter, r *http.Request) {
 		answerSince(w, r, func(since time.Time) ([]table.Point, error) { return client.Points(r.Context(), since) })
 	})
+	readers := make(chan struct{}, maxReaders)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !isHostExpected(r):
@@ -50,6 +55,14 @@ func handler(telemetryPath string, metrics http.Handler, client *status.Client) 
 			http.Error(w, "this only reads: use GET or HEAD", http.StatusMethodNotAllowed)
 		case r.URL.Path == telemetryPath:
 			metrics.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, "/v1/"):
+			select {
+			case readers <- struct{}{}:
+				defer func() { <-readers }()
+				mux.ServeHTTP(w, r)
+			default:
+				http.Error(w, "too many readers at one time", http.StatusServiceUnavailable)
+			}
 		default:
 			mux.ServeHTTP(w, r)
 		}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -22,6 +23,9 @@ import (
 const (
 	// maxClients bounds the connections of a listener at one time; more wait.
 	maxClients = 128
+	// maxIdle is how many connections may be open for one of them to wait for its next request: the others are for
+	// those who ask now.
+	maxIdle = maxClients / 2
 	// idleTimeout lets a Prometheus that scrapes once a minute keep its connection.
 	idleTimeout = 75 * time.Second
 	// headerTimeout and answerTimeout bound a client on the network.
@@ -100,6 +104,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, flags *web.FlagC
 		// Anybody on the network can cause these.
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return ctx },
+		ConnState:   closeIdle(maxIdle),
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -117,4 +122,21 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, flags *web.FlagC
 	}
 	<-stopped
 	return ctx.Err()
+}
+
+// closeIdle returns a function that closes a connection without a request where more than limit are open.
+func closeIdle(limit int64) func(net.Conn, http.ConnState) {
+	var open atomic.Int64
+	return func(conn net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			open.Add(-1)
+		case http.StateIdle:
+			if open.Load() > limit {
+				_ = conn.Close() // it has had its answer
+			}
+		}
+	}
 }
