@@ -33,10 +33,18 @@ func (r *reader) readSysctl() {
 	}
 	lines := linesOf(files)
 	r.applySysctl(run, lines)
+	r.addKernelOption(lines, "modules_disabled", "0")
+	r.addKernelOption(lines, "sysctl_writes_strict", "1")
+}
+
+// addKernelOption adds the last line that sets a sysctl of kernel, unless to its default.
+func (r *reader) addKernelOption(lines []sysctlLine, name, byDefault string) {
 	for _, line := range slices.Backward(lines) {
-		if line.name == "kernel/modules_disabled" && !line.bare {
-			r.addOption("sysctl", "kernel.modules_disabled", line.value, line.Place, false)
-			break
+		if line.name == "kernel/"+name && !line.bare {
+			if line.value != byDefault {
+				r.addOption("sysctl", "kernel."+name, line.value, line.Place, false)
+			}
+			return
 		}
 	}
 }

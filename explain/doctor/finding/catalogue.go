@@ -52,7 +52,7 @@ var catalogue = []Entry{
 	{"dependency-missing", "a module that nf_conntrack needs has no file", "reinstall the kernel's package"},
 	{
 		"drift-by", "ctkeeper recorded which program set a value in this boot",
-		"configure that program, or let ctkeeper's guard refuse its writes",
+		"configure that program, or let ctkeeper's guard absorb its writes",
 	},
 	{
 		"established-timeout-long", "idle TCP connections stay in the table for more than a day",
@@ -75,12 +75,16 @@ var catalogue = []Entry{
 	},
 	{"guard-cgroup", "the guard is configured, and no cgroup v2 tree is mounted", "boot with cgroup v2"},
 	{
+		"guard-hold-strict", "guard: hold only watches, because kernel.sysctl_writes_strict is not 1",
+		"set it to 1, the kernel's default",
+	},
+	{
 		"guard-kernel", "the guard is configured, and the kernel cannot run it",
 		"boot another kernel, or turn the guard off",
 	},
 	{
 		"guard-lock-owner", "the guard's lock would keep a program from starting that sets the same value",
-		"configure the program not to set it, or allow its unit in guard.allow",
+		"guard: hold; or configure the program not to set it, or allow its unit in guard.allow",
 	},
 	{"guard-lockdown", "the kernel is locked down, and the guard cannot report every writer", "nothing"},
 	{

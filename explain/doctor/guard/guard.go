@@ -12,6 +12,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/mountinfo"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
 const (
@@ -28,7 +29,7 @@ func Check(h *picture.Host) []finding.Finding {
 	}
 	found := checkKernel(h)
 	if len(found) == 0 {
-		found = h.Run(checkCgroup, checkPrivileges)
+		found = h.Run(checkCgroup, checkPrivileges, checkStrict)
 	}
 	return append(found, checkLockdown(h)...)
 }
@@ -125,6 +126,33 @@ func checkPrivileges(h *picture.Host) []finding.Finding {
 		}, fixes.RestartUnit()...)
 		f.Note = source + " explains what the privileges are for, and what they cost."
 	}
+	return []finding.Finding{f}
+}
+
+// checkStrict reports a kernel that takes the writes that guard: hold absorbs, now or after the next boot: where
+// kernel.sysctl_writes_strict is not 1, it ignores the offset of a write (proc_first_pos_non_zero_ignore).
+func checkStrict(h *picture.Host) []finding.Finding {
+	const name = "kernel.sysctl_writes_strict"
+	evidence, fix := fixes.RemoveSysctl(h, name, func(value string) bool { return value != "1" })
+	live := h.BPF.WritesStrict
+	isNow := live != "" && live != "1"
+	if h.Config.Guard.Mode != config.GuardHold || h.Config.Mode != reconcile.Enforce || !isNow && len(evidence) == 0 {
+		return nil
+	}
+	f := finding.Finding{
+		ID: "guard-hold-strict", Severity: finding.Warning, Evidence: []finding.Evidence{h.GuardLine()},
+		Summary: "guard: hold will only watch after the next boot: " + name + " will not be 1",
+		Note:    "1 is the kernel's default.",
+	}
+	if isNow {
+		f.Summary = "guard: hold only watches: " + name + " is " + live + ", and hold needs 1"
+		f.Evidence = append(f.Evidence, finding.Seen(picture.WritesStrictFile, 0, live))
+		fix = append(fix, change.WriteFile(picture.WritesStrictFile, "1"))
+		if len(evidence) == 0 {
+			f.Note += " No sysctl file of this host sets another value: a program wrote it, and can do so again."
+		}
+	}
+	f.Evidence, f.Fix = append(f.Evidence, evidence...), fix
 	return []finding.Finding{f}
 }
 

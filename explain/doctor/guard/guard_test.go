@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
 )
@@ -191,6 +193,61 @@ func TestGuardCommandLine(t *testing.T) {
 	}, doctortest.Commands("update-grub", "systemctl reboot")...)
 	if diff := cmp.Diff(want, f.Fix); diff != "" {
 		t.Errorf("fix (-want +got):\n%s", diff)
+	}
+}
+
+const (
+	strictFile = "proc/sys/kernel/sysctl_writes_strict"
+	looseLine  = "kernel.sysctl_writes_strict = 0"
+)
+
+var strictTests = map[string]struct {
+	config string // what follows the settings
+	files  map[string]string
+	want   string // the summary; "" without a finding
+	fix    []finding.Step
+}{
+	"strict":                {"guard: hold", map[string]string{strictFile: "1\n"}, "", nil},
+	"not known":             {"guard: hold", nil, "", nil},
+	"a lock does not care":  {"guard: lock", map[string]string{strictFile: "0\n"}, "", nil},
+	"mode observe does not": {"guard: hold\nenforcement: {mode: observe}",
+		map[string]string{strictFile: "0\n"}, "", nil},
+	"set to the default": {"guard: hold", map[string]string{strictFile: "1\n",
+		"etc/sysctl.d/1.conf": looseLine + "\n", "etc/sysctl.d/2.conf": "kernel.sysctl_writes_strict=1\n"}, "", nil},
+	"by a program": {"guard: hold", map[string]string{strictFile: "-1\n"},
+		"guard: hold only watches: kernel.sysctl_writes_strict is -1, and hold needs 1",
+		[]finding.Step{change.WriteFile("/"+strictFile, "1")}},
+	"by a file": {"guard: hold", map[string]string{strictFile: "0\n", "etc/sysctl.d/1.conf": looseLine + "\n"},
+		"guard: hold only watches: kernel.sysctl_writes_strict is 0, and hold needs 1",
+		[]finding.Step{doctortest.Edit("/etc/sysctl.d/1.conf", 1, looseLine, "# "+looseLine),
+			change.WriteFile("/"+strictFile, "1")}},
+	"after the next boot": {"guard: hold", map[string]string{strictFile: "1\n",
+		"etc/sysctl.d/1.conf": looseLine + "\n"},
+		"guard: hold will only watch after the next boot: kernel.sysctl_writes_strict will not be 1",
+		[]finding.Step{doctortest.Edit("/etc/sysctl.d/1.conf", 1, looseLine, "# "+looseLine)}},
+}
+
+func TestHoldNeedsStrictWrites(t *testing.T) {
+	for name, test := range strictTests {
+		t.Run(name, func(t *testing.T) {
+			files := map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 65536}\n" + test.config + "\n"}
+			maps.Copy(files, test.files)
+			got := Check(guardTree(t, files))
+			if test.want == "" {
+				doctortest.Check(t, got, nil)
+				return
+			}
+			f := doctortest.Find(t, got, "guard-hold-strict")
+			if f.Summary != test.want {
+				t.Errorf("%q, want %q", f.Summary, test.want)
+			}
+			if diff := cmp.Diff(test.fix, f.Fix); diff != "" {
+				t.Errorf("fix (-want +got):\n%s", diff)
+			}
+			if len(f.Evidence) < 2 || f.Evidence[0] != finding.Seen(doctortest.MainFile, 2, "guard: hold") {
+				t.Errorf("evidence %+v", f.Evidence)
+			}
+		})
 	}
 }
 

@@ -49,20 +49,7 @@ func checkModulesDisabledNext(h *picture.Host) []finding.Finding {
 
 // findDisablers returns what sets kernel.modules_disabled at boot, and the steps that remove it.
 func findDisablers(h *picture.Host) (evidence []finding.Evidence, fix []finding.Step) {
-	var places []tree.Place
-	for _, o := range h.Inventory.ToolOptions {
-		if o.Name == "kernel.modules_disabled" && o.Value == "1" && !o.Default {
-			evidence = append(evidence, finding.At(o.Place, o.Name+" = "+o.Value))
-			places = append(places, o.Place)
-		}
-	}
-	fix = fixes.CommentOut(h, places...)
-	const argument = "sysctl.kernel.modules_disabled"
-	if value, found := h.CommandLine.Value(argument); found && value == "1" {
-		evidence = append(evidence, finding.Seen(picture.CommandLineFile, 0, argument+"=1"))
-		fix = append(fix, h.Boot.Change([]string{argument + "=1"}, nil)...)
-	}
-	return evidence, fix
+	return fixes.RemoveSysctl(h, "kernel.modules_disabled", func(value string) bool { return value == "1" })
 }
 
 // checkBlacklisted reports what blocks nf_conntrack itself.

@@ -16,15 +16,19 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// isLocked reports whether the guard is configured to refuse an assignment that conflicts with the
-// configuration. It does not see writes to hashsize through sysfs.
-func isLocked(h *picture.Host, a inventory.Assignment) bool {
-	if h.Config == nil || h.Config.Guard.Mode != config.GuardLock || h.Config.Mode != reconcile.Enforce || a.Parameter {
-		return false
-	}
+// blockingMode returns the mode in which the guard blocks an assignment that conflicts with the configuration;
+// GuardWatch where it does not. It does not see writes to hashsize through sysfs.
+func blockingMode(h *picture.Host, a inventory.Assignment) config.GuardMode {
 	s := sysfs.Lookup(a.Name)
 	isSysfs := a.Name == sysfs.Hashsize && !strings.HasSuffix(a.Key, "nf_conntrack_buckets")
-	return s != nil && s.Global && !isSysfs
+	if h.Config == nil || h.Config.Mode != reconcile.Enforce || a.Parameter || s == nil || !s.Global || isSysfs {
+		return config.GuardWatch
+	}
+	mode := h.Config.Guard.Mode
+	if mode == config.GuardLock || mode == config.GuardHold && h.BPF.WritesStrict == "1" {
+		return mode
+	}
+	return config.GuardWatch
 }
 
 // checkLock reports programs that exit when their write is refused. kube-proxy does (its setupConntrack
@@ -33,7 +37,8 @@ func checkLock(h *picture.Host) []finding.Finding {
 	var found []finding.Finding
 	for _, a := range h.Inventory.Assignments {
 		want, s := stanceOf(h, a)
-		if a.Tool != picture.KubeProxy || s != conflicts || !isLocked(h, a) || !h.HasEffect(a) || allowsKubeProxy(h) {
+		if a.Tool != picture.KubeProxy || s != conflicts || blockingMode(h, a) != config.GuardLock ||
+			!h.HasEffect(a) || allowsKubeProxy(h) {
 			continue
 		}
 		f := finding.Finding{
@@ -43,14 +48,13 @@ func checkLock(h *picture.Host) []finding.Finding {
 				picture.KernelName(a), a.Value, want),
 			Evidence: append([]finding.Evidence{h.GuardLine(), h.AssignmentEvidence(a)}, wantEvidence(h, a)...),
 		}
-		const disable = "onfigure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or " +
-			"--conntrack-max-per-core=0"
+		f.Fix = []finding.Step{holdInstead(h), fixes.Enforce(h)}
+		f.Note = "With guard: hold the write succeeds and changes nothing, also that of other programs. To keep the " +
+			"lock, configure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or --conntrack-max-per-core=0"
 		if h.Env.KubeProxyUnit {
-			f.Fix = []finding.Step{allowUnit(h, picture.KubeProxyUnit), fixes.Enforce(h)}
-			f.Note = "Then kube-proxy writes its value when it starts, and ctkeeper writes its own back. Better: " +
-				"c" + disable + "."
+			f.Note += "; or allow it to write: guard.allow: [" + picture.KubeProxyUnit + "]."
 		} else {
-			f.Note = "C" + disable + "; for a pod in the ConfigMap kube-proxy of kube-system, then restart its pods. " +
+			f.Note += "; for a pod in the ConfigMap kube-proxy of kube-system, then restart its pods. " +
 				"Or allow all pods to write: guard.allow: [kubepods.slice]."
 		}
 		found = append(found, f)
@@ -68,9 +72,14 @@ func allowsKubeProxy(h *picture.Host) bool {
 	})
 }
 
-// allowUnit returns the step that adds a unit to those that are allowed to write.
-func allowUnit(h *picture.Host, unit string) finding.Step {
-	units := append(slices.Clone(h.Config.Guard.Allow), unit)
-	file := path.Join(picture.ConfigDropIns, fixes.DropInAfter("guard", h.Config.Origins["guard.allow"]))
-	return change.WriteFile(file, "guard:", "  allow: ["+strings.Join(units, ", ")+"]")
+// holdInstead returns the step that changes the guard's mode to hold. It repeats the list of allowed units,
+// because the drop-in may replace the one that has it.
+func holdInstead(h *picture.Host) finding.Step {
+	origins := h.Config.Origins
+	name := fixes.DropInAfter("guard", origins["guard.mode"], origins["guard.allow"])
+	lines := []string{"guard:", "  mode: " + string(config.GuardHold)}
+	if allow := h.Config.Guard.Allow; len(allow) > 0 {
+		lines = append(lines, "  allow: ["+strings.Join(allow, ", ")+"]")
+	}
+	return change.WriteFile(path.Join(picture.ConfigDropIns, name), lines...)
 }

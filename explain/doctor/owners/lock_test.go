@@ -43,14 +43,17 @@ func TestLock(t *testing.T) {
 			finding.Seen(doctortest.MainFile, 8, "guard: lock"), finding.Seen("/var/lib/kube-proxy/config.conf", 12,
 				"conntrack.maxPerCore = 131072"), finding.Seen(doctortest.MainFile, 3, "max: 1048576"),
 		},
-		Note: "Configure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or --conntrack-max-per-core=0; " +
-			"for a pod in the ConfigMap kube-proxy of kube-system, then restart its pods. Or allow all pods to " +
-			"write: guard.allow: [kubepods.slice].",
+		Fix: doctortest.Configured("60-guard.yaml", "guard:", "  mode: hold"),
+		Note: "With guard: hold the write succeeds and changes nothing, also that of other programs. To keep the " +
+			"lock, configure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or " +
+			"--conntrack-max-per-core=0; for a pod in the ConfigMap kube-proxy of kube-system, then restart its " +
+			"pods. Or allow all pods to write: guard.allow: [kubepods.slice].",
 	}
 	unit := pod
-	unit.Fix = doctortest.Configured("90-x_guard.yaml", "guard:", "  allow: [sshd.service, kube-proxy.service]")
-	unit.Note = "Then kube-proxy writes its value when it starts, and ctkeeper writes its own back. " +
-		"Better: configure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or --conntrack-max-per-core=0."
+	unit.Fix = doctortest.Configured("90-x_guard.yaml", "guard:", "  mode: hold", "  allow: [sshd.service]")
+	unit.Note = "With guard: hold the write succeeds and changes nothing, also that of other programs. To keep the " +
+		"lock, configure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or --conntrack-max-per-core=0; " +
+		"or allow it to write: guard.allow: [kube-proxy.service]."
 	withUnit := func(h *picture.Host) *picture.Host {
 		h.Env.KubeProxyUnit = true
 		return h
@@ -66,6 +69,8 @@ func TestLock(t *testing.T) {
 	k3s.Tool = "k3s"
 	watching := locked(t, proxyMax("131072"))
 	watching.Config.Guard.Mode = config.GuardWatch
+	holding := locked(t, proxyMax("131072"))
+	holding.Config.Guard.Mode, holding.BPF.WritesStrict = config.GuardHold, "1"
 	observing := locked(t, proxyMax("131072"))
 	observing.Config.Mode = reconcile.Observe
 	for name, test := range map[string]struct {
@@ -82,35 +87,61 @@ func TestLock(t *testing.T) {
 		"one that bears it": {locked(t, k3s, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax,
 			"65536")), nil},
 		"a guard that watches":        {watching, nil},
+		"a guard that holds":          {holding, nil},
 		"a daemon that only observes": {observing, nil},
 		"no configuration":            {&picture.Host{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) { doctortest.Check(t, checkLock(test.host), test.want) })
 	}
-	f := doctortest.Find(t, checkConflicts(locked(t, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax,
-		"65536"))), "other-owner")
-	if want := "ctkeeper's guard refuses it while the daemon runs"; !strings.Contains(f.Summary, want) {
-		t.Errorf("no %q in %q", want, f.Summary)
+}
+
+// What becomes of an assignment depends on what the guard can do about it.
+func TestBlockedConflict(t *testing.T) {
+	const writesBack = "ctkeeper writes its value back each time"
+	for name, test := range map[string]struct {
+		mode         config.GuardMode
+		strict, want string
+	}{
+		"watch":               {config.GuardWatch, "1", writesBack},
+		"lock":                {config.GuardLock, "0", "ctkeeper's guard refuses it while the daemon runs, otherwise"},
+		"hold":                {config.GuardHold, "1", "ctkeeper's guard absorbs it while the daemon runs: it seems"},
+		"hold without effect": {config.GuardHold, "0", writesBack},
+		"hold, not known":     {config.GuardHold, "", writesBack},
+	} {
+		h := locked(t, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"))
+		h.Config.Guard.Mode, h.BPF.WritesStrict = test.mode, test.strict
+		if f := doctortest.Find(t, checkConflicts(h), "other-owner"); !strings.Contains(f.Summary, test.want) {
+			t.Errorf("%s: no %q in %q", name, test.want, f.Summary)
+		}
 	}
 }
 
-// TestAllowWorks has the shell write the drop-in, and the configuration read it.
-func TestAllowWorks(t *testing.T) {
-	root := t.TempDir()
-	doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 65536}\nguard: {mode: " +
-		"lock, allow: ['dev-disk-by\\x2dlabel-x.swap', 'getty@tty1.service']}\n"})
-	load := func() *config.Config {
-		c, err := config.Source{Root: root, Main: config.DefaultMain}.Load()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	h := &picture.Host{Config: load()}
-	doctortest.Apply(t, root, []finding.Step{allowUnit(h, picture.KubeProxyUnit)})
-	want := config.Guard{Mode: config.GuardLock, Allow: []string{`dev-disk-by\x2dlabel-x.swap`,
-		"getty@tty1.service", picture.KubeProxyUnit}}
-	if diff := cmp.Diff(want, load().Guard); diff != "" {
-		t.Errorf("guard (-want +got):\n%s", diff)
+// TestHoldInsteadWorks has the shell write the drop-in, and the configuration read it.
+func TestHoldInsteadWorks(t *testing.T) {
+	for name, files := range map[string]map[string]string{
+		"main file": {"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 65536}\nguard: {mode: lock, allow: " +
+			"['dev-disk-by\\x2dlabel-x.swap', 'getty@tty1.service']}\n"},
+		// The drop-in that the fix replaces has the list.
+		"own drop-in": {"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 65536}\nguard: lock\n",
+			"etc/ctkeeper/conf.d/60-guard.yaml": "guard:\n  allow: ['dev-disk-by\\x2dlabel-x.swap', " +
+				"'getty@tty1.service']\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			doctortest.Put(t, root, files)
+			load := func() *config.Config {
+				c, err := config.Source{Root: root, Main: config.DefaultMain}.Load()
+				if err != nil {
+					t.Fatal(err)
+				}
+				return c
+			}
+			doctortest.Apply(t, root, []finding.Step{holdInstead(&picture.Host{Config: load()})})
+			want := config.Guard{Mode: config.GuardHold, Allow: []string{`dev-disk-by\x2dlabel-x.swap`,
+				"getty@tty1.service"}}
+			if diff := cmp.Diff(want, load().Guard); diff != "" {
+				t.Errorf("guard (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

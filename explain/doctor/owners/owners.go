@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
@@ -141,11 +142,14 @@ func describe(times []inventory.Assignment) string {
 
 // outcome returns which of the two values applies.
 func outcome(h *picture.Host, a inventory.Assignment) string {
+	mode := blockingMode(h, a)
 	switch _, found := h.Parameter(a.Name); {
 	case a.Parameter && found:
 		return "the module is loaded with " + a.Value
-	case h.IsEnforcing() && isLocked(h, a):
+	case h.IsEnforcing() && mode == config.GuardLock:
 		return "ctkeeper's guard refuses it while the daemon runs, otherwise ctkeeper writes its value back"
+	case h.IsEnforcing() && mode == config.GuardHold:
+		return "ctkeeper's guard absorbs it while the daemon runs: it seems to succeed, and changes nothing"
 	case h.IsEnforcing():
 		return "ctkeeper writes its value back each time"
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // checkRecord returns one finding for each setting that another program set in this boot, as the daemon
@@ -20,7 +21,10 @@ func checkRecord(h *picture.Host) []finding.Finding {
 		}
 		f := finding.Finding{
 			ID: "drift-by", Severity: finding.Info, Summary: name + " was set by " + writers[0].Name(),
-			Note: "ctkeeper recorded it. Configure that program, or let guard: lock refuse its writes.",
+			Note: "ctkeeper recorded it. Configure that program.",
+		}
+		if s := sysfs.Lookup(name); s.Global {
+			f.Note = "ctkeeper recorded it. Configure that program, or let guard: hold absorb its writes."
 		}
 		if len(writers) > 1 {
 			f.Summary += " and by others"

@@ -25,6 +25,6 @@ func TestRecord(t *testing.T) {
 		ID: "drift-by", Severity: finding.Info, Summary: "max was set by kube-proxy",
 		Evidence: []finding.Evidence{finding.Seen("/var/lib/ctkeeper/events.jsonl", 0,
 			"max was set to 131072 by kube-proxy (pid 11, container c0ffee) at 2026-03-01T10:00:03Z")},
-		Note: "ctkeeper recorded it. Configure that program, or let guard: lock refuse its writes.",
+		Note: "ctkeeper recorded it. Configure that program, or let guard: hold absorb its writes.",
 	}})
 }

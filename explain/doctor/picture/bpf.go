@@ -36,13 +36,15 @@ type BPF struct {
 	NotBuilt []finding.Evidence
 	// Confidential is a lockdown that hides the kernel's memory; its text is empty where there is none.
 	Confidential finding.Evidence
+	// WritesStrict is kernel.sysctl_writes_strict, which has to be 1 for guard: hold; "" where it is not known.
+	WritesStrict string
 	// DropIns are the files of the unit's drop-ins that the package brings, by name.
 	DropIns map[string]string
 }
 
 // readBPF reads what the guard's programs need.
 func readBPF(t tree.Tree, release string) BPF {
-	b := BPF{DropIns: map[string]string{}}
+	b := BPF{DropIns: map[string]string{}, WritesStrict: readText(t, WritesStrictFile)}
 	if mounts, err := mountinfo.Read(t); err == nil {
 		b.MountsRead = true
 		b.Unified, b.Legacy = cgroupMounts(mounts)

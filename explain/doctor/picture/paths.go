@@ -5,6 +5,7 @@ const (
 	CommandLineFile     = "/proc/cmdline"
 	ModulesFile         = "/proc/modules"
 	ModulesDisabledFile = "/proc/sys/kernel/modules_disabled"
+	WritesStrictFile    = "/proc/sys/kernel/sysctl_writes_strict"
 	LockdownFile        = "/sys/kernel/security/lockdown"
 	LastCapFile         = "/proc/sys/kernel/cap_last_cap"
 	InitStatusFile      = "/proc/1/status"
