@@ -20,7 +20,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: build run test e2e bench benchstat lint fuzz generate install uninstall help clean
+.PHONY: build run test e2e bench benchstat lint fuzz generate bpf checkbpf install uninstall help clean
 
 build: ## bin/ctkeeper and bin/ctkeeper-exporter, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -83,8 +83,20 @@ fuzz: ## every fuzz test for FUZZTIME
 		done; \
 	done
 
-generate: ## files that come from the code
+generate: bpf ## files that come from the code
 	$(GO) test ./config ./metrics ./cmd/ctkeeper -run TestReferenceIsCurrent -update
+
+# The same compiler makes the same bytes everywhere: Debian 12's, clang 14.
+BPFDIR := .
+bpf: ## the guard's BPF programs from guard/bpf; needs Debian's clang, llvm and libbpf-dev
+	cd guard && GOPACKAGE=guard $(GO) run github.com/cilium/ebpf/cmd/bpf2go -target bpfel,bpfeb -output-dir "$(BPFDIR)" \
+		-no-global-types -type record -type actor -type rule -type name -type kind -type flags \
+		bpf bpf/guard.c -- -Wall -Wextra -Werror -Wno-unused-parameter
+
+checkbpf: ## that the BPF programs in the repository are what `make bpf` makes, byte by byte
+	@built=$$(mktemp -d) && trap 'rm -rf "$$built"' EXIT; \
+	$(MAKE) --no-print-directory bpf BPFDIR="$$built"; \
+	for file in guard/bpf_*; do cmp "$$file" "$$built/$${file##*/}"; done
 
 install: build ## into DESTDIR, below PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system

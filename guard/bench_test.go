@@ -99,10 +99,14 @@ func attachVariant(b *testing.B, variant, cgroup string) func() {
 	case "none":
 		return func() {}
 	case "empty":
-		a, err := attachCgroup(&ebpf.ProgramSpec{
-			Type: ebpf.CGroupSysctl, AttachType: ebpf.AttachCGroupSysctl, License: license,
+		empty, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+			Type: ebpf.CGroupSysctl, AttachType: ebpf.AttachCGroupSysctl, License: "Dual MIT/GPL",
 			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.Return()},
-		}, cgroup)
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		a, err := attachCgroup(empty, cgroup)
 		if err != nil {
 			b.Fatal(err)
 		}

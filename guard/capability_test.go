@@ -28,7 +28,10 @@ func TestMissingCapabilities(t *testing.T) {
 		{"CAP_NET_ADMIN alone", []int{unix.CAP_NET_ADMIN}, nil, CapBPF},
 		{
 			"guard.conf", []int{unix.CAP_BPF, unix.CAP_NET_ADMIN},
-			[]string{"who loads and unloads the module", "who writes hashsize through sysfs"}, CapPerfmon,
+			[]string{
+				"the network namespace of a write", "who loads and unloads the module",
+				"who writes hashsize through sysfs",
+			}, CapPerfmon,
 		},
 	}
 	for _, test := range tests {

@@ -23,6 +23,9 @@ const (
 type Features struct {
 	// PID, Comm and Unit are true if the writer of a sysctl is reported with its pid, command and unit.
 	PID, Comm, Unit bool
+	// Netns is true if the network namespace in which a write takes effect is known: writes that take effect in
+	// other namespaces than the daemon's are then neither reported nor blocked.
+	Netns bool
 	// Modules is true if the process that loads or unloads the module is reported; Sysfs, if the
 	// process that writes its parameter hashsize is.
 	Modules, Sysfs bool

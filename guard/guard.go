@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sync/errgroup"
 
@@ -99,14 +101,13 @@ func newGuard() *Guard {
 }
 
 func (g *Guard) open(opts Options, mount string) (err error) {
-	who, err := probeIdentity(ebpf.CGroupSysctl, ownPID())
-	if err != nil {
+	if err := features.HaveProgramType(ebpf.CGroupSysctl); err != nil {
 		return fmt.Errorf("cannot load programs for sysctls: %w", err)
 	}
 	if g.maps, err = newMaps(opts.Buffer); err != nil {
 		return err
 	}
-	if g.ring, err = ringbuf.NewReader(g.maps.ring); err != nil {
+	if g.ring, err = ringbuf.NewReader(g.maps.CtkeeperRing); err != nil {
 		return fmt.Errorf("cannot read the ring buffer: %w", err)
 	}
 	// The tree comes first, so that a unit which writes right after the program is attached is known.
@@ -122,28 +123,53 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 	if dir == "" {
 		dir = mount
 	}
-	sysctl, err := attachCgroup(sysctlProgram(g.maps, who), dir)
+	program, err := g.loadSysctl()
+	if err != nil {
+		return err
+	}
+	sysctl, err := attachCgroup(program, dir)
 	if err != nil {
 		return err
 	}
 	g.programs = append(g.programs, sysctl)
-	g.features.PID, g.features.Comm, g.features.Unit = who.pid || who.task, who.comm || who.task, g.cgroups != nil
+	g.features.Unit = g.cgroups != nil
 	g.addMissingActor()
 	g.attachTracingPrograms()
+	g.maps.spec, g.maps.types = nil, nil // some megabytes
 	return nil
+}
+
+// loadSysctl loads the program for sysctls that reports the most on this host.
+func (g *Guard) loadSysctl() (*ebpf.Program, error) {
+	own, err := ownNetns()
+	if err != nil {
+		return nil, err
+	}
+	c := constants{ownPID: ownPID(), ownNetns: own}
+	if err = errCannotReadKernel(ebpf.CGroupSysctl); err == nil {
+		var program *ebpf.Program
+		if program, err = g.maps.load(bpfProgCtkeeperNetns, c); err == nil {
+			g.features.PID, g.features.Comm, g.features.Netns = true, true, true
+			return program, nil
+		}
+	}
+	g.addMissing("the network namespace of a write", err, CapPerfmon)
+	g.features.PID = hasHelper(ebpf.CGroupSysctl, asm.FnGetCurrentPidTgid)
+	g.features.Comm = g.features.PID && hasHelper(ebpf.CGroupSysctl, asm.FnGetCurrentComm)
+	switch {
+	case g.features.Comm:
+		return g.maps.load(bpfProgCtkeeperComm, c)
+	case g.features.PID:
+		return g.maps.load(bpfProgCtkeeperPid, c)
+	}
+	return g.maps.load(bpfProgCtkeeperCgroup, c)
 }
 
 // addMissingActor adds the reason to Missing if the pid or the command of a writer is not reported. Newer kernels
 // require CAP_PERFMON for the helpers. Older kernels have no such helpers: with CAP_PERFMON the program reads
 // the task_struct.
 func (g *Guard) addMissingActor() {
-	reason := ebpf.ErrNotSupported
-	switch {
-	case !hasCapability(CapPerfmon):
-		reason = fs.ErrPermission
-	case !hasHelper(ebpf.RawTracepoint, asm.FnProbeReadKernel):
-		reason = errLockdown
-	}
+	reason := cmp.Or(errCannotReadKernel(ebpf.CGroupSysctl), ebpf.ErrNotSupported)
 	if !g.features.PID {
 		g.addMissing("the pid of a writer", reason, CapPerfmon)
 	}
@@ -155,45 +181,56 @@ func (g *Guard) addMissingActor() {
 // errLockdown is the error if BPF programs cannot read the kernel's memory (LOCKDOWN_BPF_READ_KERNEL).
 var errLockdown = errors.New("BPF programs cannot read the kernel's memory")
 
-// probeTracing probes whether tracing programs of a type can be loaded and can read the kernel's memory.
-func probeTracing(kind ebpf.ProgramType, self int) (identity, error) {
-	who, err := probeIdentity(kind, self)
-	if err == nil && !hasHelper(kind, asm.FnProbeReadKernel) {
-		err = errLockdown
+// errCannotReadKernel returns why programs of a type cannot read the kernel's memory, or nil.
+func errCannotReadKernel(kind ebpf.ProgramType) error {
+	switch {
+	case !hasCapability(CapPerfmon):
+		return fs.ErrPermission
+	case !hasHelper(kind, asm.FnProbeReadKernel):
+		return errLockdown
 	}
-	return who, err
+	return features.HaveProgramType(kind)
 }
 
 // attachTracingPrograms attaches the tracing programs, and adds those that cannot be attached to Missing.
 func (g *Guard) attachTracingPrograms() {
-	if who, err := probeTracing(ebpf.RawTracepoint, 0); err != nil {
-		g.addMissing("who loads and unloads the module", err, CapPerfmon)
-	} else {
-		g.features.Modules = true
-		for name, spec := range map[string]*ebpf.ProgramSpec{
-			"module_load":    loadProgram(g.maps, who),
-			"module_free":    unloadProgram(g.maps, who),
-			"module_request": requestProgram(g.maps, who),
-		} {
-			a, err := attachTracepoint(spec, name)
-			if err != nil {
-				g.addMissing("who loads and unloads the module", err, CapPerfmon)
-				g.features.Modules = false
-				break
-			}
-			g.programs = append(g.programs, a)
+	g.features.Modules = true
+	for name, tracepoint := range map[string]string{
+		bpfProgCtkeeperLoad: "module_load", bpfProgCtkeeperFree: "module_free",
+		bpfProgCtkeeperRequest: "module_request",
+	} {
+		err := g.attachTracing(ebpf.RawTracepoint, name, constants{}, func(p *ebpf.Program) (attached, error) {
+			return attachTracepoint(p, tracepoint)
+		})
+		if err != nil {
+			g.addMissing("who loads and unloads the module", err, CapPerfmon)
+			g.features.Modules = false
+			break
 		}
 	}
-	who, err := probeTracing(ebpf.Tracing, ownPID())
-	if err == nil {
-		var a attached
-		if a, err = attachTracing(sysfsProgram(g.maps, who, g.index(sysfs.Lookup(sysfs.Hashsize)))); err == nil {
-			g.programs = append(g.programs, a)
-		}
-	}
+	c := constants{ownPID: ownPID(), hashsize: g.index(sysfs.Lookup(sysfs.Hashsize))}
+	err := g.attachTracing(ebpf.Tracing, bpfProgCtkeeperSysfs, c, attachTracing)
 	if g.features.Sysfs = err == nil; err != nil {
 		g.addMissing("who writes hashsize through sysfs", err, CapPerfmon)
 	}
+}
+
+// attachTracing loads a tracing program and attaches it.
+func (g *Guard) attachTracing(
+	kind ebpf.ProgramType, name string, c constants, attach func(*ebpf.Program) (attached, error),
+) error {
+	if err := errCannotReadKernel(kind); err != nil {
+		return err
+	}
+	program, err := g.maps.load(name, c)
+	if err != nil {
+		return err
+	}
+	a, err := attach(program)
+	if err == nil {
+		g.programs = append(g.programs, a)
+	}
+	return err
 }
 
 func (g *Guard) addMissing(what string, err error, capabilities ...string) {
@@ -219,7 +256,7 @@ func (g *Guard) close() error {
 		errs = append(errs, g.ring.Close())
 	}
 	if g.maps != nil {
-		errs = append(errs, g.maps.close())
+		errs = append(errs, g.maps.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -227,10 +264,13 @@ func (g *Guard) close() error {
 // Features returns what the guard can report on this host.
 func (g *Guard) Features() Features { return g.features }
 
-// CanBlock reports whether Lock and Hold apply to a setting: only to settings with one value for the whole
-// host. The program cannot see in which network namespace a write happens, so writes to the other settings
-// are only reported.
-func (g *Guard) CanBlock(s *sysfs.Setting) bool { return s.Global }
+// CanBlock reports whether Lock and Hold apply to a setting. A setting with one value for the whole host can
+// always be blocked. Of the others each network namespace has its own: they can be blocked if the programs know the
+// namespace (Features.Netns), and then writes that take effect in another namespace are not affected. Texts cannot be
+// blocked: the programs compare numbers.
+func (g *Guard) CanBlock(s *sysfs.Setting) bool {
+	return s.Kind != sysfs.Text && (s.Global || g.features.Netns)
+}
 
 // SetWants replaces the settings that are watched. The mode applies to foreign writes of values that do
 // not satisfy the want, for settings that CanBlock; to the other settings Watch applies. Sysctls whose name
@@ -239,7 +279,7 @@ func (g *Guard) CanBlock(s *sysfs.Setting) bool { return s.Global }
 func (g *Guard) SetWants(wants []sysfs.Want, mode Mode) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	rules := map[[nameSize]byte]rule{}
+	rules := map[bpfName]bpfRule{}
 	g.wants = map[string]sysfs.Want{}
 	for _, want := range wants {
 		g.wants[want.Setting.Name] = want
@@ -247,7 +287,7 @@ func (g *Guard) SetWants(wants []sysfs.Want, mode Mode) error {
 			rules[ruleKey(name)] = g.ruleOf(want, mode)
 		}
 	}
-	return replace(g.maps.rules, rules)
+	return replace(g.maps.CtkeeperRules, rules)
 }
 
 // index returns the number by which the programs identify a setting. It never changes, so a record that is
@@ -288,5 +328,5 @@ func (g *Guard) updateAllowed() {
 	for _, id := range g.cgroups.allowed() {
 		ids[id] = 1
 	}
-	_ = replace(g.maps.allowed, ids)
+	_ = replace(g.maps.CtkeeperAllow, ids)
 }

@@ -184,7 +184,7 @@ func TestWatchNamesWriter(t *testing.T) {
 	cgroup := newCgroup(t, unit)
 	g := openGuard(t, Options{Cgroup: cgroup})
 	want := wantOf(t, "tcp_timeout_close", "10")
-	setWants(t, g, Lock, want) // per namespace: never locked
+	setWants(t, g, Watch, want)
 	s := runGuard(t, g)
 	before := time.Now()
 	pid, err := writeIn(t, cgroup, timeoutFile, "0x21\n")

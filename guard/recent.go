@@ -38,6 +38,8 @@ type write struct {
 	at    time.Time
 	value string
 	by    sysfs.Writer
+	// inNetns is true if it took effect in the daemon's network namespace for certain.
+	inNetns bool
 	// unconfirmed is true until a pass has found the value: it may not have taken effect yet.
 	unconfirmed bool
 	reported    bool // writerOf has returned it
@@ -99,7 +101,7 @@ func pause(ctx context.Context, d time.Duration) error {
 // overran reports whether records were lost since the last call, because the buffer was full.
 func (g *Guard) overran() bool {
 	var lost uint64
-	if g.maps.lost.Lookup(uint32(0), &lost) != nil {
+	if g.maps.CtkeeperLost.Lookup(uint32(0), &lost) != nil {
 		return false
 	}
 	g.mu.Lock()
@@ -112,9 +114,9 @@ func (g *Guard) overran() bool {
 // handleRecord handles one record.
 func (g *Guard) handleRecord(r record, wake func(overflow bool), blocked func(BlockedWrite)) {
 	switch {
-	case r.kind == loadedModule || r.kind == unloadedModule:
+	case r.kind == bpfKindLOADED_MODULE || r.kind == bpfKindUNLOADED_MODULE:
 		g.recordModuleEvent(r)
-	case r.kind == wroteSysfs && r.result < 0: // the kernel changed nothing
+	case r.kind == bpfKindWROTE_SYSFS && r.result < 0: // the kernel changed nothing
 	case r.refused, r.absorbed:
 		if r.absorbed {
 			wake(false) // the pass sees whether the value stayed
@@ -138,8 +140,8 @@ func (g *Guard) recordWrite(r record) {
 	if s == nil {
 		return
 	}
-	w := write{at: wallTime(r.time), value: r.text, by: g.resolveWriter(r.actor)}
-	w.unconfirmed = r.kind == wroteSysctl && !want.Satisfied(s.Parse(r.text))
+	w := write{at: wallTime(r.time), value: r.text, by: g.resolveWriter(r.actor), inNetns: r.netns != 0}
+	w.unconfirmed = r.kind == bpfKindWROTE_SYSCTL && !want.Satisfied(s.Parse(r.text))
 	m := &g.recent
 	m.mu.Lock()
 	m.writes[s.Name] = keepLast(m.writes[s.Name], w)
@@ -157,14 +159,14 @@ func (g *Guard) recordWrite(r record) {
 func (g *Guard) recordModuleEvent(r record) {
 	who := r.actor
 	requested := r.request.time != 0 && r.time-r.request.time < uint64(maxRequestAge)
-	if r.kind == loadedModule && r.cgroup == rootCgroup && requested {
+	if r.kind == bpfKindLOADED_MODULE && r.cgroup == rootCgroup && requested {
 		who = r.request
 	}
 	m := &g.recent
 	by := g.resolveWriter(who)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.moduleEvents = keepLast(m.moduleEvents, moduleEvent{wallTime(r.time), r.kind == loadedModule, by})
+	m.moduleEvents = keepLast(m.moduleEvents, moduleEvent{wallTime(r.time), r.kind == bpfKindLOADED_MODULE, by})
 }
 
 // keepLast appends to a list and keeps the last 32 elements.
@@ -238,7 +240,7 @@ func (m *recent) hasUnconfirmed() bool {
 // if no such write was reported. The last 32 writes to each setting are kept. It waits up to 50 ms until the
 // records in the buffer are read. It implements reconcile.Attributor.
 //
-// The programs do not know the network namespace of a write, and every user may make one with settings of its
+// Without Features.Netns the network namespace of a write is unknown, and every user may make one with settings of its
 // own. So if others wrote the same value to such a setting, the result has all of them as Candidates.
 func (g *Guard) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *sysfs.Writer {
 	g.drain()
@@ -251,6 +253,7 @@ func (g *Guard) WriterOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *
 func (m *recent) writerOf(s *sysfs.Setting, found sysfs.Value, after time.Time) *sysfs.Writer {
 	var last *sysfs.Writer
 	var candidates []sysfs.Writer
+	certain := s.Global
 	for i, w := range slices.Backward(m.writes[s.Name]) {
 		if w.at.Before(after) {
 			break
@@ -259,7 +262,7 @@ func (m *recent) writerOf(s *sysfs.Setting, found sysfs.Value, after time.Time) 
 			continue
 		}
 		if last == nil {
-			last = &w.by
+			last, certain = &w.by, s.Global || w.inNetns
 			m.writes[s.Name][i].unconfirmed = false
 		}
 		isSame := func(c sysfs.Writer) bool { return c.Comm == w.by.Comm && c.Cgroup() == w.by.Cgroup() }
@@ -270,7 +273,7 @@ func (m *recent) writerOf(s *sysfs.Setting, found sysfs.Value, after time.Time) 
 		m.writes[s.Name][i].reported = true
 	}
 	switch {
-	case s.Global || len(candidates) == 0:
+	case certain || len(candidates) == 0:
 		return last
 	case len(candidates) == 1:
 		return &candidates[0]

@@ -5,41 +5,17 @@ import (
 	"encoding/binary"
 	"strings"
 	"unicode"
+	"unsafe"
 )
 
-// The kinds of records.
 const (
-	wroteSysctl = iota + 1
-	wroteSysfs
-	loadedModule
-	unloadedModule
+	recordSize = int(unsafe.Sizeof(bpfRecord{}))
+	textSize   = len(bpfRecord{}.Text)
 )
-
-// The layout of a record, as the programs write it: offsets in bytes, numbers in native byte order. Unknown fields
-// are zero.
-const (
-	atKind    = 0   // uint32
-	atSetting = 4   // uint32: the index of the setting
-	atTime    = 8   // uint64: bpf_ktime_get_ns, which is CLOCK_MONOTONIC
-	atCgroup  = 16  // uint64: bpf_get_current_cgroup_id
-	atPID     = 24  // uint32: the thread group's id in the initial pid namespace
-	atComm    = 32  // [16]byte: TASK_COMM_LEN
-	atText    = 48  // [64]byte: the value; for a load, the actor that last requested a module
-	atResult  = 112 // int64: the result of a write; negative is an errno, for a sysctl the lock's refusal;
-	// 1 for a sysctl is an absorbed write
-
-	commSize   = 16
-	textSize   = 64
-	recordSize = 120
-)
-
-// actorSize is the size of the actor in a record, which begins at atTime. A module request is stored as an
-// actor, and copied to the text of the load's record.
-const actorSize = atText - atTime
 
 // record is one decoded record.
 type record struct {
-	kind    uint32
+	kind    bpfKind
 	setting uint32
 	actor
 	refused, absorbed bool
@@ -53,39 +29,32 @@ type actor struct {
 	time   uint64 // nanoseconds of CLOCK_MONOTONIC
 	cgroup uint64
 	pid    uint32
+	netns  uint32 // the network namespace in which a write to a sysctl takes effect; 0 if unknown
 	comm   string
 }
 
 // decode decodes a record. It returns false for data of another length.
 func decode(raw []byte) (record, bool) {
-	if len(raw) < recordSize {
+	var from bpfRecord
+	if _, err := binary.Decode(raw, binary.NativeEndian, &from); err != nil {
 		return record{}, false
 	}
-	order := binary.NativeEndian
-	r := record{
-		kind:    order.Uint32(raw[atKind:]),
-		setting: order.Uint32(raw[atSetting:]),
-		actor:   decodeActor(raw[atTime:atText]),
-		result:  int64(order.Uint64(raw[atResult:])), //nolint:gosec // the kernel's own sign
+	r := record{kind: from.Kind, setting: from.Setting, actor: newActor(from.By), result: from.Result}
+	isSysctl := r.kind == bpfKindWROTE_SYSCTL
+	r.refused, r.absorbed = isSysctl && r.result < 0, isSysctl && r.result > 0
+	if r.kind != bpfKindLOADED_MODULE {
+		r.text = printable(from.Text[:])
+		return r, true
 	}
-	r.refused, r.absorbed = r.kind == wroteSysctl && r.result < 0, r.kind == wroteSysctl && r.result > 0
-	text := raw[atText : atText+textSize]
-	if r.kind == loadedModule {
-		r.request = decodeActor(text[:actorSize])
-	} else {
-		r.text = printable(text)
-	}
-	return r, true
+	var request bpfActor
+	_, err := binary.Decode(from.Text[:], binary.NativeEndian, &request)
+	r.request = newActor(request)
+	return r, err == nil
 }
 
-// decodeActor decodes the actor part of a record.
-func decodeActor(raw []byte) actor {
-	order := binary.NativeEndian
+func newActor(a bpfActor) actor {
 	return actor{
-		time:   order.Uint64(raw),
-		cgroup: order.Uint64(raw[atCgroup-atTime:]),
-		pid:    order.Uint32(raw[atPID-atTime:]),
-		comm:   strings.TrimSpace(printable(raw[atComm-atTime:])),
+		time: a.Time, cgroup: a.Cgroup, pid: a.Pid, netns: a.Netns, comm: strings.TrimSpace(printable(a.Comm[:])),
 	}
 }
 
