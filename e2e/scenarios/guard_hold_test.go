@@ -84,15 +84,15 @@ func (r windowReader) stop(t *testing.T) (reads, others int, first string) {
 	return reads, others, first
 }
 
-// checkWindow runs writers while a reader reads a setting, and checks that the reader saw no other value. The reader
-// must have read more often than there were writes, divided by eight: both share an emulated machine.
+// checkWindow runs writers while a reader reads a setting, and checks that the reader saw no other value. It must have
+// read at least once for a hundred writes: a host with other work may not run both processors at the same time.
 func checkWindow(t *testing.T, setting string, writers func() (writes int)) {
 	t.Helper()
 	r := readWindow(t, setting, usualValues[setting])
 	writes := writers()
 	reads, others, first := r.stop(t)
 	t.Logf("%s: %d foreign writes, %d reads meanwhile, %d of another value", setting, writes, reads, others)
-	if others != 0 || reads < writes/8 {
+	if others != 0 || reads <= writes/100 {
 		t.Errorf("%s: %d of %d reads had another value, the first %s", setting, others, reads, first)
 	}
 }
