@@ -172,7 +172,7 @@ func TestGuardHoldWindow(t *testing.T) {
 		setting string
 		writes  int
 	}{
-		{"max", 100_000}, {"expect_max", 20_000}, {"buckets", 500}, // each of these allocates a table
+		{"max", 100_000}, {"expect_max", 5_000}, {"buckets", 200}, // each of these allocates a table
 	} {
 		checkWindow(t, c.setting, func() int {
 			failed, nanoseconds := writeForeign(t, c.setting, c.writes)

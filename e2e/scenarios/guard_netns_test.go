@@ -100,7 +100,7 @@ func writeNamespaces(t *testing.T, setting string, isRefused bool) (blocked int)
 
 // TestGuardNamespacesWindow: a reader sees no other value of a timeout while it is held.
 func TestGuardNamespacesWindow(t *testing.T) {
-	const writes = 20_000
+	const writes = 10_000
 	startWithNamespaces(t, "hold", status.GuardHolding)
 	checkWindow(t, "tcp_timeout_established", func() int {
 		if failed, _ := writeForeign(t, "tcp_timeout_established", writes); failed != 0 {
