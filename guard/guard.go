@@ -183,13 +183,15 @@ var errLockdown = errors.New("BPF programs cannot read the kernel's memory")
 
 // errCannotReadKernel returns why programs of a type cannot read the kernel's memory, or nil.
 func errCannotReadKernel(kind ebpf.ProgramType) error {
-	switch {
+	switch err := features.HaveProgramType(kind); {
 	case !hasCapability(CapPerfmon):
 		return fs.ErrPermission
+	case err != nil:
+		return err
 	case !hasHelper(kind, asm.FnProbeReadKernel):
 		return errLockdown
 	}
-	return features.HaveProgramType(kind)
+	return nil
 }
 
 // attachTracingPrograms attaches the tracing programs, and adds those that cannot be attached to Missing.
@@ -199,7 +201,7 @@ func (g *Guard) attachTracingPrograms() {
 		bpfProgCtkeeperLoad: "module_load", bpfProgCtkeeperFree: "module_free",
 		bpfProgCtkeeperRequest: "module_request",
 	} {
-		err := g.attachTracing(ebpf.RawTracepoint, name, constants{}, func(p *ebpf.Program) (attached, error) {
+		err := g.attachTracing(name, constants{}, func(p *ebpf.Program) (attached, error) {
 			return attachTracepoint(p, tracepoint)
 		})
 		if err != nil {
@@ -209,17 +211,16 @@ func (g *Guard) attachTracingPrograms() {
 		}
 	}
 	c := constants{ownPID: ownPID(), hashsize: g.index(sysfs.Lookup(sysfs.Hashsize))}
-	err := g.attachTracing(ebpf.Tracing, bpfProgCtkeeperSysfs, c, attachTracing)
+	err := g.attachTracing(bpfProgCtkeeperSysfs, c, attachTracing)
 	if g.features.Sysfs = err == nil; err != nil {
 		g.addMissing("who writes hashsize through sysfs", err, CapPerfmon)
 	}
 }
 
-// attachTracing loads a tracing program and attaches it.
-func (g *Guard) attachTracing(
-	kind ebpf.ProgramType, name string, c constants, attach func(*ebpf.Program) (attached, error),
-) error {
-	if err := errCannotReadKernel(kind); err != nil {
+// attachTracing loads a tracing program and attaches it. All of them have the helpers of raw tracepoints
+// (bpf_tracing_func_proto).
+func (g *Guard) attachTracing(name string, c constants, attach func(*ebpf.Program) (attached, error)) error {
+	if err := errCannotReadKernel(ebpf.RawTracepoint); err != nil {
 		return err
 	}
 	program, err := g.maps.load(name, c)

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
@@ -347,19 +346,6 @@ func TestLockAllowsNewUnit(t *testing.T) {
 	})
 	if _, err := writeIn(t, cgroup, maxFile, now); err == nil {
 		t.Error("another unit's write was accepted")
-	}
-}
-
-// TestTracingHasHelpers: tracing programs have the helpers of raw tracepoints, which hasHelper assumes because
-// ebpf/features cannot probe tracing programs.
-func TestTracingHasHelpers(t *testing.T) {
-	for _, helper := range []asm.BuiltinFunc{asm.FnGetCurrentPidTgid, asm.FnGetCurrentComm, asm.FnProbeReadKernel} {
-		if !hasHelper(ebpf.RawTracepoint, helper) {
-			netns.Cannot(t, "raw tracepoints have no %v", helper)
-		}
-		if !hasHelper(ebpf.Tracing, helper) {
-			t.Errorf("hasHelper: tracing programs have no %v", helper)
-		}
 	}
 }
 

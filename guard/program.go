@@ -40,11 +40,7 @@ func (m *maps) load(name string, c constants) (*ebpf.Program, error) {
 	return loaded.DetachProgram(name), nil
 }
 
-// hasHelper reports whether programs of a type may call a helper. Tracing programs cannot be probed for
-// helpers, and have those of raw tracepoints (bpf_tracing_func_proto).
+// hasHelper reports whether programs of a type may call a helper.
 func hasHelper(kind ebpf.ProgramType, helper asm.BuiltinFunc) bool {
-	if kind == ebpf.Tracing {
-		kind = ebpf.RawTracepoint
-	}
 	return features.HaveProgramHelper(kind, helper) == nil
 }
