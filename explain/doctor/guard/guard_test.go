@@ -207,9 +207,9 @@ var strictTests = map[string]struct {
 	want   string // the summary; "" without a finding
 	fix    []finding.Step
 }{
-	"strict":                {"guard: hold", map[string]string{strictFile: "1\n"}, "", nil},
-	"not known":             {"guard: hold", nil, "", nil},
-	"a lock does not care":  {"guard: lock", map[string]string{strictFile: "0\n"}, "", nil},
+	"strict":               {"guard: hold", map[string]string{strictFile: "1\n"}, "", nil},
+	"not known":            {"guard: hold", nil, "", nil},
+	"a lock does not care": {"guard: lock", map[string]string{strictFile: "0\n"}, "", nil},
 	"mode observe does not": {"guard: hold\nenforcement: {mode: observe}",
 		map[string]string{strictFile: "0\n"}, "", nil},
 	"set to the default": {"guard: hold", map[string]string{strictFile: "1\n",
