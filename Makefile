@@ -115,6 +115,7 @@ install: build ## into DESTDIR, below PREFIX
 	done
 	install -D -m 0644 config/reference.yaml $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/ctkeeper.yaml
 	install -m 0644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/performance docs/performance/*.svg
 	install -D -m 0644 packaging/prometheus/ctkeeper.rules.yml $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/prometheus/ctkeeper.rules.yml
 	install -D -m 0644 packaging/grafana/ctkeeper.json $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/grafana/ctkeeper.json
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
