@@ -162,6 +162,13 @@ func TestGuardHold(t *testing.T) {
 	if n := len(begin.events(t, "drift", "max")); n != 1 { // that of the load
 		t.Errorf("%d drifts of max", n)
 	}
+	// How docs/guard.md raises max in an emergency.
+	writeFile(t, "/run/ctkeeper/conf.d/99-now.yaml", "settings: {max: 400000}\n")
+	waitApplied(t, prompt, map[string]string{"max": "400000"})
+	checkAccepted(t, sysctl("max"), "300000")
+	if got := read("max"); got != "400000" {
+		t.Errorf("max is %s", got)
+	}
 }
 
 // TestGuardHoldWindow: a reader on the other processor sees no other value while foreign writers write as fast as
