@@ -1,16 +1,13 @@
 package guard
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sync/errgroup"
@@ -104,7 +101,7 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 	if err := features.HaveProgramType(ebpf.CGroupSysctl); err != nil {
 		return fmt.Errorf("cannot load programs for sysctls: %w", err)
 	}
-	if g.maps, err = newMaps(opts.Buffer); err != nil {
+	if g.maps, err = newMaps(opts.Buffer, g.index(sysfs.Lookup(sysfs.Hashsize))); err != nil {
 		return err
 	}
 	if g.ring, err = ringbuf.NewReader(g.maps.CtkeeperRing); err != nil {
@@ -135,103 +132,8 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 	g.features.Unit = g.cgroups != nil
 	g.addMissingActor()
 	g.attachTracingPrograms()
-	g.maps.spec, g.maps.types = nil, nil // some megabytes
+	g.maps.spec, g.maps.kernel = nil, nil // some megabytes
 	return nil
-}
-
-// loadSysctl loads the program for sysctls that reports the most on this host.
-func (g *Guard) loadSysctl() (*ebpf.Program, error) {
-	own, err := ownNetns()
-	if err != nil {
-		return nil, err
-	}
-	c := constants{ownPID: ownPID(), ownNetns: own}
-	if err = errCannotReadKernel(ebpf.CGroupSysctl); err == nil {
-		var program *ebpf.Program
-		if program, err = g.maps.load(bpfProgCtkeeperNetns, c); err == nil {
-			g.features.PID, g.features.Comm, g.features.Netns = true, true, true
-			return program, nil
-		}
-	}
-	g.addMissing("the network namespace of a write", err, CapPerfmon)
-	g.features.PID = hasHelper(ebpf.CGroupSysctl, asm.FnGetCurrentPidTgid)
-	g.features.Comm = g.features.PID && hasHelper(ebpf.CGroupSysctl, asm.FnGetCurrentComm)
-	switch {
-	case g.features.Comm:
-		return g.maps.load(bpfProgCtkeeperComm, c)
-	case g.features.PID:
-		return g.maps.load(bpfProgCtkeeperPid, c)
-	}
-	return g.maps.load(bpfProgCtkeeperCgroup, c)
-}
-
-// addMissingActor adds the reason to Missing if the pid or the command of a writer is not reported. Newer kernels
-// require CAP_PERFMON for the helpers. Older kernels have no such helpers: with CAP_PERFMON the program reads
-// the task_struct.
-func (g *Guard) addMissingActor() {
-	reason := cmp.Or(errCannotReadKernel(ebpf.CGroupSysctl), ebpf.ErrNotSupported)
-	if !g.features.PID {
-		g.addMissing("the pid of a writer", reason, CapPerfmon)
-	}
-	if !g.features.Comm {
-		g.addMissing("the command of a writer", reason, CapPerfmon)
-	}
-}
-
-// errLockdown is the error if BPF programs cannot read the kernel's memory (LOCKDOWN_BPF_READ_KERNEL).
-var errLockdown = errors.New("BPF programs cannot read the kernel's memory")
-
-// errCannotReadKernel returns why programs of a type cannot read the kernel's memory, or nil.
-func errCannotReadKernel(kind ebpf.ProgramType) error {
-	switch err := features.HaveProgramType(kind); {
-	case !hasCapability(CapPerfmon):
-		return fs.ErrPermission
-	case err != nil:
-		return err
-	case !hasHelper(kind, asm.FnProbeReadKernel):
-		return errLockdown
-	}
-	return nil
-}
-
-// attachTracingPrograms attaches the tracing programs, and adds those that cannot be attached to Missing.
-func (g *Guard) attachTracingPrograms() {
-	g.features.Modules = true
-	for name, tracepoint := range map[string]string{
-		bpfProgCtkeeperLoad: "module_load", bpfProgCtkeeperFree: "module_free",
-		bpfProgCtkeeperRequest: "module_request",
-	} {
-		err := g.attachTracing(name, constants{}, func(p *ebpf.Program) (attached, error) {
-			return attachTracepoint(p, tracepoint)
-		})
-		if err != nil {
-			g.addMissing("who loads and unloads the module", err, CapPerfmon)
-			g.features.Modules = false
-			break
-		}
-	}
-	c := constants{ownPID: ownPID(), hashsize: g.index(sysfs.Lookup(sysfs.Hashsize))}
-	err := g.attachTracing(bpfProgCtkeeperSysfs, c, attachTracing)
-	if g.features.Sysfs = err == nil; err != nil {
-		g.addMissing("who writes hashsize through sysfs", err, CapPerfmon)
-	}
-}
-
-// attachTracing loads a tracing program and attaches it. All of them have the helpers of raw tracepoints
-// (bpf_tracing_func_proto).
-func (g *Guard) attachTracing(name string, c constants, attach func(*ebpf.Program) (attached, error)) error {
-	if err := errCannotReadKernel(ebpf.RawTracepoint); err != nil {
-		return err
-	}
-	program, err := g.maps.load(name, c)
-	if err != nil {
-		return err
-	}
-	a, err := attach(program)
-	if err == nil {
-		g.programs = append(g.programs, a)
-	}
-	return err
 }
 
 func (g *Guard) addMissing(what string, err error, capabilities ...string) {

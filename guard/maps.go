@@ -14,24 +14,36 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// maps are the BPF maps that the programs and the guard share, and what they are made of.
+// maps are the BPF maps that the programs and the guard share.
 type maps struct {
 	bpfMaps
-	spec  *ebpf.CollectionSpec
-	types *btf.Cache // the kernel's
+	// What the programs are loaded from, and the kernel's types.
+	spec   *ebpf.CollectionSpec
+	kernel *btf.Cache
 }
 
 // newMaps creates the maps, with a ring buffer of the given size; 0 means 64 KiB. The kernel refuses a size that is
-// too large.
-func newMaps(buffer int) (*maps, error) {
+// too large. hashsize is the index of that setting.
+func newMaps(buffer int, hashsize uint32) (*maps, error) {
 	spec, err := loadBpf()
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the BPF programs: %w", err)
 	}
+	netns, err := ownNetns()
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range map[string]uint32{
+		bpfVarOwnPid: ownPID(), bpfVarOwnNetns: netns, bpfVarHashsize: hashsize,
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return nil, fmt.Errorf("cannot set %s for the BPF programs: %w", name, err)
+		}
+	}
 	if buffer != 0 {
 		spec.Maps[bpfMapCtkeeperRing].MaxEntries = uint32(buffer) //nolint:gosec // see above
 	}
-	m := &maps{spec: spec, types: btf.NewCache()}
+	m := &maps{spec: spec, kernel: btf.NewCache()}
 	if err := spec.LoadAndAssign(&m.bpfMaps, nil); err != nil {
 		return nil, fmt.Errorf("cannot create the BPF maps: %w", err)
 	}
