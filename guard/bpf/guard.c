@@ -19,7 +19,7 @@ const volatile __u32 hashsize;  // the index of the setting hashsize
 // The verdicts of a program for sysctls.
 enum { REFUSE, PASS };
 
-// It has bpf2go find the type, which otherwise is on the stack alone.
+// bpf2go finds only types of global variables and of maps; the programs have records on their stacks.
 const struct record *const unused __attribute__((unused));
 
 // submit writes a record to the ring buffer, or counts it as lost if the buffer is full.
@@ -255,7 +255,8 @@ int BPF_PROG(ctkeeper_sysfs, struct kobject *module, struct attribute *parameter
 {
 	struct record record = {.kind = WROTE_SYSFS};
 
-	if (!is_named(BPF_CORE_READ(module, name), module_name) || !is_named(BPF_CORE_READ(parameter, name), parameter_name))
+	if (!is_named(BPF_CORE_READ(module, name), module_name) ||
+	    !is_named(BPF_CORE_READ(parameter, name), parameter_name))
 		return 0;
 	set_actor(&record.by, true, true);
 	if (own_pid && record.by.pid == own_pid)
