@@ -1,9 +1,12 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,5 +67,51 @@ func TestNetns(t *testing.T) {
 				t.Fatalf("%s, mode %d: %d reports, want %d", writer.name, mode, n, reports)
 			}
 		}
+	}
+}
+
+// TestHoldEverySetting: each setting of a namespace has a handler of its own in the kernel, and each ignores a write
+// that is absorbed.
+func TestHoldEverySetting(t *testing.T) {
+	if !netns.Enter(t) {
+		return
+	}
+	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
+	g := openGuard(t, Options{Cgroup: cgroup})
+	if !g.Features().Netns {
+		netns.Cannot(t, "%+v", g.Features())
+	}
+	s := runGuard(t, g)
+	other := map[string]string{} // another value than the live one, for each setting
+	var wants []sysfs.Want
+	for _, setting := range sysfs.Catalogue() {
+		text, err := os.ReadFile("/" + setting.File())
+		if setting.Global || errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		value := setting.Parse(strings.TrimSpace(string(text)))
+		n, isNumber := value.Int()
+		if err != nil || !isNumber {
+			t.Fatalf("%s is %q: %v", setting.Name, text, err)
+		}
+		wants = append(wants, sysfs.Want{Setting: setting, Policy: sysfs.Exactly, Value: value})
+		other[setting.Name] = strconv.FormatInt(n^1, 10)
+	}
+	setWants(t, g, Hold, wants...)
+	for i, want := range wants {
+		name, file := want.Setting.Name, "/"+want.Setting.File()
+		if _, err := writeIn(t, cgroup, file, other[name]); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if live := readFile(t, file); live != want.Value.String() {
+			t.Errorf("%s is %s, was %s", name, live, want.Value)
+		}
+		eventually(t, "the report of "+name, func() bool { _, _, n := s.counts(); return n == i+1 })
+		if last := s.last(); last.Setting.Name != name || last.Value != other[name] || !last.Absorbed {
+			t.Errorf("%s: %+v", name, last)
+		}
+	}
+	if len(wants) < 20 {
+		t.Errorf("only %d settings", len(wants))
 	}
 }

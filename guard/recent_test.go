@@ -19,13 +19,15 @@ func TestTwoCandidates(t *testing.T) {
 	const both = "evil (pid 20, session-3.scope) or sysctl (pid 10, sshd.service)"
 	tests := []struct {
 		name, setting string
+		inNetns       bool
 		writers       []sysfs.Writer // in the order of their writes
 		want          string
 	}{
-		{"one", "udp_timeout", []sysfs.Writer{root}, "sysctl (pid 10, sshd.service)"},
-		{"two", "udp_timeout", []sysfs.Writer{root, user}, both},
-		{"a program that ran twice", "udp_timeout", []sysfs.Writer{root, again}, "sysctl (pid 11, sshd.service)"},
-		{"a setting of the host alone", sysfs.Max, []sysfs.Writer{user, root}, "sysctl (pid 10, sshd.service)"},
+		{"one", "udp_timeout", false, []sysfs.Writer{root}, "sysctl (pid 10, sshd.service)"},
+		{"two", "udp_timeout", false, []sysfs.Writer{root, user}, both},
+		{"two in this namespace", "udp_timeout", true, []sysfs.Writer{user, root}, "sysctl (pid 10, sshd.service)"},
+		{"a program twice", "udp_timeout", false, []sysfs.Writer{root, again}, "sysctl (pid 11, sshd.service)"},
+		{"a setting of the host alone", sysfs.Max, false, []sysfs.Writer{user, root}, "sysctl (pid 10, sshd.service)"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -35,7 +37,7 @@ func TestTwoCandidates(t *testing.T) {
 				s.Name: {{at: now.Add(-time.Minute), value: "7", by: user}, {at: now, value: "8", by: user}},
 			}}
 			for _, by := range tt.writers {
-				m.writes[s.Name] = keepLast(m.writes[s.Name], write{at: now, value: "7", by: by})
+				m.writes[s.Name] = keepLast(m.writes[s.Name], write{at: now, value: "7", by: by, inNetns: tt.inNetns})
 			}
 			got := m.writerOf(s, sysfs.Number(7), now.Add(-time.Second))
 			if got == nil || got.String() != tt.want {
