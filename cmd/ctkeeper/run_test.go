@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ctkeeper/ctkeeper/config"
@@ -117,6 +119,29 @@ func TestStatusOfAnotherFile(t *testing.T) {
 	kerneltree.Put(t, root, config.DefaultMain, broken)
 	eventually(t, "the refusal is shown", func() bool { return running("status").status == exitConfig })
 	running("status").wants(t, exitConfig, []string{"REFUSED"}, nil)
+}
+
+// The settings are as wanted, and a daemon that does not answer may have stopped to keep them so.
+func TestStatusOfASickDaemon(t *testing.T) {
+	root := host(t, standing)
+	socket := status.SocketPath(root)
+	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	defer served.Wait()
+	defer func() { _ = listener.Close() }()
+	served.Go(func() {
+		if conn, err := listener.Accept(); err == nil {
+			_ = conn.Close()
+		}
+	})
+	ctkeeper(t.Context(), "status", "--root", root).wants(t, exitUnknown,
+		[]string{"daemon:  cannot ask the daemon", "in-sync"}, nil)
 }
 
 func TestEventsFollow(t *testing.T) {

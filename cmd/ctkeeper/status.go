@@ -24,21 +24,25 @@ func (a *app) status() *cobra.Command {
 		Long: "Shows what the running daemon reports, or without a daemon the kernel compared with the\n" +
 			"configuration. With --config FILE the running daemon has to use FILE, too: to compare the\n" +
 			"kernel with another file, run ctkeeper diff --config FILE.\n\n" +
-			"Exit status: 0 nothing differs; 1 a setting differs; 2 a state is not known;\n" +
-			"78 the newest configuration is refused. With --watch: 0.",
+			"Exit status: 0 nothing differs; 1 a setting differs; 2 a state is not known, or\n" +
+			"the daemon does not answer; 78 the newest configuration is refused. With --watch: 0.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if watch {
 				return a.watch(cmd.Context())
 			}
-			document, err := a.current(cmd.Context())
+			document, unanswered, err := a.current(cmd.Context())
 			if err != nil {
 				return err
 			}
 			if err := a.printer().Status(document); err != nil {
 				return failure{exitUnknown, err}
 			}
-			return exitStatus(document)
+			err = exitStatus(document)
+			if err == nil && unanswered != nil && !errors.Is(unanswered, fs.ErrPermission) {
+				return failure{status: exitUnknown} // who may not ask learns no more from another status
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "keep showing the status on a terminal, until q is pressed")
@@ -46,29 +50,29 @@ func (a *app) status() *cobra.Command {
 }
 
 // current returns the daemon's document or, without a daemon, one of the kernel compared with
-// the configuration. The error is a refused configuration, or --config with a daemon that uses
-// another file.
-func (a *app) current(ctx context.Context) (status.Document, error) {
-	document, err := status.NewClient(status.SocketPath(a.root)).Status(ctx)
+// the configuration. unanswered is why a daemon that may be running did not answer, or nil. The error is a
+// refused configuration, or --config with a daemon that uses another file.
+func (a *app) current(ctx context.Context) (document status.Document, unanswered, err error) {
+	document, err = status.NewClient(status.SocketPath(a.root)).Status(ctx)
 	if err == nil {
 		if err := a.checkDaemonConfig(document); err != nil {
-			return document, err
+			return document, nil, err
 		}
 	} else {
 		cfg, lerr := a.load()
 		if lerr != nil {
-			return document, lerr
+			return document, nil, lerr
 		}
 		document = daemon.Inspect(a.root, cfg)
 		if !isNoDaemon(err) {
-			document.Daemon.Error = err.Error()
+			document.Daemon.Error, unanswered = err.Error(), err
 		}
 		if errors.Is(err, fs.ErrPermission) {
 			document.Daemon.Error += "; root and the group ctkeeper may ask it"
 		}
 	}
 	daemon.FillUnknown(&document, a.root)
-	return document, nil
+	return document, unanswered, nil
 }
 
 // checkDaemonConfig returns an error if --config names a file that the daemon does not use.

@@ -38,7 +38,7 @@ func (a *app) watch(ctx context.Context) error {
 
 // watched returns current's document. A refused configuration is part of it, not an error.
 func (a *app) watched(ctx context.Context) (status.Document, error) {
-	document, err := a.current(ctx)
+	document, _, err := a.current(ctx)
 	if refused := config.Errors(nil); errors.As(err, &refused) {
 		return status.Document{
 			Daemon: status.Daemon{Config: status.Config{Error: err.Error()}},
