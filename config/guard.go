@@ -21,11 +21,9 @@ const (
 	GuardOff GuardMode = "off"
 	// GuardWatch names every writer, and sees every write at once.
 	GuardWatch GuardMode = "watch"
-	// GuardHold also absorbs foreign writes of another value to hashsize (its sysctl), max and
-	// expect_max: they succeed without effect.
+	// GuardHold also absorbs foreign writes of another value: they succeed without effect.
 	GuardHold GuardMode = "hold"
-	// GuardLock also refuses foreign writes of another value to hashsize (its sysctl), max and
-	// expect_max.
+	// GuardLock also refuses foreign writes of another value.
 	GuardLock GuardMode = "lock"
 )
 
@@ -186,11 +184,4 @@ func (r *resolver) checkGuard() {
 		r.warn(mode.at, "guard.mode "+string(mode.value)+" only watches, because enforcement.mode is observe in "+
 			enforcement.at.origin().String())
 	}
-	for _, w := range r.layer.wants {
-		if w.setting.Global {
-			return
-		}
-	}
-	r.warn(mode.at, "guard.mode "+string(mode.value)+" has nothing to block: none of hashsize, max and expect_max "+
-		"is configured")
 }

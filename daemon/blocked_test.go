@@ -3,6 +3,7 @@ package daemon
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +134,39 @@ func TestBlockedSettings(t *testing.T) {
 	}
 }
 
+// A foreign write succeeds and changes nothing. It is an event and a count, and no drift.
+func TestGuardAbsorbs(t *testing.T) {
+	if !netns.Enter(t) {
+		return
+	}
+	needGuard(t)
+	d := start(t, "", guarded+"hold\n")
+	if !slices.Contains(d.status().Guard.Held, "udp_timeout") {
+		netns.Cannot(t, "without CAP_PERFMON nothing of a network namespace of its own is held")
+	}
+	for range 3 {
+		if err := writeLikeAContainer("55"); err != nil {
+			t.Fatal(err)
+		}
+		if value := procValue(t, procUDP); value != "33" {
+			t.Errorf("udp_timeout is %s after an absorbed write", value)
+		}
+	}
+	d.wait("three absorbed writes", func() bool {
+		absorbed := d.status().Guard.Absorbed
+		return len(absorbed) == 1 && absorbed[0].Count == 3
+	})
+	d.wait("an entry", func() bool { return d.logged("udp_timeout: absorbed a write of 55 by sh (pid ") })
+	kinds := slices.DeleteFunc(d.events(), func(kind string) bool { return kind == string(reconcile.KindConfigLoaded) })
+	want := []string{string(reconcile.KindDrift), string(reconcile.KindAbsorbedWrite)} // the drift of the start
+	if diff := cmp.Diff(want, kinds); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	if !d.logged("; to change the value, edit /") {
+		t.Error("the entry does not say where the value can be changed")
+	}
+}
+
 // hold is armed only while kernel.sysctl_writes_strict is 1. A pass looks, and one line says what changed.
 func TestHoldNeedsStrictWrites(t *testing.T) {
 	if !netns.Enter(t) {
@@ -171,6 +205,13 @@ func TestHoldNeedsStrictWrites(t *testing.T) {
 		setStrict(t, root, step.strict)
 		for range 2 {
 			d.keeper.Pass(reconcile.Resync, time.Now())
+		}
+		if err := writeLikeAContainer("55"); err != nil {
+			t.Fatal(err)
+		}
+		isHeld := step.state == status.GuardHolding && running.Features().Netns
+		if value := procValue(t, procUDP); value != map[bool]string{true: "1000", false: "55"}[isHeld] {
+			t.Errorf("%q: udp_timeout is %s after a write of 55", step.strict, value)
 		}
 		s := d.guard.report()
 		if s.State != step.state || (len(s.Missing) == 1) != (step.why != "") ||

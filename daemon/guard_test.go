@@ -3,9 +3,11 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -43,13 +45,13 @@ func needGuard(t *testing.T) {
 }
 
 // writeLikeAContainer writes through a procfs of its own.
-func writeLikeAContainer(t *testing.T, value string) {
-	t.Helper()
+func writeLikeAContainer(value string) error {
 	out, err := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "sh", "-c",
 		"echo "+value+" > "+procUDP).CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v: %s", err, out)
+		return fmt.Errorf("%w: %s", err, out)
 	}
+	return nil
 }
 
 func TestGuardSeesContainers(t *testing.T) {
@@ -58,7 +60,9 @@ func TestGuardSeesContainers(t *testing.T) {
 	}
 	needGuard(t)
 	d := start(t, "", guarded+"watch\n")
-	writeLikeAContainer(t, "55")
+	if err := writeLikeAContainer("55"); err != nil {
+		t.Fatal(err)
+	}
 	d.wait("repair", func() bool { return procValue(t, procUDP) == "33" })
 	d.wait("drift logged", func() bool { return d.logged("udp_timeout was set to 55 by sh (pid ") })
 	entry := d.logs.FilterMessageSnippet("udp_timeout was set to 55").All()[0].ContextMap()
@@ -95,7 +99,10 @@ func TestGuardFollowsConfiguration(t *testing.T) {
 		write(t, file, guarded+step.guard+"\n")
 		d.wait("guard "+step.guard, func() bool { return d.status().Guard.State == step.state })
 		if step.state != status.GuardOff {
-			writeLikeAContainer(t, "55")
+			s := d.status().Guard
+			if err := writeLikeAContainer("55"); (err != nil) != slices.Contains(s.Locked, "udp_timeout") {
+				t.Errorf("guard: %s, locked %q: the write ends with %v", step.guard, s.Locked, err)
+			}
 		}
 		d.wait("repair", func() bool { return procValue(t, procUDP) == "33" })
 	}

@@ -38,7 +38,7 @@ func featureNames(features guard.Features) []string {
 		name string
 	}{
 		{features.PID, "pid"}, {features.Comm, "comm"}, {features.Unit, "unit"},
-		{features.Modules, "module"}, {features.Sysfs, "sysfs"},
+		{features.Netns, "netns"}, {features.Modules, "module"}, {features.Sysfs, "sysfs"},
 	} {
 		if each.has {
 			names = append(names, each.name)

@@ -29,8 +29,8 @@ type Guard struct {
 	Mode  string     `json:"mode"`
 	State GuardState `json:"state"`
 	Error string     `json:"error,omitempty"`
-	// Names is what can be known of a writer (pid, comm, unit), of who loads the module
-	// (module) and of who writes hashsize through sysfs (sysfs).
+	// Names is what can be known of a writer (pid, comm, unit), of the network namespace of a write (netns),
+	// of who loads the module (module) and of who writes hashsize through sysfs (sysfs).
 	Names []string `json:"names"`
 	// Missing is what cannot be known or done on this host.
 	Missing []capability.Missing `json:"missing"`

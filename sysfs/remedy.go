@@ -14,7 +14,7 @@ func (f *Files) Remedy(s *Setting, err error) string {
 	case errors.Is(err, syscall.EROFS):
 		return "/proc/sys is read-only here, as in most containers: run ctkeeper on the host, " +
 			"or give it a writable /proc/sys"
-	case errors.Is(err, syscall.EPERM) && s.Global: // the file itself answers EACCES
+	case errors.Is(err, syscall.EPERM): // the files themselves answer EACCES
 		return "a BPF program on a control group refuses the write, " +
 			"as the guard of a running ctkeeper does (guard: lock): " +
 			"change its configuration and run systemctl reload ctkeeper"

@@ -57,6 +57,8 @@ func reported(names []string) string {
 		switch name {
 		case "comm":
 			writers = append(writers, "command")
+		case "netns":
+			parts = append(parts, "the network namespace of writes")
 		case "module":
 			parts = append(parts, "who loads the module")
 		case "sysfs":

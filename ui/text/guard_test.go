@@ -34,7 +34,7 @@ func guardStatus(mode config.GuardMode, state status.GuardState) status.Guard {
 // watchfulGuard is a guard with every ability.
 func watchfulGuard() status.Guard {
 	g := guardStatus(config.GuardWatch, status.GuardWatching)
-	g.Names = []string{"pid", "comm", "unit", "module", "sysfs"}
+	g.Names = []string{"pid", "comm", "unit", "netns", "module", "sysfs"}
 	return g
 }
 
@@ -114,7 +114,8 @@ var guardTests = map[string]struct {
 	"watching": {
 		watchfulGuard(), nil,
 		"guard:   watching, reports the pid, command and unit of writers,\n" +
-			"         who loads the module, and who writes hashsize through sysfs",
+			"         the network namespace of writes, who loads the module,\n" +
+			"         and who writes hashsize through sysfs",
 	},
 	"watching, an old kernel": {
 		with(guardStatus(config.GuardWatch, status.GuardWatching), func(g *status.Guard) {

@@ -17,11 +17,16 @@ import (
 )
 
 // blockingMode returns the mode in which the guard blocks an assignment that conflicts with the configuration;
-// GuardWatch where it does not. It does not see writes to hashsize through sysfs.
+// GuardWatch where it does not. It does not see writes to hashsize through sysfs. What each network namespace has
+// for itself it blocks only with CAP_PERFMON, and if its programs may read the kernel's memory.
 func blockingMode(h *picture.Host, a inventory.Assignment) config.GuardMode {
 	s := sysfs.Lookup(a.Name)
 	isSysfs := a.Name == sysfs.Hashsize && !strings.HasSuffix(a.Key, "nf_conntrack_buckets")
-	if h.Config == nil || h.Config.Mode != reconcile.Enforce || a.Parameter || s == nil || !s.Global || isSysfs {
+	if h.Config == nil || h.Config.Mode != reconcile.Enforce || a.Parameter || s == nil || isSysfs {
+		return config.GuardWatch
+	}
+	unit := h.UnitCapabilities()
+	if !s.Global && (!unit.Has("CAP_PERFMON") || h.BPF.Confidential.Text != "") {
 		return config.GuardWatch
 	}
 	mode := h.Config.Guard.Mode
@@ -50,7 +55,7 @@ func checkLock(h *picture.Host) []finding.Finding {
 		}
 		f.Fix = []finding.Step{holdInstead(h), fixes.Enforce(h)}
 		f.Note = "With guard: hold the write succeeds and changes nothing, also that of other programs. To keep the " +
-			"lock, configure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or --conntrack-max-per-core=0"
+			"lock, configure kube-proxy not to set it: " + leavesAlone(a.Name)
 		if h.Env.KubeProxyUnit {
 			f.Note += "; or allow it to write: guard.allow: [" + picture.KubeProxyUnit + "]."
 		} else {
@@ -60,6 +65,23 @@ func checkLock(h *picture.Host) []finding.Finding {
 		found = append(found, f)
 	}
 	return found
+}
+
+// leavesAlone returns the options with which kube-proxy does not set a setting (its setupConntrack).
+func leavesAlone(setting string) string {
+	switch setting {
+	case "tcp_timeout_established":
+		return "conntrack.tcpEstablishedTimeout: 0s, or --conntrack-tcp-timeout-established=0s"
+	case "tcp_timeout_close_wait":
+		return "conntrack.tcpCloseWaitTimeout: 0s, or --conntrack-tcp-timeout-close-wait=0s"
+	case "udp_timeout":
+		return "conntrack.udpTimeout: 0s, or --conntrack-udp-timeout=0s"
+	case "udp_timeout_stream":
+		return "conntrack.udpStreamTimeout: 0s, or --conntrack-udp-timeout-stream=0s"
+	case "tcp_be_liberal":
+		return "conntrack.tcpBeLiberal: false, or --conntrack-tcp-be-liberal=false"
+	}
+	return "conntrack.maxPerCore: 0, or --conntrack-max-per-core=0"
 }
 
 // allowsKubeProxy reports whether guard.allow names the unit or the slice in which kube-proxy runs.

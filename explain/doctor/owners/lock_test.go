@@ -45,14 +45,14 @@ func TestLock(t *testing.T) {
 		},
 		Fix: doctortest.Configured("60-guard.yaml", "guard:", "  mode: hold"),
 		Note: "With guard: hold the write succeeds and changes nothing, also that of other programs. To keep the " +
-			"lock, configure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or " +
+			"lock, configure kube-proxy not to set it: conntrack.maxPerCore: 0, or " +
 			"--conntrack-max-per-core=0; for a pod in the ConfigMap kube-proxy of kube-system, then restart its " +
 			"pods. Or allow all pods to write: guard.allow: [kubepods.slice].",
 	}
 	unit := pod
 	unit.Fix = doctortest.Configured("90-x_guard.yaml", "guard:", "  mode: hold", "  allow: [sshd.service]")
 	unit.Note = "With guard: hold the write succeeds and changes nothing, also that of other programs. To keep the " +
-		"lock, configure kube-proxy not to set the limit: conntrack.maxPerCore: 0, or --conntrack-max-per-core=0; " +
+		"lock, configure kube-proxy not to set it: conntrack.maxPerCore: 0, or --conntrack-max-per-core=0; " +
 		"or allow it to write: guard.allow: [kube-proxy.service]."
 	withUnit := func(h *picture.Host) *picture.Host {
 		h.Env.KubeProxyUnit = true
@@ -112,6 +112,38 @@ func TestBlockedConflict(t *testing.T) {
 		h.Config.Guard.Mode, h.BPF.WritesStrict = test.mode, test.strict
 		if f := doctortest.Find(t, checkConflicts(h), "other-owner"); !strings.Contains(f.Summary, test.want) {
 			t.Errorf("%s: no %q in %q", name, test.want, f.Summary)
+		}
+	}
+}
+
+// With CAP_PERFMON the lock refuses kube-proxy's timeouts as well.
+func TestLockOfTimeouts(t *testing.T) {
+	for name, test := range map[string]struct {
+		unit, confidential string
+		want               int
+	}{
+		"the shipped unit":        {"", "", 0},
+		"the capability":          {"CAP_NET_ADMIN CAP_PERFMON", "", 1},
+		"in a lockdown that bars": {"CAP_NET_ADMIN CAP_PERFMON", "[confidentiality]", 0},
+	} {
+		timeout := proxyMax("86400")
+		timeout.Name, timeout.Key = "tcp_timeout_established", "conntrack.tcpEstablishedTimeout"
+		h := locked(t, timeout)
+		h.Config.Wants = append(h.Config.Wants, sysfs.Want{
+			Setting: sysfs.Lookup(timeout.Name), Policy: sysfs.Exactly, Value: sysfs.Number(3600),
+		})
+		for _, key := range []string{"CapabilityBoundingSet=", "AmbientCapabilities="} {
+			h.Env.Overrides = append(h.Env.Overrides, finding.Seen("/x.d/a.conf", 1, key+test.unit))
+		}
+		h.BPF.Confidential.Text = test.confidential
+		found := checkLock(h)
+		if len(found) != test.want {
+			t.Errorf("%s: %+v", name, found)
+		}
+		for _, f := range found {
+			if !strings.Contains(f.Note, "conntrack.tcpEstablishedTimeout: 0s") {
+				t.Errorf("%s: note %q", name, f.Note)
+			}
 		}
 	}
 }

@@ -37,6 +37,15 @@ func NewCapabilities(overrides []finding.Evidence) Capabilities {
 	}
 }
 
+// UnitCapabilities returns what the daemon's unit grants.
+func (h *Host) UnitCapabilities() Capabilities {
+	c := NewCapabilities(h.Env.Overrides)
+	for _, line := range h.Env.Overrides {
+		c.Apply(ParseUnitLine(line))
+	}
+	return c
+}
+
 // Has reports whether the daemon gets a capability.
 func (c *Capabilities) Has(name string) bool {
 	return c.bounding[name] && (!c.needsAmbient || c.ambient[name])

@@ -33,7 +33,7 @@ const states = {
 };
 const abilities = {
   __proto__: null, pid: "the pid of a writer", comm: "its command", unit: "its unit or container",
-  module: "who loads the module", sysfs: "who writes hashsize through sysfs",
+  netns: "the network namespace of a write", module: "who loads the module", sysfs: "who writes hashsize through sysfs",
 };
 const stateOfMode = { __proto__: null, watch: "watching", hold: "holding", lock: "locked" };
 // What a guard that blocks writes does with them, by its state. The names are keys of the document.
