@@ -1,8 +1,11 @@
 package config
 
 import (
+	"errors"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/host/tree"
@@ -79,6 +82,15 @@ func (es Errors) orNil() error {
 		return nil
 	}
 	return es
+}
+
+// MayPass reports whether a load failed because the system could not read, now, what may be a valid configuration:
+// a file did not answer, its file system is away, or memory or file descriptors are used up.
+func MayPass(err error) bool {
+	return slices.ContainsFunc([]error{
+		ErrHangs, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EIO, syscall.ESTALE,
+		syscall.ETIMEDOUT, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENOTCONN, syscall.EAGAIN, syscall.EINTR,
+	}, func(passing error) bool { return errors.Is(err, passing) })
 }
 
 // position is a place in a file.

@@ -3,6 +3,8 @@ package config
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -43,6 +45,27 @@ func TestLoaderGivesUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	diff(t, "wants", []string{"max 2 " + etcDir + "a.yaml:1", "acct 1 " + DefaultMain + ":1"}, wants(c))
+}
+
+// A configuration that cannot be read now may be valid: another start, or load, may read it. One with errors in it
+// stays refused.
+func TestMayPass(t *testing.T) {
+	cannotRead := func(errno syscall.Errno) error {
+		return Errors{{Problem: "unknown key"}, {Err: &fs.PathError{Op: "open", Path: DefaultMain, Err: errno}}}
+	}
+	for _, test := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false}, {Errors{{Problem: "unknown key"}}, false}, {Errors{{Err: ErrHangs}}, true},
+		{cannotRead(syscall.EACCES), false}, {cannotRead(syscall.ELOOP), false}, {cannotRead(syscall.ENOENT), false},
+		{cannotRead(syscall.EMFILE), true}, {cannotRead(syscall.ENFILE), true}, {cannotRead(syscall.ENOMEM), true},
+		{cannotRead(syscall.EIO), true}, {cannotRead(syscall.ESTALE), true}, {cannotRead(syscall.ENOTCONN), true},
+	} {
+		if got := MayPass(test.err); got != test.want {
+			t.Errorf("%v: %t, want %t", test.err, got, test.want)
+		}
+	}
 }
 
 // TestLoaderNamesTheFile looks at what the Loader knows of a load's progress.

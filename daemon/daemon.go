@@ -117,7 +117,7 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, config.ErrHangs): // it may answer at the next start
+	case config.MayPass(err): // the next start may read it
 		return fmt.Errorf("cannot load the configuration: %w", err)
 	case err != nil:
 		d.recordRefused(err, "ctkeeper does not start")

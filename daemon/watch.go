@@ -61,8 +61,8 @@ func (d *Daemon) watchSettings(ctx context.Context) error {
 }
 
 // watchConfig reloads the configuration when its files change. Where they cannot be watched, it reloads at
-// each attempt, at most maxRestart apart. So it does after a load that hung: nothing reports that a file
-// answers again.
+// each attempt, at most maxRestart apart. So it does after a load that failed for a reason that may pass: nothing
+// reports that a file can be read again.
 func (d *Daemon) watchConfig(ctx context.Context) error {
 	w, err := config.NewWatcher(d.opts.Source)
 	if err != nil {
@@ -70,10 +70,10 @@ func (d *Daemon) watchConfig(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = w.Close() }()
-	var hangs error
+	var passing error
 	reload := func() {
-		if err := d.reload(ctx, false); errors.Is(err, config.ErrHangs) {
-			hangs = err
+		if err := d.reload(ctx, false); config.MayPass(err) {
+			passing = err
 			_ = w.Close() // ends Run
 			return
 		}
@@ -86,7 +86,7 @@ func (d *Daemon) watchConfig(ctx context.Context) error {
 		reload()
 	}
 	d.configWatched = true
-	return errors.Join(w.Run(ctx, reload), hangs)
+	return errors.Join(w.Run(ctx, reload), passing)
 }
 
 // reportSource records and logs that a source of events works, or why not.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -65,6 +67,22 @@ func TestLogReaderGoes(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		kerneltree.Set(t, root, "max", value)
 		eventually(t, "max is repaired again", func() bool { return kerneltree.Get(t, root, "max") == "1048576" })
+	}
+}
+
+// A start that lacks file descriptors does not end with the status after which systemd does not try again: the
+// configuration is not wrong.
+func TestStartWithoutDescriptors(t *testing.T) {
+	root, path := host(t, drifting), binary(t)
+	for limit := 5; limit < 10; limit++ {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		run := exec.CommandContext(ctx, "sh", "-c", `ulimit -n "$1" && shift && exec "$@"`, "sh", strconv.Itoa(limit),
+			path, "run", "--root", root, "--log-format", "console")
+		out, err := run.CombinedOutput()
+		cancel()
+		if err == nil || run.ProcessState.ExitCode() == exitConfig {
+			t.Errorf("%d descriptors: %v\n%s", limit, run.ProcessState, out)
+		}
 	}
 }
 
