@@ -22,7 +22,7 @@ import (
 func blockingMode(h *picture.Host, a inventory.Assignment) config.GuardMode {
 	s := sysfs.Lookup(a.Name)
 	isSysfs := a.Name == sysfs.Hashsize && !strings.HasSuffix(a.Key, "nf_conntrack_buckets")
-	if h.Config == nil || h.Config.Mode != reconcile.Enforce || a.Parameter || s == nil || isSysfs {
+	if h.Config == nil || h.Config.Mode != reconcile.Enforce || a.Parameter || s == nil || isSysfs || isAllowed(h, a) {
 		return config.GuardWatch
 	}
 	unit := h.UnitCapabilities()
@@ -42,8 +42,7 @@ func checkLock(h *picture.Host) []finding.Finding {
 	var found []finding.Finding
 	for _, a := range h.Inventory.Assignments {
 		want, s := stanceOf(h, a)
-		if a.Tool != picture.KubeProxy || s != conflicts || blockingMode(h, a) != config.GuardLock ||
-			!h.HasEffect(a) || allowsKubeProxy(h) {
+		if a.Tool != picture.KubeProxy || s != conflicts || blockingMode(h, a) != config.GuardLock || !h.HasEffect(a) {
 			continue
 		}
 		f := finding.Finding{
@@ -84,13 +83,13 @@ func leavesAlone(setting string) string {
 	return "conntrack.maxPerCore: 0, or --conntrack-max-per-core=0"
 }
 
-// allowsKubeProxy reports whether guard.allow names the unit or the slice in which kube-proxy runs.
-func allowsKubeProxy(h *picture.Host) bool {
+// isAllowed reports whether guard.allow names the unit or the slice in which the tool of an assignment runs.
+func isAllowed(h *picture.Host, a inventory.Assignment) bool {
 	return slices.ContainsFunc(h.Config.Guard.Allow, func(name string) bool {
-		if h.Env.KubeProxyUnit {
-			return name == picture.KubeProxyUnit || name == "system.slice"
+		if a.Tool == picture.KubeProxy && !h.Env.KubeProxyUnit {
+			return strings.HasPrefix(name, "kubepods") && strings.HasSuffix(name, ".slice")
 		}
-		return strings.HasPrefix(name, "kubepods") && strings.HasSuffix(name, ".slice")
+		return name == a.Tool+".service" || name == "system.slice"
 	})
 }
 

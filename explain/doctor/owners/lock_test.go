@@ -97,19 +97,25 @@ func TestLock(t *testing.T) {
 
 // What becomes of an assignment depends on what the guard can do about it.
 func TestBlockedConflict(t *testing.T) {
-	const writesBack = "ctkeeper writes its value back each time"
+	const (
+		writesBack = "ctkeeper writes its value back each time"
+		refuses    = "ctkeeper's guard refuses it while the daemon runs, otherwise"
+		absorbs    = "ctkeeper's guard absorbs it while the daemon runs: it seems"
+	)
 	for name, test := range map[string]struct {
 		mode         config.GuardMode
 		strict, want string
+		allow        []string
 	}{
-		"watch":               {config.GuardWatch, "1", writesBack},
-		"lock":                {config.GuardLock, "0", "ctkeeper's guard refuses it while the daemon runs, otherwise"},
-		"hold":                {config.GuardHold, "1", "ctkeeper's guard absorbs it while the daemon runs: it seems"},
-		"hold without effect": {config.GuardHold, "0", writesBack},
-		"hold, not known":     {config.GuardHold, "", writesBack},
+		"watch":               {config.GuardWatch, "1", writesBack, nil},
+		"lock":                {config.GuardLock, "0", refuses, nil},
+		"hold":                {config.GuardHold, "1", absorbs, nil},
+		"allowed":             {config.GuardLock, "1", writesBack, []string{"systemd-sysctl.service"}},
+		"hold without effect": {config.GuardHold, "0", writesBack, nil},
+		"hold, not known":     {config.GuardHold, "", writesBack, nil},
 	} {
 		h := locked(t, doctortest.Sysctl(doctortest.SiteConf, 1, doctortest.NetMax, "65536"))
-		h.Config.Guard.Mode, h.BPF.WritesStrict = test.mode, test.strict
+		h.Config.Guard, h.BPF.WritesStrict = config.Guard{Mode: test.mode, Allow: test.allow}, test.strict
 		if f := doctortest.Find(t, checkConflicts(h), "other-owner"); !strings.Contains(f.Summary, test.want) {
 			t.Errorf("%s: no %q in %q", name, test.want, f.Summary)
 		}
