@@ -61,6 +61,9 @@ func fields(e reconcile.Event) []logging.Field {
 		systemd.KeyFound: e.Found.String(), systemd.KeyValue: e.Value, systemd.KeyResult: string(e.Result),
 		systemd.KeyCause: string(e.Cause), systemd.KeyError: e.Error, systemd.KeyTable: e.Table,
 	}
+	if e.Kind.IsBlockedWrite() {
+		texts[systemd.KeyHint] = e.Note
+	}
 	if e.By != nil {
 		texts[systemd.KeyByComm], texts[systemd.KeyByUnit] = e.By.Comm, e.By.Cgroup()
 		if e.By.PID != 0 {

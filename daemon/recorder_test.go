@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/ctkeeper/ctkeeper/host/logging"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -39,6 +40,12 @@ func TestWhoIsLogged(t *testing.T) {
 			&sysfs.Writer{PID: 9, Comm: "sysctl"}), zapcore.WarnLevel, map[string]any{
 			"event": "refused-write", "setting": "max", "want": "100", "value": "7",
 			"by_pid": int64(9), "by_comm": "sysctl",
+		}},
+		{"an absorbed write", reconcile.BlockedWriteEvent(time.Now(), reconcile.KindAbsorbedWrite,
+			sysfs.Want{Setting: sysfs.Lookup("max"), Value: sysfs.Number(100), Origin: tree.Place{File: "/c", Line: 3}},
+			"7", &sysfs.Writer{PID: 9, Comm: "sysctl"}), zapcore.WarnLevel, map[string]any{
+			"event": "absorbed-write", "setting": "max", "want": "100", "value": "7",
+			"by_pid": int64(9), "by_comm": "sysctl", "hint": "to change the value, edit /c:3",
 		}},
 	}
 	for _, tt := range tests {

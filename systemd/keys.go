@@ -32,7 +32,7 @@ const (
 	KeyNames = "names"
 	// KeyMissing holds what the guard cannot report or do here.
 	KeyMissing = "missing"
-	// KeyHint holds what to do about a failure.
+	// KeyHint holds what to do about a failure, or an absorbed write.
 	KeyHint = "hint"
 	// KeyTable holds connections or expectations.
 	KeyTable = "table"
