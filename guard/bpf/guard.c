@@ -124,7 +124,7 @@ static __always_inline int on_sysctl(struct bpf_sysctl *ctx, bool pid, bool comm
 // One of the next four programs runs before every read and write of a sysctl on the host
 // (__cgroup_bpf_run_filter_sysctl). They differ by what the kernel lets them know of the writer: its control group
 // alone, the pid too, the command too. They are four, because without CAP_PERFMON the verifier also follows a branch
-// that a constant excludes (sanitize_speculative_path), and refuses a helper there.
+// that a constant excludes (sanitize_speculative_path), and refuses a helper there that the kernel lacks.
 SEC("cgroup/sysctl")
 int ctkeeper_cgroup(struct bpf_sysctl *ctx)
 {
@@ -144,7 +144,8 @@ int ctkeeper_comm(struct bpf_sysctl *ctx)
 }
 
 // read_netns returns the inode number of the network namespace whose sysctl is written, or 0. It is the namespace in
-// which the file was found (net_ctl_set), whatever the process or the file descriptor did since.
+// which the file was found (net_ctl_set), whatever the process or the file descriptor did since. The verifier knows
+// only the members of bpf_sysctl, and lets a program use the context as an address only with CAP_PERFMON.
 static __always_inline __u32 read_netns(struct bpf_sysctl *ctx)
 {
 	struct bpf_sysctl_kern *kern = (void *)ctx;

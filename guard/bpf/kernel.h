@@ -6,6 +6,7 @@
 
 #pragma once
 
+// bpf_helpers.h uses these names.
 typedef unsigned char __u8;
 typedef unsigned short __u16;
 typedef unsigned int __u32;
