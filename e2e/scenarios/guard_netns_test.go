@@ -11,12 +11,11 @@ import (
 	"testing"
 
 	"github.com/ctkeeper/ctkeeper/status"
-	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
 // inNamespace are values of settings that each network namespace has for itself, one of every type that the kernel
-// parses: seconds, a byte, an unsigned long. foreign are others. 5.10 does not accept a larger frag6_high_thresh than it
-// has.
+// parses: seconds, a byte, an unsigned long. foreign are others. 5.10 refuses a frag6_high_thresh that is larger than
+// the present one.
 var (
 	inNamespace = map[string]string{
 		"tcp_timeout_established": "7200", "tcp_be_liberal": "0", "frag6_high_thresh": "4000000",
@@ -35,7 +34,8 @@ var namespaced = strings.Replace(usual, "settings:\n",
 // reported.
 func TestGuardNamespaces(t *testing.T) {
 	const writes = 10_000
-	since := startWithGuard(t, namespaced+"guard: hold\n", status.GuardHolding, systemd.GuardStep, systemd.PerfmonStep)
+	steps := guardSteps[len(guardSteps)-1].steps
+	since := startWithGuard(t, namespaced+"guard: hold\n", status.GuardHolding, steps...)
 	waitApplied(t, prompt, inNamespace)
 	for _, c := range []struct {
 		mode   string
