@@ -19,6 +19,7 @@ const (
 	eventsTotal          = "ctkeeper_events_total"
 	eventOverflowsTotal  = "ctkeeper_event_overflows_total"
 	guardState           = "ctkeeper_guard_state"
+	guardInEffect        = "ctkeeper_guard_in_effect"
 	moduleLoaded         = "ctkeeper_module_loaded"
 	moduleLoadsTotal     = "ctkeeper_module_loads_total"
 	configSuccessful     = "ctkeeper_config_last_reload_successful"
@@ -92,11 +93,11 @@ func families() []family {
 		{repairDuration, histogram, nil,
 			"Time from the event that reports a drift until the wanted value is read back, for each repair.", ""},
 		{contestedSettings, gauge, nil, "Settings that another writer keeps changing.", ""},
-
 		{passDuration, histogram, nil, "Time of one pass over all settings, repairs included.", ""},
 		{eventsTotal, counter, source, "Passes by what woke them; one pass may have several sources.", ""},
 		{eventOverflowsTotal, counter, source, "Overruns of an event queue; each is followed by a full pass.", ""},
 		{guardState, gauge, []string{labelState}, "1 for the present state of the guard, 0 for the others.", ""},
+		{guardInEffect, gauge, nil, "1 if the guard does what is configured (in mode observe: watches), else 0.", ""},
 		{moduleLoaded, gauge, nil, "1 if nf_conntrack is loaded or part of the kernel, else 0.", ""},
 		{moduleLoadsTotal, counter, nil, "Loads of nf_conntrack seen since the daemon started.", ""},
 		{configSuccessful, gauge, nil,

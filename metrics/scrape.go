@@ -61,6 +61,7 @@ func (s scrape) Collect(out chan<- prometheus.Metric) {
 	for _, state := range guardStates() {
 		send.gauge(guardState, boolValue(state == cmp.Or(s.status.Guard.State, status.GuardOff)), string(state))
 	}
+	send.gauge(guardInEffect, boolValue(s.status.IsGuardInEffect()))
 }
 
 // sender sends metrics by the name of their family.

@@ -1,9 +1,11 @@
 package status
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/host/capability"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -66,6 +68,16 @@ func (g Guard) IsConfigured() bool {
 
 // WantsBlock reports whether the configuration asks for foreign writes to be refused or absorbed.
 func (g Guard) WantsBlock() bool { return g.Mode == "lock" || g.Mode == "hold" }
+
+// IsGuardInEffect reports whether the guard does what the configuration asks for. In mode observe it only watches.
+func (d Document) IsGuardInEffect() bool {
+	want := map[string]GuardState{"": GuardOff, "off": GuardOff, "watch": GuardWatching, "hold": GuardHolding,
+		"lock": GuardLocked}[d.Guard.Mode]
+	if d.Guard.WantsBlock() && d.Daemon.Mode == reconcile.Observe {
+		want = GuardWatching
+	}
+	return cmp.Or(d.Guard.State, GuardOff) == want
+}
 
 // Blocking describes how a guard blocks foreign writes.
 type Blocking struct {
