@@ -104,6 +104,16 @@ func openGuard(t testing.TB, opts Options) *Guard {
 	return g
 }
 
+// testUnit is the name of the cgroup that only this process uses, as a unit's.
+func testUnit() string { return fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()) }
+
+// guardInCgroup attaches a guard to a cgroup of the test's own.
+func guardInCgroup(t testing.TB) (cgroup string, g *Guard) {
+	t.Helper()
+	cgroup = newCgroup(t, testUnit())
+	return cgroup, openGuard(t, Options{Cgroup: cgroup})
+}
+
 // runGuard runs a guard until the end of the test.
 func runGuard(t testing.TB, g *Guard) *calls {
 	t.Helper()
@@ -179,7 +189,7 @@ func TestWatchNamesWriter(t *testing.T) {
 	if !netns.Enter(t) {
 		return
 	}
-	unit := fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid())
+	unit := testUnit()
 	cgroup := newCgroup(t, unit)
 	g := openGuard(t, Options{Cgroup: cgroup})
 	want := wantOf(t, "tcp_timeout_close", "10")
@@ -211,8 +221,7 @@ func TestWatchIgnores(t *testing.T) {
 	if !netns.Enter(t) {
 		return
 	}
-	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
-	g := openGuard(t, Options{Cgroup: cgroup})
+	cgroup, g := guardInCgroup(t)
 	setWants(t, g, Watch, wantOf(t, "tcp_timeout_close", "10"))
 	s := runGuard(t, g)
 	enterCgroup(t, cgroup)
@@ -262,8 +271,7 @@ func TestLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
-	g := openGuard(t, Options{Cgroup: cgroup})
+	cgroup, g := guardInCgroup(t)
 	s := runGuard(t, g)
 	setWants(t, g, Lock, wantOf(t, "max", now))
 	for _, let := range []string{now, now + "\n", " " + now, fmt.Sprintf("%#x", n), fmt.Sprintf("0%o\n", n)} {
@@ -317,8 +325,7 @@ func isNamed(g *Guard, by sysfs.Writer, pid int) bool {
 // TestLockEndsWithGuard: after Close every write is accepted.
 func TestLockEndsWithGuard(t *testing.T) {
 	now := readFile(t, maxFile)
-	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
-	g := openGuard(t, Options{Cgroup: cgroup})
+	cgroup, g := guardInCgroup(t)
 	setWants(t, g, Lock, wantOf(t, "max", now+"0"))
 	if _, err := writeIn(t, cgroup, maxFile, now); err == nil {
 		t.Error("the write was accepted")
@@ -359,7 +366,7 @@ func TestOverflow(t *testing.T) {
 	if !netns.Enter(t) {
 		return
 	}
-	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
+	cgroup := newCgroup(t, testUnit())
 	g := openGuard(t, Options{Cgroup: cgroup, Buffer: os.Getpagesize()})
 	setWants(t, g, Watch, wantOf(t, "tcp_timeout_close", "10"))
 	for i := range 60 {

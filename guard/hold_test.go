@@ -2,7 +2,6 @@ package guard
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,8 +14,7 @@ func TestHold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
-	g := openGuard(t, Options{Cgroup: cgroup})
+	cgroup, g := guardInCgroup(t)
 	s := runGuard(t, g)
 	setWants(t, g, Hold, wantOf(t, "max", now))
 	values := []string{

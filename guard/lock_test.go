@@ -1,8 +1,6 @@
 package guard
 
 import (
-	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,8 +12,7 @@ import (
 // well. If the write were accepted it would set the live value.
 func TestLockRefusesCutText(t *testing.T) {
 	now := readFile(t, maxFile)
-	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
-	g := openGuard(t, Options{Cgroup: cgroup})
+	cgroup, g := guardInCgroup(t)
 	runGuard(t, g)
 	wanted := now[:len(now)-1]
 	for _, policy := range []sysfs.Policy{sysfs.Exactly, sysfs.AtMost} {
@@ -32,7 +29,7 @@ func TestLockRefusesCutText(t *testing.T) {
 // TestLockAllowsAtOnce: an allowed unit that exists before the guard can write at once, before Run.
 func TestLockAllowsAtOnce(t *testing.T) {
 	now := readFile(t, maxFile)
-	unit := fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid())
+	unit := testUnit()
 	cgroup := newCgroup(t, unit)
 	g := openGuard(t, Options{Cgroup: cgroup, Allow: []string{unit}})
 	setWants(t, g, Lock, wantOf(t, "max", now+"0"))
@@ -44,7 +41,7 @@ func TestLockAllowsAtOnce(t *testing.T) {
 // TestLockWithoutTree: if the cgroup tree cannot be watched, Open fails if units are allowed, since the lock would
 // refuse their writes. Without allowed units it succeeds.
 func TestLockWithoutTree(t *testing.T) {
-	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
+	cgroup := newCgroup(t, testUnit())
 	openGuard(t, Options{Cgroup: cgroup})
 	for _, allow := range [][]string{nil, {"kube-proxy.service"}} {
 		g := newGuard()

@@ -34,8 +34,7 @@ func TestNetns(t *testing.T) {
 	if !netns.Enter(t) {
 		return
 	}
-	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
-	g := openGuard(t, Options{Cgroup: cgroup})
+	cgroup, g := guardInCgroup(t)
 	want := wantOf(t, "tcp_timeout_close", readFile(t, timeoutFile))
 	if !g.Features().Netns || !g.CanBlock(want.Setting) || g.CanBlock(sysfs.Lookup("net.netfilter.nf_log.2")) {
 		netns.Cannot(t, "%+v", g.Features())
@@ -76,8 +75,7 @@ func TestHoldEverySetting(t *testing.T) {
 	if !netns.Enter(t) {
 		return
 	}
-	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
-	g := openGuard(t, Options{Cgroup: cgroup})
+	cgroup, g := guardInCgroup(t)
 	if !g.Features().Netns {
 		netns.Cannot(t, "%+v", g.Features())
 	}

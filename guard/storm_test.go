@@ -1,8 +1,6 @@
 package guard
 
 import (
-	"fmt"
-	"os"
 	"os/exec"
 	"testing"
 	"time"
@@ -16,8 +14,7 @@ func TestStorm(t *testing.T) {
 	if !netns.Enter(t) {
 		return
 	}
-	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
-	g := openGuard(t, Options{Cgroup: cgroup})
+	cgroup, g := guardInCgroup(t)
 	setWants(t, g, Watch, wantOf(t, "tcp_timeout_close", "20"))
 	s := runGuard(t, g)
 	began := time.Now()

@@ -77,8 +77,7 @@ func TestHoldWindow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
-	g := openGuard(t, Options{Cgroup: cgroup})
+	cgroup, g := guardInCgroup(t)
 	runGuard(t, g)
 	setWants(t, g, Hold, wantOf(t, "max", now))
 	t.Cleanup(func() {
@@ -109,8 +108,7 @@ func TestTimeoutWindow(t *testing.T) {
 		return
 	}
 	now := readFile(t, timeoutFile)
-	cgroup := newCgroup(t, fmt.Sprintf("ctkeeper-test-%d.service", os.Getpid()))
-	g := openGuard(t, Options{Cgroup: cgroup})
+	cgroup, g := guardInCgroup(t)
 	runGuard(t, g)
 	want := wantOf(t, "tcp_timeout_close", now)
 	if !g.CanBlock(want.Setting) {
