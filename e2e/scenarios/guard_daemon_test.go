@@ -141,26 +141,32 @@ func startSecond(t *testing.T) (*foreground, func() int) {
 func TestGuardTwice(t *testing.T) {
 	startWithGuard(t, locked, status.GuardLocked, systemd.GuardStep)
 	proc := startContainer(t)
-	check := func(who string) {
+	timeout := filepath.Join(proc, strings.TrimPrefix(sysctl("tcp_timeout_established"), "/proc"))
+	// The service does not know the network namespace of a write and lets those to timeouts through. The second
+	// daemon is root's, and refuses them too.
+	check := func(who string, byRoot bool) {
 		t.Helper()
 		checkRefused(t, sysctl("max"), "65536")
-		timeout := strings.TrimPrefix(sysctl("tcp_timeout_established"), "/proc")
-		write(t, filepath.Join(proc, timeout), "999")
+		if byRoot {
+			checkRefused(t, timeout, "999")
+			return
+		}
+		write(t, timeout, "999")
 		t.Logf("%s: a container's write was repaired after %s", who, waitApplied(t, prompt, usualValues))
 	}
 	f, others := startSecond(t)
 	ours := countRefused(t, "max")
-	check("both")
+	check("both", true)
 	eventually(t, prompt, "both have counted the write", func() bool {
 		return countRefused(t, "max") > ours && others() > 0
 	})
 	if code := f.stop(t); code != 0 {
 		t.Errorf("exit status %d after SIGTERM", code)
 	}
-	check("the service alone")
+	check("the service alone", false)
 	f, others = startSecond(t)
 	run(t, "systemctl", "stop", unit)
-	check("the one by hand alone")
+	check("the one by hand alone", true)
 	if others() == 0 {
 		t.Error("the second daemon has not counted the write")
 	}
