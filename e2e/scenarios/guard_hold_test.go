@@ -195,7 +195,8 @@ func TestGuardHoldWindow(t *testing.T) {
 	checkWindow(t, "max", func() int { return writeWithTools(t) })
 	resetHost(t)
 	startWithGuard(t, usual+"guard: watch\n", status.GuardWatching, systemd.GuardStep)
-	for setting, text := range map[string]string{"max": "65536", "expect_max": "8", "buckets": "16384"} {
+	// Not buckets: a read during a write can undo that write (nf_conntrack_hash_sysctl).
+	for setting, text := range map[string]string{"max": "65536", "expect_max": "8"} {
 		r := readWindow(t, setting, usualValues[setting])
 		pid := mainPID(t)
 		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
