@@ -16,7 +16,7 @@ import (
 // lockNote and holdNote are the limits of a guard that blocks writes, in the status document.
 const (
 	lockNote  = "blocks accidental changes; " + noDefence
-	holdNote  = "a writer is told that it succeeded, so change values in ctkeeper's configuration; " + noDefence
+	holdNote  = "foreign writes succeed without effect: change values in ctkeeper's configuration; " + noDefence
 	noDefence = "it is no defence against root, who can write hashsize through sysfs, unload the module or stop " +
 		"the daemon"
 )

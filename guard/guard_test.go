@@ -263,14 +263,21 @@ func enterCgroup(t testing.TB, cgroup string) {
 	t.Cleanup(func() { move(filepath.Join(filepath.Dir(cgroup), path)) })
 }
 
-// TestLock: the lock refuses another value in every notation and accepts the wanted one. No write changes anything:
-// the accepted value is the live one.
-func TestLock(t *testing.T) {
-	now := readFile(t, maxFile)
-	n, err := strconv.Atoi(now)
+// readMax returns the live value of max, as text and as a number.
+func readMax(t *testing.T) (string, int) {
+	t.Helper()
+	text := readFile(t, maxFile)
+	n, err := strconv.Atoi(text)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return text, n
+}
+
+// TestLock: the lock refuses another value in every notation and accepts the wanted one. No write changes anything:
+// the accepted value is the live one.
+func TestLock(t *testing.T) {
+	now, n := readMax(t)
 	cgroup, g := guardInCgroup(t)
 	s := runGuard(t, g)
 	setWants(t, g, Lock, wantOf(t, "max", now))

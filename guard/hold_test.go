@@ -9,11 +9,7 @@ import (
 
 // TestHold: a foreign write of another value succeeds and changes nothing, in every form that a number may have.
 func TestHold(t *testing.T) {
-	now := readFile(t, maxFile)
-	n, err := strconv.Atoi(now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	now, n := readMax(t)
 	cgroup, g := guardInCgroup(t)
 	s := runGuard(t, g)
 	setWants(t, g, Hold, wantOf(t, "max", now))

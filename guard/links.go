@@ -59,7 +59,7 @@ func attachTracing(program *ebpf.Program) (attached, error) {
 	return newAttached(program, l, err)
 }
 
-// newAttached returns a program with its link. If there is none because of an error, it closes the program.
+// newAttached returns a program with its link. If err is not nil, it closes the program and returns the error.
 func newAttached(program *ebpf.Program, l link.Link, err error) (attached, error) {
 	if err != nil {
 		err = fmt.Errorf("cannot attach the BPF program %s: %w", program, err)

@@ -5,12 +5,6 @@ import (
 	"encoding/binary"
 	"strings"
 	"unicode"
-	"unsafe"
-)
-
-const (
-	recordSize = int(unsafe.Sizeof(bpfRecord{}))
-	textSize   = len(bpfRecord{}.Text)
 )
 
 // record is one decoded record.
@@ -33,7 +27,7 @@ type actor struct {
 	comm   string
 }
 
-// decode decodes a record. It returns false for data of another length.
+// decode decodes a record. It returns false for data that is too short.
 func decode(raw []byte) (record, bool) {
 	var from bpfRecord
 	if _, err := binary.Decode(raw, binary.NativeEndian, &from); err != nil {

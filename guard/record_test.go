@@ -8,6 +8,12 @@ import (
 	"unsafe"
 )
 
+// The sizes of a record and of its text with its NUL, in bytes.
+const (
+	recordSize = int(unsafe.Sizeof(bpfRecord{}))
+	textSize   = len(bpfRecord{}.Text)
+)
+
 // FuzzDecode: the command and text of a record are printable, whatever the process put there, and not longer than
 // their fields.
 func FuzzDecode(f *testing.F) {

@@ -72,11 +72,7 @@ func runWindow(t *testing.T, cgroup, file, want string, count int, assignments .
 // TestHoldWindow: while a hundred thousand foreign writes are absorbed, a reader on the other processor sees no other
 // value.
 func TestHoldWindow(t *testing.T) {
-	now := readFile(t, maxFile)
-	n, err := strconv.Atoi(now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	now, n := readMax(t)
 	cgroup, g := guardInCgroup(t)
 	runGuard(t, g)
 	setWants(t, g, Hold, wantOf(t, "max", now))

@@ -159,7 +159,7 @@ func BlockedWriteEvent(at time.Time, kind Kind, want sysfs.Want, value string, b
 		At: at, Kind: kind, Setting: want.Setting.Name, Policy: want.Policy, Want: want.Value,
 		Value: value, By: by,
 	}
-	if kind == KindAbsorbedWrite && want.Origin.File != "" { // its writer was not told
+	if kind == KindAbsorbedWrite && want.Origin.File != "" { // its writer got no error
 		e.Note = "to change the value, edit " + want.Origin.String()
 	}
 	e.Message = blockedWriteMessage(e)

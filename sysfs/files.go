@@ -133,7 +133,7 @@ func (f *Files) Figure(name string) (string, error) {
 }
 
 // WritesStrict returns kernel.sysctl_writes_strict. With 1, the default, the kernel ignores a write to a sysctl that
-// does not begin at offset 0 (proc_first_pos_non_zero_ignore, proc_sys_kernel(5)).
+// does not begin at offset 0 (proc_first_pos_non_zero_ignore, admin-guide/sysctl/kernel.rst).
 func (f *Files) WritesStrict() (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

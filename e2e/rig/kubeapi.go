@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"path"
+	"sync"
 )
 
 // KubeAPIAddress is where ServeKubeAPI listens.
@@ -59,6 +60,7 @@ func ServeKubeAPI() (stop func(), err error) {
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(answer)
 	})}
-	go func() { _ = server.Serve(listener) }()
-	return func() { _ = server.Close() }, nil
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(listener) }) // until Close
+	return func() { _ = server.Close(); serving.Wait() }, nil
 }

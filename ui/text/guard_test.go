@@ -182,7 +182,7 @@ var guardTests = map[string]struct {
 	"holding": {
 		with(guardStatus(config.GuardHold, status.GuardHolding), func(g *status.Guard) {
 			g.Held, g.Names, g.Allow = []string{"max", "expect_max"}, []string{"unit"}, []string{"docker.service"}
-			g.Note = "writers are told that they succeeded"
+			g.Note = "writes succeed without effect"
 			g.Absorbed = []status.BlockedWrites{refusal("max", 3, "131072", noon, *kubeProxy())}
 			g.Refused = []status.BlockedWrites{refusal("max", 9, "7", noon, *kubeProxy())} // by a former lock
 		}), inSync("max", "expect_max"),
@@ -190,7 +190,7 @@ var guardTests = map[string]struct {
 			"         last max to 131072 by kube-proxy (pid 2211,\n" +
 			"         container 4f0c8a21bd03 of pod 1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11) at 11:00:00\n" +
 			"         reports the unit of writers\n" +
-			"         writers are told that they succeeded\n" +
+			"         writes succeed without effect\n" +
 			"         may write: docker.service",
 	},
 	"holding, one setting": {
