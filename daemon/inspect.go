@@ -62,7 +62,7 @@ func Inspect(root string, cfg *config.Config) status.Document {
 func InspectTable(root string) status.Table {
 	sample, monitor := table.Take(root, time.Now()), table.NewMonitor(1)
 	monitor.Add(sample)
-	return newTable(sample, monitor.State())
+	return newTable(sample, monitor.State(sample))
 }
 
 // FillUnknown reads what is unknown in a daemon's document from the system below root: the

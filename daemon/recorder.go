@@ -45,7 +45,7 @@ func level(e reconcile.Event) zapcore.Level {
 		return zapcore.ErrorLevel
 	case e.Kind == reconcile.KindContested, e.Kind.IsBlockedWrite(), e.Note != "":
 		return zapcore.WarnLevel
-	case e.Kind == reconcile.KindTablePressure && (e.Dropping || e.Level != string(table.Normal)):
+	case e.Kind == reconcile.KindTablePressure && (e.Loss != "" || e.Level != string(table.Normal)):
 		return zapcore.WarnLevel
 	case e.Kind == reconcile.KindDrift && e.Cause != reconcile.CauseStart && e.Cause != reconcile.CauseConfig:
 		return zapcore.WarnLevel

@@ -25,7 +25,8 @@ func (d *Daemon) status() status.Document {
 	report := d.keeper.Report()
 	s := newDocument(d.opts.Source.Root, report, cfg)
 	s.Module.Parameters = d.parameters(s.Module.State, cfg)
-	s.Table = newTable(d.table.recent(), d.table.monitor.State())
+	recent := d.table.recent()
+	s.Table = newTable(recent, d.table.monitor.State(recent))
 	s.Table.KernelMessages = d.messages.snapshot()
 	s.Guard = d.guard.report()
 	s.Daemon.Running, s.Daemon.PID, s.Daemon.Since, s.Daemon.Version = true, os.Getpid(), d.since, d.opts.Version
@@ -34,6 +35,7 @@ func (d *Daemon) status() status.Document {
 	if refused != nil {
 		s.Daemon.Config.OK, s.Daemon.Config.Error = false, refused.Error()
 	}
+	s.Judge()
 	return s
 }
 

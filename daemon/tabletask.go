@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
@@ -66,8 +67,8 @@ func (t *tableTask) sample(at time.Time) {
 	t.mu.Unlock()
 	for _, p := range t.monitor.Add(sample) {
 		t.record(reconcile.TablePressureEvent(p.At, reconcile.Pressure{
-			Table: p.Table, Level: string(p.Level), Dropping: p.Dropping, Entries: p.Entries, Limit: p.Limit,
-		}, p.Message))
+			Table: p.Table, Level: string(p.Now.Level), Loss: string(p.Now.Loss), Entries: p.Entries, Limit: p.Limit,
+		}, status.PressureMessage(p)))
 	}
 }
 

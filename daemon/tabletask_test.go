@@ -99,7 +99,7 @@ func TestPressureIsLogged(t *testing.T) {
 	r := recorder{eventLogger{logging.New(core)}, newHistory(), newCounts()}
 	for _, pressure := range []reconcile.Pressure{
 		{Table: table.Connections, Level: "high", Entries: 83, Limit: 100},
-		{Table: table.Connections, Level: "normal", Dropping: true, Limit: 100},
+		{Table: table.Connections, Level: "normal", Loss: "evicting", Limit: 100},
 		{Table: table.Expectations, Level: "normal", Limit: 100},
 	} {
 		r.Record(reconcile.TablePressureEvent(time.Now(), pressure, ""))
@@ -126,11 +126,11 @@ func TestTableStatus(t *testing.T) {
 	kerneltree.Put(t, root, "proc/net/stat/nf_conntrack", "entries drop\n0000ea60 00000007\n0000ea60 00000001\n")
 	s := InspectTable(root)
 	if s.LoadFactor == nil || *s.LoadFactor != 60000.0/65536 || s.Counters["drop"] != 8 ||
-		s.Levels[table.Connections] != table.High || len(s.Rates) != 0 {
+		s.Conditions[table.Connections].Level != table.High || len(s.Rates) != 0 {
 		t.Errorf("status %+v, load factor %v", s, s.LoadFactor)
 	}
 	kerneltree.Unload(t, root)
-	if s = InspectTable(root); s.Entries != nil || s.LoadFactor != nil || s.Counters == nil || len(s.Levels) != 0 {
+	if s = InspectTable(root); s.Entries != nil || s.LoadFactor != nil || s.Counters == nil || len(s.Conditions) != 0 {
 		t.Errorf("status without the module: %+v", s)
 	}
 }

@@ -102,7 +102,9 @@ func busy() fakeDaemon {
 				ExpectMax: ptr(1024)},
 			Counters: map[string]uint64{"entries": 60000, "drop": 17, "early_drop": 4, "insert_failed": 0},
 			State: table.State{
-				Levels: map[string]table.Level{table.Connections: table.High, table.Expectations: table.Normal},
+				Conditions: map[string]table.Condition{
+					table.Connections: {Level: table.High}, table.Expectations: {Level: table.Normal},
+				},
 			},
 			ByHelper: map[string]int64{"sip": 4, "ftp": 1, "": 1},
 		},

@@ -166,7 +166,7 @@ func (s sender) table(t status.Table) {
 		s.gauge(expectationsByHelper, float64(n), helper)
 	}
 	for _, name := range []string{table.Connections, table.Expectations} {
-		if n, known := levelValue(t.Levels[name]); known {
+		if n, known := levelValue(t.Conditions[name].Level); known {
 			s.gauge(tablePressure, n, name)
 		}
 	}

@@ -119,10 +119,10 @@ type Pressure struct {
 	Table string `json:"table,omitempty"`
 	// Level is how full it is; see table.Level.
 	Level string `json:"level,omitempty"`
-	// Dropping is true while packets are dropped because the table is full.
-	Dropping bool  `json:"dropping,omitzero"`
-	Entries  int64 `json:"entries,omitzero"`
-	Limit    int64 `json:"limit,omitzero"`
+	// Loss is what the kernel does because the table is full; see table.Loss.
+	Loss    string `json:"loss,omitempty"`
+	Entries int64  `json:"entries,omitzero"`
+	Limit   int64  `json:"limit,omitzero"`
 }
 
 // SettingNames returns the names of the event's settings.

@@ -81,6 +81,7 @@ func (p *pass) run() {
 	}
 	for _, t := range k.tracked {
 		t.isNew = false
+		t.noteState(p.now)
 	}
 	k.lastPass = p.now
 	if p.moduleChanged {

@@ -52,8 +52,10 @@ type Comparison struct {
 // SettingStatus is a Comparison and the setting's history since the start of the daemon.
 type SettingStatus struct {
 	Comparison
-	Drifts    int    `json:"drifts"`
-	LastDrift *Drift `json:"last_drift,omitempty"`
+	// Since is when the setting got its State.
+	Since     time.Time `json:"since,omitzero"`
+	Drifts    int       `json:"drifts"`
+	LastDrift *Drift    `json:"last_drift,omitempty"`
 }
 
 // Drift is a setting's last drift. It must not be changed.

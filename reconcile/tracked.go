@@ -18,8 +18,9 @@ type tracked struct {
 	want       sysfs.Want
 	status     SettingStatus
 	throttle   throttle
-	isNew      bool // the want is new or changed, and no pass has handled it yet
-	wasPending bool // its file was missing in the previous pass
+	noted      State // at the end of the last pass
+	isNew      bool  // the want is new or changed, and no pass has handled it yet
+	wasPending bool  // its file was missing in the previous pass
 
 	// early is a repair since the last pass, which the next one records; zero where there is none.
 	early earlyRepair
@@ -70,6 +71,13 @@ func (t *tracked) setWant(want sysfs.Want) {
 	s := &t.status
 	s.Name, s.Policy, s.Want, s.Origin = want.Setting.Name, want.Policy, want.Value, want.Origin
 	s.MemoryBytes = want.MemoryBytes()
+}
+
+// noteState sets when the state began, at the end of a pass.
+func (t *tracked) noteState(now time.Time) {
+	if t.status.State != t.noted {
+		t.noted, t.status.Since = t.status.State, now
+	}
 }
 
 // setReading updates the status from the result of a read.

@@ -2,6 +2,7 @@ package status
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/host/tree"
@@ -27,6 +28,9 @@ type Document struct {
 	Settings []reconcile.SettingStatus `json:"settings"`
 	Table    Table                     `json:"table"`
 	Guard    Guard                     `json:"guard"`
+	// Headline is the state in one sentence; Problems is what is wrong, the worst first. Judge sets both.
+	Headline string    `json:"headline"`
+	Problems []Problem `json:"problems"`
 }
 
 // Daemon describes the daemon itself.
@@ -100,6 +104,17 @@ type Module struct {
 // NeedsReload reports whether any parameter is known to differ.
 func (m Module) NeedsReload() bool {
 	return slices.ContainsFunc(m.Parameters, func(p Parameter) bool { return p.State == ParameterNeedsReload })
+}
+
+// ReloadText returns what has to be done for a parameter that needs a reload, and which modules are in the way.
+func (m Module) ReloadText(p Parameter) string {
+	switch {
+	case m.State == kmod.BuiltIn:
+		return m.Name + " is built in: needs the kernel command line and a reboot"
+	case len(p.HeldBy) == 0:
+		return "needs a reload of " + m.Name
+	}
+	return "needs a reload of " + m.Name + ", which is used by " + strings.Join(p.HeldBy, ", ")
 }
 
 // ParameterState compares a module parameter with its want.

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/reconcile"
@@ -23,23 +21,16 @@ func Figure(n *int64) string {
 	return strconv.FormatInt(*n, 10)
 }
 
-// Percent returns how full a table is, in whole percent: 100 only where it is full. ok is false
-// where that is not known, or the table has no limit.
-func Percent(used, limit *int64) (percent int, ok bool) {
-	if used == nil || limit == nil || *limit <= 0 {
-		return 0, false
-	}
-	return int(math.Floor(float64(*used) * 100 / float64(*limit))), true
-}
-
 // Fill renders how full a table is: "833 of 1000 connections (83 %)".
 func Fill(what string, used, limit *int64) string {
 	if limit != nil && *limit <= 0 {
 		return fmt.Sprintf("%s %s, no limit", Figure(used), what)
 	}
 	text := fmt.Sprintf("%s of %s %s", Figure(used), Figure(limit), what)
-	if percent, ok := Percent(used, limit); ok {
-		text += fmt.Sprintf(" (%d %%)", percent)
+	if used != nil && limit != nil {
+		if share, ok := Share(*used, *limit); ok {
+			text += " (" + share + ")"
+		}
 	}
 	return text
 }
@@ -47,16 +38,12 @@ func Fill(what string, used, limit *int64) string {
 // Forecast renders when a table will be full at its present rate, "full in about 6 min"; ""
 // without a forecast.
 func (t Table) Forecast(name string) string {
-	seconds := t.FullInSeconds[name]
-	if seconds <= 0 {
-		return ""
-	}
-	return "full in about " + table.Forecast(time.Duration(seconds*float64(time.Second)))
+	return strings.TrimPrefix(forecastText(t.Conditions[name]), "; ")
 }
 
-// DropsSince returns the packets dropped since an older document; nil where the counters of
+// LossesSince returns what was lost since an older document; nil where the counters of
 // either are not known. A counter that has fallen belongs to a module that was loaded again.
-func (t Table) DropsSince(older Table) *int64 {
+func (t Table) LossesSince(older Table) *table.Losses {
 	if len(older.Counters) == 0 || len(t.Counters) == 0 {
 		return nil
 	}
@@ -66,8 +53,8 @@ func (t Table) DropsSince(older Table) *int64 {
 			grown[name] = n - older.Counters[name]
 		}
 	}
-	drops := table.Drops(grown)
-	return &drops
+	lost := table.LossesOf(grown)
+	return &lost
 }
 
 // Helpers returns the helpers that created expectations, the one with the most first.

@@ -32,7 +32,7 @@ func TestFill(t *testing.T) {
 }
 
 func TestForecast(t *testing.T) {
-	s := Table{State: table.State{FullInSeconds: map[string]float64{table.Connections: 372}}}
+	s := Table{State: table.State{Conditions: map[string]table.Condition{table.Connections: {FullInSeconds: 372}}}}
 	if got := s.Forecast(table.Connections); got != "full in about 6 min" {
 		t.Errorf("%q", got)
 	}
@@ -41,26 +41,27 @@ func TestForecast(t *testing.T) {
 	}
 }
 
-func TestDropsSince(t *testing.T) {
+func TestLossesSince(t *testing.T) {
 	tests := []struct {
 		name       string
 		older, now map[string]uint64
-		want       *int64
+		want       *table.Losses
 	}{
 		{"first document", nil, map[string]uint64{"drop": 7}, nil},
 		{"unreadable", map[string]uint64{"drop": 7}, nil, nil},
-		{"none", map[string]uint64{"drop": 7, "found": 1}, map[string]uint64{"drop": 7, "found": 9}, number(0)},
+		{"none", map[string]uint64{"drop": 7, "found": 1}, map[string]uint64{"drop": 7, "found": 9}, &table.Losses{}},
 		{
-			"all three", map[string]uint64{"drop": 1, "early_drop": 1, "insert_failed": 1},
-			map[string]uint64{"drop": 2, "early_drop": 3, "insert_failed": 5}, number(7),
+			"each", map[string]uint64{"drop": 1, "early_drop": 1, "insert_failed": 1, "chainlength": 1},
+			map[string]uint64{"drop": 2, "early_drop": 3, "insert_failed": 5, "chainlength": 9},
+			&table.Losses{Dropped: 1, Evicted: 2, LostRaces: 4, Refused: 8},
 		},
-		{"module loaded again", map[string]uint64{"drop": 1000}, map[string]uint64{"drop": 4}, number(0)},
+		{"module loaded again", map[string]uint64{"drop": 1000}, map[string]uint64{"drop": 4}, &table.Losses{}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := Table{Counters: test.now}.DropsSince(Table{Counters: test.older})
+			got := Table{Counters: test.now}.LossesSince(Table{Counters: test.older})
 			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("drops (-want +got):\n%s", diff)
+				t.Errorf("losses (-want +got):\n%s", diff)
 			}
 		})
 	}

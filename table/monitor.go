@@ -8,8 +8,7 @@ import (
 // Level is how full a table is.
 type Level string
 
-// The levels, with the fill at which each starts. A level ends 5 points below its start, so that a table at
-// the edge is reported once.
+// The levels, with the fill at which each starts.
 const (
 	Normal   Level = "normal"
 	High     Level = "high"     // 80 %
@@ -22,37 +21,77 @@ const (
 	Expectations = "expectations"
 )
 
-// Pressure is a change of a table's level or of its drops, reported once.
+// Loss is what the kernel does because a table is full.
+type Loss string
+
+// The losses, from none to the worst.
+const (
+	NoLoss Loss = ""
+	// Evicting: a connection without a reply is evicted for a new one, which gets in. The counter early_drop
+	// grows (early_drop in nf_conntrack_core.c).
+	Evicting Loss = "evicting"
+	// Dropping: packets of new connections are dropped. The counter drop grows while the table is at least
+	// 80 % full. A growing drop alone proves nothing: nf_ct_resolve_clash also counts there what has lost a
+	// race in a table that is not full.
+	Dropping Loss = "dropping"
+	// Refusing: new expectations are refused. The entries have reached the limit, because the kernel counts
+	// nothing when it refuses an expectation (__nf_ct_expect_check).
+	Refusing Loss = "refusing"
+)
+
+// Condition is how full a table is, and what that does.
+type Condition struct {
+	Level Level `json:"level"`
+	Loss  Loss  `json:"loss,omitempty"`
+	// Since is when Level or Loss began to differ from normal; zero while neither does.
+	Since time.Time `json:"since,omitzero"`
+	// FullInSeconds is the forecast at the present rate; 0 if there is none.
+	FullInSeconds float64 `json:"full_in_seconds,omitzero"`
+}
+
+// isNormal reports whether there is nothing to report.
+func (c Condition) isNormal() bool { return c.Level == Normal && c.Loss == NoLoss }
+
+// Losses counts what was lost, by the kernel's counters.
+type Losses struct {
+	// Dropped are packets: the table was full, memory was short, a helper dropped them, or a race was lost (drop).
+	Dropped int64 `json:"dropped"`
+	// Evicted are connections without a reply that were evicted for new ones (early_drop).
+	Evicted int64 `json:"evicted"`
+	// Refused are connections whose chain in the hash table was too long (chainlength, since Linux 5.15;
+	// chaintoolong in netlink; __nf_conntrack_confirm).
+	Refused int64 `json:"refused"`
+	// LostRaces are packets whose connection another packet had just inserted (insert_failed).
+	LostRaces int64 `json:"lost_races"`
+}
+
+// Pressure is a change of a table's condition, reported once. A level is reported to end 5 points below its
+// start, and a loss 30 s after the last one, so that a table at the edge is reported once.
 type Pressure struct {
 	At time.Time
 	// Table is Connections or Expectations.
 	Table string
-	Level Level
-	// Dropping is true while the kernel drops because the table is full, and for 30 s after the last drop.
-	// For connections it means that the counter early_drop grows (early_drop evicts a connection that is not
-	// assured for a new one), or that drop grows while the table is at least 80 % full. A growing drop alone
-	// proves nothing: nf_ct_resolve_clash also counts there what has lost a race in a table that is not full.
-	// For expectations it means that the entries have reached the limit, because the kernel counts nothing
-	// when it refuses an expectation (__nf_ct_expect_check).
-	Dropping bool
+	// Now is the condition, and Was the one that was reported before it.
+	Now, Was Condition
 	// Entries and Limit are the last ones known; a limit of 0 or less is no limit.
 	Entries, Limit int64
-	// FullIn is the forecast at the present rate; 0 if there is none.
-	FullIn time.Duration
-	// Message describes the change in one sentence.
-	Message string
+	// Lost is since the look before, Span earlier; LostInAll since the table was last normal.
+	Lost, LostInAll Losses
+	Span            time.Duration
+	// Unreadable is true for a table that cannot be read any more, Gone for one that is gone with its module.
+	Unreadable, Gone bool
 }
 
 // State is the state of the tables, for status, metrics and the page.
 type State struct {
-	// Levels and Dropping are by table; they lack a table that cannot be read.
-	Levels   map[string]Level `json:"levels"`
-	Dropping map[string]bool  `json:"dropping"`
+	// Conditions are by table; a table that cannot be read is not there.
+	Conditions map[string]Condition `json:"conditions"`
 	// Rates are per second by counter, and of "entries", which may be negative. They are averages over the
 	// last 15 s at most. After a reload of the module there are none until there are two samples.
 	Rates map[string]float64 `json:"rates"`
-	// FullInSeconds has the forecast by table, if there is one.
-	FullInSeconds map[string]float64 `json:"full_in_seconds"`
+	// Grown is by how much the counters have grown in the last GrownSeconds: since the look before the last.
+	Grown        map[string]uint64 `json:"grown"`
+	GrownSeconds float64           `json:"grown_seconds"`
 }
 
 // Point is one sample for a plot. A figure that could not be read is 0, and so is a limit if there is none.
@@ -63,8 +102,8 @@ type Point struct {
 	Max          int64 `json:"max"`
 	Expectations int64 `json:"expectations"`
 	ExpectMax    int64 `json:"expect_max"`
-	// Drops are the packets dropped since the point before (DropCounters).
-	Drops int64 `json:"drops"`
+	// Losses are since the point before.
+	Losses
 }
 
 // Monitor keeps a limited number of samples and computes State and Pressure from them. It is safe for
@@ -75,7 +114,11 @@ type Monitor struct {
 	next   int
 	size   int
 
-	counters     counterHistory
+	counters counterHistory
+	last     Sample
+	// grown is by how much the counters grew in the span before the last sample.
+	grown        map[string]uint64
+	span         time.Duration
 	connections  tableMonitor
 	expectations tableMonitor
 }
@@ -95,48 +138,49 @@ func (m *Monitor) Add(s Sample) []Pressure {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	grown := m.counters.add(s)
+	m.grown, m.span = grown, s.At.Sub(m.last.At)
+	m.last = s
 	m.keep(Point{
 		At:      s.At.Unix(),
 		Entries: valueOf(s.Entries), Max: limitOf(s.Max),
 		Expectations: valueOf(s.Expectations), ExpectMax: limitOf(s.ExpectMax),
-		Drops: Drops(grown),
+		Losses: LossesOf(grown),
 	})
 	var changes []Pressure
-	for _, next := range []struct {
-		monitor *tableMonitor
-		fill    fill
-	}{
-		{&m.connections, fill{
-			entries: s.Entries, limit: s.Max,
-			dropped: int64(grown[columnDrop]), evicted: int64(grown[columnEarlyDrop]),
-		}},
-		{&m.expectations, fill{entries: s.Expectations, limit: s.ExpectMax}},
-	} {
-		if p, ok := next.monitor.add(s.At, next.fill); ok {
+	for _, t := range m.tables() {
+		if p, ok := t.add(s.At, t.fillOf(s, grown)); ok {
 			changes = append(changes, p)
 		}
 	}
 	return changes
 }
 
-// State returns the state of the tables by the last samples.
-func (m *Monitor) State() State {
+func (m *Monitor) tables() []*tableMonitor { return []*tableMonitor{&m.connections, &m.expectations} }
+
+// State returns the state of the tables in a sample that was taken to be shown: the last one of Add, or a
+// later one. A loss is shown until the first sample of Add without one.
+func (m *Monitor) State(s Sample) State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := State{
-		Levels: map[string]Level{}, Dropping: map[string]bool{},
-		Rates: m.counters.rates(), FullInSeconds: map[string]float64{},
+	since := growth(m.last.Counters, s.Counters)
+	state := State{
+		Conditions: map[string]Condition{}, Rates: m.counters.rates(), Grown: map[string]uint64{},
+		GrownSeconds: (m.span + s.At.Sub(m.last.At)).Seconds(),
 	}
-	for _, w := range []*tableMonitor{&m.connections, &m.expectations} {
-		if !w.isReadable {
-			continue
-		}
-		s.Levels[w.table], s.Dropping[w.table] = levels()[w.current.level], w.current.loss > noLoss
-		if d := w.fullIn(); d > 0 {
-			s.FullInSeconds[w.table] = d.Seconds()
+	if m.grown == nil {
+		state.GrownSeconds = s.At.Sub(m.last.At).Seconds()
+	}
+	for _, grown := range []map[string]uint64{m.grown, since} {
+		for name, n := range grown {
+			state.Grown[name] += n
 		}
 	}
-	return s
+	for _, t := range m.tables() {
+		if c, ok := t.condition(s.At, t.fillOf(s, since)); ok {
+			state.Conditions[t.table] = c
+		}
+	}
+	return state
 }
 
 // Points returns the points after since, oldest first, or all points for the zero time. The time of a point

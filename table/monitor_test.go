@@ -1,15 +1,20 @@
-package table
+package table_test
 
 import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/table"
 )
 
 // step is one sample of a script. A figure of -1 cannot be read.
@@ -21,37 +26,38 @@ type step struct {
 	noCounters            bool
 }
 
-func script(t *testing.T, m *Monitor, steps []step) []string {
+// start is the time before the first step of a script.
+var start = time.Unix(1_700_000_000, 0)
+
+// script takes the samples of the steps. It returns what was reported, each with the index of the step.
+func script(t *testing.T, m *table.Monitor, steps []step) []string {
 	t.Helper()
 	var reported []string
-	at := time.Unix(1_700_000_000, 0)
+	at := start
 	for i, s := range steps {
 		if s.after == 0 {
 			s.after = 5 * time.Second
 		}
 		at = at.Add(s.after)
 		for _, p := range m.Add(s.sample(at)) {
-			dropping := ""
-			if p.Dropping {
-				dropping = " dropping"
-			}
-			if !p.At.Equal(at) || p.FullIn > 0 != strings.Contains(p.Message, "full in about") {
+			if !p.At.Equal(at) {
 				t.Errorf("pressure %+v at step %d", p, i)
 			}
-			reported = append(reported, fmt.Sprintf("%d %s%s: %s", i, p.Level, dropping, p.Message))
+			words := strings.TrimSpace(string(p.Now.Level) + " " + string(p.Now.Loss))
+			reported = append(reported, fmt.Sprintf("%d %s: %s", i, words, status.PressureMessage(p)))
 		}
 	}
 	return reported
 }
 
-func (s step) sample(at time.Time) Sample {
+func (s step) sample(at time.Time) table.Sample {
 	figure := func(n int64) *int64 {
 		if n == -1 {
 			return nil
 		}
 		return &n
 	}
-	sample := Sample{At: at, Figures: Figures{
+	sample := table.Sample{At: at, Figures: table.Figures{
 		Entries: figure(s.entries), Max: figure(s.limit), Expectations: figure(s.expectations),
 		ExpectMax: figure(s.expects),
 	}}
@@ -89,7 +95,7 @@ var monitorTests = []struct {
 		[]string{
 			"1 high: the connection table is 80 % full: 800 of 1000 entries",
 			"5 critical: the connection table is 95 % full: 950 of 1000 entries",
-			"9 high: the connection table is down to 90 % full: 900 of 1000 entries",
+			"9 high: the connection table is 90 % full: 900 of 1000 entries",
 			"10 critical: the connection table is 95 % full: 950 of 1000 entries",
 			"11 normal: the connection table is back to normal: 750 of 1000 entries",
 		},
@@ -106,10 +112,8 @@ var monitorTests = []struct {
 		},
 		[]string{
 			"1 critical: the connection table is full: 1000 of 1000 entries",
-			"2 critical dropping: the kernel is dropping new connections: 120 packets in the last 5 s, the " +
-				"connection table is full: 1000 of 1000 entries",
-			"7 normal: the connection table is back to normal: 312 of 1000 entries; meanwhile 5120 packets " +
-				"of new connections dropped, 1 connection evicted",
+			"2 critical dropping: the kernel drops new connections, 120 packets in the last 5 s; the connection table is full: 1000 of 1000 entries",
+			"7 normal: the connection table is back to normal: 312 of 1000 entries; meanwhile 5120 packets of new connections dropped, 1 connection evicted",
 		},
 	},
 	{
@@ -120,22 +124,17 @@ var monitorTests = []struct {
 		},
 		[]string{
 			"0 critical: the connection table is full: 1000 of 1000 entries",
-			"1 critical dropping: the kernel is evicting connections for new ones: 12 in the last 5 s, the " +
-				"connection table is 99 % full: 999 of 1000 entries",
-			"3 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the " +
-				"connection table is 99 % full: 999 of 1000 entries",
-			"5 critical: the kernel has dropped nothing for 30 s, and the connection table is 98 % full: " +
-				"980 of 1000 entries; meanwhile 1 packet of new connections dropped, 14 connections evicted",
-			"6 normal: the connection table is back to normal: 500 of 1000 entries; meanwhile 1 packet of " +
-				"new connections dropped, 14 connections evicted",
+			"1 critical evicting: the kernel evicts connections without a reply for new ones, 12 connections in the last 5 s; the connection table is 99 % full: 999 of 1000 entries",
+			"3 critical dropping: the kernel drops new connections, 1 packet in the last 5 s; the connection table is 99 % full: 999 of 1000 entries",
+			"5 critical: the connection table is 98 % full: 980 of 1000 entries; nothing was lost for 30 s; meanwhile 1 packet of new connections dropped, 14 connections evicted",
+			"6 normal: the connection table is back to normal: 500 of 1000 entries; meanwhile 1 packet of new connections dropped, 14 connections evicted",
 			"7 critical: the connection table is full: 1000 of 1000 entries",
 			"8 normal: the connection table is back to normal: 10 of 1000 entries",
 		},
 	},
 	{
 		"everything at once", []step{of(0, 0, 0), of(1000, 9, 0)},
-		[]string{"1 critical dropping: the kernel is dropping new connections: 9 packets in the last 5 s, " +
-			"the connection table is full: 1000 of 1000 entries"},
+		[]string{"1 critical dropping: the kernel drops new connections, 9 packets in the last 5 s; the connection table is full: 1000 of 1000 entries"},
 	},
 	{
 		"during drops only a worse level is reported", []step{
@@ -144,11 +143,9 @@ var monitorTests = []struct {
 		},
 		[]string{
 			"0 high: the connection table is 81 % full: 810 of 1000 entries",
-			"1 high dropping: the kernel is dropping new connections: 5 packets in the last 5 s, the " +
-				"connection table is 81 % full: 810 of 1000 entries",
+			"1 high dropping: the kernel drops new connections, 5 packets in the last 5 s; the connection table is 81 % full: 810 of 1000 entries",
 			"2 critical dropping: the connection table is 96 % full: 960 of 1000 entries",
-			"6 high: the kernel has dropped nothing for 30 s, and the connection table is 81 % full: 810 of " +
-				"1000 entries; meanwhile 8 packets of new connections dropped",
+			"6 high: the connection table is 81 % full: 810 of 1000 entries; nothing was lost for 30 s; meanwhile 8 packets of new connections dropped",
 		},
 	},
 	{"lost races in a table that is not full", []step{of(100, 0, 0), of(100, 50, 0), of(799, 90, 0)}, nil},
@@ -156,16 +153,14 @@ var monitorTests = []struct {
 		"drops before a sample, of a table that was nearly full", []step{of(801, 0, 0), of(300, 90, 0)},
 		[]string{
 			"0 high: the connection table is 80 % full: 801 of 1000 entries",
-			"1 normal dropping: the kernel is dropping new connections: 90 packets in the last 5 s, the " +
-				"connection table is 30 % full: 300 of 1000 entries",
+			"1 normal dropping: the kernel drops new connections, 90 packets in the last 5 s; the connection table is 30 % full: 300 of 1000 entries",
 		},
 	},
 	{
 		"the counters start again", []step{of(990, 500, 500), of(990, 3, 3), of(990, 4, 3)},
 		[]string{
 			"0 critical: the connection table is 99 % full: 990 of 1000 entries",
-			"2 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the " +
-				"connection table is 99 % full: 990 of 1000 entries",
+			"2 critical dropping: the kernel drops new connections, 1 packet in the last 5 s; the connection table is 99 % full: 990 of 1000 entries",
 		},
 	},
 	{
@@ -181,8 +176,7 @@ var monitorTests = []struct {
 		"counters missed once", []step{of(990, 5, 5), {entries: 990, limit: 1000, noCounters: true}, of(990, 6, 5)},
 		[]string{
 			"0 critical: the connection table is 99 % full: 990 of 1000 entries",
-			"2 critical dropping: the kernel is dropping new connections: 1 packet in the last 5 s, the " +
-				"connection table is 99 % full: 990 of 1000 entries",
+			"2 critical dropping: the kernel drops new connections, 1 packet in the last 5 s; the connection table is 99 % full: 990 of 1000 entries",
 		},
 	},
 	{
@@ -205,11 +199,9 @@ var monitorTests = []struct {
 		},
 		[]string{
 			"1 high: the expectation table is 85 % full: 850 of 1000 entries",
-			"2 critical dropping: the expectation table is full: 1000 of 1000 entries; the kernel refuses " +
-				"new expectations of helpers, and their calls and transfers fail",
-			"6 critical: the expectation table has not been full for 30 s: 960 of 1000 entries",
-			"7 critical dropping: the expectation table is full: 1000 of 1000 entries; the kernel refuses " +
-				"new expectations of helpers, and their calls and transfers fail",
+			"2 critical refusing: the kernel refuses new expectations of helpers, and their calls and transfers fail; the expectation table is full: 1000 of 1000 entries",
+			"6 critical: the expectation table is 96 % full: 960 of 1000 entries; nothing was lost for 30 s",
+			"7 critical refusing: the kernel refuses new expectations of helpers, and their calls and transfers fail; the expectation table is full: 1000 of 1000 entries",
 			"9 normal: the expectation table is back to normal: 0 of 1000 entries",
 		},
 	},
@@ -230,10 +222,8 @@ var monitorTests = []struct {
 		},
 		[]string{
 			"0 critical: the connection table is full: 1000 of 1000 entries",
-			"1 critical dropping: the kernel is dropping new connections: 5 packets in the last 5 s, the " +
-				"connection table is full: 1000 of 1000 entries",
-			"4 normal: the connection table is back to normal: 10 of 1000 entries; meanwhile 6 packets of " +
-				"new connections dropped",
+			"1 critical dropping: the kernel drops new connections, 5 packets in the last 5 s; the connection table is full: 1000 of 1000 entries",
+			"4 normal: the connection table is back to normal: 10 of 1000 entries; meanwhile 6 packets of new connections dropped",
 		},
 	},
 	{
@@ -249,7 +239,7 @@ var monitorTests = []struct {
 func TestMonitor(t *testing.T) {
 	for _, test := range monitorTests {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, script(t, NewMonitor(10), test.steps)); diff != "" {
+			if diff := cmp.Diff(test.want, script(t, table.NewMonitor(10), test.steps)); diff != "" {
 				t.Errorf("reported (-want +got):\n%s", diff)
 			}
 		})
@@ -257,47 +247,69 @@ func TestMonitor(t *testing.T) {
 }
 
 func TestState(t *testing.T) {
-	m := NewMonitor(3)
-	if diff := cmp.Diff(State{Levels: map[string]Level{}, Dropping: map[string]bool{}, Rates: map[string]float64{},
-		FullInSeconds: map[string]float64{}}, m.State()); diff != "" {
+	m := table.NewMonitor(3)
+	first := table.Sample{At: start}
+	none := table.State{
+		Conditions: map[string]table.Condition{}, Rates: map[string]float64{}, Grown: map[string]uint64{},
+	}
+	if diff := cmp.Diff(none, m.State(first), cmpopts.IgnoreFields(table.State{}, "GrownSeconds")); diff != "" {
 		t.Errorf("without a sample (-want +got):\n%s", diff)
 	}
-	script(t, m, []step{of(900, 0, 0), of(1000, 50, 10),
-		{after: 5 * time.Second, entries: 700, limit: 1000, drop: 60, early: 30, expectations: -1, expects: 1000}})
-	want := State{
-		Levels:        map[string]Level{Connections: Normal, Expectations: Normal},
-		Dropping:      map[string]bool{Connections: true, Expectations: false},
-		Rates:         map[string]float64{"entries": -20, "drop": 6, "early_drop": 3, "insert_failed": 6},
-		FullInSeconds: map[string]float64{},
+	script(t, m, []step{of(900, 0, 0), of(1000, 50, 10)})
+	now := step{entries: 700, limit: 1000, drop: 60, early: 30, expectations: -1, expects: 1000}
+	want := table.State{
+		Conditions: map[string]table.Condition{table.Connections: {
+			Level: table.Normal, Loss: table.Dropping, Since: start.Add(5 * time.Second),
+		}},
+		Rates:        map[string]float64{"entries": 20, "drop": 10, "early_drop": 2, "insert_failed": 10},
+		Grown:        map[string]uint64{"drop": 60, "early_drop": 30, "insert_failed": 60},
+		GrownSeconds: 8,
 	}
-	if diff := cmp.Diff(want, m.State()); diff != "" {
-		t.Errorf("under load (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, m.State(now.sample(start.Add(13*time.Second)))); diff != "" {
+		t.Errorf("read 3 s after the last look (-want +got):\n%s", diff)
 	}
-	// Rates are averages over the last 15 s, or over the last two samples.
-	script(t, m, []step{{after: 75 * time.Second, entries: 700, limit: 1000, drop: 120, early: 30, expects: 1000}})
-	if diff := cmp.Diff(map[string]float64{"entries": 0, "drop": 1, "early_drop": 0, "insert_failed": 1},
-		m.State().Rates); diff != "" {
-		t.Errorf("rates of a late sample (-want +got):\n%s", diff)
+	// The first look without a loss ends it.
+	script(t, m, []step{{after: 15 * time.Second, entries: 700, limit: 1000, drop: 60, early: 30, expects: 1000}})
+	script(t, m, []step{{after: 20 * time.Second, entries: 700, limit: 1000, drop: 60, early: 30, expects: 1000}})
+	calm := step{entries: 700, limit: 1000, drop: 60, early: 30, expects: 1000}
+	state := m.State(calm.sample(start.Add(20 * time.Second)))
+	if c := state.Conditions[table.Connections]; c != (table.Condition{Level: table.Normal}) || state.Grown["drop"] != 0 {
+		t.Errorf("after a look without a loss: %+v", state)
 	}
 	script(t, m, []step{{after: 2 * time.Minute, entries: 700, limit: 1000, drop: 1, expects: 1000}})
-	if diff := cmp.Diff(map[string]float64{}, m.State().Rates); diff != "" {
-		t.Errorf("rates after a reload (-want +got):\n%s", diff)
+	if rates := m.State(calm.sample(start.Add(3 * time.Minute))).Rates; len(rates) > 0 {
+		t.Errorf("rates after a reload: %v", rates)
 	}
 	script(t, m, []step{gone()})
-	if s := m.State(); len(s.Levels)+len(s.Dropping)+len(s.Rates) > 0 {
+	if s := m.State(gone().sample(start.Add(time.Hour))); len(s.Conditions)+len(s.Rates)+len(s.Grown) > 0 {
 		t.Errorf("without the module: %+v", s)
 	}
 }
 
+// A level is what the sample says, and no hysteresis: nobody is told that a table at 58 % is over 80 %.
+func TestLevelIsOfTheSample(t *testing.T) {
+	m := table.NewMonitor(1)
+	script(t, m, []step{of(1000, 0, 0)})
+	for entries, want := range map[int64]table.Level{
+		0: table.Normal, 589: table.Normal, 799: table.Normal, 800: table.High, 949: table.High, 950: table.Critical,
+		996: table.Critical, 1000: table.Critical,
+	} {
+		got := m.State(of(entries, 0, 0).sample(start.Add(6 * time.Second))).Conditions[table.Connections]
+		if got.Level != want || got.Since.IsZero() != (want == table.Normal) {
+			t.Errorf("%d of 1000: %+v, want %s", entries, got, want)
+		}
+	}
+}
+
 func TestPoints(t *testing.T) {
-	m := NewMonitor(3)
+	m := table.NewMonitor(3)
 	if got := m.Points(time.Time{}); got == nil || len(got) > 0 {
 		t.Errorf("points without a sample: %v", got)
 	}
 	script(t, m, []step{of(1, 0, 0), of(2, 1, 0), gone(), of(4, 3, 0),
 		{entries: 5, limit: -2, drop: 3, early: 4, expectations: 6, expects: 7}})
 	const start = 1_700_000_000
-	want := []Point{{At: start + 15}, {At: start + 20, Entries: 4, Max: 1000, ExpectMax: 100},
+	want := []table.Point{{At: start + 15}, {At: start + 20, Entries: 4, Max: 1000, ExpectMax: 100},
 		{At: start + 25, Entries: 5, Expectations: 6, ExpectMax: 7, Drops: 4}}
 	if diff := cmp.Diff(want, m.Points(time.Time{})); diff != "" {
 		t.Errorf("points (-want +got):\n%s", diff)
@@ -305,32 +317,21 @@ func TestPoints(t *testing.T) {
 	if diff := cmp.Diff(want[2:], m.Points(time.Unix(start+20, 999))); diff != "" {
 		t.Errorf("points after a moment (-want +got):\n%s", diff)
 	}
-	none := NewMonitor(-1)
+	none := table.NewMonitor(-1)
 	script(t, none, []step{of(1, 0, 0), of(2, 0, 0)})
 	if got := none.Points(time.Time{}); len(got) != 1 || got[0].Entries != 2 {
 		t.Errorf("the smallest ring has %v", got)
 	}
 }
 
-func TestMonitorLimits(t *testing.T) {
-	m := NewMonitor(2)
-	for i := range 10_000 {
-		m.Add(of(int64(i%1000), 0, 0).sample(time.Unix(1_700_000_000, int64(i)*1e6)))
-	}
-	if len(m.points) != 2 || len(m.connections.trend.points) != trendPoints || len(m.counters.samples) != ratePoints {
-		t.Errorf("%d points, %d of a trend, %d samples", len(m.points), len(m.connections.trend.points),
-			len(m.counters.samples))
-	}
-}
-
 func TestMonitorConcurrentUse(t *testing.T) {
-	m := NewMonitor(10)
+	m := table.NewMonitor(10)
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
 			for i := range 100 {
 				m.Add(of(int64(i*10), uint64(i), 0).sample(time.Unix(1_700_000_000+int64(i), 0)))
-				m.State()
+				m.State(of(1, 0, 0).sample(start))
 				m.Points(time.Time{})
 			}
 		})
@@ -341,29 +342,36 @@ func TestMonitorConcurrentUse(t *testing.T) {
 	}
 }
 
-// FuzzMonitor: no change is reported twice in a row, a report agrees with State, and an empty table ends
+// isWorse reports whether a condition is one that a report, which may last longer, does not have.
+func isWorse(now, reported table.Condition) bool {
+	levels := []table.Level{table.Normal, table.High, table.Critical}
+	return slices.Index(levels, now.Level) > slices.Index(levels, reported.Level) ||
+		now.Loss != table.NoLoss && reported.Loss == table.NoLoss
+}
+
+// FuzzMonitor: no change is reported twice in a row, the state is never worse than a report, and an empty table ends
 // normal.
 func FuzzMonitor(f *testing.F) {
 	f.Add([]byte("\x00\xff\x80\x90\xf0\xff\xff\x10\x20\x00"))
 	f.Add([]byte{200, 1, 250, 2, 255, 255, 0, 255, 250, 9})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m := NewMonitor(5)
+		m := table.NewMonitor(5)
 		at := time.Unix(1_700_000_000, 0)
 		last := map[string]string{}
-		latest := map[string]Pressure{}
+		latest := map[string]table.Pressure{}
 		digits := regexp.MustCompile(`[\d]+( s| min)?`)
 		take := func(s step) {
 			at = at.Add(5 * time.Second)
 			for _, p := range m.Add(s.sample(at)) {
-				bare := string(p.Level) + digits.ReplaceAllString(p.Message, "")
+				message := status.PressureMessage(p)
+				bare := string(p.Now.Level) + digits.ReplaceAllString(message, "")
 				if last[p.Table] == bare {
-					t.Errorf("reported twice: %q", p.Message)
+					t.Errorf("reported twice: %q", message)
 				}
 				last[p.Table], latest[p.Table] = bare, p
-				state := m.State()
-				if state.Dropping[p.Table] != p.Dropping || state.Levels[p.Table] != p.Level &&
-					state.Levels[p.Table] != "" {
-					t.Errorf("reported %+v, state %+v", p, state)
+				now, isKnown := m.State(s.sample(at)).Conditions[p.Table]
+				if isKnown && isWorse(now, p.Now) {
+					t.Errorf("reported %+v, state %+v", p, now)
 				}
 			}
 		}
@@ -388,9 +396,9 @@ func FuzzMonitor(f *testing.F) {
 		for range 8 {
 			take(step{limit: 255, drop: drop, early: early, expects: 255})
 		}
-		for table, p := range latest {
-			if p.Level != Normal || p.Dropping {
-				t.Errorf("the last of the %s: %+v", table, p)
+		for name, p := range latest {
+			if p.Now.Level != table.Normal || p.Now.Loss != table.NoLoss {
+				t.Errorf("the last of the %s: %+v", name, p)
 			}
 		}
 	})

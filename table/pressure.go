@@ -13,19 +13,17 @@ const (
 	hysteresis    = 5
 )
 
-func levels() []Level { return []Level{Normal, High, Critical} }
-
-// What the kernel does because a table is full, by severity.
+// The losses as numbers, by severity.
 const (
 	noLoss   = iota
-	evicting // a connection that is not assured is evicted for a new one
-	refusing // packets of new connections are dropped; expectations are refused
+	evicting // Evicting
+	refusing // Dropping, for expectations Refusing
 )
 
 const (
-	// quiet is the time without a drop after which dropping has ended: a full table drops in bursts, as
+	// Quiet is the time without a drop after which dropping has ended: a full table drops in bursts, as
 	// entries time out.
-	quiet = 30 * time.Second
+	Quiet = 30 * time.Second
 	// unreadableLimit is how long a table may be unreadable until its condition is reset.
 	unreadableLimit = time.Minute
 )
@@ -33,17 +31,29 @@ const (
 // fill is the part of a sample for one table.
 type fill struct {
 	entries, limit *int64
-	// dropped and evicted are since the sample before.
-	dropped, evicted int64
+	Losses         // since the sample before
 }
 
-// condition is what is reported, once for each change.
+// condition is a Condition as numbers, which can be compared.
 type condition struct{ level, loss int }
+
+// of returns the condition of a table by its name.
+func (c condition) of(table string) Condition {
+	losses := []Loss{NoLoss, Evicting, Dropping}
+	if table == Expectations {
+		losses[refusing] = Refusing
+	}
+	return Condition{Level: []Level{Normal, High, Critical}[c.level], Loss: losses[c.loss]}
+}
 
 // tableMonitor follows one table.
 type tableMonitor struct {
 	table string
-	// reported is the condition that was reported last.
+	// loss is that of the last sample.
+	loss int
+	// since is when the table began not to be normal; zero while it is.
+	since time.Time
+	// current is the condition to report, and reported the one that was reported last.
 	current, reported condition
 	// isReadable is true while the table can be read; lastRead is when it was read last.
 	isReadable     bool
@@ -53,8 +63,35 @@ type tableMonitor struct {
 	trend          trend
 
 	lastLoss time.Time
-	// dropped and evicted are since the table was last normal.
-	dropped, evicted int64
+	// lost is since the table was last normal.
+	lost Losses
+}
+
+// fillOf returns the table's part of a sample, before which the counters have grown.
+func (m *tableMonitor) fillOf(s Sample, grown map[string]uint64) fill {
+	if m.table == Expectations {
+		return fill{entries: s.Expectations, limit: s.ExpectMax}
+	}
+	return fill{
+		entries: s.Entries, limit: s.Max, Losses: LossesOf(grown),
+	}
+}
+
+// condition returns the condition of the table with a fill that was read to be shown. ok is false where it
+// could not be read.
+func (m *tableMonitor) condition(at time.Time, f fill) (c Condition, ok bool) {
+	if f.entries == nil || f.limit == nil {
+		return Condition{}, false
+	}
+	c = condition{levelOf(*f.entries, *f.limit), max(m.loss, m.lossOf(f))}.of(m.table)
+	if !c.isNormal() {
+		c.Since = at
+		if !m.since.IsZero() {
+			c.Since = m.since
+		}
+	}
+	c.FullInSeconds = m.trend.fullIn(*f.entries, *f.limit).Seconds()
+	return c, true
 }
 
 // add adds the next sample and returns the change to report, if any.
@@ -73,32 +110,45 @@ func (m *tableMonitor) add(at time.Time, f fill) (Pressure, bool) {
 	m.trend.add(at, m.entries)
 	m.current.level = nextLevel(m.current.level, m.entries, m.limit)
 	m.updateLoss(at, f)
+	switch {
+	case m.loss == noLoss && levelOf(m.entries, m.limit) == normal:
+		m.since = time.Time{}
+	case m.since.IsZero() || at.Before(m.since): // the clock was set back
+		m.since = at
+	}
 	return m.report(at, f, span)
+}
+
+// lossOf returns what was lost before a fill was read.
+func (m *tableMonitor) lossOf(f fill) int {
+	near := m.nearFull || reaches(*f.entries, *f.limit, highStart)
+	switch {
+	case m.table == Expectations:
+		if *f.limit > 0 && *f.entries >= *f.limit {
+			return refusing
+		}
+	case f.Dropped > 0 && near:
+		return refusing
+	case f.Evicted > 0:
+		return evicting
+	}
+	return noLoss
 }
 
 // updateLoss updates the loss of the table and its counts.
 func (m *tableMonitor) updateLoss(at time.Time, f fill) {
-	near := reaches(m.entries, m.limit, highStart)
-	loss := noLoss
-	switch {
-	case m.table == Expectations:
-		if m.limit > 0 && m.entries >= m.limit {
-			loss = refusing
-		}
-	case f.dropped > 0 && (near || m.nearFull):
-		loss = refusing
-		m.dropped += f.dropped
-	case f.evicted > 0:
-		loss = evicting
+	m.loss = m.lossOf(f)
+	m.lost.Evicted += f.Evicted
+	if m.loss == refusing {
+		m.lost.Dropped += f.Dropped
 	}
-	m.evicted += f.evicted
-	m.nearFull = near
+	m.nearFull = reaches(m.entries, m.limit, highStart)
 	switch {
-	case loss > noLoss:
-		m.current.loss, m.lastLoss = max(m.current.loss, loss), at
+	case m.loss > noLoss:
+		m.current.loss, m.lastLoss = max(m.current.loss, m.loss), at
 	case at.Before(m.lastLoss): // the clock was set back
 		m.lastLoss = at
-	case at.Sub(m.lastLoss) >= quiet:
+	case at.Sub(m.lastLoss) >= Quiet:
 		m.current.loss = noLoss
 	}
 }
@@ -111,20 +161,19 @@ func (m *tableMonitor) report(at time.Time, f fill, span time.Duration) (Pressur
 		return Pressure{}, false
 	}
 	p := Pressure{
-		At: at, Table: m.table, Level: levels()[m.current.level], Dropping: m.current.loss > noLoss,
-		Entries: m.entries, Limit: m.limit,
+		At: at, Table: m.table, Now: m.current.of(m.table), Was: m.reported.of(m.table),
+		Entries: m.entries, Limit: m.limit, Lost: f.Losses, LostInAll: m.lost, Span: span,
 	}
 	if m.current.level > m.reported.level {
-		p.FullIn = m.fullIn()
+		p.Now.FullInSeconds = m.trend.fullIn(m.entries, m.limit).Seconds()
 	}
-	p.Message = m.message(f, span, p.FullIn)
 	if m.current.loss > noLoss {
 		m.reported = condition{max(m.current.level, m.reported.level), m.current.loss}
 	} else {
 		m.reported = m.current
 	}
 	if m.reported == (condition{}) {
-		m.dropped, m.evicted = 0, 0
+		m.lost = Losses{}
 	}
 	return p, true
 }
@@ -132,20 +181,17 @@ func (m *tableMonitor) report(at time.Time, f fill, span time.Duration) (Pressur
 // reset clears the condition of a table that cannot be read because its module is absent or a capability is
 // missing. It reports the end of what was reported.
 func (m *tableMonitor) reset(at time.Time, f fill) (Pressure, bool) {
+	p := Pressure{At: at, Table: m.table, Now: condition{}.of(m.table), Was: m.reported.of(m.table)}
 	wasReported := m.reported != (condition{})
-	isGone := f.limit == nil
 	*m = tableMonitor{table: m.table}
-	p := Pressure{At: at, Table: m.table, Level: Normal, Message: "the " + m.name() + " cannot be read any more"}
-	if isGone {
-		p.Message = "the " + m.name() + " is gone: nf_conntrack was unloaded"
-	} else {
-		p.Limit = *f.limit
+	if p.Gone = f.limit == nil; !p.Gone {
+		p.Unreadable, p.Limit = true, *f.limit
 	}
 	return p, wasReported
 }
 
-// fullIn returns the forecast for the table, 0 if there is none.
-func (m *tableMonitor) fullIn() time.Duration { return m.trend.fullIn(m.entries, m.limit) }
+// levelOf returns the level of a fill.
+func levelOf(entries, limit int64) int { return nextLevel(normal, entries, limit) }
 
 // nextLevel returns the level that follows, with hysteresis.
 func nextLevel(level int, entries, limit int64) int {

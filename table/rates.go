@@ -3,10 +3,6 @@ package table
 import "time"
 
 const (
-	columnDrop         = "drop"
-	columnEarlyDrop    = "early_drop"
-	columnInsertFailed = "insert_failed"
-
 	// Rates are averages over rateWindow, and over ratePoints samples at most.
 	rateWindow = 15 * time.Second
 	ratePoints = 16
@@ -86,15 +82,10 @@ func (h *counterHistory) rates() map[string]float64 {
 	return rates
 }
 
-// DropCounters returns the names of the counters of packets that were dropped: the table was
-// full, an entry was evicted for a new one, or an entry could not be inserted.
-func DropCounters() []string { return []string{columnDrop, columnEarlyDrop, columnInsertFailed} }
-
-// Drops returns the sum of the DropCounters.
-func Drops(counters map[string]uint64) int64 {
-	n := uint64(0)
-	for _, name := range DropCounters() {
-		n += counters[name]
+// LossesOf returns what was lost, of the growth of the counters.
+func LossesOf(grown map[string]uint64) Losses {
+	return Losses{
+		Dropped: int64(grown["drop"]), Evicted: int64(grown["early_drop"]),
+		Refused: int64(grown["chainlength"]), LostRaces: int64(grown["insert_failed"]),
 	}
-	return int64(n)
 }

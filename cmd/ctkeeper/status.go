@@ -16,7 +16,7 @@ import (
 )
 
 func (a *app) status() *cobra.Command {
-	watch := false
+	watch, brief := false, false
 	cmd := &cobra.Command{
 		Use:         "status",
 		Short:       "Show settings, module, table and last drifts",
@@ -35,7 +35,11 @@ func (a *app) status() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.printer().Status(document); err != nil {
+			show := a.printer().Status
+			if brief {
+				show = a.printer().Brief
+			}
+			if err := show(document); err != nil {
 				return failure{exitUnknown, err}
 			}
 			err = exitStatus(document)
@@ -46,6 +50,7 @@ func (a *app) status() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "keep showing the status on a terminal, until q is pressed")
+	cmd.Flags().BoolVar(&brief, "brief", false, "print one line, for a banner or a script")
 	return cmd
 }
 
@@ -72,6 +77,7 @@ func (a *app) current(ctx context.Context) (document status.Document, unanswered
 		}
 	}
 	daemon.FillUnknown(&document, a.root)
+	document.Judge()
 	return document, unanswered, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
@@ -43,6 +44,10 @@ type document struct {
 	// nothing.
 	At     time.Time       `json:"at"`
 	Status status.Document `json:"status"`
+	// Host is the name of the host.
+	Host string `json:"host"`
+	// Counters explains those of the kernel.
+	Counters []status.Counter `json:"counters"`
 	// Forecasts are the results of Table.Forecast that are not empty, by table.
 	Forecasts map[string]string `json:"forecasts"`
 	Events    []reconcile.Event `json:"events"`
@@ -118,13 +123,14 @@ func serve(w http.ResponseWriter, r *http.Request, source Source) {
 
 // read reads the page's data from the source.
 func read(ctx context.Context, source Source, since time.Time) (document, error) {
-	answer := document{At: time.Now(), Forecasts: map[string]string{}}
+	answer := document{At: time.Now(), Counters: status.Counters(), Forecasts: map[string]string{}}
+	answer.Host, _ = os.Hostname()                                      // empty where it is not known
 	answer.Events, answer.Points = []reconcile.Event{}, []table.Point{} // never null
 	var err error
 	if answer.Status, err = source.Status(ctx); err != nil {
 		return answer, err
 	}
-	for name := range answer.Status.Table.FullInSeconds {
+	for name := range answer.Status.Table.Conditions {
 		if text := answer.Status.Table.Forecast(name); text != "" {
 			answer.Forecasts[name] = text
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/ctkeeper/ctkeeper/host/printable"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 // Colours: SGR sequences of ECMA-48, which every terminal with colours has.
@@ -20,6 +21,19 @@ const (
 	yellow = "\x1b[33m"
 	reset  = "\x1b[0m"
 )
+
+// severityColour returns the colour of a severity.
+func severityColour(s status.Severity) string {
+	switch s {
+	case status.Good:
+		return green
+	case status.Warning:
+		return yellow
+	case status.Critical:
+		return red
+	}
+	return plain
+}
 
 // span is a piece of a line in one colour.
 type span struct{ text, colour string }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/table"
 )
 
 // Limits of what is kept for the screen, which is never larger.
@@ -17,8 +18,9 @@ const (
 
 // point is one sample of the table for the sparklines. Nil is a figure that could not be read.
 type point struct {
-	at             time.Time
-	entries, drops *int64
+	at      time.Time
+	entries *int64
+	lost    *table.Losses
 }
 
 // model is all that the screen shows. It reads no clock, no terminal and no daemon: all of it comes in messages.
@@ -96,7 +98,7 @@ func (m model) withStatus(msg statusMsg) model {
 	case m.status.Daemon.Running:
 		m.lost = msg.at
 	}
-	p := point{msg.at, msg.status.Table.Entries, msg.status.Table.DropsSince(m.status.Table)}
+	p := point{msg.at, msg.status.Table.Entries, msg.status.Table.LossesSince(m.status.Table)}
 	m.points = lastOf(append(m.points, p), maxPoints)
 	m.status, m.at = msg.status, msg.at
 	return m

@@ -11,7 +11,6 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -193,18 +192,13 @@ func (m model) fill(name string, n, limit *int64) line {
 	case *limit <= 0:
 		text = status.Figure(n) + ", no limit"
 	default:
-		text += fmt.Sprintf(", %.1f %%", 100*float64(*n)/float64(*limit))
-		share = *limit
+		percent, _ := status.Share(*n, *limit)
+		text, share = text+", "+percent, *limit
 	}
-	colour := green
-	switch t.Levels[name] {
-	case table.High:
-		colour = yellow
-	case table.Critical:
-		colour = red
-	}
-	if t.Dropping[name] {
-		text, colour = text+", dropping", red
+	condition := t.Conditions[name]
+	colour := severityColour(status.TableSeverity(condition))
+	if condition.Loss != table.NoLoss {
+		text += ", " + string(condition.Loss)
 	} else if forecast := t.Forecast(name); forecast != "" {
 		text += ", " + forecast
 	}
@@ -237,8 +231,9 @@ func (m model) sparklines() []line {
 	entries, dropped := make([]*int64, len(points)), make([]*int64, len(points))
 	var sum int64
 	for i, p := range points {
-		if entries[i], dropped[i] = p.entries, p.drops; p.drops != nil {
-			sum += *p.drops
+		if entries[i] = p.entries; p.lost != nil {
+			dropped[i] = &p.lost.Dropped
+			sum += p.lost.Dropped
 		}
 	}
 	period := ""
@@ -270,7 +265,7 @@ func (m model) log(p plan) []line {
 	var lines []line
 	for i := len(m.events) - 1; i >= 0 && len(lines) < p.events; i-- {
 		e := m.events[i]
-		indent, colour := len(layout), eventColour(e)
+		indent, colour := len(layout), severityColour(status.EventSeverity(e))
 		text := ansi.Wrap(m.clean(e.Message), max(m.width-indent, 10), "")
 		wrapped := strings.Split(text, "\n")
 		if room := p.events - len(lines); len(wrapped) > room { // keep its beginning
@@ -295,23 +290,6 @@ func (m model) log(p plan) []line {
 		lines = append([]line{nil, {{"EVENTS", bold}}}, lines...)
 	}
 	return lines
-}
-
-func eventColour(e reconcile.Event) string {
-	switch e.Kind {
-	case reconcile.KindContested, reconcile.KindFailed, reconcile.KindForbidden:
-		return red
-	case reconcile.KindDrift, reconcile.KindRefusedWrite, reconcile.KindAbsorbedWrite:
-		return yellow
-	case reconcile.KindTablePressure:
-		if e.Dropping {
-			return red
-		}
-		if e.Level != string(table.Normal) {
-			return yellow
-		}
-	}
-	return plain
 }
 
 // footer renders the keys, and which settings are on the screen.

@@ -287,9 +287,10 @@ func tableScreens() map[string]screen {
 	full.Table.Max, full.Table.Expectations = n(1000000), n(7000)
 	full.Table.ByHelper = map[string]int64{"sip": 6990, "": 3, "ftp": 4, "h323": 2, "tftp": 1}
 	full.Table.State = table.State{
-		Levels:        map[string]table.Level{table.Connections: table.Critical, table.Expectations: table.High},
-		Dropping:      map[string]bool{table.Connections: true},
-		FullInSeconds: map[string]float64{table.Connections: 83, table.Expectations: 5400},
+		Conditions: map[string]table.Condition{
+			table.Connections:  {Level: table.Critical, Loss: table.Dropping, FullInSeconds: 83},
+			table.Expectations: {Level: table.High, FullInSeconds: 5400},
+		},
 	}
 	full.Module.Parameters = []status.Parameter{
 		{Name: "expect_hashsize", Live: "256", Want: "2048", State: status.ParameterNeedsReload},
@@ -298,7 +299,7 @@ func tableScreens() map[string]screen {
 	unlimited.Table.Max = n(0)
 	pressure := eventMsg{
 		At: after(34), Kind: reconcile.KindTablePressure,
-		Pressure: reconcile.Pressure{Table: table.Connections, Level: string(table.Critical), Dropping: true},
+		Pressure: reconcile.Pressure{Table: table.Connections, Level: string(table.Critical), Loss: string(table.Dropping)},
 		Message: "the kernel is dropping new connections: 10 packets in 5 s, the connection table is 97 % full: " +
 			"973440 of 1000000 entries",
 	}

@@ -61,7 +61,7 @@ func (m model) columns() []column {
 		{
 			title: "STATE", min: 11, max: 11, rank: 5,
 			cell:   func(i int) string { return string(all[i].State) },
-			colour: func(i int) string { return stateColour(all[i].State) },
+			colour: func(i int) string { return m.stateColour(all[i].State) },
 		},
 		{title: "DRIFTS", min: 6, max: 6, rank: 2, cell: func(i int) string { return strconv.Itoa(all[i].Drifts) }},
 		{title: "LAST DRIFT", min: 12, max: 200, rank: 1, cell: func(i int) string { return m.last(all[i]) }},
@@ -81,7 +81,7 @@ func (m model) summary() line {
 	} {
 		if count.n > 0 {
 			text := fmt.Sprintf("%d %s", count.n, count.state)
-			l = append(l, span{", ", plain}, span{text, stateColour(count.state)})
+			l = append(l, span{", ", plain}, span{text, m.stateColour(count.state)})
 		}
 	}
 	return l
@@ -100,12 +100,7 @@ func (m model) last(s reconcile.SettingStatus) string {
 	}
 }
 
-func stateColour(s reconcile.State) string {
-	switch s {
-	case reconcile.InSync:
-		return green
-	case reconcile.Pending, reconcile.Unsupported:
-		return yellow
-	}
-	return red
+// stateColour returns the colour of a setting's state.
+func (m model) stateColour(s reconcile.State) string {
+	return severityColour(status.SettingSeverity(s, m.status.Daemon.Mode))
 }

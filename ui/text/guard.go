@@ -148,12 +148,3 @@ func writerOrCause(d reconcile.Drift) string {
 	}
 	return text
 }
-
-// contenders writes who contests a setting, one a line.
-func contenders(w io.Writer, settings []reconcile.SettingStatus) {
-	for _, s := range settings {
-		if s.State == reconcile.Contested && s.LastDrift != nil && s.LastDrift.By != nil {
-			printLine(w, "%s: contested by %s", s.Name, strings.Join(strings.Fields(s.LastDrift.By.String()), " "))
-		}
-	}
-}

@@ -163,7 +163,7 @@ var runningSettings = []reconcile.SettingStatus{
 
 // running is a daemon's status with a setting in each state.
 func running() status.Document {
-	return status.Document{
+	d := status.Document{
 		Daemon: status.Daemon{
 			Running: true, PID: 4711, Version: "0.1.0", Since: noon.Add(-time.Hour), Mode: reconcile.Enforce,
 			Config: status.Config{
@@ -176,6 +176,8 @@ func running() status.Document {
 		Guard:    lockedGuard(),
 		Settings: slices.Clone(runningSettings),
 	}
+	d.Judge()
+	return d
 }
 
 // pressed is a table that fills, with a value in each field.
@@ -201,10 +203,11 @@ func pressed() status.Table {
 			"expect_create":  30,
 		},
 		State: table.State{
-			Levels:        map[string]table.Level{table.Connections: table.High, table.Expectations: table.Critical},
-			Dropping:      map[string]bool{table.Connections: true, table.Expectations: true},
-			Rates:         map[string]float64{"entries": 0.61, "drop": 12.3, "early_drop": 0.02, "search_restart": 0},
-			FullInSeconds: map[string]float64{table.Connections: 372},
+			Conditions: map[string]table.Condition{
+				table.Connections:  {Level: table.High, Loss: table.Dropping, FullInSeconds: 372},
+				table.Expectations: {Level: table.Critical, Loss: table.Refusing},
+			},
+			Rates: map[string]float64{"entries": 0.61, "drop": 12.3, "early_drop": 0.02, "search_restart": 0},
 		},
 		ByHelper: map[string]int64{
 			"sip":                             8000,
@@ -330,6 +333,7 @@ func inEffect() status.Document {
 
 func TestGolden(t *testing.T) {
 	printed := func(s status.Document) func(text.Printer) error {
+		s.Judge()
 		return func(p text.Printer) error { return p.Status(s) }
 	}
 	diff := func(s status.Document) func(text.Printer) error {

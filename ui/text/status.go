@@ -20,9 +20,62 @@ import (
 // Status writes a status document.
 func (p Printer) Status(s status.Document) error {
 	return p.Document(s, func(w io.Writer) {
+		p.problems(w, s)
 		p.head(w, s)
 		p.settings(w, s.Settings)
 	})
+}
+
+// Brief writes the state in one line, for a banner or a script.
+func (p Printer) Brief(s status.Document) error {
+	doc := struct {
+		API      status.API `json:"api"`
+		Headline string     `json:"headline"`
+	}{Headline: s.Headline}
+	return p.Document(doc, func(w io.Writer) { printLine(w, "ctkeeper: %s", s.Headline) })
+}
+
+// problems writes what is wrong, the worst first, each with what is known of it, or that nothing is.
+func (p Printer) problems(w io.Writer, s status.Document) {
+	if len(s.Problems) == 0 {
+		printLine(w, "%s.\n", s.Headline)
+		return
+	}
+	for _, problem := range s.Problems {
+		lines := wrapWords(problem.Text + ".")
+		colour := yellow
+		if problem.Severity == status.Critical {
+			colour = red
+		}
+		for i, line := range lines {
+			head := ""
+			if i == 0 {
+				head = string(problem.Severity) + ":"
+			}
+			head = fmt.Sprintf("%-9s", head)
+			if p.Colour && i == 0 {
+				head = colour + head + reset
+			}
+			_, _ = fmt.Fprintln(w, head+" "+line)
+		}
+		var more []string
+		if !problem.Since.IsZero() {
+			more = append(more, "since "+p.at(problem.Since, time.DateTime))
+		}
+		if problem.By != "" {
+			more = append(more, "by "+problem.By)
+		}
+		if problem.Do != "" {
+			more = append(more, problem.Do)
+		}
+		if problem.Docs != "" {
+			more = append(more, problem.Docs)
+		}
+		for _, line := range wrapWords(strings.Join(more, "; ")) {
+			_, _ = fmt.Fprintf(w, "%-9s %s\n", "", line)
+		}
+	}
+	_, _ = fmt.Fprintln(w)
 }
 
 func (p Printer) head(w io.Writer, s status.Document) {
@@ -36,9 +89,6 @@ func (p Printer) head(w io.Writer, s status.Document) {
 	case s.Daemon.Running:
 		since := p.at(s.Daemon.Since, time.DateTime)
 		line("daemon:", "running since %s, pid %d, mode %s", since, s.Daemon.PID, s.Daemon.Mode)
-		for _, text := range s.Daemon.SourcesDown() {
-			line("", "%s", text)
-		}
 	default:
 		line("daemon:", "not running; values are read from the kernel")
 	}
@@ -51,12 +101,6 @@ func (p Printer) head(w io.Writer, s status.Document) {
 		files = "embedded default"
 	}
 	line("config:", "%s", files)
-	if !s.Daemon.Config.OK {
-		line("", "REFUSED, the last good one stays in effect:")
-		for problem := range strings.SplitSeq(s.Daemon.Config.Error, "\n") {
-			line("", "  %s", problem)
-		}
-	}
 	module := fmt.Sprintf("%s %s", s.Module.Name, s.Module.State)
 	if loads := s.Module.LoadsSeen(); loads != "" {
 		module += ", " + loads
@@ -75,7 +119,7 @@ func reloads(w io.Writer, m status.Module) {
 		switch {
 		case p.State == status.ParameterNeedsReload:
 			known = append(known, fmt.Sprintf("%s is %s, wanted %s (%s): %s",
-				p.Name, p.Live, p.Want, p.Origin, reloadHint(m, p)))
+				p.Name, p.Live, p.Want, p.Origin, m.ReloadText(p)))
 		case p.State == status.ParameterUnknown && m.State != kmod.Absent:
 			unknown = append(unknown, fmt.Sprintf("%s, wanted %s (%s), may need a reload: %s",
 				p.Name, p.Want, p.Origin, p.Error))
@@ -84,17 +128,6 @@ func reloads(w io.Writer, m status.Module) {
 	for _, text := range append(known, unknown...) {
 		printLine(w, "%-8s %s", "reload:", text)
 	}
-}
-
-// reloadHint renders what has to be done for a parameter, and which modules are in the way.
-func reloadHint(m status.Module, p status.Parameter) string {
-	switch {
-	case m.State == kmod.BuiltIn:
-		return m.Name + " is built in: needs the kernel command line and a reboot"
-	case len(p.HeldBy) == 0:
-		return "needs a reload of " + m.Name
-	}
-	return "needs a reload of " + m.Name + ", which is used by " + strings.Join(p.HeldBy, ", ")
 }
 
 func (p Printer) settings(w io.Writer, settings []reconcile.SettingStatus) {
@@ -115,8 +148,6 @@ func (p Printer) settings(w io.Writer, settings []reconcile.SettingStatus) {
 		string(reconcile.Drifted): red, string(reconcile.Contested): red, string(reconcile.Forbidden): red,
 		string(reconcile.Failed): red,
 	}))
-	settingErrors(w, settings)
-	contenders(w, settings)
 }
 
 // short renders an origin without the default directory: "ctkeeper.yaml:3".

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -18,13 +21,6 @@ const (
 	width = 80
 	label = 9
 )
-
-// rareCounters lists the counters that stay low on a healthy host, by their names in the kernel's file.
-func rareCounters() []string {
-	return []string{
-		"search_restart", "clashres", "chainlength", "icmp_error", "expect_new", "expect_create", "expect_delete",
-	}
-}
 
 // table writes how full the tables are, and the counters; nothing where there is no table.
 func (p Printer) table(w io.Writer, t status.Table) {
@@ -46,8 +42,8 @@ func (p Printer) table(w io.Writer, t status.Table) {
 		text += ": " + helpers
 	}
 	section("", text)
-	section("drops:", strings.Join(counts(t, table.DropCounters()), ", "))
-	section("counts:", strings.Join(counts(t, rareCounters()), ", "))
+	section("lost:", strings.Join(counts(t, true), ", "))
+	section("counts:", strings.Join(counts(t, false), ", "))
 	section("kernel:", kernelMessages(t.KernelMessages))
 	text = out.String()
 	if p.Colour { // after the wrapping, so that colours take no width
@@ -57,14 +53,14 @@ func (p Printer) table(w io.Writer, t status.Table) {
 	_, _ = io.WriteString(w, text)
 }
 
-// level renders the pressure on a table, if any.
+// level renders the condition of a table, if it is not normal.
 func level(t status.Table, name string) string {
-	text := ""
-	if l := t.Levels[name]; l != "" && l != table.Normal {
-		text = ", " + string(l)
+	c, text := t.Conditions[name], ""
+	if c.Level != "" && c.Level != table.Normal {
+		text = ", " + string(c.Level)
 	}
-	if t.Dropping[name] {
-		text += ", dropping"
+	if c.Loss != table.NoLoss {
+		text += ", " + string(c.Loss)
 	}
 	return text
 }
@@ -93,16 +89,16 @@ func helperCounts(t status.Table) string {
 	return strings.Join(parts, ", ")
 }
 
-// counts renders counters that are not zero: "12 drop (3/s)".
-func counts(t status.Table, names []string) []string {
+// counts renders the counters that are not zero, of losses or of the rest: "12 dropped (3/s)".
+func counts(t status.Table, losses bool) []string {
 	var out []string
-	for _, name := range names {
-		n := t.Counters[name]
-		if n == 0 {
+	for _, c := range status.Counters() {
+		n := t.Counters[c.Name]
+		if n == 0 || c.IsLoss != losses {
 			continue
 		}
-		text := fmt.Sprintf("%d %s", n, name)
-		switch rate := t.Rates[name]; {
+		text := fmt.Sprintf("%d %s", n, c.Word)
+		switch rate := t.Rates[c.Name]; {
 		case rate >= 9.95:
 			text += fmt.Sprintf(" (%.0f/s)", rate)
 		case rate >= 0.05:
@@ -130,6 +126,14 @@ func printSection(w io.Writer, name string, lines []string) {
 		printLine(w, "%-8s %s", name, line)
 		name = ""
 	}
+}
+
+// wrapWords breaks a text between words into lines that follow the severity of a problem.
+func wrapWords(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(ansi.Wordwrap(printable.Line(text), width-len("critical: "), ""), "\n")
 }
 
 // wrap breaks a text after commas, semicolons and colons into lines of a section. An empty text has no line.

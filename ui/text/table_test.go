@@ -44,8 +44,8 @@ var tableTests = map[string]struct {
 			LoadFactor: load(0.8134),
 			Counters:   map[string]uint64{"drop": 12, "found": 7},
 			State: table.State{
-				Rates:         map[string]float64{"drop": 12, "entries": 0.46},
-				FullInSeconds: map[string]float64{table.Connections: 340},
+				Rates:      map[string]float64{"drop": 12, "entries": 0.46},
+				Conditions: map[string]table.Condition{table.Connections: {FullInSeconds: 340}},
 			},
 		},
 		"table:   833 of 1000 connections (83 %), 1024 buckets, load 0.8;\n         full in about 6 min\n" +
@@ -76,9 +76,10 @@ var tableTests = map[string]struct {
 				"clashres":      1,
 			},
 			State: table.State{
-				Levels:        map[string]table.Level{table.Connections: table.Critical},
-				Rates:         map[string]float64{"drop": 1e9, "early_drop": 9.94, "entries": -1e6},
-				FullInSeconds: map[string]float64{table.Connections: 90000},
+				Conditions: map[string]table.Condition{
+					table.Connections: {Level: table.Critical, FullInSeconds: 90000},
+				},
+				Rates: map[string]float64{"drop": 1e9, "early_drop": 9.94, "entries": -1e6},
 			},
 			KernelMessages: map[string]int64{"table-full": 1 << 40, "expectation-table-full": 1 << 40},
 		},

@@ -134,9 +134,10 @@ func gateway() *host {
 			"early_drop":    0.33,
 			"insert_failed": 0,
 		},
-		"levels":                 map[string]table.Level{"connections": table.High, "expectations": table.Normal},
-		"dropping":               map[string]bool{"connections": true, "expectations": false},
-		"full_in_seconds":        map[string]float64{"connections": 372},
+		"conditions": map[string]table.Condition{
+			"connections":  {Level: table.High, Loss: table.Dropping, FullInSeconds: 372},
+			"expectations": {Level: table.Normal},
+		},
 		"kernel_messages":        map[string]int64{"table-full": 1291, "expectation-table-full": 0},
 		"expectations_by_helper": map[string]int64{"sip": 9, "ftp": 3},
 	}
@@ -164,7 +165,7 @@ func gateway() *host {
 	h.events = append(h.events, reconcile.Event{
 		At:       time.Now().Add(-50 * time.Minute),
 		Kind:     reconcile.KindTablePressure,
-		Pressure: reconcile.Pressure{Table: table.Connections, Level: string(table.High), Dropping: true},
+		Pressure: reconcile.Pressure{Table: table.Connections, Level: string(table.High), Loss: string(table.Dropping)},
 		Message:  "the connection table is 84 % full, and packets are dropped",
 	})
 	for i := range 6 {

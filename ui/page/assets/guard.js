@@ -25,7 +25,6 @@ export function writerDetails(by, sentence) {
 }
 
 const isConfigured = (guard) => Boolean(guard?.mode) && guard.mode !== "off"; // an older daemon has no guard
-export const isUnavailable = (guard) => isConfigured(guard) && guard.state === "unavailable";
 
 const states = {
   __proto__: null, watching: ["good", "watching"], holding: ["good", "holding"], locked: ["good", "locked"],

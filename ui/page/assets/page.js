@@ -5,7 +5,7 @@ import {
   badge, byId, cell, count, digits, element, makeRow, percent, setText, show, showFacts, showTime, showWithNote,
   syncChildren,
 } from "./parts.js";
-import { isUnavailable, renderGuard, writerDetails, writerText } from "./guard.js";
+import { renderGuard, writerDetails, writerText } from "./guard.js";
 import { drawPlots, listenToPlots } from "./hours.js";
 
 const interval = 2000; // ms from an answer to the next request
@@ -16,7 +16,7 @@ const keepEvents = 1024;
 const maxRows = 200;
 
 const seen = { at: 0, daemon: "", points: new Map(), events: new Map(), answered: null };
-const view = { status: null, now: 0, sentence: "" };
+const view = { status: null, now: 0, sentence: "", host: "", counters: new Map() };
 
 async function fetchNews() {
   const query = seen.at > 0 ? `?since=${encodeURIComponent(new Date(seen.at - overlap).toISOString())}` : "";
@@ -61,6 +61,8 @@ function addAnswer(answer) {
   prune(at / 1000);
   view.status = answer.status;
   view.forecasts = answer.forecasts;
+  view.host = answer.host;
+  view.counters = new Map((answer.counters ?? []).map((c) => [c.name, c]));
   view.now = at / 1000;
 }
 
@@ -92,10 +94,11 @@ function showNoAnswer() {
 function render() {
   const { status } = view;
   document.body.className = "";
-  setText(byId("host"), location.host);
+  setText(byId("host"), view.host);
   const answered = byId("answered");
   showTime(answered, seen.answered.toISOString());
   showState(...stateOf(status));
+  renderProblems(status.problems ?? []);
   renderRefusal(status.daemon.config);
   renderSettings(status.settings ?? []);
   renderFill("connections", status.table.entries, status.table.max, status.table, view.forecasts);
@@ -114,40 +117,35 @@ const colours = {
   forbidden: "bad", failed: "bad", reload: "warn", unknown: "dim",
 };
 
+const severities = { __proto__: null, critical: "bad", warning: "warn" };
+
 // stateOf returns a colour and a sentence on the whole state.
-function stateOf({ settings, daemon, module, table, guard }) {
-  const states = new Map();
-  for (const s of settings ?? []) states.set(s.state, (states.get(s.state) ?? 0) + 1);
-  const all = settings?.length ?? 0;
-  const applied = states.get("in-sync") ?? 0;
-  const parts = [];
-  if (module.state === "absent" && applied === 0 && all > 0) parts.push(`Waiting for ${module.name}`);
-  else if (all === 0) parts.push("No settings are configured");
-  else parts.push(applied === all ? `All ${all} settings are applied` : `${applied} of ${all} settings are applied`);
-  const found = [...states.keys()].map((state) => colours[state] ?? "bad");
-  for (const [state, n] of states) {
-    if (state !== "in-sync") parts.push(`${n} ${state}`);
-  }
-  if (daemon.mode === "observe") parts.push("mode observe: nothing is repaired");
-  if (!daemon.config.ok) {
-    found.push("warn");
-    parts.push("the newest configuration was refused");
-  }
-  if (isUnavailable(guard)) {
-    found.push("warn");
-    parts.push("the guard is not available");
-  }
-  for (const [name, level] of Object.entries(table.levels ?? {})) {
-    if (level === "normal") continue;
-    found.push(level === "high" ? "warn" : "bad");
-    parts.push(`${name} over ${level === "high" ? 80 : 95} % of the limit`);
-  }
-  for (const [name, dropping] of Object.entries(table.dropping ?? {})) {
-    if (!dropping) continue;
-    found.push("bad");
-    parts.push(name === "connections" ? "packets are being dropped" : "expectations are being refused");
-  }
-  return [["bad", "warn"].find((c) => found.includes(c)) ?? "good", parts.join(", ")];
+function stateOf({ headline, problems }) {
+  const found = (problems ?? []).map((p) => severities[p.severity] ?? "bad");
+  return [["bad", "warn"].find((c) => found.includes(c)) ?? "good", headline];
+}
+
+// renderProblems lists what is wrong, each with since when, by whom, and what to do. One problem alone is in the
+// headline, and is listed for the rest.
+function renderProblems(problems) {
+  show(byId("problems"), problems.length > 0);
+  const make = () => {
+    const item = element("li");
+    item.append(element("span"), element("p"), element("p", "quiet"));
+    return item;
+  };
+  const key = (p) => [p.severity, p.about, p.docs ? p.docs : p.text].join("\n");
+  syncChildren(byId("problem-list"), problems, key, make, (item, p) => {
+    const [severity, text, more] = item.children;
+    badge(severity, severities[p.severity] ?? "bad", p.severity);
+    setText(text, `${p.text}.`);
+    if (more.children.length === 0) more.append(element("span"), element("span"), element("a", "", "More"));
+    const [since, rest, link] = more.children;
+    if (p.since) showTime(since, p.since, "Since ");
+    setText(rest, [p.by ? `By ${p.by}.` : "", p.do ? `${p.do[0].toUpperCase()}${p.do.slice(1)}.` : ""].join(" "));
+    show(link, Boolean(p.docs));
+    if (p.docs) link.href = p.docs;
+  });
 }
 
 function showState(colour, sentence) {
@@ -156,7 +154,7 @@ function showState(colour, sentence) {
   const line = byId("state");
   line.className = `state ${colour}`;
   setText(line, `${sentence}.`);
-  document.title = `${sentence.slice(0, 200)} – ctkeeper`;
+  document.title = `${view.host ? `${view.host}: ` : ""}${sentence.slice(0, 200)} – ctkeeper`;
   byId("icon").href = dot(getComputedStyle(line).getPropertyValue("--colour"));
 }
 
@@ -230,15 +228,14 @@ function renderFill(name, used, limit, table, forecasts) {
   if (sum.children.length === 0) sum.append(element("strong"), element("span"));
   setText(sum.firstElementChild, large);
   setText(sum.lastElementChild, small);
-  const level = table.levels?.[name] ?? (part >= 95 ? "critical" : part >= 80 ? "high" : "normal");
+  const { level = "normal", loss } = table.conditions?.[name] ?? {};
   bar.className = `bar ${levels[level] ?? "bad"}`;
   show(bar.firstElementChild, part > 0);
   bar.firstElementChild.style.width = `${Math.min(100, part)}%`; // through the CSSOM, which the policy allows
   bar.setAttribute("aria-valuenow", Math.round(Math.min(100, part)));
   bar.setAttribute("aria-valuetext", `${large} ${small}`);
   const notes = [level === "normal" ? "" : level];
-  const dropping = name === "connections" ? "packets are being dropped" : "new ones are being refused";
-  if (table.dropping?.[name]) notes.push(dropping);
+  if (loss) notes.push(loss);
   if (forecasts?.[name]) notes.push(forecasts[name]);
   setText(note, notes.filter((n) => n !== "").join(", "));
 }
@@ -259,26 +256,13 @@ function renderTableFacts(table) {
   ]);
 }
 
-const meanings = {
-  __proto__: null,
-  drop: "packets dropped: the table was full, memory was short, or a helper dropped it",
-  early_drop: "connections evicted to make room for new ones",
-  insert_failed: "connections not inserted: another packet inserted the same one first",
-  clash_resolve: "such races that were resolved without a loss",
-  chaintoolong: "connections refused: the chain of the bucket was too long",
-  search_restart: "lookups restarted because the table was changed meanwhile",
-  invalid: "packets that match no connection",
-  expect_new: "packets that started an expected connection",
-  expect_create: "expectations created",
-  expect_delete: "expectations removed",
-};
 const counterColumns = [
   { label: "Counter", className: "name" }, { label: "Count", className: "number" },
   { label: "A second", className: "number" }, { label: "What it counts", className: "quiet" },
 ];
 
 function renderCounters({ counters, rates }) {
-  const order = Object.keys(meanings);
+  const order = [...view.counters.keys()];
   const place = (name) => (order.includes(name) ? order.indexOf(name) : order.length);
   const known = Object.entries(counters ?? {});
   const list = known.filter(([name, n]) => n > 0 && name !== "entries")
@@ -290,7 +274,7 @@ function renderCounters({ counters, rates }) {
     setText(cell(tr, 0), name);
     setText(cell(tr, 1), count(n));
     setText(cell(tr, 2), typeof rates?.[name] === "number" ? digits(rates[name]) : "–");
-    setText(cell(tr, 3), meanings[name] ?? "");
+    setText(cell(tr, 3), view.counters.get(name)?.meaning ?? "");
   });
 }
 
@@ -304,7 +288,7 @@ const kinds = {
   "refused-write": "warn", "absorbed-write": "warn", settled: "good",
 };
 const levels = { __proto__: null, normal: "good", high: "warn", critical: "bad" };
-const colourOf = (e) => (e.dropping ? "bad" : results[e.result] ?? levels[e.level] ?? kinds[e.event] ?? "dim");
+const colourOf = (e) => (e.loss ? "bad" : results[e.result] ?? levels[e.level] ?? kinds[e.event] ?? "dim");
 const settingsOf = (event) => (event.setting ? [event.setting] : event.settings ?? []);
 
 function renderHistory() {

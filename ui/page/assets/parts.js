@@ -121,7 +121,7 @@ export const hour = (ms) => minutes.format(ms);
 
 // showTime shows a time in the browser's zone, with the day unless it is today. The title has it as the daemon wrote
 // it.
-export function showTime(node, iso) {
+export function showTime(node, iso, before = "") {
   const ms = Date.parse(iso);
   if (Number.isNaN(ms)) {
     setText(node, iso ? iso : "");
@@ -137,5 +137,5 @@ export function showTime(node, iso) {
     time.dateTime = iso;
     time.title = iso;
   }
-  setText(time, today ? clock.format(ms) : `${day.format(ms)}, ${clock.format(ms)}`);
+  setText(time, before + (today ? clock.format(ms) : `${day.format(ms)}, ${clock.format(ms)}`));
 }

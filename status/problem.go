@@ -1,0 +1,244 @@
+package status
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ctkeeper/ctkeeper/host/printable"
+	"github.com/ctkeeper/ctkeeper/kmod"
+	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/table"
+)
+
+// The subjects of problems that are no settings.
+const (
+	AboutConnections  = table.Connections
+	AboutExpectations = table.Expectations
+	AboutDaemon       = "daemon"
+	AboutConfig       = "config"
+	AboutGuard        = "guard"
+	AboutModule       = "module"
+)
+
+// Problem is one thing that is wrong now. All views show the same ones, with the same words.
+type Problem struct {
+	Severity Severity `json:"severity"`
+	// About are the settings that it concerns, or one of the subjects above.
+	About []string `json:"about"`
+	Text  string   `json:"text"`
+	// Since is when it began, where that is known.
+	Since time.Time `json:"since,omitzero"`
+	// By is who causes it, where that is known.
+	By string `json:"by,omitempty"`
+	// Do is what to do about it; empty where the text says so. Docs is the address of a page that explains it.
+	Do   string `json:"do,omitempty"`
+	Docs string `json:"docs,omitempty"`
+}
+
+// Judge sets Problems and Headline from the rest of the document.
+func (d *Document) Judge() {
+	d.Problems = slices.Concat(d.daemonProblems(), d.Table.problems(), d.settingProblems(), d.configProblems(),
+		d.guardProblems())
+	for i := range d.Problems {
+		if rest, is := strings.CutPrefix(d.Problems[i].Text, "the "); is {
+			d.Problems[i].Text = "The " + rest
+		}
+	}
+	slices.SortStableFunc(d.Problems, func(a, b Problem) int { return cmp.Compare(a.Severity, b.Severity) })
+	d.Headline = d.headline()
+}
+
+// headline returns the state in one line: the worst problem, or that there is none.
+func (d *Document) headline() string {
+	switch n := len(d.Problems); n {
+	case 0:
+	case 1:
+		return d.Problems[0].Text
+	default:
+		return fmt.Sprintf("%s (and %s)", d.Problems[0].Text, plural(int64(n-1), "other problem"))
+	}
+	s := d.Summary()
+	text := fmt.Sprintf("All %d settings are in effect", s.Settings)
+	switch {
+	case s.Settings == 0:
+		text = "No settings are configured"
+	case s.InSync == 0 && !s.Module.Present && d.Module.State == kmod.Absent:
+		text = "Waiting for " + d.Module.Name
+	case s.InSync < s.Settings:
+		text = fmt.Sprintf("%d of %d settings are in effect", s.InSync, s.Settings)
+		for _, rest := range []struct {
+			n    int
+			what string
+		}{{s.Pending, "waiting for their module"}, {s.Unsupported, "not in this kernel"}} {
+			if rest.n > 0 {
+				text += fmt.Sprintf(", %d %s", rest.n, rest.what)
+			}
+		}
+	}
+	if entries, limit := d.Table.Entries, d.Table.Max; entries != nil && limit != nil {
+		text += "; " + tableText(table.Connections, *entries, *limit)
+	}
+	return text
+}
+
+func (d *Document) daemonProblems() []Problem {
+	if d.Daemon.Running {
+		return nil
+	}
+	text := "ctkeeper is not running, nothing is repaired"
+	if d.Daemon.Error != "" {
+		text = d.Daemon.Error
+	}
+	return []Problem{{
+		Severity: Critical, About: []string{AboutDaemon}, Text: text, Do: "systemctl status ctkeeper says why",
+	}}
+}
+
+// problems returns those of the tables, and of connections that were refused for another reason.
+func (t Table) problems() []Problem {
+	var all []Problem
+	for _, one := range []struct {
+		name           string
+		entries, limit *int64
+		do, docs       string
+	}{
+		{table.Connections, t.Entries, t.Max, "raise max, and hashsize with it, if memory allows it (ctkeeper doctor " +
+			"says so), or find what fills the table", "full"},
+		{table.Expectations, t.Expectations, t.ExpectMax, "raise expect_max, or find the helper that fills the table",
+			"expectations"},
+	} {
+		c, ok := t.Conditions[one.name]
+		if !ok || one.entries == nil || one.limit == nil || TableSeverity(c) == Good {
+			continue
+		}
+		p := Problem{
+			Severity: TableSeverity(c), About: []string{one.name}, Since: c.Since, Do: one.do, Docs: docs + one.docs,
+			Text: tableText(one.name, *one.entries, *one.limit) + forecastText(c),
+		}
+		if c.Loss != table.NoLoss {
+			span := time.Duration(t.GrownSeconds * float64(time.Second))
+			p.Text = lossText(c.Loss, table.LossesOf(t.Grown), span) + "; " + p.Text
+		}
+		if helpers := t.Helpers(); one.name == table.Expectations && len(helpers) > 0 && helpers[0] != "" {
+			p.By = fmt.Sprintf("helper %s, which has %d of them", helpers[0], t.ByHelper[helpers[0]])
+		}
+		all = append(all, p)
+	}
+	if n := table.LossesOf(t.Grown).Refused; n > 0 {
+		all = append(all, Problem{
+			Severity: Critical, About: []string{AboutConnections},
+			Text: "the kernel refuses connections whose chain in the hash table is too long, " +
+				plural(n, "connection") + during(time.Duration(t.GrownSeconds*float64(time.Second))),
+			Do: "raise hashsize to an eighth of max or more", Docs: docs + "chains",
+		})
+	}
+	return all
+}
+
+// docs is the page that explains the problems, before the name of its part.
+const docs = "https://github.com/ctkeeper/ctkeeper/blob/main/docs/troubleshooting.md#"
+
+// settingProblems returns one problem for the settings that have the same one.
+func (d *Document) settingProblems() []Problem {
+	var all []Problem
+	for _, s := range d.Settings {
+		p, isProblem := d.settingProblem(s)
+		if !isProblem {
+			continue
+		}
+		i := slices.IndexFunc(all, func(o Problem) bool { return s.Error != "" && o.Text == p.Text })
+		if i < 0 {
+			p.About = []string{s.Name}
+			all = append(all, p)
+			continue
+		}
+		all[i].About = append(all[i].About, s.Name)
+		if s.Since.Before(all[i].Since) {
+			all[i].Since = s.Since
+		}
+	}
+	for i := range all {
+		all[i].Text = printable.Line(strings.ReplaceAll(listText(all[i].About)+all[i].Text, "\n", "; "))
+	}
+	return all
+}
+
+// maxListed is how many names a sentence lists.
+const maxListed = 3
+
+func listText(names []string) string {
+	if len(names) > maxListed {
+		return fmt.Sprintf("%s and %d others", strings.Join(names[:maxListed-1], ", "), len(names)-maxListed+1)
+	}
+	return strings.Join(names, ", ")
+}
+
+// settingProblem returns the problem of one setting, whose text follows the name.
+func (d *Document) settingProblem(s reconcile.SettingStatus) (Problem, bool) {
+	p := Problem{Severity: SettingSeverity(s.State, d.Daemon.Mode), Since: s.Since}
+	values := fmt.Sprintf(" is %s, wanted %s", cmp.Or(s.Live.String(), "unknown"), s.Policy.Of(s.Want))
+	if s.LastDrift != nil && s.LastDrift.By != nil {
+		p.By = s.LastDrift.By.String()
+	}
+	switch s.State {
+	case reconcile.Contested:
+		p.Text = " is contested: another writer keeps changing it;" + strings.Replace(values, " is ", " it is ", 1)
+		p.Do = "stop that writer (ctkeeper doctor looks for it)"
+		if d.Guard.State != GuardHolding && d.Guard.State != GuardLocked {
+			p.Do += ", or use guard: hold"
+		}
+		p.Docs = docs + "contested"
+	case reconcile.Drifted:
+		p.Text = values
+		if d.Daemon.Mode == reconcile.Observe {
+			p.Text = values + ", and mode observe repairs nothing"
+		}
+	case reconcile.Forbidden, reconcile.Failed:
+		p.Text, p.By, p.Docs = ": "+s.Error, "", docs+"forbidden"
+	default:
+		return Problem{}, false
+	}
+	return p, true
+}
+
+func (d *Document) configProblems() []Problem {
+	var all []Problem
+	if c := d.Daemon.Config; !c.OK {
+		first, rest, _ := strings.Cut(strings.TrimSpace(c.Error), "\n")
+		text := "the newest configuration was refused, the last good one stays in effect: " + first
+		if rest != "" {
+			text += fmt.Sprintf(" (and %s)", plural(int64(strings.Count(rest, "\n")+1), "other error"))
+		}
+		all = append(all, Problem{
+			Severity: Warning, About: []string{AboutConfig}, Text: text, Do: "ctkeeper config check lists every error", Docs: docs + "refused",
+		})
+	}
+	for _, p := range d.Module.Parameters {
+		if p.State == ParameterNeedsReload {
+			all = append(all, Problem{
+				Severity: Warning, About: []string{AboutModule},
+				Text: fmt.Sprintf("%s is %s, wanted %s: %s", p.Name, p.Live, p.Want, d.Module.ReloadText(p)),
+			})
+		}
+	}
+	for _, text := range d.Daemon.SourcesDown() {
+		all = append(all, Problem{Severity: Warning, About: []string{AboutDaemon}, Text: text})
+	}
+	return all
+}
+
+func (d *Document) guardProblems() []Problem {
+	if !d.Guard.IsConfigured() || d.Guard.State != GuardUnavailable {
+		return nil
+	}
+	p := Problem{
+		Severity: Warning, About: []string{AboutGuard}, Text: "the guard is not available: " + d.Guard.Error,
+	}
+	for _, m := range d.Guard.Missing {
+		p.Do = cmp.Or(p.Do, m.Hint)
+	}
+	return []Problem{p}
+}
