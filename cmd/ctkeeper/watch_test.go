@@ -200,7 +200,7 @@ func watchADaemon(t *testing.T, path string) {
 	p.shows("daemon:  running, mode enforce")
 	p.shows("state:   3 of 3 settings in sync")
 	kerneltree.Put(t, root, countFile, "4321\n")
-	p.shows("4321 of 1048576, 0.4 %")
+	p.shows("4321 of 1048576, <1 %")
 	kerneltree.Set(t, root, "max", "1000")
 	p.shows("max was 1000, wanted 1048576: repaired in")
 	stop()
