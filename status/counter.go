@@ -18,7 +18,7 @@ func Counters() []Counter {
 		{"drop", "dropped", "packets dropped: the table was full, memory was short, a helper dropped them, or a " +
 			"race was lost", true},
 		{"early_drop", "evicted", "connections without a reply, evicted for new ones; nothing was dropped", true},
-		{"chainlength", "refused for a long chain", "connections refused: the chain of their bucket was too long", true},
+		{"chainlength", "refused for a long chain", "connections refused: their hash chain was too long", true},
 		{"insert_failed", "lost races", "packets whose connection another packet had just inserted", true},
 		{"clashres", "resolved races", "such races in which nothing was lost", false},
 		{"invalid", "invalid", "packets that fit no connection; the rules decide what becomes of them", false},

@@ -213,7 +213,8 @@ func (d *Document) configProblems() []Problem {
 			text += fmt.Sprintf(" (and %s)", plural(int64(strings.Count(rest, "\n")+1), "other error"))
 		}
 		all = append(all, Problem{
-			Severity: Warning, About: []string{AboutConfig}, Text: text, Do: "ctkeeper config check lists every error", Docs: docs + "refused",
+			Severity: Warning, About: []string{AboutConfig}, Text: text,
+			Do: "ctkeeper config check lists every error", Docs: docs + "refused",
 		})
 	}
 	for _, p := range d.Module.Parameters {

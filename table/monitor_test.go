@@ -112,8 +112,10 @@ var monitorTests = []struct {
 		},
 		[]string{
 			"1 critical: the connection table is full: 1000 of 1000 entries",
-			"2 critical dropping: the kernel drops new connections, 120 packets in the last 5 s; the connection table is full: 1000 of 1000 entries",
-			"7 normal: the connection table is back to normal: 312 of 1000 entries; meanwhile 5120 packets of new connections dropped, 1 connection evicted",
+			"2 critical dropping: the kernel drops new connections, 120 packets in the last 5 s; " +
+				"the connection table is full: 1000 of 1000 entries",
+			"7 normal: the connection table is back to normal: 312 of 1000 entries; " +
+				"meanwhile 5120 packets of new connections dropped, 1 connection evicted",
 		},
 	},
 	{
@@ -124,17 +126,22 @@ var monitorTests = []struct {
 		},
 		[]string{
 			"0 critical: the connection table is full: 1000 of 1000 entries",
-			"1 critical evicting: the kernel evicts connections without a reply for new ones, 12 connections in the last 5 s; the connection table is 99 % full: 999 of 1000 entries",
-			"3 critical dropping: the kernel drops new connections, 1 packet in the last 5 s; the connection table is 99 % full: 999 of 1000 entries",
-			"5 critical: the connection table is 98 % full: 980 of 1000 entries; nothing was lost for 30 s; meanwhile 1 packet of new connections dropped, 14 connections evicted",
-			"6 normal: the connection table is back to normal: 500 of 1000 entries; meanwhile 1 packet of new connections dropped, 14 connections evicted",
+			"1 critical evicting: the kernel evicts connections without a reply for new ones, 12 connections in the " +
+				"last 5 s; the connection table is 99 % full: 999 of 1000 entries",
+			"3 critical dropping: the kernel drops new connections, 1 packet in the last 5 s; " +
+				"the connection table is 99 % full: 999 of 1000 entries",
+			"5 critical: the connection table is 98 % full: 980 of 1000 entries; " +
+				"nothing was lost for 30 s; meanwhile 1 packet of new connections dropped, 14 connections evicted",
+			"6 normal: the connection table is back to normal: 500 of 1000 entries; " +
+				"meanwhile 1 packet of new connections dropped, 14 connections evicted",
 			"7 critical: the connection table is full: 1000 of 1000 entries",
 			"8 normal: the connection table is back to normal: 10 of 1000 entries",
 		},
 	},
 	{
 		"everything at once", []step{of(0, 0, 0), of(1000, 9, 0)},
-		[]string{"1 critical dropping: the kernel drops new connections, 9 packets in the last 5 s; the connection table is full: 1000 of 1000 entries"},
+		[]string{"1 critical dropping: the kernel drops new connections, 9 packets in the last 5 s; " +
+			"the connection table is full: 1000 of 1000 entries"},
 	},
 	{
 		"during drops only a worse level is reported", []step{
@@ -143,9 +150,11 @@ var monitorTests = []struct {
 		},
 		[]string{
 			"0 high: the connection table is 81 % full: 810 of 1000 entries",
-			"1 high dropping: the kernel drops new connections, 5 packets in the last 5 s; the connection table is 81 % full: 810 of 1000 entries",
+			"1 high dropping: the kernel drops new connections, 5 packets in the last 5 s; " +
+				"the connection table is 81 % full: 810 of 1000 entries",
 			"2 critical dropping: the connection table is 96 % full: 960 of 1000 entries",
-			"6 high: the connection table is 81 % full: 810 of 1000 entries; nothing was lost for 30 s; meanwhile 8 packets of new connections dropped",
+			"6 high: the connection table is 81 % full: 810 of 1000 entries; " +
+				"nothing was lost for 30 s; meanwhile 8 packets of new connections dropped",
 		},
 	},
 	{"lost races in a table that is not full", []step{of(100, 0, 0), of(100, 50, 0), of(799, 90, 0)}, nil},
@@ -153,14 +162,16 @@ var monitorTests = []struct {
 		"drops before a sample, of a table that was nearly full", []step{of(801, 0, 0), of(300, 90, 0)},
 		[]string{
 			"0 high: the connection table is 80 % full: 801 of 1000 entries",
-			"1 normal dropping: the kernel drops new connections, 90 packets in the last 5 s; the connection table is 30 % full: 300 of 1000 entries",
+			"1 normal dropping: the kernel drops new connections, 90 packets in the last 5 s; " +
+				"the connection table is 30 % full: 300 of 1000 entries",
 		},
 	},
 	{
 		"the counters start again", []step{of(990, 500, 500), of(990, 3, 3), of(990, 4, 3)},
 		[]string{
 			"0 critical: the connection table is 99 % full: 990 of 1000 entries",
-			"2 critical dropping: the kernel drops new connections, 1 packet in the last 5 s; the connection table is 99 % full: 990 of 1000 entries",
+			"2 critical dropping: the kernel drops new connections, 1 packet in the last 5 s; " +
+				"the connection table is 99 % full: 990 of 1000 entries",
 		},
 	},
 	{
@@ -176,7 +187,8 @@ var monitorTests = []struct {
 		"counters missed once", []step{of(990, 5, 5), {entries: 990, limit: 1000, noCounters: true}, of(990, 6, 5)},
 		[]string{
 			"0 critical: the connection table is 99 % full: 990 of 1000 entries",
-			"2 critical dropping: the kernel drops new connections, 1 packet in the last 5 s; the connection table is 99 % full: 990 of 1000 entries",
+			"2 critical dropping: the kernel drops new connections, 1 packet in the last 5 s; " +
+				"the connection table is 99 % full: 990 of 1000 entries",
 		},
 	},
 	{
@@ -199,9 +211,11 @@ var monitorTests = []struct {
 		},
 		[]string{
 			"1 high: the expectation table is 85 % full: 850 of 1000 entries",
-			"2 critical refusing: the kernel refuses new expectations of helpers, and their calls and transfers fail; the expectation table is full: 1000 of 1000 entries",
+			"2 critical refusing: the kernel refuses new expectations of helpers, and their calls and transfers " +
+				"fail; the expectation table is full: 1000 of 1000 entries",
 			"6 critical: the expectation table is 96 % full: 960 of 1000 entries; nothing was lost for 30 s",
-			"7 critical refusing: the kernel refuses new expectations of helpers, and their calls and transfers fail; the expectation table is full: 1000 of 1000 entries",
+			"7 critical refusing: the kernel refuses new expectations of helpers, and their calls and transfers " +
+				"fail; the expectation table is full: 1000 of 1000 entries",
 			"9 normal: the expectation table is back to normal: 0 of 1000 entries",
 		},
 	},
@@ -222,8 +236,10 @@ var monitorTests = []struct {
 		},
 		[]string{
 			"0 critical: the connection table is full: 1000 of 1000 entries",
-			"1 critical dropping: the kernel drops new connections, 5 packets in the last 5 s; the connection table is full: 1000 of 1000 entries",
-			"4 normal: the connection table is back to normal: 10 of 1000 entries; meanwhile 6 packets of new connections dropped",
+			"1 critical dropping: the kernel drops new connections, 5 packets in the last 5 s; " +
+				"the connection table is full: 1000 of 1000 entries",
+			"4 normal: the connection table is back to normal: 10 of 1000 entries; " +
+				"meanwhile 6 packets of new connections dropped",
 		},
 	},
 	{
@@ -273,7 +289,8 @@ func TestState(t *testing.T) {
 	script(t, m, []step{{after: 20 * time.Second, entries: 700, limit: 1000, drop: 60, early: 30, expects: 1000}})
 	calm := step{entries: 700, limit: 1000, drop: 60, early: 30, expects: 1000}
 	state := m.State(calm.sample(start.Add(20 * time.Second)))
-	if c := state.Conditions[table.Connections]; c != (table.Condition{Level: table.Normal}) || state.Grown["drop"] != 0 {
+	c := state.Conditions[table.Connections]
+	if c != (table.Condition{Level: table.Normal}) || state.Grown["drop"] != 0 {
 		t.Errorf("after a look without a loss: %+v", state)
 	}
 	script(t, m, []step{{after: 2 * time.Minute, entries: 700, limit: 1000, drop: 1, expects: 1000}})
@@ -310,7 +327,7 @@ func TestPoints(t *testing.T) {
 		{entries: 5, limit: -2, drop: 3, early: 4, expectations: 6, expects: 7}})
 	const start = 1_700_000_000
 	want := []table.Point{{At: start + 15}, {At: start + 20, Entries: 4, Max: 1000, ExpectMax: 100},
-		{At: start + 25, Entries: 5, Expectations: 6, ExpectMax: 7, Drops: 4}}
+		{At: start + 25, Entries: 5, Expectations: 6, ExpectMax: 7, Losses: table.Losses{Evicted: 4}}}
 	if diff := cmp.Diff(want, m.Points(time.Time{})); diff != "" {
 		t.Errorf("points (-want +got):\n%s", diff)
 	}

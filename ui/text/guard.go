@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/reconcile"
@@ -133,18 +132,11 @@ func without(m capability.Missing) string {
 	return text
 }
 
-// maxName is the width of a drift's writer or cause in the table: the longest command name (TASK_COMM_LEN without
-// its NUL).
-const maxName = 15
-
 // writerOrCause renders who caused a drift or, where that is not known, what did.
 func writerOrCause(d reconcile.Drift) string {
 	text := status.WriterName(d)
 	if text == "" || d.Cause == reconcile.CauseModuleLoad { // a load is not a write
 		text = strings.TrimSpace(strings.TrimPrefix(string(d.Cause), "module-") + " " + text)
-	}
-	if utf8.RuneCountInString(text) > maxName {
-		text = string([]rune(text)[:maxName-1]) + "…"
 	}
 	return text
 }

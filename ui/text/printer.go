@@ -8,10 +8,10 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
+	"github.com/charmbracelet/x/ansi"
 	"gopkg.in/yaml.v3"
 
 	"github.com/ctkeeper/ctkeeper/host/printable"
@@ -125,21 +125,46 @@ func useBlockStyle(n *yaml.Node) {
 	}
 }
 
-// columns writes aligned rows of tab-separated cells.
-func columns(w io.Writer, header string, rows []string) {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range append([]string{header}, rows...) {
-		_, _ = fmt.Fprintln(tw, row)
-	}
-	_ = tw.Flush()
-}
+const (
+	// maxWidth is the width of a table. Where its cells need more, the last two columns are cut first.
+	maxWidth = 100
+	// minLast is the width to which the last two columns are cut before the others.
+	minLast = 16
+)
 
-// row joins cells by tabs. White space inside a cell, as some sysctls have it, becomes one space.
-func row(cells ...string) string {
-	for i, cell := range cells {
-		cells[i] = printable.Line(strings.Join(strings.Fields(cell), " "))
+// columns writes rows, the header first, in columns of maxWidth in all. White space inside a cell, as some sysctls
+// have it, becomes one space.
+func columns(w io.Writer, rows [][]string) {
+	widths := make([]int, len(rows[0]))
+	for _, cells := range rows {
+		for i, cell := range cells {
+			cells[i] = printable.Line(strings.Join(strings.Fields(cell), " "))
+			widths[i] = max(widths[i], ansi.StringWidth(cells[i]))
+		}
 	}
-	return strings.Join(cells, "\t")
+	const gap = 2
+	total := gap * (len(widths) - 1)
+	for _, width := range widths {
+		total += width
+	}
+	for ; total > maxWidth; total-- {
+		cut := widths[len(widths)-2:]
+		if slices.Max(cut) <= minLast {
+			cut = widths
+		}
+		cut[slices.Index(cut, slices.Max(cut))]--
+	}
+	for _, cells := range rows {
+		line := ""
+		for i, cell := range cells {
+			if excess := ansi.StringWidth(cell) - widths[i]; excess > 0 && i == len(cells)-1 { // the end of a path is its name
+				cell = ansi.TruncateLeft(cell, excess+1, "…")
+			}
+			cell = ansi.Truncate(cell, widths[i], "…")
+			line += cell + strings.Repeat(" ", widths[i]-ansi.StringWidth(cell)+gap)
+		}
+		_, _ = fmt.Fprintln(w, strings.TrimRight(line, " "))
+	}
 }
 
 // printLine writes one line that is safe for a terminal, whatever its arguments hold.

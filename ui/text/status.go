@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -38,41 +39,30 @@ func (p Printer) Brief(s status.Document) error {
 // problems writes what is wrong, the worst first, each with what is known of it, or that nothing is.
 func (p Printer) problems(w io.Writer, s status.Document) {
 	if len(s.Problems) == 0 {
-		printLine(w, "%s.\n", s.Headline)
+		printLine(w, "%s.", s.Headline)
+		_, _ = fmt.Fprintln(w)
 		return
 	}
+	colours := map[status.Severity]string{status.Critical: red, status.Warning: yellow}
 	for _, problem := range s.Problems {
-		lines := wrapWords(problem.Text + ".")
-		colour := yellow
-		if problem.Severity == status.Critical {
-			colour = red
-		}
-		for i, line := range lines {
-			head := ""
-			if i == 0 {
-				head = string(problem.Severity) + ":"
-			}
-			head = fmt.Sprintf("%-9s", head)
-			if p.Colour && i == 0 {
-				head = colour + head + reset
-			}
-			_, _ = fmt.Fprintln(w, head+" "+line)
-		}
-		var more []string
+		lines := wrap(problem.Text + ".")
+		var known []string
 		if !problem.Since.IsZero() {
-			more = append(more, "since "+p.at(problem.Since, time.DateTime))
+			known = append(known, "since "+p.at(problem.Since, time.DateTime))
 		}
 		if problem.By != "" {
-			more = append(more, "by "+problem.By)
+			known = append(known, "by "+problem.By)
 		}
-		if problem.Do != "" {
-			more = append(more, problem.Do)
+		for _, more := range []string{strings.Join(known, ", "), problem.Do} {
+			lines = append(lines, wrap(more)...)
 		}
 		if problem.Docs != "" {
-			more = append(more, problem.Docs)
+			lines = append(lines, problem.Docs)
 		}
-		for _, line := range wrapWords(strings.Join(more, "; ")) {
-			_, _ = fmt.Fprintf(w, "%-9s %s\n", "", line)
+		name := fmt.Sprintf("%-9s", problem.Severity+":")
+		_, _ = fmt.Fprintf(w, "%s %s\n", p.colour(name, colours[problem.Severity]), printable.Line(lines[0]))
+		for _, line := range lines[1:] {
+			printLine(w, "%-9s %s", "", line)
 		}
 	}
 	_, _ = fmt.Fprintln(w)
@@ -126,7 +116,7 @@ func reloads(w io.Writer, m status.Module) {
 		}
 	}
 	for _, text := range append(known, unknown...) {
-		printLine(w, "%-8s %s", "reload:", text)
+		printSection(w, "reload:", wrap(text))
 	}
 }
 
@@ -135,14 +125,15 @@ func (p Printer) settings(w io.Writer, settings []reconcile.SettingStatus) {
 		_, _ = fmt.Fprintln(w, "No settings are configured.")
 		return
 	}
-	var rows []string
+	rows := [][]string{{"SETTING", "WANT", "LIVE", "STATE", "DRIFTS", "LAST DRIFT", "FROM"}}
 	for _, s := range settings {
-		rows = append(rows, row(
+		rows = append(rows, []string{
 			s.Name, want(s), cmp.Or(s.Live.String(), "-"), string(s.State), strconv.Itoa(s.Drifts),
-			p.lastDrift(s), short(s.Origin)))
+			p.lastDrift(s), short(s.Origin),
+		})
 	}
 	var buf bytes.Buffer
-	columns(&buf, row("SETTING", "WANT", "LIVE", "STATE", "DRIFTS", "LAST DRIFT", "FROM"), rows)
+	columns(&buf, rows)
 	_, _ = io.WriteString(w, p.paint(buf.String(), map[string]string{
 		string(reconcile.InSync): green, string(reconcile.Pending): yellow, string(reconcile.Unsupported): yellow,
 		string(reconcile.Drifted): red, string(reconcile.Contested): red, string(reconcile.Forbidden): red,
@@ -150,8 +141,8 @@ func (p Printer) settings(w io.Writer, settings []reconcile.SettingStatus) {
 	}))
 }
 
-// short renders an origin without the default directory: "ctkeeper.yaml:3".
-func short(origin tree.Place) string { return strings.TrimPrefix(origin.String(), "/etc/ctkeeper/") }
+// short renders an origin without its directory, "ctkeeper.yaml:3": of several files of one name only one is read.
+func short(origin tree.Place) string { return path.Base(origin.String()) }
 
 // settingErrors writes the errors of settings, one a line. Settings with the same error share a line.
 func settingErrors(w io.Writer, settings []reconcile.SettingStatus) {
@@ -175,7 +166,7 @@ func want(s reconcile.SettingStatus) string {
 	return s.Policy.Of(s.Want)
 }
 
-// lastDrift renders the value that was found, when, and its writer or cause. Events and documents have the rest. A
+// lastDrift renders when, the writer or the cause, and the value that was found. Events and documents have the rest. A
 // drift of today has its time and an older one its date, as in ls(1).
 func (p Printer) lastDrift(s reconcile.SettingStatus) string {
 	d := s.LastDrift
@@ -186,7 +177,7 @@ func (p Printer) lastDrift(s reconcile.SettingStatus) string {
 	if !p.isToday(d.At) {
 		at = p.at(d.At, "01-02")
 	}
-	return fmt.Sprintf("%s %s %s", d.Found, at, writerOrCause(*d))
+	return fmt.Sprintf("%s %s %s", at, writerOrCause(*d), d.Found)
 }
 
 // isToday reports whether a time is of the present day in the printer's zone.
@@ -223,14 +214,14 @@ func (p Printer) Diff(s status.Document) error {
 	}
 	return p.Document(doc, func(w io.Writer) {
 		reloads(w, s.Module)
-		var rows []string
+		rows := [][]string{{"SETTING", "LIVE", "WANT", "MEMORY", "STATE", "FROM"}}
 		for _, setting := range s.Settings {
 			if setting.State != reconcile.InSync {
-				rows = append(rows, row(setting.Name, cmp.Or(setting.Live.String(), "-"), want(setting),
-					cost(setting), string(setting.State), short(setting.Origin)))
+				rows = append(rows, []string{setting.Name, cmp.Or(setting.Live.String(), "-"), want(setting),
+					cost(setting), string(setting.State), short(setting.Origin)})
 			}
 		}
-		if len(rows) == 0 {
+		if len(rows) == 1 {
 			nothing := "Nothing"
 			if s.Module.NeedsReload() {
 				nothing = "Nothing else"
@@ -238,9 +229,7 @@ func (p Printer) Diff(s status.Document) error {
 			_, _ = fmt.Fprintf(w, "%s differs: %d settings are as wanted.\n", nothing, len(s.Settings))
 			return
 		}
-		var buf bytes.Buffer
-		columns(&buf, row("SETTING", "LIVE", "WANT", "MEMORY", "STATE", "FROM"), rows)
-		_, _ = w.Write(buf.Bytes())
+		columns(w, rows)
 		settingErrors(w, s.Settings)
 	})
 }

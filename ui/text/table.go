@@ -9,9 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/charmbracelet/x/ansi"
-
-	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -126,14 +123,6 @@ func printSection(w io.Writer, name string, lines []string) {
 		printLine(w, "%-8s %s", name, line)
 		name = ""
 	}
-}
-
-// wrapWords breaks a text between words into lines that follow the severity of a problem.
-func wrapWords(text string) []string {
-	if text == "" {
-		return nil
-	}
-	return strings.Split(ansi.Wordwrap(printable.Line(text), width-len("critical: "), ""), "\n")
 }
 
 // wrap breaks a text after commas, semicolons and colons into lines of a section. An empty text has no line.

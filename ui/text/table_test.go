@@ -49,7 +49,7 @@ var tableTests = map[string]struct {
 			},
 		},
 		"table:   833 of 1000 connections (83 %), 1024 buckets, load 0.8;\n         full in about 6 min\n" +
-			"         0 of 16 expectations (0 %)\ndrops:   12 drop (12/s)",
+			"         0 of 16 expectations (0 %)\nlost:    12 dropped (12/s)",
 	},
 	"quiet, figures for root": {
 		status.Table{
@@ -85,9 +85,9 @@ var tableTests = map[string]struct {
 		},
 		"table:   2147483646 of 2147483647 connections (99 %), critical,\n" +
 			"         21474836 buckets, load 100.0; -1000000/s, full in about 25 h\n" +
-			"         1 of 2147483647 expectations (0 %): 1 without helper\n" +
-			"drops:   1099511627776 drop (1000000000/s), 1099511627776 early_drop (9.9/s),\n" +
-			"         1099511627776 insert_failed\ncounts:  1 clashres\n" +
+			"         1 of 2147483647 expectations (<1 %): 1 without helper\n" +
+			"lost:    1099511627776 dropped (1000000000/s), 1099511627776 evicted (9.9/s),\n" +
+			"         1099511627776 lost races\ncounts:  1 resolved races\n" +
 			"kernel:  logged \"expectation table full\" 1099511627776 times,\n" +
 			"         logged \"table full\" 1099511627776 times",
 	},
@@ -110,16 +110,18 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// The settings of a usual host fit into 100 columns; names of writers may take a few more.
+// A table of settings takes at most 100 columns. Names of writers are cut, and the beginning of long paths.
 func TestSettingsWidth(t *testing.T) {
 	s := usual()
-	settingsFit(t, s, 100, "131072 11:00 write", "432000 02-28 load")
+	settingsFit(t, s, "11:00 write 131072", "02-28 load 432000")
 	s.Settings[0].LastDrift.By = &sysfs.Writer{PID: 812, Comm: "sysctl", Unit: "docker.service"}
 	s.Settings[1].LastDrift.By = &sysfs.Writer{Unit: "docker.service"}
-	settingsFit(t, s, 110, "131072 11:00 sysctl  ", "432000 02-28 load docker.se…  ")
+	settingsFit(t, s, "11:00 sysctl 1310…  ", "02-28 load docker…  ", "  ctkeeper.yaml:4")
 	s.Settings[0].LastDrift.By = &sysfs.Writer{Unit: "cri-containerd-4f0c8a21bd03.scope"}
-	s.Settings[1].LastDrift.By = &sysfs.Writer{PID: 9}
-	settingsFit(t, s, 110, "131072 11:00 cri-containerd…  ", "432000 02-28 load  ")
+	s.Settings[1].Origin.File = "/usr/lib/ctkeeper/conf.d/50-the-defaults-of-our-gateways.yaml"
+	settingsFit(t, s, "tcp_timeout_established  86400 ", "11:00 cri-conta…  ", "  …-gateways.yaml:3")
+	s.Settings[0].Name, s.Settings[0].Live = strings.Repeat("n", 200), sysfs.Number(1<<60)
+	settingsFit(t, s, "nnn…  ")
 }
 
 func usual() status.Document {
@@ -170,8 +172,8 @@ func usual() status.Document {
 	}}
 }
 
-// settingsFit holds that the settings have these texts and take so many columns at most.
-func settingsFit(t *testing.T, s status.Document, columns int, texts ...string) {
+// settingsFit holds that the settings have these texts and take at most 100 columns.
+func settingsFit(t *testing.T, s status.Document, texts ...string) {
 	t.Helper()
 	out := string(print(t, "table", func(p text.Printer) error { return p.Status(s) }))
 	for _, want := range texts {
@@ -180,7 +182,7 @@ func settingsFit(t *testing.T, s status.Document, columns int, texts ...string) 
 		}
 	}
 	for line := range strings.SplitSeq(out, "\n") {
-		if n := utf8.RuneCountInString(line); n > columns {
+		if n := utf8.RuneCountInString(line); n > 100 {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
