@@ -48,8 +48,8 @@ func Inspect(root string, cfg *config.Config) status.Document {
 	}, &desired)
 	keeper.Pass(reconcile.Start, time.Now())
 	report := keeper.Report()
-	for i := range report.Settings {
-		report.Settings[i].Drifts, report.Settings[i].LastDrift = 0, nil
+	for i, s := range report.Settings { // one look has no history
+		report.Settings[i] = reconcile.SettingStatus{Comparison: s.Comparison}
 	}
 	document := newDocument(root, report, cfg)
 	document.Module.Parameters = readParameters(tree.At(root), document.Module.State, wantedParameters(cfg))
@@ -60,9 +60,8 @@ func Inspect(root string, cfg *config.Config) status.Document {
 
 // InspectTable samples the tables below root once: without a daemon there is no trend.
 func InspectTable(root string) status.Table {
-	sample, monitor := table.Take(root, time.Now()), table.NewMonitor(1)
-	monitor.Add(sample)
-	return newTable(sample, monitor.State(sample))
+	sample := table.Take(root, time.Now())
+	return newTable(sample, table.NewMonitor(1).State(sample))
 }
 
 // FillUnknown reads what is unknown in a daemon's document from the system below root: the
@@ -70,8 +69,12 @@ func InspectTable(root string) status.Table {
 // daemon is not root.
 func FillUnknown(d *status.Document, root string) {
 	if d.Table.ByHelper == nil {
-		if sample := table.Take(root, time.Now()); sample.ByHelper != nil {
-			d.Table.Expectations, d.Table.ByHelper = sample.Expectations, sample.ByHelper
+		if t := InspectTable(root); t.ByHelper != nil {
+			d.Table.Expectations, d.Table.ByHelper = t.Expectations, t.ByHelper
+			if d.Table.Conditions == nil { // a daemon without any readable table
+				d.Table.Conditions = map[string]table.Condition{}
+			}
+			d.Table.Conditions[table.Expectations] = t.Conditions[table.Expectations]
 		}
 	}
 	for i, p := range d.Module.Parameters {

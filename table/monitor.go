@@ -158,17 +158,18 @@ func (m *Monitor) Add(s Sample) []Pressure {
 func (m *Monitor) tables() []*tableMonitor { return []*tableMonitor{&m.connections, &m.expectations} }
 
 // State returns the state of the tables in a sample that was taken to be shown: the last one of Add, or a
-// later one. A loss is shown until the first sample of Add without one.
+// later one. A loss is shown until the first sample of Add without one. Before the first Add nothing is known but
+// the sample.
 func (m *Monitor) State(s Sample) State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	since := growth(m.last.Counters, s.Counters)
-	state := State{
-		Conditions: map[string]Condition{}, Rates: m.counters.rates(), Grown: map[string]uint64{},
-		GrownSeconds: (m.span + s.At.Sub(m.last.At)).Seconds(),
-	}
-	if m.grown == nil {
+	state := State{Conditions: map[string]Condition{}, Rates: m.counters.rates(), Grown: map[string]uint64{}}
+	if !m.last.At.IsZero() {
 		state.GrownSeconds = s.At.Sub(m.last.At).Seconds()
+	}
+	if m.grown != nil {
+		state.GrownSeconds += m.span.Seconds()
 	}
 	for _, grown := range []map[string]uint64{m.grown, since} {
 		for name, n := range grown {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
@@ -268,7 +267,7 @@ func TestState(t *testing.T) {
 	none := table.State{
 		Conditions: map[string]table.Condition{}, Rates: map[string]float64{}, Grown: map[string]uint64{},
 	}
-	if diff := cmp.Diff(none, m.State(first), cmpopts.IgnoreFields(table.State{}, "GrownSeconds")); diff != "" {
+	if diff := cmp.Diff(none, m.State(first)); diff != "" {
 		t.Errorf("without a sample (-want +got):\n%s", diff)
 	}
 	script(t, m, []step{of(900, 0, 0), of(1000, 50, 10)})

@@ -84,11 +84,12 @@ func (m *tableMonitor) condition(at time.Time, f fill) (c Condition, ok bool) {
 		return Condition{}, false
 	}
 	c = condition{levelOf(*f.entries, *f.limit), max(m.loss, m.lossOf(f))}.of(m.table)
-	if !c.isNormal() {
+	switch {
+	case c.isNormal() || !m.isReadable: // without a look before it is not known since when
+	case m.since.IsZero():
 		c.Since = at
-		if !m.since.IsZero() {
-			c.Since = m.since
-		}
+	default:
+		c.Since = m.since
 	}
 	c.FullInSeconds = m.trend.fullIn(*f.entries, *f.limit).Seconds()
 	return c, true

@@ -118,7 +118,7 @@ func TestStatusOfAnotherFile(t *testing.T) {
 	})
 	kerneltree.Put(t, root, config.DefaultMain, broken)
 	eventually(t, "the refusal is shown", func() bool { return running("status").status == exitConfig })
-	running("status").wants(t, exitConfig, []string{"REFUSED"}, nil)
+	running("status").wants(t, exitConfig, []string{"newest configuration was refused"}, nil)
 }
 
 // The settings are as wanted, and a daemon that does not answer may have stopped to keep them so.

@@ -157,7 +157,8 @@ func columns(w io.Writer, rows [][]string) {
 	for _, cells := range rows {
 		line := ""
 		for i, cell := range cells {
-			if excess := ansi.StringWidth(cell) - widths[i]; excess > 0 && i == len(cells)-1 { // the end of a path is its name
+			if excess := ansi.StringWidth(cell) - widths[i]; excess > 0 && i == len(cells)-1 {
+				// A path ends with what is most specific.
 				cell = ansi.TruncateLeft(cell, excess+1, "…")
 			}
 			cell = ansi.Truncate(cell, widths[i], "…")
