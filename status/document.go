@@ -88,7 +88,9 @@ func (d Document) IsUncertain() bool { return d.Summary().Pending > 0 || !d.Daem
 
 // Summary counts the settings by state.
 func (d Document) Summary() reconcile.Summary {
-	return reconcile.Report{Settings: d.Settings}.Summary()
+	return reconcile.Report{
+		Module: reconcile.Module{Present: d.Module.State != kmod.Absent}, Mode: d.Daemon.Mode, Settings: d.Settings,
+	}.Summary()
 }
 
 // Module describes nf_conntrack.

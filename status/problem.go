@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/host/printable"
-	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -43,8 +42,8 @@ func (d *Document) Judge() {
 	d.Problems = slices.Concat(d.daemonProblems(), d.Table.problems(), d.settingProblems(), d.configProblems(),
 		d.guardProblems())
 	for i := range d.Problems {
-		if rest, is := strings.CutPrefix(d.Problems[i].Text, "the "); is {
-			d.Problems[i].Text = "The " + rest
+		if strings.HasPrefix(d.Problems[i].Text, "the ") {
+			d.Problems[i].Text = capitalize(d.Problems[i].Text)
 		}
 	}
 	slices.SortStableFunc(d.Problems, func(a, b Problem) int { return cmp.Compare(a.Severity, b.Severity) })
@@ -60,29 +59,15 @@ func (d *Document) headline() string {
 	default:
 		return fmt.Sprintf("%s (and %s)", d.Problems[0].Text, plural(int64(n-1), "other problem"))
 	}
-	s := d.Summary()
-	text := fmt.Sprintf("All %d settings are in effect", s.Settings)
-	switch {
-	case s.Settings == 0:
-		text = "No settings are configured"
-	case s.InSync == 0 && !s.Module.Present && d.Module.State == kmod.Absent:
-		text = "Waiting for " + d.Module.Name
-	case s.InSync < s.Settings:
-		text = fmt.Sprintf("%d of %d settings are in effect", s.InSync, s.Settings)
-		for _, rest := range []struct {
-			n    int
-			what string
-		}{{s.Pending, "waiting for their module"}, {s.Unsupported, "not in this kernel"}} {
-			if rest.n > 0 {
-				text += fmt.Sprintf(", %d %s", rest.n, rest.what)
-			}
-		}
-	}
+	text := capitalize(SettingsText(d.Summary()))
 	if entries, limit := d.Table.Entries, d.Table.Max; entries != nil && limit != nil {
 		text += "; " + tableText(table.Connections, *entries, *limit)
 	}
 	return text
 }
+
+// capitalize returns a text of ours, which begins with a letter, as a sentence begins.
+func capitalize(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 func (d *Document) daemonProblems() []Problem {
 	if d.Daemon.Running {
