@@ -58,7 +58,8 @@ func TestGauges(t *testing.T) {
 		{"columns are limited", with(status.Table{Counters: columns}), []string{conntrackStatTotal}, 64,
 			[]string{"ctkeeper_conntrack_stat_total{event=\"a\uFFFD\"} 3"}},
 		{"levels", with(status.Table{State: table.State{Conditions: map[string]table.Condition{
-			table.Connections: {Level: table.Critical}, table.Expectations: {Level: "odd"}, "odd": {Level: table.High}}}}),
+			table.Connections: {Level: table.Critical}, table.Expectations: {Level: "odd"}, "odd": {Level: table.High},
+		}}}),
 			[]string{tablePressure}, 1,
 			[]string{`ctkeeper_table_pressure{table="connections"} 2`}},
 		{"one name twice", status.Document{Settings: []reconcile.SettingStatus{

@@ -16,12 +16,14 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/table"
 )
 
 // documents are the JSON documents, by their name: {name document} in template.md.
 var documents = map[string]reflect.Type{
 	"status": reflect.TypeFor[status.Document](),
 	"event":  reflect.TypeFor[reconcile.Event](),
+	"point":  reflect.TypeFor[table.Point](),
 	"doctor": reflect.TypeFor[doctor.Report](),
 }
 
@@ -59,7 +61,8 @@ func constants(root string, s section) ([]string, error) {
 				return true
 			}
 			if literal, ok := spec.Values[0].(*ast.BasicLit); ok && literal.Kind == token.STRING {
-				if value, err := strconv.Unquote(literal.Value); err == nil {
+				// No document has an empty one.
+				if value, err := strconv.Unquote(literal.Value); err == nil && value != "" {
 					values = append(values, value)
 				}
 			}
@@ -110,7 +113,9 @@ func addKeys(b *strings.Builder, prefix string, t reflect.Type, texts *keyTexts)
 		_, shown, _ := strings.Cut(path, ".")
 		fmt.Fprintf(b, "| `%s` | %s | %s |\n", shown, kind, text)
 		if inner != nil {
-			errs = append(errs, addKeys(b, path+strings.Repeat("[]", strings.Count(kind, "array"))+".", inner, texts))
+			elements := strings.Repeat("[]", strings.Count(kind, "array")) +
+				strings.Repeat(".*", strings.Count(kind, "object of"))
+			errs = append(errs, addKeys(b, path+elements+".", inner, texts))
 		}
 	}
 	return errors.Join(errs...)
@@ -159,8 +164,8 @@ func jsonType(t reflect.Type) (kind string, inner reflect.Type) {
 		kind, inner = jsonType(t.Elem())
 		return "array of " + kind, inner
 	case reflect.Map:
-		kind, _ = jsonType(t.Elem())
-		return "object of " + kind, nil
+		kind, inner = jsonType(t.Elem())
+		return "object of " + kind, inner
 	}
 	// The zero value shows what types write that have a way of their own.
 	text, err := json.Marshal(reflect.Zero(t).Interface())

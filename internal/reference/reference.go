@@ -11,6 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
+	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
@@ -42,6 +43,9 @@ var sections = []section{
 	{name: "module states", dir: "kmod", typ: "State"},
 	{name: "parameter states", dir: "status", typ: "ParameterState"},
 	{name: "guard states", dir: "status", typ: "GuardState"},
+	{name: "severities", dir: "status", typ: "Severity"},
+	{name: "levels", dir: "table", typ: "Level"},
+	{name: "losses", dir: "table", typ: "Loss"},
 	{name: "events", dir: "reconcile", typ: "Kind"},
 	{name: "causes", dir: "reconcile", typ: "Cause"},
 	{name: "results", dir: "reconcile", typ: "Result"},
@@ -63,9 +67,10 @@ func Generate(root string, exitStatuses map[string]string) (string, error) {
 			return "", err
 		}
 		errs = append(errs, compare(s.name, values, texts[s.name]))
-		replacements = append(replacements, "{"+s.name+"}", table(s.name, values, texts[s.name]))
+		replacements = append(replacements, "{"+s.name+"}", valueTable(s.name, values, texts[s.name]))
 	}
-	replacements = append(replacements, "{exit statuses}", exitTable(exitStatuses), "{findings}", findingsTable())
+	replacements = append(replacements, "{exit statuses}", exitTable(exitStatuses),
+		"{findings}", findingsTable(), "{counters}", countersTable())
 	k := &keyTexts{used: map[string]bool{}}
 	if err := yaml.Unmarshal(keys, &k.texts); err != nil {
 		return "", fmt.Errorf("cannot read keys.yaml: %w", err)
@@ -95,8 +100,8 @@ func compare(name string, values []string, texts map[string]meaning) error {
 	return errors.Join(errs...)
 }
 
-// table returns the rows of a section in the order of the code. Events have their MESSAGE_ID as well.
-func table(name string, values []string, texts map[string]meaning) string {
+// valueTable returns the rows of a section in the order of the code. Events have their MESSAGE_ID as well.
+func valueTable(name string, values []string, texts map[string]meaning) string {
 	var b strings.Builder
 	if name == "events" {
 		b.WriteString("| event | MESSAGE_ID | meaning | what to do |\n|---|---|---|---|\n")
@@ -118,6 +123,15 @@ func findingsTable() string {
 	b.WriteString("| id | meaning | what to do |\n|---|---|---|\n")
 	for _, entry := range finding.Catalogue() {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", entry.ID, entry.Meaning, entry.Do)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func countersTable() string {
+	var b strings.Builder
+	b.WriteString("| counter | what it counts | meaning |\n|---|---|---|\n")
+	for _, c := range status.Counters() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", c.Name, c.Word, c.Meaning)
 	}
 	return strings.TrimSpace(b.String())
 }
