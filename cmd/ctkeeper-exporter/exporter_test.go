@@ -185,6 +185,11 @@ func TestServes(t *testing.T) {
 		{"GET", "/v1/events?since=x", 400, "since is not an rfc 3339 time"},
 		{"GET", "/v1/events?follow=true", 400, "follow is available on the status socket only"},
 		{"HEAD", "/v1/status", 200, ""},
+		{"GET", "/healthz", 200, "ok\n"},
+		{"HEAD", "/healthz", 200, ""},
+		{"GET", "/-/healthy", 200, "ok\n"},
+		{"GET", "/-/ready", 200, "ok\n"},
+		{"POST", "/-/ready", 405, "use get or head"},
 		{"POST", "/v1/status", 405, "use get or head"},
 		{"DELETE", "/%7Bother%20path%7D", 405, "use get or head"},
 		{"GET", "/nosuch", 404, "404"},
@@ -196,6 +201,9 @@ func TestServes(t *testing.T) {
 		{"GET", "/v1/status", 502, "cannot ask the daemon"},
 		{"GET", "/v1/points", 502, "cannot ask the daemon"},
 		{"GET", "/v1/page", 502, "cannot ask the daemon"},
+		{"GET", "/healthz", 200, "ok\n"},
+		{"GET", "/-/healthy", 200, "ok\n"},
+		{"GET", "/-/ready", 503, "cannot ask the daemon"},
 	})
 	for range 3 {
 		_, _ = e.get("/%7Bother%20path%7D")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -19,8 +20,15 @@ import (
 // takes a megabyte for as long as its client is reading it.
 const maxReaders = 16
 
-// handler serves the metrics on their path, the page at /, and what the page and the daemon have as JSON. It only
-// reads.
+// The paths of health checks, as Prometheus's programs have them (web.go of prometheus), and Kubernetes's.
+const (
+	pathHealthz = "/healthz"
+	pathHealthy = "/-/healthy"
+	pathReady   = "/-/ready"
+)
+
+// handler serves the metrics on their path, the page at /, what the page and the daemon have as JSON, and the health
+// checks. It only reads.
 func handler(telemetryPath string, metrics http.Handler, client *status.Client) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", page.Handler(client))
@@ -43,6 +51,13 @@ func handler(telemetryPath string, metrics http.Handler, client *status.Client) 
 	})
 	mux.HandleFunc(status.PathPoints, func(w http.ResponseWriter, r *http.Request) {
 		answerSince(w, r, func(since time.Time) ([]table.Point, error) { return client.Points(r.Context(), since) })
+	})
+	for _, path := range []string{pathHealthz, pathHealthy} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { answerCheck(w, nil) })
+	}
+	mux.HandleFunc(pathReady, func(w http.ResponseWriter, r *http.Request) {
+		_, err := client.Counts(r.Context())
+		answerCheck(w, err)
 	})
 	readers := make(chan struct{}, maxReaders)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -85,6 +100,18 @@ func isHostExpected(r *http.Request) bool {
 	address, err := netip.ParseAddr(host)
 	// RFC 6761, 6.3: names that end in .localhost are loopback, too.
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && address.IsLoopback()
+}
+
+// answerCheck answers a health check: 200 and OK, or 503 and what is wrong. A check is not about the state of
+// conntrack: whoever restarts a program that fails its check would make nothing better.
+func answerCheck(w http.ResponseWriter, err error) {
+	w.Header().Set("Cache-Control", "no-store")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "OK\n") // fails only if the client is gone
 }
 
 // answerSince answers with what list returns for the time in since, each as one line of JSON.
