@@ -66,7 +66,7 @@ var mayImport = map[string][]string{
 	"metrics": {"kmod", "reconcile", "status", "table", "host"},
 	"ui/page": {"reconcile", "status", "table"},
 	"daemon":  {"config", "guard", "kmod", "reconcile", "status", "sysfs", "systemd", "table", "host"},
-	"ui/term": {"reconcile", "status", "sysfs", "table", "host"},
+	"ui/term": {"config", "reconcile", "status", "sysfs", "table", "host"},
 	"ui/text": {
 		"config", "explain/doctor", "explain/importer", "kmod", "persist", "reconcile", "status", "sysfs", "table",
 		"host",

@@ -31,6 +31,8 @@ func severityColour(s status.Severity) string {
 		return yellow
 	case status.Critical:
 		return red
+	case status.Notice:
+		return faint
 	}
 	return plain
 }
@@ -90,52 +92,6 @@ func (s style) clean(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// bar draws how much of a limit is used, in width columns. Anything above zero fills at least one.
-func (s style) bar(n, limit int64, width int) (full, empty string) {
-	width = max(width, 0)
-	cells := 0
-	if limit > 0 && n > 0 {
-		cells = int(min(float64(width), max(1, float64(width)*float64(n)/float64(limit))))
-	}
-	cells = min(cells, width)
-	if s.ascii {
-		return strings.Repeat("#", cells), strings.Repeat(".", width-cells)
-	}
-	return strings.Repeat("█", cells), strings.Repeat("░", width-cells)
-}
-
-// sparks draws figures from 0 to their largest, one column each. Anything above zero is drawn higher than zero; an
-// unknown figure is blank.
-func (s style) sparks(figures []*int64) string {
-	marks := []rune("▁▂▃▄▅▆▇█")
-	if s.ascii {
-		marks = []rune("_.:-=+*#")
-	}
-	top := peak(figures)
-	var out strings.Builder
-	for _, n := range figures {
-		switch {
-		case n == nil:
-			out.WriteByte(' ')
-		case *n <= 0 || top <= 0:
-			out.WriteRune(marks[0])
-		default:
-			out.WriteRune(marks[1+int(float64(len(marks)-2)*float64(*n)/float64(top))])
-		}
-	}
-	return out.String()
-}
-
-func peak(figures []*int64) int64 {
-	top := int64(0)
-	for _, n := range figures {
-		if n != nil {
-			top = max(top, *n)
-		}
-	}
-	return top
 }
 
 // column is a column of a table, as wide as its widest cell within min and max.

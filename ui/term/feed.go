@@ -8,6 +8,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/table"
 )
 
 const (
@@ -24,6 +25,9 @@ type statusMsg struct {
 	err    error
 }
 
+// historyMsg is the daemon's points of the table, oldest first.
+type historyMsg []table.Point
+
 // eventMsg is one event.
 type eventMsg reconcile.Event
 
@@ -33,13 +37,21 @@ type feed struct {
 	send   func(tea.Msg)
 }
 
-// pollStatus reads the status at intervals until ctx ends.
+// pollStatus reads the status at intervals until ctx ends. The first time that a daemon answers it reads the points,
+// too: they are older than what the view collects itself.
 func (f feed) pollStatus(ctx context.Context) {
+	hasHistory := false
 	for ctx.Err() == nil {
 		var m statusMsg
 		m.status, m.err = f.source.Status(ctx)
 		m.at = time.Now()
 		f.send(m)
+		if m.status.Daemon.Running && !hasHistory {
+			points, err := f.source.Points(ctx)
+			if hasHistory = err == nil; hasHistory {
+				f.send(historyMsg(points))
+			}
+		}
 		interval := kernelInterval
 		if m.status.Daemon.Running {
 			interval = daemonInterval

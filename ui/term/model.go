@@ -1,6 +1,7 @@
 package term
 
 import (
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -10,26 +11,16 @@ import (
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
-// Limits of what is kept for the screen, which is never larger.
 const (
-	maxPoints = 512
+	// slot is the time of one point. Points of the daemon are at least as far apart.
+	slot = 5 * time.Second
+	// Limits of what is kept: the points of the longest span, and more events than a screen has lines.
+	maxPoints = int(6 * time.Hour / slot)
 	maxEvents = 256
 )
 
-// point is one sample of the table for the sparklines. Nil is a figure that could not be read.
-type point struct {
-	at      time.Time
-	entries *int64
-	lost    *table.Losses
-}
-
-// model is all that the screen shows. It reads no clock, no terminal and no daemon: all of it comes in messages.
-type model struct {
-	style
-	// zone is the time zone of the times on the screen; nil is the local one.
-	zone          *time.Location
-	width, height int
-
+// data is what was read.
+type data struct {
 	status status.Document
 	// at is the time of the status; zero before the first one.
 	at time.Time
@@ -38,10 +29,43 @@ type model struct {
 	// lost is when a daemon that was running stopped answering.
 	lost time.Time
 
-	points []point
+	points []table.Point
 	events []reconcile.Event
-	// top is the index of the first setting on the screen.
-	top int
+}
+
+// model is all that the screen shows. It reads no clock, no terminal and no daemon: all of it comes in messages.
+type model struct {
+	style
+	// host is the name of the host; empty where it is not known.
+	host string
+	// zone is the time zone of the times on the screen; nil is the local one.
+	zone          *time.Location
+	width, height int
+
+	// data is what the screen shows, and next the newest. They differ while the view is paused.
+	data
+	next   data
+	paused bool
+
+	// cursor is the name of the selected setting. Until a key moves it, it is empty and the first one is selected.
+	cursor string
+	// folded is true if the selected setting has one line.
+	folded bool
+	// top is the first line of the settings on the screen. within is how many lines below the selected
+	// setting's first one the screen starts, where its details need more lines than there are.
+	top, within int
+
+	// filter selects settings by name, and events of these settings. isTyping is true while it is typed.
+	filter   string
+	isTyping bool
+	// kind is the only kind of event that is shown; empty for all.
+	kind reconcile.Kind
+	// span is the time that the charts show; zero for one that fits the points.
+	span time.Duration
+
+	// overlay is the text that covers the screen, from its line offset on.
+	overlay overlay
+	offset  int
 }
 
 // Init returns no command: the feed sends the first message.
@@ -54,54 +78,72 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
 	case tea.KeyPressMsg:
-		m.top, cmd = m.handleKey(msg.String())
+		m, cmd = m.handleKey(msg)
 	case statusMsg:
-		m = m.withStatus(msg)
+		m.next = m.next.withStatus(msg)
+	case historyMsg:
+		m.next = m.next.withHistory(msg)
 	case eventMsg:
-		m.events = lastOf(append(m.events, reconcile.Event(msg)), maxEvents)
+		m.next.events = lastOf(append(m.next.events, reconcile.Event(msg)), maxEvents)
 	}
-	m.top = min(m.top, len(m.status.Settings)-m.plan().settings)
-	m.top = max(m.top, 0)
-	return m, cmd
+	if !m.paused {
+		m.data = m.next
+	}
+	return m.scrolled(), cmd
 }
 
-// handleKey returns the first setting to show after a key, and the command that the key stands for.
-func (m model) handleKey(key string) (int, tea.Cmd) {
-	page := max(m.plan().settings, 1)
-	switch key {
-	case "q", "Q", "esc", "ctrl+c":
-		return m.top, tea.Quit
-	case "up", "k":
-		return m.top - 1, nil
-	case "down", "j":
-		return m.top + 1, nil
-	case "pgup":
-		return m.top - page, nil
-	case "pgdown", "space":
-		return m.top + page, nil
-	case "home", "g":
-		return 0, nil
-	case "end", "G":
-		return len(m.status.Settings), nil
-	}
-	return m.top, nil
-}
-
-// withStatus returns the model with a new status.
-func (m model) withStatus(msg statusMsg) model {
-	if m.failed = msg.err; msg.err != nil {
-		return m
+// withStatus returns the data with a new status.
+func (d data) withStatus(msg statusMsg) data {
+	if d.failed = msg.err; msg.err != nil {
+		return d
 	}
 	switch {
 	case msg.status.Daemon.Running:
-		m.lost = time.Time{}
-	case m.status.Daemon.Running:
-		m.lost = msg.at
+		d.lost = time.Time{}
+	case d.status.Daemon.Running:
+		d.lost = msg.at
 	}
-	p := point{msg.at, msg.status.Table.Entries, msg.status.Table.LossesSince(m.status.Table)}
-	m.points = lastOf(append(m.points, p), maxPoints)
-	m.status, m.at = msg.status, msg.at
-	return m
+	p := table.Point{
+		At: msg.at.Unix(), Entries: valueOf(msg.status.Table.Entries), Max: valueOf(msg.status.Table.Max),
+	}
+	if lost := msg.status.Table.LossesSince(d.status.Table); lost != nil {
+		p.Losses = *lost
+	}
+	d.points = withPoint(d.points, p)
+	d.status, d.at = msg.status, msg.at
+	return d
+}
+
+// withHistory returns the data with the daemon's points before the first of its own.
+func (d data) withHistory(points historyMsg) data {
+	if len(d.points) > 0 {
+		points = slices.DeleteFunc(slices.Clone(points), func(p table.Point) bool { return p.At >= d.points[0].At })
+	}
+	d.points = lastOf(slices.Concat(points, d.points), maxPoints)
+	return d
+}
+
+// withPoint adds a point, and merges it with the last one if that is of the same slot. It changes no point in place:
+// an older model keeps its own.
+func withPoint(points []table.Point, p table.Point) []table.Point {
+	const seconds = int64(slot / time.Second)
+	if last := len(points) - 1; last >= 0 && points[last].At/seconds == p.At/seconds {
+		old := points[last]
+		p.Entries = max(p.Entries, old.Entries)
+		p.Dropped += old.Dropped
+		p.Evicted += old.Evicted
+		p.Refused += old.Refused
+		p.LostRaces += old.LostRaces
+		points = slices.Clone(points[:last])
+	}
+	return lastOf(append(points, p), maxPoints)
+}
+
+func valueOf(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
 }
 
 // lastOf returns the last n elements. A shortened slice is a copy: an older model keeps its own.

@@ -3,6 +3,8 @@ package term
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,33 +17,49 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/table"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestKeys(t *testing.T) {
-	press := func(code rune, mod tea.KeyMod) tea.KeyPressMsg {
-		return tea.KeyPressMsg{Code: code, Mod: mod}
+func press(code rune, mod tea.KeyMod) tea.KeyPressMsg { return tea.KeyPressMsg{Code: code, Mod: mod} }
+
+// typed returns the keys of a text.
+func typed(text string) []tea.Msg {
+	var keys []tea.Msg
+	for _, r := range text {
+		keys = append(keys, tea.KeyPressMsg{Text: string(r), Code: r})
 	}
-	text := func(s string) tea.KeyPressMsg { return tea.KeyPressMsg{Text: s, Code: []rune(s)[0]} }
+	return keys
+}
+
+func TestKeys(t *testing.T) {
+	down, end := press(tea.KeyDown, 0), press(tea.KeyEnd, 0)
+	page := modelAfter(style{}, 80, 24, firstStatus(many(60))).plan().settings
 	tests := []struct {
-		name string
-		keys []tea.KeyPressMsg
-		top  int
-		quit bool
+		name     string
+		keys     []tea.Msg
+		selected int
+		quit     bool
 	}{
-		{"q", []tea.KeyPressMsg{text("q")}, 0, true},
-		{"Esc", []tea.KeyPressMsg{press(tea.KeyEscape, 0)}, 0, true},
-		{"^C", []tea.KeyPressMsg{press('c', tea.ModCtrl)}, 0, true},
-		{"another", []tea.KeyPressMsg{text("x")}, 0, false},
-		{"down", []tea.KeyPressMsg{press(tea.KeyDown, 0), text("j")}, 2, false},
-		{"up", []tea.KeyPressMsg{press(tea.KeyDown, 0), press(tea.KeyDown, 0), press(tea.KeyUp, 0)}, 1, false},
-		{"up at the top", []tea.KeyPressMsg{text("k")}, 0, false},
-		{"page down", []tea.KeyPressMsg{press(tea.KeyPgDown, 0), press(tea.KeySpace, 0)}, 16, false},
-		{"page up", []tea.KeyPressMsg{press(tea.KeyEnd, 0), press(tea.KeyPgUp, 0)}, 44, false},
-		{"end", []tea.KeyPressMsg{text("G")}, 52, false},
-		{"down at the end", []tea.KeyPressMsg{press(tea.KeyEnd, 0), press(tea.KeyDown, 0)}, 52, false},
-		{"home", []tea.KeyPressMsg{press(tea.KeyEnd, 0), press(tea.KeyHome, 0)}, 0, false},
+		{"q", typed("q"), 0, true},
+		{"Esc", []tea.Msg{press(tea.KeyEscape, 0)}, 0, false},
+		{"^C", []tea.Msg{press('c', tea.ModCtrl)}, 0, true},
+		{"^C in the help", append(typed("?"), press('c', tea.ModCtrl)), 0, true},
+		{"^C in the filter", append(typed("/"), press('c', tea.ModCtrl)), 0, true},
+		{"q in the help", typed("?q"), 0, false},
+		{"q in the filter", typed("/q"), 0, false},
+		{"q after the help", typed("?qq"), 0, true},
+		{"another", typed("x"), 0, false},
+		{"down", append(typed("j"), down), 2, false},
+		{"up", append(typed("jj"), press(tea.KeyUp, 0)), 1, false},
+		{"up at the top", typed("k"), 0, false},
+		{"page down", []tea.Msg{press(tea.KeyPgDown, 0), press(tea.KeySpace, 0)}, 2 * page, false},
+		{"page up", []tea.Msg{end, press(tea.KeyPgUp, 0)}, 59 - page, false},
+		{"end", typed("G"), 59, false},
+		{"down at the end", []tea.Msg{end, down}, 59, false},
+		{"home", []tea.Msg{end, press(tea.KeyHome, 0)}, 0, false},
+		{"moving in the help moves there", append(typed("?"), down, press(tea.KeyEscape, 0)), 0, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -50,8 +68,8 @@ func TestKeys(t *testing.T) {
 			for _, key := range test.keys {
 				m, cmd = m.Update(key)
 			}
-			if got := m.(model).top; got != test.top {
-				t.Errorf("the first setting is %d, want %d", got, test.top)
+			if got := m.(model).selected(m.(model).rows()); got != test.selected {
+				t.Errorf("setting %d is selected, want %d", got, test.selected)
 			}
 			if quit := cmd != nil && cmd() == tea.Quit(); quit != test.quit {
 				t.Errorf("quits: %t, want %t", quit, test.quit)
@@ -60,36 +78,100 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// A list that got shorter is not scrolled past its end.
-func TestShorterList(t *testing.T) {
-	m := modelAfter(style{}, 80, 24, firstStatus(many(60)), tea.KeyPressMsg{Code: tea.KeyEnd}, firstStatus(many(10)))
-	if m.top != 2 {
-		t.Errorf("the first setting is %d, want 2", m.top)
+// A selected setting stays on the screen and selected, whatever happens to the others and to the screen.
+func TestSelection(t *testing.T) {
+	msgs := append([]tea.Msg{firstStatus(many(60))}, typed("jjj")...)
+	selected := modelAfter(style{}, 80, 24, msgs...).cursor
+	worse := many(60)
+	worse.Settings[40].State = reconcile.Contested
+	for name, msg := range map[string]tea.Msg{
+		"a small screen":   tea.WindowSizeMsg{Width: 80, Height: 12},
+		"a large screen":   tea.WindowSizeMsg{Width: 80, Height: 100},
+		"another is worse": firstStatus(worse),
+	} {
+		m := modelAfter(style{}, 80, 24, append(msgs, msg)...)
+		if m.cursor != selected || !strings.Contains(m.View().Content, "> "+selected) {
+			t.Errorf("%s: %s is selected, want %s on\n%s", name, m.cursor, selected, m.View().Content)
+		}
 	}
-	m = modelAfter(style{}, 80, 24,
-		firstStatus(many(60)),
-		tea.KeyPressMsg{Code: tea.KeyEnd},
-		tea.WindowSizeMsg{Width: 80, Height: 100},
-	)
-	if m.top != 0 {
-		t.Errorf("on a large screen the first setting is %d", m.top)
+	m := modelAfter(style{}, 80, 24, append(append(msgs, typed("G")...), firstStatus(many(2)))...)
+	if !strings.Contains(m.View().Content, "> net.netfilter.nf_setting_01") {
+		t.Errorf("the list got shorter than the selected index: nothing is selected on\n%s", m.View().Content)
 	}
 }
 
-// The numbers of samples and events in memory are bounded.
+// Each word of a long error can be read on a small screen: the details scroll.
+func TestLongError(t *testing.T) {
+	s := quiet()
+	s.Settings[3].State, s.Settings[3].Error = reconcile.Forbidden, ""
+	for i := range 60 {
+		s.Settings[3].Error += fmt.Sprintf("word%02d ", i)
+	}
+	for _, size := range [][2]int{{80, 24}, {40, 10}} {
+		var m tea.Model = modelAfter(style{}, size[0], size[1], firstStatus(s))
+		seen := ""
+		for range 60 {
+			_, list, _ := strings.Cut(m.View().Content, "tcp_timeout_es") // not what the problems say
+			seen += list
+			m, _ = m.Update(press(tea.KeyDown, 0))
+		}
+		for i := range 60 {
+			if !strings.Contains(seen, fmt.Sprintf("word%02d", i)) {
+				t.Errorf("%v: word %d is never on the screen", size, i)
+			}
+		}
+	}
+}
+
+// A pause holds the screen, and loses nothing.
+func TestPause(t *testing.T) {
+	full := quiet()
+	full.Table.Entries = full.Table.Max
+	during := []tea.Msg{statusMsg{at: after(9), status: full}, drift(8, "max", "1", "2"), historyMsg{{At: 1, Max: 5}}}
+	paused := append(append([]tea.Msg{firstStatus(quiet())}, typed("p")...), during...)
+	m := modelAfter(style{}, 80, 24, paused...)
+	screen := m.View().Content
+	if !strings.Contains(screen, "PAUSED since 10:00:05") || !strings.Contains(screen, "1234 of 1048576") ||
+		len(m.events) != 0 {
+		t.Errorf("paused:\n%s", screen)
+	}
+	m = modelAfter(style{}, 80, 24, append(paused, typed("p")...)...)
+	want := modelAfter(style{}, 80, 24, append([]tea.Msg{firstStatus(quiet())}, during...)...)
+	if diff := cmp.Diff(want.View().Content, m.View().Content); diff != "" {
+		t.Errorf("after the pause (-want +got):\n%s", diff)
+	}
+}
+
+// The kinds are those that there are.
+func TestKinds(t *testing.T) {
+	_, fight := contest()
+	var kinds []reconcile.Kind
+	for i := range 4 {
+		keys := typed(strings.Repeat("e", i))
+		kinds = append(kinds, modelAfter(style{}, 80, 24, append(append(fight, firstStatus(quiet())), keys...)...).kind)
+	}
+	if diff := cmp.Diff([]reconcile.Kind{"", reconcile.KindDrift, reconcile.KindContested, ""}, kinds); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// The numbers of points and events in memory are bounded.
 func TestBounds(t *testing.T) {
-	m := modelAfter(style{}, 80, 24)
-	var next tea.Model = m
-	for i := range 3 * maxPoints {
-		next, _ = next.Update(statusMsg{at: after(i), status: quiet()})
-		next, _ = next.Update(drift(i, "max", "1", "2"))
+	var d data
+	last := maxPoints + 9
+	for i := range last + 1 {
+		d = d.withStatus(statusMsg{at: after(5 * i), status: quiet()})
 	}
-	m = next.(model)
-	if len(m.points) != maxPoints || len(m.events) != maxEvents {
-		t.Errorf("%d points and %d events", len(m.points), len(m.events))
+	if len(d.points) != maxPoints || d.points[maxPoints-1].At != after(5*last).Unix() {
+		t.Errorf("%d points, the last at %d", len(d.points), d.points[len(d.points)-1].At)
 	}
-	if !m.points[maxPoints-1].at.Equal(after(3*maxPoints-1)) || !m.events[maxEvents-1].At.Equal(after(3*maxPoints-1)) {
-		t.Error("the newest is not the last")
+	m := model{next: d}
+	for i := range maxEvents + 9 {
+		next, _ := m.Update(drift(i, "max", "1", "2"))
+		m = next.(model)
+	}
+	if len(m.events) != maxEvents || !m.events[maxEvents-1].At.Equal(after(maxEvents+8)) {
+		t.Errorf("%d events", len(m.events))
 	}
 }
 
@@ -115,44 +197,6 @@ func TestUTF8(t *testing.T) {
 				t.Errorf("got %t", got)
 			}
 		})
-	}
-}
-
-func TestBar(t *testing.T) {
-	tests := []struct {
-		n, limit int64
-		width    int
-		want     string
-	}{
-		{0, 100, 10, ".........."},
-		{1, 1 << 40, 10, "#........."},
-		{50, 100, 10, "#####....."},
-		{99, 100, 10, "#########."},
-		{100, 100, 10, "##########"},
-		{1 << 62, 1, 10, "##########"},
-		{5, 0, 4, "...."},
-		{-5, 10, 4, "...."},
-		{5, 10, 0, ""},
-		{5, 10, -1, ""},
-	}
-	for _, test := range tests {
-		full, empty := style{ascii: true}.bar(test.n, test.limit, test.width)
-		if full+empty != test.want {
-			t.Errorf("%d of %d in %d: %q, want %q", test.n, test.limit, test.width, full+empty, test.want)
-		}
-	}
-}
-
-func TestSparks(t *testing.T) {
-	figures := []*int64{n(0), nil, n(1), n(50), n(99), n(100), n(-3)}
-	if got, want := (style{}).sparks(figures), "▁ ▂▅▇█▁"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-	if got, want := (style{ascii: true}).sparks(figures), "_ .=*#_"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-	if got, want := (style{ascii: true}).sparks([]*int64{n(0), n(0)}), "__"; got != want {
-		t.Errorf("%q, want %q", got, want)
 	}
 }
 
@@ -206,6 +250,7 @@ type script struct {
 	events   func(ctx context.Context, i int, each func(reconcile.Event) error) error
 	reads    int
 	follows  int
+	asked    int
 }
 
 func (s *script) Status(context.Context) (status.Document, error) {
@@ -213,13 +258,21 @@ func (s *script) Status(context.Context) (status.Document, error) {
 	return s.statuses(s.reads)
 }
 
+// Points fails once.
+func (s *script) Points(context.Context) ([]table.Point, error) {
+	if s.asked++; s.asked == 1 {
+		return nil, errors.New("cannot read")
+	}
+	return []table.Point{{At: 1}}, nil
+}
+
 func (s *script) Events(ctx context.Context, each func(reconcile.Event) error) error {
 	s.follows++
 	return s.events(ctx, s.follows, each)
 }
 
-// The feed reads the status every second with a daemon and every two without, and follows the events again when they
-// end.
+// The feed reads the status every second with a daemon and every two without, the points once, and follows the events
+// again when they end.
 func TestFeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
@@ -244,11 +297,13 @@ func TestFeed(t *testing.T) {
 				return each(reconcile.Event{Setting: "max"})
 			},
 		}
-		var reads, events []time.Duration
+		var reads, events, histories []time.Duration
 		f := feed{source: source, send: func(msg tea.Msg) {
 			switch msg := msg.(type) {
 			case statusMsg:
 				reads = append(reads, msg.at.Sub(began))
+			case historyMsg:
+				histories = append(histories, time.Since(began))
 			case eventMsg:
 				events = append(events, time.Since(began))
 			}
@@ -257,6 +312,9 @@ func TestFeed(t *testing.T) {
 		want := []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second, 6 * time.Second, 7 * time.Second}
 		if diff := cmp.Diff(want, reads); diff != "" {
 			t.Errorf("reads (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]time.Duration{time.Second}, histories); diff != "" {
+			t.Errorf("histories (-want +got):\n%s", diff)
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()

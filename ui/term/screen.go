@@ -3,16 +3,10 @@ package term
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
-
-	"github.com/ctkeeper/ctkeeper/status"
-	"github.com/ctkeeper/ctkeeper/table"
 )
 
 // View draws the whole screen.
@@ -24,40 +18,58 @@ func (m model) View() tea.View {
 
 // plan is the number of lines of each part of the screen.
 type plan struct {
-	head, bars, sparks int
-	// settings and events do not count their titles.
-	settings, events int
-	titles           bool
-	footer           int
+	title, problems, bars, charts, facts, counters int
+	// settings and events do not count their titles, of which there are titles.
+	settings, events, titles int
+	// blanks is the number of empty lines between the parts.
+	blanks int
+	footer int
 }
 
 // enoughEvents is the number of lines of events beyond which settings come first.
 const enoughEvents = 8
 
-// plan divides the lines: the head and the bars first, then settings and events as they need, then the rest.
+// problemLines returns how many lines the problems may have.
+func (m model) problemLines() int { return max((m.height-2)/2, 1) }
+
+// plan divides the lines: first what is wrong and how full the tables are, then the rest as far as there is room.
 func (m model) plan() plan {
-	p := plan{head: len(m.head())}
+	var p plan
 	left := m.height
+	// take takes up to n lines where that leaves as many as keep.
 	take := func(n, keep int) int {
-		if left-n < keep {
-			return 0
-		}
+		n = max(min(n, left-keep), 0)
 		left -= n
 		return n
 	}
-	p.head = min(p.head, max(left/2, 1))
-	left -= p.head
-	p.footer = take(1, 1)
-	p.bars = take(2, 2)
-	p.sparks = take(2, 6)
-	p.titles = take(4, 6) > 0 // both, with a blank line before
-	want := len(m.status.Settings)
+	p.problems = take(len(m.problems(m.problemLines())), 0)
+	p.title = take(1, 0)
+	p.footer = take(1, 2)
+	if left >= 3 {
+		p.bars = take(2, 0)
+	}
+	p.charts = take(len(m.charts()), 7)
+	p.facts = take(len(m.facts()), 11)
+	if counters := len(m.counters()); left-counters >= 16 {
+		p.counters = take(counters, 0)
+	}
+	if left >= 10 {
+		p.blanks = take(2, 0)
+		if p.counters > 0 {
+			p.blanks += take(1, 0)
+		}
+	}
+	if left >= 5 {
+		p.titles = take(2, 0)
+	}
+	rows := m.rows()
+	want := max(len(rows)-1, 0) + len(m.block(rows))
 	p.events = min(max(min(left/3, enoughEvents), left-want), left)
 	if left < 3 {
 		p.events = 0
 	}
-	if !p.titles {
-		p.events = min(p.events, len(m.events)) // blank lines need a title
+	if p.titles == 0 {
+		p.events = min(p.events, len(m.shownEvents())) // blank lines need a title
 	}
 	p.settings = max(left-p.events, 0)
 	return p
@@ -68,21 +80,9 @@ func (m model) screen() string {
 	if m.width < 1 || m.height < 1 {
 		return ""
 	}
-	p := m.plan()
-	lines := m.head()[:p.head]
-	if p.bars > 0 {
-		lines = append(lines, m.bars()...)
-	}
-	if p.sparks > 0 {
-		lines = append(lines, m.sparklines()...)
-	}
-	if p.titles {
-		lines = append(lines, nil)
-	}
-	lines = append(lines, m.table(p)...)
-	lines = append(lines, m.log(p)...)
-	if p.footer > 0 {
-		lines = append(lines, m.footer(p))
+	lines := m.lines(m.plan())
+	if m.overlay != noOverlay {
+		lines = m.overlaid()
 	}
 	out := make([]string, len(lines))
 	for i, l := range lines {
@@ -91,221 +91,125 @@ func (m model) screen() string {
 	return strings.Join(out[:min(len(out), m.height)], "\n")
 }
 
-// head renders the daemon, its configuration, the module, the guard and a summary of the settings.
-func (m model) head() []line {
-	lines := []line{m.daemon()}
-	if m.at.IsZero() {
-		return lines
-	}
-	for _, text := range m.status.Daemon.SourcesDown() {
-		lines = append(lines, line{{"         " + text, yellow}})
-	}
-	lines = append(lines, m.config()...)
-	module := m.status.Module
-	text := fmt.Sprintf("module:  %s %s", module.Name, module.State)
-	if loads := module.LoadsSeen(); loads != "" {
-		text += ", " + loads
-	}
-	if n := m.status.Table.Buckets; n != nil {
-		text += fmt.Sprintf("; %d buckets", *n)
-	}
-	lines = append(lines, plainLine(text))
-	for _, p := range module.Parameters {
-		if p.State == status.ParameterNeedsReload {
-			text := fmt.Sprintf("reload:  %s is %s, wanted %s: needs a reload of %s",
-				p.Name, p.Live, p.Want, module.Name)
-			lines = append(lines, line{{text, yellow}})
-		}
-	}
-	lines = append(lines, m.guard()...)
-	if len(m.status.Settings) > 0 {
-		lines = append(lines, m.summary())
-	}
-	return lines
-}
-
-// daemon renders the first line, with the time of the status at its end.
-func (m model) daemon() line {
-	d := m.status.Daemon
-	state := span{"not running; values are read from the kernel", yellow}
-	switch {
-	case m.failed != nil:
-		state = span{m.failed.Error(), red}
-	case m.at.IsZero():
-		state = span{"reading the status", plain}
-	case d.Running:
-		since := m.clock(d.Since, time.DateTime)
-		state = span{fmt.Sprintf("running, mode %s, pid %d, since %s", d.Mode, d.PID, since), plain}
-	case d.Error != "":
-		state = span{d.Error, red}
-	case !m.lost.IsZero():
-		state = span{"stopped at " + m.clock(m.lost, time.TimeOnly) + "; values are read from the kernel", red}
-	}
-	l := line{{"daemon:  ", plain}, state}
-	if m.at.IsZero() {
-		return l
-	}
-	now := m.clock(m.at, time.TimeOnly)
-	if pad := m.width - ansi.StringWidth("daemon:  "+m.clean(state.text)) - len(now); pad > 1 {
-		l = append(l, span{strings.Repeat(" ", pad) + now, faint})
-	}
-	return l
-}
-
-// config renders the errors of a refused configuration.
-func (m model) config() []line {
-	c := m.status.Daemon.Config
-	if c.OK {
-		return nil
-	}
-	text := "config:  REFUSED, the last good one stays in effect:"
-	if !m.status.Daemon.Running {
-		text = "config:  REFUSED:"
-	}
-	lines := []line{{{text, red}}}
-	const indent, maxErrors = 9, 4
-	for e := range strings.SplitSeq(strings.TrimSpace(c.Error), "\n") {
-		e = m.clean(strings.TrimPrefix(e, "/etc/ctkeeper/"))
-		for part := range strings.SplitSeq(ansi.Wrap(e, max(m.width-indent, 10), ""), "\n") {
-			lines = append(lines, plainLine(strings.Repeat(" ", indent)+part))
-		}
-	}
-	if len(lines) > 1+maxErrors {
-		lines = append(lines[:maxErrors], plainLine(strings.Repeat(" ", indent)+"and more: ctkeeper config check"))
-	}
-	return lines
-}
-
-// bars renders how full the tables are.
-func (m model) bars() []line {
-	t := m.status.Table
-	connections := m.fill(table.Connections, t.Entries, t.Max)
-	expectations := m.fill(table.Expectations, t.Expectations, t.ExpectMax)
-	return []line{connections, append(expectations, span{helpers(t), plain})}
-}
-
-func (m model) fill(name string, n, limit *int64) line {
-	t := m.status.Table
-	text, share := status.Figure(n)+" of "+status.Figure(limit), int64(0)
-	switch {
-	case n == nil || limit == nil:
-	case *limit <= 0:
-		text = status.Figure(n) + ", no limit"
-	default:
-		percent, _ := status.Share(*n, *limit)
-		text, share = text+", "+percent, *limit
-	}
-	condition := t.Conditions[name]
-	colour := severityColour(status.TableSeverity(condition))
-	if condition.Loss != table.NoLoss {
-		text += ", " + string(condition.Loss)
-	} else if forecast := t.Forecast(name); forecast != "" {
-		text += ", " + forecast
-	}
-	count := int64(0)
-	if n != nil {
-		count = *n
-	}
-	full, empty := m.bar(count, share, min(m.width/4, 40))
-	return line{{m.pad(name, label), plain}, {full, colour}, {empty, faint}, {" " + text, plain}}
-}
-
-// helpers renders the expectations by helper: ", sip 9, ftp 2".
-func helpers(t status.Table) string {
-	var text strings.Builder
-	for _, name := range t.Helpers() {
-		if n := t.ByHelper[name]; n > 0 && name != "" {
-			fmt.Fprintf(&text, ", %s %d", name, n)
-		}
-	}
-	return text.String()
-}
-
-// label is the width of the names of bars and sparklines.
-const label = len("expectations ")
-
-// sparklines renders the connections and the dropped packets of the last samples.
-func (m model) sparklines() []line {
-	width := max(min(m.width-label-len("  peak 1048576 in 100 s"), maxPoints), 8)
-	points := lastOf(m.points, width)
-	entries, dropped := make([]*int64, len(points)), make([]*int64, len(points))
-	var sum int64
-	for i, p := range points {
-		if entries[i] = p.entries; p.lost != nil {
-			dropped[i] = &p.lost.Dropped
-			sum += p.lost.Dropped
-		}
-	}
-	period := ""
-	if last := len(points) - 1; last > 0 {
-		period = fmt.Sprintf(" in %.0f s", points[last].at.Sub(points[0].at).Seconds())
-	}
-	top, count, colour := fmt.Sprintf("peak %d", peak(entries))+period, strconv.FormatInt(sum, 10)+period, plain
-	if m.status.Table.Entries == nil {
-		top = "?"
-	}
-	if len(m.status.Table.Counters) == 0 {
-		count = "?"
-	}
-	if sum > 0 {
-		colour = red
-	}
-	return []line{
-		{{m.pad("entries", label), plain}, {m.pad(m.sparks(entries), width), plain}, {"  " + top, plain}},
-		{{m.pad("drops", label), plain}, {m.pad(m.sparks(dropped), width), colour}, {"  " + count, colour}},
-	}
-}
-
-// log renders the last events, the newest at the bottom.
-func (m model) log(p plan) []line {
-	layout := "01-02 15:04:05 "
-	if m.width < 60 {
-		layout = "15:04:05 "
-	}
+func (m model) lines(p plan) []line {
 	var lines []line
-	for i := len(m.events) - 1; i >= 0 && len(lines) < p.events; i-- {
-		e := m.events[i]
-		indent, colour := len(layout), severityColour(status.EventSeverity(e))
-		text := ansi.Wrap(m.clean(e.Message), max(m.width-indent, 10), "")
-		wrapped := strings.Split(text, "\n")
-		if room := p.events - len(lines); len(wrapped) > room { // keep its beginning
-			wrapped = append(wrapped[:room-1:room-1], strings.Join(wrapped[room-1:], " "))
-		}
-		for n := len(wrapped) - 1; n >= 0; n-- {
-			l := line{{strings.Repeat(" ", indent), plain}, {wrapped[n], colour}}
-			if n == 0 {
-				l[0] = span{m.clock(e.At, layout), faint}
-			}
-			lines = append(lines, l)
+	blanks := p.blanks
+	blank := func() {
+		if blanks > 0 {
+			lines = append(lines, nil)
+			blanks--
 		}
 	}
-	slices.Reverse(lines)
-	if len(lines) == 0 && p.events > 0 && p.titles {
-		lines = []line{{{"none yet", faint}}}
+	if p.title > 0 {
+		lines = append(lines, m.titleLine())
 	}
-	for len(lines) < p.events {
+	lines = append(lines, m.problems(m.problemLines())[:p.problems]...)
+	lines = append(lines, m.bars()[:p.bars]...)
+	lines = append(lines, m.charts()[:p.charts]...)
+	lines = append(lines, m.facts()[:p.facts]...)
+	if p.counters > 0 {
+		blank()
+		lines = append(lines, m.counters()...)
+	}
+	blank()
+	lines = append(lines, m.table(p)...)
+	blank()
+	lines = append(lines, m.log(p)...)
+	if p.footer > 0 {
+		lines = append(lines, m.footer(p))
+	}
+	return lines
+}
+
+// overlaid returns the lines of the text that covers the screen, and how to go on.
+func (m model) overlaid() []line {
+	all := m.overlayLines()
+	page := max(m.height-1, 1)
+	lines := append([]line(nil), all[min(m.offset, len(all)):min(m.offset+page, len(all))]...)
+	for len(lines) < page {
 		lines = append(lines, nil)
 	}
-	if p.titles {
-		lines = append([]line{nil, {{"EVENTS", bold}}}, lines...)
+	text := "Esc back"
+	if len(all) > page {
+		text += fmt.Sprintf("   lines %d to %d of %d: %s PgUp PgDn",
+			m.offset+1, min(m.offset+page, len(all)), len(all), m.arrows())
 	}
-	return lines
+	return append(lines, line{{text, faint}})
 }
 
-// footer renders the keys, and which settings are on the screen.
+// titleLine renders the host and the daemon, with the time of the status at the end.
+func (m model) titleLine() line {
+	d := m.status.Daemon
+	text := strings.TrimSpace("ctkeeper " + d.Version)
+	if m.host != "" {
+		text = m.host + ": " + text
+	}
+	switch {
+	case m.at.IsZero() && m.failed == nil:
+		text += ", reading the status"
+	case d.Running:
+		text += fmt.Sprintf(", running for %s, mode %s, pid %d", spanText(m.at.Sub(d.Since)), d.Mode, d.PID)
+	case d.Error != "":
+		text += ", no answer; values are read from the kernel"
+	case !m.lost.IsZero():
+		text += ", stopped at " + m.clock(m.lost, time.TimeOnly) + "; values are read from the kernel"
+	default:
+		text += ", not running; values are read from the kernel"
+	}
+	if m.at.IsZero() {
+		return plainLine(text)
+	}
+	end, colour := m.clock(m.at, time.TimeOnly), faint
+	if m.paused {
+		end, colour = "PAUSED since "+end, yellow
+	}
+	room := m.width - len(end) - 1
+	return line{{m.pad(text, room), plain}, {" " + end, colour}}
+}
+
+// footer renders the filters, the keys, and which settings are on the screen.
 func (m model) footer(p plan) line {
-	keys, arrows := "q quit", "↑ ↓"
+	if m.isTyping {
+		return line{{"/" + m.filter + "_", bold}, {"   Enter keeps it, Esc clears it", faint}}
+	}
+	var l line
+	if m.filter != "" {
+		l = append(l, span{"filter: " + m.filter + "   ", yellow})
+	}
+	if m.kind != "" {
+		l = append(l, span{"events: " + string(m.kind) + "   ", yellow})
+	}
+	text := "? help  q quit  / filter  e events  w problems  p pause"
+	if m.paused {
+		text = "? help  q quit  p continue"
+	}
+	if len(l) > 0 {
+		text = "? help  q quit  Esc clear"
+	}
+	if n := len(m.rows()); p.settings > 0 && p.settings < n-1+len(m.block(m.rows())) {
+		text += fmt.Sprintf("  %s setting %d of %d", m.arrows(), m.selected(m.rows())+1, n)
+	}
+	return append(l, span{text, faint})
+}
+
+func (m model) arrows() string {
 	if m.ascii {
-		arrows = "up down"
+		return "up down"
 	}
-	if n := len(m.status.Settings); p.settings > 0 && p.settings < n {
-		keys += fmt.Sprintf("   settings %d to %d of %d: %s PgUp PgDn", m.top+1, min(m.top+p.settings, n), n, arrows)
-	}
-	return line{{keys, faint}}
+	return "↑ ↓"
 }
 
 // clock formats a time in the zone of the screen.
 func (m model) clock(t time.Time, layout string) string {
 	zone := cmp.Or(m.zone, time.Local)
 	return t.In(zone).Format(layout)
+}
+
+// when formats a time of today, and adds the date to any other.
+func (m model) when(t time.Time) string {
+	layout := "01-02 15:04:05"
+	if m.clock(t, time.DateOnly) == m.clock(m.at, time.DateOnly) {
+		layout = time.TimeOnly
+	}
+	return m.clock(t, layout)
 }

@@ -3,39 +3,86 @@ package term
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
-// table renders the settings from m.top on, as many as the plan allows.
-func (m model) table(p plan) []line {
-	settings := m.status.Settings
-	var lines []line
-	columns, widths := m.grid(m.columns(), len(settings), m.width)
-	if p.titles {
-		lines = append(lines, m.title(columns, widths))
+// rows returns the settings that the filter selects, the worst first.
+func (m model) rows() []reconcile.SettingStatus {
+	ranks := []status.Severity{status.Critical, status.Warning, status.Notice, status.Good}
+	rank := func(s reconcile.SettingStatus) int {
+		return slices.Index(ranks, status.SettingSeverity(s.State, m.status.Daemon.Mode))
 	}
-	for row := m.top; row < min(m.top+p.settings, len(settings)); row++ {
-		var l line
-		for i, c := range columns {
-			colour := plain
-			if c.colour != nil {
-				colour = c.colour(row)
-			}
-			l = append(l, span{m.pad(c.cell(row), widths[i]), colour}, span{"  ", plain})
+	var rows []reconcile.SettingStatus
+	for _, s := range m.status.Settings {
+		if m.matches(s.Name) {
+			rows = append(rows, s)
 		}
-		lines = append(lines, l)
 	}
-	if len(settings) == 0 && p.settings > 0 && !m.at.IsZero() && m.status.Daemon.Config.OK {
-		lines = append(lines, plainLine("No settings are configured."))
+	slices.SortStableFunc(rows, func(a, b reconcile.SettingStatus) int { return rank(a) - rank(b) })
+	return rows
+}
+
+// matches reports whether the filter selects a setting.
+func (m model) matches(setting string) bool {
+	return strings.Contains(strings.ToLower(setting), strings.ToLower(m.filter))
+}
+
+// selected returns the index of the selected setting, 0 where the filter has removed it.
+func (m model) selected(rows []reconcile.SettingStatus) int {
+	return max(slices.IndexFunc(rows, func(s reconcile.SettingStatus) bool { return s.Name == m.cursor }), 0)
+}
+
+// table renders the title and the settings from line m.top on, as many lines as the plan has.
+func (m model) table(p plan) []line {
+	rows := m.rows()
+	columns, widths := m.grid(m.columns(rows), len(rows), m.width-len(mark))
+	var lines []line
+	for row := range rows {
+		if row == m.selected(rows) {
+			lines = append(lines, m.block(rows)...)
+			lines[row] = append(line{{mark, bold}}, m.row(columns, widths, row)...)
+			continue
+		}
+		lines = append(lines, append(plainLine(noMark), m.row(columns, widths, row)...))
 	}
+	if len(rows) == 0 && !m.at.IsZero() && m.status.Daemon.Config.OK {
+		text := "No settings are configured."
+		if m.filter != "" {
+			text = "No setting has this in its name."
+		}
+		lines = append(lines, plainLine(text))
+	}
+	lines = lines[min(m.top, len(lines)):]
+	lines = lines[:min(p.settings, len(lines))]
 	for len(lines) < p.settings {
 		lines = append(lines, nil)
 	}
+	if p.titles > 0 {
+		lines = append([]line{append(plainLine(noMark), m.title(columns, widths)...)}, lines...)
+	}
 	return lines
+}
+
+// mark stands before the selected setting.
+const mark, noMark = "> ", "  "
+
+func (m model) row(columns []column, widths []int, row int) line {
+	var l line
+	for i, c := range columns {
+		colour := plain
+		if c.colour != nil {
+			colour = c.colour(row)
+		}
+		l = append(l, span{m.pad(c.cell(row), widths[i]), colour}, span{"  ", plain})
+	}
+	return l
 }
 
 func (m model) title(columns []column, widths []int) line {
@@ -46,45 +93,45 @@ func (m model) title(columns []column, widths []int) line {
 	return line{{strings.TrimRight(text.String(), " "), bold}}
 }
 
+// wide is the width from which on there are columns of memory and origin.
+const wide = 110
+
 // columns returns the columns of ctkeeper status. The name and the state are the last to be dropped.
-func (m model) columns() []column {
-	all := m.status.Settings
-	return []column{
-		{title: "SETTING", min: 16, max: 28, rank: 6, cell: func(i int) string { return all[i].Name }},
-		{title: "WANT", min: 8, max: 20, rank: 3, cell: func(i int) string {
+func (m model) columns(all []reconcile.SettingStatus) []column {
+	columns := []column{
+		{title: "SETTING", min: 16, max: 28, rank: 8, cell: func(i int) string { return all[i].Name }},
+		{title: "WANT", min: 8, max: 20, rank: 5, cell: func(i int) string {
 			return all[i].Policy.Of(all[i].Want)
 		}},
 		{
-			title: "LIVE", min: 6, max: 20, rank: 4,
+			title: "LIVE", min: 6, max: 20, rank: 6,
 			cell: func(i int) string { return cmp.Or(all[i].Live.String(), "-") },
 		},
 		{
-			title: "STATE", min: 11, max: 11, rank: 5,
+			title: "STATE", min: 11, max: 11, rank: 7,
 			cell:   func(i int) string { return string(all[i].State) },
 			colour: func(i int) string { return m.stateColour(all[i].State) },
 		},
-		{title: "DRIFTS", min: 6, max: 6, rank: 2, cell: func(i int) string { return strconv.Itoa(all[i].Drifts) }},
-		{title: "LAST DRIFT", min: 12, max: 200, rank: 1, cell: func(i int) string { return m.last(all[i]) }},
+		{title: "DRIFTS", min: 6, max: 6, rank: 4, cell: func(i int) string { return strconv.Itoa(all[i].Drifts) }},
 	}
+	if m.width >= wide {
+		columns = append(columns,
+			column{title: "MEMORY", min: 9, max: 10, rank: 3, cell: func(i int) string { return memory(all[i]) }},
+			column{title: "FROM", min: 12, max: 22, rank: 2, cell: func(i int) string {
+				return strings.TrimPrefix(all[i].Origin.String(), "/etc/ctkeeper/")
+			}},
+		)
+	}
+	return append(columns,
+		column{title: "LAST DRIFT", min: 12, max: 200, rank: 1, cell: func(i int) string { return m.last(all[i]) }})
 }
 
-// summary renders how many settings are in each state, those outside the screen included.
-func (m model) summary() line {
-	s := reconcile.Report{Settings: m.status.Settings}.Summary()
-	l := line{{fmt.Sprintf("state:   %d of %d settings in sync", s.InSync, s.Settings), plain}}
-	for _, count := range []struct {
-		n     int
-		state reconcile.State
-	}{
-		{s.Drifted, reconcile.Drifted}, {s.Contested, reconcile.Contested}, {s.Forbidden, reconcile.Forbidden},
-		{s.Failed, reconcile.Failed}, {s.Pending, reconcile.Pending}, {s.Unsupported, reconcile.Unsupported},
-	} {
-		if count.n > 0 {
-			text := fmt.Sprintf("%d %s", count.n, count.state)
-			l = append(l, span{", ", plain}, span{text, m.stateColour(count.state)})
-		}
+// memory renders what a want costs when the table is full.
+func memory(s reconcile.SettingStatus) string {
+	if s.MemoryBytes == 0 {
+		return "-"
 	}
-	return l
+	return config.FormatBytes(s.MemoryBytes)
 }
 
 // last renders a setting's error or else its last drift. The writer comes first: 80 columns have room for little else.
@@ -103,4 +150,67 @@ func (m model) last(s reconcile.SettingStatus) string {
 // stateColour returns the colour of a setting's state.
 func (m model) stateColour(s reconcile.State) string {
 	return severityColour(status.SettingSeverity(s, m.status.Daemon.Mode))
+}
+
+// isFolded reports whether the selected setting has one line. One that no key has selected is unfolded if something
+// is wrong with it.
+func (m model) isFolded(rows []reconcile.SettingStatus) bool {
+	if m.cursor != "" || len(rows) == 0 {
+		return m.folded
+	}
+	switch status.SettingSeverity(rows[0].State, m.status.Daemon.Mode) {
+	case status.Critical, status.Warning:
+		return false
+	}
+	return true
+}
+
+// block returns the lines of the selected setting: an empty one for its row, and below it, if it is unfolded, all
+// that is known of it.
+func (m model) block(rows []reconcile.SettingStatus) []line {
+	if len(rows) == 0 {
+		return nil
+	}
+	lines := []line{nil}
+	if m.isFolded(rows) {
+		return lines
+	}
+	const indent = "    "
+	add := func(text, colour string) {
+		for _, part := range m.wrap(text, m.width-len(indent)) {
+			lines = append(lines, line{{indent, plain}, {part, colour}})
+		}
+	}
+	s := rows[m.selected(rows)]
+	if s.Error != "" {
+		add(strings.ReplaceAll(strings.TrimSpace(s.Error), "\n", "; "), m.stateColour(s.State))
+	}
+	text := fmt.Sprintf("wanted %s by %s, is %s", s.Policy.Of(s.Want), s.Origin, cmp.Or(s.Live.String(), "unknown"))
+	if !s.Since.IsZero() {
+		text += fmt.Sprintf("; %s since %s (%s)", s.State, m.when(s.Since), spanText(m.at.Sub(s.Since)))
+	}
+	if s.MemoryBytes > 0 {
+		text += "; " + memory(s) + " of memory when the table is full"
+	}
+	add(text, plain)
+	if d := s.LastDrift; d != nil {
+		add(m.driftText(s.Drifts, *d), plain)
+	}
+	return lines
+}
+
+// driftText renders the number of drifts, and all of the last one.
+func (m model) driftText(count int, d reconcile.Drift) string {
+	text := fmt.Sprintf("%d drifts, the last", count)
+	if count == 1 {
+		text = "1 drift,"
+	}
+	text += fmt.Sprintf(" at %s: it was %s (cause: %s)", m.when(d.At), d.Found, d.Cause)
+	if d.By != nil {
+		text += ", by " + d.By.String()
+	}
+	if d.RepairedIn > 0 {
+		text += ", repaired in " + time.Duration(d.RepairedIn).Round(time.Microsecond).String()
+	}
+	return text
 }

@@ -20,6 +20,8 @@ type Options struct {
 	// In is the terminal that keys are read from; nil is the controlling one.
 	In  io.Reader
 	Out io.Writer
+	// Host is the name of the host that is shown; empty where it is not known.
+	Host string
 	// Colour is true where Out has colours.
 	Colour bool
 	// ASCII draws with ASCII characters only; see UTF8.
@@ -39,7 +41,7 @@ func UTF8(getenv func(string) string) bool {
 	return false
 }
 
-// Run draws on the terminal's alternate screen until q, Esc, ^C, SIGHUP or the end of ctx, and then restores the
+// Run draws on the terminal's alternate screen until q, ^C, SIGHUP or the end of ctx, and then restores the
 // terminal. It returns an error where the terminal cannot be used.
 func Run(ctx context.Context, source Source, opts Options) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
@@ -51,7 +53,7 @@ func Run(ctx context.Context, source Source, opts Options) error {
 	if opts.In != nil {
 		options = append(options, tea.WithInput(opts.In))
 	}
-	program := tea.NewProgram(model{style: style{colour: opts.Colour, ascii: opts.ASCII}}, options...)
+	program := tea.NewProgram(model{style: style{colour: opts.Colour, ascii: opts.ASCII}, host: opts.Host}, options...)
 	f := feed{source: source, send: program.Send}
 	var tasks errgroup.Group
 	tasks.Go(func() error {
