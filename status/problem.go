@@ -194,6 +194,9 @@ func (d *Document) configProblems() []Problem {
 	if c := d.Daemon.Config; !c.OK {
 		first, rest, _ := strings.Cut(strings.TrimSpace(c.Error), "\n")
 		text := "the newest configuration was refused, the last good one stays in effect: " + first
+		if !d.Daemon.Running {
+			text = "the configuration is refused: " + first
+		}
 		if rest != "" {
 			text += fmt.Sprintf(" (and %s)", plural(int64(strings.Count(rest, "\n")+1), "other error"))
 		}

@@ -49,7 +49,7 @@ func (a *app) status() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "keep showing the status on a terminal, until q is pressed")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "keep showing the status on a terminal; ? explains its keys")
 	cmd.Flags().BoolVar(&brief, "brief", false, "print one line, for a banner or a script")
 	return cmd
 }

@@ -26,6 +26,9 @@ func (a *app) watch(ctx context.Context) error {
 		return errNoTerminal
 	}
 	opts := term.Options{Out: a.stdout, Colour: colourful(a.stdout), ASCII: !term.UTF8(os.Getenv)}
+	if a.root == "" {
+		opts.Host, _ = os.Hostname() // the view has no name where there is none
+	}
 	if isTerminal(os.Stdin) {
 		opts.In = os.Stdin
 	}
@@ -40,11 +43,13 @@ func (a *app) watch(ctx context.Context) error {
 func (a *app) watched(ctx context.Context) (status.Document, error) {
 	document, _, err := a.current(ctx)
 	if refused := config.Errors(nil); errors.As(err, &refused) {
-		return status.Document{
+		document = status.Document{
 			Daemon: status.Daemon{Config: status.Config{Error: err.Error()}},
 			Module: status.Module{Name: kmod.Conntrack, State: kmod.Observe(a.root, kmod.Conntrack).State},
 			Table:  daemon.InspectTable(a.root),
-		}, nil
+		}
+		document.Judge()
+		return document, nil
 	}
 	return document, err
 }

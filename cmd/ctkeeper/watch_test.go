@@ -138,6 +138,14 @@ func (p *terminal) run(path string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// types presses keys.
+func (p *terminal) types(keys string) {
+	p.t.Helper()
+	if _, err := p.master.WriteString(keys); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 func (p *terminal) take() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -190,28 +198,37 @@ func watchADaemon(t *testing.T, path string) {
 	root := host(t, drifting)
 	p := newTerminal(t)
 	watch := p.run(path, "status", "--watch", "--root", root)
-	p.shows("daemon:  not running; values are read from the kernel")
+	p.shows("ctkeeper, not running; values are read from the kernel")
 	p.shows("max 1048576 65536 drifted")
 	if modes := p.modes(); modes.Lflag&unix.ICANON != 0 {
 		t.Error("the terminal waits for whole lines")
 	}
 
 	stop := start(t, root)
-	p.shows("daemon:  running, mode enforce")
-	p.shows("state:   3 of 3 settings in sync")
+	p.shows("mode enforce, pid")
+	p.shows("settings 3 of 3 in sync")
 	kerneltree.Put(t, root, countFile, "4321\n")
 	p.shows("4321 of 1048576, <1 %")
 	kerneltree.Set(t, root, "max", "1000")
 	p.shows("max was 1000, wanted 1048576: repaired in")
+	for _, step := range []struct{ keys, shows string }{
+		{"?", "pause, and continue"},
+		{"q/hash", "/hash_"},
+		{"\r", "filter: hash"},
+		{"\x1b", "/ filter"},
+		{"p", "PAUSED since"},
+		{"p", "p pause"},
+	} {
+		p.types(step.keys)
+		p.shows(step.shows)
+	}
 	stop()
 	p.shows("stopped at")
 	start(t, root)
-	p.shows("daemon:  running, mode enforce")
+	p.shows("mode enforce, pid")
 
 	p.take()
-	if _, err := p.master.WriteString("q"); err != nil {
-		t.Fatal(err)
-	}
+	p.types("q")
 	if err := watch.Wait(); err != nil {
 		t.Errorf("after q: %v", err)
 	}
@@ -226,7 +243,6 @@ func watchEnds(t *testing.T, path string) {
 		signal    syscall.Signal
 	}{
 		{"q", "q", 0},
-		{"Esc", "\x1b", 0},
 		{"^C", "\x03", 0},
 		{"SIGINT", "", syscall.SIGINT},
 		{"SIGTERM", "", syscall.SIGTERM},
@@ -236,12 +252,10 @@ func watchEnds(t *testing.T, path string) {
 		t.Run(test.name, func(t *testing.T) {
 			p := newTerminal(t)
 			watch := p.run(path, "status", "--watch", "--root", root)
-			p.shows("config:  REFUSED:")
+			p.shows("The configuration is refused:")
 			p.take()
 			if test.key != "" {
-				if _, err := p.master.WriteString(test.key); err != nil {
-					t.Fatal(err)
-				}
+				p.types(test.key)
 			} else if err := watch.Process.Signal(test.signal); err != nil {
 				t.Fatal(err)
 			}
@@ -256,7 +270,7 @@ func watchEnds(t *testing.T, path string) {
 func watchHangsUp(t *testing.T, path string) {
 	p := newTerminal(t)
 	watch := p.run(path, "status", "--watch", "--root", host(t, broken))
-	p.shows("config:  REFUSED:")
+	p.shows("The configuration is refused:")
 	p.hangUp()
 	ended := make(chan error, 1)
 	go func() { ended <- watch.Wait() }()

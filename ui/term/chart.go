@@ -1,7 +1,9 @@
 package term
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -83,53 +85,105 @@ func (m model) chartSpan() time.Duration {
 	return spans[2]
 }
 
-// cell is one column of a chart: the most entries of its time, and all losses.
+// cell is one column of a chart.
 type cell struct {
 	isKnown bool
+	// entries is the most of its time.
 	entries int64
-	table.Losses
+	// rates are losses a second by counter, on average of its time.
+	rates map[string]float64
 }
 
+// apart is the time that two points may be apart; the daemon's are up to 15 s apart.
+const apart = 20 * time.Second
+
 // cells divides the last span before m.at into so many equal times. The times begin at multiples of their length, so
-// that a column keeps its points until it leaves the screen. A column without a point repeats the one before it for
-// as long as points may be apart.
+// that a column keeps its points until it leaves the screen. Entries are repeated until the next point, and losses
+// belong to the time since the point before.
 func (m model) cells(span time.Duration, width int) []cell {
-	const apart = 20 * time.Second // the daemon's are up to 15 s apart
 	cells := make([]cell, width)
+	covered := make([]float64, width)
 	step := span / time.Duration(width)
 	begin := m.at.Truncate(step).Add(step - span)
-	last := -1
-	for i, at := 0, begin; i < width; i++ {
-		c := &cells[i]
-		end := at.Add(step)
-		for last+1 < len(m.points) && time.Unix(m.points[last+1].At, 0).Before(end) {
-			last++
-			p := m.points[last]
-			if time.Unix(p.At, 0).Before(at) || isUnknown(p) { // or before the chart
+	column := func(at time.Time) int { return int(math.Floor(float64(at.Sub(begin)) / float64(step))) }
+	var before time.Time
+	for i, p := range m.points {
+		at := time.Unix(p.At, 0)
+		from := at.Add(-slot)
+		if i > 0 && at.Sub(before) <= apart {
+			from = before
+		}
+		until := m.at
+		if i+1 < len(m.points) {
+			until = time.Unix(m.points[i+1].At, 0).Add(-time.Nanosecond)
+		}
+		before = at
+		if isUnknown(p) || column(until) < 0 {
+			continue
+		}
+		for c := max(column(at), 0); c <= min(column(minTime(until, at.Add(apart))), width-1); c++ {
+			cells[c].isKnown, cells[c].entries = true, max(cells[c].entries, p.Entries)
+		}
+		for c := max(column(from), 0); c <= min(column(at), width-1); c++ {
+			start := begin.Add(time.Duration(c) * step)
+			seconds := minTime(at, start.Add(step)).Sub(maxTime(from, start)).Seconds()
+			if seconds <= 0 { // the point is at the beginning of the column
 				continue
 			}
-			c.isKnown, c.entries = true, max(c.entries, p.Entries)
-			c.Dropped += p.Dropped
-			c.Evicted += p.Evicted
-			c.Refused += p.Refused
-			c.LostRaces += p.LostRaces
+			covered[c] += seconds
+			share := seconds / at.Sub(from).Seconds()
+			for name, n := range losses(p) {
+				if n > 0 {
+					cells[c].add(name, float64(n)*share)
+				}
+			}
 		}
-		if !c.isKnown && last >= 0 && at.Sub(time.Unix(m.points[last].At, 0)) < apart && !isUnknown(m.points[last]) {
-			c.isKnown, c.entries = true, m.points[last].Entries
+	}
+	for c := range cells {
+		for name := range cells[c].rates {
+			cells[c].rates[name] /= covered[c]
 		}
-		at = end
 	}
 	return cells
+}
+
+func (c *cell) add(name string, n float64) {
+	if c.rates == nil {
+		c.rates = map[string]float64{}
+	}
+	c.rates[name] += n
+}
+
+// losses returns the losses of a point by the kernel's counter.
+func losses(p table.Point) map[string]int64 {
+	return map[string]int64{
+		"drop": p.Dropped, "early_drop": p.Evicted, "chainlength": p.Refused, "insert_failed": p.LostRaces,
+	}
+}
+
+func minTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // isUnknown reports whether the entries of a point could not be read.
 func isUnknown(p table.Point) bool { return p.Entries == 0 && p.Max == 0 }
 
-// chart is one chart: its figures by column, what stands at its end, and its colour.
+// chart is one chart: its figures by column, negative where they are not known, what stands at its end, and its
+// colour.
 type chart struct {
 	name    string
-	figures []*int64
-	top     int64
+	figures []float64
+	top     float64
 	text    string
 	colour  string
 }
@@ -143,7 +197,9 @@ func (m model) charts() []line {
 	var lines []line
 	for _, c := range all {
 		lines = append(lines, line{
-			{m.pad(c.name, label), plain}, {m.pad(m.sparks(c.figures, c.top), width), c.colour}, {"  " + c.text, c.colour},
+			{m.pad(c.name, label), plain},
+			{m.pad(m.sparks(c.figures, c.top), width), c.colour},
+			{"  " + c.text, c.colour},
 		})
 	}
 	return lines
@@ -157,19 +213,18 @@ func (m model) entriesChart(cells []cell, span time.Duration) chart {
 	c := chart{name: "entries"}
 	peak := int64(0)
 	for _, cell := range cells {
-		var n *int64
+		n := int64(-1)
 		if cell.isKnown {
-			n = &cell.entries
-			peak = max(peak, *n)
+			n = cell.entries
 		}
-		c.figures = append(c.figures, n)
+		peak = max(peak, n)
+		c.figures = append(c.figures, float64(n))
 	}
-	c.top = valueOf(m.status.Table.Max)
-	c.text = fmt.Sprintf("0 to %d (limit), %s", c.top, spanText(span))
-	if c.top < peak || float64(peak)*scaleShare < float64(c.top) {
-		c.top = roundScale(peak)
-		c.text = fmt.Sprintf("0 to %d, %s", c.top, spanText(span))
+	top, note := valueOf(m.status.Table.Max), " (limit)"
+	if top < peak || float64(peak)*scaleShare < float64(top) {
+		top, note = roundScale(peak), ""
 	}
+	c.top, c.text = float64(top), fmt.Sprintf("0 to %d%s, %s", top, note, spanText(span))
 	return c
 }
 
@@ -192,36 +247,34 @@ func (m model) lossCharts(cells []cell, span time.Duration) []chart {
 	if len(m.status.Table.Counters) == 0 {
 		return nil
 	}
+	since := m.at.Add(-span).Unix()
 	var charts []chart
-	values := map[string]func(*cell) *int64{
-		"drop":          func(c *cell) *int64 { return &c.Dropped },
-		"early_drop":    func(c *cell) *int64 { return &c.Evicted },
-		"chainlength":   func(c *cell) *int64 { return &c.Refused },
-		"insert_failed": func(c *cell) *int64 { return &c.LostRaces },
-	}
 	for _, counter := range status.Counters() {
 		if !counter.IsLoss {
 			continue
 		}
 		name, reason, _ := strings.Cut(counter.Word, " for ") // refused for a long chain
-		c, sum := chart{name: name}, int64(0)
-		for i := range cells {
-			var n *int64
-			if cells[i].isKnown {
-				n = values[counter.Name](&cells[i])
-				sum += *n
-				c.top = max(c.top, *n)
+		c, peak, sum := chart{name: name, text: "0"}, 0.0, int64(0)
+		for _, cell := range cells {
+			rate := -1.0
+			if cell.isKnown {
+				rate = cell.rates[counter.Name]
 			}
-			c.figures = append(c.figures, n)
+			peak = max(peak, rate)
+			c.figures = append(c.figures, rate)
+		}
+		for _, p := range m.points {
+			if p.At > since {
+				sum += losses(p)[counter.Name]
+			}
 		}
 		switch {
-		case reason != "":
+		case sum > 0 && reason != "":
 			c.text = fmt.Sprintf("%d for %s", sum, reason)
 		case sum > 0:
-			c.text = fmt.Sprintf("0 to %d, %d in all", c.top, sum)
-		default:
-			c.text = "0"
+			c.text = fmt.Sprintf("0 to %.3g/s, %d in all", peak, sum)
 		}
+		c.top = 0.95 * peak // an even rate does not flicker between the two highest marks
 		if sum > 0 || len(charts) < 2 {
 			charts = append(charts, c)
 		}
@@ -233,8 +286,16 @@ func (m model) lossCharts(cells []cell, span time.Duration) []chart {
 			}
 		}
 	}
-	slices.SortStableFunc(charts, func(a, b chart) int { return int(min(b.top, 1) - min(a.top, 1)) })
+	slices.SortStableFunc(charts, func(a, b chart) int { return cmp.Compare(isZero(a), isZero(b)) })
 	return charts
+}
+
+// isZero returns 1 for a chart without a figure above zero, else 0: such charts come last.
+func isZero(c chart) int {
+	if c.top <= 0 {
+		return 1
+	}
+	return 0
 }
 
 // bar draws how much of a limit is used, in width columns: all of them where the limit is reached, else one less at
@@ -256,8 +317,8 @@ func (s style) bar(n, limit int64, width int) (full, empty string) {
 }
 
 // sparks draws figures from 0 to top, one column each. Anything above zero is drawn higher than zero, and only top as
-// a full column; an unknown figure is blank.
-func (s style) sparks(figures []*int64, top int64) string {
+// a full column; a negative figure is not known and blank.
+func (s style) sparks(figures []float64, top float64) string {
 	marks := []rune("▁▂▃▄▅▆▇█")
 	if s.ascii {
 		marks = []rune("_.:-=+*#")
@@ -265,12 +326,12 @@ func (s style) sparks(figures []*int64, top int64) string {
 	var out strings.Builder
 	for _, n := range figures {
 		switch {
-		case n == nil:
+		case n < 0:
 			out.WriteByte(' ')
-		case *n <= 0 || top <= 0:
+		case n == 0 || top <= 0:
 			out.WriteRune(marks[0])
 		default:
-			out.WriteRune(marks[1+int(float64(len(marks)-2)*min(float64(*n)/float64(top), 1))])
+			out.WriteRune(marks[1+int(float64(len(marks)-2)*min(n/top, 1))])
 		}
 	}
 	return out.String()

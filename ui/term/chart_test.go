@@ -40,14 +40,14 @@ func TestBar(t *testing.T) {
 }
 
 func TestSparks(t *testing.T) {
-	figures := []*int64{n(0), nil, n(1), n(50), n(99), n(100), n(101), n(-3)}
-	if got, want := (style{}).sparks(figures, 100), "▁ ▂▅▇██▁"; got != want {
+	figures := []float64{0, -1, 0.1, 50, 99, 100, 101}
+	if got, want := (style{}).sparks(figures, 100), "▁ ▂▅▇██"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got, want := (style{ascii: true}).sparks(figures, 100), "_ .=*##_"; got != want {
+	if got, want := (style{ascii: true}).sparks(figures, 100), "_ .=*##"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got, want := (style{ascii: true}).sparks([]*int64{n(0), n(5)}, 0), "__"; got != want {
+	if got, want := (style{ascii: true}).sparks([]float64{0, 5}, 0), "__"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -69,7 +69,7 @@ func TestCells(t *testing.T) {
 	for i := -300; i <= 0; i += 15 { // the last one is as old as the first status
 		if i < -200 || i > -100 {
 			p := table.Point{At: after(i).Unix(), Entries: int64(300 + i), Max: 1000}
-			p.Dropped = 1
+			p.Dropped = 15
 			history = append(history, p)
 		}
 	}
@@ -84,11 +84,13 @@ func TestCells(t *testing.T) {
 	for _, c := range m.cells(5*time.Minute, 20) {
 		text := "-"
 		if c.isKnown {
-			text = fmt.Sprintf("%d/%d", c.entries, c.Dropped)
+			text = fmt.Sprintf("%d/%.2f", c.entries, c.rates["drop"])
 		}
 		got = append(got, text)
 	}
-	want := strings.Fields("60/1 75/1 90/1 90/0 - - - - - - 210/1 225/1 240/1 255/1 270/1 285/1 1234/14 985/15")
+	// The last point of the daemon is at -15, so the 4 drops of the first slot belong to 19 seconds.
+	want := strings.Fields("60/1.00 75/1.00 90/0.00 90/0.00 - - - - - - 210/1.00 225/1.00 240/1.00 255/1.00 270/1.00 " +
+		"285/0.21 1234/0.79 990/1.00")
 	if diff := cmp.Diff(want, got[2:]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -160,9 +160,11 @@ func TestFill(t *testing.T) {
 
 // TestFireFirst has the worst problem in the first two lines of every size.
 func TestFireFirst(t *testing.T) {
-	for width := 30; width <= 200; width += 10 {
+	m := modelAfter(style{}, 80, 24, fireMessages()...)
+	for _, width := range []int{30, 40, 80, 120, 200} {
 		for height := 2; height <= 60; height++ {
-			lines := strings.Split(modelAfter(style{}, width, height, fireMessages()...).View().Content, "\n")
+			sized, _ := m.Update(tea.WindowSizeMsg{Width: width, Height: height})
+			lines := strings.Split(sized.View().Content, "\n")
 			if !strings.HasPrefix(lines[1], "CRITICAL The kernel drops") {
 				t.Fatalf("%d x %d: the second line is %q", width, height, lines[1])
 			}

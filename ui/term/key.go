@@ -188,7 +188,11 @@ func (m model) overlayLines() []line {
 	}
 	var lines []line
 	for _, p := range m.allProblems() {
-		lines = append(append(lines, m.problem(p, inFull, true)...), nil)
+		lines = append(lines, m.problem(p)...)
+		if p.Docs != "" {
+			lines = append(lines, plainLine(p.Docs)) // without an indent, so that it fits
+		}
+		lines = append(lines, nil)
 	}
 	return lines
 }

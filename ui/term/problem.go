@@ -10,13 +10,6 @@ import (
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
-// How much of a problem is shown.
-const (
-	inFull  = iota
-	inTwo   // a line of text and one of details
-	inBrief // one line
-)
-
 // allProblems returns the problems, the worst first. That the status cannot be read is the worst of all.
 func (m model) allProblems() []status.Problem {
 	if m.failed == nil {
@@ -37,81 +30,84 @@ func (m model) problems(budget int) []line {
 		return lines[:min(len(lines), budget)]
 	}
 	others := all[1:]
-	lines := m.problem(all[0], inFull, false)
-	if room := budget - min(len(others), 1); len(lines) > room {
-		lines = cutLines(lines, max(room, 1))
-	}
+	lines := m.problem(all[0])
+	lines = cutLines(lines, max(budget-min(len(others), 1), 1))
 	return append(lines, m.otherProblems(others, budget-len(lines))...)
 }
 
-// otherProblems renders problems in at most so many lines: as many in full as possible, then in two lines, and the
-// last ones in one line.
+// otherProblems renders problems in at most so many lines: one line each, then two, then as many as they need.
 func (m model) otherProblems(others []status.Problem, budget int) []line {
-	shown, rest := others, plainLine("")
+	shown := others
 	if len(others) > budget {
 		shown = others[:max(budget-1, 0)]
-		rest = plainLine(fmt.Sprintf("and %d more: press w", len(others)-len(shown)))
-		budget--
 	}
-	blocks := make([][]line, len(shown)) // from the shortest form to longer ones, the first problem first
+	isShort := len(shown) < len(others) && budget > 0
+	blocks, lengths := make([][]line, len(shown)), make([]int, len(shown))
 	for i, p := range shown {
-		blocks[i] = m.problem(p, inBrief, false)
-		budget -= len(blocks[i])
+		blocks[i] = m.problem(p)
 	}
-	for form := inTwo; form >= inFull; form-- {
-		for i, p := range shown {
-			if longer := m.problem(p, form, false); len(longer)-len(blocks[i]) <= budget {
-				budget -= len(longer) - len(blocks[i])
-				blocks[i] = longer
-			}
+	for _, length := range []int{1, 2, m.height} {
+		for i, block := range blocks {
+			more := min(min(len(block), length)-lengths[i], budget)
+			lengths[i] += more
+			budget -= more
 		}
 	}
-	lines := slices.Concat(blocks...)
-	if len(shown) < len(others) && budget >= 0 {
-		lines = append(lines, rest)
+	var lines []line
+	for i, block := range blocks {
+		lines = append(lines, cutLines(block, lengths[i])...)
+	}
+	if isShort {
+		lines = append(lines, plainLine(fmt.Sprintf("and %d more: press w", len(others)-len(shown))))
 	}
 	return lines
 }
 
-// cutLines returns the first n lines. The last of them continues with the others, so that it is marked as cut.
+// cutLines returns at most n lines. The last of them continues with the others, so that it is marked as cut.
 func cutLines(lines []line, n int) []line {
-	cut := append([]line(nil), lines[:n]...)
-	for _, l := range lines[n:] {
-		cut[n-1] = append(cut[n-1][:len(cut[n-1]):len(cut[n-1])], span{" ", plain})
-		cut[n-1] = append(cut[n-1], l[len(l)-1])
+	if len(lines) <= n {
+		return lines
 	}
+	cut := slices.Clone(lines[:n])
+	last := slices.Clone(cut[n-1])
+	end := &last[len(last)-1]
+	if end.text == "" {
+		end = &last[len(last)-2]
+	}
+	for _, l := range lines[n:] {
+		for _, part := range l[1:] { // without the indent
+			end.text += " " + part.text
+		}
+	}
+	cut[n-1] = last
 	return cut
 }
 
-// problem renders one problem: its severity and text, then since when, by whom, what to do, and with docs where that
-// is explained.
-func (m model) problem(p status.Problem, form int, withDocs bool) []line {
+// problem renders one problem: its severity, its text, and then the details.
+func (m model) problem(p status.Problem) []line {
 	colour := severityColour(p.Severity)
 	head := strings.ToUpper(string(p.Severity))
 	indent := len("CRITICAL ")
 	if m.width < 60 {
 		indent = 2
-		head += " "
 	}
-	head = m.pad(head, max(indent, len(head)))
-	texts := m.wrapAfter(p.Text+".", m.width-len(head), m.width-indent)
-	details := m.wrap(m.details(p), m.width-indent)
-	if withDocs && p.Docs != "" {
-		details = append(details, p.Docs)
+	head = m.pad(head, max(indent-1, len(head))) + " "
+	text, details := m.clean(p.Text), m.clean(m.details(p))
+	all := text
+	if details != "" {
+		all += "; " + details
 	}
-	if form != inFull {
-		texts = []string{p.Text + "."}
-		details = []string{m.details(p)}
-	}
-	if form == inBrief || details[0] == "" {
-		details = details[1:]
-	}
-	lines := []line{{{head, colour}, {texts[0], colour}}}
-	for _, text := range texts[1:] {
-		lines = append(lines, line{{strings.Repeat(" ", indent), plain}, {text, colour}})
-	}
-	for _, text := range details {
-		lines = append(lines, plainLine(strings.Repeat(" ", indent)+text))
+	var lines []line
+	begin := 0
+	for i, part := range m.wrapAfter(all, m.width-len(head), m.width-indent) {
+		l := line{{strings.Repeat(" ", indent), plain}}
+		if i == 0 {
+			l = line{{head, colour}}
+		}
+		begin += strings.Index(all[begin:], part)
+		ofText := min(max(len(text)-begin, 0), len(part))
+		lines = append(lines, append(l, span{part[:ofText], colour}, span{part[ofText:], plain}))
+		begin += len(part)
 	}
 	return lines
 }

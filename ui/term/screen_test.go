@@ -301,7 +301,9 @@ func tableScreens() map[string]screen {
 	unlimited.Table.Max = n(0)
 	pressure := eventMsg{
 		At: after(34), Kind: reconcile.KindTablePressure,
-		Pressure: reconcile.Pressure{Table: table.Connections, Level: string(table.Critical), Loss: string(table.Dropping)},
+		Pressure: reconcile.Pressure{
+			Table: table.Connections, Level: string(table.Critical), Loss: string(table.Dropping),
+		},
 		Message: "the kernel is dropping new connections: 10 packets in 5 s, the connection table is 97 % full: " +
 			"973440 of 1000000 entries",
 	}

@@ -12,9 +12,10 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/table"
 )
 
-// A second call of Events continues after the last event.
+// A second call of Events continues after the last event; Points and Status pass on what they get.
 func TestHostContinues(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "ctkeeper.sock")
 	listener, err := net.Listen("unix", socket)
@@ -23,6 +24,10 @@ func TestHostContinues(t *testing.T) {
 	}
 	var requests []string
 	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == status.PathPoints {
+			_, _ = w.Write([]byte(`{"at":1,"entries":2,"max":3,"dropped":4}` + "\n"))
+			return
+		}
 		requests = append(requests, r.URL.Path+" since "+r.FormValue("since")+" follow "+r.FormValue("follow"))
 		_, _ = w.Write([]byte(`{"at":"2026-03-01T10:00:01.5Z","event":"drift","message":"one"}` + "\n" +
 			`{"at":"2026-03-01T10:00:02.5Z","event":"drift","message":"two"}` + "\n"))
@@ -51,6 +56,13 @@ func TestHostContinues(t *testing.T) {
 	want := []string{"/v1/events since  follow true", "/v1/events since 2026-03-01T10:00:02.5Z follow true"}
 	if diff := cmp.Diff(want, requests); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+
+	points, err := host.Points(t.Context())
+	if want := []table.Point{{At: 1, Entries: 2, Max: 3, Losses: table.Losses{Dropped: 4}}}; err != nil {
+		t.Error(err)
+	} else if diff := cmp.Diff(want, points); diff != "" {
+		t.Errorf("points (-want +got):\n%s", diff)
 	}
 
 	cannot := errors.New("cannot read")
