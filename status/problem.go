@@ -79,6 +79,7 @@ func (d *Document) daemonProblems() []Problem {
 	}
 	return []Problem{{
 		Severity: Critical, About: []string{AboutDaemon}, Text: text, Do: "systemctl status ctkeeper says why",
+		Docs: docs + "down",
 	}}
 }
 
@@ -177,7 +178,7 @@ func (d *Document) settingProblem(s reconcile.SettingStatus) (Problem, bool) {
 		}
 		p.Docs = docs + "contested"
 	case reconcile.Drifted:
-		p.Text = values
+		p.Text, p.Docs = values, docs+"drifted"
 		if d.Daemon.Mode == reconcile.Observe {
 			p.Text = values + ", and mode observe repairs nothing"
 		}
@@ -220,11 +221,14 @@ func (d *Document) configProblems() []Problem {
 }
 
 func (d *Document) guardProblems() []Problem {
-	if !d.Guard.IsConfigured() || d.Guard.State != GuardUnavailable {
+	if !d.Daemon.Running || d.IsGuardInEffect() {
 		return nil
 	}
 	p := Problem{
-		Severity: Warning, About: []string{AboutGuard}, Text: "the guard is not available: " + d.Guard.Error,
+		Severity: Warning, About: []string{AboutGuard}, Text: "the guard is " + d.GuardActivity(), Docs: docs + "guard",
+	}
+	if d.Guard.State == GuardUnavailable {
+		p.Text = "the guard is not available: " + d.Guard.Error
 	}
 	for _, m := range d.Guard.Missing {
 		p.Do = cmp.Or(p.Do, m.Hint)

@@ -39,9 +39,9 @@ func SettingSeverity(state reconcile.State, mode reconcile.Mode) Severity {
 // TableSeverity returns how bad the condition of a table is.
 func TableSeverity(c table.Condition) Severity {
 	switch {
-	case c.Level == table.Critical || c.Loss != table.NoLoss:
+	case c.Level == table.Critical || c.Loss == table.Dropping || c.Loss == table.Refusing:
 		return Critical
-	case c.Level == table.High:
+	case c.Level == table.High || c.Loss == table.Evicting: // nothing is dropped by an eviction
 		return Warning
 	}
 	return Good

@@ -11,8 +11,8 @@ type Level string
 // The levels, with the fill at which each starts.
 const (
 	Normal   Level = "normal"
-	High     Level = "high"     // 80 %
-	Critical Level = "critical" // 95 %
+	High     Level = "high"     // from HighPercent on
+	Critical Level = "critical" // from CriticalPercent on
 )
 
 // The tables whose fill is watched.

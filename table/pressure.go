@@ -2,15 +2,19 @@ package table
 
 import "time"
 
-// The levels as numbers, and the percentage of the limit at which each starts.
+// The percentages of the limit at which the levels start.
+const (
+	HighPercent     = 80
+	CriticalPercent = 95
+)
+
+// The levels as numbers.
 const (
 	normal = iota
 	high
 	critical
 
-	highStart     = 80
-	criticalStart = 95
-	hysteresis    = 5
+	hysteresis = 5 // percent
 )
 
 // The losses as numbers, by severity.
@@ -122,7 +126,7 @@ func (m *tableMonitor) add(at time.Time, f fill) (Pressure, bool) {
 
 // lossOf returns what was lost before a fill was read.
 func (m *tableMonitor) lossOf(f fill) int {
-	near := m.nearFull || reaches(*f.entries, *f.limit, highStart)
+	near := m.nearFull || reaches(*f.entries, *f.limit, HighPercent)
 	switch {
 	case m.table == Expectations:
 		if *f.limit > 0 && *f.entries >= *f.limit {
@@ -143,7 +147,7 @@ func (m *tableMonitor) updateLoss(at time.Time, f fill) {
 	if m.loss == refusing {
 		m.lost.Dropped += f.Dropped
 	}
-	m.nearFull = reaches(m.entries, m.limit, highStart)
+	m.nearFull = reaches(m.entries, m.limit, HighPercent)
 	switch {
 	case m.loss > noLoss:
 		m.current.loss, m.lastLoss = max(m.current.loss, m.loss), at
@@ -196,7 +200,7 @@ func levelOf(entries, limit int64) int { return nextLevel(normal, entries, limit
 
 // nextLevel returns the level that follows, with hysteresis.
 func nextLevel(level int, entries, limit int64) int {
-	for _, l := range []struct{ level, start int }{{critical, criticalStart}, {high, highStart}} {
+	for _, l := range []struct{ level, start int }{{critical, CriticalPercent}, {high, HighPercent}} {
 		if reaches(entries, limit, l.start) || level >= l.level && exceeds(entries, limit, l.start-hysteresis) {
 			return l.level
 		}
