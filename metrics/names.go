@@ -1,6 +1,14 @@
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/table"
+)
 
 // The names of the metrics are a contract: dashboards and alerts use them.
 const (
@@ -20,6 +28,7 @@ const (
 	eventOverflowsTotal  = "ctkeeper_event_overflows_total"
 	guardState           = "ctkeeper_guard_state"
 	guardInEffect        = "ctkeeper_guard_in_effect"
+	enforcing            = "ctkeeper_enforcing"
 	moduleLoaded         = "ctkeeper_module_loaded"
 	moduleLoadsTotal     = "ctkeeper_module_loads_total"
 	configSuccessful     = "ctkeeper_config_last_reload_successful"
@@ -96,6 +105,7 @@ func families() []family {
 		{passDuration, histogram, nil, "Time of one pass over all settings, repairs included.", ""},
 		{eventsTotal, counter, source, "Passes by what woke them; one pass may have several sources.", ""},
 		{eventOverflowsTotal, counter, source, "Overruns of an event queue; each is followed by a full pass.", ""},
+		{enforcing, gauge, nil, "1 in mode enforce, 0 in mode observe, which reports drifts and writes nothing.", ""},
 		{guardState, gauge, []string{labelState}, "1 for the present state of the guard, 0 for the others.", ""},
 		{guardInEffect, gauge, nil, "1 if the guard does what is configured (in mode observe: watches), else 0.", ""},
 		{moduleLoaded, gauge, nil, "1 if nf_conntrack is loaded or part of the kernel, else 0.", ""},
@@ -110,9 +120,8 @@ func families() []family {
 			"Maximum of connections in the table (nf_conntrack_max); +Inf if the kernel has no limit.", unreadable},
 		{conntrackBuckets, gauge, nil, "Hash buckets of the table (nf_conntrack_buckets).", unreadable},
 		{conntrackStatTotal, counter, []string{labelEvent},
-			"The kernel's counters in /proc/net/stat/nf_conntrack, summed over all processors. They start again " +
-				"with the " +
-				"module, and those of a processor wrap at 2^32.", unreadable},
+			"The kernel's counters in /proc/net/stat/nf_conntrack, summed over all processors: " + losses() +
+				" and others. They start again with the module, and those of a processor wrap at 2^32.", unreadable},
 		{expectations, gauge, nil, "Expectations in the table.", unreadable + " (only root may read the expectations)"},
 		{expectationsLimit, gauge, nil,
 			"Maximum of expectations in the table (nf_conntrack_expect_max); +Inf if the kernel has no limit.",
@@ -121,13 +130,23 @@ func families() []family {
 			"Expectations by helper: the 32 with the most, the rest as other, and none if the kernel shows no helper.",
 			"there are none, or they cannot be read"},
 		{tablePressure, gauge, []string{labelTable},
-			"How full the table of connections, or of expectations, is: 0 normal, 1 high (from 80 %), 2 " +
-				"critical (from " +
-				"95 %). A level ends 5 points below its start.", "its fill cannot be read"},
+			fmt.Sprintf("How full the table of connections, or of expectations, is: 0 normal, 1 high (from %d %%), "+
+				"2 critical (from %d %%).", table.HighPercent, table.CriticalPercent), "its fill cannot be read"},
 		{kernelMessagesTotal, counter, []string{labelKind},
 			"Messages of the kernel that a table is full, since the daemon started. The kernel limits their rate.",
 			"the kernel's log cannot be read"},
 	}
+}
+
+// losses lists the counters of lost packets and connections: "drop (dropped), early_drop (evicted)".
+func losses() string {
+	var list []string
+	for _, c := range status.Counters() {
+		if c.IsLoss {
+			list = append(list, c.Name+" ("+c.Word+")")
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 // descriptions returns the families by name, for Prometheus's library.

@@ -51,6 +51,7 @@ func (s scrape) Collect(out chan<- prometheus.Metric) {
 	send.gauge(buildInfo, 1, daemon.Version, daemon.GoVersion)
 	send.settings(s.status.Settings)
 	send.counts(s.counts)
+	send.gauge(enforcing, boolValue(daemon.Mode == reconcile.Enforce))
 	send.gauge(moduleLoaded, boolValue(s.status.Module.State != kmod.Absent))
 	send.counter(moduleLoadsTotal, float64(s.status.Module.Loads))
 	send.gauge(configSuccessful, boolValue(daemon.Config.OK))

@@ -3,6 +3,7 @@ package packaging
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -10,9 +11,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"gopkg.in/yaml.v3"
 
 	"github.com/ctkeeper/ctkeeper/internal/netns"
+	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/table"
 )
 
 const (
@@ -56,7 +60,57 @@ func TestRules(t *testing.T) {
 
 type rules struct {
 	Groups []struct {
-		Rules []struct{ Alert, Expr string }
+		Rules []struct {
+			Alert, Expr         string
+			Labels, Annotations map[string]string
+		}
+	}
+}
+
+// TestAlertsSayWhatStatusSays checks that the levels of the alerts are those of the tables, that their severities are
+// those of problems, and that each links to a part of the document that exists.
+func TestAlertsSayWhatStatusSays(t *testing.T) {
+	const document = "https://github.com/ctkeeper/ctkeeper/blob/main/docs/troubleshooting.md#"
+	text, err := os.ReadFile("../docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// By the end of the alert's name.
+	levels := map[string]struct {
+		percent  int
+		severity status.Severity
+	}{
+		"High":     {table.HighPercent, status.TableSeverity(table.Condition{Level: table.High})},
+		"Critical": {table.CriticalPercent, status.TableSeverity(table.Condition{Level: table.Critical})},
+		"Dropped":  {table.HighPercent, status.TableSeverity(table.Condition{Loss: table.Dropping})},
+		"Evicted":  {0, status.TableSeverity(table.Condition{Loss: table.Evicting})},
+		"Full":     {100, status.TableSeverity(table.Condition{Loss: table.Refusing})},
+	}
+	levelAlerts := 0
+	var list rules
+	read(t, rulesFile, &list)
+	for _, rule := range list.Groups[0].Rules {
+		anchor, isLink := strings.CutPrefix(rule.Annotations["runbook_url"], document)
+		if !isLink || !strings.Contains(string(text), `<a name="`+anchor+`"></a>`) {
+			t.Errorf("%s: docs/troubleshooting.md has no %q", rule.Alert, rule.Annotations["runbook_url"])
+		}
+		severity := status.Severity(rule.Labels["severity"])
+		if severity != status.Warning && severity != status.Critical {
+			t.Errorf("%s: no problem has the severity %s", rule.Alert, severity)
+		}
+		for end, want := range levels {
+			if !strings.HasSuffix(rule.Alert, end) {
+				continue
+			}
+			levelAlerts++
+			if severity != want.severity ||
+				want.percent > 0 && !strings.Contains(rule.Expr, fmt.Sprintf(" >= %d", want.percent)) {
+				t.Errorf("%s: from %d %% on it is %s, not %s: %s", rule.Alert, want.percent, want.severity, severity, rule.Expr)
+			}
+		}
+	}
+	if levelAlerts != 7 {
+		t.Errorf("%d alerts of levels and losses, want 7", levelAlerts)
 	}
 }
 
@@ -110,9 +164,21 @@ type panel struct {
 	Description string
 	GridPos     struct{ X, Y, W, H int } `json:"gridPos"`
 	Targets     []struct {
-		RefID string `json:"refId"`
-		Expr  string
+		RefID        string `json:"refId"`
+		Expr         string
+		LegendFormat string `json:"legendFormat"`
 	}
+	FieldConfig struct {
+		Defaults struct {
+			Thresholds struct{ Steps []step }
+		}
+	} `json:"fieldConfig"`
+}
+
+// step is the colour from a value on.
+type step struct {
+	Color string
+	Value float64
 }
 
 func readDashboard(t *testing.T) dashboard {
@@ -168,6 +234,35 @@ func TestDashboard(t *testing.T) {
 	for where, query := range d.queries() {
 		if !strings.Contains(query, `instance=~"$instance"`) {
 			t.Errorf("%s does not use the variable instance: %s", where, query)
+		}
+	}
+}
+
+// TestDashboardSaysWhatStatusSays checks the words of the counters and the levels of the tables.
+func TestDashboardSaysWhatStatusSays(t *testing.T) {
+	d := readDashboard(t)
+	legends := map[string]string{}
+	levels := 0
+	for _, p := range d.Panels {
+		for _, target := range p.Targets {
+			legends[target.LegendFormat] = target.Expr
+		}
+		if !strings.Contains(p.Title, "fill") {
+			continue
+		}
+		levels++
+		want := []step{{"green", 0}, {"yellow", table.HighPercent}, {"red", table.CriticalPercent}}
+		if diff := cmp.Diff(want, p.FieldConfig.Defaults.Thresholds.Steps); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", p.Title, diff)
+		}
+	}
+	if levels != 3 {
+		t.Errorf("%d panels of a fill, want 3", levels)
+	}
+	for _, c := range status.Counters() {
+		expr, found := legends["{{instance}} "+c.Word]
+		if c.IsLoss && (!found || !strings.Contains(expr, fmt.Sprintf("event=%q", c.Name))) {
+			t.Errorf("no line %q of %s: %s", c.Word, c.Name, expr)
 		}
 	}
 }
