@@ -105,7 +105,8 @@ func TestAlertsSayWhatStatusSays(t *testing.T) {
 			levelAlerts++
 			if severity != want.severity ||
 				want.percent > 0 && !strings.Contains(rule.Expr, fmt.Sprintf(" >= %d", want.percent)) {
-				t.Errorf("%s: from %d %% on it is %s, not %s: %s", rule.Alert, want.percent, want.severity, severity, rule.Expr)
+				t.Errorf("%s: from %d %% on it is %s, not %s: %s",
+					rule.Alert, want.percent, want.severity, severity, rule.Expr)
 			}
 		}
 	}
