@@ -76,6 +76,7 @@ type Daemon struct {
 	cfg           *config.Config
 	cfgAt         time.Time     // when cfg was read
 	cfgErr        error         // why the newest configuration was refused, or nil
+	refusedAt     time.Time     // since when there is a cfgErr
 	cfgRead       chan struct{} // closed, and replaced, when a configuration was read
 	unsupported   string        // the unsupported settings that were logged last
 

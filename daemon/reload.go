@@ -32,8 +32,11 @@ func (d *Daemon) reload(ctx context.Context, onRequest bool) error {
 	d.mu.Lock()
 	before, refused := d.cfg, d.cfgErr
 	d.cfgErr = err
-	if err == nil {
+	switch {
+	case err == nil:
 		d.cfg, d.cfgAt = cfg, time.Now()
+	case refused == nil:
+		d.refusedAt = time.Now()
 	}
 	close(d.cfgRead)
 	d.cfgRead = make(chan struct{})

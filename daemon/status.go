@@ -18,7 +18,7 @@ import (
 // most maxAge old: readers that poll cause at most one read a second.
 func (d *Daemon) status() status.Document {
 	d.mu.Lock()
-	cfg, cfgAt, refused := d.cfg, d.cfgAt, d.cfgErr
+	cfg, cfgAt, refused, refusedAt := d.cfg, d.cfgAt, d.cfgErr, d.refusedAt
 	d.mu.Unlock()
 	report := d.keeper.Report()
 	s := newDocument(d.opts.Source.Root, report, cfg)
@@ -31,7 +31,7 @@ func (d *Daemon) status() status.Document {
 	s.Daemon.Sources = d.sources.snapshot()
 	s.Daemon.GoVersion, s.Daemon.Config.At = runtime.Version(), cfgAt
 	if refused != nil {
-		s.Daemon.Config.OK, s.Daemon.Config.Error = false, refused.Error()
+		s.Daemon.Config.OK, s.Daemon.Config.Error, s.Daemon.Config.RefusedAt = false, refused.Error(), refusedAt
 	}
 	s.Judge()
 	return s

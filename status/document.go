@@ -74,6 +74,8 @@ type Config struct {
 	OK bool `json:"ok"`
 	// Error is why it was refused; the last good one is then in effect.
 	Error string `json:"error"`
+	// RefusedAt is when a running daemon refused it first.
+	RefusedAt time.Time `json:"refused_at,omitzero"`
 	// Files are the files that the configuration in effect was read from.
 	Files []string `json:"files"`
 	// At is when the daemon read it.

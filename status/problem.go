@@ -9,6 +9,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/host/printable"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
@@ -32,7 +33,8 @@ type Problem struct {
 	Since time.Time `json:"since,omitzero"`
 	// By is who causes it, where that is known.
 	By string `json:"by,omitempty"`
-	// Do is what to do about it; empty where the text says so. Docs is the address of a page that explains it.
+	// Do is what to do about it, a sentence or a command; empty where the text says so. Docs is the address of a
+	// page that explains it.
 	Do   string `json:"do,omitempty"`
 	Docs string `json:"docs,omitempty"`
 }
@@ -91,9 +93,9 @@ func (t Table) problems() []Problem {
 		entries, limit *int64
 		do, docs       string
 	}{
-		{table.Connections, t.Entries, t.Max, "raise max, and hashsize with it, if memory allows it (ctkeeper doctor " +
-			"says so), or find what fills the table", "full"},
-		{table.Expectations, t.Expectations, t.ExpectMax, "raise expect_max, or find the helper that fills the table",
+		{table.Connections, t.Entries, t.Max, "Raise max, and hashsize with it, if memory allows it (ctkeeper diff " +
+			"says what a value costs), or find what fills the table", "full"},
+		{table.Expectations, t.Expectations, t.ExpectMax, "Raise expect_max, or find what the helper is used for",
 			"expectations"},
 	} {
 		c, ok := t.Conditions[one.name]
@@ -118,7 +120,7 @@ func (t Table) problems() []Problem {
 			Severity: Critical, About: []string{AboutConnections},
 			Text: "the kernel refuses connections whose chain in the hash table is too long, " +
 				plural(n, "connection") + during(time.Duration(t.GrownSeconds*float64(time.Second))),
-			Do: "raise hashsize to an eighth of max or more", Docs: docs + "chains",
+			Do: "Raise hashsize to an eighth of max or more", Docs: docs + "chains",
 		})
 	}
 	return all
@@ -172,8 +174,11 @@ func (d *Document) settingProblem(s reconcile.SettingStatus) (Problem, bool) {
 	switch s.State {
 	case reconcile.Contested:
 		p.Text = " is contested: another writer keeps changing it;" + strings.Replace(values, " is ", " it is ", 1)
-		p.Do = "stop that writer (ctkeeper doctor looks for it)"
-		if d.Guard.State != GuardHolding && d.Guard.State != GuardLocked {
+		p.Do = "Stop that writer"
+		if p.By == "" {
+			p.Do += " (ctkeeper doctor looks for it)"
+		}
+		if d.canHold(s.Name) {
 			p.Do += ", or use guard: hold"
 		}
 		p.Docs = docs + "contested"
@@ -190,6 +195,14 @@ func (d *Document) settingProblem(s reconcile.SettingStatus) (Problem, bool) {
 	return p, true
 }
 
+// canHold reports whether guard: hold, where it is not in effect, would apply to a setting: of those that each network
+// namespace has for itself the guard has to know the namespace.
+func (d *Document) canHold(name string) bool {
+	setting := sysfs.Lookup(name)
+	blocks := d.Guard.State == GuardHolding || d.Guard.State == GuardLocked
+	return setting != nil && !blocks && (setting.Global || slices.Contains(d.Guard.Names, "netns"))
+}
+
 func (d *Document) configProblems() []Problem {
 	var all []Problem
 	if c := d.Daemon.Config; !c.OK {
@@ -202,7 +215,7 @@ func (d *Document) configProblems() []Problem {
 			text += fmt.Sprintf(" (and %s)", plural(int64(strings.Count(rest, "\n")+1), "other error"))
 		}
 		all = append(all, Problem{
-			Severity: Warning, About: []string{AboutConfig}, Text: text,
+			Severity: Warning, About: []string{AboutConfig}, Text: text, Since: c.RefusedAt,
 			Do: "ctkeeper config check lists every error", Docs: docs + "refused",
 		})
 	}
@@ -231,7 +244,9 @@ func (d *Document) guardProblems() []Problem {
 		p.Text = "the guard is not available: " + d.Guard.Error
 	}
 	for _, m := range d.Guard.Missing {
-		p.Do = cmp.Or(p.Do, m.Hint)
+		if p.Do == "" && (d.Guard.State == GuardUnavailable || m.What == d.Guard.Mode) {
+			p.Do = m.Hint
+		}
 	}
 	return []Problem{p}
 }

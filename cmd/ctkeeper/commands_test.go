@@ -56,8 +56,8 @@ func TestExitStatuses(t *testing.T) {
 		},
 		{
 			"diff, a reload", standing + reloading, "diff", nil, 1,
-			[]string{"reload:  expect_hashsize is 256, wanted 2048 (/etc/ctkeeper/ctkeeper.yaml:6):\n         needs a reload " +
-				"of nf_conntrack\n", "Nothing else differs"}, nil,
+			[]string{"reload:  expect_hashsize is 256, wanted 2048 (/etc/ctkeeper/ctkeeper.yaml:6):\n" +
+				"         needs a reload of nf_conntrack\n", "Nothing else differs"}, nil,
 		},
 		{"diff, a reload of what is absent", standing + reloading, "diff", unload, 2, []string{"pending"}, nil},
 		{"status without a daemon, a reload", standing + reloading, "status", nil, 1,

@@ -46,16 +46,13 @@ func (p Printer) problems(w io.Writer, s status.Document) {
 	colours := map[status.Severity]string{status.Critical: red, status.Warning: yellow}
 	for _, problem := range s.Problems {
 		lines := wrap(problem.Text + ".")
-		var known []string
 		if !problem.Since.IsZero() {
-			known = append(known, "since "+p.at(problem.Since, time.DateTime))
+			lines = append(lines, "Since "+p.at(problem.Since, time.DateTime))
 		}
 		if problem.By != "" {
-			known = append(known, "by "+problem.By)
+			lines = append(lines, wrap("By "+problem.By)...)
 		}
-		for _, more := range []string{strings.Join(known, ", "), problem.Do} {
-			lines = append(lines, wrap(more)...)
-		}
+		lines = append(lines, wrap(problem.Do)...)
 		if problem.Docs != "" {
 			lines = append(lines, problem.Docs)
 		}
