@@ -90,8 +90,8 @@ type cell struct {
 	isKnown bool
 	// entries is the most of its time.
 	entries int64
-	// rates are losses a second by counter, on average of its time.
-	rates map[string]float64
+	// rates are losses a second, on average of its time, in the order of lossCounters.
+	rates [kinds]float64
 }
 
 // apart is the time that two points may be apart; the daemon's are up to 15 s apart.
@@ -132,34 +132,29 @@ func (m model) cells(span time.Duration, width int) []cell {
 			}
 			covered[c] += seconds
 			share := seconds / at.Sub(from).Seconds()
-			for name, n := range losses(p) {
-				if n > 0 {
-					cells[c].add(name, float64(n)*share)
-				}
+			for kind, n := range losses(p) {
+				cells[c].rates[kind] += float64(n) * share
 			}
 		}
 	}
 	for c := range cells {
-		for name := range cells[c].rates {
-			cells[c].rates[name] /= covered[c]
+		for kind := range kinds {
+			cells[c].rates[kind] /= max(covered[c], 1) // a time between points has no losses
 		}
 	}
 	return cells
 }
 
-func (c *cell) add(name string, n float64) {
-	if c.rates == nil {
-		c.rates = map[string]float64{}
-	}
-	c.rates[name] += n
+// kinds is the number of kinds of loss.
+const kinds = 4
+
+// lossCounters returns the counters of losses.
+func lossCounters() []status.Counter {
+	return slices.DeleteFunc(status.Counters(), func(c status.Counter) bool { return !c.IsLoss })
 }
 
-// losses returns the losses of a point by the kernel's counter.
-func losses(p table.Point) map[string]int64 {
-	return map[string]int64{
-		"drop": p.Dropped, "early_drop": p.Evicted, "chainlength": p.Refused, "insert_failed": p.LostRaces,
-	}
-}
+// losses returns the losses of a point in the order of lossCounters.
+func losses(p table.Point) [kinds]int64 { return [kinds]int64{p.Dropped, p.Evicted, p.Refused, p.LostRaces} }
 
 func minTime(a, b time.Time) time.Time {
 	if a.Before(b) {
@@ -225,6 +220,9 @@ func (m model) entriesChart(cells []cell, span time.Duration) chart {
 		top, note = roundScale(peak), ""
 	}
 	c.top, c.text = float64(top), fmt.Sprintf("0 to %d%s, %s", top, note, spanText(span))
+	if peak == 0 && m.status.Table.Entries == nil {
+		c.text = "?"
+	}
 	return c
 }
 
@@ -249,23 +247,20 @@ func (m model) lossCharts(cells []cell, span time.Duration) []chart {
 	}
 	since := m.at.Add(-span).Unix()
 	var charts []chart
-	for _, counter := range status.Counters() {
-		if !counter.IsLoss {
-			continue
-		}
+	for kind, counter := range lossCounters() {
 		name, reason, _ := strings.Cut(counter.Word, " for ") // refused for a long chain
 		c, peak, sum := chart{name: name, text: "0"}, 0.0, int64(0)
 		for _, cell := range cells {
 			rate := -1.0
 			if cell.isKnown {
-				rate = cell.rates[counter.Name]
+				rate = cell.rates[kind]
 			}
 			peak = max(peak, rate)
 			c.figures = append(c.figures, rate)
 		}
 		for _, p := range m.points {
 			if p.At > since {
-				sum += losses(p)[counter.Name]
+				sum += losses(p)[kind]
 			}
 		}
 		switch {

@@ -52,6 +52,18 @@ func TestSparks(t *testing.T) {
 	}
 }
 
+// TestLosses holds that losses are in the order of their counters, which name the charts.
+func TestLosses(t *testing.T) {
+	for kind, counter := range lossCounters() {
+		p := table.Point{Losses: table.LossesOf(map[string]uint64{counter.Name: 7})}
+		var want [kinds]int64
+		want[kind] = 7
+		if got := losses(p); got != want {
+			t.Errorf("%s: %v, want %v", counter.Name, got, want)
+		}
+	}
+}
+
 func TestRoundScale(t *testing.T) {
 	for peak, want := range map[int64]int64{
 		0: 10, 5: 10, 6: 20, 17: 50, 25: 50, 26: 100, 1234: 5000, 1 << 40: 5e12, 1<<63 - 1: 1<<63 - 1,
@@ -84,7 +96,7 @@ func TestCells(t *testing.T) {
 	for _, c := range m.cells(5*time.Minute, 20) {
 		text := "-"
 		if c.isKnown {
-			text = fmt.Sprintf("%d/%.2f", c.entries, c.rates["drop"])
+			text = fmt.Sprintf("%d/%.2f", c.entries, c.rates[0])
 		}
 		got = append(got, text)
 	}

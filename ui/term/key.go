@@ -158,12 +158,9 @@ func (m model) scrolled() model {
 	rows, lines := m.rows(), m.plan().settings
 	row, block := m.selected(rows), len(m.block(rows))
 	m.within = max(min(m.within, block-lines), 0)
+	block -= m.within
 	m.top = min(m.top, len(rows)-1+block-lines)
-	m.top = min(max(m.top, row+block-lines), row)
-	if m.within > 0 {
-		m.top = row + m.within
-	}
-	m.top = max(m.top, 0)
+	m.top = max(min(max(m.top, row+block-lines), row), 0)
 	return m
 }
 
@@ -190,7 +187,9 @@ func (m model) overlayLines() []line {
 	for _, p := range m.allProblems() {
 		lines = append(lines, m.problem(p)...)
 		if p.Docs != "" {
-			lines = append(lines, plainLine(p.Docs)) // without an indent, so that it fits
+			for _, part := range m.wrap(p.Docs, m.width) {
+				lines = append(lines, plainLine(part))
+			}
 		}
 		lines = append(lines, nil)
 	}
@@ -201,12 +200,14 @@ func (m model) overlayLines() []line {
 func (m model) help() []line {
 	lines := []line{{{"KEYS", bold}}}
 	entry := func(name, colour, text string) {
-		const width = 20
-		for i, part := range m.wrap(text, m.width-width) {
-			if i > 0 {
-				name = ""
-			}
+		width := len("refused for a long chain  ")
+		if m.width < 60 { // below the name
+			lines = append(lines, line{{name, colour}})
+			name, width = "", 2
+		}
+		for _, part := range m.wrap(text, m.width-width) {
 			lines = append(lines, line{{m.pad(name, width), colour}, {part, plain}})
+			name = ""
 		}
 	}
 	for _, key := range keys {

@@ -51,8 +51,8 @@ type model struct {
 	cursor string
 	// folded is true if the selected setting has one line.
 	folded bool
-	// top is the first line of the settings on the screen. within is how many lines below the selected
-	// setting's first one the screen starts, where its details need more lines than there are.
+	// top is the first line of the settings on the screen. within is how many lines of the selected setting's
+	// details are left out, where they need more lines than there are.
 	top, within int
 
 	// filter selects settings by name, and events of these settings. isTyping is true while it is typed.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -15,13 +16,20 @@ func (m model) allProblems() []status.Problem {
 	if m.failed == nil {
 		return m.status.Problems
 	}
-	return append([]status.Problem{{Severity: status.Critical, Text: m.failed.Error()}}, m.status.Problems...)
+	text := m.failed.Error()
+	if !m.at.IsZero() {
+		text += "; the rest of this screen is of " + m.clock(m.at, time.TimeOnly)
+	}
+	return append([]status.Problem{{Severity: status.Critical, Text: text}}, m.status.Problems...)
 }
 
 // problems renders what is wrong in at most so many lines, or that nothing is. Where there are not enough lines, the
 // worst problem keeps its lines, and the last of the others get shorter first.
 func (m model) problems(budget int) []line {
 	all := m.allProblems()
+	if len(all) == 0 && m.at.IsZero() {
+		return nil
+	}
 	if len(all) == 0 {
 		var lines []line
 		for _, text := range m.wrap(m.status.Headline+".", m.width) {
@@ -76,7 +84,7 @@ func cutLines(lines []line, n int) []line {
 	}
 	for _, l := range lines[n:] {
 		for _, part := range l[1:] { // without the indent
-			end.text += " " + part.text
+			end.text = strings.TrimRight(end.text, " ") + " " + part.text
 		}
 	}
 	cut[n-1] = last

@@ -19,8 +19,7 @@ func (m model) View() tea.View {
 // plan is the number of lines of each part of the screen.
 type plan struct {
 	title, problems, bars, charts, facts, counters int
-	// settings and events do not count their titles, of which there are titles.
-	settings, events, titles int
+	settingsTitle, settings, eventsTitle, events   int
 	// blanks is the number of empty lines between the parts.
 	blanks int
 	footer int
@@ -50,7 +49,7 @@ func (m model) plan() plan {
 	}
 	p.charts = take(len(m.charts()), 7)
 	p.facts = take(len(m.facts()), 11)
-	if counters := len(m.counters()); left-counters >= 16 {
+	if counters := len(m.counters()); left-counters >= 12 {
 		p.counters = take(counters, 0)
 	}
 	if left >= 10 {
@@ -59,19 +58,22 @@ func (m model) plan() plan {
 			p.blanks += take(1, 0)
 		}
 	}
-	if left >= 5 {
-		p.titles = take(2, 0)
+	if left >= 4 {
+		p.settingsTitle = take(1, 0)
 	}
 	rows := m.rows()
-	want := max(len(rows)-1, 0) + len(m.block(rows))
-	p.events = min(max(min(left/3, enoughEvents), left-want), left)
-	if left < 3 {
+	block := len(m.block(rows))
+	want := max(len(rows)-1+block, 1)
+	p.events = max(min(left/3, enoughEvents), left-want) // its title included
+	p.events = max(min(p.events, left-block), 0)
+	switch {
+	case p.events >= 2:
+		p.eventsTitle = 1
+		p.events--
+	case len(m.shownEvents()) == 0: // a blank line needs a title
 		p.events = 0
 	}
-	if p.titles == 0 {
-		p.events = min(p.events, len(m.shownEvents())) // blank lines need a title
-	}
-	p.settings = max(left-p.events, 0)
+	p.settings = left - p.events - p.eventsTitle
 	return p
 }
 

@@ -112,7 +112,7 @@ func filling(s status.Document) []tea.Msg {
 	for i := range 40 {
 		s.Table.Entries = n(int64(i) * int64(i) * 640)
 		if i >= 35 {
-			s.Table.Counters = map[string]uint64{"drop": 5, "early_drop": 1 + uint64(i-34)*10}
+			s.Table.Counters = map[string]uint64{"drop": 5 + uint64(i-34)*10, "early_drop": 1}
 		}
 		msgs = append(msgs, statusMsg{at: after(i), status: s})
 	}
@@ -304,7 +304,7 @@ func tableScreens() map[string]screen {
 		Pressure: reconcile.Pressure{
 			Table: table.Connections, Level: string(table.Critical), Loss: string(table.Dropping),
 		},
-		Message: "the kernel is dropping new connections: 10 packets in 5 s, the connection table is 97 % full: " +
+		Message: "the kernel drops new connections, 10 packets in the last 5 s; the connection table is 97 % full: " +
 			"973440 of 1000000 entries",
 	}
 	fill := append(

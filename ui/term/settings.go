@@ -59,12 +59,16 @@ func (m model) table(p plan) []line {
 		}
 		lines = append(lines, plainLine(text))
 	}
+	if m.within > 0 { // the setting's row stays
+		row := m.selected(rows) + 1
+		lines = slices.Delete(lines, row, row+m.within)
+	}
 	lines = lines[min(m.top, len(lines)):]
 	lines = lines[:min(p.settings, len(lines))]
 	for len(lines) < p.settings {
 		lines = append(lines, nil)
 	}
-	if p.titles > 0 {
+	if p.settingsTitle > 0 {
 		lines = append([]line{append(plainLine(noMark), m.title(columns, widths)...)}, lines...)
 	}
 	return lines
@@ -185,7 +189,7 @@ func (m model) block(rows []reconcile.SettingStatus) []line {
 	if s.Error != "" {
 		add(strings.ReplaceAll(strings.TrimSpace(s.Error), "\n", "; "), m.stateColour(s.State))
 	}
-	text := fmt.Sprintf("wanted %s by %s, is %s", s.Policy.Of(s.Want), s.Origin, cmp.Or(s.Live.String(), "unknown"))
+	text := fmt.Sprintf("wanted %s (%s), is %s", s.Policy.Of(s.Want), s.Origin, cmp.Or(s.Live.String(), "unknown"))
 	if !s.Since.IsZero() {
 		text += fmt.Sprintf("; %s since %s (%s)", s.State, m.when(s.Since), spanText(m.at.Sub(s.Since)))
 	}
