@@ -173,7 +173,11 @@ func (d *Document) settingProblem(s reconcile.SettingStatus) (Problem, bool) {
 	}
 	switch s.State {
 	case reconcile.Contested:
-		p.Text = " is contested: another writer keeps changing it;" + strings.Replace(values, " is ", " it is ", 1)
+		p.Text = " is contested: another writer keeps changing it"
+		if s.LastDrift != nil && s.LastDrift.Found != s.Live { // it was repaired, until the next write
+			p.Text += fmt.Sprintf(", last to %s", s.LastDrift.Found)
+		}
+		p.Text += strings.Replace(values, " is ", "; it is ", 1)
 		p.Do = "Stop that writer"
 		if p.By == "" {
 			p.Do += " (ctkeeper doctor looks for it)"

@@ -100,11 +100,8 @@ func (m model) problem(p status.Problem) []line {
 		indent = 2
 	}
 	head = m.pad(head, max(indent-1, len(head))) + " "
-	text, details := m.clean(p.Text), m.clean(m.details(p))
-	all := text
-	if details != "" {
-		all += "; " + details
-	}
+	text := m.clean(p.Text) + "."
+	all := strings.TrimRight(text+" "+m.clean(m.details(p)), " ")
 	var lines []line
 	begin := 0
 	for i, part := range m.wrapAfter(all, m.width-len(head), m.width-indent) {
@@ -122,17 +119,20 @@ func (m model) problem(p status.Problem) []line {
 
 // details renders since when, by whom, and what to do.
 func (m model) details(p status.Problem) string {
-	var parts []string
+	var text string
 	if !p.Since.IsZero() {
-		parts = append(parts, fmt.Sprintf("since %s (%s)", m.when(p.Since), spanText(m.at.Sub(p.Since))))
+		text = fmt.Sprintf("Since %s (%s)", m.when(p.Since), spanText(m.at.Sub(p.Since)))
 	}
-	if p.By != "" {
-		parts = append(parts, "by "+p.By)
+	switch {
+	case p.By != "" && text != "":
+		text += ", by " + p.By
+	case p.By != "":
+		text = "By " + p.By
 	}
-	if p.Do != "" {
-		parts = append(parts, p.Do)
+	if text != "" {
+		text += ". "
 	}
-	return strings.Join(parts, "; ")
+	return text + p.Do
 }
 
 // wrap cleans a text and breaks it into lines of at most width columns, at least one.
