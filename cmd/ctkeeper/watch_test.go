@@ -206,7 +206,7 @@ func watchADaemon(t *testing.T, path string) {
 
 	stop := start(t, root)
 	p.shows("mode enforce, pid")
-	p.shows("settings 3 of 3 in sync")
+	p.shows("All 3 settings are in effect")
 	kerneltree.Put(t, root, countFile, "4321\n")
 	p.shows("4321 of 1048576, <1 %")
 	kerneltree.Set(t, root, "max", "1000")

@@ -154,7 +154,9 @@ func lossCounters() []status.Counter {
 }
 
 // losses returns the losses of a point in the order of lossCounters.
-func losses(p table.Point) [kinds]int64 { return [kinds]int64{p.Dropped, p.Evicted, p.Refused, p.LostRaces} }
+func losses(p table.Point) [kinds]int64 {
+	return [kinds]int64{p.Dropped, p.Evicted, p.Refused, p.LostRaces}
+}
 
 func minTime(a, b time.Time) time.Time {
 	if a.Before(b) {

@@ -48,7 +48,7 @@ func (m model) log(p plan) []line {
 		}
 	}
 	slices.Reverse(lines)
-	if len(lines) == 0 && p.eventsTitle > 0 {
+	if len(lines) == 0 && p.hasEventsTitle {
 		lines = []line{{{"none yet", faint}}}
 		if len(m.events) > 0 {
 			lines = []line{{{fmt.Sprintf("none of these among the last %d", len(m.events)), faint}}}
@@ -57,7 +57,7 @@ func (m model) log(p plan) []line {
 	for len(lines) < p.events {
 		lines = append(lines, nil)
 	}
-	if p.eventsTitle > 0 {
+	if p.hasEventsTitle {
 		title := "EVENTS"
 		if m.kind != "" {
 			title += " of kind " + string(m.kind)

@@ -5,18 +5,19 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
-// facts renders how many settings are in each state, the guard and the module.
+// facts renders how many settings are in effect, which the first line says if nothing is wrong, the guard and the
+// module.
 func (m model) facts() []line {
 	if m.at.IsZero() {
 		return nil
 	}
 	var lines []line
-	if len(m.status.Settings) > 0 {
-		lines = append(lines, m.summary())
+	if len(m.status.Problems) > 0 {
+		text := status.SettingsText(m.status.Summary())
+		lines = append(lines, line{{m.pad("settings", label), plain}, {text, plain}})
 	}
 	lines = append(lines, m.guard()...)
 	module, t := m.status.Module, m.status.Table
@@ -31,26 +32,6 @@ func (m model) facts() []line {
 		text += fmt.Sprintf(", %.2f connections each", *t.LoadFactor)
 	}
 	return append(lines, line{{m.pad("module", label), plain}, {text, plain}})
-}
-
-// summary renders how many settings are in each state, those outside the screen included.
-func (m model) summary() line {
-	s := m.status.Summary()
-	text := fmt.Sprintf("%d of %d in sync", s.InSync, s.Settings)
-	l := line{{m.pad("settings", label), plain}, {text, plain}}
-	for _, count := range []struct {
-		n     int
-		state reconcile.State
-	}{
-		{s.Drifted, reconcile.Drifted}, {s.Contested, reconcile.Contested}, {s.Forbidden, reconcile.Forbidden},
-		{s.Failed, reconcile.Failed}, {s.Pending, reconcile.Pending}, {s.Unsupported, reconcile.Unsupported},
-	} {
-		if count.n > 0 {
-			text := fmt.Sprintf("%d %s", count.n, count.state)
-			l = append(l, span{", ", plain}, span{text, m.stateColour(count.state)})
-		}
-	}
-	return l
 }
 
 // counters renders the kernel's counters that are not zero: since the load of the module, and how fast they grow.

@@ -16,64 +16,72 @@ func (m model) View() tea.View {
 	return view
 }
 
-// plan is the number of lines of each part of the screen.
+// plan is what each part of the screen gets.
 type plan struct {
-	title, problems, bars, charts, facts, counters int
-	settingsTitle, settings, eventsTitle, events   int
-	// blanks is the number of empty lines between the parts.
-	blanks int
-	footer int
+	// head are the lines above the settings: what is wrong, how full the tables are, charts, facts and counters.
+	head []line
+	// settings and events are lines without their titles.
+	settings, events                 int
+	hasSettingsTitle, hasEventsTitle bool
+	// hasBlanks is true if there are empty lines between the parts.
+	hasBlanks, hasFooter bool
 }
 
 // enoughEvents is the number of lines of events beyond which settings come first.
 const enoughEvents = 8
 
-// problemLines returns how many lines the problems may have.
-func (m model) problemLines() int { return max((m.height-2)/2, 1) }
-
 // plan divides the lines: first what is wrong and how full the tables are, then the rest as far as there is room.
 func (m model) plan() plan {
 	var p plan
-	left := m.height
-	// take takes up to n lines where that leaves as many as keep.
-	take := func(n, keep int) int {
-		n = max(min(n, left-keep), 0)
+	problems := m.problems(max((m.height-2)/2, 1))
+	left := m.height - len(problems)
+	p.hasFooter = left >= 4
+	if left >= 1 {
+		p.head = []line{m.titleLine()}
+		left--
+	}
+	p.head = append(p.head, problems...)
+	if p.hasFooter {
+		left--
+	}
+	// add adds lines, as many as leave so many others.
+	add := func(lines []line, others int) {
+		n := max(min(len(lines), left-others), 0)
+		p.head = append(p.head, lines[:n]...)
 		left -= n
-		return n
 	}
-	p.problems = take(len(m.problems(m.problemLines())), 0)
-	p.title = take(1, 0)
-	p.footer = take(1, 2)
 	if left >= 3 {
-		p.bars = take(2, 0)
+		add(m.bars(), 0)
 	}
-	p.charts = take(len(m.charts()), 7)
-	p.facts = take(len(m.facts()), 11)
-	if counters := len(m.counters()); left-counters >= 12 {
-		p.counters = take(counters, 0)
+	add(m.charts(), 7)
+	add(m.facts(), 11)
+	if counters := m.counters(); left-len(counters) >= 12 && len(counters) > 0 {
+		add(append([]line{nil}, counters...), 0)
 	}
-	if left >= 10 {
-		p.blanks = take(2, 0)
-		if p.counters > 0 {
-			p.blanks += take(1, 0)
-		}
+	if p.hasBlanks = left >= 10; p.hasBlanks {
+		left -= 2
 	}
-	if left >= 4 {
-		p.settingsTitle = take(1, 0)
+	if p.hasSettingsTitle = left >= 4; p.hasSettingsTitle {
+		left--
 	}
+	return m.divided(p, left)
+}
+
+// divided returns the plan with the rest of the lines divided between settings and events.
+func (m model) divided(p plan, left int) plan {
 	rows := m.rows()
 	block := len(m.block(rows))
 	want := max(len(rows)-1+block, 1)
 	p.events = max(min(left/3, enoughEvents), left-want) // its title included
 	p.events = max(min(p.events, left-block), 0)
+	p.settings = left - p.events
 	switch {
 	case p.events >= 2:
-		p.eventsTitle = 1
+		p.hasEventsTitle = true
 		p.events--
 	case len(m.shownEvents()) == 0: // a blank line needs a title
-		p.events = 0
+		p.events, p.settings = 0, left
 	}
-	p.settings = left - p.events - p.eventsTitle
 	return p
 }
 
@@ -82,9 +90,11 @@ func (m model) screen() string {
 	if m.width < 1 || m.height < 1 {
 		return ""
 	}
-	lines := m.lines(m.plan())
+	var lines []line
 	if m.overlay != noOverlay {
 		lines = m.overlaid()
+	} else {
+		lines = m.lines(m.plan())
 	}
 	out := make([]string, len(lines))
 	for i, l := range lines {
@@ -94,30 +104,14 @@ func (m model) screen() string {
 }
 
 func (m model) lines(p plan) []line {
-	var lines []line
-	blanks := p.blanks
-	blank := func() {
-		if blanks > 0 {
+	lines := p.head
+	for _, part := range [][]line{m.table(p), m.log(p)} {
+		if p.hasBlanks {
 			lines = append(lines, nil)
-			blanks--
 		}
+		lines = append(lines, part...)
 	}
-	if p.title > 0 {
-		lines = append(lines, m.titleLine())
-	}
-	lines = append(lines, m.problems(m.problemLines())[:p.problems]...)
-	lines = append(lines, m.bars()[:p.bars]...)
-	lines = append(lines, m.charts()[:p.charts]...)
-	lines = append(lines, m.facts()[:p.facts]...)
-	if p.counters > 0 {
-		blank()
-		lines = append(lines, m.counters()...)
-	}
-	blank()
-	lines = append(lines, m.table(p)...)
-	blank()
-	lines = append(lines, m.log(p)...)
-	if p.footer > 0 {
+	if p.hasFooter {
 		lines = append(lines, m.footer(p))
 	}
 	return lines

@@ -411,8 +411,8 @@ func TestScreens(t *testing.T) {
 func TestEverySize(t *testing.T) {
 	for name, s := range screens() {
 		m := modelAfter(s.style, s.width, s.height, s.msgs...)
-		for _, width := range []int{0, 1, 2, 13, 40, 81, 300} {
-			for _, height := range []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 24, 44} {
+		for _, width := range []int{0, 1, 13, 40, 81, 300} {
+			for _, height := range []int{0, 1, 2, 3, 4, 5, 7, 10, 24, 44} {
 				sized, _ := m.Update(tea.WindowSizeMsg{Width: width, Height: height})
 				fits(t, sized.View().Content, s.style, width, height)
 				if t.Failed() {

@@ -68,7 +68,7 @@ func (m model) table(p plan) []line {
 	for len(lines) < p.settings {
 		lines = append(lines, nil)
 	}
-	if p.settingsTitle > 0 {
+	if p.hasSettingsTitle {
 		lines = append([]line{append(plainLine(noMark), m.title(columns, widths)...)}, lines...)
 	}
 	return lines
