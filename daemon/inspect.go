@@ -61,7 +61,7 @@ func Inspect(root string, cfg *config.Config) status.Document {
 // InspectTable samples the tables below root once: without a daemon there is no trend.
 func InspectTable(root string) status.Table {
 	sample := table.Take(root, time.Now())
-	return newTable(sample, table.NewMonitor(1).State(sample))
+	return status.NewTable(sample, table.NewMonitor(1).State(sample))
 }
 
 // FillUnknown reads what is unknown in a daemon's document from the system below root: the
@@ -99,15 +99,4 @@ func newDocument(root string, report reconcile.Report, cfg *config.Config) statu
 		Settings: report.Settings,
 		Guard:    stoppedGuard(cfg.Guard),
 	}
-}
-
-// newTable describes a sample, with the trend of those before it.
-func newTable(s table.Sample, state table.State) status.Table {
-	t := status.Table{
-		Figures: s.Figures, LoadFactor: s.LoadFactor(), Counters: s.Counters, State: state, ByHelper: s.ByHelper,
-	}
-	if t.Counters == nil {
-		t.Counters = map[string]uint64{}
-	}
-	return t
 }

@@ -24,7 +24,7 @@ func (d *Daemon) status() status.Document {
 	s := newDocument(d.opts.Source.Root, report, cfg)
 	s.Module.Parameters = d.parameters(s.Module.State, cfg)
 	recent := d.table.recent()
-	s.Table = newTable(recent, d.table.monitor.State(recent))
+	s.Table = status.NewTable(recent, d.table.monitor.State(recent))
 	s.Table.KernelMessages = d.messages.snapshot()
 	s.Guard = d.guard.report()
 	s.Daemon.Running, s.Daemon.PID, s.Daemon.Since, s.Daemon.Version = true, os.Getpid(), d.since, d.opts.Version

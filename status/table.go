@@ -19,6 +19,17 @@ type Table struct {
 	KernelMessages map[string]int64 `json:"kernel_messages,omitzero"`
 }
 
+// NewTable describes a sample, with the state of the tables in it.
+func NewTable(s table.Sample, state table.State) Table {
+	t := Table{
+		Figures: s.Figures, LoadFactor: s.LoadFactor(), Counters: s.Counters, State: state, ByHelper: s.ByHelper,
+	}
+	if t.Counters == nil {
+		t.Counters = map[string]uint64{}
+	}
+	return t
+}
+
 // The kinds of message in KernelMessages.
 const (
 	// TableFull is "nf_conntrack: table full, dropping packet" (__nf_conntrack_alloc).
