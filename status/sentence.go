@@ -10,6 +10,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
@@ -19,6 +20,26 @@ func Figure(n *int64) string {
 		return "?"
 	}
 	return strconv.FormatInt(*n, 10)
+}
+
+// Unit returns the unit of a setting's values: "s", "bytes", "connections"; "" where they have none.
+func Unit(setting string) string {
+	switch setting {
+	case sysfs.Max:
+		return table.Connections
+	case sysfs.Hashsize:
+		return "buckets"
+	case sysfs.ExpectMax:
+		return table.Expectations
+	}
+	switch s := sysfs.Lookup(setting); {
+	case s == nil:
+	case s.Kind == sysfs.Seconds:
+		return "s"
+	case s.Kind == sysfs.Bytes:
+		return "bytes"
+	}
+	return ""
 }
 
 // Fill renders how full a table is: "833 of 1000 connections (83 %)".

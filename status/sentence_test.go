@@ -147,3 +147,14 @@ func TestAPI(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestUnit(t *testing.T) {
+	for setting, want := range map[string]string{
+		"max": "connections", "hashsize": "buckets", "expect_max": "expectations", "udp_timeout": "s",
+		"frag6_high_thresh": "bytes", "tcp_be_liberal": "", "log_invalid": "", "net.netfilter.nf_new": "", "\n": "",
+	} {
+		if got := Unit(setting); got != want {
+			t.Errorf("the unit of %q is %q, want %q", setting, got, want)
+		}
+	}
+}

@@ -31,7 +31,7 @@ const (
 // checks. It only reads.
 func handler(telemetryPath string, metrics http.Handler, client *status.Client) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", page.Handler(client))
+	mux.Handle("/", page.Handler(client, telemetryPath))
 	mux.HandleFunc(status.PathStatus, func(w http.ResponseWriter, r *http.Request) {
 		document, err := client.Status(r.Context())
 		answer(w, "application/json", err, document)

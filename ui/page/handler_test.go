@@ -4,27 +4,52 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
 var began = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// here is the status that the handler's tests serve.
-var here = status.Document{Module: status.Module{Name: "<here>"}}
+// here is the status that the handler's tests serve: a table that is nearly full, a contested setting, and a parameter
+// that needs a reload.
+var here = func() status.Document {
+	n := func(n int64) *int64 { return &n }
+	d := status.Document{
+		Daemon: status.Daemon{Running: true, Config: status.Config{OK: true}},
+		Module: status.Module{
+			Name: "<here>", Parameters: []status.Parameter{{Name: "acct", State: status.ParameterNeedsReload}},
+		},
+		Settings: []reconcile.SettingStatus{
+			{Comparison: reconcile.Comparison{Name: "max", State: reconcile.InSync}},
+			{Comparison: reconcile.Comparison{Name: "acct", State: reconcile.Contested}},
+		},
+		Table: status.Table{
+			Figures: table.Figures{Entries: n(833), Max: n(1000), Expectations: n(3), ExpectMax: n(0)},
+			State: table.State{
+				Conditions: map[string]table.Condition{table.Connections: {Level: table.High, FullInSeconds: 372}},
+			},
+		},
+	}
+	d.Judge()
+	return d
+}()
 
 // fixed is a source that never changes, with one event and one point a minute. It fails at the request that err
 // names.
@@ -57,7 +82,7 @@ func (f fixed) Points(_ context.Context, since time.Time) ([]table.Point, error)
 	var points []table.Point
 	for i := range int64(3) {
 		if at := began.Unix() + 60*i; at > since.Unix() {
-			points = append(points, table.Point{At: at, Entries: i})
+			points = append(points, table.Point{At: at, Entries: i, Max: 2, Losses: table.Losses{Evicted: i}})
 		}
 	}
 	return points, f.fail("points")
@@ -70,7 +95,7 @@ func get(t *testing.T, method, target string, header ...string) *http.Response {
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	Handler(fixed{status: here}).ServeHTTP(w, r)
+	Handler(fixed{status: here}, "/metrics").ServeHTTP(w, r)
 	return w.Result()
 }
 
@@ -136,37 +161,71 @@ func TestPageIsRevalidated(t *testing.T) {
 	}
 }
 
+// The page's data has the words, shares and severities of the package status.
 func TestData(t *testing.T) {
-	served, err := json.Marshal(here)
+	before := time.Now()
+	var answer document
+	if err := json.Unmarshal([]byte(body(t, get(t, "GET", "/v1/page"))), &answer); err != nil {
+		t.Fatal(err)
+	}
+	if answer.At.Before(before) || answer.At.After(time.Now()) {
+		t.Errorf("answered at %s, asked at %s", answer.At, before)
+	}
+	host, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range []struct{ query, want string }{
-		{"", `{"api":1,"status":HERE,"forecasts":{},` +
-			`"events":[{"at":"2026-03-01T12:00:00Z","event":"drift","setting":"max","message":""},` +
-			`{"at":"2026-03-01T12:01:00Z","event":"drift","setting":"max","message":""},` +
-			`{"at":"2026-03-01T12:02:00Z","event":"drift","setting":"max","message":""}],` +
-			`"points":[{"at":1772366400,"entries":0,"max":0,"expectations":0,"expect_max":0,"drops":0},` +
-			`{"at":1772366460,"entries":1,"max":0,"expectations":0,"expect_max":0,"drops":0},` +
-			`{"at":1772366520,"entries":2,"max":0,"expectations":0,"expect_max":0,"drops":0}]}`},
-		{"?since=2026-03-01T12:01:00Z", `{"api":1,"status":HERE,"forecasts":{},` +
-			`"events":[{"at":"2026-03-01T12:02:00Z","event":"drift","setting":"max","message":""}],` +
-			`"points":[{"at":1772366520,"entries":2,"max":0,"expectations":0,"expect_max":0,"drops":0}]}`},
-		{"?since=2026-03-01T13:02:00%2B01:00", `{"api":1,"status":HERE,"forecasts":{},"events":[],"points":[]}`},
+	want := document{
+		At: answer.At, Status: here, Host: host, Metrics: "./metrics", Severity: status.Critical,
+		Counters: status.Counters(),
+		Levels:   []level{{table.High, 80, status.Warning}, {table.Critical, 95, status.Critical}},
+		Tables: map[string]fill{
+			table.Connections:  {status.Warning, "83 %", "full in about 6 min"},
+			table.Expectations: {Severity: status.Good},
+		},
+		States: map[reconcile.State]status.Severity{
+			reconcile.InSync: status.Good, reconcile.Contested: status.Critical,
+		},
+		SettingsText: "1 of 2 settings in effect, 1 contested",
+		Parameters:   map[status.ParameterState]status.Severity{status.ParameterNeedsReload: status.Warning},
+		Units:        map[string]string{"max": "connections"},
+		Events:       answer.Events, Points: answer.Points,
+	}
+	if diff := cmp.Diff(want, answer, cmpopts.EquateEmpty(), cmp.Comparer(equalValues)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func equalValues(a, b sysfs.Value) bool { return a.String() == b.String() }
+
+func TestEventsAndPointsSince(t *testing.T) {
+	events := []string{
+		`{"at":"2026-03-01T12:00:00Z","event":"drift","setting":"max","message":"","severity":"warning"}`,
+		`{"at":"2026-03-01T12:01:00Z","event":"drift","setting":"max","message":"","severity":"warning"}`,
+		`{"at":"2026-03-01T12:02:00Z","event":"drift","setting":"max","message":"","severity":"warning"}`,
+	}
+	const point = `{"at":%d,"entries":%d,"max":2,"expectations":0,"expect_max":0,"dropped":0,"evicted":%[2]d,` +
+		`"refused":0,"lost_races":0,"share":"%d %%","expect_share":""}`
+	points := []string{
+		fmt.Sprintf(point, 1772366400, 0, 0), fmt.Sprintf(point, 1772366460, 1, 50), fmt.Sprintf(point, 1772366520, 2, 100),
+	}
+	for query, n := range map[string]int{
+		"": 0, "?since=2026-03-01T12:01:00Z": 2, "?since=2026-03-01T13:02:00%2B01:00": 3,
 	} {
-		before := time.Now()
-		text := body(t, get(t, "GET", "/v1/page"+test.query))
-		var answer struct{ At time.Time }
-		if err := json.Unmarshal([]byte(text), &answer); err != nil {
-			t.Fatal(err)
+		want := `"events":[` + strings.Join(events[n:], ",") + `],"points":[` + strings.Join(points[n:], ",") + `]}`
+		if got := body(t, get(t, "GET", "/v1/page"+query)); !strings.HasSuffix(got, want) {
+			t.Errorf("%q: want at the end\n%s\ngot\n%s", query, want, got)
 		}
-		if answer.At.Before(before.Add(-time.Millisecond)) || answer.At.After(time.Now()) {
-			t.Errorf("%q: answered at %s, asked at %s", test.query, answer.At, before)
-		}
-		rest := regexp.MustCompile(`"at":"[^"]*",`).ReplaceAllString(text[:60], "") + text[60:]
-		want := strings.Replace(test.want, "HERE", string(served), 1)
-		if diff := cmp.Diff(want, rest); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", test.query, diff)
+	}
+}
+
+// The address of the metrics is relative, so that it works behind a proxy with a prefix, and has no scheme.
+func TestLinkToMetrics(t *testing.T) {
+	for path, want := range map[string]string{"/metrics": "./metrics", "/{other path}": "./%7Bother%20path%7D"} {
+		w := httptest.NewRecorder()
+		Handler(fixed{}, path).ServeHTTP(w, httptest.NewRequest("GET", "/v1/page", nil))
+		if want = `"metrics":"` + want + `"`; !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: want %s in %s", path, want, w.Body)
 		}
 	}
 }
@@ -174,7 +233,7 @@ func TestData(t *testing.T) {
 func TestStatusThatIsNoJSON(t *testing.T) {
 	nan := math.NaN()
 	w := httptest.NewRecorder()
-	Handler(fixed{status: status.Document{Table: status.Table{LoadFactor: &nan}}}).ServeHTTP(
+	Handler(fixed{status: status.Document{Table: status.Table{LoadFactor: &nan}}}, "/metrics").ServeHTTP(
 		w, httptest.NewRequest("GET", "/v1/page", nil))
 	if w.Code != http.StatusInternalServerError {
 		t.Errorf("status %d, want 500", w.Code)
@@ -185,7 +244,7 @@ func TestStatusThatIsNoJSON(t *testing.T) {
 func TestSourceFails(t *testing.T) {
 	for _, request := range []string{"status", "events", "points"} {
 		w := httptest.NewRecorder()
-		Handler(fixed{err: request}).ServeHTTP(w, httptest.NewRequest("GET", "/v1/page", nil))
+		Handler(fixed{err: request}, "/metrics").ServeHTTP(w, httptest.NewRequest("GET", "/v1/page", nil))
 		if w.Code != http.StatusBadGateway || w.Body.String() != "the daemon is away\n" {
 			t.Errorf("without %s: %d %s", request, w.Code, w.Body)
 		}

@@ -7,8 +7,10 @@ import (
 	"embed"
 	"encoding/hex"
 	"encoding/json"
+	"io/fs"
 	"net/http"
-	"os"
+	"net/url"
+	"path"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
@@ -37,35 +39,24 @@ type Source interface {
 	Points(ctx context.Context, since time.Time) ([]table.Point, error)
 }
 
-// document is the page's data.
-type document struct {
-	API status.API `json:"api"`
-	// At is the time before the rest was read. A reader that passes it as since, less the time of a pass, misses
-	// nothing.
-	At     time.Time       `json:"at"`
-	Status status.Document `json:"status"`
-	// Host is the name of the host.
-	Host string `json:"host"`
-	// Counters explains those of the kernel.
-	Counters []status.Counter `json:"counters"`
-	// Forecasts are the results of Table.Forecast that are not empty, by table.
-	Forecasts map[string]string `json:"forecasts"`
-	Events    []reconcile.Event `json:"events"`
-	Points    []table.Point     `json:"points"`
-}
-
 // Handler serves the page at / with its style and scripts, and its data at /v1/page?since=RFC3339 as JSON: the time of
 // the answer, the status, and the events and points after since, or all of them. It answers 400 to an invalid since,
 // 502 if the source fails, 405 to another method and 404 to another path. It works below any prefix that a proxy
-// strips.
-func Handler(source Source) http.Handler {
+// strips. The page links to the path of the metrics.
+func Handler(source Source, metricsPath string) http.Handler {
+	metrics := "." + (&url.URL{Path: metricsPath}).String() // relative, for the proxy's prefix
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", asset("page.html", "text/html; charset=utf-8"))
 	mux.Handle("GET /page.css", asset("page.css", "text/css; charset=utf-8"))
-	for _, script := range scripts() {
-		mux.Handle("GET /"+script, asset(script, "text/javascript; charset=utf-8"))
+	scripts, err := fs.Glob(files, "assets/*.js")
+	if err != nil {
+		panic(err) // the pattern is invalid
 	}
-	mux.HandleFunc("GET "+pathData, func(w http.ResponseWriter, r *http.Request) { serve(w, r, source) })
+	for _, script := range scripts {
+		name := path.Base(script)
+		mux.Handle("GET /"+name, asset(name, "text/javascript; charset=utf-8"))
+	}
+	mux.HandleFunc("GET "+pathData, func(w http.ResponseWriter, r *http.Request) { serve(w, r, source, metrics) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", contentPolicy)
@@ -76,9 +67,6 @@ func Handler(source Source) http.Handler {
 		mux.ServeHTTP(w, r)
 	})
 }
-
-// scripts lists the page's entry script and its imports.
-func scripts() []string { return []string{"page.js", "guard.js", "hours.js", "parts.js", "plot.js"} }
 
 // asset serves a file of the page. Browsers revalidate it each time, so that the page and its scripts are always of one
 // version of ctkeeper.
@@ -98,7 +86,7 @@ func asset(name, contentType string) http.Handler {
 	})
 }
 
-func serve(w http.ResponseWriter, r *http.Request, source Source) {
+func serve(w http.ResponseWriter, r *http.Request, source Source, metrics string) {
 	var since time.Time
 	if text := r.FormValue("since"); text != "" {
 		var err error
@@ -112,6 +100,7 @@ func serve(w http.ResponseWriter, r *http.Request, source Source) {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
+	answer.Metrics = metrics
 	text, err := json.Marshal(answer)
 	if err != nil {
 		http.Error(w, "cannot encode the status as JSON", http.StatusInternalServerError)
@@ -119,30 +108,4 @@ func serve(w http.ResponseWriter, r *http.Request, source Source) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(text) // fails only if the client is gone
-}
-
-// read reads the page's data from the source.
-func read(ctx context.Context, source Source, since time.Time) (document, error) {
-	answer := document{At: time.Now(), Counters: status.Counters(), Forecasts: map[string]string{}}
-	answer.Host, _ = os.Hostname()                                      // empty where it is not known
-	answer.Events, answer.Points = []reconcile.Event{}, []table.Point{} // never null
-	var err error
-	if answer.Status, err = source.Status(ctx); err != nil {
-		return answer, err
-	}
-	for name := range answer.Status.Table.Conditions {
-		if text := answer.Status.Table.Forecast(name); text != "" {
-			answer.Forecasts[name] = text
-		}
-	}
-	err = source.Events(ctx, since, false, func(e reconcile.Event) error {
-		answer.Events = append(answer.Events, e)
-		return nil
-	})
-	if err != nil {
-		return answer, err
-	}
-	points, err := source.Points(ctx, since)
-	answer.Points = append(answer.Points, points...)
-	return answer, err
 }

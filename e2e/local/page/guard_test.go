@@ -14,7 +14,7 @@ import (
 // pageShowsTheGuard checks the guard in each of its states, and its writes on a screen and on a phone.
 func pageShowsTheGuard(b *tab) {
 	h := gateway()
-	address, _ := serveAt(b.T, "", page.Handler(h))
+	address, _ := serveAt(b.T, "", page.Handler(h, "/metrics"))
 	b.open("http://" + address)
 	const who = "kube-proxy (pid 2211, container 4f0c8a21bd03 of pod 1f0d2c6e-8a51-4c36-9a52-0d6f8e1b7a11)"
 	b.same("locked", "State locked Refuses foreign writes to hashsize, max, expect_max "+
@@ -26,7 +26,7 @@ func pageShowsTheGuard(b *tab) {
 	b.same("note", "blocks accidental changes, no defence against root", b.text("#guard-note"))
 	at := words(b.text("#blocked time"))
 	b.same("refused", []string{
-		"max | 1,234 refused | " + at + " | 131072 | " + who +
+		"max | 1234 refused | " + at + " | 131072 | " + who +
 			" cri-containerd-4f0c8a21bd03.scope, container " + kubeProxy().Container,
 		"expect_max | 1 refused | " + at + " |  | somebody",
 		"max | 7 absorbed | " + at + " | 65536 | somebody",
@@ -77,8 +77,8 @@ func pageShowsGuardStates(b *tab, h *host) {
 		b.until(`document.getElementById("guard-facts").innerText.replace(/\s+/g, " ").trim() === "` + state + `"`)
 		b.holds(`document.getElementById("blocked").hidden`)
 		b.holds(`document.getElementById("guard-note").textContent === ""`)
-		isShown := strings.Contains(b.text("#state"), ", the guard is not available")
-		b.same("the sentence on the whole state has it", strings.Contains(state, "not available"), isShown)
+		isShown := strings.Contains(b.text("#problem-list"), "The guard is not available")
+		b.same("the problems have it", strings.Contains(state, "not available"), isShown)
 	}
 	for _, guard := range []map[string]any{{"mode": "off", "state": "off"}, nil} {
 		h.change(func() { h.guard = locked() })
@@ -106,7 +106,7 @@ func pageNamesWriters(b *tab) {
 		},
 	}
 	h.settings[3].LastDrift.By = &sysfs.Writer{}
-	address, _ := serveAt(b.T, "", page.Handler(h))
+	address, _ := serveAt(b.T, "", page.Handler(h, "/metrics"))
 	b.open("http://" + address)
 	var events []string
 	for _, row := range b.rows("history") {
@@ -118,9 +118,9 @@ func pageNamesWriters(b *tab) {
 			" was refused 131072 cri-containerd-4f0c8a21bd03.scope, container " + by.Container,
 		"module-load |  | nf_conntrack was loaded",
 	}, events)
-	b.holds(`document.querySelectorAll("#history .badge")[1].className === "badge warn"`)
-	drift := strings.Split(b.rows("settings")[3], " | ")[5]
-	if !strings.HasSuffix(drift, " found 65536, write by somebody, repaired in 1.23ms") {
+	b.holds(`document.querySelectorAll("#history .badge")[1].className === "badge warning"`)
+	drift := b.rows("settings")[1]
+	if !strings.HasSuffix(drift, ": found 65536, write by somebody, repaired in 1.23 ms") {
 		b.Errorf("the drift is shown as %q", drift)
 	}
 	b.quiet()

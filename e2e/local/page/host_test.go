@@ -24,6 +24,7 @@ type host struct {
 	pid      int
 	since    time.Time
 	refused  string
+	reload   bool // a parameter of the module needs a reload
 	settings []reconcile.SettingStatus
 	figures  map[string]any
 	guard    map[string]any
@@ -103,7 +104,7 @@ func refusal(setting string, count int, value string, by sysfs.Writer) map[strin
 
 // gateway is a host with settings in several states, a table that fills, and events.
 func gateway() *host {
-	h := &host{pid: 4711, since: time.Now().Add(-26 * time.Hour)}
+	h := &host{pid: 4711, since: time.Now().Add(-26 * time.Hour), reload: true}
 	least := setting("hashsize", "262144", "262144", reconcile.InSync, 0)
 	least.Policy = sysfs.AtLeast
 	failed := setting("expect_max", "1024", "0", reconcile.Failed, 0)
@@ -123,6 +124,7 @@ func gateway() *host {
 		"counters": map[string]uint64{
 			"entries":        56789,
 			"found":          12,
+			"chainlength":    0,
 			"drop":           1291,
 			"early_drop":     40321,
 			"insert_failed":  7,
@@ -158,7 +160,7 @@ func gateway() *host {
 		}
 		p.Expectations = int64(60 + 50*math.Sin(float64(at-now)/900))
 		if p.Entries > 54000 {
-			p.Drops = (now - at) / 10 % 7
+			p.Dropped, p.Evicted = (now-at)/10%7, (now-at)/10%11*40
 		}
 		h.points = append(h.points, p)
 	}
@@ -206,7 +208,14 @@ func (h *host) Status(context.Context) (status.Document, error) {
 	for name, value := range h.figures {
 		figures[name] = value
 	}
-	return decode(map[string]any{
+	parameters := []map[string]any{}
+	if h.reload {
+		parameters = append(parameters, map[string]any{
+			"name": "expect_hashsize", "want": "2048", "live": "256", "state": "reload", "error": "",
+			"origin": tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 9},
+		})
+	}
+	d := decode(map[string]any{
 		"api": 1,
 		"daemon": map[string]any{
 			"running": true, "pid": h.pid, "version": "1.2.3", "since": h.since, "mode": reconcile.Enforce,
@@ -217,20 +226,17 @@ func (h *host) Status(context.Context) (status.Document, error) {
 			},
 		},
 		"module": map[string]any{
-			"name":  "nf_conntrack",
-			"state": "loaded",
-			"loads": 3,
-			"parameters": []map[string]any{
-				{
-					"name": "expect_hashsize", "want": "2048", "live": "256", "state": "reload", "error": "",
-					"origin": tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 9},
-				},
-			},
+			"name":       "nf_conntrack",
+			"state":      "loaded",
+			"loads":      3,
+			"parameters": parameters,
 		},
 		"settings": append([]reconcile.SettingStatus{}, h.settings...),
 		"table":    figures,
 		"guard":    h.guard,
-	}), nil
+	})
+	d.Judge()
+	return d, nil
 }
 
 func (h *host) Events(_ context.Context, since time.Time, _ bool, each func(reconcile.Event) error) error {

@@ -172,14 +172,16 @@ func sameAsKernel(b *tab) {
 		shown[cells[0]] = cells[3]
 	}
 	want := map[string]string{}
-	for _, name := range []string{"udp_timeout", "tcp_timeout_established", "max"} {
-		want[name] = kernel(b.T, name)
+	for name, unit := range map[string]string{
+		"udp_timeout": " s", "tcp_timeout_established": " s", "max": " connections",
+	} {
+		want[name] = kernel(b.T, name) + unit
 	}
 	b.same("settings", want, shown)
-	figure := func(name string) string { return value[string](b, "("+kernel(b.T, name)+").toLocaleString()") }
+	figure := func(name string) string { return kernel(b.T, name) }
 	for selector, want := range map[string]string{
 		"#connections .sum": " of " + figure("max"), "#expectations .sum": " of " + figure("expect_max"),
-		"#connection-facts": "Buckets " + figure("buckets"),
+		"#connection-facts": "Hash table " + figure("buckets"),
 	} {
 		if got := words(b.text(selector)); !strings.Contains(got, want) {
 			b.Errorf("%s shows %q, the kernel has %q", selector, got, want)

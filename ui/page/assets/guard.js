@@ -28,7 +28,7 @@ const isConfigured = (guard) => Boolean(guard?.mode) && guard.mode !== "off"; //
 
 const states = {
   __proto__: null, watching: ["good", "watching"], holding: ["good", "holding"], locked: ["good", "locked"],
-  unavailable: ["warn", "not available"], off: ["dim", "not in effect"],
+  unavailable: ["warning", "not available"], off: ["notice", "not in effect"],
 };
 const abilities = {
   __proto__: null, pid: "the pid of a writer", comm: "its command", unit: "its unit or container",
@@ -41,14 +41,14 @@ const blockings = {
 };
 const blockedColumns = [
   { label: "Setting", className: "name" }, { label: "Foreign writes", className: "number" }, { label: "Last" },
-  { label: "Value", className: "number" }, { label: "By" },
+  { label: "Value", className: "number" }, { label: "By", className: "wide" },
 ];
 const outcomes = ["refused", "absorbed"];
 
 export function renderGuard({ guard }) {
   show(byId("guard"), isConfigured(guard));
   if (!isConfigured(guard)) return;
-  const [colour, word] = states[guard.state] ?? ["dim", guard.state];
+  const [colour, word] = states[guard.state] ?? ["notice", guard.state];
   const blocking = blockings[guard.state];
   const blocked = blocking ? (guard[blocking.settings] ?? []).join(", ") || "none of the configured settings" : "";
   const missing = new Map(); // lists of what is missing, by the reason

@@ -7,10 +7,38 @@ export const byId = (id) => document.getElementById(id);
 
 // setText sets the text of an element only where it differs, so that a selection stays and screen readers do not
 // repeat it.
-export function setText(node, value) {
-  const text = clip(value);
-  if (node.textContent !== text) node.textContent = text;
+export function setText(node, value, limit = maxLength) {
+  const text = clip(value, limit);
+  if (node.textContent === text) return;
+  node.textContent = "";
+  node.append(...groupDigits(text));
 }
+
+// A number of five digits or more, which is no part of a name, a time or a process's id.
+const longNumber = /(?<![\w/#.:-]|pid )\d{5,15}(?![\w/-]|[.:]\d)/g;
+
+// groupDigits returns a text with its long numbers in groups of three digits. The gaps are no characters: what is
+// copied or searched for is the number as the kernel and the configuration have it.
+function groupDigits(text) {
+  const nodes = [];
+  let end = 0;
+  for (const { 0: number, index } of text.matchAll(longNumber)) {
+    const first = number.length % 3 || 3;
+    nodes.push(...breakPaths(text.slice(end, index)), number.slice(0, first));
+    for (const group of number.slice(first).match(/\d{3}/g)) {
+      const node = document.createElement("span");
+      node.className = "digits";
+      node.textContent = group;
+      nodes.push(node);
+    }
+    end = index + number.length;
+  }
+  return [...nodes, ...breakPaths(text.slice(end))];
+}
+
+// breakPaths returns a text whose paths may break after a slash, and dotted names after a dot.
+const breakPaths = (text) =>
+  text.split(/(?<=\w\/)(?=\w)|(?<=[a-z]\.)(?=[a-z])/).flatMap((part, i) => (i > 0 ? [document.createElement("wbr"), part] : [part]));
 
 export function element(name, className, value) {
   const node = document.createElement(name);
@@ -19,9 +47,9 @@ export function element(name, className, value) {
   return node;
 }
 
-function clip(value) {
+function clip(value, limit) {
   const text = value === null || value === undefined ? "" : String(value);
-  return text.length <= maxLength ? text : `${text.slice(0, maxLength)}… (${count(text.length)} characters)`;
+  return text.length <= limit ? text : `${text.slice(0, limit)}… (${text.length} characters)`;
 }
 
 export function show(node, visible) {
@@ -85,49 +113,62 @@ export function showFacts(list, pairs) {
     return group;
   };
   const known = pairs.filter(([, value]) => value !== undefined && value !== "");
+  show(list, known.length > 0);
   syncChildren(list, known, ([name]) => name, make, (group, [, value]) => {
     if (typeof value === "function") value(group.lastElementChild);
     else setText(group.lastElementChild, value);
   });
 }
 
-// badge shows a word in a colour: good, warn, bad or dim.
-export function badge(node, colour, word) {
-  const className = `badge ${colour}`;
+// badge shows a word in the colour and shape of a severity.
+export function badge(node, severity, word) {
+  const className = `badge ${severity}`;
   if (node.className !== className) node.className = className;
   setText(node, word);
 }
 
-const figures = new Intl.NumberFormat();
 const isNumber = (n) => typeof n === "number" && Number.isFinite(n);
 
-export const count = (n) => (isNumber(n) ? figures.format(n) : unknown);
+export const count = (n) => (isNumber(n) ? String(n) : unknown);
 
-export function digits(n) {
-  if (!isNumber(n)) return unknown;
+// oneDecimal renders a rate, or another figure that is no whole number.
+export function oneDecimal(n) {
   const size = Math.abs(n);
-  if (size >= 100 || size === 0) return figures.format(Math.round(n));
-  return String(Number(n.toPrecision(size >= 10 ? 3 : 2)));
+  if (size > 0 && size < 0.05) return "<0.1";
+  return size < 9.95 ? String(Math.round(n * 10) / 10) : String(Math.round(n));
 }
 
-export const percent = (part, whole) => (isNumber(part) && whole > 0 ? `${digits((100 * part) / whole)} %` : "");
+const two = (n) => String(n).padStart(2, "0");
+const zoneFormat = new Intl.DateTimeFormat("en", { timeZoneName: "short" });
 
-const hourAndMinute = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-const clock = new Intl.DateTimeFormat(undefined, { ...hourAndMinute, second: "2-digit" });
-const minutes = new Intl.DateTimeFormat(undefined, hourAndMinute);
-const day = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
+// zone returns the name of the browser's time zone at a time.
+export const zone = (ms) => zoneFormat.formatToParts(ms).find((p) => p.type === "timeZoneName").value;
 
-export const hour = (ms) => minutes.format(ms);
+// clock, minutes and day render a time in the browser's zone.
+export const minutes = (ms) => `${two(new Date(ms).getHours())}:${two(new Date(ms).getMinutes())}`;
+export const clock = (ms) => `${minutes(ms)}:${two(new Date(ms).getSeconds())}`;
+const day = (ms) => {
+  const d = new Date(ms);
+  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
+};
 
-// showTime shows a time in the browser's zone, with the day unless it is today. The title has it as the daemon wrote
-// it.
-export function showTime(node, iso, before = "") {
+// duration renders a time in its two largest units.
+export function duration(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+}
+
+// showTime shows a time, with the day unless it is today, and what is before and after it. The title has it as the
+// daemon wrote it.
+export function showTime(node, iso, { before = "", after = "", withZone = true } = {}) {
   const ms = Date.parse(iso);
   if (Number.isNaN(ms)) {
     setText(node, iso ? iso : "");
     return;
   }
-  const today = day.format(ms) === day.format(Date.now());
   let time = node.querySelector("time");
   if (!time) {
     time = element("time");
@@ -137,5 +178,22 @@ export function showTime(node, iso, before = "") {
     time.dateTime = iso;
     time.title = iso;
   }
-  setText(time, before + (today ? clock.format(ms) : `${day.format(ms)}, ${clock.format(ms)}`));
+  const date = day(ms) === day(Date.now()) ? "" : `${day(ms)} `;
+  const name = withZone || zone(ms) !== zone(Date.now()) ? ` ${zone(ms)}` : "";
+  setText(time, `${before}${date}${clock(ms)}${name}${after}`);
+}
+
+// choice returns what was chosen, as the address has it; choose changes it there, so that it stays over a reload.
+export const choice = (name) => new URLSearchParams(location.hash.slice(1)).get(name) ?? "";
+
+export function choose(name, value) {
+  const all = new URLSearchParams(location.hash.slice(1));
+  if (value === "") all.delete(name);
+  else all.set(name, value);
+  history.replaceState(null, "", `${location.pathname}${location.search}#${all}`);
+}
+
+// press marks the button that is chosen.
+export function press(buttons, chosen) {
+  for (const button of buttons) button.setAttribute("aria-pressed", String(button === chosen));
 }
