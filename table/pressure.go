@@ -24,9 +24,6 @@ const (
 	refusing // Dropping, for expectations Refusing
 )
 
-// Start returns the percentage of the limit at which a level starts.
-func (l Level) Start() int { return map[Level]int{High: highStart, Critical: criticalStart}[l] }
-
 const (
 	// Quiet is the time without a drop after which dropping has ended: a full table drops in bursts, as
 	// entries time out.

@@ -98,8 +98,11 @@ func (a *document) describe(d status.Document) {
 	if len(d.Problems) > 0 {
 		a.Severity = d.Problems[0].Severity
 	}
-	for _, l := range []table.Level{table.High, table.Critical} {
-		a.Levels = append(a.Levels, level{l, l.Start(), status.TableSeverity(table.Condition{Level: l})})
+	for _, l := range []level{
+		{Name: table.High, Percent: table.HighPercent}, {Name: table.Critical, Percent: table.CriticalPercent},
+	} {
+		l.Severity = status.TableSeverity(table.Condition{Level: l.Name})
+		a.Levels = append(a.Levels, l)
 	}
 	a.Tables = map[string]fill{
 		table.Connections:  fillOf(d.Table, table.Connections, d.Table.Entries, d.Table.Max),

@@ -207,7 +207,8 @@ func TestEventsAndPointsSince(t *testing.T) {
 	const point = `{"at":%d,"entries":%d,"max":2,"expectations":0,"expect_max":0,"dropped":0,"evicted":%[2]d,` +
 		`"refused":0,"lost_races":0,"share":"%d %%","expect_share":""}`
 	points := []string{
-		fmt.Sprintf(point, 1772366400, 0, 0), fmt.Sprintf(point, 1772366460, 1, 50), fmt.Sprintf(point, 1772366520, 2, 100),
+		fmt.Sprintf(point, 1772366400, 0, 0), fmt.Sprintf(point, 1772366460, 1, 50),
+		fmt.Sprintf(point, 1772366520, 2, 100),
 	}
 	for query, n := range map[string]int{
 		"": 0, "?since=2026-03-01T12:01:00Z": 2, "?since=2026-03-01T13:02:00%2B01:00": 3,

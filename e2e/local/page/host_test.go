@@ -115,12 +115,8 @@ func gateway() *host {
 		setting("udp_timeout_stream", "", "180", reconcile.Unsupported, 0),
 	}
 	h.figures = map[string]any{
-		"entries":      56789,
-		"max":          65536,
-		"buckets":      262144,
-		"expectations": 12,
-		"expect_max":   1024,
-		"load_factor":  0.2166,
+		"entries": 56789, "max": 65536, "buckets": 262144, "expectations": 12, "expect_max": 1024,
+		"load_factor": 0.2166,
 		"counters": map[string]uint64{
 			"entries":        56789,
 			"found":          12,

@@ -50,11 +50,12 @@ const brokenWords = `(() => {
 	const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 	for (let node; (node = walker.nextNode()); ) {
 		if (!node.parentElement.checkVisibility()) continue;
-		for (const { 0: word, index } of node.data.matchAll(/(?<![^\s\/.,;:=()-])\w{2,20}(?=[\s\/.,;:=()-]|$)/g)) {
+		const words = /(?<![^\s\/.,;:=()-])\w{2,20}(?=[\s\/.,;:=()-]|$)/g;
+		for (const { 0: word, index } of node.data.matchAll(words)) {
 			range.setStart(node, index);
 			range.setEnd(node, index + word.length);
-			const lines = new Set([...range.getClientRects()].filter((r) => r.width > 0).map((r) => Math.round(r.top)));
-			if (lines.size > 1) found.push(word + " in " + node.data.slice(0, 80));
+			const rects = [...range.getClientRects()].filter((r) => r.width > 0);
+			if (new Set(rects.map((r) => Math.round(r.top))).size > 1) found.push(word + " in " + node.data);
 		}
 	}
 	return found;
@@ -69,10 +70,12 @@ func healthy() *host {
 	h.settings = append(h.settings, setting("tcp_timeout_established", "86400", "86400", reconcile.InSync, 2))
 	h.figures = map[string]any{
 		"entries": 187_342, "max": 1_048_576, "buckets": 262_144, "expectations": 12, "expect_max": 8192,
-		"load_factor":            0.71,
-		"counters":               map[string]uint64{"drop": 0, "early_drop": 0, "insert_failed": 3, "invalid": 91_233},
-		"rates":                  map[string]float64{"entries": -3.2, "drop": 0, "early_drop": 0, "invalid": 0.4},
-		"conditions":             map[string]table.Condition{"connections": {Level: table.Normal}, "expectations": {Level: table.Normal}},
+		"load_factor": 0.71,
+		"counters":    map[string]uint64{"drop": 0, "early_drop": 0, "insert_failed": 3, "invalid": 91_233},
+		"rates":       map[string]float64{"entries": -3.2, "drop": 0, "early_drop": 0, "invalid": 0.4},
+		"conditions": map[string]table.Condition{
+			"connections": {Level: table.Normal}, "expectations": {Level: table.Normal},
+		},
 		"expectations_by_helper": map[string]int64{"sip": 12},
 	}
 	now := time.Now().Unix()
@@ -83,7 +86,7 @@ func healthy() *host {
 		})
 	}
 	h.events = []reconcile.Event{
-		{At: time.Now().Add(-40 * 24 * time.Hour), Kind: reconcile.KindConfigLoaded, Message: "the configuration was loaded"},
+		{At: h.since, Kind: reconcile.KindConfigLoaded, Message: "the configuration was loaded"},
 	}
 	h.drift("tcp_timeout_established", "432000", time.Now().Add(-3*time.Hour))
 	return h
@@ -114,8 +117,9 @@ func onFire() *host {
 	h.settings[2].Error = "permission denied: the file belongs to the host, and this is a network namespace of its " +
 		"own; set it on the host, or run ctkeeper there"
 	h.settings[2].Since = h.since
-	h.refused = "/etc/ctkeeper/conf.d/50-gateway.yaml:3:10: settings.max: 1x is not a number (a whole number, or auto)\n" +
-		"/etc/ctkeeper/conf.d/50-gateway.yaml:4:3: settings.hashsiz: no such setting (did you mean hashsize?)"
+	h.refused = "/etc/ctkeeper/conf.d/50-gateway.yaml:3:10: settings.max: 1x is not a number " +
+		"(a whole number, or auto)\n/etc/ctkeeper/conf.d/50-gateway.yaml:4:3: settings.hashsiz: no such setting " +
+		"(did you mean hashsize?)"
 	for i := range h.points {
 		p := &h.points[i]
 		if late := p.At - began.Unix(); late > -600 {
@@ -128,11 +132,12 @@ func onFire() *host {
 			p.Expectations = 1024
 		}
 	}
+	pressure := reconcile.Pressure{Table: "connections", Level: string(table.Critical), Loss: string(table.Dropping)}
 	h.events = append(h.events,
 		reconcile.Event{
-			At: began, Kind: reconcile.KindTablePressure, Message: "the kernel drops new connections, 12084 packets in " +
-				"the last 10 s; the connection table is full: 65536 of 65536 entries",
-			Pressure: reconcile.Pressure{Table: "connections", Level: string(table.Critical), Loss: string(table.Dropping)},
+			At: began, Kind: reconcile.KindTablePressure, Pressure: pressure,
+			Message: "the kernel drops new connections, 12084 packets in the last 10 s; the connection table is " +
+				"full: 65536 of 65536 entries",
 		},
 		reconcile.Event{
 			At: began.Add(30 * time.Second), Kind: reconcile.KindConfigRefused,
@@ -145,8 +150,9 @@ func onFire() *host {
 func crowded() *host {
 	h := healthy()
 	h.settings = nil
+	name := func(i int) string { return fmt.Sprintf("net.netfilter.nf_conntrack_key_%03d", i%200) }
 	for i := range 200 {
-		h.settings = append(h.settings, setting(fmt.Sprintf("net.netfilter.nf_conntrack_key_%03d", i), "1", "1", reconcile.InSync, 0))
+		h.settings = append(h.settings, setting(name(i), "1", "1", reconcile.InSync, 0))
 	}
 	failed := setting("expect_max", "1024", "0", reconcile.Failed, 0)
 	failed.Error = "cannot write 0: write /proc/sys/net/netfilter/nf_conntrack_expect_max: invalid argument"
@@ -154,7 +160,7 @@ func crowded() *host {
 	h.settings[140] = setting("udp_timeout_stream", "", "180", reconcile.Unsupported, 0)
 	h.events = nil
 	for i := range 1024 {
-		h.drift(fmt.Sprintf("net.netfilter.nf_conntrack_key_%03d", i%200), "7", time.Now().Add(-time.Duration(1024-i)*13*time.Second))
+		h.drift(name(i), "7", time.Now().Add(-time.Duration(1024-i)*13*time.Second))
 	}
 	return h
 }

@@ -69,7 +69,7 @@ function onKey(event) {
 }
 
 function moveTo(at) {
-  view.at = at === null ? null : Math.min(view.now, Math.max(view.now - view.seconds, at));
+  view.at = at;
   describe();
 }
 
@@ -127,6 +127,7 @@ function sumBars(points, name, width) {
 function describe() {
   const box = byId("plot");
   const points = pointsInRange();
+  if (view.at !== null) view.at = Math.min(view.now, Math.max(view.now - view.seconds, view.at));
   const text = view.at === null ? rangeText(points) : cursorText(points, view.at);
   setText(byId("plot-text"), text, 2000);
   box.setAttribute("aria-valuemin", Math.round(view.now - view.seconds));
