@@ -207,7 +207,7 @@ func (m model) charts() []line {
 const scaleShare = 8
 
 func (m model) entriesChart(cells []cell, span time.Duration) chart {
-	c := chart{name: "entries"}
+	c := chart{name: table.Connections}
 	peak := int64(0)
 	for _, cell := range cells {
 		n := int64(-1)

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/charmbracelet/x/ansi"
-
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 )
@@ -34,8 +32,7 @@ func (m model) log(p plan) []line {
 	for i := len(events) - 1; i >= 0 && len(lines) < p.events; i-- {
 		e := events[i]
 		indent, colour := len(layout), severityColour(status.EventSeverity(e))
-		text := ansi.Wrap(m.clean(e.Message), max(m.width-indent, 10), "")
-		wrapped := strings.Split(text, "\n")
+		wrapped := m.wrap(e.Message, m.width-indent)
 		if room := p.events - len(lines); len(wrapped) > room { // keep its beginning
 			wrapped = append(wrapped[:room-1:room-1], strings.Join(wrapped[room-1:], " "))
 		}

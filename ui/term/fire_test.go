@@ -182,3 +182,28 @@ func TestSpanText(t *testing.T) {
 		}
 	}
 }
+
+// FuzzProblem holds that a problem has all of its words, in lines that fit, and none that a terminal interprets.
+func FuzzProblem(f *testing.F) {
+	f.Add("max is contested", "kube-proxy (pid 1)", "Stop that writer", 80)
+	f.Add(evil, "接続追跡 の値", "a-b-c  d\u00a0e", 24)
+	f.Add("👨\u200d👩\u200d👧 é", "e\u0301\u0301", strings.Repeat("/x", 50), 12)
+	f.Fuzz(func(t *testing.T, text, by, do string, width int) {
+		width = min(max(width, 30), 200)
+		m := model{width: width, height: 24, zone: time.UTC}
+		all := ""
+		for _, l := range m.problem(status.Problem{Severity: status.Critical, Text: text, By: by, Do: do}) {
+			drawn := m.draw(l, width)
+			fits(t, drawn, m.style, width, 1)
+			all += drawn
+		}
+		words := func(text string) string { return strings.Join(strings.Fields(text), "") }
+		want := "CRITICAL" + m.clean(text) + "."
+		if by != "" {
+			want += "By " + m.clean(by) + "."
+		}
+		if want += m.clean(do); words(all) != words(want) {
+			t.Errorf("%q, want %q", words(all), words(want))
+		}
+	})
+}

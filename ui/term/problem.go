@@ -140,12 +140,19 @@ func (s style) wrap(text string, width int) []string { return s.wrapAfter(text, 
 
 // wrapAfter is wrap with another width of the first line.
 func (s style) wrapAfter(text string, first, width int) []string {
-	const narrowest = 10
 	text = s.clean(text)
-	lines := strings.Split(ansi.Wrap(text, max(first, narrowest), ""), "\n")
+	lines := breakLines(text, first)
 	if first == width || len(lines) == 1 {
 		return lines
 	}
 	rest := strings.TrimLeft(strings.TrimPrefix(text, lines[0]), " ")
-	return append(lines[:1], strings.Split(ansi.Wrap(rest, max(width, narrowest), ""), "\n")...)
+	return append(lines[:1], breakLines(rest, width)...)
+}
+
+// breakLines breaks a clean text at spaces and hyphens, and words that are too long anywhere.
+func breakLines(text string, width int) []string {
+	const narrowest = 10
+	width = max(width, narrowest)
+	text = ansi.Hardwrap(ansi.Wrap(text, width, ""), width, true) // Wrap leaves a hyphen behind the last column
+	return strings.Split(text, "\n")
 }
