@@ -12,7 +12,7 @@ import (
 
 const (
 	// A sample follows the first pass that comes usualInterval after the last one, and busyInterval where a
-	// table is at least half full.
+	// table is at least half full, or something was just lost: the end of a loss is then seen soon.
 	usualInterval = 15 * time.Second
 	busyInterval  = 5 * time.Second
 	// pointHours is how far the plots go back.
@@ -60,12 +60,18 @@ func (t *tableTask) run(ctx context.Context) error {
 func (t *tableTask) sample(at time.Time) {
 	sample := t.take(at)
 	t.mu.Lock()
-	t.latest, t.lastRun, t.interval = sample, sample.At, usualInterval
-	if isHalfFull(sample.Entries, sample.Max) || isHalfFull(sample.Expectations, sample.ExpectMax) {
-		t.interval = busyInterval
-	}
+	t.latest, t.lastRun = sample, sample.At
 	t.mu.Unlock()
-	for _, p := range t.monitor.Add(sample) {
+	changes := t.monitor.Add(sample)
+	interval := usualInterval
+	if isHalfFull(sample.Entries, sample.Max) || isHalfFull(sample.Expectations, sample.ExpectMax) ||
+		table.LossesOf(t.monitor.State(sample).Grown) != (table.Losses{}) {
+		interval = busyInterval
+	}
+	t.mu.Lock()
+	t.interval = interval
+	t.mu.Unlock()
+	for _, p := range changes {
 		t.record(reconcile.TablePressureEvent(p.At, reconcile.Pressure{
 			Table: p.Table, Level: string(p.Now.Level), Loss: string(p.Now.Loss), Entries: p.Entries, Limit: p.Limit,
 		}, status.PressureMessage(p)))

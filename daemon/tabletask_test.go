@@ -21,7 +21,7 @@ import (
 func TestTableTask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		var entries atomic.Int64
+		var entries, drops atomic.Int64
 		entries.Store(5)
 		limit := int64(100)
 		looks := make(chan time.Duration, 100)
@@ -30,7 +30,10 @@ func TestTableTask(t *testing.T) {
 		task.take = func(at time.Time) table.Sample {
 			looks <- at.Sub(began)
 			n := entries.Load()
-			return table.Sample{At: at, Figures: table.Figures{Entries: &n, Max: &limit}}
+			return table.Sample{
+				At: at, Figures: table.Figures{Entries: &n, Max: &limit},
+				Counters: map[string]uint64{"drop": uint64(drops.Load())},
+			}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -54,12 +57,18 @@ func TestTableTask(t *testing.T) {
 		if got := task.recent(); *got.Entries != 83 {
 			t.Errorf("recent gives %d entries", *got.Entries)
 		}
+		entries.Store(5)
+		drops.Store(9)
+		if !pass(busyInterval) || pass(4*time.Second) || !pass(500*time.Millisecond) || pass(busyInterval) {
+			t.Error("after a loss the table is not looked at 4.5 s later, or that goes on for ever")
+		}
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("run = %v", err)
 		}
-		if len(said) != 1 {
-			t.Fatalf("%d events, want one of pressure", len(said))
+		close(said)
+		if len(said) != 2 {
+			t.Fatalf("%d events, want one of the level and one of the loss", len(said))
 		}
 		if e := <-said; e.Kind != reconcile.KindTablePressure || e.Table != table.Connections || e.Level != "high" ||
 			e.Entries != 83 || e.Limit != 100 || e.Message == "" || !e.At.Equal(began.Add(28500*time.Millisecond)) {

@@ -144,8 +144,8 @@ func TestSampler(t *testing.T) {
 		want  int64 // -1 is not known
 	}{
 		{"the first", 0, func() { put(t, root, expectFile, line) }, 1},
-		{"more, not read again yet", 14 * time.Second, func() { put(t, root, expectFile, line+line) }, 1},
-		{"read again", time.Second, func() {}, 2},
+		{"more, not read again yet", 900 * time.Millisecond, func() { put(t, root, expectFile, line+line) }, 1},
+		{"read again", 100 * time.Millisecond, func() {}, 2},
 		{"the clock was set back", -time.Hour, func() { put(t, root, expectFile, line) }, 1},
 		{"the module is unloaded", time.Second, func() { kerneltree.Unload(t, root) }, -1},
 		{"and loaded again", time.Second, func() { kerneltree.Load(t, root); put(t, root, expectFile, "") }, 0},

@@ -27,14 +27,15 @@ func Take(root string, at time.Time) Sample {
 }
 
 const (
-	// expectationsAge is the least age at which expectations are read again. The time to read them grows
-	// with their number: after a read that took t, the next one waits expectationsRest × t.
-	expectationsAge  = 15 * time.Second
+	// expectationsAge is the least age at which expectations are read again: what is shown is not older. But
+	// the time to read them grows with their number: after a read that took t, the next one waits
+	// expectationsRest × t.
+	expectationsAge  = time.Second
 	expectationsRest = 100
 )
 
 // Sampler takes samples repeatedly. It reads for each sample what takes the same time however full the table
-// is. It reads the expectations every 15 s, and less often if that takes longer than 150 ms; the samples in
+// is. It reads the expectations once a second at most, and less often if that takes longer than 10 ms; the samples in
 // between repeat them. If the expectations cannot be read, each sample tries again. It keeps the other files
 // open. A Sampler is safe for concurrent use.
 type Sampler struct {

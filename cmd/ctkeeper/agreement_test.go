@@ -5,9 +5,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +19,8 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/metrics"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
@@ -322,15 +326,50 @@ func (a agreement) checkTerminal(t *testing.T, d status.Document) {
 // checkPage checks the data of the page, which makes no sentence of its own.
 func (a agreement) checkPage(t *testing.T, d status.Document) {
 	t.Helper()
-	recorder := httptest.NewRecorder()
-	page.Handler(fixed{d}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/v1/page", nil))
 	var data struct {
 		Status status.Document
 	}
-	if err := json.Unmarshal(recorder.Body.Bytes(), &data); err != nil {
+	if err := json.Unmarshal([]byte(answer(page.Handler(fixed{d}), "/v1/page")), &data); err != nil {
 		t.Fatal(err)
 	}
 	if diff := gocmp.Diff(d.Problems, data.Status.Problems); diff != "" || data.Status.Headline != a.says {
 		t.Errorf("page: %s (-want +got):\n%s", data.Status.Headline, diff)
 	}
+}
+
+// What is shown was read within the last second, by whichever view asks: the daemon's own look is up to 15 s old.
+func TestViewsAreFresh(t *testing.T) {
+	root := host(t, standing)
+	start(t, root)
+	client := status.NewClient(status.SocketPath(root))
+	eventually(t, "the daemon answers", func() bool { _, err := client.Status(t.Context()); return err == nil })
+	views := map[string]func() string{
+		"status": func() string { return ctkeeper(t.Context(), "status", "--root", root).stdout },
+		"metrics": func() string {
+			return answer(metrics.New(client, func(error) {}).Handler(), "/metrics")
+		},
+		"page": func() string { return answer(page.Handler(client), "/v1/page") },
+	}
+	for n, entries := range []string{"54321", "61234"} {
+		kerneltree.Put(t, root, "proc/net/stat/nf_conntrack", fmt.Sprintf("entries drop\n0 %x\n", 77001+n))
+		kerneltree.Put(t, root, countFile, entries+"\n")
+		kerneltree.Put(t, root, "proc/net/nf_conntrack_expect",
+			strings.Repeat("- l3proto = 2 proto=17 src=192.0.2.1 dst=198.51.100.2 sport=0 dport=4000 sip/audio\n", 501+n))
+		time.Sleep(1100 * time.Millisecond)
+		for name, view := range views {
+			shown := view()
+			for _, want := range []string{entries, strconv.Itoa(77001 + n), strconv.Itoa(501 + n)} {
+				if !strings.Contains(shown, want) {
+					t.Errorf("%s has no %s a second later:\n%s", name, want, shown)
+				}
+			}
+		}
+	}
+}
+
+// answer returns what a handler answers.
+func answer(h http.Handler, path string) string {
+	recorder := httptest.NewRecorder()
+	h.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
+	return recorder.Body.String()
 }

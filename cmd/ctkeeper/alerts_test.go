@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -164,11 +162,10 @@ func promValues(t *testing.T, instance string, before, shown status.Document) (s
 // scrape returns what the exporter serves of the tables.
 func scrape(t *testing.T, d status.Document) map[string]float64 {
 	t.Helper()
-	recorder := httptest.NewRecorder()
-	metrics.New(fixed{d}, func(error) {}).Handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))
+	served := answer(metrics.New(fixed{d}, func(error) {}).Handler(), "/metrics")
 	values := map[string]float64{}
 	line := regexp.MustCompile(`(?m)^(ctkeeper_(?:conntrack|expectations|table|setting_in|enforcing)\S*) (\S+)$`)
-	for _, match := range line.FindAllStringSubmatch(recorder.Body.String(), -1) {
+	for _, match := range line.FindAllStringSubmatch(served, -1) {
 		value, err := strconv.ParseFloat(match[2], 64)
 		if err != nil {
 			t.Fatal(err)

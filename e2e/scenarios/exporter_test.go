@@ -118,6 +118,7 @@ func TestExporter(t *testing.T) {
 	}
 	get(t, exporterAddress, "/v1/page", "localhost:9466", http.StatusOK)
 	get(t, exporterAddress, "/v1/page", "rebound.example", http.StatusMisdirectedRequest)
+	get(t, exporterAddress, "/-/ready", "", http.StatusOK)
 	pid := exporterPID(t)
 	rights, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -137,6 +138,8 @@ func TestExporter(t *testing.T) {
 		t.Errorf("stale metrics:\n%s", text)
 	}
 	get(t, exporterAddress, "/v1/page", "", http.StatusBadGateway)
+	get(t, exporterAddress, "/healthz", "", http.StatusOK)
+	get(t, exporterAddress, "/-/ready", "", http.StatusServiceUnavailable)
 	run(t, "systemctl", "start", unit)
 	checkUp(t, "1")
 

@@ -21,11 +21,8 @@ import (
 const (
 	leftAddress  = "10.81.0.2"
 	rightAddress = "10.82.0.2"
-	// pressureTime is the longest time until an event about the table of connections, which the daemon reads every
-	// few seconds.
+	// pressureTime is the longest time until an event about a table, which the daemon reads every few seconds.
 	pressureTime = 20 * time.Second
-	// expectationTime is that about the table of expectations, which it counts every 15 s.
-	expectationTime = 40 * time.Second
 	// reliefTime is the longest time until the event that the table is back to normal. That waits until nothing was
 	// dropped for a while.
 	reliefTime = time.Minute
@@ -269,9 +266,9 @@ func TestExpectationPressure(t *testing.T) {
 		t.Errorf("expectations %v, by helper %v; want 17 of tftp", s.Expectations, s.ByHelper)
 	}
 	run(t, "conntrack", "-L", "expect") // loads nf_conntrack_netlink, by which the daemon can count them
-	since.waitPressure(t, expectationTime, "expectation", "85 %")
+	since.waitPressure(t, pressureTime, "expectation", "85 %")
 	startFlows(t, "left", "tftp", rightAddress, "69", "30")
-	since.waitPressure(t, expectationTime, "expectation", "is full: 20 of 20")
+	since.waitPressure(t, pressureTime, "expectation", "is full: 20 of 20")
 	if got := int(metric(t, `ctkeeper_expectations_by_helper{helper="tftp"}`)); got != 20 {
 		t.Errorf("metrics: %d expectations of tftp, want 20", got)
 	}
