@@ -329,7 +329,7 @@ func (a agreement) checkPage(t *testing.T, d status.Document) {
 	var data struct {
 		Status status.Document
 	}
-	if err := json.Unmarshal([]byte(answer(page.Handler(fixed{d}), "/v1/page")), &data); err != nil {
+	if err := json.Unmarshal([]byte(answer(page.Handler(fixed{d}, "test"), "/v1/page")), &data); err != nil {
 		t.Fatal(err)
 	}
 	if diff := gocmp.Diff(d.Problems, data.Status.Problems); diff != "" || data.Status.Headline != a.says {
@@ -348,7 +348,7 @@ func TestViewsAreFresh(t *testing.T) {
 		"metrics": func() string {
 			return answer(metrics.New(client, func(error) {}).Handler(), "/metrics")
 		},
-		"page": func() string { return answer(page.Handler(client), "/v1/page") },
+		"page": func() string { return answer(page.Handler(client, "test"), "/v1/page") },
 	}
 	for n, entries := range []string{"54321", "61234"} {
 		kerneltree.Put(t, root, "proc/net/stat/nf_conntrack", fmt.Sprintf("entries drop\n0 %x\n", 77001+n))
