@@ -113,10 +113,10 @@ func pageNamesWriters(b *tab) {
 		events = append(events, strings.SplitN(row, " | ", 2)[1])
 	}
 	b.same("history", []string{
-		"module-unload |  | nf_conntrack was unloaded by rmmod (pid 9, x.service)",
-		"refused-write | max | max: " + by.String() +
+		"module-unload | nf_conntrack was unloaded by rmmod (pid 9, x.service)",
+		"refused-write | max: " + by.String() +
 			" was refused 131072 cri-containerd-4f0c8a21bd03.scope, container " + by.Container,
-		"module-load |  | nf_conntrack was loaded",
+		"module-load | nf_conntrack was loaded",
 	}, events)
 	b.holds(`document.querySelectorAll("#history .badge")[1].className === "badge warning"`)
 	drift := b.rows("settings")[1]

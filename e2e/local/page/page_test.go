@@ -31,6 +31,7 @@ func TestPageInTheBrowser(t *testing.T) {
 		"clock":   pageFollowsTheClock,
 		"hostile": hostileValuesAreText, "phone": pageIsCardsOnAPhone, "empty": pageOfAnEmptyHost,
 		"answers": pageSurvivesAnswers, "password": pageBehindAPassword,
+		"daemon": pageSaysWhoIsAway, "choices": choicesStay,
 		"guard": pageShowsTheGuard, "writer": pageNamesWriters,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -160,9 +161,9 @@ func pageShowsEvents(b *tab, h *host) {
 	}
 	newest := h.events[len(h.events)-1]
 	rows := b.rows("history")
-	b.same("newest event", at(newest.At)+" | drift, repaired | max | "+newest.Message, rows[0])
+	b.same("newest event", at(newest.At)+" | drift, repaired | "+newest.Message, rows[0])
 	b.same("number of events", len(h.events), len(rows))
-	const pressure = " | table-pressure |  | the connection table is 84 % full, and packets are dropped"
+	const pressure = " | table-pressure | the connection table is 84 % full, and packets are dropped"
 	b.same("oldest event", at(h.events[0].At)+pressure, rows[len(rows)-1])
 	b.holds(`document.querySelector("#history tbody tr:last-child .badge").className === "badge critical"`)
 	zone := b.at(newest.At)

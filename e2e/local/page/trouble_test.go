@@ -46,7 +46,7 @@ func pageSurvivesTheServer(b *tab) {
 	b.until(`document.body.className === "" && document.querySelectorAll("#history tbody tr").length === 8`)
 	rows := b.rows("history")
 	b.same("history of both", before, rows[:len(before)])
-	if !strings.HasSuffix(rows[7], "| hashsize | hashsize was 16384, wanted 1048576: repaired in 1ms (cause: write)") {
+	if !strings.HasSuffix(rows[7], "| hashsize was 16384, wanted 1048576: repaired in 1ms (cause: write)") {
 		b.Errorf("the event of the time away is %q", rows[7])
 	}
 	b.holds(`document.getElementById("state").innerText.startsWith("The kernel drops new connections")`)
@@ -77,6 +77,63 @@ func pageSurvivesAnswers(b *tab) {
 		broken.Store(nil)
 		b.until(`document.body.className === "" &&
 			document.getElementById("state").innerText.startsWith("The kernel drops new connections")`)
+	}
+	b.quiet()
+}
+
+// pageSaysWhoIsAway asks an exporter whose daemon does not answer, from the beginning and later.
+func pageSaysWhoIsAway(b *tab) {
+	handler := page.Handler(gateway(), "/metrics")
+	var isAway atomic.Bool
+	isAway.Store(true)
+	const reason = "cannot ask the daemon: dial unix /run/ctkeeper/ctkeeper.sock: no such file"
+	address, _ := serveAt(b.T, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/page" && isAway.Load() {
+			http.Error(w, reason, http.StatusBadGateway)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	}))
+	b.run(chromedp.Navigate("http://" + address))
+	b.until(`document.getElementById("state").innerText ===
+		"No answer (` + reason + `). systemctl status ctkeeper says why."`)
+	b.holds(`document.body.className === "waiting"`)
+	isAway.Store(false)
+	b.until(`document.body.className === ""`)
+	isAway.Store(true)
+	b.until(`document.body.className === "away"`)
+	b.picture("away")
+	if state := b.text("#state"); !strings.HasPrefix(state, "No answer since ") ||
+		!strings.HasSuffix(state, " ("+reason+"); the values below are old. systemctl status ctkeeper says why.") {
+		b.Errorf("without the daemon the page shows %q", state)
+	}
+	b.quiet("502 (Bad Gateway)")
+}
+
+// choicesStay makes every choice and reloads the page.
+func choicesStay(b *tab) {
+	address, _ := serveAt(b.T, "", page.Handler(crowded(), "/metrics"))
+	b.open("http://" + address)
+	b.same("settings not as wanted", 2, len(b.rows("settings")))
+	b.same("events at first", "25 of 1024 events", b.text("#shown"))
+	b.run(chromedp.Click(chromedp.CSS("#more")))
+	b.same("more events", "125 of 1024 events", b.text("#shown"))
+	b.run(chromedp.Click(chromedp.CSS(`#ranges button[data-seconds="900"]`)))
+	b.run(chromedp.Click(chromedp.CSS(`#which-settings button[data-which="all"]`)))
+	for id, choice := range map[string]string{
+		"filter-setting": "net.netfilter.nf_conntrack_key_007", "filter-kind": "drift",
+	} {
+		b.run(chromedp.SetValue(chromedp.CSS("#"+id), choice))
+		value[bool](b, `document.getElementById("`+id+`").dispatchEvent(new Event("change"))`)
+	}
+	for range 2 {
+		b.same("events of the setting", "6 of 6 events", b.text("#shown"))
+		b.same("all settings", 200, len(b.rows("settings")))
+		want := []string{"15 min", "All (200)", "net.netfilter.nf_conntrack_key_007", "drift"}
+		b.same("chosen", want, value[[]string](b,
+			`[...document.querySelectorAll("[aria-pressed=true], select")].map((n) => n.value || n.textContent)`))
+		b.run(chromedp.Reload())
+		b.until(`document.body.className === ""`)
 	}
 	b.quiet()
 }
@@ -151,9 +208,9 @@ func hostileValuesAreText(b *tab) {
 		for _, place := range []string{
 			"#settings tbody", "#settings .error", "#settings tbody tr > :nth-child(2)",
 			"#settings tbody tr > :nth-child(4)", "#settings tbody tr > :nth-child(6)",
-			"#history tbody", "#history tbody tr > :nth-child(2)", "#history tbody tr > :nth-child(4)",
+			"#history tbody", "#history tbody tr > :nth-child(2)", "#history tbody tr > :nth-child(3)",
 			"#counters tbody", "#expectation-facts", "#filter-setting", "#filter-kind", "#refusal",
-			"#settings .details", "#history tbody tr > :nth-child(4) .note", "#guard-facts",
+			"#settings .details", "#history tbody tr > :nth-child(3) .note", "#guard-facts",
 			"#blocked tbody tr > :nth-child(1)", "#blocked tbody tr > :nth-child(4)",
 			"#blocked tbody tr > :nth-child(5)",
 		} {
@@ -205,31 +262,6 @@ func pageIsCardsOnAPhone(b *tab) {
 	b.holds(`document.getElementById("connections").getBoundingClientRect().bottom < 740`) // without scrolling
 	b.quiet()
 }
-
-// contrast returns every text whose contrast with its background is below 4.5 to 1
-// (Web Content Accessibility Guidelines 2.2, 1.4.3).
-const contrast = `(() => {
-	const rgb = (text) => text.match(/[\d.]+/g).map(Number);
-	const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
-		.map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-		.reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-	const behind = (n) => {
-		for (; n; n = n.parentElement) {
-			const colour = rgb(getComputedStyle(n).backgroundColor);
-			if (colour.length === 3 || colour[3] > 0) return colour;
-		}
-		return [255, 255, 255];
-	};
-	return [...document.querySelectorAll("body *")]
-		.filter((n) => [...n.childNodes].some((c) => c.nodeType === 3 && c.data.trim() !== ""))
-		.filter((n) => n.getClientRects().length > 0)
-		.map((n) => {
-			const style = getComputedStyle(n);
-			const text = rgb(n instanceof SVGElement ? style.fill : style.color);
-			const [a, b] = [light(text), light(behind(n))].sort((x, y) => y - x);
-			return [(a + 0.05) / (b + 0.05), n.outerHTML.slice(0, 80)];
-		}).filter(([ratio]) => ratio < 4.5).map(([ratio, what]) => ratio.toFixed(2) + " " + what);
-})()`
 
 // pageOfAnEmptyHost checks the page of a host without the module and without settings.
 func pageOfAnEmptyHost(b *tab) {

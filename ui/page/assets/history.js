@@ -5,10 +5,9 @@ import {
 } from "./parts.js";
 import { writerDetails } from "./guard.js";
 
-const rowsAtOnce = 50;
+const rowsAtOnce = 25;
 const columns = [
-  { label: "Time", className: "time" }, { label: "Event" }, { label: "Setting", className: "name" },
-  { label: "What happened", className: "wide" },
+  { label: "Time", className: "time" }, { label: "Event" }, { label: "What happened", className: "wide" },
 ];
 
 const view = { rows: rowsAtOnce };
@@ -30,9 +29,10 @@ export function renderHistory(events, names) {
   syncChildren(byId("history").tBodies[0], list, ([key]) => key, () => makeRow(columns), (tr, [, e]) => {
     showTime(cell(tr, 0), e.at, { withZone: false });
     badge(cell(tr, 1), e.severity, e.result && e.event === "drift" ? `${e.event}, ${e.result}` : e.event);
-    setText(cell(tr, 2), settingsOf(e).join(", "));
-    const notes = [writerDetails(e.by, e.message), e.message.includes(e.note ?? "") ? "" : e.note];
-    showWithNote(cell(tr, 3), (node) => setText(node, e.message, 2000), notes.filter(Boolean).join("; "));
+    const others = settingsOf(e).filter((name) => !e.message.includes(name)).join(", ");
+    const note = e.message.includes(e.note ?? "") ? "" : e.note;
+    const notes = [others, writerDetails(e.by, e.message), note];
+    showWithNote(cell(tr, 2), (node) => setText(node, e.message, 2000), notes.filter(Boolean).join("; "));
   });
 }
 
@@ -61,7 +61,7 @@ export function listenToHistory(render) {
     });
   }
   byId("more").addEventListener("click", () => {
-    view.rows += rowsAtOnce;
+    view.rows += 4 * rowsAtOnce;
     render();
   });
 }

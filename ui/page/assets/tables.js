@@ -64,11 +64,11 @@ export function renderTables({ status: { table }, tables, levels }) {
 
 const lossColumns = [
   { label: "What", className: "name" }, { label: "In all", className: "number" },
-  { label: "A second", className: "number" },
+  { label: "Per second", className: "number" },
 ];
 const counterColumns = [
   { label: "Counter", className: "name" }, { label: "In the kernel", className: "path" },
-  { label: "Count", className: "number" }, { label: "A second", className: "number" },
+  { label: "In all", className: "number" }, { label: "Per second", className: "number" },
   { label: "What it counts", className: "wide quiet" },
 ];
 const rateText = (rates, name) => (typeof rates?.[name] === "number" ? oneDecimal(rates[name]) : "–");
