@@ -88,11 +88,10 @@ func (m *tableMonitor) condition(at time.Time, f fill) (c Condition, ok bool) {
 		return Condition{}, false
 	}
 	c = condition{levelOf(*f.entries, *f.limit), max(m.loss, m.lossOf(f))}.of(m.table)
-	switch {
-	case c.isNormal() || !m.isReadable: // without a look before it is not known since when
-	case m.since.IsZero():
-		c.Since = at
-	default:
+	if !c.isNormal() && m.isReadable { // without a look before it is not known since when
+		if m.since.IsZero() {
+			m.since = at
+		}
 		c.Since = m.since
 	}
 	c.FullInSeconds = m.trend.fullIn(*f.entries, *f.limit).Seconds()
