@@ -30,6 +30,7 @@ func TestPictures(t *testing.T) {
 				b := openTab(t, browser, size[0], size[1])
 				b.open("http://" + address)
 				fits(b, int(size[0]))
+				b.same("cells on others", []string{}, value[[]string](b, overlaps))
 				if name != "hostile" { // it has longer ones
 					b.same("broken words", []string{}, value[[]string](b, brokenWords))
 				}
@@ -43,6 +44,14 @@ func TestPictures(t *testing.T) {
 		})
 	}
 }
+
+// overlaps returns every value in a table that is over the next one.
+const overlaps = `[...document.querySelectorAll("tr > :not(.details)")].filter((cell) => {
+	const next = cell.nextElementSibling;
+	if (!next || next.matches(".details") || !cell.checkVisibility() || !next.checkVisibility()) return false;
+	const [a, b] = [cell, next].map((n) => (n.firstElementChild ?? n).getBoundingClientRect());
+	return a.right > b.left + 1 && b.right > a.left + 1 && a.bottom > b.top + 1 && b.bottom > a.top + 1;
+}).map((n) => n.outerHTML.slice(0, 100))`
 
 // brokenWords returns every word that is on two lines although a line could hold it.
 const brokenWords = `(() => {

@@ -224,6 +224,7 @@ func hostileValuesAreText(b *tab) {
 	b.holds(`document.querySelectorAll("svg").length === 1`)
 	b.holds(`[...document.querySelectorAll("*")].every((n) => n.getAttributeNames().every((a) => !a.startsWith("on")))`)
 	b.holds(`document.title.length < 400`)
+	b.holds(`!/object Object|native code/.test(document.body.innerText)`) // values of the prototype
 	b.holds(`[...document.querySelectorAll("#counters tbody td:last-child")].every((n) => n.textContent === "")`)
 	b.same("rows", 2*len(hostile()), len(b.rows("settings")))
 	b.holds(`document.getElementById("problem-list").textContent

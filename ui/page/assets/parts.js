@@ -3,6 +3,9 @@
 const unknown = "unknown";
 const maxLength = 400; // characters of a value
 
+// own returns a value of an object from the daemon, whose keys may be "constructor" or "__proto__".
+export const own = (object, key) => (object && Object.hasOwn(object, key) ? object[key] : undefined);
+
 export const byId = (id) => document.getElementById(id);
 
 // setText sets the text of an element only where it differs, so that a selection stays and screen readers do not

@@ -1,7 +1,7 @@
 // The settings: those that are not as wanted come first, and alone where there are many.
 
 import {
-  badge, byId, cell, choice, choose, count, element, makeRow, press, setText, show, showTime,
+  badge, byId, cell, choice, choose, count, element, makeRow, own, press, setText, show, showTime,
   syncChildren,
 } from "./parts.js";
 import { writerText } from "./guard.js";
@@ -22,7 +22,7 @@ const milliseconds = (seconds) => Number((seconds * 1000).toPrecision(3));
 // renderSettings shows the settings of an answer.
 export function renderSettings({ status, states, units, settings_text: text }) {
   const settings = status.settings ?? [];
-  const severity = (s) => states[s.state] ?? "critical";
+  const severity = (s) => own(states, s.state) ?? "critical";
   const wrong = settings.filter((s) => severity(s) !== "good");
   const buttons = [...byId("which-settings").children];
   const chosen = choice("settings") || (settings.length > maxAtOnce ? "wrong" : "all");
@@ -35,7 +35,7 @@ export function renderSettings({ status, states, units, settings_text: text }) {
   show(byId("settings"), list.length > 0);
   const sorted = list.toSorted((a, b) => order.indexOf(severity(a)) - order.indexOf(severity(b)));
   syncChildren(byId("settings").tBodies[0], sorted, (s) => s.setting, () => makeRow(columns), (tr, s) => {
-    const unit = units[s.setting] ? ` ${units[s.setting]}` : "";
+    const unit = own(units, s.setting) ? ` ${units[s.setting]}` : "";
     setText(cell(tr, 0), s.setting);
     badge(cell(tr, 1), severity(s), s.state);
     setText(cell(tr, 2), `${policies[s.policy] ?? ""}${s.want}${unit}`);

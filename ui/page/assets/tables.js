@@ -1,7 +1,7 @@
 // How full the tables are, and the kernel's counters.
 
 import {
-  byId, cell, count, element, makeRow, oneDecimal, setText, show, showFacts, syncChildren,
+  byId, cell, count, element, makeRow, oneDecimal, own, setText, show, showFacts, syncChildren,
 } from "./parts.js";
 
 // fillTexts renders the fill of a table: in large type, and in small.
@@ -71,29 +71,31 @@ const counterColumns = [
   { label: "In all", className: "number" }, { label: "Per second", className: "number" },
   { label: "What it counts", className: "wide quiet" },
 ];
-const rateText = (rates, name) => (typeof rates?.[name] === "number" ? oneDecimal(rates[name]) : "–");
+const rateText = (rates, name) => {
+  const rate = own(rates, name);
+  return typeof rate === "number" ? oneDecimal(rate) : "–";
+};
 
 // renderCounters shows the losses in a table of their own, and below all counters that are not zero.
 export function renderCounters({ status: { table: { counters, rates } }, counters: known }) {
   const read = counters ?? {};
-  const lost = known.filter((c) => c.is_loss && c.name in read);
+  const lost = known.filter((c) => c.is_loss && own(read, c.name) !== undefined);
   show(byId("losses"), lost.length > 0);
   syncChildren(byId("losses").tBodies[0], lost, (c) => c.name, () => makeRow(lossColumns), (tr, c) => {
     setText(cell(tr, 0), c.word);
     setText(cell(tr, 1), count(read[c.name]));
     setText(cell(tr, 2), rateText(rates, c.name));
-    tr.className = rates?.[c.name] > 0 ? "now" : "";
+    tr.className = own(rates, c.name) > 0 ? "now" : "";
   });
   const names = known.map((c) => c.name);
   const others = Object.keys(read).filter((name) => !names.includes(name) && name !== "entries").sort();
   const list = [...known, ...others.map((name) => ({ name, word: name, meaning: "" }))]
-    .filter((c) => read[c.name] > 0);
+    .filter((c) => own(read, c.name) > 0);
   show(byId("counters"), list.length > 0);
   const nothing = Object.keys(read).length > 0 ? "Every counter is zero." : "The counters cannot be read.";
-  for (const [id, isShown] of [["no-counters", list.length === 0], ["no-losses", lost.length === 0]]) {
-    show(byId(id), isShown);
-    setText(byId(id), nothing);
-  }
+  show(byId("no-losses"), lost.length === 0);
+  show(byId("no-counters"), list.length === 0);
+  setText(byId("no-counters"), nothing);
   syncChildren(byId("counters").tBodies[0], list, (c) => c.name, () => makeRow(counterColumns), (tr, c) => {
     setText(cell(tr, 0), c.word);
     setText(cell(tr, 1), c.name);
