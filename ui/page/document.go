@@ -34,6 +34,9 @@ type document struct {
 	Parameters map[status.ParameterState]status.Severity `json:"parameters"`
 	// SettingsText is the sentence on all settings.
 	SettingsText string `json:"settings_text"`
+	// Guard is what the guard does. NotWatched are the sources of events that do not work.
+	Guard      guard    `json:"guard"`
+	NotWatched []string `json:"not_watched"`
 	// Units are those of the settings that have one, by setting.
 	Units  map[string]string `json:"units"`
 	Events []event           `json:"events"`
@@ -53,6 +56,11 @@ type fill struct {
 	// Share and Forecast are empty where there are none.
 	Share    string `json:"share"`
 	Forecast string `json:"forecast"`
+}
+
+type guard struct {
+	Severity status.Severity `json:"severity"`
+	Activity string          `json:"activity"`
 }
 
 type event struct {
@@ -114,6 +122,10 @@ func (a *document) describe(d status.Document) {
 		if unit := status.Unit(s.Name); unit != "" {
 			a.Units[s.Name] = unit
 		}
+	}
+	a.Guard, a.NotWatched = guard{status.Good, d.GuardActivity()}, d.Daemon.SourcesDown()
+	if !d.IsGuardInEffect() {
+		a.Guard.Severity = status.Warning
 	}
 	a.SettingsText = status.SettingsText(d.Summary())
 	a.Parameters = map[status.ParameterState]status.Severity{}

@@ -32,7 +32,10 @@ var began = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 var here = func() status.Document {
 	n := func(n int64) *int64 { return &n }
 	d := status.Document{
-		Daemon: status.Daemon{Running: true, Config: status.Config{OK: true}},
+		Daemon: status.Daemon{
+			Running: true, Config: status.Config{OK: true}, Sources: []status.Source{{Name: "inotify", Error: "no watches"}},
+		},
+		Guard: status.Guard{Mode: "lock", State: status.GuardWatching},
 		Module: status.Module{
 			Name: "<here>", Parameters: []status.Parameter{{Name: "acct", State: status.ParameterNeedsReload}},
 		},
@@ -186,6 +189,7 @@ func TestData(t *testing.T) {
 		States: map[reconcile.State]status.Severity{
 			reconcile.InSync: status.Good, reconcile.Contested: status.Critical,
 		},
+		Guard: guard{status.Warning, "watching, blocks nothing"}, NotWatched: here.Daemon.SourcesDown(),
 		SettingsText: "1 of 2 settings in effect, 1 contested",
 		Parameters:   map[status.ParameterState]status.Severity{status.ParameterNeedsReload: status.Warning},
 		Units:        map[string]string{"max": "connections"},

@@ -48,7 +48,7 @@ func pageShowsGuardStates(b *tab, h *host) {
 			"mode": "watch", "state": "watching", "names": []string{"pid", "comm", "unit", "module", "sysfs"},
 			"missing": none, "allow": none, "refused": none,
 		},
-		"State watching Configured lock Reports nothing": {
+		"State watching, blocks nothing Configured lock Reports nothing": {
 			"mode": "lock", "state": "watching", "names": none, "missing": none, "allow": none, "refused": none,
 		},
 		"State holding Absorbs foreign writes to max Reports nothing": {
@@ -57,7 +57,7 @@ func pageShowsGuardStates(b *tab, h *host) {
 		"State holding Absorbs foreign writes to none of the configured settings Reports nothing": {
 			"mode": "hold", "state": "holding", "names": none, "held": none, "missing": none, "absorbed": none,
 		},
-		"State not available Configured watch Reason CAP_BPF is missing Without the guard CAP_BPF is missing; " +
+		"State unavailable Configured watch Reason CAP_BPF is missing Without the guard CAP_BPF is missing; " +
 			"install guard.conf": {
 			"mode":    "watch",
 			"state":   "unavailable",
@@ -69,7 +69,7 @@ func pageShowsGuardStates(b *tab, h *host) {
 				{"what": "the guard", "why": "CAP_BPF is missing", "hint": "install guard.conf"},
 			},
 		},
-		"State not in effect Configured lock": {
+		"State lock is configured but not in effect Configured lock": {
 			"mode": "lock", "state": "off", "names": none, "missing": none, "allow": none, "refused": none,
 		},
 	} {
@@ -78,7 +78,7 @@ func pageShowsGuardStates(b *tab, h *host) {
 		b.holds(`document.getElementById("blocked").hidden`)
 		b.holds(`document.getElementById("guard-note").textContent === ""`)
 		isShown := strings.Contains(b.text("#problem-list"), "The guard is not available")
-		b.same("the problems have it", strings.Contains(state, "not available"), isShown)
+		b.same("the problems have it", strings.Contains(state, "unavailable"), isShown)
 	}
 	for _, guard := range []map[string]any{{"mode": "off", "state": "off"}, nil} {
 		h.change(func() { h.guard = locked() })

@@ -115,9 +115,9 @@ func choicesStay(b *tab) {
 	address, _ := serveAt(b.T, "", page.Handler(crowded(), "/metrics"))
 	b.open("http://" + address)
 	b.same("settings not as wanted", 2, len(b.rows("settings")))
-	b.same("events at first", "25 of 1024 events", b.text("#shown"))
+	b.same("events at first", "15 of 1024 events", b.text("#shown"))
 	b.run(chromedp.Click(chromedp.CSS("#more")))
-	b.same("more events", "125 of 1024 events", b.text("#shown"))
+	b.same("more events", "115 of 1024 events", b.text("#shown"))
 	b.run(chromedp.Click(chromedp.CSS(`#ranges button[data-seconds="900"]`)))
 	b.run(chromedp.Click(chromedp.CSS(`#which-settings button[data-which="all"]`)))
 	for id, choice := range map[string]string{

@@ -26,10 +26,6 @@ export function writerDetails(by, sentence) {
 
 const isConfigured = (guard) => Boolean(guard?.mode) && guard.mode !== "off"; // an older daemon has no guard
 
-const states = {
-  __proto__: null, watching: ["good", "watching"], holding: ["good", "holding"], locked: ["good", "locked"],
-  unavailable: ["warning", "not available"], off: ["notice", "not in effect"],
-};
 const abilities = {
   __proto__: null, pid: "the pid of a writer", comm: "its command", unit: "its unit or container",
   netns: "the network namespace of a write", module: "who loads the module", sysfs: "who writes hashsize through sysfs",
@@ -45,10 +41,9 @@ const blockedColumns = [
 ];
 const outcomes = ["refused", "absorbed"];
 
-export function renderGuard({ guard }) {
+export function renderGuard({ status: { guard }, guard: { severity, activity } }) {
   show(byId("guard"), isConfigured(guard));
   if (!isConfigured(guard)) return;
-  const [colour, word] = states[guard.state] ?? ["notice", guard.state];
   const blocking = blockings[guard.state];
   const blocked = blocking ? (guard[blocking.settings] ?? []).join(", ") || "none of the configured settings" : "";
   const missing = new Map(); // lists of what is missing, by the reason
@@ -58,7 +53,7 @@ export function renderGuard({ guard }) {
   }
   const names = (guard.names ?? []).map((name) => abilities[name] ?? name);
   showFacts(byId("guard-facts"), [
-    ["State", (node) => badge(node, colour, word)],
+    ["State", (node) => badge(node, severity, activity)],
     ["Configured", stateOfMode[guard.mode] === guard.state ? "" : guard.mode],
     ["Reason", guard.error ?? ""],
     [`${blocking?.verb} foreign writes to`, blocked],

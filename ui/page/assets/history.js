@@ -5,7 +5,7 @@ import {
 } from "./parts.js";
 import { writerDetails } from "./guard.js";
 
-const rowsAtOnce = 25;
+const rowsAtOnce = 15;
 const columns = [
   { label: "Time", className: "time" }, { label: "Event" }, { label: "What happened", className: "wide" },
 ];
@@ -61,7 +61,7 @@ export function listenToHistory(render) {
     });
   }
   byId("more").addEventListener("click", () => {
-    view.rows += 4 * rowsAtOnce;
+    view.rows += 100;
     render();
   });
 }

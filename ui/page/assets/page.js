@@ -106,7 +106,7 @@ function render() {
   renderCounters(answer);
   renderSettings(answer);
   renderEvents();
-  renderGuard(status);
+  renderGuard(answer);
   renderDaemon(answer);
   drawPlots([...seen.points.values()], view.now, [...seen.events.values()], answer);
 }
@@ -133,15 +133,9 @@ function renderRefusal(config) {
   if (byId("refusal").textContent !== errors) byId("refusal").textContent = errors; // whole, unlike setText
 }
 
-// sourceText is that of Daemon.SourcesDown in the package status.
-function sourceText({ name, error, hint }) {
-  const what = { uevent: "module loads", inotify: "writes", config: "configuration changes" };
-  return `${what[name] ?? name}: ${error}${hint ? `; ${hint}` : ""}`;
-}
-
 const placeText = ({ file, line }) => (line ? `${file}:${line}` : file);
 
-function renderDaemon({ status: { daemon, module } }) {
+function renderDaemon({ status: { daemon, module }, not_watched: notWatched }) {
   const parameters = (module.parameters ?? []).map((p) => {
     const live = p.live === "" ? "" : `, live ${p.live}`;
     const state = p.error ? `${p.state}, ${p.error}` : p.state;
@@ -154,7 +148,7 @@ function renderDaemon({ status: { daemon, module } }) {
     ["Running since", daemon.since ? (node) => showTime(node, daemon.since) : ""],
     ["Configuration", (daemon.config.files ?? []).join(", ") || "embedded default"],
     ...parameters,
-    ...(daemon.sources ?? []).filter((s) => !s.ok).map((s) => ["Not watched", sourceText(s)]),
+    ["Not watched", (notWatched ?? []).join("; ")],
   ]);
 }
 
