@@ -354,7 +354,7 @@ func TestViewsAreFresh(t *testing.T) {
 		kerneltree.Put(t, root, "proc/net/stat/nf_conntrack", fmt.Sprintf("entries drop\n0 %x\n", 77001+n))
 		kerneltree.Put(t, root, countFile, entries+"\n")
 		kerneltree.Put(t, root, "proc/net/nf_conntrack_expect",
-			strings.Repeat("- l3proto = 2 proto=17 src=192.0.2.1 dst=198.51.100.2 sport=0 dport=4000 sip/audio\n", 501+n))
+			strings.Repeat("- l3proto = 2 proto=17 src=192.0.2.1 dst=198.51.100.2 sport=0 dport=40 sip/audio\n", 501+n))
 		time.Sleep(1100 * time.Millisecond)
 		for name, view := range views {
 			shown := view()
