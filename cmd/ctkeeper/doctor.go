@@ -9,6 +9,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
@@ -25,7 +26,7 @@ func (a *app) doctor() *cobra.Command {
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report, err := doctor.Examine(cmd.Context(),
-				picture.Options{Root: a.root, Source: a.source(), Running: a.isRunning})
+				picture.Options{Root: a.root, Source: a.source(), Running: a.isRunning, Settings: a.daemonSettings})
 			if err != nil {
 				return failure{exitUnknown, err}
 			}
@@ -42,6 +43,12 @@ func (a *app) doctor() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// daemonSettings returns what a running daemon reports of the settings.
+func (a *app) daemonSettings(ctx context.Context) []reconcile.SettingStatus {
+	document, _ := status.NewClient(status.SocketPath(a.root)).Status(ctx) // empty where none answers
+	return document.Settings
 }
 
 // isRunning reports whether a daemon runs; one that this process may not ask does.

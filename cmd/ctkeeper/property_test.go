@@ -38,8 +38,11 @@ func randomHost(t *testing.T, random *rand.Rand) (root, yaml string) {
 			t.Fatal(err)
 		}
 		want := min(max(live+int64(random.IntN(3)-1), s.Min), s.Max)
-		policy := pick("exactly", "at_least", "at_most")
-		lines = append(lines, fmt.Sprintf("  %s: {%s: %d}", s.Name, policy, want))
+		if s.Kind == sysfs.Bool {
+			lines = append(lines, fmt.Sprintf("  %s: %t", s.Name, want == 1))
+		} else {
+			lines = append(lines, fmt.Sprintf("  %s: {%s: %d}", s.Name, pick("exactly", "at_least", "at_most"), want))
+		}
 		switch random.IntN(8) {
 		case 0:
 			kerneltree.Remove(t, root, s.Name)
@@ -125,7 +128,8 @@ func TestStatesAgree(t *testing.T) {
 				}
 			})
 			want := states(t, ctkeeper(t.Context(), "diff", "--root", root, "-o", "json").stdout)
-			if diff := cmp.Diff(want, states(t, ctkeeper(t.Context(), "status", "--root", root, "-o", "json").stdout)); diff != "" {
+			got := states(t, ctkeeper(t.Context(), "status", "--root", root, "-o", "json").stdout)
+			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("status without a daemon (-diff +status):\n%s", diff)
 			}
 			checkDoctor(t, root, want)
@@ -151,7 +155,8 @@ func checkWithDaemon(t *testing.T, root string) {
 	if diff := cmp.Diff(want, states(t, string(data.Status))); diff != "" {
 		t.Errorf("page (-status +page):\n%s", diff)
 	}
-	if diff := cmp.Diff(want, states(t, ctkeeper(t.Context(), "diff", "--root", root, "-o", "json").stdout)); diff != "" {
+	got := states(t, ctkeeper(t.Context(), "diff", "--root", root, "-o", "json").stdout)
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("diff beside a daemon (-status +diff):\n%s", diff)
 	}
 	checkDoctor(t, root, want)

@@ -12,7 +12,7 @@ import (
 
 // Check returns the findings of this topic.
 func Check(h *picture.Host) []finding.Finding {
-	return h.Run(checkConfigured, checkFiles, checkBootFiles, checkParameters)
+	return h.Run(checkConfigured, checkKept, checkFiles, checkBootFiles, checkParameters)
 }
 
 // checkParameters reports load-time parameters of the loaded module that are not as configured. Only a

@@ -39,6 +39,29 @@ func checkConfigured(h *picture.Host) []finding.Finding {
 	return []finding.Finding{f}
 }
 
+// checkKept reports wanted settings that cannot be read, or that a daemon cannot keep.
+func checkKept(h *picture.Host) []finding.Finding {
+	if !h.IsConfigured() {
+		return nil
+	}
+	f := finding.Finding{
+		ID: "settings-not-kept", Severity: finding.Error,
+		Note: "ctkeeper status says since when, and what to do about each.",
+	}
+	var reasons []string
+	for _, w := range h.Config.Wants {
+		if reason, found := h.NotKept[w.Setting.Name]; found && !(h.Env.ChildNetns && w.Setting.Global) {
+			reasons = append(reasons, w.Setting.Name+" is not kept: "+reason)
+			f.Evidence = append(f.Evidence, finding.At(w.Origin, w.Setting.Name+": "+w.String()))
+		}
+	}
+	if len(reasons) == 0 {
+		return nil
+	}
+	f.Summary = "not every setting is as configured: " + strings.Join(reasons, "; ")
+	return []finding.Finding{f}
+}
+
 // checkFiles reports live values that are not those of the host's files. What the configuration has is
 // checkConfigured's.
 func checkFiles(h *picture.Host) []finding.Finding {

@@ -188,6 +188,10 @@ var catalogue = []Entry{
 		"settings-differ", "a live value is not as configured, and no daemon repairs it",
 		"run ctkeeper, or ctkeeper apply",
 	},
+	{
+		"settings-not-kept", "a setting cannot be read, or ctkeeper cannot keep it",
+		"what the finding's reason says; of another writer, stop it or use guard: hold",
+	},
 	{"softdep-missing", "a soft dependency of nf_conntrack cannot be loaded", "nothing"},
 	{
 		"sysctl-not-read", "nothing on this host applies a line that looks like a setting",

@@ -20,6 +20,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -31,6 +32,8 @@ type Options struct {
 	Source config.Source
 	// Running reports whether the daemon answers; nil where it is not known.
 	Running func(context.Context) bool
+	// Settings returns what the daemon reports of the settings; nil where there is none.
+	Settings func(context.Context) []reconcile.SettingStatus
 }
 
 // Take reads a host. What cannot be read is in NotRead, or in the troubles of its reader.
@@ -65,6 +68,7 @@ func Take(ctx context.Context, t tree.Tree, opts Options) *Host {
 		h.BPF = readBPF(t, h.Release)
 	}
 	h.readConfig(t, opts.Source)
+	h.readWanted(ctx, opts)
 	h.Env = readEnvironment(ctx, t, opts)
 	h.Processes, h.record = process.List(t), readRecord(ctx, t)
 	h.ReadFiles(t)
@@ -81,6 +85,36 @@ func (h *Host) readConfig(t tree.Tree, source config.Source) {
 	}
 	if h.Config != nil {
 		h.BootPlan, h.BootPlanErr = persist.NewPlan(t, h.Config, persist.Options{})
+	}
+}
+
+// readWanted reads the wanted settings that are not in the catalogue, and why one cannot be kept: the daemon's
+// reasons, or without a daemon why it cannot be read.
+func (h *Host) readWanted(ctx context.Context, opts Options) {
+	h.NotKept = map[string]string{}
+	if h.Config == nil || h.Offline {
+		return
+	}
+	files := sysfs.NewReader(h.Root)
+	defer func() { _ = files.Close() }() // opened for reading only
+	for _, w := range h.Config.Wants {
+		switch value, err := files.Read(w.Setting); {
+		case err == nil:
+			h.Settings[w.Setting.Name] = value.String()
+		case !sysfs.Gone(err):
+			h.NotKept[w.Setting.Name] = err.Error()
+		}
+	}
+	if opts.Settings == nil {
+		return
+	}
+	for _, s := range opts.Settings(ctx) {
+		switch s.State {
+		case reconcile.Contested:
+			h.NotKept[s.Name] = "another writer keeps changing it"
+		case reconcile.Forbidden, reconcile.Failed:
+			h.NotKept[s.Name] = s.Error
+		}
 	}
 }
 
