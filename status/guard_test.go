@@ -35,3 +35,29 @@ func TestIsGuardInEffect(t *testing.T) {
 		}
 	}
 }
+
+// A guard that does not do what is configured is a problem, as it is an alert; without a daemon that is the problem.
+func TestGuardProblem(t *testing.T) {
+	for _, test := range []struct {
+		mode  string
+		state GuardState
+		want  string
+	}{
+		{"off", GuardOff, ""},
+		{"hold", GuardHolding, ""},
+		{"hold", GuardWatching, "The guard is watching, blocks nothing"},
+		{"watch", GuardUnavailable, "The guard is not available: no BPF"},
+		{"watch", GuardOff, "guard: watch is configured but not in effect"},
+	} {
+		d := Document{Guard: Guard{Mode: test.mode, State: test.state, Error: "no BPF"}}
+		d.Daemon.Running, d.Daemon.Mode, d.Daemon.Config.OK = true, reconcile.Enforce, true
+		d.Judge()
+		if (len(d.Problems) > 0) != (test.want != "") || test.want != "" && d.Headline != test.want {
+			t.Errorf("%s, %s: %s", test.mode, test.state, d.Headline)
+		}
+		d.Daemon.Running = false
+		if d.Judge(); len(d.Problems) != 1 || d.Problems[0].About[0] != AboutDaemon {
+			t.Errorf("%s, %s: without a daemon %v", test.mode, test.state, d.Problems)
+		}
+	}
+}

@@ -244,8 +244,11 @@ func (d *Document) guardProblems() []Problem {
 	p := Problem{
 		Severity: Warning, About: []string{AboutGuard}, Text: "the guard is " + d.GuardActivity(), Docs: docs + "guard",
 	}
-	if d.Guard.State == GuardUnavailable {
+	switch d.Guard.State {
+	case GuardUnavailable:
 		p.Text = "the guard is not available: " + d.Guard.Error
+	case GuardOff:
+		p.Text = "guard: " + d.GuardActivity()
 	}
 	for _, m := range d.Guard.Missing {
 		if p.Do == "" && (d.Guard.State == GuardUnavailable || m.What == d.Guard.Mode) {

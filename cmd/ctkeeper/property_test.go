@@ -161,3 +161,21 @@ func checkWithDaemon(t *testing.T, root string) {
 	}
 	checkDoctor(t, root, want)
 }
+
+// TestContestedAgrees: a daemon alone knows that a setting is contested, and doctor asks it.
+func TestContestedAgrees(t *testing.T) {
+	root := soundHost(t)
+	start(t, root)
+	client := status.NewClient(status.SocketPath(root))
+	var document string
+	eventually(t, "max is contested", func() bool {
+		kerneltree.Set(t, root, "max", "1000")
+		document = ctkeeper(t.Context(), "status", "--root", root, "-o", "json").stdout
+		return strings.Contains(document, `"state": "contested"`)
+	})
+	want := states(t, document)
+	if shown := answer(page.Handler(client, "/metrics"), "/v1/page"); !strings.Contains(shown, `"state":"contested"`) {
+		t.Errorf("the page does not say that max is contested:\n%s", shown)
+	}
+	checkDoctor(t, root, want)
+}

@@ -50,6 +50,21 @@ func TestSettingsDiffer(t *testing.T) {
 	doctortest.Check(t, checkConfigured(h), nil) // the embedded default is only an offer
 }
 
+func TestSettingsNotKept(t *testing.T) {
+	h := doctortest.Owned(t)
+	doctortest.Check(t, checkKept(h), nil)
+	h.NotKept = map[string]string{"max": "another writer keeps changing it", "acct": "not configured"}
+	w, _ := h.Want("max")
+	doctortest.Check(t, checkKept(h), []finding.Finding{{
+		ID: "settings-not-kept", Severity: finding.Error,
+		Summary:  "not every setting is as configured: max is not kept: another writer keeps changing it",
+		Evidence: []finding.Evidence{finding.At(w.Origin, "max: 1048576")},
+		Note:     "ctkeeper status says since when, and what to do about each.",
+	}})
+	h.Env.ChildNetns = true // only the host's first namespace can write it
+	doctortest.Check(t, checkKept(h), nil)
+}
+
 func TestNotApplied(t *testing.T) {
 	const file = "/etc/sysctl.d/50-site.conf"
 	timeout := doctortest.Sysctl(file, 2, "net.netfilter.nf_conntrack_tcp_timeout_established", "7200")
