@@ -33,7 +33,8 @@ var here = func() status.Document {
 	n := func(n int64) *int64 { return &n }
 	d := status.Document{
 		Daemon: status.Daemon{
-			Running: true, Config: status.Config{OK: true}, Sources: []status.Source{{Name: "inotify", Error: "no watches"}},
+			Running: true, Config: status.Config{OK: true},
+			Sources: []status.Source{{Name: "inotify", Error: "no watches"}},
 		},
 		Guard: status.Guard{Mode: "lock", State: status.GuardWatching},
 		Module: status.Module{
