@@ -102,7 +102,8 @@ func checkViews(t *testing.T) {
 		strings.Count(brief, "\n") != 1 {
 		t.Errorf("ctkeeper status --brief: %s", brief)
 	}
-	screen, _ := try(t, "script", "-qec", "stty cols 120 rows 40; timeout --foreground 4 ctkeeper status --watch", "/dev/null")
+	const watch = "stty cols 120 rows 40; timeout --foreground 4 ctkeeper status --watch"
+	screen, _ := try(t, "script", "-qec", watch, "/dev/null")
 	t.Logf("ctkeeper status --watch: %q", screen)
 	if !strings.Contains(screen, fire) {
 		t.Error("ctkeeper status --watch does not show the fire")
