@@ -46,7 +46,7 @@ func TestFire(t *testing.T) {
 	openConnections(t, 960)
 	openConnections(t, 60)
 	loop := func(name, command string) {
-		command = "while :; do " + command + "; sleep 0.3; done"
+		command = "while :; do " + command + "; sleep 0.05; done"
 		run(t, "systemd-run", "--quiet", "--unit="+name, "--", "/bin/sh", "-c", command)
 		t.Cleanup(func() { run(t, "systemctl", "stop", name) })
 	}
