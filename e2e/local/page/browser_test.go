@@ -24,8 +24,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
-// browserTime is what a test in the browser may take.
-const browserTime = 30 * time.Second
+// browserTime is what a test in the browser may take, on a busy machine with the race detector.
+const browserTime = 90 * time.Second
 
 // chromium starts a browser, which ends with the test.
 func chromium(t *testing.T) context.Context {
