@@ -41,7 +41,13 @@ type Problem struct {
 
 // Judge sets Problems and Headline from the rest of the document.
 func (d *Document) Judge() {
-	d.Problems = slices.Concat(d.daemonProblems(), d.Table.problems(), d.settingProblems(), d.configProblems(),
+	tables := d.Table.problems()
+	if !d.Daemon.Config.OK {
+		for i, p := range tables {
+			tables[i].Do = "Correct the configuration, which is refused, then " + strings.ToLower(p.Do[:1]) + p.Do[1:]
+		}
+	}
+	d.Problems = slices.Concat(d.daemonProblems(), tables, d.settingProblems(), d.configProblems(),
 		d.guardProblems())
 	for i := range d.Problems {
 		if strings.HasPrefix(d.Problems[i].Text, "the ") {

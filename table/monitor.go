@@ -65,6 +65,13 @@ type Losses struct {
 	LostRaces int64 `json:"lost_races"`
 }
 
+// add returns the sum of losses.
+func (l Losses) add(other Losses) Losses {
+	return Losses{
+		l.Dropped + other.Dropped, l.Evicted + other.Evicted, l.Refused + other.Refused, l.LostRaces + other.LostRaces,
+	}
+}
+
 // Pressure is a change of a table's condition, reported once. A level is reported to end 5 points below its
 // start, and a loss 30 s after the last one, so that a table at the edge is reported once.
 type Pressure struct {
@@ -198,7 +205,15 @@ func (m *Monitor) Points(since time.Time) []Point {
 	return after
 }
 
+// keep keeps a point. Two of one second become one, because At is how readers tell points apart.
 func (m *Monitor) keep(p Point) {
+	if n := len(m.points); n > 0 {
+		if last := &m.points[(m.next+n-1)%n]; last.At == p.At {
+			p.Losses = p.add(last.Losses)
+			*last = p
+			return
+		}
+	}
 	if len(m.points) < m.size {
 		m.points = append(m.points, p)
 		return

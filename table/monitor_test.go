@@ -271,10 +271,10 @@ func TestState(t *testing.T) {
 		t.Errorf("without a sample (-want +got):\n%s", diff)
 	}
 	script(t, m, []step{of(900, 0, 0), of(1000, 50, 10)})
-	now := step{entries: 700, limit: 1000, drop: 60, early: 30, expectations: -1, expects: 1000}
+	now := step{entries: 900, limit: 1000, drop: 60, early: 30, expectations: -1, expects: 1000}
 	want := table.State{
 		Conditions: map[string]table.Condition{table.Connections: {
-			Level: table.Normal, Loss: table.Dropping, Since: start.Add(5 * time.Second),
+			Level: table.High, Loss: table.Dropping, Since: start.Add(5 * time.Second),
 		}},
 		Rates:        map[string]float64{"entries": 20, "drop": 10, "early_drop": 2, "insert_failed": 10},
 		Grown:        map[string]uint64{"drop": 60, "early_drop": 30, "insert_failed": 60},
@@ -282,6 +282,10 @@ func TestState(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, m.State(now.sample(start.Add(13*time.Second)))); diff != "" {
 		t.Errorf("read 3 s after the last look (-want +got):\n%s", diff)
+	}
+	now.entries = 700
+	if c := m.State(now.sample(start.Add(13 * time.Second))).Conditions[table.Connections]; c.Loss != table.NoLoss {
+		t.Errorf("with room again: %+v", c)
 	}
 	// The first look without a loss ends it.
 	script(t, m, []step{{after: 15 * time.Second, entries: 700, limit: 1000, drop: 60, early: 30, expects: 1000}})

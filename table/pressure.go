@@ -87,7 +87,11 @@ func (m *tableMonitor) condition(at time.Time, f fill) (c Condition, ok bool) {
 	if f.entries == nil || f.limit == nil {
 		return Condition{}, false
 	}
-	c = condition{levelOf(*f.entries, *f.limit), max(m.loss, m.lossOf(f))}.of(m.table)
+	level, loss := levelOf(*f.entries, *f.limit), max(m.loss, m.lossOf(f))
+	if level == normal { // there is room again
+		loss = noLoss
+	}
+	c = condition{level, loss}.of(m.table)
 	if !c.isNormal() && m.isReadable { // without a look before it is not known since when
 		if m.since.IsZero() {
 			m.since = at

@@ -186,6 +186,9 @@ func (p Printer) paint(table string, colours map[string]string) string {
 		return table
 	}
 	for word, colour := range colours {
+		if colour == "" {
+			continue
+		}
 		table = strings.ReplaceAll(table, " "+word+" ", " "+colour+word+reset+" ")
 	}
 	return table

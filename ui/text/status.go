@@ -23,7 +23,10 @@ func (p Printer) Status(s status.Document) error {
 	return p.Document(s, func(w io.Writer) {
 		p.problems(w, s)
 		p.head(w, s)
-		p.settings(w, s.Settings)
+		p.settings(w, s, s.Daemon.Running)
+		if len(s.Problems) > 0 { // the first lines may have scrolled away
+			printLine(w, "\n%s.", s.Headline)
+		}
 	})
 }
 
@@ -36,6 +39,19 @@ func (p Printer) Brief(s status.Document) error {
 	return p.Document(doc, func(w io.Writer) { printLine(w, "ctkeeper: %s", s.Headline) })
 }
 
+// colourOf returns the colour that all views have for a severity. A notice has none.
+func colourOf(s status.Severity) string {
+	switch s {
+	case status.Good:
+		return green
+	case status.Warning:
+		return yellow
+	case status.Critical:
+		return red
+	}
+	return ""
+}
+
 // problems writes what is wrong, the worst first, each with what is known of it, or that nothing is.
 func (p Printer) problems(w io.Writer, s status.Document) {
 	if len(s.Problems) == 0 {
@@ -43,7 +59,6 @@ func (p Printer) problems(w io.Writer, s status.Document) {
 		_, _ = fmt.Fprintln(w)
 		return
 	}
-	colours := map[status.Severity]string{status.Critical: red, status.Warning: yellow}
 	for _, problem := range s.Problems {
 		lines := wrap(problem.Text + ".")
 		if !problem.Since.IsZero() {
@@ -57,7 +72,7 @@ func (p Printer) problems(w io.Writer, s status.Document) {
 			lines = append(lines, problem.Docs)
 		}
 		name := fmt.Sprintf("%-9s", problem.Severity+":")
-		_, _ = fmt.Fprintf(w, "%s %s\n", p.colour(name, colours[problem.Severity]), printable.Line(lines[0]))
+		_, _ = fmt.Fprintf(w, "%s %s\n", p.colour(name, colourOf(problem.Severity)), printable.Line(lines[0]))
 		for _, line := range lines[1:] {
 			printLine(w, "%-9s %s", "", line)
 		}
@@ -117,25 +132,29 @@ func reloads(w io.Writer, m status.Module) {
 	}
 }
 
-func (p Printer) settings(w io.Writer, settings []reconcile.SettingStatus) {
-	if len(settings) == 0 {
+// settings writes a table of the settings. Without a daemon nobody has counted their drifts.
+func (p Printer) settings(w io.Writer, d status.Document, isCounted bool) {
+	if len(d.Settings) == 0 {
 		_, _ = fmt.Fprintln(w, "No settings are configured.")
 		return
 	}
 	rows := [][]string{{"SETTING", "WANT", "LIVE", "STATE", "DRIFTS", "LAST DRIFT", "FROM"}}
-	for _, s := range settings {
+	for _, s := range d.Settings {
+		drifts := "-"
+		if isCounted {
+			drifts = strconv.Itoa(s.Drifts)
+		}
 		rows = append(rows, []string{
-			s.Name, want(s), cmp.Or(s.Live.String(), "-"), string(s.State), strconv.Itoa(s.Drifts),
-			p.lastDrift(s), short(s.Origin),
+			s.Name, want(s), cmp.Or(s.Live.String(), "-"), string(s.State), drifts, p.lastDrift(s), short(s.Origin),
 		})
 	}
 	var buf bytes.Buffer
 	columns(&buf, rows)
-	_, _ = io.WriteString(w, p.paint(buf.String(), map[string]string{
-		string(reconcile.InSync): green, string(reconcile.Pending): yellow, string(reconcile.Unsupported): yellow,
-		string(reconcile.Drifted): red, string(reconcile.Contested): red, string(reconcile.Forbidden): red,
-		string(reconcile.Failed): red,
-	}))
+	colours := map[string]string{}
+	for _, s := range d.Settings {
+		colours[string(s.State)] = colourOf(status.SettingSeverity(s.State, d.Daemon.Mode))
+	}
+	_, _ = io.WriteString(w, p.paint(buf.String(), colours))
 }
 
 // short renders an origin without its directory, "ctkeeper.yaml:3": of several files of one name only one is read.
@@ -195,7 +214,7 @@ func (p Printer) Applied(s status.Document) error {
 	}{Module: s.Module, Settings: s.Settings}
 	return p.Document(doc, func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "%-8s %s %s\n\n", "module:", s.Module.Name, s.Module.State)
-		p.settings(w, s.Settings)
+		p.settings(w, s, true)
 	})
 }
 

@@ -9,13 +9,15 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor/fixes"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // checkConfigured reports live values that are not as the configuration wants them and that no daemon
 // repairs.
 func checkConfigured(h *picture.Host) []finding.Finding {
-	if !h.IsConfigured() || h.IsEnforcing() && h.Env.Running != nil { // a running daemon is repairing them
+	runs := h.Env.Running != nil && *h.Env.Running // by a unit or by hand
+	if !h.IsConfigured() || runs && h.Config.Mode == reconcile.Enforce {
 		return nil
 	}
 	f := finding.Finding{ID: "settings-differ", Severity: finding.Error, Fix: []finding.Step{fixes.Enforce(h)}}
