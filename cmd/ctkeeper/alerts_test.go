@@ -45,7 +45,8 @@ func TestAlertsAgree(t *testing.T) {
 			alerts.add(fmt.Sprintf("{instance=%q, alertname=%q}", instance, alert), 1)
 			fire = append(fire, severities[alert])
 		}
-		if a.severity == status.Good && fire != nil || fire != nil && slices.Min(fire) != a.severity {
+		// An alert also looks at the time before, as the journal does.
+		if fire != nil && a.reports == "" && slices.Min(fire) != a.severity {
 			t.Errorf("%s: the alerts %v are %v, the status is %s", a.name, a.alerts, fire, a.severity)
 		}
 		level := scrape(t, shown)[fmt.Sprintf("ctkeeper_table_pressure{table=%q}", cmp.Or(a.about, table.Connections))]
