@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/host/unixhttp"
@@ -72,6 +74,15 @@ func (c *Client) document(ctx context.Context, path string, into any) error {
 		return fmt.Errorf("cannot read the daemon's answer: %w", err)
 	}
 	return nil
+}
+
+// NotRunning is what every view says where no daemon runs.
+const NotRunning = "ctkeeper is not running, nothing is repaired"
+
+// IsNotRunning reports whether an error of a Client means that no daemon runs: there is no socket, or a daemon left one
+// behind.
+func IsNotRunning(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // Events calls each for every event after since. With follow it then waits for new events,

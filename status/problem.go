@@ -81,7 +81,7 @@ func (d *Document) daemonProblems() []Problem {
 	if d.Daemon.Running {
 		return nil
 	}
-	text := "ctkeeper is not running, nothing is repaired"
+	text := NotRunning
 	if d.Daemon.Error != "" {
 		text = d.Daemon.Error
 	}

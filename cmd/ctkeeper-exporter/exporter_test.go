@@ -200,7 +200,7 @@ func TestServes(t *testing.T) {
 		{"GET", "/", 200, "<!doctype html>"},
 		{"GET", "/v1/status", 502, "cannot ask the daemon"},
 		{"GET", "/v1/points", 502, "cannot ask the daemon"},
-		{"GET", "/v1/page", 502, "cannot ask the daemon"},
+		{"GET", "/v1/page", 502, "ctkeeper is not running, nothing is repaired"},
 		{"GET", "/healthz", 200, "ok\n"},
 		{"GET", "/-/healthy", 200, "ok\n"},
 		{"GET", "/-/ready", 503, "cannot ask the daemon"},

@@ -50,7 +50,7 @@ func (a *app) apply() *cobra.Command {
 func (a *app) warnOfDaemon(ctx context.Context, applied []reconcile.SettingStatus) {
 	running, err := status.NewClient(status.SocketPath(a.root)).Status(ctx)
 	switch {
-	case err != nil && isNoDaemon(err):
+	case err != nil && status.IsNotRunning(err):
 	case err != nil:
 		_, _ = fmt.Fprintf(a.stderr, "ctkeeper: a running daemon may want other values: %s\n",
 			printable.Line(err.Error()))

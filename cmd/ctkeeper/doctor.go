@@ -54,5 +54,5 @@ func (a *app) daemonSettings(ctx context.Context) []reconcile.SettingStatus {
 // isRunning reports whether a daemon runs; one that this process may not ask does.
 func (a *app) isRunning(ctx context.Context) bool {
 	_, err := status.NewClient(status.SocketPath(a.root)).Status(ctx)
-	return err == nil || !isNoDaemon(err)
+	return err == nil || !status.IsNotRunning(err)
 }

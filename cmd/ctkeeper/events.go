@@ -42,7 +42,7 @@ func (a *app) showEvents(ctx context.Context, after time.Time, follow bool) erro
 	switch {
 	case err == nil:
 		return nil
-	case !isNoDaemon(err):
+	case !status.IsNotRunning(err):
 		return failure{exitNo, err}
 	}
 	if err := a.showHistory(status.HistoryPath(a.root), after); err != nil {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -69,7 +68,7 @@ func (a *app) current(ctx context.Context) (document status.Document, unanswered
 			return document, nil, lerr
 		}
 		document = daemon.Inspect(a.root, cfg)
-		if !isNoDaemon(err) {
+		if !status.IsNotRunning(err) {
 			document.Daemon.Error, unanswered = err.Error(), err
 		}
 		if errors.Is(err, fs.ErrPermission) {
@@ -93,10 +92,4 @@ func (a *app) checkDaemonConfig(d status.Document) error {
 	return failure{exitUsage, fmt.Errorf("the running daemon does not use %s, its configuration is %s; "+
 		"leave --config out, or compare the kernel with the file: ctkeeper diff --config %s",
 		a.configFile, configFiles(d), a.configFile)}
-}
-
-// isNoDaemon reports whether err, of asking the daemon, means that none runs: there is no socket,
-// or a daemon left one behind.
-func isNoDaemon(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }

@@ -96,6 +96,10 @@ func serve(w http.ResponseWriter, r *http.Request, source Source, metrics string
 		}
 	}
 	answer, err := read(r.Context(), source, since)
+	if status.IsNotRunning(err) {
+		http.Error(w, status.NotRunning, http.StatusBadGateway)
+		return
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
