@@ -44,7 +44,7 @@ func (d *Document) Judge() {
 	tables := d.Table.problems()
 	if !d.Daemon.Config.OK {
 		for i, p := range tables {
-			tables[i].Do = "Correct the configuration, which is refused, then " + strings.ToLower(p.Do[:1]) + p.Do[1:]
+			tables[i].Do = "Correct the refused configuration, then " + strings.ToLower(p.Do[:1]) + p.Do[1:]
 		}
 	}
 	d.Problems = slices.Concat(d.daemonProblems(), tables, d.settingProblems(), d.configProblems(),
@@ -99,8 +99,8 @@ func (t Table) problems() []Problem {
 		entries, limit *int64
 		do, docs       string
 	}{
-		{table.Connections, t.Entries, t.Max, "Raise max, and hashsize with it, if memory allows it (ctkeeper diff " +
-			"says what a value costs), or find what fills the table", "full"},
+		{table.Connections, t.Entries, t.Max, "Raise max and hashsize (ctkeeper diff says what that costs in " +
+			"memory), or find what fills the table", "full"},
 		{table.Expectations, t.Expectations, t.ExpectMax, "Raise expect_max, or find what the helper is used for",
 			"expectations"},
 	} {

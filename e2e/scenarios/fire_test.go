@@ -57,7 +57,7 @@ func TestFire(t *testing.T) {
 
 	checkProblem(t, began, status.Problem{
 		Severity: status.Critical, About: []string{status.AboutConnections}, Text: "The kernel drops new connections",
-		Do: "Raise max",
+		Do: "raise max and hashsize",
 	})
 	checkProblem(t, began, status.Problem{
 		Severity: status.Critical, About: []string{"max"}, Text: "max is contested", By: "old-init-script.service",

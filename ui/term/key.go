@@ -7,6 +7,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -96,7 +97,7 @@ func (m model) typed(key, text string) model {
 
 // handleOverlayKey returns the model after a key while a text covers the screen.
 func (m model) handleOverlayKey(key string) model {
-	page := max(m.height-2, 1)
+	page := m.overlayPage()
 	switch key {
 	case "q", "Q", "esc", "enter", "?", "h", "f1", "w":
 		m.overlay = noOverlay
@@ -175,6 +176,9 @@ func (m model) nextKind() reconcile.Kind {
 	return ""
 }
 
+// overlayPage returns how many lines of a text that covers the screen are shown.
+func (m model) overlayPage() int { return max(m.height-1, 1) }
+
 // overlayLines returns the text that covers the screen.
 func (m model) overlayLines() []line {
 	if m.overlay == helpOverlay {
@@ -187,13 +191,14 @@ func (m model) overlayLines() []line {
 	for _, p := range m.allProblems() {
 		lines = append(lines, m.problem(p)...)
 		if p.Docs != "" {
-			for _, part := range m.wrap(p.Docs, m.width) {
+			// A link is broken only where it has to be.
+			for part := range strings.SplitSeq(ansi.Hardwrap(m.clean(p.Docs), m.width, true), "\n") {
 				lines = append(lines, plainLine(part))
 			}
 		}
 		lines = append(lines, nil)
 	}
-	return lines
+	return lines[:len(lines)-1]
 }
 
 // help explains the keys, the colours and the words for losses.

@@ -120,7 +120,7 @@ func (m model) lines(p plan) []line {
 // overlaid returns the lines of the text that covers the screen, and how to go on.
 func (m model) overlaid() []line {
 	all := m.overlayLines()
-	page := max(m.height-1, 1)
+	page := m.overlayPage()
 	lines := append([]line(nil), all[min(m.offset, len(all)):min(m.offset+page, len(all))]...)
 	for len(lines) < page {
 		lines = append(lines, nil)
