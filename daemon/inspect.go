@@ -71,9 +71,6 @@ func FillUnknown(d *status.Document, root string) {
 	if d.Table.ByHelper == nil {
 		if t := InspectTable(root); t.ByHelper != nil {
 			d.Table.Expectations, d.Table.ByHelper = t.Expectations, t.ByHelper
-			if d.Table.Conditions == nil { // a daemon without any readable table
-				d.Table.Conditions = map[string]table.Condition{}
-			}
 			d.Table.Conditions[table.Expectations] = t.Conditions[table.Expectations]
 		}
 	}

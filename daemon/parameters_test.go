@@ -13,6 +13,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/table"
 )
 
 var origin = tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 9}
@@ -81,6 +82,7 @@ func TestFillUnknown(t *testing.T) {
 		HeldBy: []string{"nft_ct"}}
 	unknown := status.Parameter{Name: "expect_hashsize", Want: "2048", Origin: origin, State: status.ParameterUnknown}
 	d := status.Document{Module: status.Module{State: kmod.Loaded, Parameters: []status.Parameter{known, unknown}}}
+	d.Table.Conditions = map[string]table.Condition{}
 	FillUnknown(&d, root)
 	want := []status.Parameter{known, parameter("expect_hashsize", "2048", "256", status.ParameterNeedsReload, "",
 		[]string{})}

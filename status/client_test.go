@@ -55,6 +55,23 @@ func endless(begin, repeat string) http.HandlerFunc {
 	}
 }
 
+// A daemon of a version before conditions, problems and headline, whose table is full, is not shown as good.
+func TestOlderDaemon(t *testing.T) {
+	const answer = `{"daemon": {"running": true, "mode": "enforce", "config": {"ok": true}},
+		"table": {"entries": 1000, "max": 1000, "levels": {"connections": "critical"}}}`
+	c := fake(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) })
+	d, err := c.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := d.Headline, "The connection table is full: 1000 of 1000 entries"; got != want {
+		t.Errorf("headline %q, want %q", got, want)
+	}
+	if len(d.Problems) != 1 || d.Problems[0].Severity != Critical {
+		t.Errorf("problems %+v, want one that is critical", d.Problems)
+	}
+}
+
 // TestAnswersWithoutEnd has daemons that answer for ever. The client stops at its limits, long before its time
 // is over.
 func TestAnswersWithoutEnd(t *testing.T) {
