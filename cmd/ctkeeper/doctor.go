@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -25,8 +26,20 @@ func (a *app) doctor() *cobra.Command {
 		Annotations: readsConfig(),
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			report, err := doctor.Examine(cmd.Context(),
-				picture.Options{Root: a.root, Source: a.source(), Running: a.isRunning, Settings: a.daemonSettings})
+			document := sync.OnceValues(func() (status.Document, error) { // asked once: an answer may take 5 s
+				return status.NewClient(status.SocketPath(a.root)).Status(cmd.Context())
+			})
+			report, err := doctor.Examine(cmd.Context(), picture.Options{
+				Root: a.root, Source: a.source(),
+				Running: func(context.Context) bool { // one that this process may not ask runs, too
+					_, err := document()
+					return err == nil || !status.IsNotRunning(err)
+				},
+				Settings: func(context.Context) []reconcile.SettingStatus {
+					d, _ := document() // empty where no daemon answers
+					return d.Settings
+				},
+			})
 			if err != nil {
 				return failure{exitUnknown, err}
 			}
@@ -43,16 +56,4 @@ func (a *app) doctor() *cobra.Command {
 			return nil
 		},
 	}
-}
-
-// daemonSettings returns what a running daemon reports of the settings.
-func (a *app) daemonSettings(ctx context.Context) []reconcile.SettingStatus {
-	document, _ := status.NewClient(status.SocketPath(a.root)).Status(ctx) // empty where none answers
-	return document.Settings
-}
-
-// isRunning reports whether a daemon runs; one that this process may not ask does.
-func (a *app) isRunning(ctx context.Context) bool {
-	_, err := status.NewClient(status.SocketPath(a.root)).Status(ctx)
-	return err == nil || !status.IsNotRunning(err)
 }
