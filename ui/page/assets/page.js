@@ -10,7 +10,7 @@ import { listenToSettings, renderSettings } from "./settings.js";
 import { renderCounters, renderTables } from "./tables.js";
 
 const interval = 2000; // ms from an answer to the next request
-const timeout = 5000; // ms that an answer may take
+const timeout = 10000; // ms that an answer may take: the exporter waits up to 5 s for the daemon, and then answers
 const overlap = 30000; // ms that are requested again: an event is published only at the end of its pass
 const keepSeconds = 6 * 3600;
 const keepEvents = 1024;
