@@ -44,8 +44,8 @@ func NewClient(socket string) *Client {
 }
 
 // Status returns the daemon's document. A daemon that does not answer within five seconds is
-// an error. The document of an older daemon has no conditions of tables, no problems and no headline: they are added, as
-// far as one look shows them.
+// an error. The document of an older daemon has no conditions of tables, no problems and no headline: they are added,
+// as far as one look shows them.
 func (c *Client) Status(ctx context.Context) (d Document, err error) {
 	if err = c.document(ctx, PathStatus, &d); err == nil && d.Table.Conditions == nil {
 		d.Table.Conditions = table.NewMonitor(1).State(table.Sample{Figures: d.Table.Figures}).Conditions

@@ -25,7 +25,10 @@ func (p Printer) Status(s status.Document) error {
 		p.head(w, s)
 		p.settings(w, s, s.Daemon.Running)
 		if len(s.Problems) > 0 { // the first lines may have scrolled away
-			printLine(w, "\n%s.", s.Headline)
+			_, _ = fmt.Fprintln(w)
+			for _, line := range wrap(s.Headline + ".") {
+				printLine(w, "%s", line)
+			}
 		}
 	})
 }
