@@ -41,21 +41,27 @@ func checkConfigured(h *picture.Host) []finding.Finding {
 	return []finding.Finding{f}
 }
 
-// checkKept reports wanted settings that cannot be read, or that a daemon cannot keep.
+// checkKept reports wanted settings that cannot be read, or that a daemon cannot keep. The daemon's are those of the
+// configuration in effect, also while a newer one is refused.
 func checkKept(h *picture.Host) []finding.Finding {
-	if !h.IsConfigured() {
-		return nil
-	}
 	f := finding.Finding{
 		ID: "settings-not-kept", Severity: finding.Error,
-		Note: "ctkeeper status says since when, and what to do about each.",
+		Note: "ctkeeper status has since when, and what to do about each.",
 	}
 	var reasons []string
-	for _, w := range h.Config.Wants {
-		if reason, found := h.NotKept[w.Setting.Name]; found && !(h.Env.ChildNetns && w.Setting.Global) {
-			reasons = append(reasons, w.Setting.Name+" is not kept: "+reason)
-			f.Evidence = append(f.Evidence, finding.At(w.Origin, w.Setting.Name+": "+w.String()))
+	for _, s := range h.NotKept {
+		if setting := sysfs.Lookup(s.Name); h.Env.ChildNetns && setting != nil && setting.Global {
+			continue
 		}
+		reason := s.Error
+		if s.State == reconcile.Contested {
+			reason = "another writer keeps changing it"
+			if s.LastDrift != nil && s.LastDrift.By != nil {
+				reason = s.LastDrift.By.String() + " keeps changing it"
+			}
+		}
+		reasons = append(reasons, s.Name+" is not kept: "+reason)
+		f.Evidence = append(f.Evidence, finding.At(s.Origin, s.Name+": "+s.Policy.Of(s.Want)))
 	}
 	if len(reasons) == 0 {
 		return nil

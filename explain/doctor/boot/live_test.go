@@ -12,6 +12,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/klog"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/doctortest"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -53,14 +54,21 @@ func TestSettingsDiffer(t *testing.T) {
 func TestSettingsNotKept(t *testing.T) {
 	h := doctortest.Owned(t)
 	doctortest.Check(t, checkKept(h), nil)
-	h.NotKept = map[string]string{"max": "another writer keeps changing it", "acct": "not configured"}
-	w, _ := h.Want("max")
-	doctortest.Check(t, checkKept(h), []finding.Finding{{
+	place := tree.Place{File: "/etc/ctkeeper/ctkeeper.yaml", Line: 2}
+	h.NotKept = []reconcile.SettingStatus{{Comparison: reconcile.Comparison{
+		Name: "max", Policy: sysfs.Exactly, Want: sysfs.Number(1048576), State: reconcile.Contested, Origin: place,
+	}}}
+	want := finding.Finding{
 		ID: "settings-not-kept", Severity: finding.Error,
 		Summary:  "not every setting is as configured: max is not kept: another writer keeps changing it",
-		Evidence: []finding.Evidence{finding.At(w.Origin, "max: 1048576")},
-		Note:     "ctkeeper status says since when, and what to do about each.",
-	}})
+		Evidence: []finding.Evidence{finding.At(place, "max: 1048576")},
+		Note:     "ctkeeper status has since when, and what to do about each.",
+	}
+	doctortest.Check(t, checkKept(h), []finding.Finding{want})
+	h.Config = nil // a newer configuration is refused
+	h.NotKept[0].LastDrift = &reconcile.Drift{By: &sysfs.Writer{PID: 7, Comm: "old-script"}}
+	want.Summary = "not every setting is as configured: max is not kept: old-script (pid 7) keeps changing it"
+	doctortest.Check(t, checkKept(h), []finding.Finding{want})
 	h.Env.ChildNetns = true // only the host's first namespace can write it
 	doctortest.Check(t, checkKept(h), nil)
 }

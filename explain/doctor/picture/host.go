@@ -79,8 +79,8 @@ type Host struct {
 	// NotRead is what could not be read, and why.
 	NotRead []finding.Evidence
 
-	// NotKept are the wanted settings that cannot be read or kept, and why.
-	NotKept map[string]string
+	// NotKept are the wanted settings that cannot be read or kept.
+	NotKept []reconcile.SettingStatus
 	// Processes are the running processes of user space.
 	Processes []process.Process
 

@@ -88,33 +88,35 @@ func (h *Host) readConfig(t tree.Tree, source config.Source) {
 	}
 }
 
-// readWanted reads the wanted settings that are not in the catalogue, and why one cannot be kept: the daemon's
-// reasons, or without a daemon why it cannot be read.
+// readWanted reads the wanted settings that are not in the catalogue, and which cannot be kept: those of which the
+// daemon reports it, or without a daemon those that cannot be read.
 func (h *Host) readWanted(ctx context.Context, opts Options) {
-	h.NotKept = map[string]string{}
-	if h.Config == nil || h.Offline {
+	if h.Offline {
 		return
 	}
-	files := sysfs.NewReader(h.Root)
-	defer func() { _ = files.Close() }() // opened for reading only
-	for _, w := range h.Config.Wants {
-		switch value, err := files.Read(w.Setting); {
-		case err == nil:
-			h.Settings[w.Setting.Name] = value.String()
-		case !sysfs.Gone(err):
-			h.NotKept[w.Setting.Name] = err.Error()
+	var unreadable []reconcile.SettingStatus
+	if h.Config != nil {
+		files := sysfs.NewReader(h.Root)
+		defer func() { _ = files.Close() }() // opened for reading only
+		for _, w := range h.Config.Wants {
+			switch value, err := files.Read(w.Setting); {
+			case err == nil:
+				h.Settings[w.Setting.Name] = value.String()
+			case !sysfs.Gone(err) && h.IsConfigured():
+				unreadable = append(unreadable, reconcile.SettingStatus{Comparison: reconcile.Comparison{
+					Name: w.Setting.Name, Policy: w.Policy, Want: w.Value, Origin: w.Origin,
+					State: reconcile.Failed, Error: err.Error(),
+				}})
+			}
 		}
 	}
-	if opts.Settings == nil {
-		return
+	if opts.Settings != nil {
+		h.NotKept = slices.DeleteFunc(opts.Settings(ctx), func(s reconcile.SettingStatus) bool {
+			return s.State != reconcile.Contested && s.State != reconcile.Forbidden && s.State != reconcile.Failed
+		})
 	}
-	for _, s := range opts.Settings(ctx) {
-		switch s.State {
-		case reconcile.Contested:
-			h.NotKept[s.Name] = "another writer keeps changing it"
-		case reconcile.Forbidden, reconcile.Failed:
-			h.NotKept[s.Name] = s.Error
-		}
+	if h.Env.Running == nil || !*h.Env.Running {
+		h.NotKept = unreadable
 	}
 }
 
