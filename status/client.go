@@ -84,8 +84,8 @@ func (c *Client) document(ctx context.Context, path string, into any) error {
 // NotRunning is what every view says where no daemon runs.
 const NotRunning = "ctkeeper is not running, nothing is repaired"
 
-// IsNotRunning reports whether an error of a Client means that no daemon runs: there is no socket, or a daemon left one
-// behind.
+// IsNotRunning reports whether an error of a Client means that no daemon runs: there is no socket, or
+// nothing listens on it any more.
 func IsNotRunning(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }

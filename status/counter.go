@@ -1,8 +1,8 @@
 package status
 
-// Counter says what one of the kernel's counters counts (/proc/net/stat/nf_conntrack).
+// Counter explains one of the kernel's counters (/proc/net/stat/nf_conntrack).
 type Counter struct {
-	// Name is the kernel's, Word what every view calls what it counts.
+	// Name is its name in the kernel, and Word the one in every view.
 	Name string `json:"name"`
 	Word string `json:"word"`
 	// Meaning explains it in a sentence.

@@ -32,7 +32,7 @@ func PressureMessage(p table.Pressure) string {
 // tableName returns the name of a table in a sentence: "connection table".
 func tableName(name string) string { return strings.TrimSuffix(name, "s") + " table" }
 
-// tableText says how full a table is: "the connection table is 83 % full: 833 of 1000 entries".
+// tableText renders how full a table is: "the connection table is 83 % full: 833 of 1000 entries".
 func tableText(name string, entries, limit int64) string {
 	text := "the " + tableName(name) + " "
 	switch share, ok := Share(entries, limit); {
@@ -66,7 +66,7 @@ func countText(entries, limit int64) string {
 	return fmt.Sprintf("%d of %d entries", entries, limit)
 }
 
-// lossText says what the kernel does because a table is full, and how much of it in the last time.
+// lossText renders what the kernel does because a table is full, and how often in the last span.
 func lossText(loss table.Loss, lost table.Losses, span time.Duration) string {
 	text, n, noun := "the kernel refuses new expectations of helpers, and their calls and transfers fail", int64(0), ""
 	switch loss {
@@ -81,7 +81,7 @@ func lossText(loss table.Loss, lost table.Losses, span time.Duration) string {
 	return text
 }
 
-// lostText says what was lost while the table was not normal; "" for nothing.
+// lostText renders what was lost while the table was not normal; "" for nothing.
 func lostText(l table.Losses) string {
 	var lost []string
 	if l.Dropped > 0 {
@@ -96,7 +96,7 @@ func lostText(l table.Losses) string {
 	return "; meanwhile " + strings.Join(lost, ", ")
 }
 
-// forecastText says when a table will be full: "; full in about 6 min", "" without a forecast.
+// forecastText renders when a table will be full: "; full in about 6 min", "" without a forecast.
 func forecastText(c table.Condition) string {
 	if c.FullInSeconds <= 0 {
 		return ""

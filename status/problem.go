@@ -86,12 +86,12 @@ func (d *Document) daemonProblems() []Problem {
 		text = d.Daemon.Error
 	}
 	return []Problem{{
-		Severity: Critical, About: []string{AboutDaemon}, Text: text, Do: "systemctl status ctkeeper says why",
+		Severity: Critical, About: []string{AboutDaemon}, Text: text, Do: "See systemctl status ctkeeper",
 		Docs: docs + "down",
 	}}
 }
 
-// problems returns those of the tables, and of connections that were refused for another reason.
+// problems returns the problems of the tables, and that of connections refused for a long chain.
 func (t Table) problems() []Problem {
 	var all []Problem
 	for _, one := range []struct {
@@ -99,7 +99,7 @@ func (t Table) problems() []Problem {
 		entries, limit *int64
 		do, docs       string
 	}{
-		{table.Connections, t.Entries, t.Max, "Raise max and hashsize (ctkeeper diff says what that costs in " +
+		{table.Connections, t.Entries, t.Max, "Raise max and hashsize (ctkeeper diff shows what that costs in " +
 			"memory), or find what fills the table", "full"},
 		{table.Expectations, t.Expectations, t.ExpectMax, "Raise expect_max, or find what the helper is used for",
 			"expectations"},
@@ -135,7 +135,7 @@ func (t Table) problems() []Problem {
 // docs is the page that explains the problems, before the name of its part.
 const docs = "https://github.com/ctkeeper/ctkeeper/blob/main/docs/troubleshooting.md#"
 
-// settingProblems returns one problem for the settings that have the same one.
+// settingProblems returns the problems of the settings. Settings with the same error share one.
 func (d *Document) settingProblems() []Problem {
 	var all []Problem
 	for _, s := range d.Settings {
@@ -205,8 +205,8 @@ func (d *Document) settingProblem(s reconcile.SettingStatus) (Problem, bool) {
 	return p, true
 }
 
-// canHold reports whether guard: hold, where it is not in effect, would apply to a setting: of those that each network
-// namespace has for itself the guard has to know the namespace.
+// canHold reports whether guard: hold is not in effect and would apply to a setting. If each network namespace has a
+// value of its own, the guard must be able to read the namespace of a writer.
 func (d *Document) canHold(name string) bool {
 	setting := sysfs.Lookup(name)
 	blocks := d.Guard.State == GuardHolding || d.Guard.State == GuardLocked

@@ -5,8 +5,8 @@ import (
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
-// Severity is how bad something is. Each view has one colour for each. Problems are critical or warnings, by the
-// names that the alerts have.
+// Severity is how bad something is. All views show it in the same colours. Problems are critical or warnings, as
+// alerts are.
 type Severity string
 
 // The severities, from the best to the worst.
@@ -58,7 +58,7 @@ func ParameterSeverity(state ParameterState) Severity {
 	return Notice
 }
 
-// EventSeverity returns how bad what an event reports was.
+// EventSeverity returns the severity of what an event reports.
 func EventSeverity(e reconcile.Event) Severity {
 	switch e.Kind {
 	case reconcile.KindContested, reconcile.KindFailed, reconcile.KindForbidden:

@@ -7,7 +7,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
-// SettingsText says how many settings are in effect, and what the others are: "2 of 3 settings are in effect,
+// SettingsText renders how many settings are in effect, and what the others are: "2 of 3 settings are in effect,
 // 1 contested".
 func SettingsText(s reconcile.Summary) string {
 	text := fmt.Sprintf("%d of %s in effect", s.InSync, plural(int64(s.Settings), "setting"))

@@ -31,8 +31,8 @@ const (
 	// grows (early_drop in nf_conntrack_core.c).
 	Evicting Loss = "evicting"
 	// Dropping: packets of new connections are dropped. The counter drop grows while the table is at least
-	// 80 % full. A growing drop alone proves nothing: nf_ct_resolve_clash also counts there what has lost a
-	// race in a table that is not full.
+	// 80 % full. A growing drop alone proves nothing: nf_ct_resolve_clash also counts packets
+	// there that lost a race in a table that is not full.
 	Dropping Loss = "dropping"
 	// Refusing: new expectations are refused. The entries have reached the limit, because the kernel counts
 	// nothing when it refuses an expectation (__nf_ct_expect_check).

@@ -92,7 +92,7 @@ func (m *tableMonitor) condition(at time.Time, f fill) (c Condition, ok bool) {
 		loss = noLoss
 	}
 	c = condition{level, loss}.of(m.table)
-	if !c.isNormal() && m.isReadable { // without a look before it is not known since when
+	if !c.isNormal() && m.isReadable { // the first look does not show since when
 		if m.since.IsZero() {
 			m.since = at
 		}

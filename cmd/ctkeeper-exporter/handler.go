@@ -20,7 +20,7 @@ import (
 // takes a megabyte for as long as its client is reading it.
 const maxReaders = 16
 
-// The paths of health checks, as Prometheus's programs have them (web.go of prometheus), and Kubernetes's.
+// The paths of health checks: those of Prometheus (web/web.go there), and the usual one of Kubernetes.
 const (
 	pathHealthz = "/healthz"
 	pathHealthy = "/-/healthy"
@@ -102,8 +102,8 @@ func isHostExpected(r *http.Request) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && address.IsLoopback()
 }
 
-// answerCheck answers a health check: 200 and OK, or 503 and what is wrong. A check is not about the state of
-// conntrack: whoever restarts a program that fails its check would make nothing better.
+// answerCheck answers a health check: 200 and OK, or 503 and what is wrong. A check ignores the state
+// of conntrack, which a restart of the exporter would not change.
 func answerCheck(w http.ResponseWriter, err error) {
 	w.Header().Set("Cache-Control", "no-store")
 	if err != nil {

@@ -185,7 +185,7 @@ type chart struct {
 	colour  string
 }
 
-// charts renders the connections and the losses of the last time, those of which there are some first.
+// charts renders the connections and the losses of the chosen span. Charts without a loss come last.
 func (m model) charts() []line {
 	span := m.chartSpan()
 	width := max(m.width-label-len("  0 to 1048576 (limit), 15 min"), m.width/3, 1)

@@ -96,7 +96,7 @@ func pageSaysWhoIsAway(b *tab) {
 	}))
 	b.run(chromedp.Navigate("http://" + address))
 	b.until(`document.getElementById("state").innerText ===
-		"No answer (` + reason + `). systemctl status ctkeeper says why."`)
+		"No answer (` + reason + `). See systemctl status ctkeeper."`)
 	b.holds(`document.body.className === "waiting"`)
 	isAway.Store(false)
 	b.until(`document.body.className === ""`)
@@ -104,7 +104,7 @@ func pageSaysWhoIsAway(b *tab) {
 	b.until(`document.body.className === "away"`)
 	b.picture("away")
 	if state := b.text("#state"); !strings.HasPrefix(state, "No answer since ") ||
-		!strings.HasSuffix(state, " ("+reason+"); the values below are old. systemctl status ctkeeper says why.") {
+		!strings.HasSuffix(state, " ("+reason+"); the values below are old. See systemctl status ctkeeper.") {
 		b.Errorf("without the daemon the page shows %q", state)
 	}
 	b.quiet("502 (Bad Gateway)")

@@ -88,8 +88,8 @@ func (h *Host) readConfig(t tree.Tree, source config.Source) {
 	}
 }
 
-// readWanted reads the wanted settings that are not in the catalogue, and which cannot be kept: those of which the
-// daemon reports it, or without a daemon those that cannot be read.
+// readWanted reads the values of the wanted settings. NotKept are the settings that the daemon reports as not kept, or
+// without a daemon those that cannot be read.
 func (h *Host) readWanted(ctx context.Context, opts Options) {
 	if h.Offline {
 		return

@@ -1,5 +1,5 @@
 // Fetches news from the daemon every two seconds and shows them. No text of the daemon is ever used as markup: all of
-// it goes through setText. Words, shares and severities are the daemon's: this decides none.
+// it goes through setText. Words, shares and severities come from the answer; the page computes none.
 
 import { byId, clock, duration, setText, showFacts, showTime, zone } from "./parts.js";
 import { renderGuard } from "./guard.js";
@@ -77,13 +77,13 @@ const timeOf = (event) => Date.parse(event.at);
 // The key has no zone: after a restart the daemon may write the same time in another one.
 const keyOf = (e) => [timeOf(e), /\.\d+/.exec(e.at)?.[0], e.event, e.setting, e.message].join("\n");
 
-// showNoAnswer says who does not answer: the exporter answers for a daemon that is away, with the reason.
+// showNoAnswer shows who does not answer. If the daemon does not, the exporter answers with the reason.
 function showNoAnswer(error) {
   const isNetwork = error instanceof TypeError || error instanceof SyntaxError || error.name === "TimeoutError";
   const reason = isNetwork ? "" : ` (${error.message})`;
   const advice = isNetwork
-    ? "Check the network, and ctkeeper-exporter: systemctl status ctkeeper-exporter says why"
-    : "systemctl status ctkeeper says why";
+    ? "Check the network, and see systemctl status ctkeeper-exporter"
+    : "See systemctl status ctkeeper";
   if (seen.answered === null) {
     document.body.className = "waiting";
     showState("critical", `No answer${reason}. ${advice}.`);
