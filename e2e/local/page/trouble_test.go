@@ -81,20 +81,30 @@ func pageSurvivesAnswers(b *tab) {
 	b.quiet()
 }
 
-// pageSaysWhoIsAway asks an exporter whose daemon does not answer, from the beginning and later.
+// pageSaysWhoIsAway asks a proxy whose exporter does not answer, and then an exporter whose daemon does not, from the
+// beginning and later.
 func pageSaysWhoIsAway(b *tab) {
 	handler := page.Handler(gateway(), "/metrics")
-	var isAway atomic.Bool
+	var isAway, isProxy atomic.Bool
 	isAway.Store(true)
+	isProxy.Store(true)
 	const reason = "cannot ask the daemon: dial unix /run/ctkeeper/ctkeeper.sock: no such file"
 	address, _ := serveAt(b.T, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/v1/page" && isAway.Load() {
+		switch {
+		case r.URL.Path == "/v1/page" && isProxy.Load():
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		case r.URL.Path == "/v1/page" && isAway.Load():
 			http.Error(w, reason, http.StatusBadGateway)
 			return
 		}
 		handler.ServeHTTP(w, r)
 	}))
 	b.run(chromedp.Navigate("http://" + address))
+	b.until(`document.getElementById("state").innerText ===
+		"No answer. Check the network, and see systemctl status ctkeeper-exporter."`)
+	isProxy.Store(false)
 	b.until(`document.getElementById("state").innerText ===
 		"No answer (` + reason + `). See systemctl status ctkeeper."`)
 	b.holds(`document.body.className === "waiting"`)

@@ -23,6 +23,7 @@ async function fetchNews() {
   // Without the password of the page's own address, if any: fetch refuses an address with one.
   const address = new URL(`v1/page${query}`, location.origin + location.pathname);
   const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(timeout) });
+  if (answer.headers.get("Content-Type")?.startsWith("text/html")) throw new TypeError("a proxy answered");
   if (!answer.ok) throw new Error((await answer.text()).trim());
   return answer.json();
 }
