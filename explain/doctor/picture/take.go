@@ -68,8 +68,8 @@ func Take(ctx context.Context, t tree.Tree, opts Options) *Host {
 		h.BPF = readBPF(t, h.Release)
 	}
 	h.readConfig(t, opts.Source)
-	h.readWanted(ctx, opts)
 	h.Env = readEnvironment(ctx, t, opts)
+	h.readWanted(ctx, opts)
 	h.Processes, h.record = process.List(t), readRecord(ctx, t)
 	h.ReadFiles(t)
 	return h
