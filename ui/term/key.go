@@ -114,7 +114,6 @@ func (m model) handleOverlayKey(key string) model {
 	case "end", "G":
 		m.offset = len(m.overlayLines())
 	}
-	m.offset = max(min(m.offset, len(m.overlayLines())-page), 0)
 	return m
 }
 
@@ -154,8 +153,12 @@ func (m model) moved(key string) model {
 	return m
 }
 
-// scrolled returns the model with the selected setting on the screen, and of its details as much as fits.
+// scrolled returns the model with the selected setting on the screen, and of its details as much as fits. A text that
+// covers the screen fills it, also after the screen has grown or the text is shorter.
 func (m model) scrolled() model {
+	if m.overlay != noOverlay {
+		m.offset = max(min(m.offset, len(m.overlayLines())-m.overlayPage()), 0)
+	}
 	rows, lines := m.rows(), m.plan().settings
 	row, block := m.selected(rows), len(m.block(rows))
 	m.within = max(min(m.within, block-lines), 0)

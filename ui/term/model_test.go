@@ -123,6 +123,17 @@ func TestLongError(t *testing.T) {
 	}
 }
 
+// A text that covers the screen, at its end, fills the screen after that has grown.
+func TestHelpAfterResize(t *testing.T) {
+	keys := typed("?G")
+	want := modelAfter(style{}, 80, 24, append([]tea.Msg{firstStatus(quiet())}, keys...)...)
+	m := modelAfter(style{}, 20, 5, append([]tea.Msg{firstStatus(quiet())},
+		append(keys, tea.WindowSizeMsg{Width: 80, Height: 24})...)...)
+	if diff := cmp.Diff(want.View().Content, m.View().Content); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // A pause holds the screen, and loses nothing.
 func TestPause(t *testing.T) {
 	full := quiet()

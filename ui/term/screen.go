@@ -121,7 +121,7 @@ func (m model) lines(p plan) []line {
 func (m model) overlaid() []line {
 	all := m.overlayLines()
 	page := m.overlayPage()
-	lines := append([]line(nil), all[min(m.offset, len(all)):min(m.offset+page, len(all))]...)
+	lines := append([]line(nil), all[m.offset:min(m.offset+page, len(all))]...)
 	for len(lines) < page {
 		lines = append(lines, nil)
 	}
