@@ -1,7 +1,7 @@
 // Fetches news from the daemon every two seconds and shows them. No text of the daemon is ever used as markup: all of
 // it goes through setText. Words, shares and severities come from the answer; the page computes none.
 
-import { byId, clock, duration, setText, showFacts, showTime, zone } from "./parts.js";
+import { byId, clock, duration, placeText, setText, showFacts, showTime, zone } from "./parts.js";
 import { renderGuard } from "./guard.js";
 import { listenToHistory, renderHistory } from "./history.js";
 import { drawPlots, listenToPlots } from "./hours.js";
@@ -133,8 +133,6 @@ function renderRefusal(config) {
   byId("refused").hidden = config.ok || !errors.trim().includes("\n");
   if (byId("refusal").textContent !== errors) byId("refusal").textContent = errors; // whole, unlike setText
 }
-
-const placeText = ({ file, line }) => (line ? `${file}:${line}` : file);
 
 function renderDaemon({ status: { daemon, module }, not_watched: notWatched }) {
   const parameters = (module.parameters ?? []).map((p) => {

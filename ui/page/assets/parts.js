@@ -186,6 +186,9 @@ export function showTime(node, iso, { before = "", after = "", withZone = true }
   setText(time, `${before}${date}${clock(ms)}${name}${after}`);
 }
 
+// placeText renders a place in a file.
+export const placeText = ({ file, line }) => (line ? `${file}:${line}` : file);
+
 // choice returns what was chosen, as the address has it; choose changes it there, so that it stays over a reload.
 export const choice = (name) => new URLSearchParams(location.hash.slice(1)).get(name) ?? "";
 

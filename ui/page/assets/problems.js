@@ -1,6 +1,6 @@
 // What is wrong: the headline, and below it every problem with since when, by whom, and what to do.
 
-import { badge, byId, duration, element, setText, show, showTime, syncChildren } from "./parts.js";
+import { badge, byId, duration, element, setText, show, showFacts, showTime, syncChildren } from "./parts.js";
 
 const maxText = 2000; // characters of a problem
 
@@ -56,22 +56,16 @@ export function renderProblems(problems, now) {
 
 // showMore shows what is known of a problem besides its text.
 function showMore(list, p, now) {
-  const ago = p.since ? Math.max(0, now - Date.parse(p.since) / 1000) : 0;
-  const known = [
-    ["Since", p.since, (dd) => showTime(dd, p.since, { after: `, ${duration(ago)} ago` })],
-    ["By", p.by, (dd) => setText(dd, p.by, maxText)],
-    ["Do", p.do, (dd) => setText(dd, p.do, maxText)],
-    ["More", p.docs, (dd) => {
+  const whole = (text) => text && ((dd) => setText(dd, text, maxText));
+  const ago = () => `, ${duration(now - Date.parse(p.since) / 1000)} ago`;
+  showFacts(list, [
+    ["Since", p.since && ((dd) => showTime(dd, p.since, { after: ago() }))],
+    ["By", whole(p.by)],
+    ["Do", whole(p.do)],
+    ["More", p.docs && ((dd) => {
       if (!dd.firstElementChild) dd.append(element("a"));
       dd.firstElementChild.href = p.docs;
       setText(dd.firstElementChild, `Troubleshooting: ${(p.about ?? []).slice(0, 3).join(", ")}`);
-    }],
-  ].filter(([, value]) => value);
-  show(list, known.length > 0);
-  const make = ([name]) => {
-    const pair = element("div");
-    pair.append(element("dt", "", name), element("dd"));
-    return pair;
-  };
-  syncChildren(list, known, ([name]) => name, make, (pair, [, , fill]) => fill(pair.lastElementChild));
+    })],
+  ]);
 }

@@ -1,7 +1,7 @@
 // The settings: those that are not as wanted come first, and alone where there are many.
 
 import {
-  badge, byId, cell, choice, choose, count, element, makeRow, own, press, setText, show, showTime,
+  badge, byId, cell, choice, choose, count, element, makeRow, own, placeText, press, setText, show, showTime,
   syncChildren,
 } from "./parts.js";
 import { writerText } from "./guard.js";
@@ -14,7 +14,6 @@ const columns = [
   { label: "From", className: "path" }, { label: "Details", className: "details" },
 ];
 const policies = { __proto__: null, at_least: "at least ", at_most: "at most " };
-const placeText = ({ file, line }) => (line ? `${file}:${line}` : file);
 // Of several files of one name only one is read.
 const shortPlace = (origin) => placeText(origin).replace(/^\/.*\//, "");
 const milliseconds = (seconds) => Number((seconds * 1000).toPrecision(3));
