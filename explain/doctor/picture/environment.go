@@ -20,8 +20,8 @@ import (
 // maxText is more than the length of any unit or table of mounts, in bytes.
 const maxText = 1 << 20
 
-// readEnvironment reads where ctkeeper runs on this host. Its privileges, and whether the daemon
-// answers, are left out for a tree: only the running system has them.
+// readEnvironment reads where ctkeeper runs on this host. Its privileges are left out for a tree: only the running
+// system has them. That no daemon answers in a tree proves nothing.
 func readEnvironment(ctx context.Context, t tree.Tree, opts Options) Environment {
 	e := Environment{
 		ChildNetns: isChildNetns(t), ReadOnly: readOnlyMounts(t), Systemd: hasSystemd(t), Enabled: isEnabled(t),
@@ -31,8 +31,9 @@ func readEnvironment(ctx context.Context, t tree.Tree, opts Options) Environment
 	e.Installed, e.Masked, e.Overrides = readUnit(t)
 	if t.Live() {
 		e.NetAdmin, e.Root = capability.Held(unix.CAP_NET_ADMIN), os.Geteuid() == 0
-		if opts.Running != nil {
-			running := opts.Running(ctx)
+	}
+	if opts.Running != nil {
+		if running := opts.Running(ctx); running || t.Live() {
 			e.Running = &running
 		}
 	}

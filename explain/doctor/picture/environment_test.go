@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -114,9 +115,9 @@ func TestEnvironment(t *testing.T) {
 			for link, target := range test.links {
 				symlink(t, root, link, target)
 			}
-			// The daemon of this host is not that of the tree.
 			got := readEnvironment(t.Context(), tree.At(root), Options{Root: root,
-				Source: config.Source{Root: root}, Running: running})
+				Source:  config.Source{Root: root},
+				Running: func(context.Context) bool { return false }}) // which proves nothing of a tree
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("environment (-want +got):\n%s", diff)
 			}
@@ -145,11 +146,14 @@ func TestConfigWritten(t *testing.T) {
 	}
 }
 
-// TestLookAtThisHost: doctor asks the running system only on its own host.
+// TestThisHost: the privileges are those of this host only, and a daemon that answers runs.
 func TestThisHost(t *testing.T) {
 	p := readEnvironment(t.Context(), tree.At("/"), Options{Running: running})
 	if p.Running == nil || !*p.Running {
 		t.Error("the daemon was not queried")
+	}
+	if p := readEnvironment(t.Context(), tree.At(t.TempDir()), Options{Running: running}); p.Running == nil || p.Root {
+		t.Errorf("a tree with a daemon: %+v", p)
 	}
 	if p.Root != (os.Geteuid() == 0) {
 		t.Errorf("root is %v, and the effective uid %d", p.Root, os.Geteuid())
