@@ -70,7 +70,7 @@ func handler(telemetryPath string, metrics http.Handler, client *status.Client) 
 			http.Error(w, "this only reads: use GET or HEAD", http.StatusMethodNotAllowed)
 		case r.URL.Path == telemetryPath:
 			metrics.ServeHTTP(w, r)
-		case strings.HasPrefix(r.URL.Path, "/v1/"):
+		case strings.HasPrefix(r.URL.Path, "/v1/"), r.URL.Path == pathReady: // they ask the daemon
 			select {
 			case readers <- struct{}{}:
 				defer func() { <-readers }()
