@@ -306,7 +306,7 @@ func TestState(t *testing.T) {
 	}
 }
 
-// A level is what the sample says, and no hysteresis: nobody is told that a table at 58 % is over 80 %.
+// A level is that of the sample, without hysteresis: a table at 58 % is never shown as over 80 %.
 func TestLevelIsOfTheSample(t *testing.T) {
 	m := table.NewMonitor(1)
 	script(t, m, []step{of(1000, 0, 0)})

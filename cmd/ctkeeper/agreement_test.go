@@ -35,7 +35,7 @@ type look struct {
 	counters              map[string]uint64
 }
 
-// agreement is what every view says of the last of some looks, 5 s apart, the first of which is at an empty table.
+// agreement is what every view shows after the last of some looks, 5 s apart. The first look is at an empty table.
 type agreement struct {
 	name  string
 	looks []look
@@ -49,7 +49,7 @@ type agreement struct {
 	about, share string
 	level        table.Level
 	loss         table.Loss
-	// alerts are those that fire if it stays so.
+	// alerts fire if it stays so.
 	alerts []string
 	// isSilent is true where the journal has nothing to report.
 	isSilent bool

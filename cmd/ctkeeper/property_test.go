@@ -162,7 +162,7 @@ func checkWithDaemon(t *testing.T, root string) {
 	checkDoctor(t, root, want)
 }
 
-// TestContestedAgrees: a daemon alone knows that a setting is contested, and doctor asks it.
+// TestContestedAgrees: only a daemon can see that a setting is contested, so doctor asks it.
 func TestContestedAgrees(t *testing.T) {
 	root := soundHost(t)
 	start(t, root)

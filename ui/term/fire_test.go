@@ -183,7 +183,7 @@ func TestSpanText(t *testing.T) {
 	}
 }
 
-// FuzzProblem holds that a problem has all of its words, in lines that fit, and none that a terminal interprets.
+// FuzzProblem: a problem keeps all of its words, in lines that fit, without control sequences.
 func FuzzProblem(f *testing.F) {
 	f.Add("max is contested", "kube-proxy (pid 1)", "Stop that writer", 80)
 	f.Add(evil, "接続追跡 の値", "a-b-c  d\u00a0e", 24)

@@ -168,7 +168,7 @@ func (m model) scrolled() model {
 	return m
 }
 
-// nextKind returns the kind of event after the shown one, of those that there are, and after the last one all.
+// nextKind returns the next kind of which there are events, and after the last one "" for all.
 func (m model) nextKind() reconcile.Kind {
 	kinds := slices.DeleteFunc(reconcile.Kinds(), func(k reconcile.Kind) bool {
 		return !slices.ContainsFunc(m.events, func(e reconcile.Event) bool { return e.Kind == k })

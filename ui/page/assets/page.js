@@ -127,7 +127,7 @@ function renderHead({ status: { daemon, headline }, host, severity, metrics }) {
   byId("metrics").href = metrics;
 }
 
-// renderRefusal shows all errors of a refused configuration, of which the list of problems has the first.
+// renderRefusal shows all errors of a refused configuration; the list of problems has only the first.
 function renderRefusal(config) {
   const errors = config.error.slice(0, 20000);
   byId("refused").hidden = config.ok || !errors.trim().includes("\n");
