@@ -71,6 +71,8 @@ func TestExitStatuses(t *testing.T) {
 		{"status without a daemon, built in", standing, "status",
 			func(t *testing.T, root string) { kerneltree.BuiltIn(t, root) }, 0, []string{"nf_conntrack built-in"}, nil},
 		{"status, refused", broken, "status", nil, 78, nil, refused},
+		{"status --brief, refused", broken, "status --brief", nil, 78,
+			[]string{"ctkeeper is not running, nothing is repaired (and 1 other problem)\n"}, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, test.run)

@@ -136,12 +136,16 @@ func TestStatusOfASickDaemon(t *testing.T) {
 	defer served.Wait()
 	defer func() { _ = listener.Close() }()
 	served.Go(func() {
-		if conn, err := listener.Accept(); err == nil {
+		for conn, err := listener.Accept(); err == nil; conn, err = listener.Accept() {
 			_ = conn.Close()
 		}
 	})
 	ctkeeper(t.Context(), "status", "--root", root).wants(t, exitUnknown,
 		[]string{"daemon:  cannot ask the daemon", "in-sync"}, nil)
+	// A refused configuration does not make it a daemon that is not running.
+	kerneltree.Put(t, root, config.DefaultMain, broken)
+	ctkeeper(t.Context(), "status", "--brief", "--root", root).wants(t, exitConfig,
+		[]string{"cannot ask the daemon", "and 1 other problem"}, nil)
 }
 
 func TestEventsFollow(t *testing.T) {

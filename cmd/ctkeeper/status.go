@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
@@ -31,12 +33,12 @@ func (a *app) status() *cobra.Command {
 				return a.watch(cmd.Context())
 			}
 			document, unanswered, err := a.current(cmd.Context())
-			if err != nil {
-				return err
-			}
 			show := a.printer().Status
 			if brief {
 				show = a.printer().Brief
+			}
+			if refused := config.Errors(nil); err != nil && !(brief && errors.As(err, &refused)) {
+				return err
 			}
 			if err := show(document); err != nil {
 				return failure{exitUnknown, err}
@@ -55,20 +57,15 @@ func (a *app) status() *cobra.Command {
 
 // current returns the daemon's document or, without a daemon, one of the kernel compared with
 // the configuration. unanswered is why a daemon that may be running did not answer, or nil. The error is a
-// refused configuration, or --config with a daemon that uses another file.
-func (a *app) current(ctx context.Context) (document status.Document, unanswered, err error) {
-	document, err = status.NewClient(status.SocketPath(a.root)).Status(ctx)
+// refused configuration, which the document has too, or --config with a daemon that uses another file.
+func (a *app) current(ctx context.Context) (document status.Document, unanswered, refused error) {
+	document, err := status.NewClient(status.SocketPath(a.root)).Status(ctx)
 	if err == nil {
 		if err := a.checkDaemonConfig(document); err != nil {
 			return document, nil, err
 		}
 	} else {
-		cfg, lerr := a.load()
-		if lerr != nil {
-			return document, nil, lerr
-		}
-		document = daemon.Inspect(a.root, cfg)
-		if !status.IsNotRunning(err) {
+		if document, refused = a.inspect(); !status.IsNotRunning(err) {
 			document.Daemon.Error, unanswered = err.Error(), err
 		}
 		if errors.Is(err, fs.ErrPermission) {
@@ -77,7 +74,21 @@ func (a *app) current(ctx context.Context) (document status.Document, unanswered
 	}
 	daemon.FillUnknown(&document, a.root)
 	document.Judge()
-	return document, unanswered, nil
+	return document, unanswered, refused
+}
+
+// inspect returns the kernel compared with the configuration, and without settings if that is refused, which is the
+// error.
+func (a *app) inspect() (status.Document, error) {
+	cfg, err := a.load()
+	if err == nil {
+		return daemon.Inspect(a.root, cfg), nil
+	}
+	return status.Document{
+		Daemon: status.Daemon{Config: status.Config{Error: err.Error()}},
+		Module: status.Module{Name: kmod.Conntrack, State: kmod.Observe(a.root, kmod.Conntrack).State},
+		Table:  daemon.InspectTable(a.root),
+	}, err
 }
 
 // checkDaemonConfig returns an error if --config names a file that the daemon does not use.

@@ -6,8 +6,6 @@ import (
 	"os"
 
 	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/daemon"
-	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/ui/term"
 )
@@ -43,13 +41,7 @@ func (a *app) watch(ctx context.Context) error {
 func (a *app) watched(ctx context.Context) (status.Document, error) {
 	document, _, err := a.current(ctx)
 	if refused := config.Errors(nil); errors.As(err, &refused) {
-		document = status.Document{
-			Daemon: status.Daemon{Config: status.Config{Error: err.Error()}},
-			Module: status.Module{Name: kmod.Conntrack, State: kmod.Observe(a.root, kmod.Conntrack).State},
-			Table:  daemon.InspectTable(a.root),
-		}
-		document.Judge()
-		return document, nil
+		err = nil
 	}
 	return document, err
 }
