@@ -89,7 +89,7 @@ func (h *Host) readConfig(t tree.Tree, source config.Source) {
 }
 
 // readWanted reads the values of the wanted settings. NotKept are the settings that the daemon reports as not kept, or
-// without a daemon those that cannot be read.
+// where none answers those that cannot be read.
 func (h *Host) readWanted(ctx context.Context, opts Options) {
 	if h.Offline {
 		return
@@ -110,13 +110,14 @@ func (h *Host) readWanted(ctx context.Context, opts Options) {
 			}
 		}
 	}
-	if opts.Settings != nil {
-		h.NotKept = slices.DeleteFunc(opts.Settings(ctx), func(s reconcile.SettingStatus) bool {
+	h.NotKept = unreadable
+	if opts.Settings == nil {
+		return
+	}
+	if settings := opts.Settings(ctx); len(settings) > 0 { // none where no daemon answers
+		h.NotKept = slices.DeleteFunc(settings, func(s reconcile.SettingStatus) bool {
 			return s.State != reconcile.Contested && s.State != reconcile.Forbidden && s.State != reconcile.Failed
 		})
-	}
-	if h.Env.Running == nil || !*h.Env.Running {
-		h.NotKept = unreadable
 	}
 }
 
