@@ -3,6 +3,7 @@
 package scenarios
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"slices"
@@ -90,27 +91,34 @@ func checkProblem(t *testing.T, began time.Time, want status.Problem) {
 	}
 }
 
-// checkViews checks that each view begins with the fire.
+// checkViews checks that each view begins with the fire, whether or not the kernel dropped a packet at that moment.
 func checkViews(t *testing.T) {
 	t.Helper()
-	const fire = "The kernel drops new connections"
+	const fire = "connection table is full"
 	text, _ := try(t, "ctkeeper", "status")
 	t.Logf("ctkeeper status:\n%s", text)
-	if !strings.HasPrefix(text, "critical: "+fire) {
+	if lines := strings.SplitN(text, "\n", 3); !strings.HasPrefix(text, "critical: ") ||
+		!strings.Contains(lines[0]+lines[1], fire) {
 		t.Error("ctkeeper status does not begin with the fire")
 	}
-	if brief, _ := try(t, "ctkeeper", "status", "--brief"); !strings.HasPrefix(brief, "ctkeeper: "+fire) ||
-		strings.Count(brief, "\n") != 1 {
+	if brief, _ := try(t, "ctkeeper", "status", "--brief"); !strings.HasPrefix(brief, "ctkeeper: The ") ||
+		!strings.Contains(brief, fire) || strings.Count(brief, "\n") != 1 {
 		t.Errorf("ctkeeper status --brief: %s", brief)
 	}
-	const watch = "stty cols 120 rows 40; timeout --foreground 4 ctkeeper status --watch"
+	const watch = "stty cols 200 rows 40; timeout --foreground 4 ctkeeper status --watch"
 	screen, _ := try(t, "script", "-qec", watch, "/dev/null")
 	t.Logf("ctkeeper status --watch: %q", screen)
 	if !strings.Contains(screen, fire) {
 		t.Error("ctkeeper status --watch does not show the fire")
 	}
-	page := get(t, exporterAddress, "/v1/page", "localhost:9466", http.StatusOK)
-	if !strings.Contains(page, `"headline":"`+fire) {
-		t.Errorf("the page's headline is another one: %.2000s", page)
+	var page struct {
+		Status status.Document `json:"status"`
+	}
+	answer := get(t, exporterAddress, "/v1/page", "localhost:9466", http.StatusOK)
+	if err := json.Unmarshal([]byte(answer), &page); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(page.Status.Headline, fire) {
+		t.Errorf("the page's headline: %s", page.Status.Headline)
 	}
 }
