@@ -64,12 +64,13 @@ var mayImport = map[string][]string{
 	},
 	"status":  {"host", "kmod", "reconcile", "sysfs", "table"},
 	"metrics": {"kmod", "reconcile", "status", "table", "host"},
+	"ui/sgr":  {"status"},
 	"ui/page": {"reconcile", "status", "table"},
 	"daemon":  {"config", "guard", "kmod", "reconcile", "status", "sysfs", "systemd", "table", "host"},
-	"ui/term": {"config", "reconcile", "status", "sysfs", "table", "host"},
+	"ui/term": {"config", "ui/sgr", "reconcile", "status", "sysfs", "table", "host"},
 	"ui/text": {
 		"config", "explain/doctor", "explain/importer", "kmod", "persist", "reconcile", "status", "sysfs", "table",
-		"host",
+		"ui/sgr", "host",
 	},
 	"cmd/ctkeeper": {
 		"config", "daemon", "explain/doctor", "explain/importer", "explain/inventory", "kmod", "persist", "reconcile",

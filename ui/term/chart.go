@@ -10,6 +10,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
+	"github.com/ctkeeper/ctkeeper/ui/sgr"
 )
 
 // label is the width of the names of bars and charts.
@@ -43,10 +44,10 @@ func (m model) fill(name string, n, limit *int64) line {
 	}
 	colour, severity := plain, status.TableSeverity(condition)
 	if severity != status.Good {
-		colour = severityColour(severity)
+		colour = sgr.Of(severity)
 	}
 	full, empty := m.bar(valueOf(n), valueOf(limit), min(m.width/4, 40))
-	l := line{{m.pad(name, label), plain}, {full, severityColour(severity)}, {empty, faint}, {" " + text, colour}}
+	l := line{{m.pad(name, label), plain}, {full, sgr.Of(severity)}, {empty, faint}, {" " + text, colour}}
 	if rate := t.Rates["entries"]; name == table.Connections && (rate >= 0.5 || rate <= -0.5) {
 		l = append(l, span{fmt.Sprintf(", %+.0f/s", rate), plain})
 	}
@@ -279,7 +280,7 @@ func (m model) lossCharts(cells []cell, span time.Duration) []chart {
 	if loss := m.status.Table.Conditions[table.Connections].Loss; loss != table.NoLoss {
 		for i, lossOf := range []table.Loss{table.Dropping, table.Evicting} {
 			if loss == lossOf {
-				charts[i].colour = severityColour(status.Critical)
+				charts[i].colour = sgr.Of(status.Critical)
 			}
 		}
 	}

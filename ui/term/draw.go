@@ -8,34 +8,19 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/ctkeeper/ctkeeper/host/printable"
-	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/ui/sgr"
 )
 
 // Colours: SGR sequences of ECMA-48, which every terminal with colours has.
 const (
 	plain  = ""
-	faint  = "\x1b[2m"
-	bold   = "\x1b[1m"
-	red    = "\x1b[31m"
-	green  = "\x1b[32m"
-	yellow = "\x1b[33m"
-	reset  = "\x1b[0m"
+	faint  = sgr.Faint
+	bold   = sgr.Bold
+	red    = sgr.Red
+	green  = sgr.Green
+	yellow = sgr.Yellow
+	reset  = sgr.Reset
 )
-
-// severityColour returns the colour of a severity.
-func severityColour(s status.Severity) string {
-	switch s {
-	case status.Good:
-		return green
-	case status.Warning:
-		return yellow
-	case status.Critical:
-		return red
-	case status.Notice:
-		return faint
-	}
-	return plain
-}
 
 // span is a piece of a line in one colour.
 type span struct{ text, colour string }

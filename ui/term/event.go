@@ -7,6 +7,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/ui/sgr"
 )
 
 // shownEvents returns the events of the shown kind and of the settings that the filter selects.
@@ -31,7 +32,7 @@ func (m model) log(p plan) []line {
 	var lines []line
 	for i := len(events) - 1; i >= 0 && len(lines) < p.events; i-- {
 		e := events[i]
-		indent, colour := len(layout), severityColour(status.EventSeverity(e))
+		indent, colour := len(layout), sgr.Of(status.EventSeverity(e))
 		wrapped := m.wrap(e.Message, m.width-indent)
 		if room := p.events - len(lines); len(wrapped) > room { // keep its beginning
 			wrapped = append(wrapped[:room-1:room-1], strings.Join(wrapped[room-1:], " "))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/ui/sgr"
 )
 
 // overlay is a text that covers the screen.
@@ -231,7 +232,7 @@ func (m model) help() []line {
 		{status.Notice, "not wrong, such as a setting that this kernel does not have"},
 		{status.Good, "as wanted"},
 	} {
-		entry(string(s.severity), severityColour(s.severity), s.text)
+		entry(string(s.severity), sgr.Of(s.severity), s.text)
 	}
 	lines = append(lines, nil, line{{"LOSSES", bold}})
 	for _, c := range status.Counters() {

@@ -9,6 +9,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/ui/sgr"
 )
 
 // allProblems returns the problems, the worst first. That the status cannot be read is the worst of all.
@@ -33,7 +34,7 @@ func (m model) problems(budget int) []line {
 	if len(all) == 0 {
 		var lines []line
 		for _, text := range m.wrap(m.status.Headline+".", m.width) {
-			lines = append(lines, line{{text, severityColour(status.Good)}})
+			lines = append(lines, line{{text, sgr.Of(status.Good)}})
 		}
 		return lines[:min(len(lines), budget)]
 	}
@@ -93,7 +94,7 @@ func cutLines(lines []line, n int) []line {
 
 // problem renders one problem: its severity, its text, and then the details.
 func (m model) problem(p status.Problem) []line {
-	colour := severityColour(p.Severity)
+	colour := sgr.Of(p.Severity)
 	head := strings.ToUpper(string(p.Severity))
 	indent := len("CRITICAL ")
 	if m.width < 60 {

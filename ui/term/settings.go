@@ -11,6 +11,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/ui/sgr"
 )
 
 // rows returns the settings that the filter selects, the worst first.
@@ -153,7 +154,7 @@ func (m model) last(s reconcile.SettingStatus) string {
 
 // stateColour returns the colour of a setting's state.
 func (m model) stateColour(s reconcile.State) string {
-	return severityColour(status.SettingSeverity(s, m.status.Daemon.Mode))
+	return sgr.Of(status.SettingSeverity(s, m.status.Daemon.Mode))
 }
 
 // isFolded reports whether the selected setting has one line. One that no key has selected is unfolded if something

@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/ctkeeper/ctkeeper/host/printable"
+	"github.com/ctkeeper/ctkeeper/ui/sgr"
 )
 
 // Formats are the values of --output.
@@ -174,10 +175,10 @@ func printLine(w io.Writer, format string, args ...any) {
 }
 
 const (
-	reset  = "\x1b[0m"
-	green  = "\x1b[32m"
-	yellow = "\x1b[33m"
-	red    = "\x1b[31m"
+	reset  = sgr.Reset
+	green  = sgr.Green
+	yellow = sgr.Yellow
+	red    = sgr.Red
 )
 
 // paint colours the words of states in an aligned table. Before the aligning, the colours would count as width.
@@ -186,9 +187,6 @@ func (p Printer) paint(table string, colours map[string]string) string {
 		return table
 	}
 	for word, colour := range colours {
-		if colour == "" {
-			continue
-		}
 		table = strings.ReplaceAll(table, " "+word+" ", " "+colour+word+reset+" ")
 	}
 	return table

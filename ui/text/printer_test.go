@@ -421,7 +421,7 @@ func TestColourOnlyWhenAsked(t *testing.T) {
 		t.Error("colours that nobody asked for")
 	}
 	for _, want := range []string{
-		"\x1b[32min-sync\x1b[0m",
+		"\x1b[32min-sync\x1b[0m", "\x1b[2munsupported\x1b[0m",
 		"\x1b[31mdrifted\x1b[0m", "\x1b[31mcontested\x1b[0m", "\x1b[31mforbidden\x1b[0m", "\x1b[31mfailed\x1b[0m",
 	} {
 		if !bytes.Contains(coloured, []byte(want)) {
@@ -429,7 +429,7 @@ func TestColourOnlyWhenAsked(t *testing.T) {
 		}
 	}
 	uncoloured := strings.NewReplacer(
-		"\x1b[0m", "", "\x1b[31m", "", "\x1b[32m", "", "\x1b[33m", "",
+		"\x1b[0m", "", "\x1b[2m", "", "\x1b[31m", "", "\x1b[32m", "", "\x1b[33m", "",
 	).Replace(string(coloured))
 	if diff := cmp.Diff(string(plain), uncoloured); diff != "" {
 		t.Errorf("colours change more than colours (-plain +coloured):\n%s", diff)

@@ -16,6 +16,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
+	"github.com/ctkeeper/ctkeeper/ui/sgr"
 )
 
 // Status writes a status document.
@@ -42,19 +43,6 @@ func (p Printer) Brief(s status.Document) error {
 	return p.Document(doc, func(w io.Writer) { printLine(w, "ctkeeper: %s", s.Headline) })
 }
 
-// colourOf returns the colour that all views have for a severity. A notice has none.
-func colourOf(s status.Severity) string {
-	switch s {
-	case status.Good:
-		return green
-	case status.Warning:
-		return yellow
-	case status.Critical:
-		return red
-	}
-	return ""
-}
-
 // problems writes what is wrong, the worst first, each with what is known of it, or that nothing is.
 func (p Printer) problems(w io.Writer, s status.Document) {
 	if len(s.Problems) == 0 {
@@ -75,7 +63,7 @@ func (p Printer) problems(w io.Writer, s status.Document) {
 			lines = append(lines, problem.Docs)
 		}
 		name := fmt.Sprintf("%-9s", problem.Severity+":")
-		_, _ = fmt.Fprintf(w, "%s %s\n", p.colour(name, colourOf(problem.Severity)), printable.Line(lines[0]))
+		_, _ = fmt.Fprintf(w, "%s %s\n", p.colour(name, sgr.Of(problem.Severity)), printable.Line(lines[0]))
 		for _, line := range lines[1:] {
 			printLine(w, "%-9s %s", "", line)
 		}
@@ -155,7 +143,7 @@ func (p Printer) settings(w io.Writer, d status.Document, isCounted bool) {
 	columns(&buf, rows)
 	colours := map[string]string{}
 	for _, s := range d.Settings {
-		colours[string(s.State)] = colourOf(status.SettingSeverity(s.State, d.Daemon.Mode))
+		colours[string(s.State)] = sgr.Of(status.SettingSeverity(s.State, d.Daemon.Mode))
 	}
 	_, _ = io.WriteString(w, p.paint(buf.String(), colours))
 }
