@@ -58,7 +58,7 @@ func (d *Document) Judge() {
 	d.Headline = d.headline()
 }
 
-// headline returns the state in one line: the worst problem, or that there is none.
+// headline returns the state in one line: the worst problem, or that all is well.
 func (d *Document) headline() string {
 	switch n := len(d.Problems); n {
 	case 0:

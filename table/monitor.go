@@ -45,7 +45,7 @@ type Condition struct {
 	Loss  Loss  `json:"loss,omitempty"`
 	// Since is when Level or Loss began to differ from normal; zero while neither does.
 	Since time.Time `json:"since,omitzero"`
-	// FullInSeconds is the forecast at the present rate; 0 if there is none.
+	// FullInSeconds is the forecast at the present rate; 0 if the table does not fill.
 	FullInSeconds float64 `json:"full_in_seconds,omitzero"`
 }
 

@@ -25,7 +25,7 @@ func (a *app) watch(ctx context.Context) error {
 	}
 	opts := term.Options{Out: a.stdout, Colour: colourful(a.stdout), ASCII: !term.UTF8(os.Getenv)}
 	if a.root == "" {
-		opts.Host, _ = os.Hostname() // the view has no name where there is none
+		opts.Host, _ = os.Hostname() // empty where it is not known
 	}
 	if isTerminal(os.Stdin) {
 		opts.In = os.Stdin

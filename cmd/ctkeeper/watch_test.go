@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
+	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
 const countFile = "proc/sys/net/netfilter/nf_conntrack_count"
@@ -65,7 +66,7 @@ func newTerminal(t *testing.T) *terminal {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		t.Skipf("this machine gives no pseudoterminal: %v", err)
+		netns.Cannot(t, "this machine has no pseudoterminals: %v", err)
 	}
 	p := &terminal{t: t, master: os.NewFile(uintptr(fd), "/dev/ptmx"), ended: make(chan struct{})}
 	t.Cleanup(func() { p.hangUp() })
@@ -77,7 +78,7 @@ func newTerminal(t *testing.T) *terminal {
 		p.slave, err = os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|unix.O_NOCTTY, 0)
 	}
 	if err != nil {
-		t.Skipf("this machine gives no pseudoterminal: %v", err)
+		netns.Cannot(t, "this machine has no pseudoterminals: %v", err)
 	}
 	t.Cleanup(func() { _ = p.slave.Close() })
 	p.before = p.modes()

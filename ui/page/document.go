@@ -53,7 +53,7 @@ type level struct {
 // fill is what the page shows of a table besides its figures.
 type fill struct {
 	Severity status.Severity `json:"severity"`
-	// Share and Forecast are empty where there are none.
+	// Share is empty for a table without a limit, Forecast for one that does not fill.
 	Share    string `json:"share"`
 	Forecast string `json:"forecast"`
 }

@@ -32,7 +32,7 @@ type Options struct {
 	Source config.Source
 	// Running reports whether the daemon answers; nil where it is not known.
 	Running func(context.Context) bool
-	// Settings returns what the daemon reports of the settings; nil where there is none.
+	// Settings returns what the daemon reports of the settings; nil without a daemon.
 	Settings func(context.Context) []reconcile.SettingStatus
 }
 
