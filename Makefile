@@ -5,6 +5,8 @@ SHELL := /bin/bash
 
 DESTDIR ?=
 PREFIX  ?= /usr
+# Where `build` puts what `install` copies.
+BIN     ?= bin
 KERNEL  ?= 6.1
 BENCH   ?=
 DOC     ?=
@@ -13,17 +15,33 @@ COUNT   ?= 10
 BASE    ?= $(shell git describe --tags --abbrev=0 HEAD^ 2>/dev/null || \
 	git rev-list -1 --before='1 week ago' HEAD | grep . || git rev-list --max-parents=0 HEAD)
 FUZZTIME ?= 30s
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+# Without this, git and Go's version stamp fail where root builds the clone of a user.
+export GIT_CONFIG_COUNT   := 1
+export GIT_CONFIG_KEY_0   := safe.directory
+export GIT_CONFIG_VALUE_0 := *
+git := GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*' git
+
+# The newest release in CHANGELOG.md, with +COMMITS.gCOMMIT if git has commits after its tag.
+RELEASE := $(shell sed -n 's/^\#\# \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
+VERSION ?= $(RELEASE)$(shell $(git) describe --tags --long --match 'v$(RELEASE)' 2>/dev/null | \
+	sed -n 's/.*-\([1-9][0-9]*\)-\(g[0-9a-f]*\)$$/+\1.\2/p')
 
 GO      ?= go
 LDFLAGS := -s -w -X main.version=$(VERSION)
 BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: build run test e2e bench benchstat lint fuzz generate bpf checkbpf install uninstall help clean
+.PHONY: build run test e2e bench benchstat lint fuzz generate bpf checkbpf help clean
+.PHONY: install install-ctkeeper install-exporter uninstall packages
 
-build: ## bin/ctkeeper and bin/ctkeeper-exporter, static
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+# Completions come from the program, so another architecture needs one of this machine.
+build: ## bin/ctkeeper and bin/ctkeeper-exporter, static, and completions
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+	@mkdir -p $(BIN)/completion
+	@if [ "$$($(GO) env GOARCH)" = "$$($(GO) env GOHOSTARCH)" ]; then program=$(BIN)/ctkeeper; else \
+		program="env GOARCH= $(GO) run ./cmd/ctkeeper"; fi; \
+	for shell in bash zsh fish; do $$program completion $$shell > $(BIN)/completion/$$shell; done
 
 run: build ## run the daemon on this machine, in the foreground
 	./bin/ctkeeper run --show
@@ -98,48 +116,78 @@ checkbpf: ## that the BPF programs in the repository are what `make bpf` makes, 
 	$(MAKE) --no-print-directory bpf BPFDIR="$$built"; \
 	for file in guard/bpf_*; do cmp "$$file" "$$built/$${file##*/}"; done
 
-install: build ## into DESTDIR, below PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system
-	for program in ctkeeper ctkeeper-exporter; do \
-		install -m 0755 bin/$$program $(DESTDIR)$(PREFIX)/bin/$$program; \
-		sed 's,/usr/bin/ctkeeper,$(PREFIX)/bin/ctkeeper,g' systemd/$$program.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$program.service; \
-		chmod 0644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$$program.service; \
-	done
-	install -D -m 0644 systemd/ctkeeper.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ctkeeper.conf
-	install -D -m 0644 systemd/ctkeeper.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ctkeeper.conf
-	install -D -m 0644 systemd/ctkeeper.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/ctkeeper.catalog
-	install -d $(DESTDIR)$(PREFIX)/share/ctkeeper
-	for file in guard.conf guard-perfmon.conf; do \
-		sed 's,/usr/share/ctkeeper,$(PREFIX)/share/ctkeeper,g' systemd/$$file > $(DESTDIR)$(PREFIX)/share/ctkeeper/$$file; \
-		chmod 0644 $(DESTDIR)$(PREFIX)/share/ctkeeper/$$file; \
-	done
-	install -D -m 0644 config/reference.yaml $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/ctkeeper.yaml
-	install -m 0644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/performance docs/performance/*.svg
-	install -D -m 0644 packaging/prometheus/ctkeeper.rules.yml $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/prometheus/ctkeeper.rules.yml
-	install -D -m 0644 packaging/grafana/ctkeeper.json $(DESTDIR)$(PREFIX)/share/doc/ctkeeper/grafana/ctkeeper.json
-	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	./bin/ctkeeper completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctkeeper
-	./bin/ctkeeper completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ctkeeper
-	./bin/ctkeeper completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ctkeeper.fish
+# root and share are where files go; the texts of units and drop-ins name /usr.
+root  = $(DESTDIR)$(PREFIX)
+share = $(root)/share
+units = $(root)/lib/systemd/system
+copy  = install -D -m 0644
+# Copies a file, with PREFIX in place of /usr: $(call adapt,FROM,TO).
+adapt = sed 's,/usr/bin/ctkeeper,$(PREFIX)/bin/ctkeeper,g; s,/usr/share/ctkeeper,$(PREFIX)/share/ctkeeper,g' \
+	$(1) | install -D -m 0644 /dev/stdin $(2)
+
+install: install-ctkeeper install-exporter ## what `make build` built, into DESTDIR, below PREFIX
 	@if [ -z "$(DESTDIR)" ]; then \
-		echo "Installed. Next:"; \
+		echo "Installed. Next, as root:"; \
 		echo "  systemd-sysusers && systemd-tmpfiles --create ctkeeper.conf && journalctl --update-catalog"; \
 		echo "  systemctl daemon-reload && systemctl enable --now ctkeeper"; \
 		echo "For metrics and the status page: systemctl enable --now ctkeeper-exporter"; \
 	fi
 
+install-ctkeeper: $(BIN)/ctkeeper
+	install -D -m 0755 $(BIN)/ctkeeper $(root)/bin/ctkeeper
+	$(call adapt,systemd/ctkeeper.service,$(units)/ctkeeper.service)
+	$(copy) systemd/ctkeeper.sysusers $(root)/lib/sysusers.d/ctkeeper.conf
+	$(copy) systemd/ctkeeper.tmpfiles $(root)/lib/tmpfiles.d/ctkeeper.conf
+	$(copy) systemd/ctkeeper.catalog $(root)/lib/systemd/catalog/ctkeeper.catalog
+	$(call adapt,systemd/guard.conf,$(share)/ctkeeper/guard.conf)
+	$(call adapt,systemd/guard-perfmon.conf,$(share)/ctkeeper/guard-perfmon.conf)
+	$(copy) $(BIN)/completion/bash $(share)/bash-completion/completions/ctkeeper
+	$(copy) $(BIN)/completion/zsh $(share)/zsh/site-functions/_ctkeeper
+	$(copy) $(BIN)/completion/fish $(share)/fish/vendor_completions.d/ctkeeper.fish
+	$(copy) -t $(share)/doc/ctkeeper docs/*.md
+	$(copy) config/reference.yaml $(share)/doc/ctkeeper/ctkeeper.yaml
+	$(copy) -t $(share)/doc/ctkeeper/performance docs/performance/*.svg
+	for page in $(filter-out %/ctkeeper-exporter.8,$(pages)); do $(call man,$$page); done
+	[ -e $(DESTDIR)/etc/ctkeeper/ctkeeper.yaml ] || $(copy) packaging/ctkeeper.yaml $(DESTDIR)/etc/ctkeeper/ctkeeper.yaml
+
+install-exporter: $(BIN)/ctkeeper-exporter
+	install -D -m 0755 $(BIN)/ctkeeper-exporter $(root)/bin/ctkeeper-exporter
+	$(call adapt,systemd/ctkeeper-exporter.service,$(units)/ctkeeper-exporter.service)
+	$(copy) systemd/ctkeeper-exporter.preset $(root)/lib/systemd/system-preset/80-ctkeeper-exporter.preset
+	$(copy) packaging/prometheus/ctkeeper.rules.yml $(share)/doc/ctkeeper-exporter/prometheus/ctkeeper.rules.yml
+	$(copy) packaging/grafana/ctkeeper.json $(share)/doc/ctkeeper-exporter/grafana/ctkeeper.json
+	for page in $(filter %/ctkeeper-exporter.8,$(pages)); do $(call man,$$page); done
+
+# gzip -n leaves out name and time, so that every build has the same bytes.
+pages = $(wildcard packaging/man/*.[578])
+man   = gzip -9n < $(1) | install -D -m 0644 /dev/stdin $(share)/man/man$${page\#\#*.}/$${page\#\#*/}.gz
+
+$(BIN)/ctkeeper $(BIN)/ctkeeper-exporter:
+	@echo "$@ is missing: run \`make build\` first, as yourself, and then \`make install\` as root" >&2; exit 1
+
 uninstall: ## take back what install put there; configuration stays
-	rm -f $(DESTDIR)$(PREFIX)/bin/ctkeeper $(DESTDIR)$(PREFIX)/lib/systemd/system/ctkeeper.service \
-		$(DESTDIR)$(PREFIX)/bin/ctkeeper-exporter $(DESTDIR)$(PREFIX)/lib/systemd/system/ctkeeper-exporter.service \
-		$(DESTDIR)$(PREFIX)/lib/sysusers.d/ctkeeper.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ctkeeper.conf \
-		$(DESTDIR)$(PREFIX)/lib/systemd/catalog/ctkeeper.catalog \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctkeeper \
-		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ctkeeper $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ctkeeper.fish
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/ctkeeper $(DESTDIR)$(PREFIX)/share/ctkeeper
+	@if [ ! -x $(root)/bin/ctkeeper ]; then exit 0; \
+	elif [ -n "$(DESTDIR)" ]; then $(root)/bin/ctkeeper persist --remove --root $(DESTDIR); \
+	else $(root)/bin/ctkeeper persist --remove; fi
+	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then \
+		systemctl disable --now ctkeeper-exporter.service ctkeeper.service || true; fi
+	rm -f $(root)/bin/ctkeeper $(root)/bin/ctkeeper-exporter
+	rm -f $(units)/ctkeeper.service $(units)/ctkeeper-exporter.service
+	rm -f $(root)/lib/systemd/system-preset/80-ctkeeper-exporter.preset $(root)/lib/systemd/catalog/ctkeeper.catalog
+	rm -f $(root)/lib/sysusers.d/ctkeeper.conf $(root)/lib/tmpfiles.d/ctkeeper.conf
+	rm -f $(share)/bash-completion/completions/ctkeeper $(share)/zsh/site-functions/_ctkeeper
+	rm -f $(share)/fish/vendor_completions.d/ctkeeper.fish
+	for page in $(pages); do rm -f $(share)/man/man$${page##*.}/$${page##*/}.gz; done
+	rm -rf $(share)/doc/ctkeeper $(share)/doc/ctkeeper-exporter $(share)/ctkeeper
+	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+	@echo "Removed. The kernel keeps its values. These stay, if they exist: $(DESTDIR)/etc/ctkeeper,"
+	@echo "$(DESTDIR)/var/lib/ctkeeper, $(DESTDIR)/etc/systemd/system/ctkeeper.service.d, and the user ctkeeper"
+
+packages: build ## deb, rpm, apk and archlinux packages of both programs, SBOMs and checksums, in dist/
+	GO='$(GO)' VERSION='$(VERSION)' packaging/packages.sh
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 clean:
 	rm -rf bin dist

@@ -49,8 +49,11 @@ func Command(dir, name string, args ...string) (string, error) {
 	return out, nil
 }
 
-// Install runs make install of the program whose sources are in dir, with tree as DESTDIR.
+// Install runs make build and make install of the program whose sources are in dir, with tree as DESTDIR.
 func Install(dir, tree string) error {
+	if _, err := Command(dir, "make", "--no-print-directory", "build"); err != nil {
+		return err
+	}
 	_, err := Command(dir, "make", "--no-print-directory", "install", "DESTDIR="+tree, "PREFIX=/usr")
 	return err
 }
