@@ -15,14 +15,15 @@ import (
 
 func (a *app) apply() *cobra.Command {
 	return &cobra.Command{
-		Use:         "apply",
-		Short:       "Apply the settings once",
-		Annotations: readsConfig(),
-		Long: "Makes one pass without a daemon, for boot scripts and init containers. Loads nf_conntrack\n" +
-			"first if module.load is on. If a running daemon wants other values it will write those again,\n" +
-			"and apply warns.\n\n" +
-			"Exit status: 0 every setting that this kernel has is applied; 1 a setting is not;\n" +
-			"78 configuration refused.",
+		Use:   "apply",
+		Short: "Apply the settings once",
+		Long: "Makes one pass without a daemon, for boot scripts and init containers. Loads nf_conntrack " +
+			"first if module.load is on. If a running daemon wants other values it will write those again, " +
+			"and apply warns.",
+		Example: "ctkeeper apply\n" +
+			"ctkeeper apply --config /root/new.yaml  # these values, once",
+		Annotations: exits{0: "every setting that this kernel has is applied", 1: "a setting is not applied"}.
+			readsConfig(),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := a.logger()

@@ -22,10 +22,11 @@ func (a *app) config() *cobra.Command {
 
 func (a *app) configShow() *cobra.Command {
 	return &cobra.Command{
-		Use:         "show",
-		Short:       "Print the merged configuration with the file and line of each value",
-		Long:        "Exit status: 0 printed; 78 configuration refused.",
-		Annotations: readsConfig(),
+		Use:   "show",
+		Short: "Print the merged configuration with the file and line of each value",
+		Example: "ctkeeper config show\n" +
+			"ctkeeper config show -o json",
+		Annotations: exits{0: "printed"}.readsConfig(),
 		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := a.load()
@@ -44,9 +45,10 @@ func (a *app) configCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [FILE...]",
 		Short: "Check the configuration, or single files",
-		Long: "Without FILE it checks what the daemon would read; each FILE is checked alone, without --config.\n\n" +
-			"Exit status: 0 valid; 78 configuration refused.",
-		Annotations: readsConfig(),
+		Long:  "Without FILE it checks what the daemon would read. Each FILE is checked alone, without --config.",
+		Example: "ctkeeper config check\n" +
+			"ctkeeper config check /root/new.yaml  # before it is put in place",
+		Annotations: exits{0: "valid"}.readsConfig(),
 		RunE: func(_ *cobra.Command, files []string) error {
 			if len(files) > 0 && a.configSet() {
 				return errors.New("config check FILE checks each FILE alone: leave --config out")

@@ -9,12 +9,13 @@ import (
 
 func (a *app) diff() *cobra.Command {
 	return &cobra.Command{
-		Use:         "diff",
-		Short:       "Show what a pass would write, without writing it",
-		Annotations: readsConfig(),
-		Long: "Compares the configuration with the kernel.\n\n" +
-			"Exit status: 0 nothing differs; 1 a setting differs; 2 a state is not known; 78 configuration refused.",
-		Args: cobra.NoArgs,
+		Use:   "diff",
+		Short: "Show what a pass would write, without writing it",
+		Long:  "Compares the configuration with the kernel, and shows what each value costs in memory.",
+		Example: "ctkeeper diff\n" +
+			"ctkeeper diff --config /root/new.yaml  # before it is put in place",
+		Annotations: exits{0: "nothing differs", 1: "a setting differs", 2: "a state is not known"}.readsConfig(),
+		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := a.load()
 			if err != nil {

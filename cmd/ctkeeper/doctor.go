@@ -18,13 +18,16 @@ func (a *app) doctor() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Find what prevents nf_conntrack or its settings from working, and how to fix it",
-		Long: "Examines the module, the kernel's log, the firewall and every file that sets these values.\n" +
-			"It changes nothing and loads nothing. Run it as root, who can read everything; with --root\n" +
-			"it examines a disk or a collected tree.\n\n" +
-			"Exit status: 0 healthy; 1 problems found; 2 nothing could be examined;\n" +
-			"78 the configuration is refused, which is one of the problems found.",
-		Annotations: readsConfig(),
-		Args:        cobra.NoArgs,
+		Long: "Examines the module, the kernel's log, the firewall and every file that sets these values. " +
+			"It changes nothing and loads nothing. Run it as root, who can read everything. With --root " +
+			"it examines a disk or a collected tree.",
+		Example: "ctkeeper doctor\n" +
+			"ctkeeper doctor --root /mnt  # the system on a mounted disk",
+		Annotations: exits{
+			0: "healthy", 1: "problems found", 2: "nothing could be examined",
+			78: "the configuration is refused, which is one of the problems found",
+		}.readsConfig(),
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			document := sync.OnceValues(func() (status.Document, error) { // asked once: an answer may take 5 s
 				return status.NewClient(status.SocketPath(a.root)).Status(cmd.Context())

@@ -19,10 +19,12 @@ func (a *app) events() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Show the history: drifts, repairs, pressure on the table",
-		Long: "Shows the daemon's history: drifts, repairs, module loads, reloads of the configuration,\n" +
-			"pressure on the table. Without a daemon it reads the history file that the last one wrote.\n\n" +
-			"Exit status: 0 shown; 1 the history cannot be read, or --follow without a daemon.",
-		Args: cobra.NoArgs,
+		Long: "Shows the daemon's history: drifts, repairs, module loads, reloads of the configuration, " +
+			"pressure on the table. Without a daemon it reads the history file that the last one wrote.",
+		Example: "ctkeeper events --since today\n" +
+			"ctkeeper events --follow -o json",
+		Annotations: exits{0: "shown", 1: "the history cannot be read, or --follow without a daemon"}.annotations(),
+		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			after, err := parseTime(since, time.Now())
 			if err != nil {

@@ -19,13 +19,16 @@ func (a *app) importer() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import",
 		Short: "Print a drop-in with the values that this host's other files set",
-		Long: "Reads every place that sets nf_conntrack's values (sysctl.d, modprobe.d, udev rules, TuneD,\n" +
-			"kube-proxy, …) and prints a drop-in with the same values, each with its file and line.\n" +
-			"It lists the lines that the drop-in replaces, and deletes nothing.\n\n" +
-			"Exit status: 0 printed; 1 not written; 2 nothing to read; 78 the configuration is refused, or would be\n" +
-			"with the drop-in.",
-		Annotations: readsConfig(),
-		Args:        cobra.NoArgs,
+		Long: "Reads every place that sets nf_conntrack's values (sysctl.d, modprobe.d, udev rules, TuneD, " +
+			"kube-proxy, …) and prints a drop-in with the same values, each with its file and line. " +
+			"It lists the lines that the drop-in replaces, and deletes nothing.",
+		Example: "ctkeeper import\n" +
+			"ctkeeper import --write  # also write it to conf.d",
+		Annotations: exits{
+			0: "printed", 1: "not written", 2: "nothing to read",
+			78: "the configuration is refused, or would be with the drop-in",
+		}.readsConfig(),
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if a.configSet() {
 				return errors.New("import makes a drop-in, and with --config no drop-in is read: leave --config out")

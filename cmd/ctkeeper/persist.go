@@ -23,13 +23,17 @@ func (a *app) persist() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "persist",
 		Short: "Write the boot files, so that the settings hold from the next boot on",
-		Long: "Writes " + persist.ModprobePath + " and, if module.load is on, " + persist.ModulesLoadPath + ",\n" +
-			"and then loads nf_conntrack if module.load is on. It writes no file of another owner.\n" +
-			"Files that --sysconfig and --udev wrote before are updated without the flags, too.\n\n" +
-			"Exit status: 0 written; 1 something could not be written or was left out, or the module could not be\n" +
-			"loaded; 78 configuration refused, and nothing is changed.",
-		Annotations: readsConfig(),
-		Args:        cobra.NoArgs,
+		Long: "Writes " + persist.ModprobePath + " and, if module.load is on, " + persist.ModulesLoadPath + ", " +
+			"and then loads nf_conntrack if module.load is on. It writes no file of another owner. " +
+			"Files that --sysconfig and --udev wrote before are updated without the flags, too.",
+		Example: "ctkeeper persist --dry-run\n" +
+			"ctkeeper persist",
+		Annotations: exits{
+			0:  "written",
+			1:  "something could not be written or was left out, or the module could not be loaded",
+			78: "the configuration is refused, and nothing is changed",
+		}.readsConfig(),
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg := &config.Config{}
 			switch {

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"io"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,12 +18,11 @@ var update = flag.Bool("update", false, "rewrite docs/reference.md")
 func TestReferenceIsCurrent(t *testing.T) {
 	const file = "../../docs/reference.md"
 	a := &app{stdout: io.Discard, stderr: io.Discard}
-	statuses := map[string]string{}
+	statuses := map[string]map[int]string{}
 	var collect func(*cobra.Command)
 	collect = func(cmd *cobra.Command) {
-		if _, text, found := strings.Cut(cmd.Long, "Exit status: "); found {
-			text, _, _ = strings.Cut(text, "\n\n")
-			statuses[cmd.CommandPath()] = text
+		if e := exitsOf(cmd); e != nil && !cmd.Hidden {
+			statuses[cmd.CommandPath()] = e
 		}
 		for _, child := range cmd.Commands() {
 			collect(child)

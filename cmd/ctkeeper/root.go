@@ -82,7 +82,7 @@ func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ctkeeper",
 		Short: "Keep a Linux host's connection-tracking settings",
-		Long: "ctkeeper owns the settings of nf_conntrack on a host: hashsize, max, expect_max and the others.\n" +
+		Long: "ctkeeper owns the settings of nf_conntrack on a host: hashsize, max, expect_max and the others. " +
 			"It applies those of /etc/ctkeeper/ctkeeper.yaml and keeps them applied.",
 		SilenceErrors: true, SilenceUsage: true,
 		Args: cobra.NoArgs,
@@ -122,6 +122,7 @@ func (a *app) command() *cobra.Command {
 	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.persist(), a.doctor(), a.importer(),
 		a.config(), a.version(), a.priority())
 	root.SetHelpCommand(help(root))
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(a.stdout, cmd) })
 	// cobra's own completion command accepts any argument, and shows its help.
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
@@ -169,11 +170,6 @@ func (a *app) resolveRoot() error {
 	}
 	return nil
 }
-
-// annotationConfig marks the commands that read the configuration: the others refuse --config.
-const annotationConfig = "reads-config"
-
-func readsConfig() map[string]string { return map[string]string{annotationConfig: ""} }
 
 // load reads the configuration. In every command a refused one ends with exitConfig.
 func (a *app) load() (*config.Config, error) { return load(a.source()) }

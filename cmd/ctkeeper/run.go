@@ -21,11 +21,15 @@ func (a *app) run() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon in the foreground",
-		Long: "Applies the settings and keeps them applied until it is stopped.\n\n" +
-			"Exit status: 0 stopped on request; 78 configuration refused at the start;\n" +
-			"77 nothing could be enforced because every write is forbidden, and --strict was given; 1 anything else.",
-		Annotations: readsConfig(),
-		Args:        cobra.NoArgs,
+		Long:  "Applies the settings and keeps them applied until it is stopped.",
+		Example: "ctkeeper run\n" +
+			"ctkeeper run --log-level debug --log-format console",
+		Annotations: exits{
+			0: "stopped on request", 1: "it failed for another reason",
+			77: "nothing could be enforced because every write is forbidden, and --strict was given",
+			78: "the configuration is refused at the start",
+		}.readsConfig(),
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// Where transparent huge pages are "always" on, as in Debian, a heap and stacks of
 			// some 2 MiB took 8 MiB of them. An error is a kernel without them.

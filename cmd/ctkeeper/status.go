@@ -19,14 +19,18 @@ import (
 func (a *app) status() *cobra.Command {
 	watch, brief := false, false
 	cmd := &cobra.Command{
-		Use:         "status",
-		Short:       "Show settings, module, table and last drifts",
-		Annotations: readsConfig(),
-		Long: "Shows what the running daemon reports, or without a daemon the kernel compared with the\n" +
-			"configuration. With --config FILE the running daemon has to use FILE, too: to compare the\n" +
-			"kernel with another file, run ctkeeper diff --config FILE.\n\n" +
-			"Exit status: 0 nothing differs; 1 a setting differs; 2 a state is not known, or\n" +
-			"the daemon does not answer; 78 the newest configuration is refused. With --watch: 0.",
+		Use:   "status",
+		Short: "Show settings, module, table and last drifts",
+		Long: "Shows what the running daemon reports, or without a daemon the kernel compared with the " +
+			"configuration. With --config FILE the running daemon has to use FILE, too: to compare the " +
+			"kernel with another file, run ctkeeper diff --config FILE.",
+		Example: "ctkeeper status\n" +
+			"ctkeeper status --watch\n" +
+			"ctkeeper status -o json",
+		Annotations: exits{
+			0: "nothing differs, or --watch was ended", 1: "a setting differs",
+			2: "a state is not known, or the daemon does not answer", 78: "the newest configuration is refused",
+		}.readsConfig(),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if watch {

@@ -63,15 +63,15 @@ func TestWrongUsage(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	tests := map[string]string{ // arguments → a text of the help
-		"help":             "Available Commands:",
-		"--help":           "Available Commands:",
-		"help diff":        "2 a state is not known",
-		"diff -h":          "2 a state is not known",
-		"help doctor":      "2 nothing could be examined",
-		"help config show": "78 configuration refused",
+		"help":             "\nCommands:\n",
+		"--help":           "\nCommands:\n",
+		"help diff":        "2   a state is not known",
+		"diff -h":          "2   a state is not known",
+		"help doctor":      "2   nothing could be examined",
+		"help config show": "78  the configuration is refused",
 		"run --help":       "--strict",
 		"help events":      "or --follow without a daemon",
-		"help status":      "78 the newest configuration",
+		"help status":      "78  the newest configuration",
 	}
 	for args, want := range tests {
 		t.Run(args, func(t *testing.T) {

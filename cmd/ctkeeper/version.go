@@ -14,7 +14,10 @@ func (a *app) version() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Example: "ctkeeper version\n" +
+			"ctkeeper version -o json",
+		Annotations: exits{0: "printed"}.annotations(),
+		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			doc := struct {
 				API     status.API `json:"api"`

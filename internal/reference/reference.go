@@ -52,9 +52,9 @@ var sections = []section{
 	{name: "paths", dir: "status", prefix: "Path"},
 }
 
-// Generate returns docs/reference.md. root is the directory of the module, and exitStatuses the text about exit
-// statuses in the help of each command.
-func Generate(root string, exitStatuses map[string]string) (string, error) {
+// Generate returns docs/reference.md. root is the directory of the module, and exitStatuses the
+// meaning of each exit status of each command.
+func Generate(root string, exitStatuses map[string]map[int]string) (string, error) {
 	var texts map[string]map[string]meaning
 	if err := yaml.Unmarshal(meanings, &texts); err != nil {
 		return "", fmt.Errorf("cannot read meanings.yaml: %w", err)
@@ -136,11 +136,15 @@ func countersTable() string {
 	return strings.TrimSpace(b.String())
 }
 
-func exitTable(commands map[string]string) string {
+func exitTable(commands map[string]map[int]string) string {
 	var b strings.Builder
-	b.WriteString("| command | exit status |\n|---|---|\n")
+	b.WriteString("| command | status | meaning |\n|---|---|---|\n")
 	for _, command := range slices.Sorted(maps.Keys(commands)) {
-		fmt.Fprintf(&b, "| `%s` | %s |\n", command, strings.Join(strings.Fields(commands[command]), " "))
+		name := "`" + command + "`"
+		for _, status := range slices.Sorted(maps.Keys(commands[command])) {
+			fmt.Fprintf(&b, "| %s | %d | %s |\n", name, status, commands[command][status])
+			name = ""
+		}
 	}
 	return strings.TrimSpace(b.String())
 }
