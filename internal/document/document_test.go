@@ -39,7 +39,8 @@ func TestDocumentThatIsRight(t *testing.T) {
 
 func TestDifferenceAndUpdate(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.md")
-	text := "<!-- host: tree -->\n- list\n  ```console\n  $ printf 'a 10ms\\nb\\nc\\n'\n  a 9ms\n  B\n  c\n  $ false\n  ```\nend\n"
+	text := "<!-- host: tree -->\n- list\n  ```console\n  $ printf 'a 10ms\\nb\\nc\\n'\n" +
+		"  a 9ms\n  B\n  c\n  $ false\n  ```\nend\n"
 	d, err := Parse(file, text)
 	if err != nil {
 		t.Fatal(err)
