@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"host/tree":         {},
 	"host/rawio":        {},
 	"host/alarm":        {"host/rawio"},
+	"host/buildinfo":    {},
 	"host/priority":     {},
 	"host/capability":   {},
 	"host/inotify":      {"host/rawio"},
@@ -76,7 +77,7 @@ var mayImport = map[string][]string{
 		"config", "daemon", "explain/doctor", "explain/importer", "explain/inventory", "kmod", "persist", "reconcile",
 		"status", "systemd", "table", "ui/term", "ui/text", "host",
 	},
-	"cmd/ctkeeper-exporter": {"metrics", "reconcile", "status", "table", "ui/page"},
+	"cmd/ctkeeper-exporter": {"metrics", "reconcile", "status", "table", "ui/page", "host"},
 }
 
 // allows reports whether a list of names has a package, or one that it is below ("host" allows host/tree).

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/host/alarm"
+	"github.com/ctkeeper/ctkeeper/host/buildinfo"
 	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/host/priority"
 	"github.com/ctkeeper/ctkeeper/kmod"
@@ -37,10 +38,10 @@ var (
 // Options configure the daemon.
 type Options struct {
 	// Source is where the configuration is read from. Its Root is the root of the system, too.
-	Source  config.Source
-	Log     *logging.Logger
-	Notify  *systemd.Notifier
-	Version string
+	Source config.Source
+	Log    *logging.Logger
+	Notify *systemd.Notifier
+	Build  buildinfo.Build
 	// Strict ends the daemon with ErrForbidden where nothing can be enforced.
 	Strict bool
 	// Socket is the path of the status socket.

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/buildinfo"
 	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
@@ -52,7 +53,8 @@ func start(t *testing.T, root, yaml string, change ...func(*Options)) *running {
 	r.logs = logs
 	r.socket = filepath.Join(t.TempDir(), "run", "ctkeeper.sock")
 	opts := Options{
-		Source: source, Log: logging.New(core), Notify: systemd.NewNotifier(), Version: "test", Socket: r.socket,
+		Source: source, Log: logging.New(core), Notify: systemd.NewNotifier(), Socket: r.socket,
+		Build: buildinfo.Build{Version: "test"},
 	}
 	for _, f := range change {
 		f(&opts)

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"os"
-	"runtime"
 	"sync"
 	"time"
 
@@ -27,9 +26,11 @@ func (d *Daemon) status() status.Document {
 	s.Table = status.NewTable(recent, d.table.monitor.State(recent))
 	s.Table.KernelMessages = d.messages.snapshot()
 	s.Guard = d.guard.report()
-	s.Daemon.Running, s.Daemon.PID, s.Daemon.Since, s.Daemon.Version = true, os.Getpid(), d.since, d.opts.Version
+	s.Daemon.Running, s.Daemon.PID, s.Daemon.Since = true, os.Getpid(), d.since
+	build := d.opts.Build
+	s.Daemon.Version, s.Daemon.Commit, s.Daemon.GoVersion = build.Version, build.Commit, build.Go
 	s.Daemon.Sources = d.sources.snapshot()
-	s.Daemon.GoVersion, s.Daemon.Config.At = runtime.Version(), cfgAt
+	s.Daemon.Config.At = cfgAt
 	if refused != nil {
 		s.Daemon.Config.OK, s.Daemon.Config.Error, s.Daemon.Config.RefusedAt = false, refused.Error(), refusedAt
 	}

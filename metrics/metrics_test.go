@@ -86,7 +86,7 @@ func roundTrip(from, to any) error {
 // busy returns the daemon of a host on which everything happened.
 func busy() fakeDaemon {
 	d := status.Document{
-		Daemon: status.Daemon{Version: "1.2.3", GoVersion: "go1",
+		Daemon: status.Daemon{Version: "1.2.3", Commit: "0123456789ab", GoVersion: "go1",
 			Config: status.Config{OK: true, At: time.UnixMilli(1_700_000_000_250)}},
 		Module: status.Module{State: kmod.Loaded, Loads: 3},
 		Settings: []reconcile.SettingStatus{
@@ -195,7 +195,7 @@ func TestExposition(t *testing.T) { golden(t, "testdata/busy.prom", exposition(t
 
 func TestExpositionWithoutTheModule(t *testing.T) {
 	golden(t, "testdata/absent.prom", exposition(t, of(fakeDaemon{status: status.Document{
-		Daemon:   status.Daemon{Version: "1.2.3", GoVersion: "go1"},
+		Daemon:   status.Daemon{Version: "1.2.3", Commit: "0123456789ab", GoVersion: "go1"},
 		Module:   status.Module{State: kmod.Absent},
 		Settings: []reconcile.SettingStatus{setting("max", "1048576", sysfs.Exactly, "", reconcile.Pending)},
 	}})))

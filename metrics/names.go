@@ -46,6 +46,7 @@ const (
 
 const (
 	labelVersion   = "version"
+	labelRevision  = "revision"
 	labelGoVersion = "goversion"
 	labelSetting   = "setting"
 	labelCause     = "cause"
@@ -83,7 +84,8 @@ func families() []family {
 	source := []string{labelSource}
 	return []family{
 		{up, gauge, nil, "1 if the daemon answered, else 0; the other metrics of ctkeeper are then absent.", ""},
-		{buildInfo, gauge, []string{labelVersion, labelGoVersion}, "The version of ctkeeper; always 1.", ""},
+		{buildInfo, gauge, []string{labelVersion, labelRevision, labelGoVersion},
+			"The version of the daemon, its commit, and its Go; always 1.", ""},
 
 		{settingWant, gauge, setting, "The value in the configuration; for at_least and at_most, the bound.",
 			"the value is not a number"},

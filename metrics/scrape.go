@@ -48,7 +48,7 @@ func (s scrape) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	daemon := s.status.Daemon
-	send.gauge(buildInfo, 1, daemon.Version, daemon.GoVersion)
+	send.gauge(buildInfo, 1, daemon.Version, daemon.Commit, daemon.GoVersion)
 	send.settings(s.status.Settings)
 	send.counts(s.counts)
 	send.gauge(enforcing, boolValue(daemon.Mode == reconcile.Enforce))

@@ -40,6 +40,8 @@ type Daemon struct {
 	Error   string `json:"error,omitempty"`
 	PID     int    `json:"pid,omitzero"`
 	Version string `json:"version,omitempty"`
+	// Commit is the commit that it was built from, with "-modified" if files were changed; empty if that is not known.
+	Commit string `json:"commit,omitempty"`
 	// GoVersion is the version of Go that built it.
 	GoVersion string         `json:"go_version,omitempty"`
 	Since     time.Time      `json:"since,omitzero"`

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -17,6 +16,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
+	"github.com/ctkeeper/ctkeeper/host/buildinfo"
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
@@ -28,7 +28,7 @@ const (
 )
 
 // version is set by the linker.
-var version = "devel"
+var version string
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -57,7 +57,7 @@ func (o options) needsServer() bool {
 func parse(args []string) (o options, err error) {
 	app := kingpin.New(name, "Serves the metrics and the status page of ctkeeper.")
 	app.HelpFlag.Short('h')
-	app.Version(fmt.Sprintf("%s %s (%s, %s)", name, version, runtime.Version(), runtime.GOARCH))
+	app.Version(fmt.Sprintf("%s %s", name, buildinfo.Read(version)))
 	app.UsageWriter(os.Stdout)
 	o.web = kingpinflag.AddFlags(app, defaultAddress)
 	app.GetFlag("web.listen-address").IsSetByUser(&o.addressGiven).Help("Addresses on which to expose metrics " +

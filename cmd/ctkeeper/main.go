@@ -9,7 +9,7 @@ import (
 )
 
 // version is set by the linker.
-var version = "devel"
+var version string
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -79,6 +79,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func (a *app) command() *cobra.Command {
+	var printVersion bool
 	root := &cobra.Command{
 		Use:   "ctkeeper",
 		Short: "Keep a Linux host's connection-tracking settings",
@@ -86,7 +87,12 @@ func (a *app) command() *cobra.Command {
 			"It applies those of /etc/ctkeeper/ctkeeper.yaml and keeps them applied.",
 		SilenceErrors: true, SilenceUsage: true,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return errors.New("a command is missing") },
+		RunE: func(*cobra.Command, []string) error {
+			if printVersion {
+				return a.printVersion()
+			}
+			return errors.New("a command is missing")
+		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if _, reads := cmd.Annotations[annotationConfig]; a.configSet() && !reads {
 				return fmt.Errorf("%s does not read the configuration: leave --config out", cmd.CommandPath())
@@ -101,6 +107,26 @@ func (a *app) command() *cobra.Command {
 			return err
 		},
 	}
+	root.Flags().BoolVarP(&printVersion, "version", "V", false, "print the version, as ctkeeper version does")
+	a.addGlobalFlags(root)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.persist(), a.doctor(), a.importer(),
+		a.config(), a.version(), a.priority())
+	root.SetHelpCommand(help(root))
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(a.stdout, cmd) })
+	// cobra's own completion command accepts any argument, and shows its help.
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.RunE = func(*cobra.Command, []string) error {
+			return errors.New("a shell is missing: bash, fish, powershell or zsh")
+		}
+	}
+	return root
+}
+
+// addGlobalFlags adds the flags that every command has.
+func (a *app) addGlobalFlags(root *cobra.Command) {
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", config.DefaultMain, "read this configuration `FILE`")
 	flags.StringVar(&a.root, "root", "", "work on the system below `DIR`: its /etc, /proc, /sys, /lib/modules and "+
@@ -117,20 +143,6 @@ func (a *app) command() *cobra.Command {
 	}
 	a.configSet = func() bool { return flags.Changed("config") }
 	a.rootSet = func() bool { return flags.Changed("root") }
-	root.SetOut(a.stdout)
-	root.SetErr(a.stderr)
-	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.persist(), a.doctor(), a.importer(),
-		a.config(), a.version(), a.priority())
-	root.SetHelpCommand(help(root))
-	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(a.stdout, cmd) })
-	// cobra's own completion command accepts any argument, and shows its help.
-	root.InitDefaultCompletionCmd()
-	if completion, _, err := root.Find([]string{"completion"}); err == nil {
-		completion.RunE = func(*cobra.Command, []string) error {
-			return errors.New("a shell is missing: bash, fish, powershell or zsh")
-		}
-	}
-	return root
 }
 
 // help is cobra's help command with an error for an unknown command.

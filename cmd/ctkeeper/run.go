@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/host/buildinfo"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
@@ -42,7 +43,7 @@ func (a *app) run() *cobra.Command {
 			// has gone.
 			signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 			opts := daemon.Options{
-				Source: a.sourceToWrite(), Log: log, Notify: systemd.NewNotifier(), Version: version,
+				Source: a.sourceToWrite(), Log: log, Notify: systemd.NewNotifier(), Build: buildinfo.Read(version),
 				Strict: strict, Socket: status.SocketPath(a.root), History: status.HistoryPath(a.root),
 			}
 			if show {

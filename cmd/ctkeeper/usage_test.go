@@ -2,10 +2,11 @@ package main
 
 import (
 	"encoding/json"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ctkeeper/ctkeeper/host/buildinfo"
 )
 
 func TestWrongUsage(t *testing.T) {
@@ -16,7 +17,6 @@ func TestWrongUsage(t *testing.T) {
 		{"", "a command is missing"},
 		{"nosuch", `unknown command "nosuch" for "ctkeeper"`},
 		{"--nosuch", "unknown flag: --nosuch"},
-		{"--version", "unknown flag: --version"},
 		{"diff extra", `unknown command "extra" for "ctkeeper diff"`},
 		{"diff --nosuch", "unknown flag: --nosuch"},
 		{"diff --config", "flag needs an argument: --config"},
@@ -91,15 +91,17 @@ func TestCompletion(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	ctkeeper(t.Context(), "version").wants(t, 0,
-		[]string{"ctkeeper " + version + " (" + runtime.Version() + ", " + runtime.GOARCH + ")\n"}, nil)
-	got := ctkeeper(t.Context(), "version", "-o", "json")
-	var doc struct {
-		API     int
-		Version string
-	}
-	if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil || doc.API != 1 || doc.Version != version {
-		t.Errorf("version -o json gives %q (%v)", got.stdout, err)
+	build := buildinfo.Read(version)
+	for _, args := range []string{"version", "--version", "-V"} {
+		ctkeeper(t.Context(), args).wants(t, 0, []string{"ctkeeper " + build.String() + "\n"}, nil)
+		got := ctkeeper(t.Context(), args, "-o", "json")
+		var doc struct {
+			API int
+			buildinfo.Build
+		}
+		if err := json.Unmarshal([]byte(got.stdout), &doc); err != nil || doc.API != 1 || doc.Build != build {
+			t.Errorf("%s -o json prints %q (%v)", args, got.stdout, err)
+		}
 	}
 }
 
