@@ -41,8 +41,8 @@ func TestCollection(t *testing.T) {
 	dir := t.TempDir()
 	runTool(t, "ansible-core", "ansible-galaxy", "collection", "build", "--output-path", dir, ".")
 	version := changelogVersion(t)
-	runTool(t, "ansible-core", "ansible-galaxy", "collection", "install", "--offline", "-p", filepath.Join(dir, "collections"),
-		filepath.Join(dir, "ctkeeper-ctkeeper-"+version+".tar.gz"))
+	runTool(t, "ansible-core", "ansible-galaxy", "collection", "install", "--offline",
+		"-p", filepath.Join(dir, "collections"), filepath.Join(dir, "ctkeeper-ctkeeper-"+version+".tar.gz"))
 	readme, err := os.ReadFile("ansible/README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +99,8 @@ func TestRoleVariables(t *testing.T) {
 		t.Fatal(err)
 	}
 	documented := map[string]any{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `(ctkeeper_\\w+)` \\| `(.*?)` \\|").FindAllStringSubmatch(string(readme), -1) {
+	rows := regexp.MustCompile("(?m)^\\| `(ctkeeper_\\w+)` \\| `(.*?)` \\|")
+	for _, row := range rows.FindAllStringSubmatch(string(readme), -1) {
 		var value any
 		if err := yaml.Unmarshal([]byte(row[2]), &value); err != nil {
 			t.Fatal(err)
