@@ -35,8 +35,10 @@ type Config struct {
 	Guard  Guard
 
 	// Files are the files that were read, as the host has them (without the root directory). A
-	// later file overrides an earlier one. It is empty for the embedded default.
+	// later file overrides an earlier one.
 	Files []string
+	// UsesDefault is true where no file has settings: Wants are those of the embedded default.
+	UsesDefault bool
 	// Hidden are the files that were found and not read.
 	Hidden []Hidden
 	// Warnings are for people: files that look like drop-ins and are not read, sysctl names that

@@ -29,6 +29,8 @@ type decoder struct {
 	file, open string
 	layer      layer
 	warnings   []string
+	// hasSettings is true if the file has the section settings, and it is not empty: "settings: {}" counts.
+	hasSettings bool
 	// errs are the first errors, failed is the number of all.
 	errs   Errors
 	failed int
@@ -205,7 +207,7 @@ func (d *decoder) document(root *yaml.Node) {
 func (d *decoder) section(n *yaml.Node, key string, each func(k, v *yaml.Node)) {
 	n = deref(n)
 	switch {
-	case n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0 && n.ShortTag() == "!!null":
+	case isEmpty(n):
 		return
 	case n.Kind != yaml.MappingNode:
 		d.fail(n, key, newFault("is "+kindOf(n), "a mapping of keys to values"))
@@ -233,6 +235,11 @@ func (d *decoder) section(n *yaml.Node, key string, each func(k, v *yaml.Node)) 
 		seen[k.Value] = k.Line
 		each(k, deref(n.Content[i+1]))
 	}
+}
+
+// isEmpty reports whether a key has no value.
+func isEmpty(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0 && n.ShortTag() == "!!null"
 }
 
 // deref returns the node that an alias stands for, with the alias's own place. Decoding goes no

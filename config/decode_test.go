@@ -57,7 +57,7 @@ func TestValues(t *testing.T) {
 		"alias of a policy": {
 			"udp_timeout: &t {at_least: 30s}\n  icmp_timeout: *t", "udp_timeout at_least 30; icmp_timeout at_least 30",
 		},
-		"empty section": {"", ""},
+		"empty section": {"", "hashsize at_least 349184; max at_least 349184"},
 		"catalogue order": {
 			"tcp_loose: 1\n  net.netfilter.b: 1\n  net.netfilter.a: 1\n  max: 9",
 			"max 9; tcp_loose 1; net.netfilter.a 1; net.netfilter.b 1",

@@ -36,7 +36,7 @@ func isDropin(name string) bool { return dropin.HasSuffix(dropinExt)(name) }
 type loader struct {
 	reader
 	layers   []layer
-	found    bool // there is a file: the embedded default does not apply
+	replaced bool // the embedded default does not apply: a file has settings, or the main file is masked
 	files    []string
 	hidden   []Hidden
 	warnings []string
@@ -67,10 +67,10 @@ func (l *loader) failFile(path string, wrong *fault) {
 	l.fail(real, Errors{wrong.at(position{open: real}, "")}, 1)
 }
 
-// loadMain loads the main file. A masked one still counts as found.
+// loadMain loads the main file. A masked one replaces the embedded default, too.
 func (l *loader) loadMain(path string, required bool) {
 	l.load(path, required)
-	l.found = l.found || len(l.hidden) > 0
+	l.replaced = l.replaced || len(l.hidden) > 0
 }
 
 // load loads one file, if it exists.
@@ -84,16 +84,16 @@ func (l *loader) load(path string, required bool) {
 		if missing && !gone {
 			wrong.problem, wrong.allowed = "is a link to a file that does not exist", "a file, or a link to "+devNull
 		}
-		l.found = true
+		l.replaced = true // by what cannot be read
 		l.failFile(path, wrong)
 		return
 	case file.mask != "":
 		l.hidden = append(l.hidden, Hidden{File: path, Why: file.mask})
 		return
 	}
-	l.found = true
 	l.files = append(l.files, path)
 	d := decode(path, l.tree.Real(path), file.data)
+	l.replaced = l.replaced || d.hasSettings
 	l.layers = append(l.layers, d.layer)
 	l.warnings = append(l.warnings, d.warnings...)
 	l.fail(d.open, d.errs, d.failed)

@@ -20,23 +20,24 @@ import (
 // less than 60.
 const maxWants = 256
 
-// defaults is the configuration that applies without any file.
+// defaults is the configuration that applies where no file has settings.
 //
 //go:embed default.yaml
 var defaults []byte
 
 // config merges and validates what was loaded. The error is Errors.
 func (l *loader) config() (*Config, error) {
-	layers := l.layers
-	if !l.found {
-		embedded := decode(DefaultOrigin, DefaultOrigin, defaults)
-		layers, l.errs = append(layers, embedded.layer), append(l.errs, embedded.errs...)
-	}
-	r := resolver{layer: merge(layers)}
-	if !l.found {
+	var r resolver
+	r.ram, r.ramErr = meminfo.Total(l.tree)
+	r.layer = merge(l.layers)
+	switch {
+	case l.replaced:
+	case r.ramErr != nil: // an image; a running system has /proc/meminfo
+		l.warnings = append(l.warnings, "the embedded default is left out: "+r.ramErr.Error())
+	default:
+		r.layer.wants = decode(DefaultOrigin, DefaultOrigin, defaults).layer.wants
 		r.clearLines()
 	}
-	r.ram, r.ramErr = meminfo.Total(l.tree)
 	c := r.config()
 	errs := slices.Concat(l.errs, r.errs)
 	if l.omitted > 0 {
@@ -45,7 +46,7 @@ func (l *loader) config() (*Config, error) {
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	c.Files, c.Hidden = l.files, l.hidden
+	c.Files, c.Hidden, c.UsesDefault = l.files, l.hidden, !l.replaced
 	for _, text := range slices.Concat(l.warnings, r.warnings) {
 		c.Warnings = append(c.Warnings, printable.Line(text))
 	}

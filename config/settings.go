@@ -11,6 +11,7 @@ import (
 
 // settings decodes the section settings.
 func (d *decoder) settings(n *yaml.Node) {
+	d.hasSettings = !isEmpty(n)
 	first := map[string]*yaml.Node{} // the key of each setting, by the setting's name
 	d.section(n, "settings", func(k, v *yaml.Node) {
 		key := join("settings", quote(k.Value))

@@ -66,8 +66,8 @@ func (p *printer) list(heading string, lines []string) {
 }
 
 func (p *printer) preamble(c *Config) {
-	if len(c.Files) == 0 && len(c.Hidden) == 0 {
-		p.line("# No file: the embedded default.", "")
+	if c.UsesDefault {
+		p.line("# No file has settings: the embedded default.", "")
 	}
 	var hidden []string
 	for _, h := range c.Hidden {

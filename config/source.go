@@ -13,8 +13,9 @@ const DefaultMain = "/etc/ctkeeper/ctkeeper.yaml"
 // With the default main file, the drop-ins conf.d/*.yaml of /usr/lib/ctkeeper, /run/ctkeeper
 // and /etc/ctkeeper are read after it, sorted together by file name. A file in /etc hides one of
 // the same name in /run, and that one hides one in /usr/lib. An empty file or a link to /dev/null
-// is a mask. Without any file the embedded default applies. A main file that is empty or masked
-// still counts as a file: it configures nothing, and the embedded default does not apply.
+// is a mask. The embedded default applies where no file has settings: neither a package's main file
+// whose lines are all comments nor a drop-in that has another section takes it away. "settings: {}"
+// does, and so does a masked main file.
 //
 // Paths in a Config are as the host below Root has them; paths in an Error begin with Root, so
 // that they can be opened.
@@ -62,6 +63,7 @@ func (s Source) Check(files ...string) (warnings []string, err error) {
 	var errs Errors
 	for _, file := range files {
 		l := newLoader(Source{Root: s.Root})
+		l.replaced = true // the default is no part of the file
 		l.loadMain(file, true)
 		c, err := l.config()
 		if err == nil {

@@ -87,9 +87,19 @@ var precedenceTests = map[string]struct {
 		files:  map[string]string{DefaultMain: ""},
 		hidden: []Hidden{{DefaultMain, "empty file"}},
 	},
-	"a main file of comments configures nothing": {
+	"a main file of comments: the default": {
 		files: map[string]string{DefaultMain: "# settings:\n"},
+		wants: []string{"hashsize at_least 349184 (default)", "max at_least 349184 (default)"},
 		read:  []string{DefaultMain},
+	},
+	"other sections: the default": {
+		files: map[string]string{DefaultMain: "settings:\n#  max: 1\n", etcDir + "a.yaml": "guard: watch"},
+		wants: []string{"hashsize at_least 349184 (default)", "max at_least 349184 (default)"},
+		read:  []string{DefaultMain, etcDir + "a.yaml"},
+	},
+	"a section without settings configures nothing": {
+		files: map[string]string{etcDir + "a.yaml": "settings: {}"},
+		read:  []string{etcDir + "a.yaml"},
 	},
 	"links stay below the root": {
 		files: map[string]string{

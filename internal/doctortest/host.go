@@ -146,7 +146,9 @@ func Uninstalled(h *picture.Host) *picture.Host {
 func Bare(h *picture.Host) *picture.Host {
 	floor := want("max", sysfs.AtLeast, 349184, 0)
 	floor.Origin.File, floor.Auto = config.DefaultOrigin, true
-	h.Config = &config.Config{Desired: reconcile.Desired{Mode: reconcile.Enforce, Wants: []sysfs.Want{floor}}}
+	h.Config = &config.Config{
+		UsesDefault: true, Desired: reconcile.Desired{Mode: reconcile.Enforce, Wants: []sysfs.Want{floor}},
+	}
 	return h
 }
 

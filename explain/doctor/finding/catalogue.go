@@ -26,7 +26,7 @@ var catalogue = []Entry{
 		"run it on the host, or with the host's network",
 	},
 	{
-		"config-default", "there is no configuration file, and the embedded default is used",
+		"config-default", "no configuration file has settings, and the embedded default is used",
 		"write a configuration, for example with ctkeeper import",
 	},
 	{

@@ -64,9 +64,9 @@ func Set(name, value string) []finding.Step {
 }
 
 // embeddedDefaults returns what the embedded default asks for besides the settings, where it is in use.
-// Any configuration file replaces it, so it has to be written too, before every other drop-in.
+// The first file with settings replaces it, so it has to be written too, before every other drop-in.
 func embeddedDefaults(h *picture.Host, settings []Entry) []Entry {
-	if h.Config == nil || len(h.Config.Files) > 0 {
+	if h.Config == nil || !h.Config.UsesDefault {
 		return nil
 	}
 	var defaults []Entry

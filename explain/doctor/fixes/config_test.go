@@ -52,7 +52,7 @@ func TestDropInNames(t *testing.T) {
 // of all findings, whatever their names.
 func TestDefaultsStayFirst(t *testing.T) {
 	c := doctortest.Config("hashsize", "32768", "max", "32768")
-	c.Files = nil
+	c.UsesDefault = true
 	for i := range c.Wants {
 		c.Wants[i].Auto, c.Wants[i].Policy = true, sysfs.AtLeast
 	}

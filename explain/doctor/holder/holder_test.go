@@ -219,7 +219,7 @@ func withSwitch(t *testing.T, modules string, switches ...inventory.ToolOption) 
 		Module:    kmod.Module{State: kmod.Loaded},
 		Modules:   kmod.ParseModules([]byte(modules)),
 		Inventory: inventory.Inventory{ToolOptions: switches},
-		Config:    &config.Config{Desired: reconcile.Desired{Mode: reconcile.Enforce}},
+		Config:    &config.Config{UsesDefault: true, Desired: reconcile.Desired{Mode: reconcile.Enforce}},
 	}
 }
 

@@ -93,8 +93,8 @@ func checkBlacklisted(h *picture.Host) []finding.Finding {
 // isOnPurpose reports whether the module seems to be kept out on purpose, as guides for busy servers without a
 // firewall advise: it is not loaded, and no file of ctkeeper, of a firewall or of sysctl.d asks for it.
 func isOnPurpose(h *picture.Host) bool {
-	return !h.IsLoaded(kmod.Conntrack) && len(h.NeededBy()) == 0 && h.Config != nil && len(h.Config.Files) == 0 &&
-		len(h.Inventory.Assignments) == 0 && len(h.Inventory.ToolOptions) == 0
+	return !h.IsLoaded(kmod.Conntrack) && len(h.NeededBy()) == 0 && h.Config != nil && h.Config.UsesDefault &&
+		!h.Config.Module.Load && len(h.Inventory.Assignments) == 0 && len(h.Inventory.ToolOptions) == 0
 }
 
 // checkDependencyBlacklisted reports what blocks the modules that nf_conntrack needs. A blacklist line

@@ -73,7 +73,7 @@ func adopt(h *picture.Host, names []string) (fix []finding.Step, note string) {
 			isWanted = false
 		}
 	}
-	if !isWanted || len(h.Config.Files) == 0 {
+	if !isWanted || h.Config.UsesDefault {
 		fix = append(fix, fixes.ImportWrite())
 	}
 	note = "ctkeeper then sets them whenever the module is loaded."

@@ -81,9 +81,9 @@ func checkConflicts(h *picture.Host) []finding.Finding {
 		if a.Uncertain != "" {
 			f.Severity, f.Note = finding.Info, "It is not certain: "+a.Uncertain+"."
 			f.Evidence = append(f.Evidence, wantEvidence(h, a)...)
-		} else if len(h.Config.Files) == 0 { // it is not known which of the two is right
+		} else if h.Config.UsesDefault { // it is not known which of the two is right
 			f.Fix = []finding.Step{fixes.ImportWrite()}
-			f.Note = "ctkeeper has no configuration: import writes one with the values of the host's files."
+			f.Note = "No settings are configured: import writes one with the values of the host's files."
 		} else {
 			f.Evidence = append(f.Evidence, wantEvidence(h, a)...)
 			f.Fix, f.Note = fixes.RemoveAssignment(h, a, func(b inventory.Assignment) bool {

@@ -135,10 +135,10 @@ func (h *Host) Parameter(name string) (config.Parameter, bool) {
 	return config.Parameter{}, false
 }
 
-// IsConfigured reports whether a configuration file exists, or a daemon enforces the embedded default.
+// IsConfigured reports whether a configuration file has settings, or a daemon enforces the embedded default.
 // The default that nobody enforces is only an offer.
 func (h *Host) IsConfigured() bool {
-	return h.Config != nil && (len(h.Config.Files) > 0 || h.IsEnforcing())
+	return h.Config != nil && (!h.Config.UsesDefault || h.IsEnforcing())
 }
 
 // IsEnforcing reports whether a daemon repairs drift on this host, and will after its next boot.
@@ -158,7 +158,7 @@ func (h *Host) IsEnforced(name string) bool {
 func (h *Host) IsApplied(name string) bool {
 	w, wanted := h.Want(name)
 	value, live := h.Settings[name]
-	return wanted && live && len(h.Config.Files) > 0 && w.Satisfied(w.Setting.Parse(value))
+	return wanted && live && !h.Config.UsesDefault && w.Satisfied(w.Setting.Parse(value))
 }
 
 // IsLoaded reports whether a module's code is in the kernel: listed in /proc/modules, or built in.

@@ -43,17 +43,21 @@ func checkConfig(h *picture.Host) []finding.Finding {
 
 // checkDefault reports that the embedded default is in use.
 func checkDefault(h *picture.Host) []finding.Finding {
-	if h.Config == nil || len(h.Config.Files) > 0 {
+	if h.Config == nil || !h.Config.UsesDefault {
 		return nil
 	}
 	var wants []string
 	for _, w := range h.Config.Wants {
 		wants = append(wants, w.Setting.Name+" "+w.String())
 	}
-	text := "does not exist; the default asks for " + strings.Join(wants, ", ")
+	text := "does not exist"
+	if len(h.Config.Files) > 0 {
+		text = "has no settings, nor has any drop-in"
+	}
+	text += "; the default asks for " + strings.Join(wants, ", ")
 	return []finding.Finding{{
-		ID: "config-default", Severity: finding.Info, Summary: "there is no configuration: the embedded default is " +
-			"used",
+		ID: "config-default", Severity: finding.Info, Summary: "no settings are configured: the embedded default " +
+			"is used",
 		Evidence: []finding.Evidence{finding.Seen(config.DefaultMain, 0, text)},
 		Note:     "ctkeeper import prints a configuration with the values that this host has.",
 	}}

@@ -98,7 +98,7 @@ func checkService(h *picture.Host) []finding.Finding {
 			"or run \"ctkeeper apply\" at boot and after each load of the module."
 	case !e.Installed:
 		f.ID, f.Summary = "not-installed", "ctkeeper's unit is not installed: nothing runs it after the next boot"
-		if h.Config == nil || len(h.Config.Files) == 0 {
+		if h.Config == nil || h.Config.UsesDefault {
 			f.Severity = finding.Info // nobody has asked it to keep anything
 		}
 		add("/usr/lib/systemd/system/"+picture.UnitName, "does not exist, nor in any other unit directory")

@@ -168,9 +168,9 @@ var selfTests = map[string]struct {
 			"apply\" at boot and after each load of the module.",
 	}}},
 	"no systemd, runs all the same": {&picture.Host{Env: picture.Environment{Running: &yes}}, checkService, nil},
-	"no configuration": {&picture.Host{Config: &config.Config{Desired: doctortest.Config("max",
+	"no configuration": {&picture.Host{Config: &config.Config{UsesDefault: true, Desired: doctortest.Config("max",
 		"65536").Desired}}, checkDefault, []finding.Finding{{
-		ID: "config-default", Severity: finding.Info, Summary: "there is no configuration: the embedded default " +
+		ID: "config-default", Severity: finding.Info, Summary: "no settings are configured: the embedded default " +
 			"is used",
 		Evidence: []finding.Evidence{finding.Seen("/etc/ctkeeper/ctkeeper.yaml", 0,
 			"does not exist; the default asks for max 65536")},
