@@ -129,6 +129,17 @@ func (s *suite) version(pkg string) (string, error) {
 	return version, nil
 }
 
+// release returns what names the state of a suite in the cache: base-files has the point release, and systemd is the
+// package that the tests depend on most.
+func (s *suite) release() (string, error) {
+	base, err := s.version("base-files")
+	if err != nil {
+		return "", err
+	}
+	systemd, err := s.version("systemd")
+	return base + "-" + systemd, err
+}
+
 // dependencies returns a package and all that it depends on, directly or not, whatever alternatives there are.
 func (s *suite) dependencies(pkg string) ([]string, error) {
 	out, err := s.apt("", "apt-cache", "depends", "--recurse", "--important", pkg)

@@ -16,8 +16,7 @@ import (
 
 // hostTools are the commands that the rig runs, each with its package. dpkg-deb and depmod decompress by libraries.
 var hostTools = map[string]string{
-	"qemu-system-x86_64": "qemu-system-x86", "mmdebstrap": "mmdebstrap", "dpkg-deb": "dpkg", "apt-get": "apt",
-	"cpio": "cpio", "depmod": "kmod",
+	"qemu-system-x86_64": "qemu-system-x86", "dpkg-deb": "dpkg", "cpio": "cpio", "depmod": "kmod",
 }
 
 // commandLine keeps the kernel quiet, because long output on an emulated serial port takes seconds. A panic ends the
@@ -41,18 +40,12 @@ type Run struct {
 // Prepare returns the machine for a kernel, with root and kernel from the cache or new. It needs root: the owners of
 // the guest's files are those on the host.
 func Prepare(kernel string, r Root) (*Machine, error) {
-	if os.Geteuid() != 0 {
-		return nil, errors.New("building a virtual machine needs root")
-	}
 	// /usr/sbin, which has depmod, is not in every PATH.
 	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
 		return nil, err
 	}
-	if err := require(hostTools); err != nil {
+	if err := errors.Join(require(hostTools), requireBootstrap()); err != nil {
 		return nil, err
-	}
-	if _, err := os.Stat(keyring); err != nil {
-		return nil, fmt.Errorf("missing on this host: run `sudo apt-get install -y debian-archive-keyring`: %w", err)
 	}
 	c, err := openCache()
 	if err != nil {

@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,12 +57,7 @@ func (r Root) prepare(c Cache) (archive string, err error) {
 	if err != nil {
 		return "", err
 	}
-	// base-files has the point release; systemd is the package that the scenarios depend on most.
-	base, err := s.version("base-files")
-	if err != nil {
-		return "", err
-	}
-	systemd, err := s.version("systemd")
+	release, err := s.release()
 	if err != nil {
 		return "", err
 	}
@@ -71,19 +65,17 @@ func (r Root) prepare(c Cache) (archive string, err error) {
 	recipe := strings.Join([]string{
 		rootRecipe, strings.Join(packages, " "), strings.Join(r.Disable, " "), strings.Join(r.without(), " "),
 	}, "\n")
-	dir, err := c.Entry("root", base+"-"+systemd, recipe, func(dir string) error {
-		return r.build(s.mirror, packages, dir)
+	dir, err := c.Entry("root", release, recipe, func(dir string) error {
+		return r.build(s, packages, dir)
 	})
 	return filepath.Join(dir, "root.cpio"), err
 }
 
-func (r Root) build(mirror string, packages []string, dir string) error {
+func (r Root) build(s *suite, packages []string, dir string) error {
 	tree := filepath.Join(dir, "tree")
 	defer os.RemoveAll(tree)
-	_, err := output("mmdebstrap", "--quiet", "--variant=minbase", "--architectures=amd64", "--format=directory",
-		"--include="+strings.Join(packages, ","), "--keyring="+keyring, rootSuite, tree, mirror)
-	if err != nil {
-		return fmt.Errorf("cannot build a %s root: %w", rootSuite, err)
+	if err := s.bootstrap(tree, packages); err != nil {
+		return err
 	}
 	if len(r.Disable) > 0 {
 		disable := append([]string{"--quiet", "--root=" + tree, "disable"}, r.Disable...)
