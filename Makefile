@@ -31,9 +31,11 @@ GO      ?= go
 LDFLAGS := -s -w -X main.version=$(VERSION)
 BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .PHONY: build run test e2e native bench benchstat lint fuzz generate bpf checkbpf help clean
-.PHONY: install install-ctkeeper install-exporter uninstall packages
+.PHONY: install install-ctkeeper install-exporter uninstall packages sign notes vulncheck
 
 # Completions come from the program, so another architecture needs one of this machine.
 build: ## bin/ctkeeper and bin/ctkeeper-exporter, static, and completions
@@ -82,7 +84,7 @@ benchstat: ## the Go benchmarks beside those of BASE, default the last release, 
 	cd "$$out" && $(GO) run $(BENCHSTAT) base head | tee table; \
 	echo; echo "Slower than $(BASE), or more memory:"; grep -E '\+[0-9.]+% \(p=' table || echo "nothing"
 
-lint: ## gofmt, go vet, staticcheck
+lint: ## gofmt, go vet, staticcheck, actionlint
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
@@ -95,8 +97,12 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) run $(STATICCHECK) -tags e2e ./e2e/...
 	$(GO) run $(STATICCHECK) -tags guest,reboot,owners ./e2e/...
 	$(GO) run $(STATICCHECK) -tags native ./e2e/native/...
+	$(GO) run $(ACTIONLINT) .github/workflows/*.yml
 	$(GO) mod verify
 	$(GO) -C e2e/local mod verify
+
+vulncheck: ## known vulnerabilities in what the programs call; fetches Go's vulnerability database
+	$(GO) run $(GOVULNCHECK) ./cmd/...
 
 fuzz: ## every fuzz test for FUZZTIME
 	@for target in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
@@ -190,6 +196,16 @@ uninstall: ## take back what install put there; configuration stays
 
 packages: build ## deb, rpm, apk and archlinux packages of both programs, SBOMs and checksums, in dist/
 	GO='$(GO)' VERSION='$(VERSION)' packaging/packages.sh
+
+# gpg gets a folder of its own, and its agent ends with it.
+sign: ## dist/SHA256SUMS.asc, by the secret key in RELEASE_KEY and RELEASE_KEY_PASSPHRASE
+	@export GNUPGHOME=$$(mktemp -d); trap 'gpgconf --kill all; rm -rf "$$GNUPGHOME"' EXIT; \
+	gpg --batch --quiet --import <<< "$$RELEASE_KEY"; \
+	gpg --batch --yes --armor --pinentry-mode loopback --passphrase-fd 3 --detach-sign dist/SHA256SUMS \
+		3<<< "$$RELEASE_KEY_PASSPHRASE"
+
+notes: ## what CHANGELOG.md has about the newest version
+	@sed '1,/^## \[/d;/^## \[/,$$d' CHANGELOG.md
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
