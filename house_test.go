@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"host/meminfo":      {"host/tree"},
 	"host/mountinfo":    {"host/tree"},
 	"host/shell":        {},
+	"host/spelling":     {},
 	"host/unixhttp":     {},
 	"host/change":       {"host/shell"},
 	"host/distro":       {"host/change", "host/shell", "host/tree"},

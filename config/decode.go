@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/ctkeeper/ctkeeper/host/pattern"
+	"github.com/ctkeeper/ctkeeper/host/spelling"
 )
 
 const (
@@ -274,7 +275,7 @@ func (d *decoder) failUnknown(k *yaml.Node, section string, known []string) {
 		d.fail(k, "", wrong)
 		return
 	}
-	near := nearest(k.Value, known)
+	near := spelling.Nearest(k.Value, known)
 	switch {
 	case section == "" && sectionOf(k.Value) != "":
 		wrong.allowed = "it belongs under " + sectionOf(k.Value)

@@ -9,6 +9,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/ctkeeper/ctkeeper/host/spelling"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
@@ -86,7 +87,7 @@ func parseGuardMode(s scalar) (GuardMode, *fault) {
 		return GuardMode(s.text), nil
 	}
 	wrong := newFault(quote(s.text)+" is not a mode of the guard", "off, watch, hold or lock")
-	switch near := nearest(s.text, modes); {
+	switch near := spelling.Nearest(s.text, modes); {
 	case strings.EqualFold(s.text, "false"): // tools of YAML 1.1 write false for off
 		wrong.allowed = "write off"
 	case near != "":
@@ -165,7 +166,7 @@ func isNotUnitChar(r rune) bool { return !strings.ContainsRune(unitChars, r) }
 // suffixFault returns the fault of a name without a unit's suffix, with a suggestion.
 func suffixFault(name, prefix, suffix string) *fault {
 	meant := name + ".service"
-	if near := nearest(suffix, cgroupTypes()); near != "" && prefix != "" {
+	if near := spelling.Nearest(suffix, cgroupTypes()); near != "" && prefix != "" {
 		meant = prefix + "." + near
 	}
 	return newFault(quote(name)+" does not end in the suffix of a unit", "did you mean "+quote(meant)+"?")

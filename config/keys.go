@@ -1,8 +1,6 @@
 package config
 
 import (
-	"strings"
-
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -26,42 +24,6 @@ func sectionOf(key string) string {
 		return "settings"
 	}
 	return ""
-}
-
-// nearest returns the known name that is most like a misspelt one, and the empty string where
-// none is near.
-func nearest(name string, known []string) string {
-	best, least := "", 1+max(1, min(3, len(name)/3))
-	if len(name) > 64 {
-		return ""
-	}
-	for _, candidate := range known {
-		if n := distance(strings.ToLower(name), candidate); n < least {
-			best, least = candidate, n
-		}
-	}
-	return best
-}
-
-// distance returns the number of edits between a and b (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // settingNames returns the short names of all settings, for suggestions.

@@ -24,7 +24,6 @@ func (a *app) apply() *cobra.Command {
 			"ctkeeper apply --config /root/new.yaml  # these values, once",
 		Annotations: exits{0: "every setting that this kernel has is applied", 1: "a setting is not applied"}.
 			readsConfig(),
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := a.logger()
 			if err != nil {

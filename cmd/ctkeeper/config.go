@@ -11,10 +11,6 @@ func (a *app) config() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Show or check the configuration",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return errors.New("a command is missing: show or check")
-		},
 	}
 	cmd.AddCommand(a.configShow(), a.configCheck())
 	return cmd
@@ -27,7 +23,6 @@ func (a *app) configShow() *cobra.Command {
 		Example: "ctkeeper config show\n" +
 			"ctkeeper config show -o json",
 		Annotations: exits{0: "printed"}.readsConfig(),
-		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := a.load()
 			if err != nil {

@@ -15,7 +15,6 @@ func (a *app) diff() *cobra.Command {
 		Example: "ctkeeper diff\n" +
 			"ctkeeper diff --config /root/new.yaml  # before it is put in place",
 		Annotations: exits{0: "nothing differs", 1: "a setting differs", 2: "a state is not known"}.readsConfig(),
-		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := a.load()
 			if err != nil {

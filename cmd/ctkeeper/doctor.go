@@ -17,7 +17,7 @@ import (
 func (a *app) doctor() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Find what prevents nf_conntrack or its settings from working, and how to fix it",
+		Short: "Find what is wrong with nf_conntrack or its settings, and the fix",
 		Long: "Examines the module, the kernel's log, the firewall and every file that sets these values. " +
 			"It changes nothing and loads nothing. Run it as root, who can read everything. With --root " +
 			"it examines a disk or a collected tree.",
@@ -27,7 +27,6 @@ func (a *app) doctor() *cobra.Command {
 			0: "healthy", 1: "problems found", 2: "nothing could be examined",
 			78: "the configuration is refused, which is one of the problems found",
 		}.readsConfig(),
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			document := sync.OnceValues(func() (status.Document, error) { // asked once: an answer may take 5 s
 				return status.NewClient(status.SocketPath(a.root)).Status(cmd.Context())

@@ -24,7 +24,6 @@ func (a *app) events() *cobra.Command {
 		Example: "ctkeeper events --since today\n" +
 			"ctkeeper events --follow -o json",
 		Annotations: exits{0: "shown", 1: "the history cannot be read, or --follow without a daemon"}.annotations(),
-		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			after, err := parseTime(since, time.Now())
 			if err != nil {

@@ -28,7 +28,6 @@ func (a *app) importer() *cobra.Command {
 			0: "printed", 1: "not written", 2: "nothing to read",
 			78: "the configuration is refused, or would be with the drop-in",
 		}.readsConfig(),
-		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if a.configSet() {
 				return errors.New("import makes a drop-in, and with --config no drop-in is read: leave --config out")

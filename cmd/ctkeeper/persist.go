@@ -22,7 +22,7 @@ func (a *app) persist() *cobra.Command {
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "persist",
-		Short: "Write the boot files, so that the settings hold from the next boot on",
+		Short: "Write the boot files, so the settings hold from the next boot on",
 		Long: "Writes " + persist.ModprobePath + " and, if module.load is on, " + persist.ModulesLoadPath + ", " +
 			"and then loads nf_conntrack if module.load is on. It writes no file of another owner. " +
 			"Files that --sysconfig and --udev wrote before are updated without the flags, too.",
@@ -33,10 +33,11 @@ func (a *app) persist() *cobra.Command {
 			1:  "something could not be written or was left out, or the module could not be loaded",
 			78: "the configuration is refused, and nothing is changed",
 		}.readsConfig(),
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg := &config.Config{}
 			switch {
+			case opts.Remove && (opts.Sysconfig || opts.Udev):
+				return errors.New("--remove removes what --sysconfig and --udev wrote, too: leave these out")
 			case !opts.Remove:
 				var err error
 				if cfg, err = a.loadToWrite(); err != nil {
@@ -54,8 +55,6 @@ func (a *app) persist() *cobra.Command {
 		"for init systems without modules-load.d: write "+persist.SysconfigPath+" instead")
 	cmd.Flags().BoolVar(&opts.Udev, "udev", false,
 		"also write a udev rule and a sysctl.d file (systemd 243 or newer), for times when the daemon does not run")
-	cmd.MarkFlagsMutuallyExclusive("remove", "sysconfig")
-	cmd.MarkFlagsMutuallyExclusive("remove", "udev")
 	return cmd
 }
 

@@ -63,7 +63,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	a := &app{stdout: stdout, stderr: stderr}
 	root := a.command()
 	root.SetArgs(args)
-	cmd, err := root.ExecuteContextC(ctx)
+	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
@@ -74,7 +74,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		return f.status
 	}
-	_, _ = fmt.Fprintf(stderr, "ctkeeper: %s\n\n%s", printable.Lines(err.Error()), cmd.UsageString())
+	_, _ = fmt.Fprintln(stderr, "ctkeeper:", printable.Line(err.Error()))
 	return exitUsage
 }
 
@@ -86,19 +86,18 @@ func (a *app) command() *cobra.Command {
 		Long: "ctkeeper owns the settings of nf_conntrack on a host: hashsize, max, expect_max and the others. " +
 			"It applies those of /etc/ctkeeper/ctkeeper.yaml and keeps them applied.",
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if printVersion {
 				return a.printVersion()
 			}
-			return errors.New("a command is missing")
+			return missingCommand(cmd, args)
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if _, reads := cmd.Annotations[annotationConfig]; a.configSet() && !reads {
 				return fmt.Errorf("%s does not read the configuration: leave --config out", cmd.CommandPath())
 			}
 			if !text.Known(a.output) {
-				return fmt.Errorf("invalid argument %q for --output (%s)", a.output, strings.Join(text.Formats(), ", "))
+				return invalidArgument(a.output, "output", text.Formats())
 			}
 			if err := a.resolveRoot(); err != nil {
 				return err
@@ -112,16 +111,12 @@ func (a *app) command() *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.persist(), a.doctor(), a.importer(),
-		a.config(), a.version(), a.priority())
+		a.config(), a.version(), a.completion(), a.priority())
 	root.SetHelpCommand(help(root))
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(a.stdout, cmd) })
-	// cobra's own completion command accepts any argument, and shows its help.
-	root.InitDefaultCompletionCmd()
-	if completion, _, err := root.Find([]string{"completion"}); err == nil {
-		completion.RunE = func(*cobra.Command, []string) error {
-			return errors.New("a shell is missing: bash, fish, powershell or zsh")
-		}
-	}
+	root.SetFlagErrorFunc(flagError)
+	root.CompletionOptions.DisableDefaultCmd = true
+	checkArguments(root)
 	return root
 }
 
@@ -132,11 +127,12 @@ func (a *app) addGlobalFlags(root *cobra.Command) {
 	flags.StringVar(&a.root, "root", "", "work on the system below `DIR`: its /etc, /proc, /sys, /lib/modules and "+
 		"all others")
 	flags.StringVarP(&a.output, "output", "o", "table", "print as `FORMAT`: "+strings.Join(text.Formats(), ", "))
-	flags.StringVar(&a.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn, error")
-	flags.StringVar(&a.logFormat, "log-format", "auto", "log in this `FORMAT`: "+strings.Join(daemon.LogFormats(),
-		", "))
+	flags.StringVar(&a.logLevel, "log-level", "info", "log from this `LEVEL` on: "+strings.Join(logLevels(), ", "))
+	flags.StringVar(&a.logFormat, "log-format", "auto",
+		"log in this `FORMAT`: "+strings.Join(daemon.LogFormats(), ", "))
+	flags.BoolP("help", "h", false, "show what a command does, and its flags")
 	for flag, values := range map[string][]string{
-		"output": text.Formats(), "log-level": {"debug", "info", "warn", "error"}, "log-format": daemon.LogFormats(),
+		"output": text.Formats(), "log-level": logLevels(), "log-format": daemon.LogFormats(),
 	} {
 		// An error means an unknown flag.
 		_ = root.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
@@ -145,24 +141,26 @@ func (a *app) addGlobalFlags(root *cobra.Command) {
 	a.rootSet = func() bool { return flags.Changed("root") }
 }
 
-// help is cobra's help command with an error for an unknown command.
+// help takes the place of cobra's own help command.
 func help(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
 		Short: "Show what a command does",
 		RunE: func(_ *cobra.Command, args []string) error {
-			cmd, rest, err := root.Find(args)
-			if err != nil {
-				return err
+			cmd := root
+			for _, word := range args {
+				i := slices.IndexFunc(cmd.Commands(), func(c *cobra.Command) bool { return c.Name() == word })
+				if i < 0 {
+					return unknownCommand(cmd, word)
+				}
+				cmd = cmd.Commands()[i]
 			}
-			if len(rest) > 0 {
-				return fmt.Errorf("unknown command %q for %q", rest[0], cmd.CommandPath())
-			}
-			cmd.InitDefaultHelpFlag()
 			return cmd.Help()
 		},
 	}
 }
+
+func logLevels() []string { return []string{"debug", "info", "warn", "error"} }
 
 // resolveRoot makes --root absolute; without it the root is the running system's. An empty DIR
 // is an error: a script forgot to set a variable, and does not mean the running system.
@@ -223,11 +221,10 @@ func colourful(w io.Writer) bool {
 func (a *app) logger() (*logging.Logger, error) {
 	level, err := zapcore.ParseLevel(a.logLevel)
 	if err != nil {
-		return nil, fmt.Errorf("invalid argument %q for --log-level (debug, info, warn, error)", a.logLevel)
+		return nil, invalidArgument(a.logLevel, "log-level", logLevels())
 	}
 	if !slices.Contains(daemon.LogFormats(), a.logFormat) {
-		return nil, fmt.Errorf("invalid argument %q for --log-format (%s)", a.logFormat,
-			strings.Join(daemon.LogFormats(), ", "))
+		return nil, invalidArgument(a.logFormat, "log-format", daemon.LogFormats())
 	}
 	log, err := daemon.NewLogger(a.logFormat, level, a.stderr, colourful(a.stderr))
 	if err != nil {

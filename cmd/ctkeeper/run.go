@@ -30,7 +30,6 @@ func (a *app) run() *cobra.Command {
 			77: "nothing could be enforced because every write is forbidden, and --strict was given",
 			78: "the configuration is refused at the start",
 		}.readsConfig(),
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// Where transparent huge pages are "always" on, as in Debian, a heap and stacks of
 			// some 2 MiB took 8 MiB of them. An error is a kernel without them.

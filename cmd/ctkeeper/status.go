@@ -31,7 +31,6 @@ func (a *app) status() *cobra.Command {
 			0: "nothing differs, or --watch was ended", 1: "a setting differs",
 			2: "a state is not known, or the daemon does not answer", 78: "the newest configuration is refused",
 		}.readsConfig(),
-		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if watch {
 				return a.watch(cmd.Context())

@@ -9,7 +9,7 @@ import (
 )
 
 // timeForms lists the forms of --since; the words are those of systemd.time(7).
-const timeForms = "2006-01-02 15:04, RFC 3339, today, yesterday, or how long ago, as 10m, 2h30m or 1d"
+const timeForms = "2026-01-31 15:04, RFC 3339, today, yesterday, or how long ago: 10m, 2h30m, 1d"
 
 // parseTime reads a time, or how long it is before now. Text without a zone is in that of now.
 func parseTime(text string, now time.Time) (time.Time, error) {

@@ -19,7 +19,6 @@ func (a *app) version() *cobra.Command {
 		Example: "ctkeeper version\n" +
 			"ctkeeper version -o json",
 		Annotations: exits{0: "printed"}.annotations(),
-		Args:        cobra.NoArgs,
 		RunE:        func(*cobra.Command, []string) error { return a.printVersion() },
 	}
 }

@@ -25,11 +25,11 @@ const countFile = "proc/sys/net/netfilter/nf_conntrack_count"
 func TestWatchNeedsATerminal(t *testing.T) {
 	tests := []struct{ args, want string }{
 		{"status --watch", "ctkeeper: --watch needs a terminal; programs can use ctkeeper events --follow -o " +
-			"json\n\nUsage:\n"},
+			"json\n"},
 		{"status -w -o json", "ctkeeper: --watch has no --output; programs can use ctkeeper events --follow -o " +
-			"json\n\nUsage:\n"},
+			"json\n"},
 		{"status -w -o yaml", "ctkeeper: --watch has no --output; programs can use ctkeeper events --follow -o " +
-			"json\n\nUsage:\n"},
+			"json\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.args, func(t *testing.T) {
