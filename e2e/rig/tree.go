@@ -24,9 +24,17 @@ func requireBootstrap() error {
 
 // bootstrap makes a root of the suite in a new directory, with packages and what they depend on.
 func (s *suite) bootstrap(tree string, packages []string) error {
-	_, err := output("mmdebstrap", "--quiet", "--variant=minbase", "--architectures=amd64", "--format=directory",
-		"--include="+strings.Join(packages, ","), "--keyring="+keyring, s.name, tree, s.mirror)
+	args := []string{"--quiet", "--variant=minbase", "--architectures=amd64", "--format=directory",
+		"--include=" + strings.Join(packages, ","), "--keyring=" + keyring}
+	// The lists of sid expire after a week (Valid-Until). A host whose mirror is a snapshot has this option.
+	expiry, err := output("apt-config", "dump", "--no-empty", "Acquire::Check-Valid-Until")
 	if err != nil {
+		return err
+	}
+	if expiry != "" {
+		args = append(args, "--aptopt="+strings.TrimSpace(expiry))
+	}
+	if _, err := output("mmdebstrap", append(args, s.name, tree, s.mirror)...); err != nil {
 		return fmt.Errorf("cannot build a %s root: %w", s.name, err)
 	}
 	return nil
