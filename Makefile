@@ -35,11 +35,11 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .PHONY: build run test e2e native bench benchstat lint fuzz generate bpf checkbpf help clean
-.PHONY: install install-ctkeeper install-exporter uninstall packages sign notes vulncheck
+.PHONY: install install-ctkeeper install-exporter uninstall packages lint-packages sign notes vulncheck
 
 # Completions come from the program, so another architecture needs one of this machine.
 build: ## bin/ctkeeper and bin/ctkeeper-exporter, static, and completions
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/...
 	@mkdir -p $(BIN)/completion
 	@if [ "$$($(GO) env GOARCH)" = "$$($(GO) env GOHOSTARCH)" ]; then program=$(BIN)/ctkeeper; else \
 		program="env GOARCH= $(GO) run ./cmd/ctkeeper"; fi; \
@@ -158,6 +158,8 @@ install-ctkeeper: $(BIN)/ctkeeper
 	$(copy) -t $(share)/doc/ctkeeper docs/*.md
 	$(copy) config/reference.yaml $(share)/doc/ctkeeper/ctkeeper.yaml
 	$(copy) -t $(share)/doc/ctkeeper/performance docs/performance/*.svg
+	$(copy) -t $(share)/doc/ctkeeper/prometheus packaging/prometheus/ctkeeper.rules.yml
+	$(copy) -t $(share)/doc/ctkeeper/grafana packaging/grafana/ctkeeper.json
 	for page in $(filter-out %/ctkeeper-exporter.8,$(pages)); do $(call man,$$page); done
 	[ -e $(DESTDIR)/etc/ctkeeper/ctkeeper.yaml ] || $(copy) packaging/ctkeeper.yaml $(DESTDIR)/etc/ctkeeper/ctkeeper.yaml
 
@@ -165,8 +167,6 @@ install-exporter: $(BIN)/ctkeeper-exporter
 	install -D -m 0755 $(BIN)/ctkeeper-exporter $(root)/bin/ctkeeper-exporter
 	$(call adapt,systemd/ctkeeper-exporter.service,$(units)/ctkeeper-exporter.service)
 	$(copy) systemd/ctkeeper-exporter.preset $(root)/lib/systemd/system-preset/80-ctkeeper-exporter.preset
-	$(copy) packaging/prometheus/ctkeeper.rules.yml $(share)/doc/ctkeeper-exporter/prometheus/ctkeeper.rules.yml
-	$(copy) packaging/grafana/ctkeeper.json $(share)/doc/ctkeeper-exporter/grafana/ctkeeper.json
 	for page in $(filter %/ctkeeper-exporter.8,$(pages)); do $(call man,$$page); done
 
 # gzip -n leaves out name and time, so that every build has the same bytes.
@@ -189,13 +189,18 @@ uninstall: ## take back what install put there; configuration stays
 	rm -f $(share)/bash-completion/completions/ctkeeper $(share)/zsh/site-functions/_ctkeeper
 	rm -f $(share)/fish/vendor_completions.d/ctkeeper.fish
 	for page in $(pages); do rm -f $(share)/man/man$${page##*.}/$${page##*/}.gz; done
-	rm -rf $(share)/doc/ctkeeper $(share)/doc/ctkeeper-exporter $(share)/ctkeeper
+	rm -rf $(share)/doc/ctkeeper $(share)/ctkeeper
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 	@echo "Removed. The kernel keeps its values. These stay, if they exist: $(DESTDIR)/etc/ctkeeper,"
 	@echo "$(DESTDIR)/var/lib/ctkeeper, $(DESTDIR)/etc/systemd/system/ctkeeper.service.d, and the user ctkeeper"
 
+packages: export GO := $(GO)
 packages: build ## deb, rpm, apk and archlinux packages of both programs, SBOMs and checksums, in dist/
-	GO='$(GO)' VERSION='$(VERSION)' packaging/packages.sh
+	VERSION='$(VERSION)' packaging/packages.sh
+
+lint-packages: ## lintian and rpmlint on the packages in dist
+	lintian -I --pedantic --fail-on error,warning,info,pedantic dist/*.deb
+	rpmlint -c packaging/rpmlint.toml dist/*.rpm
 
 # gpg gets a folder of its own, and its agent ends with it.
 sign: ## dist/SHA256SUMS.asc, by the secret key in RELEASE_KEY and RELEASE_KEY_PASSPHRASE

@@ -78,6 +78,7 @@ var mayImport = map[string][]string{
 		"config", "daemon", "explain/doctor", "explain/importer", "explain/inventory", "kmod", "persist", "reconcile",
 		"status", "systemd", "table", "ui/term", "ui/text", "host",
 	},
+	"packaging/metadata":    {"host"},
 	"cmd/ctkeeper-exporter": {"metrics", "reconcile", "status", "table", "ui/page", "host"},
 }
 
