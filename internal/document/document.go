@@ -3,7 +3,10 @@ package document
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -35,6 +38,18 @@ type Step struct {
 	first   int // index of the first line of Output in the document
 }
 
+// Find returns the documents below a directory: README.md, and the Markdown files in docs and below it.
+func Find(dir string) ([]string, error) {
+	files := []string{filepath.Join(dir, "README.md")}
+	err := filepath.WalkDir(filepath.Join(dir, "docs"), func(file string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(file) == ".md" {
+			files = append(files, file)
+		}
+		return err
+	})
+	return files, err
+}
+
 // hosts are the places where commands can run.
 const hosts = "vm native tree"
 
@@ -59,6 +74,9 @@ func Parse(file, text string) (*Document, error) {
 	}
 	return d, errors.Join(p.problems...)
 }
+
+// Text returns the text of the document's file.
+func (d *Document) Text() string { return strings.Join(d.lines, "\n") }
 
 type parser struct {
 	*Document
@@ -85,6 +103,9 @@ func (p *parser) readLine() {
 	}
 }
 
+// directive matches a comment that steers; other comments have no word in lower case with a colon.
+var directive = regexp.MustCompile(`(?s)^([a-z]+(?: [a-z]+)?):(?:\s+(.*))?$`)
+
 // readComment reads an HTML comment, which may have several lines.
 func (p *parser) readComment(line string) {
 	number := p.at + 1
@@ -98,18 +119,22 @@ func (p *parser) readComment(line string) {
 	}
 	comment, _, _ = strings.Cut(comment, "-->")
 	comment = strings.TrimSpace(comment)
-	word, rest, found := strings.Cut(comment, ": ")
-	if multi, body, isMulti := strings.Cut(comment, ":\n"); isMulti && len(multi) < len(word) {
-		word, rest, found = multi, body, true
-	}
-	if !found || word != strings.ToLower(word) || strings.Count(word, " ") > 1 {
+	found := directive.FindStringSubmatch(comment)
+	if found == nil {
 		return
 	}
+	word, rest := found[1], found[2]
 	if word == "host" {
 		p.setHost(number, rest)
 		return
 	}
 	p.pending = number
+	switch word {
+	case "hidden", "file", "not run":
+		if rest == "" {
+			p.fail(number, "nothing follows %q", word+":")
+		}
+	}
 	switch word {
 	case "hidden":
 		p.next.Hidden = append(p.next.Hidden, Step{Line: number, Command: rest})

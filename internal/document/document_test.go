@@ -91,6 +91,7 @@ func TestDocumentsThatAreWrong(t *testing.T) {
 		"<!-- host: moon -->\n":                                          `x.md:1: unknown host "moon"`,
 		"<!-- host: vm -->\n<!-- host: vm -->\n":                         "x.md:2: second host",
 		"<!-- hiden: true -->\n```console\n$ a\n```\n":                   `x.md:1: unknown comment "hiden"`,
+		"<!-- not run: -->\n```yaml\n```\n":                              "x.md:1: nothing follows",
 		"text\n<!-- hidden: true -->\n":                                  "x.md:2: no block follows",
 		"<!-- hidden: true\n":                                            "x.md:1: the comment has no end",
 		"```yaml\n":                                                      "x.md:1: the block has no end",
