@@ -76,7 +76,7 @@ var mayImport = map[string][]string{
 	},
 	"cmd/ctkeeper": {
 		"config", "daemon", "explain/doctor", "explain/importer", "explain/inventory", "kmod", "persist", "reconcile",
-		"status", "systemd", "table", "ui/term", "ui/text", "host",
+		"status", "sysfs", "systemd", "table", "ui/term", "ui/text", "host",
 	},
 	"packaging/metadata":    {"host"},
 	"cmd/ctkeeper-exporter": {"metrics", "reconcile", "status", "table", "ui/page", "host"},

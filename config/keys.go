@@ -25,15 +25,3 @@ func sectionOf(key string) string {
 	}
 	return ""
 }
-
-// settingNames returns the short names of all settings, for suggestions.
-func settingNames() []string {
-	var names []string
-	for _, s := range sysfs.Catalogue() {
-		names = append(names, s.Name)
-		if s.Alias != "" {
-			names = append(names, s.Alias)
-		}
-	}
-	return names
-}

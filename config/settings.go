@@ -50,7 +50,7 @@ func (d *decoder) failUnknownSetting(k *yaml.Node) {
 	for _, prefix := range []string{prefixes, "net.nf_conntrack_", "nf_conntrack_"} {
 		name = strings.TrimPrefix(name, prefix)
 	}
-	if near := spelling.Nearest(name, settingNames()); near != "" {
+	if near := spelling.Nearest(name, sysfs.Names()); near != "" {
 		wrong.allowed = "did you mean " + near + "?"
 	}
 	d.fail(k, join("settings", quote(k.Value)), wrong)
@@ -63,7 +63,7 @@ func (d *decoder) warnMisspelt(k *yaml.Node, set *sysfs.Setting) {
 	if set.Kind != sysfs.Text || !found {
 		return
 	}
-	if near := spelling.Nearest(name, settingNames()); near != "" {
+	if near := spelling.Nearest(name, sysfs.Names()); near != "" {
 		d.warnings = append(d.warnings, fmt.Sprintf(
 			"%s: %s is not in the catalogue and is kept as text; did you mean %s?", d.at(k).origin(), set.Name, near))
 	}

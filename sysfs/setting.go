@@ -119,6 +119,18 @@ func Lookup(name string) *Setting {
 	}
 }
 
+// Names returns the short names of all settings, aliases included.
+func Names() []string {
+	var names []string
+	for _, s := range catalogue {
+		names = append(names, s.Name)
+		if s.Alias != "" {
+			names = append(names, s.Alias)
+		}
+	}
+	return names
+}
+
 // ReadOnly reports whether name is a read-only file of nf_conntrack: the count of connections.
 func ReadOnly(name string) bool {
 	name = strings.ReplaceAll(name, "/", ".")

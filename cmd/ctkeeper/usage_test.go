@@ -48,6 +48,14 @@ func TestWrongUsage(t *testing.T) {
 		{"persist --remove --sysconfig", "--remove removes what --sysconfig and --udev wrote, too: leave these out"},
 		{"events --since tomorrow", `invalid argument "tomorrow" for --since (2026-01-31 15:04, RFC 3339, today, ` +
 			"yesterday, or how long ago: 10m, 2h30m, 1d)"},
+		{"events --kind drif", `invalid argument "drif" for --kind (did you mean drift?)`},
+		{"events --kind x", `invalid argument "x" for --kind (drift, contested, settled, module-load, module-unload, ` +
+			`failed, forbidden, config-loaded, config-refused, table-pressure, refused-write, absorbed-write)`},
+		{"events --setting hashsiez", `unknown setting "hashsiez" (did you mean hashsize?)`},
+		{"events --setting nf_conntrack_bukets", `unknown setting "nf_conntrack_bukets" (did you mean buckets?)`},
+		{"events --setting nosuch", `unknown setting "nosuch" (see ctkeeper.yaml(5))`},
+		{"events -n x", `invalid argument "x" for --lines (NUMBER)`},
+		{"events -n -1", `invalid argument "-1" for --lines (NUMBER)`},
 		{"completion", "ctkeeper completion: a shell is missing (bash, fish, zsh)"},
 		{"completion tcsh", `unknown shell "tcsh" (bash, fish, zsh)`},
 		{"completion fsh", `unknown shell "fsh" (did you mean fish?)`},
