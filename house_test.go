@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"kmod":              {"host"},
 	"config":            {"reconcile", "sysfs", "host"},
 	"guard":             {"sysfs", "host"},
+	"guard/setup":       {"config", "persist", "systemd", "host"},
 	"reconcile":         {"sysfs", "host"},
 	"table":             {"kmod", "sysfs", "host"},
 	"persist":           {"config", "kmod", "sysfs", "host"},
@@ -75,8 +76,8 @@ var mayImport = map[string][]string{
 		"ui/sgr", "host",
 	},
 	"cmd/ctkeeper": {
-		"config", "daemon", "explain/doctor", "explain/importer", "explain/inventory", "kmod", "persist", "reconcile",
-		"status", "sysfs", "systemd", "table", "ui/term", "ui/text", "host",
+		"config", "daemon", "explain/doctor", "explain/importer", "explain/inventory", "guard/setup", "kmod", "persist",
+		"reconcile", "status", "sysfs", "systemd", "table", "ui/term", "ui/text", "host",
 	},
 	"packaging/metadata":    {"host"},
 	"cmd/ctkeeper-exporter": {"metrics", "reconcile", "status", "table", "ui/page", "host"},

@@ -1,19 +1,31 @@
 package systemd
 
-// Shell lines, to paste as root, that add and remove the guard's capabilities. The drop-ins
-// explain what each capability allows and costs.
+import _ "embed"
+
+// Commands that give the service the guard's capabilities and take them away. The drop-ins explain what each
+// capability allows and costs.
 const (
 	// GuardStep gives the service CAP_BPF with guard.conf. The guard cannot run without it.
-	GuardStep = "install -D -m 0644 -t " + dropIns + " " + share + "/guard.conf" + again
+	GuardStep = "ctkeeper guard on"
 	// PerfmonStep adds CAP_PERFMON with guard-perfmon.conf, for the names of those who load the
 	// module or write hashsize through sysfs.
-	PerfmonStep = "install -D -m 0644 -t " + dropIns + " " + share + "/guard-perfmon.conf" + again
+	PerfmonStep = "ctkeeper guard on --perfmon"
 	// GuardBack removes both.
-	GuardBack = "rm -f " + dropIns + "/guard.conf " + dropIns + "/guard-perfmon.conf" + again
+	GuardBack = "ctkeeper guard off"
 	// PerfmonBack removes CAP_PERFMON.
-	PerfmonBack = "rm -f " + dropIns + "/guard-perfmon.conf" + again
+	PerfmonBack = "ctkeeper guard on --perfmon=false"
+)
 
-	dropIns = "/etc/systemd/system/ctkeeper.service.d"
-	share   = "/usr/share/ctkeeper"
-	again   = " && systemctl daemon-reload && systemctl restart ctkeeper"
+// The drop-ins of ctkeeper.service that have the guard's capabilities.
+const (
+	GuardDropIn   = "/etc/systemd/system/ctkeeper.service.d/guard.conf"
+	PerfmonDropIn = "/etc/systemd/system/ctkeeper.service.d/guard-perfmon.conf"
+)
+
+// GuardConf and PerfmonConf are the contents of the drop-ins.
+var (
+	//go:embed guard.conf
+	GuardConf []byte
+	//go:embed guard-perfmon.conf
+	PerfmonConf []byte
 )

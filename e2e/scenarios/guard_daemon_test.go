@@ -80,7 +80,7 @@ func TestGuardRights(t *testing.T) {
 		{systemd.GuardStep, "0000008000001000", status.GuardWatching},
 		{systemd.PerfmonStep, "000000c000001000", status.GuardWatching},
 		{systemd.PerfmonBack, "0000008000001000", status.GuardWatching},
-		{systemd.GuardBack, "0000000000001000", status.GuardUnavailable},
+		{systemd.GuardBack, "0000000000001000", status.GuardOff},
 	} {
 		run(t, "sh", "-c", c.step)
 		waitGuard(t, c.state)

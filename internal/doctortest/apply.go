@@ -15,6 +15,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/change"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/persist"
+	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
 const maxApplied = 1 << 20 // bytes of a file
@@ -106,6 +107,8 @@ func run(host tree.Tree, command []string) (done bool, err error) {
 		}
 		_, err = made.Write(host)
 		return true, err
+	case words == systemd.GuardStep:
+		return true, host.Replace(systemd.GuardDropIn, systemd.GuardConf, 0o644)
 	case strings.HasPrefix(words, "ctkeeper persist"):
 		// The rule runs systemd-sysctl, which a collected tree does not have.
 		err := replace(host, "/usr/lib/systemd/systemd-sysctl", "")

@@ -89,7 +89,7 @@ var catalogue = []Entry{
 	{"guard-lockdown", "the kernel is locked down, and the guard cannot report every writer", "nothing"},
 	{
 		"guard-rights", "the guard is configured, and the service does not have the privileges for it",
-		"install the drop-in guard.conf, or remove the lines that take the privileges",
+		"run ctkeeper guard on, or remove the lines that take the privileges",
 	},
 	{"hashsize-over-memory", "the hash table takes more than a quarter of the memory", "lower hashsize"},
 	{

@@ -102,7 +102,6 @@ func checkPrivileges(h *picture.Host) []finding.Finding {
 		ID: "guard-rights", Severity: finding.Warning, Evidence: []finding.Evidence{h.GuardLine()},
 		Summary: "the guard cannot run: ctkeeper's service does not have the privileges for it",
 	}
-	installed, source := unitDropIns+"/"+picture.GuardConf, h.BPF.DropIns[picture.GuardConf]
 	switch {
 	case h.BPF.LacksCapability(unix.CAP_BPF): // the drop-in does not help
 		f.Summary = "the guard cannot run: nothing here can have " + capBPF
@@ -114,17 +113,10 @@ func checkPrivileges(h *picture.Host) []finding.Finding {
 	case hasFile(p.lines, picture.GuardConf):
 		f.Evidence = append(f.Evidence, p.lines...)
 		f.Note = "guard.conf grants the privileges, and other lines remove them again."
-	case source == "":
-		f.Evidence = append(f.Evidence, finding.Seen("/usr/share/ctkeeper/"+picture.GuardConf, 0,
-			"does not exist, nor in /usr/local"))
-		f.Note = "Install the package again, or run make install in the source: it installs the drop-in with the " +
-			"privileges."
 	default:
-		f.Evidence = append(f.Evidence, finding.Seen(installed, 0, "does not exist"))
-		f.Fix = append([]finding.Step{
-			change.Run("install", "-D", "-m", "0644", "-t", unitDropIns, source),
-		}, fixes.RestartUnit()...)
-		f.Note = source + " explains what the privileges are for, and what they cost."
+		f.Evidence = append(f.Evidence, finding.Seen(unitDropIns+"/"+picture.GuardConf, 0, "does not exist"))
+		f.Fix = []finding.Step{change.Run("ctkeeper", "guard", "on")}
+		f.Note = "It writes that file, which explains what the privileges are for, and what they cost."
 	}
 	return []finding.Finding{f}
 }

@@ -22,8 +22,6 @@ const legacyMount = "33 24 0:29 / /sys/fs/cgroup/cpu rw,nosuid shared:9 - cgroup
 
 const builtConfig = "# Linux\nCONFIG_SYSCTL=y\nCONFIG_BPF_SYSCALL=y\nCONFIG_CGROUP_BPF=y\n"
 
-const shareFile = "usr/share/ctkeeper/guard.conf"
-
 const dropInDir = "etc/systemd/system/ctkeeper.service.d/"
 
 const shipped = "[Service]\nCapabilityBoundingSet=CAP_NET_ADMIN CAP_BPF\nAmbientCapabilities=CAP_NET_ADMIN " +
@@ -44,12 +42,10 @@ func guardTree(t *testing.T, files map[string]string) *picture.Host {
 		"proc/1/status":                     "Name:\tsystemd\nCapBnd:\t000001ffffffffff\n",
 		"boot/config-" + doctortest.Release: builtConfig,
 		"sys/kernel/security/lockdown":      "[none] integrity confidentiality\n",
-		shareFile:                           shipped,
 		doctortest.VendorUnit:               "[Service]\n",
 		doctortest.WantsLink:                "",
 		dropInDir + "guard.conf":            shipped,
 		"etc/ctkeeper/conf.d/.keep":         "",
-		"usr/share/ctkeeper/guard.other":    "",
 	}
 	for name, content := range files {
 		all[name] = content
@@ -126,20 +122,9 @@ var guardTests = map[string]struct {
 		ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does " +
 			"not have the privileges for it",
 		Evidence: []finding.Evidence{watch, finding.Seen("/"+dropInDir+"guard.conf", 0, "does not exist")},
-		Fix: doctortest.Commands("install -D -m 0644 -t /etc/systemd/system/ctkeeper.service.d "+
-			"/usr/share/ctkeeper/guard.conf", "systemctl daemon-reload", "systemctl restart ctkeeper"),
-		Note: "/usr/share/ctkeeper/guard.conf explains what the privileges are for, and what they cost.",
+		Fix:      doctortest.Commands("ctkeeper guard on"),
+		Note:     "It writes that file, which explains what the privileges are for, and what they cost.",
 	}}},
-	"no drop-in, and none to install": {map[string]string{dropInDir + "guard.conf": "", shareFile: ""},
-		[]finding.Finding{{
-			ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service " +
-				"does " +
-				"not have the privileges for it",
-			Evidence: []finding.Evidence{watch, finding.Seen("/"+shareFile, 0,
-				"does not exist, nor in /usr/local")},
-			Note: "Install the package again, or run make install in the source: it installs the drop-in with " +
-				"the privileges.",
-		}}},
 	"taken away again": {map[string]string{dropInDir +
 		"hardening.conf": "[Service]\nSystemCallFilter=~@privileged\n"}, []finding.Finding{{
 		ID: "guard-rights", Severity: finding.Warning, Summary: "the guard cannot run: ctkeeper's service does " +

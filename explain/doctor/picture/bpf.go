@@ -38,13 +38,11 @@ type BPF struct {
 	Confidential finding.Evidence
 	// WritesStrict is kernel.sysctl_writes_strict, which has to be 1 for guard: hold; "" where it is not known.
 	WritesStrict string
-	// DropIns are the files of the unit's drop-ins that the package brings, by name.
-	DropIns map[string]string
 }
 
 // readBPF reads what the guard's programs need.
 func readBPF(t tree.Tree, release string) BPF {
-	b := BPF{DropIns: map[string]string{}, WritesStrict: readText(t, WritesStrictFile)}
+	b := BPF{WritesStrict: readText(t, WritesStrictFile)}
 	if mounts, err := mountinfo.Read(t); err == nil {
 		b.MountsRead = true
 		b.Unified, b.Legacy = cgroupMounts(mounts)
@@ -59,13 +57,6 @@ func readBPF(t tree.Tree, release string) BPF {
 	b.NotBuilt = notBuilt(file, text)
 	if text := readText(t, LockdownFile); strings.Contains(text, "[confidentiality]") {
 		b.Confidential = finding.Seen(LockdownFile, 0, text)
-	}
-	for _, name := range []string{GuardConf, PerfmonConf} {
-		for _, dir := range []string{"/usr/share/ctkeeper/", "/usr/local/share/ctkeeper/"} {
-			if b.DropIns[name] == "" && t.Exists(dir+name) {
-				b.DropIns[name] = dir + name
-			}
-		}
 	}
 	return b
 }

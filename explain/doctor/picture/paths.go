@@ -20,9 +20,8 @@ const (
 	OwnUnitDir = "/etc/systemd/system"
 	// ConfigDropIns is where the administrator's drop-ins for ctkeeper are.
 	ConfigDropIns = "/etc/ctkeeper/conf.d"
-	// GuardConf and PerfmonConf are drop-ins for the unit that the package brings.
-	GuardConf   = "guard.conf"
-	PerfmonConf = "guard-perfmon.conf"
+	// GuardConf is the drop-in of the unit that has the privileges of the guard.
+	GuardConf = "guard.conf"
 
 	// KubeProxy is kube-proxy's name as a tool of the inventory.
 	KubeProxy     = "kube-proxy"
