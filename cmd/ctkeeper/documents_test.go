@@ -52,8 +52,8 @@ func TestDocumentsHaveNoBrokenLinks(t *testing.T) {
 }
 
 // startsCommand matches a line that a person would paste into a shell.
-var startsCommand = regexp.MustCompile(`^\s*([$#] |(sudo|ctkeeper|systemctl|journalctl|sysctl|modprobe|conntrack|nft|iptables|apt|` +
-	`apt-get|dnf|apk|pacman|curl|make|install|cp|rm|echo|sed|git) )`)
+var startsCommand = regexp.MustCompile(`^\s*([$#] |(sudo|ctkeeper|systemctl|journalctl|sysctl|modprobe|conntrack|nft|` +
+	`iptables|apt|apt-get|dnf|apk|pacman|curl|make|install|cp|rm|echo|sed|git) )`)
 
 // TestDocumentsAreRun: a block with commands has the info string console, so that a test runs it, or says why not.
 func TestDocumentsAreRun(t *testing.T) {
@@ -65,7 +65,7 @@ func TestDocumentsAreRun(t *testing.T) {
 		for _, b := range d.Blocks {
 			switch {
 			case b.Info == "" || b.Info == "sh" || b.Info == "bash" || b.Info == "shell":
-				t.Errorf("%s:%d: a block has the info string console, text, or the name of its language", d.File, b.Line)
+				t.Errorf("%s:%d: the info string must be console, text or the name of a language", d.File, b.Line)
 			case b.Info == "console" && b.NotRun != "":
 				t.Logf("%s:%d: not run: %s", d.File, b.Line, b.NotRun)
 			case b.Info == "console":
@@ -122,12 +122,11 @@ func checkCommand(root *cobra.Command, words []string) error {
 	for i, word := range words {
 		words[i] = strings.Trim(word, "[],.:")
 		if options := strings.Split(words[i], "|"); len(options) > 1 {
+			var errs []error
 			for _, option := range options {
-				if err := checkCommand(root, append(append(slices.Clone(words[:i]), option), words[i+1:]...)); err != nil {
-					return err
-				}
+				errs = append(errs, checkCommand(root, slices.Concat(words[:i], []string{option}, words[i+1:])))
 			}
-			return nil
+			return errors.Join(errs...)
 		}
 	}
 	cmd, args, err := root.Find(words)

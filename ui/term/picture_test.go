@@ -60,9 +60,9 @@ func drawSVG(screen string, width, height int) string {
 		for _, found := range append(graphicRendition.FindAllStringSubmatchIndex(line, -1), end) {
 			text := line[at:found[0]]
 			for _, word := range words.FindAllStringIndex(text, -1) {
-				fmt.Fprintf(&svg, `<text x="%d" y="%d" textLength="%d"%s>%s</text>`+"\n",
-					8+(column+ansi.StringWidth(text[:word[0]]))*cellWidth, 20+row*cellHeight,
-					ansi.StringWidth(text[word[0]:word[1]])*cellWidth, attributes, html.EscapeString(text[word[0]:word[1]]))
+				shown, x := text[word[0]:word[1]], column+ansi.StringWidth(text[:word[0]])
+				fmt.Fprintf(&svg, `<text x="%d" y="%d" textLength="%d"%s>%s</text>`+"\n", 8+x*cellWidth,
+					20+row*cellHeight, ansi.StringWidth(shown)*cellWidth, attributes, html.EscapeString(shown))
 			}
 			column += ansi.StringWidth(text)
 			attributes, at = rendition(line[found[2]:found[3]]), found[1]

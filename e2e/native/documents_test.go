@@ -1,0 +1,66 @@
+//go:build native
+
+package native
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/ctkeeper/ctkeeper/e2e/rig"
+	"github.com/ctkeeper/ctkeeper/internal/document"
+)
+
+var update = flag.Bool("update", false, "rewrite the outputs in the documents")
+
+// TestDocuments runs the commands of every document with the host native, each in a machine of its own with the
+// package ctkeeper.
+func TestDocuments(t *testing.T) {
+	const top = "../.."
+	files, err := document.Find(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := ""
+	for _, file := range files {
+		d, err := document.Read(file)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if d.Host != "native" {
+			continue
+		}
+		if packages == "" {
+			if packages, err = rig.Packages(top, t.TempDir()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Run(file, func(t *testing.T) {
+			m := Boot(t, "bookworm")
+			install(t, m, packages)
+			document.Test(t, file, m, *update)
+		})
+	}
+	if packages == "" {
+		t.Skip("no document has the host native")
+	}
+}
+
+// install copies packages into a machine, to the directory of its documents, and installs ctkeeper.
+func install(t *testing.T, m *Machine, packages string) {
+	t.Helper()
+	debs, err := filepath.Glob(filepath.Join(packages, "*.deb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, deb := range debs {
+		content, err := os.ReadFile(deb)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Write(filepath.Join(rig.Documents, "dist", filepath.Base(deb)), string(content))
+	}
+	m.Must("dpkg -i " + rig.Documents + "/dist/ctkeeper_*.deb")
+}
