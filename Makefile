@@ -113,7 +113,8 @@ fuzz: ## every fuzz test for FUZZTIME
 	done
 
 generate: bpf ## files that come from the code
-	$(GO) test ./config ./metrics ./cmd/ctkeeper -run IsCurrent -update
+	$(GO) test ./config ./metrics ./cmd/ctkeeper ./cmd/ctkeeper-exporter -run Current -update
+	$(GO) test ./internal/man -run Current -update
 
 # The same compiler makes the same bytes everywhere: Debian 12's, clang 14.
 BPFDIR := .

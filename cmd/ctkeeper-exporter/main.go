@@ -55,6 +55,12 @@ func (o options) needsServer() bool {
 }
 
 func parse(args []string) (o options, err error) {
+	_, err = o.application().Parse(args)
+	return o, err
+}
+
+// application returns the command line, which sets the options.
+func (o *options) application() *kingpin.Application {
 	app := kingpin.New(name, "Serves the metrics and the status page of ctkeeper.")
 	app.HelpFlag.Short('h')
 	app.Version(fmt.Sprintf("%s %s", name, buildinfo.Read(version)))
@@ -69,8 +75,7 @@ func parse(args []string) (o options, err error) {
 		"collector. Without --web.listen-address or --web.systemd-socket nothing is then served.").
 		PlaceHolder("DIR").StringVar(&o.textfile)
 	logflag.AddFlags(app, &o.log)
-	_, err = app.Parse(args)
-	return o, err
+	return app
 }
 
 // execute runs the exporter until ctx ends, and returns its exit status.
