@@ -113,7 +113,8 @@ func exposure(t *testing.T, unit string, dropIns ...string) (float64, string) {
 
 func TestUnitVerify(t *testing.T) {
 	for _, dropIns := range [][]string{nil, {guardConf}, {guardConf, perfmonConf}, {perfmonConf}} {
-		out := tool(t, "systemd-analyze", "verify", "--root="+unitRoot(t, dropIns...), service, exporterService)
+		out := tool(t, "systemd-analyze", "verify", "--man=no", "--root="+unitRoot(t, dropIns...), service,
+			exporterService)
 		// An unknown directive is a warning and exit status 0.
 		if strings.TrimSpace(out) != "" {
 			t.Errorf("%q: systemd-analyze verify reports:\n%s", dropIns, out)
@@ -314,6 +315,22 @@ func TestCatalogFields(t *testing.T) {
 	}
 	for id := range texts {
 		t.Errorf("the catalog entry %s belongs to no event", id)
+	}
+}
+
+// TestManPagesExist looks for the pages that units and catalog name.
+func TestManPagesExist(t *testing.T) {
+	name := regexp.MustCompile(`man:([a-z.-]+)\((\d)\)`)
+	for _, file := range []string{service, exporterService, "ctkeeper.catalog"} {
+		found := name.FindAllStringSubmatch(string(readFile(t, file)), -1)
+		if len(found) == 0 {
+			t.Errorf("%s names no man page", file)
+		}
+		for _, page := range found {
+			if _, err := os.Stat("../packaging/man/" + page[1] + "." + page[2]); err != nil {
+				t.Errorf("%s names %s: %v", file, page[0], err)
+			}
+		}
 	}
 }
 

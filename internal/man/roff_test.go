@@ -1,6 +1,7 @@
 package man
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,10 +12,12 @@ func TestMarkdown(t *testing.T) {
 		{"fonts and characters", "Run `ctkeeper run --show`, **now**, in *mode* `a\\b` – or kube-proxy's --flag.",
 			".PP\nRun \\fBctkeeper run \\-\\-show\\fR, \\fBnow\\fR, in \\fImode\\fR \\fBa\\eb\\fR \\[u2013] or\n" +
 				"kube-proxy's \\-\\-flag.\n"},
-		{"a line is no request", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa .so x",
-			".PP\naaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n\\&.so x\n"},
+		{"a line is no request", strings.Repeat("a", 78) + " .so x",
+			".PP\n" + strings.Repeat("a", 78) + "\n\\&.so x\n"},
 		{"headings", "# a\n\n## b c\n\n### d", ".SH A\n.SH B C\n.SS d\n"},
-		{"code", "```console\n$ echo '.x' ~\n.x\n```\n", ".PP\n.RS 4\n.EX\n$ echo \\(aq.x\\(aq \\(ti\n\\&.x\n.EE\n.RE\n"},
+		{"code",
+			"```console\n$ echo '.x' ~\n.x\n```\n",
+			".PP\n.RS 4\n.EX\n$ echo \\(aq.x\\(aq \\(ti\n\\&.x\n.EE\n.RE\n"},
 		{"lists", "- a\n\n  b\n- c\n\n3. d\n", ".IP \\(bu 2\na\n.RS\n.PP\nb\n.RE\n.IP \\(bu 2\nc\n.IP 3. 3\nd\n"},
 		{"links", "See [guard.md](../docs/guard.md#x), [metrics.md](metrics.md) and [this](other.md).",
 			".PP\nSee \\fBctkeeper\\-guard(7)\\fR, \\fI/usr/share/doc/ctkeeper/metrics.md\\fR and this.\n"},
