@@ -40,20 +40,16 @@ var ErrNothingToRead = errors.New("nothing to read")
 // configuration, or of the configuration with the drop-in: the drop-in must then not be written. With
 // ErrNothingToRead there is no drop-in.
 func New(t tree.Tree, from inventory.Inventory) (Import, error) {
-	if places := []string{"/etc", "/run", "/usr/lib", "/lib"}; !slices.ContainsFunc(places, t.Exists) {
-		missing := strings.Join(places, ", no ")
-		return Import{}, fmt.Errorf("cannot import from %s: %w: no %s", t.Real("/"), ErrNothingToRead, missing)
-	}
-	b := builder{
-		tree: t, from: from, covered: map[string]bool{}, live: sysfs.ReadAll(t.Root()),
-		container: distro.Read(t).Platform.Container,
+	b, err := newBuilder(t, from, DropInPath)
+	if err != nil {
+		return Import{}, err
 	}
 	refused := b.readConfig()
 	b.addSettings()
 	b.addModule()
 	b.addInvalid()
 	b.addPrevious()
-	err := b.check()
+	_, err = b.check()
 	if refused != nil {
 		err = fmt.Errorf("the present configuration is refused: %w", refused)
 	} else if err != nil {
@@ -66,7 +62,18 @@ func New(t tree.Tree, from inventory.Inventory) (Import, error) {
 	return result, err
 }
 
-// item is one line of the drop-in.
+func newBuilder(t tree.Tree, from inventory.Inventory, path string) (*builder, error) {
+	if places := []string{"/etc", "/run", "/usr/lib", "/lib"}; !slices.ContainsFunc(places, t.Exists) {
+		missing := strings.Join(places, ", no ")
+		return nil, fmt.Errorf("cannot import from %s: %w: no %s", t.Real("/"), ErrNothingToRead, missing)
+	}
+	return &builder{
+		tree: t, from: from, path: path, head: []string{Header}, covered: map[string]bool{},
+		live: sysfs.ReadAll(t.Root()), container: distro.Read(t).Platform.Container,
+	}, nil
+}
+
+// item is one line of the file.
 type item struct {
 	// section is settings, module or module.parameters.
 	section, key, value string
@@ -80,10 +87,13 @@ type item struct {
 	line      int // in the YAML, from 1
 }
 
-// builder builds the drop-in.
+// builder builds the drop-in, or the whole configuration of Complete.
 type builder struct {
 	tree tree.Tree
 	from inventory.Inventory
+	// path is where the file will be; head and foot are the comments before and after its items.
+	path       string
+	head, foot []string
 	// config is the configuration without the values of an existing drop-in at DropInPath.
 	// previous is the configuration with them, or nil if import did not write that drop-in.
 	config, previous *config.Config
@@ -106,14 +116,14 @@ func (b *builder) accepted() []item {
 	return slices.DeleteFunc(slices.Clone(b.items), func(i item) bool { return i.refused != "" || i.undecided })
 }
 
-// check loads the configuration with the drop-in, and marks the items that it refuses, until it
+// check loads the configuration with the file, and marks the items that it refuses, until it
 // refuses no more of them.
-func (b *builder) check() error {
+func (b *builder) check() (*config.Config, error) {
 	for {
-		_, err := config.Source{Root: b.tree.Root(), Draft: map[string][]byte{DropInPath: b.yaml()}}.Load()
+		cfg, err := config.Source{Root: b.tree.Root(), Draft: map[string][]byte{b.path: b.yaml()}}.Load()
 		var refused config.Errors
 		if !errors.As(err, &refused) || !b.refuse(refused) {
-			return err
+			return cfg, err
 		}
 	}
 }
@@ -123,7 +133,7 @@ func (b *builder) refuse(errs config.Errors) bool {
 	found := false
 	for _, e := range errs {
 		at := slices.IndexFunc(b.items, func(i item) bool { return i.line == e.Line && i.refused == "" })
-		if e.File != b.tree.Real(DropInPath) || at < 0 {
+		if e.File != b.tree.Real(b.path) || at < 0 {
 			continue
 		}
 		found = true
@@ -139,7 +149,7 @@ func (b *builder) refuse(errs config.Errors) bool {
 	return found
 }
 
-// yaml returns the text of the drop-in, and sets the line of each item.
+// yaml returns the text of the file, and sets the line of each item.
 func (b *builder) yaml() []byte {
 	var out strings.Builder
 	line := 0
@@ -147,8 +157,10 @@ func (b *builder) yaml() []byte {
 		out.WriteString(text + "\n")
 		line++
 	}
-	write(Header)
-	if len(b.items) == 0 {
+	for _, text := range b.head {
+		write(text)
+	}
+	if len(b.items) == 0 && b.path == DropInPath {
 		write("# No file of this host sets a value that the configuration does not set already.")
 	}
 	section := ""
@@ -178,6 +190,9 @@ func (b *builder) yaml() []byte {
 		}
 		write(indent + i.key + ": " + i.value + "  # " + i.comment)
 		i.line = line
+	}
+	for _, text := range b.foot {
+		write(text)
 	}
 	return []byte(out.String())
 }

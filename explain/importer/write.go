@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
@@ -38,4 +39,35 @@ func (i Import) Write(t tree.Tree) (changed bool, err error) {
 		return false, fmt.Errorf("cannot write the drop-in: %w", err)
 	}
 	return true, nil
+}
+
+// ErrConfigured is returned if the main file has more than comments.
+var ErrConfigured = errors.New("it is more than comments: change it by hand, or move it away first")
+
+// WriteMain writes the whole configuration to the main file, unless that has more than comments. An empty file and a
+// link to /dev/null are masks, which somebody made.
+func (i Import) WriteMain(t tree.Tree) error {
+	const file = config.DefaultMain
+	before, err := t.Read(file, maxFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && t.Gone(file):
+	case err != nil:
+		return fmt.Errorf("cannot write %s: %w", file, tree.WithoutPath(err))
+	case !isComment(before):
+		return fmt.Errorf("cannot write %s: %w", file, ErrConfigured)
+	}
+	if err := t.Replace(file, i.YAML, 0o644); err != nil {
+		return fmt.Errorf("cannot write %s: %w", file, tree.WithoutPath(err))
+	}
+	return nil
+}
+
+// isComment reports whether a text has comments and no other lines.
+func isComment(text []byte) bool {
+	for line := range bytes.Lines(text) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return false
+		}
+	}
+	return len(text) > 0
 }
