@@ -318,7 +318,9 @@ func TestCannotServe(t *testing.T) {
 		{[]string{"--web.config.file=" + invalid}, 1, "cannot use --web.config.file: yaml: line 1: did not find"},
 		{[]string{"--web.config.file=/nonexistent"}, 1, "no such file or directory"},
 		{[]string{"--web.systemd-socket"}, 1, "systemd passed no listening socket"},
-		{[]string{"--nosuch"}, 2, "unknown long flag '--nosuch', try --help"},
+		{[]string{"--nosuch"}, 2, "ctkeeper-exporter: unknown long flag '--nosuch' (see ctkeeper-exporter --help)\n"},
+		{[]string{"--web.telemetry-path=/x", "--web.listen-adress=:1"}, 2,
+			"unknown long flag '--web.listen-adress' (did you mean --web.listen-address?)\n"},
 		{[]string{"--log.level=loud"}, 2, `unrecognized log level loud`},
 	} {
 		e := start(t, test.args...)

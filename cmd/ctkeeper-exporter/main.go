@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -17,6 +18,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
 	"github.com/ctkeeper/ctkeeper/host/buildinfo"
+	"github.com/ctkeeper/ctkeeper/host/spelling"
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
@@ -82,7 +84,7 @@ func (o *options) application() *kingpin.Application {
 func execute(ctx context.Context, args []string, stderr io.Writer) int {
 	opts, err := parse(args)
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "%s: %v, try --help\n", name, err)
+		_, _ = fmt.Fprintf(stderr, "%s: %v (%s)\n", name, err, hint(args))
 		return exitUsage
 	}
 	opts.log.Writer = stderr
@@ -92,6 +94,22 @@ func execute(ctx context.Context, args []string, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// hint returns what to do about wrong usage: the flag that was probably meant, or else where to read.
+func hint(args []string) string {
+	var o options
+	var known []string
+	for _, flag := range o.application().Model().Flags {
+		known = append(known, "--"+flag.Name)
+	}
+	for _, arg := range args {
+		word, _, _ := strings.Cut(arg, "=")
+		if near := spelling.Nearest(word, known); near != "" && near != word {
+			return "did you mean " + near + "?"
+		}
+	}
+	return "see " + name + " --help"
 }
 
 // notifyReady tells systemd that the exporter is ready.
