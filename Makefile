@@ -35,7 +35,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .PHONY: build run test e2e native bench benchstat lint fuzz generate bpf checkbpf help clean
-.PHONY: install install-ctkeeper install-exporter uninstall packages lint-packages sign notes vulncheck
+.PHONY: install install-ctkeeper install-exporter uninstall packages checkpackages sign notes vulncheck
 
 # Completions come from the program, so another architecture needs one of this machine.
 build: ## bin/ctkeeper and bin/ctkeeper-exporter, static, and completions
@@ -138,14 +138,17 @@ adapt = sed 's,/usr/bin/ctkeeper,$(PREFIX)/bin/ctkeeper,g; s,/usr/share/ctkeeper
 	$(1) | install -D -m 0644 /dev/stdin $(2)
 
 install: install-ctkeeper install-exporter ## what `make build` built, into DESTDIR, below PREFIX
-	@if [ -z "$(DESTDIR)" ]; then \
-		echo "Installed. Next, as root:"; \
-		echo "  systemd-sysusers && systemd-tmpfiles --create ctkeeper.conf && journalctl --update-catalog"; \
+	@if [ -n "$(DESTDIR)" ]; then exit 0; fi; \
+	echo "Installed. Next, as root:"; \
+	echo "  systemd-sysusers && systemd-tmpfiles --create ctkeeper.conf && journalctl --update-catalog"; \
+	if systemctl is-active --quiet ctkeeper 2>/dev/null; then \
+		echo "  systemctl daemon-reload && systemctl restart ctkeeper    # until then the old program runs"; \
+	else \
 		echo "  systemctl daemon-reload && systemctl enable --now ctkeeper"; \
-		echo "For metrics and the status page: systemctl enable --now ctkeeper-exporter"; \
-	fi
+	fi; \
+	echo "For metrics and the status page: systemctl enable --now ctkeeper-exporter"
 
-install-ctkeeper: $(BIN)/ctkeeper
+install-ctkeeper: $(BIN)/ctkeeper $(BIN)/completion/fish
 	install -D -m 0755 $(BIN)/ctkeeper $(root)/bin/ctkeeper
 	$(call adapt,systemd/ctkeeper.service,$(units)/ctkeeper.service)
 	$(copy) systemd/ctkeeper.sysusers $(root)/lib/sysusers.d/ctkeeper.conf
@@ -174,15 +177,13 @@ install-exporter: $(BIN)/ctkeeper-exporter
 pages = $(wildcard packaging/man/*.[578])
 man   = gzip -9n < $(1) | install -D -m 0644 /dev/stdin $(share)/man/man$${page\#\#*.}/$${page\#\#*/}.gz
 
-$(BIN)/ctkeeper $(BIN)/ctkeeper-exporter:
+$(BIN)/ctkeeper $(BIN)/ctkeeper-exporter $(BIN)/completion/fish:
 	@echo "$@ is missing: run \`make build\` first, as yourself, and then \`make install\` as root" >&2; exit 1
 
-uninstall: ## take back what install put there; configuration stays
-	@if [ ! -x $(root)/bin/ctkeeper ]; then exit 0; \
-	elif [ -n "$(DESTDIR)" ]; then $(root)/bin/ctkeeper persist --remove --root $(DESTDIR); \
-	else $(root)/bin/ctkeeper persist --remove; fi
+uninstall: ## take back what install put there, and the boot files; configuration stays
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then \
 		systemctl disable --now ctkeeper-exporter.service ctkeeper.service || true; fi
+	@if [ -x $(root)/bin/ctkeeper ]; then $(root)/bin/ctkeeper persist --remove $(if $(DESTDIR),--root $(DESTDIR)); fi
 	rm -f $(root)/bin/ctkeeper $(root)/bin/ctkeeper-exporter
 	rm -f $(units)/ctkeeper.service $(units)/ctkeeper-exporter.service
 	rm -f $(root)/lib/systemd/system-preset/80-ctkeeper-exporter.preset $(root)/lib/systemd/catalog/ctkeeper.catalog
@@ -199,9 +200,8 @@ packages: export GO := $(GO)
 packages: build ## deb, rpm, apk and archlinux packages of both programs, SBOMs and checksums, in dist/
 	VERSION='$(VERSION)' packaging/packages.sh
 
-lint-packages: ## lintian and rpmlint on the packages in dist
-	lintian -I --pedantic --fail-on error,warning,info,pedantic dist/*.deb
-	rpmlint -c packaging/rpmlint.toml dist/*.rpm
+checkpackages: ## lintian and rpmlint on the packages in dist/, and that a second build has the same bytes
+	$(GO) test -tags packages -run TestPackages -count=1 -v ./packaging
 
 # gpg gets a folder of its own, and its agent ends with it.
 sign: ## dist/SHA256SUMS.asc, by the secret key in RELEASE_KEY and RELEASE_KEY_PASSPHRASE
