@@ -159,9 +159,8 @@ install-ctkeeper: $(BIN)/ctkeeper $(BIN)/completion/fish
 	$(copy) $(BIN)/completion/bash $(share)/bash-completion/completions/ctkeeper
 	$(copy) $(BIN)/completion/zsh $(share)/zsh/site-functions/_ctkeeper
 	$(copy) $(BIN)/completion/fish $(share)/fish/vendor_completions.d/ctkeeper.fish
-	$(copy) -t $(share)/doc/ctkeeper docs/*.md
+	find docs -type f | while read -r file; do $(copy) "$$file" "$(share)/doc/ctkeeper/$${file#docs/}"; done
 	$(copy) config/reference.yaml $(share)/doc/ctkeeper/ctkeeper.yaml
-	$(copy) -t $(share)/doc/ctkeeper/performance docs/performance/*.svg
 	$(copy) -t $(share)/doc/ctkeeper/prometheus packaging/prometheus/ctkeeper.rules.yml
 	$(copy) -t $(share)/doc/ctkeeper/grafana packaging/grafana/ctkeeper.json
 	for page in $(filter-out %/ctkeeper-exporter.8,$(pages)); do $(call man,$$page); done

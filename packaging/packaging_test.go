@@ -1,4 +1,5 @@
-// Package packaging tests the files of the packages that are not Go: the alerts and the dashboard.
+// Package packaging tests what the packages have beside the programs: the alerts, the dashboard, `make install` and the
+// packages themselves.
 package packaging
 
 import (
