@@ -66,7 +66,7 @@ func TestExamples(t *testing.T) {
 		if cmd.Example == "" && cmd.Runnable() && !cmd.HasSubCommands() {
 			t.Errorf("%s has no example", cmd.CommandPath())
 		}
-		for line := range strings.SplitSeq(cmd.Example, "\n") {
+		for line := range strings.SplitSeq(strings.ReplaceAll(cmd.Example, " && ", "\n"), "\n") {
 			_, command, found := strings.Cut(line, "ctkeeper ")
 			if !found {
 				continue

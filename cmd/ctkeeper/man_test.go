@@ -96,11 +96,15 @@ func description(cmd *cobra.Command) string {
 
 func optionList(cmd *cobra.Command) string {
 	text := ""
-	for _, c := range withCommands(cmd) {
-		ownFlags(c).VisitAll(func(f *pflag.Flag) { text += option(f) })
-	}
 	if cmd.HasParent() {
-		text += man.Markdown("`ctkeeper`(8) has the options of every command.")
+		text = man.Markdown("`ctkeeper`(8) has the options of every command.")
+	}
+	for _, c := range withCommands(cmd) {
+		flags := ownFlags(c)
+		if c != cmd && flags.HasFlags() {
+			text += ".SS " + man.Bold(c.CommandPath()) + "\n"
+		}
+		flags.VisitAll(func(f *pflag.Flag) { text += option(f) })
 	}
 	return text
 }
@@ -126,7 +130,7 @@ func exitStatuses(cmd *cobra.Command) string {
 	for _, c := range withCommands(cmd) {
 		e := exitsOf(c)
 		if c != cmd && e != nil {
-			text += ".PP\n" + man.Bold(c.CommandPath()) + ":\n"
+			text += ".SS " + man.Bold(c.CommandPath()) + "\n"
 		}
 		for _, status := range e.sorted() {
 			meaning := e[status]
