@@ -14,6 +14,9 @@ import (
 // DefaultOrigin is the file of a value that no file sets.
 const DefaultOrigin = "(default)"
 
+// ObserveOrigin is the file of a value that Source.Observe sets.
+const ObserveOrigin = "(--observe)"
+
 // The limits of enforcement.resync. It cannot be switched off: inotify does not see writes
 // through another procfs instance, as from a container, and without the guard only a periodic
 // pass finds them.

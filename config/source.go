@@ -3,6 +3,9 @@ package config
 import (
 	"errors"
 	"path/filepath"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
+	"github.com/ctkeeper/ctkeeper/reconcile"
 )
 
 // DefaultMain is the path of the main file where no other is named.
@@ -31,6 +34,8 @@ type Source struct {
 	// Draft has the contents of drop-ins by path, which Load reads in place of those on disk. A
 	// nil content is a drop-in that does not exist.
 	Draft map[string][]byte
+	// Observe makes the mode observe and module.load false, whatever the files say: for run --observe.
+	Observe bool
 	// RootOnly refuses files and directories that somebody other than root can change, for commands that
 	// write what a file says with root's rights. What is on a read-only mount is accepted.
 	RootOnly bool
@@ -47,7 +52,12 @@ func (s Source) Load() (*Config, error) {
 		l.warnIgnored(filepath.Dir(DefaultMain), "ctkeeper")
 		l.loadDropins()
 	}
-	return l.config()
+	c, err := l.config()
+	if err == nil && s.Observe {
+		c.Mode, c.Module.Load = reconcile.Observe, false
+		c.Origins[keyMode], c.Origins[keyModuleLoad] = tree.Place{File: ObserveOrigin}, tree.Place{File: ObserveOrigin}
+	}
+	return c, err
 }
 
 // Check validates each of the files, below Root, as if it were the only one. Without files it

@@ -18,12 +18,14 @@ import (
 )
 
 func (a *app) run() *cobra.Command {
-	var strict, show bool
+	var strict, show, observe bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon in the foreground",
-		Long:  "Applies the settings and keeps them applied until it is stopped.",
-		Example: "ctkeeper run\n" +
+		Long: "Applies the settings and keeps them applied until it is stopped. On a terminal it first shows what it " +
+			"is about to write.",
+		Example: "ctkeeper run --observe  # only look\n" +
+			"ctkeeper run\n" +
 			"ctkeeper run --log-level debug --log-format console",
 		Annotations: exits{
 			0: "stopped on request", 1: "it failed for another reason",
@@ -45,8 +47,11 @@ func (a *app) run() *cobra.Command {
 				Source: a.sourceToWrite(), Log: log, Notify: systemd.NewNotifier(), Build: buildinfo.Read(version),
 				Strict: strict, Socket: status.SocketPath(a.root), History: status.HistoryPath(a.root),
 			}
-			if show {
-				opts.Started = func(s status.Document) { _ = a.printer().Status(s) } // an error would end nothing
+			if opts.Source.Observe = observe; observe {
+				opts.History = ""
+			}
+			if show || isTerminal(a.stdout) {
+				a.showRun(&opts)
 			}
 			// There is one pass at a time: a second processor would only be woken to look for
 			// work, and delay the repair by that.
@@ -69,6 +74,18 @@ func (a *app) run() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&strict, "strict", false, "end with status 77 if every write is forbidden")
-	cmd.Flags().BoolVar(&show, "show", false, "print the status after the first pass")
+	cmd.Flags().BoolVar(&observe, "observe", false, "report what is not as wanted and write nothing: no setting, no "+
+		"history, whatever the configuration says")
+	cmd.Flags().BoolVar(&show, "show", false, "also print what will be written, and the status after the first pass, "+
+		"where standard output is not a terminal")
 	return cmd
+}
+
+// showRun prints what the daemon is about to write, and has it print the status after its first pass. Errors are left
+// to the daemon: it reports a refused configuration, and runs where its output has no reader.
+func (a *app) showRun(opts *daemon.Options) {
+	if cfg, err := opts.Source.Load(); err == nil {
+		_ = a.printer().RunBegins(daemon.Inspect(a.root, cfg), os.Args[0])
+	}
+	opts.Started = func(s status.Document) { _ = a.printer().RunStarted(s, os.Args[0]) }
 }

@@ -45,8 +45,8 @@ func Complete(t tree.Tree, from inventory.Inventory) (Import, error) {
 	}
 	b.addCosts(cfg)
 	b.foot = append(b.foot, "enforcement:",
-		"  mode: enforce  # the default. observe: report what is not as wanted, write nothing")
-	b.foot = append(b.foot, "guard: off  # the default. To name or block other writers: ctkeeper guard on watch, or hold")
+		"  mode: enforce  # the default. observe: report what is not as wanted, write nothing",
+		"guard: off  # the default. To name or block other writers: ctkeeper guard on watch, or hold")
 	b.foot = append(b.foot, b.owners()...)
 	return Import{YAML: b.yaml(), Notes: b.notes, Obsolete: b.obsolete()}, nil
 }
@@ -64,7 +64,8 @@ func (b *builder) addFloors() {
 			b.note("%s left out: %s", name, unknown)
 		default:
 			b.items = append(b.items, item{
-				section: "settings", key: name, name: name, value: "{at_least: auto}", comment: "no file of this host sets it",
+				section: "settings", key: name, name: name, value: "{at_least: auto}",
+				comment: "no file of this host sets it",
 			})
 		}
 	}

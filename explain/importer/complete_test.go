@@ -95,7 +95,8 @@ func TestWriteMain(t *testing.T) {
 			}
 			err := importer.Import{YAML: []byte("settings: {max: 2}\n")}.WriteMain(tree.At(root))
 			after, _ := os.ReadFile(filepath.Join(root, config.DefaultMain))
-			if isWritten := string(after) == "settings: {max: 2}\n"; isWritten != test.written || (err == nil) != test.written {
+			isWritten := string(after) == "settings: {max: 2}\n"
+			if isWritten != test.written || (err == nil) != test.written {
 				t.Errorf("after %q, error %v", after, err)
 			}
 		})
