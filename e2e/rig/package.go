@@ -70,24 +70,35 @@ func repackOne(deb, to string) error {
 	if err != nil {
 		return err
 	}
-	const name = "conntrack-modules.deb"
-	if _, err := output("dpkg-deb", "--root-owner-group", "-Zgzip", "-b", part, filepath.Join(to, name)); err != nil {
+	archive := filepath.Join(to, "conntrack-modules.deb")
+	if _, err := output("dpkg-deb", "--root-owner-group", "-Zgzip", "-b", part, archive); err != nil {
 		return err
 	}
-	return writeIndex(to, name, control)
+	return WriteIndex(to)
 }
 
-// writeIndex writes the index of a flat repository (sources.list(5)).
-func writeIndex(dir, name, control string) error {
-	info, err := os.Stat(filepath.Join(dir, name))
+// WriteIndex writes the index of a directory of packages, which makes it a flat repository (sources.list(5)).
+func WriteIndex(dir string) error {
+	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
 	if err != nil {
 		return err
 	}
-	sum, err := fileSum(filepath.Join(dir, name))
-	if err != nil {
-		return err
+	var index strings.Builder
+	for _, deb := range debs {
+		control, err := output("dpkg-deb", "-f", deb)
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(deb)
+		if err != nil {
+			return err
+		}
+		sum, err := fileSum(deb)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&index, "%s\nFilename: ./%s\nSize: %d\nSHA256: %s\n\n",
+			strings.TrimSpace(control), filepath.Base(deb), info.Size(), sum)
 	}
-	index := fmt.Sprintf("%s\nFilename: ./%s\nSize: %d\nSHA256: %s\n",
-		strings.TrimSpace(control), name, info.Size(), sum)
-	return writeFile(filepath.Join(dir, "Packages"), index)
+	return writeFile(filepath.Join(dir, "Packages"), index.String())
 }
