@@ -155,6 +155,20 @@ func (m *Machine) must(input, command string) string {
 	return output
 }
 
+// WaitFor runs a command until it succeeds, at most for a time. It returns the last output.
+func (m *Machine) WaitFor(atMost time.Duration, command string) (output string) {
+	m.t.Helper()
+	for deadline := time.Now().Add(atMost); ; time.Sleep(pollInterval) {
+		output, status := m.Run(command)
+		if status == 0 {
+			return output
+		}
+		if time.Now().After(deadline) {
+			m.t.Fatalf("%s: exit status %d after %s\n%s", command, status, atMost, output)
+		}
+	}
+}
+
 // Read returns the content of a file in the machine.
 func (m *Machine) Read(file string) string {
 	m.t.Helper()
@@ -166,6 +180,14 @@ func (m *Machine) Read(file string) string {
 func (m *Machine) Write(file, content string) {
 	m.t.Helper()
 	m.must(content, "mkdir -p "+shell.Quote(path.Dir(file))+" && cat >"+shell.Quote(file))
+}
+
+// Copy copies a directory of the host into the machine. The target must not be below /proc.
+func (m *Machine) Copy(from, to string) {
+	m.t.Helper()
+	if err := os.CopyFS(fmt.Sprintf("/proc/%d/root%s", m.PID, to), os.DirFS(from)); err != nil {
+		m.t.Fatal(err)
+	}
 }
 
 // Journal returns what journalctl prints with these arguments.

@@ -13,7 +13,7 @@ import (
 var Suites = []string{"bullseye", "bookworm", "trixie", "sid"}
 
 // packages are in every root.
-var packages = []string{"systemd", "systemd-sysv", "dbus", "kmod", "procps", "iproute2"}
+var packages = []string{"systemd", "systemd-sysv", "dbus", "kmod", "procps", "iproute2", "make"}
 
 // files make a root that boots without a first-boot setup, and whose apt has no source on the network.
 var files = map[string]string{
