@@ -64,6 +64,8 @@ func (d *Daemon) reload(ctx context.Context, onRequest bool) error {
 func (d *Daemon) recordLoaded(cfg *config.Config) {
 	message := "configuration loaded from " + strings.Join(cfg.Files, ", ")
 	switch {
+	case len(cfg.Files) > 0 && cfg.UsesDefault:
+		message += ", which has no settings: the embedded default applies"
 	case len(cfg.Files) > 0:
 	case len(cfg.Wants) == 0:
 		message = "configuration loaded: every file is empty or masked"

@@ -31,7 +31,7 @@ func (a *app) initialize() *cobra.Command {
 		}.annotations(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.printInit(cmd, write) },
 	}
-	cmd.Flags().BoolVar(&write, "write", false, "also write it to "+config.DefaultMain+" if that does not exist or has "+
+	cmd.Flags().BoolVar(&write, "write", false, "write it to "+config.DefaultMain+" if that does not exist or has "+
 		"only comments")
 	return cmd
 }

@@ -12,13 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/daemon"
+	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/host/buildinfo"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
 func (a *app) run() *cobra.Command {
-	var strict, show, observe bool
+	var opts daemon.Options
+	var show bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon in the foreground",
@@ -43,13 +45,7 @@ func (a *app) run() *cobra.Command {
 			// Without it Go's runtime ends the process at the first entry after who reads standard error
 			// has gone.
 			signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-			opts := daemon.Options{
-				Source: a.sourceToWrite(), Log: log, Notify: systemd.NewNotifier(), Build: buildinfo.Read(version),
-				Strict: strict, Socket: status.SocketPath(a.root), History: status.HistoryPath(a.root),
-			}
-			if opts.Source.Observe = observe; observe {
-				opts.History = ""
-			}
+			a.fill(&opts, log)
 			if show || isTerminal(a.stdout) {
 				a.showRun(&opts)
 			}
@@ -73,12 +69,24 @@ func (a *app) run() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&strict, "strict", false, "end with status 77 if every write is forbidden")
-	cmd.Flags().BoolVar(&observe, "observe", false, "report what is not as wanted and write nothing: no setting, no "+
+	cmd.Flags().BoolVar(&opts.Strict, "strict", false, "end with status 77 if every write is forbidden")
+	cmd.Flags().BoolVar(&opts.Source.Observe, "observe", false, "report what is not as wanted and write nothing: no setting, no "+
 		"history, whatever the configuration says")
 	cmd.Flags().BoolVar(&show, "show", false, "also print what will be written, and the status after the first pass, "+
 		"where standard output is not a terminal")
 	return cmd
+}
+
+// fill adds to the options of the flags what the daemon needs.
+func (a *app) fill(opts *daemon.Options, log *logging.Logger) {
+	observe := opts.Source.Observe
+	opts.Source = a.sourceToWrite()
+	opts.Source.Observe = observe
+	opts.Log, opts.Notify, opts.Build = log, systemd.NewNotifier(), buildinfo.Read(version)
+	opts.Socket = status.SocketPath(a.root)
+	if !observe {
+		opts.History = status.HistoryPath(a.root)
+	}
 }
 
 // showRun prints what the daemon is about to write, and has it print the status after its first pass. Errors are left

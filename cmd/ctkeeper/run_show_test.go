@@ -64,7 +64,7 @@ func TestRunShowWithoutModule(t *testing.T) {
 	eventually(t, "the daemon waits", func() bool {
 		return strings.Contains(ctkeeper(t.Context(), "status", "--root", root).stdout, "running since")
 	})
-	if got := stop(); !strings.HasPrefix(got.stdout, "nf_conntrack is not loaded: these settings will be written when") {
+	if got := stop(); !strings.HasPrefix(got.stdout, "nf_conntrack is not loaded: these settings will be") {
 		t.Errorf("standard output:\n%s", got.stdout)
 	}
 }
