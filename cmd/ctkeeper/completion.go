@@ -20,7 +20,7 @@ func (a *app) completion() *cobra.Command {
 			"bash-completion.",
 		Example: "source <(ctkeeper completion bash)  # for this shell\n" +
 			"ctkeeper completion fish > ~/.config/fish/completions/ctkeeper.fish",
-		Annotations: exits{0: "printed"}.annotations(),
+		Annotations: exits{0: "printed", 1: "not printed"}.annotations(),
 		ValidArgs:   shells(),
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {

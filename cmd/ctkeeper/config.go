@@ -22,7 +22,7 @@ func (a *app) configShow() *cobra.Command {
 		Short: "Print the merged configuration with the file and line of each value",
 		Example: "ctkeeper config show\n" +
 			"ctkeeper config show -o json",
-		Annotations: exits{0: "printed"}.readsConfig(),
+		Annotations: exits{0: "printed", 1: "not printed"}.readsConfig(),
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := a.load()
 			if err != nil {

@@ -7,6 +7,9 @@ import (
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
+// differs is the meaning of exit status 1 of diff and status.
+const differs = "a setting differs, or a parameter needs a reload of the module"
+
 func (a *app) diff() *cobra.Command {
 	return &cobra.Command{
 		Use:   "diff",
@@ -14,7 +17,7 @@ func (a *app) diff() *cobra.Command {
 		Long:  "Compares the configuration with the kernel, and shows what each value costs in memory.",
 		Example: "ctkeeper diff\n" +
 			"ctkeeper diff --config /root/new.yaml  # before it is put in place",
-		Annotations: exits{0: "nothing differs", 1: "a setting differs", 2: "a state is not known"}.readsConfig(),
+		Annotations: exits{0: "nothing differs", 1: differs, 2: "a state is not known"}.readsConfig(),
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := a.load()
 			if err != nil {

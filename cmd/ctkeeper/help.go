@@ -35,17 +35,12 @@ func writeHelp(w io.Writer, cmd *cobra.Command) {
 
 // usageLine returns how a command is called.
 func usageLine(cmd *cobra.Command) string {
-	line := cmd.CommandPath()
+	line := cmd.CommandPath() + " [FLAGS]"
+	if cmd.HasAvailableSubCommands() {
+		line += " COMMAND"
+	}
 	if _, arguments, found := strings.Cut(cmd.Use, " "); found {
 		line += " " + arguments
-	}
-	switch {
-	case !cmd.HasParent():
-		line += " [FLAGS] COMMAND"
-	case cmd.HasAvailableSubCommands():
-		line += " COMMAND"
-	case ownFlags(cmd).HasAvailableFlags():
-		line += " [FLAGS]"
 	}
 	return line
 }

@@ -28,7 +28,7 @@ func (a *app) status() *cobra.Command {
 			"ctkeeper status --watch\n" +
 			"ctkeeper status -o json",
 		Annotations: exits{
-			0: "nothing differs, or --watch was ended", 1: "a setting differs",
+			0: "nothing differs, or --watch was ended", 1: differs,
 			2: "a state is not known, or the daemon does not answer", 78: "the newest configuration is refused",
 		}.readsConfig(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

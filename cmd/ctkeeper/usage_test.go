@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +147,23 @@ func TestParseTime(t *testing.T) {
 		"1dd"} {
 		if got, err := parseTime(text, now); err == nil {
 			t.Errorf("parseTime(%q) is %s, want an error", text, got)
+		}
+	}
+}
+
+// TestOutputFails: what cannot be printed is no wrong usage.
+func TestOutputFails(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = full.Close() }()
+	for _, args := range []string{"version", "--version", "completion bash", "config show", "completion zsh",
+		"completion fish"} {
+		var stderr bytes.Buffer
+		status := execute(t.Context(), append(strings.Fields(args), "--root", host(t, standing)), full, &stderr)
+		if status != exitNo || !strings.Contains(stderr.String(), "no space left on device") {
+			t.Errorf("%s: status %d, %s", args, status, stderr.String())
 		}
 	}
 }

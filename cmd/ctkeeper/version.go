@@ -18,7 +18,7 @@ func (a *app) version() *cobra.Command {
 			"ctkeeper status -o json has its version.",
 		Example: "ctkeeper version\n" +
 			"ctkeeper version -o json",
-		Annotations: exits{0: "printed"}.annotations(),
+		Annotations: exits{0: "printed", 1: "not printed"}.annotations(),
 		RunE:        func(*cobra.Command, []string) error { return a.printVersion() },
 	}
 }
@@ -29,7 +29,11 @@ func (a *app) printVersion() error {
 		API status.API `json:"api"`
 		buildinfo.Build
 	}{Build: build}
-	return a.printer().Document(doc, func(w io.Writer) {
+	err := a.printer().Document(doc, func(w io.Writer) {
 		_, _ = fmt.Fprintln(w, "ctkeeper", build) // a buffer has no errors
 	})
+	if err != nil {
+		return failure{exitNo, err}
+	}
+	return nil
 }
