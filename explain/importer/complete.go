@@ -197,13 +197,13 @@ func unloads(o inventory.ToolOption) bool {
 func adviceFor(tool string) string {
 	switch tool {
 	case "kube-proxy", "k3s", "rke2":
-		return "It also lowers max, and cannot do without: ctkeeper guard on hold keeps its writes from taking effect."
+		return "Set its conntrack options to 0, with which it leaves these values alone, or use ctkeeper guard on hold."
 	case "tuned":
 		return "It sets them again with each profile: delete the lines from the profile, or use ctkeeper guard on hold."
 	case "systemd-sysctl", "sysctl", "rc.local", "sysconfig":
 		return "ctkeeper starts after it, and repairs what it changes later."
 	case "ufw", "firewalld", "shorewall", "iptables", "ip6tables", "pve-firewall":
-		return "ctkeeper repairs that at once, after each restart of the firewall."
+		return "ctkeeper repairs that after each restart of the firewall."
 	}
-	return "ctkeeper repairs that at once."
+	return "ctkeeper repairs that."
 }
