@@ -60,12 +60,13 @@ func TestPackagesRpmlint(t *testing.T) {
 // contents returns the files of a package, without those that only its family has, and without directories.
 func contents(t *testing.T, command, pattern string) []string {
 	t.Helper()
-	own := regexp.MustCompile(`^/?(usr/share/(licenses|lintian)/|usr/share/doc/[^/]*/(copyright|changelog)|\.[A-Z]|etc/ctkeeper/conf.d)`)
+	own := regexp.MustCompile(`^(usr/share/(licenses|lintian)/|usr/share/doc/[^/]*/(copyright|changelog)|` +
+		`\.|post-|pre-|etc/ctkeeper$|etc/ctkeeper/conf.d)`)
 	files := distFiles(t, pattern)
 	var list []string
 	for line := range strings.Lines(check(t, "rpm, zstd", "sh", "-c", command, "sh", files[0])) {
-		line = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(line), "."), "/")
-		if line != "" && !strings.HasSuffix(line, "/") && !own.MatchString(line) && line != "etc/ctkeeper" {
+		line = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(line), "./"), "/")
+		if line != "" && !strings.HasSuffix(line, "/") && !own.MatchString(line) {
 			list = append(list, line)
 		}
 	}
