@@ -70,8 +70,8 @@ func (a *app) run() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&opts.Strict, "strict", false, "end with status 77 if every write is forbidden")
-	cmd.Flags().BoolVar(&opts.Source.Observe, "observe", false, "report what is not as wanted and write nothing: no setting, no "+
-		"history, whatever the configuration says")
+	cmd.Flags().BoolVar(&opts.Source.Observe, "observe", false, "report what is not as wanted and write nothing: no "+
+		"setting, no history, whatever the configuration says")
 	cmd.Flags().BoolVar(&show, "show", false, "also print what will be written, and the status after the first pass, "+
 		"where standard output is not a terminal")
 	return cmd
