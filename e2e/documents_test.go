@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -14,7 +15,10 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/document"
 )
 
-var update = flag.Bool("update", false, "rewrite the outputs in the documents")
+var (
+	update = flag.Bool("update", false, "rewrite the outputs in the documents")
+	only   = flag.String("documents", "", "run only the documents whose path matches this `PATTERN`")
+)
 
 // documentsRoot has Perl, which Debian's scripts of packages need.
 var documentsRoot = rig.Root{Packages: []string{"init-system-helpers"}}
@@ -39,7 +43,7 @@ func TestDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	outcome := bootFor(t, machine, rig.Guest{
+	outcome := tryBootFor(t, machine, rig.Guest{
 		Trees: map[string]string{
 			helpers: rig.GuestDir, packages: rig.Documents + "/dist", machine.Kernel.Archive: rig.ArchiveDir,
 		},
@@ -64,7 +68,9 @@ func vmDocuments(t *testing.T) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.Host == "vm" {
+		if matches, err := regexp.MatchString(*only, file); err != nil {
+			t.Fatal(err)
+		} else if matches && d.Host == "vm" {
 			found[filepath.Join(rig.Documents, strings.TrimPrefix(file, ".."))] = d.Text()
 		}
 	}

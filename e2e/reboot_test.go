@@ -46,23 +46,39 @@ func TestReboot(t *testing.T) {
 	bootFor(t, machine, guest, "TestAfterReboot")
 }
 
-// bootFor boots the guest for one scenario, and again if a fault of the emulator stopped it.
+// bootFor boots the guest for one scenario, which must pass.
 func bootFor(t *testing.T, machine *rig.Machine, guest rig.Guest, name string) rig.Outcome {
+	t.Helper()
+	outcome := tryBootFor(t, machine, guest, name)
+	if outcome.Result != "PASS" {
+		t.FailNow()
+	}
+	return outcome
+}
+
+// tryBootFor boots the guest for one scenario, and again if a fault of the emulator stopped it. If the scenario did not
+// end, the log is what it printed until then.
+func tryBootFor(t *testing.T, machine *rig.Machine, guest rig.Guest, name string) rig.Outcome {
 	t.Helper()
 	ctx, cancel := withDeadline(t)
 	defer cancel()
 	guest.Args = arguments("^" + name + "$")
 	var outcome rig.Outcome
+	var printed []string
 	var result rig.Run
 	var err error
 	for tries := 0; tries == 0 || tries < maxBoots && outcome.Name == "" && result.HasEmulatorFault(); tries++ {
 		result, err = machine.Boot(ctx, guest, func(out io.Reader) error {
-			return rig.ReadOutcomes(out, func(o rig.Outcome) { outcome = o }, func(string) {})
+			return rig.ReadOutcomes(out, func(o rig.Outcome) { outcome = o },
+				func(line string) { printed = append(printed, line) })
 		})
+	}
+	if outcome.Name == "" {
+		outcome.Log = printed
 	}
 	t.Run(name, func(t *testing.T) { report(t, outcome) })
 	if err != nil || outcome.Result != "PASS" {
-		t.Fatalf("%s did not pass: %v; console and journal: %s\n%s",
+		t.Errorf("%s did not pass: %v; console and journal: %s\n%s",
 			name, err, result.Dir, result.Tail("console.log", 20))
 	}
 	return outcome
