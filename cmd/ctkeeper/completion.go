@@ -25,7 +25,7 @@ func (a *app) completion() *cobra.Command {
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
-				return fmt.Errorf("%s: a shell is missing (%s)", cmd.CommandPath(), strings.Join(shells(), ", "))
+				return fmt.Errorf("%s needs a shell (%s)", cmd.Name(), strings.Join(shells(), ", "))
 			case len(args) > 1:
 				return hasNone(cmd, args[1:])
 			case !slices.Contains(shells(), args[0]):

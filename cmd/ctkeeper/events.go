@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/reconcile"
@@ -41,6 +42,13 @@ func (a *app) events() *cobra.Command {
 			"ctkeeper events --follow -o json  # for programs: one object a line",
 		Annotations: exits{0: "shown", 1: "the history cannot be read, or --follow without a daemon"}.annotations(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// A script forgot to set a variable, and does not mean all events.
+			for name, argument := range map[string]string{"by": flags.by, "since": flags.since} {
+				if flag := cmd.Flags().Lookup(name); flag.Changed && argument == "" {
+					kind, _ := pflag.UnquoteUsage(flag)
+					return invalidArgument(argument, name, []string{kind})
+				}
+			}
 			flags.allLines = !cmd.Flags().Changed("lines")
 			filter, err := flags.filter(time.Now())
 			if err != nil {
@@ -52,8 +60,8 @@ func (a *app) events() *cobra.Command {
 	cmd.Flags().BoolVarP(&flags.follow, "follow", "f", false, "wait for new events, until interrupted")
 	cmd.Flags().UintVarP(&flags.lines, "lines", "n", 0, "only the last `NUMBER` events, before --follow")
 	cmd.Flags().StringVar(&flags.since, "since", "", "only events after this `TIME`: "+timeForms)
-	cmd.Flags().StringSliceVar(&flags.settings, "setting", nil, "only events of this `SETTING`; repeatable")
-	cmd.Flags().StringSliceVar(&flags.kinds, "kind", nil, "only events of this `KIND`; repeatable: "+
+	cmd.Flags().StringArrayVar(&flags.settings, "setting", nil, "only events of this `SETTING`; repeatable")
+	cmd.Flags().StringArrayVar(&flags.kinds, "kind", nil, "only events of this `KIND`; repeatable: "+
 		strings.Join(kindNames(), ", "))
 	cmd.Flags().StringVar(&flags.by, "by", "", "only what this `WRITER` did, as the guard knows it: its unit, "+
 		"command, process id, container or pod")

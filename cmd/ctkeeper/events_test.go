@@ -31,7 +31,7 @@ func TestEventsSelected(t *testing.T) {
 		"--setting buckets":          "3 4",
 		"--setting nf_conntrack_max": "2 4 5",
 		"--setting net.netfilter.nf_conntrack_max --kind drift": "2 5",
-		"--setting max,hashsize --kind drift -n 2":              "3 5",
+		"--setting max --setting hashsize --kind drift -n 2":    "3 5",
 		"--setting max --setting hashsize":                      "2 3 4 5",
 		"--setting net.netfilter.nf_of_kernels_to_come":         "",
 		"--kind forbidden --kind config-loaded":                 "1 4",

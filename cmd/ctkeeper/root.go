@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +55,7 @@ type app struct {
 	logFormat  string
 	stdout     io.Writer
 	stderr     io.Writer
+	noHelp     error // why there is no help: no command of that name
 	configSet  func() bool
 	rootSet    func() bool
 }
@@ -63,7 +65,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	a := &app{stdout: stdout, stderr: stderr}
 	root := a.command()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := cmp.Or(root.ExecuteContext(ctx), a.noHelp)
 	if err == nil {
 		return 0
 	}
@@ -114,7 +116,14 @@ func (a *app) command() *cobra.Command {
 		a.config(), a.version(), a.completion(), a.priority())
 	root.AddCommand(a.initialize(), a.guard(), a.support())
 	root.SetHelpCommand(help(root))
-	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(a.stdout, cmd) })
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		if cmd.HasSubCommands() {
+			a.noHelp = isCommand(cmd, cmd.Flags().Args())
+		}
+		if a.noHelp == nil {
+			writeHelp(a.stdout, cmd)
+		}
+	})
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.DisableDefaultCmd = true
 	checkArguments(root)

@@ -58,21 +58,31 @@ func hasNone(cmd *cobra.Command, args []string) error {
 }
 
 func missingCommand(cmd *cobra.Command, _ []string) error {
-	return fmt.Errorf("%s: a command is missing (%s)", cmd.CommandPath(), strings.Join(childNames(cmd), ", "))
+	return fmt.Errorf("%s needs a command (%s)", cmd.Name(), strings.Join(childNames(cmd), ", "))
 }
 
-// unknownCommand is the error of a word that is no command below cmd. The hint is the nearest of those, or commands of
-// the same name elsewhere: show is config show.
+// unknownCommand is the error of a word that is no command below cmd. The hint is the nearest of those, those that
+// begin with it, or commands of the same name elsewhere: show is config show.
 func unknownCommand(cmd *cobra.Command, word string) error {
 	path := strings.TrimPrefix(cmd.CommandPath()+" ", cmd.Root().Name()+" ")
-	elsewhere := pathsOf(cmd.Root(), word)
-	switch near := spelling.Nearest(word, childNames(cmd)); {
-	case near != "":
-		return fmt.Errorf("unknown command %q (did you mean %s?)", path+word, path+near)
-	case len(elsewhere) > 0:
-		return fmt.Errorf("unknown command %q (did you mean %s?)", path+word, strings.Join(elsewhere, " or "))
+	var meant []string
+	if near := spelling.Nearest(word, childNames(cmd)); near != "" && near != word {
+		meant = append(meant, path+near)
 	}
-	return fmt.Errorf("unknown command %q (see %s --help)", path+word, cmd.CommandPath())
+	if len(meant) == 0 && len(word) > 1 {
+		for _, name := range childNames(cmd) {
+			if strings.HasPrefix(name, word) && name != word {
+				meant = append(meant, path+name)
+			}
+		}
+	}
+	if len(meant) == 0 && !slices.Contains(childNames(cmd), word) {
+		meant = pathsOf(cmd.Root(), word)
+	}
+	if len(meant) == 0 {
+		return fmt.Errorf("unknown command %q (see %s --help)", path+word, cmd.CommandPath())
+	}
+	return fmt.Errorf("unknown command %q (did you mean %s?)", path+word, strings.Join(meant, " or "))
 }
 
 func childNames(cmd *cobra.Command) []string {

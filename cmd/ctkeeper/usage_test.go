@@ -11,17 +11,21 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/buildinfo"
 )
 
+// usageCase is a wrong command line and the one line that is printed.
+type usageCase struct{ args, want string }
+
 func TestWrongUsage(t *testing.T) {
-	tests := []struct {
-		args string // separated by spaces
-		want string // the line on standard error
-	}{
+	for _, test := range []usageCase{
 		{"nosuch", `unknown command "nosuch" (see ctkeeper --help)`},
 		{"staus", `unknown command "staus" (did you mean status?)`},
 		{"evnts -f --since today", `unknown command "evnts" (did you mean events?)`},
 		{"--root /x evnts", `unknown command "evnts" (did you mean events?)`},
+		{"statsu --help", `unknown command "statsu" (did you mean status?)`},
+		{"stat", `unknown command "stat" (did you mean status?)`},
+		{"co", `unknown command "co" (did you mean completion or config?)`},
+		{"-- status", `unknown command "status" (see ctkeeper --help)`},
 		{"show", `unknown command "show" (did you mean config show?)`},
-		{"config", "ctkeeper config: a command is missing (check, show)"},
+		{"config", "config needs a command (check, show)"},
 		{"config chekc", `unknown command "config chekc" (did you mean config check?)`},
 		{"config nosuch -x", `unknown command "config nosuch" (see ctkeeper config --help)`},
 		{"help nosuch", `unknown command "nosuch" (see ctkeeper --help)`},
@@ -35,6 +39,13 @@ func TestWrongUsage(t *testing.T) {
 		{"-version", "unknown flag -version (did you mean --version?)"},
 		{"events -x", "unknown flag -x (see ctkeeper events --help)"},
 		{"diff --confg /x", "unknown flag --confg (did you mean --config?)"},
+	} {
+		t.Run(test.args, test.run)
+	}
+}
+
+func TestWrongArguments(t *testing.T) {
+	for _, test := range []usageCase{
 		{"diff --config", "--config needs an argument: --config FILE"},
 		{"diff -o", "--output needs an argument: --output FORMAT"},
 		{"diff ---", "bad flag syntax: ---"},
@@ -56,9 +67,14 @@ func TestWrongUsage(t *testing.T) {
 		{"events --setting hashsiez", `unknown setting "hashsiez" (did you mean hashsize?)`},
 		{"events --setting nf_conntrack_bukets", `unknown setting "nf_conntrack_bukets" (did you mean buckets?)`},
 		{"events --setting nosuch", `unknown setting "nosuch" (see ctkeeper.yaml(5))`},
+		{"events --kind=", `invalid argument "" for --kind (drift, contested, settled, module-load, module-unload, ` +
+			`failed, forbidden, config-loaded, config-refused, table-pressure, refused-write, absorbed-write)`},
+		{"events --setting=", `unknown setting "" (see ctkeeper.yaml(5))`},
+		{"events --by=", `invalid argument "" for --by (WRITER)`},
+		{"events --since=", `invalid argument "" for --since (TIME)`},
 		{"events -n x", `invalid argument "x" for --lines (NUMBER)`},
 		{"events -n -1", `invalid argument "-1" for --lines (NUMBER)`},
-		{"completion", "ctkeeper completion: a shell is missing (bash, fish, zsh)"},
+		{"completion", "completion needs a shell (bash, fish, zsh)"},
 		{"completion tcsh", `unknown shell "tcsh" (bash, fish, zsh)`},
 		{"completion fsh", `unknown shell "fsh" (did you mean fish?)`},
 		{"completion bash x", `unexpected argument "x" (see ctkeeper completion --help)`},
@@ -68,14 +84,15 @@ func TestWrongUsage(t *testing.T) {
 		{"import --config /x", "import makes a drop-in, and with --config no drop-in is read: leave --config out"},
 		{"persist --remove --config /x", "persist --remove does not read the configuration: leave --config out"},
 		{"config check /y --config /x", "config check FILE checks each FILE alone: leave --config out"},
+	} {
+		t.Run(test.args, test.run)
 	}
-	for _, test := range tests {
-		t.Run(test.args, func(t *testing.T) {
-			got := ctkeeper(t.Context(), strings.Fields(test.args)...)
-			if want := (result{2, "", "ctkeeper: " + test.want + "\n"}); got != want {
-				t.Errorf("got  %+v\nwant %+v", got, want)
-			}
-		})
+}
+
+func (test usageCase) run(t *testing.T) {
+	got := ctkeeper(t.Context(), strings.Fields(test.args)...)
+	if want := (result{2, "", "ctkeeper: " + test.want + "\n"}); got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
 
