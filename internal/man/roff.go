@@ -78,7 +78,7 @@ func Tagged(tag, markdown string) string {
 // Example returns text as it stands, indented.
 func Example(text string) string {
 	var b strings.Builder
-	b.WriteString(".PP\n.RS 4\n.EX\n")
+	b.WriteString(".PP\n.RS 4\n.nf\n")
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 		line = escapeCode(line)
 		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, `\(aq`) {
@@ -86,7 +86,7 @@ func Example(text string) string {
 		}
 		b.WriteString(line + "\n")
 	}
-	b.WriteString(".EE\n.RE\n")
+	b.WriteString(".fi\n.RE\n")
 	return b.String()
 }
 

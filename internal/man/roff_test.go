@@ -17,7 +17,7 @@ func TestMarkdown(t *testing.T) {
 		{"headings", "# a\n\n## b c\n\n### d", ".SH A\n.SH B C\n.SS d\n"},
 		{"code",
 			"```console\n$ echo '.x' ~\n.x\n```\n",
-			".PP\n.RS 4\n.EX\n$ echo \\(aq.x\\(aq \\(ti\n\\&.x\n.EE\n.RE\n"},
+			".PP\n.RS 4\n.nf\n$ echo \\(aq.x\\(aq \\(ti\n\\&.x\n.fi\n.RE\n"},
 		{"lists", "- a\n\n  b\n- c\n\n3. d\n", ".IP \\(bu 2\na\n.RS\n.PP\nb\n.RE\n.IP \\(bu 2\nc\n.IP 3. 3\nd\n"},
 		{"links", "See [guard.md](../docs/guard.md#x), [metrics.md](metrics.md) and [this](other.md).",
 			".PP\nSee \\fBctkeeper\\-guard(7)\\fR, \\fI/usr/share/doc/ctkeeper/metrics.md\\fR and this.\n"},
