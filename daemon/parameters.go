@@ -35,6 +35,9 @@ func readParameters(t tree.Tree, module kmod.State, wanted []status.Parameter) [
 			live, err := kmod.ParameterValue(t, kmod.Conntrack, p.Name)
 			p.Live, p.State, p.Error = compareParameter(p, live, err)
 		}
+		if p.State == status.ParameterNeedsReload && module == kmod.BuiltIn && isSetAtRunTime(t, p) {
+			p.State = status.ParameterInSync
+		}
 		if p.State == status.ParameterNeedsReload && module == kmod.Loaded {
 			if users == nil {
 				modules, _ := kmod.ReadModules(t) // its users are only a hint
@@ -45,6 +48,13 @@ func readParameters(t tree.Tree, module kmod.State, wanted []status.Parameter) [
 		out[i] = p
 	}
 	return out
+}
+
+// isSetAtRunTime reports whether the setting of a parameter has the wanted value, so that only network namespaces that
+// are made later differ.
+func isSetAtRunTime(t tree.Tree, p status.Parameter) bool {
+	name := sysfs.SettingOf(p.Name)
+	return name != "" && sysfs.ReadAll(t.Root())[name] == p.Want
 }
 
 // compareParameter returns a parameter's live value in modprobe.d's notation, its state, and

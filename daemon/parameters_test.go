@@ -61,6 +61,12 @@ func TestParameters(t *testing.T) {
 	if diff := cmp.Diff(want, Inspect(root, cfg).Module.Parameters); diff != "" {
 		t.Errorf("built in (-want +got):\n%s", diff)
 	}
+	// The sysctl of tstamp does what the parameter would do after another boot.
+	kerneltree.Set(t, root, "timestamp", "1")
+	want[4].State = status.ParameterInSync
+	if diff := cmp.Diff(want, Inspect(root, cfg).Module.Parameters); diff != "" {
+		t.Errorf("built in, and set by sysctl (-want +got):\n%s", diff)
+	}
 	kerneltree.Unload(t, root)
 	absent := Inspect(root, asking("expect_hashsize", "2048")).Module
 	if diff := cmp.Diff([]status.Parameter{parameter("expect_hashsize", "2048", "", status.ParameterUnknown,

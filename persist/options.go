@@ -68,10 +68,13 @@ func (p *planner) noteNoParameter(o option) {
 // optionFor returns the parameter that applies a setting at load, given the options before it, or an
 // empty option if none is needed.
 func (p *planner) optionFor(name string, before []option) option {
-	setting := map[string]string{
-		sysfs.Hashsize: sysfs.Hashsize, sysfs.ExpectHashsize: "expect_max", "acct": "acct", "tstamp": "timestamp",
-		"nf_conntrack_helper": "helper",
-	}[name]
+	setting := sysfs.SettingOf(name)
+	switch name {
+	case sysfs.Hashsize:
+		setting = sysfs.Hashsize
+	case sysfs.ExpectHashsize:
+		setting = sysfs.ExpectMax
+	}
 	want, wanted := p.cfg.Want(setting)
 	if !wanted || !appliesAtLoad(want) {
 		return option{}

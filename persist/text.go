@@ -105,6 +105,13 @@ func (h host) udevRuleText() string {
 		` --prefix=/net/netfilter --prefix=/net/nf_conntrack_max"` + "\n"
 }
 
+// isSetAtRunTime reports whether the configuration sets the same by a sysctl. A built-in nf_conntrack has that before the
+// daemon starts, and is never loaded again.
+func (p *planner) isSetAtRunTime(o option) bool {
+	want, found := p.cfg.Want(sysfs.SettingOf(o.name))
+	return found && want.Value.String() == o.value
+}
+
 // noteCommandLine notes how to set the options of a built-in nf_conntrack, which does not read
 // modprobe.d.
 func (p *planner) noteCommandLine(options []option) {
@@ -115,7 +122,7 @@ func (p *planner) noteCommandLine(options []option) {
 	}
 	var words []string
 	for _, o := range options {
-		if has[o.name] != o.value {
+		if has[o.name] != o.value && !p.isSetAtRunTime(o) {
 			words = append(words, kmod.Conntrack+"."+o.name+"="+o.value)
 		}
 	}

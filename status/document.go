@@ -8,6 +8,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
+	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
 // API is the "api" of every JSON document, the number 1. It changes when a document changes in a
@@ -114,7 +115,9 @@ func (m Module) NeedsReload() bool {
 
 // ReloadText returns what has to be done for a parameter that needs a reload, and which modules are in the way.
 func (m Module) ReloadText(p Parameter) string {
-	switch {
+	switch setting := sysfs.SettingOf(p.Name); {
+	case m.State == kmod.BuiltIn && setting != "":
+		return m.Name + " is built in: settings." + setting + " sets it at once"
 	case m.State == kmod.BuiltIn:
 		return m.Name + " is built in: needs the kernel command line and a reboot"
 	case len(p.HeldBy) == 0:

@@ -69,6 +69,12 @@ func IsSameParameter(name, a, b string) bool {
 	return normalizeParameter(name, a) == normalizeParameter(name, b)
 }
 
+// SettingOf returns the setting of which a load-time parameter is only the first value: the kernel copies the parameter
+// into each network namespace that is made (nf_conntrack_acct_pernet_init and the like), and "" for other parameters.
+func SettingOf(parameter string) string {
+	return map[string]string{"acct": "acct", "tstamp": "timestamp", "nf_conntrack_helper": "helper"}[parameter]
+}
+
 func normalizeParameter(name, value string) string {
 	if name == Hashsize || name == ExpectHashsize {
 		if n, err := strconv.ParseInt(value, 0, 64); err == nil && n > 0 {

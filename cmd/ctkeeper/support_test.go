@@ -78,7 +78,8 @@ func TestSupport(t *testing.T) {
 		}
 	}
 	// Another time it does not replace the file.
-	ctkeeper(t.Context(), "support", "--root", root, "-O", file).wants(t, 1, nil, []string{"cannot write the archive: open"})
+	again := ctkeeper(t.Context(), "support", "--root", root, "-O", file)
+	again.wants(t, 1, nil, []string{"cannot write the archive: open"})
 	// Into the current directory, and to standard output.
 	t.Chdir(dir)
 	ctkeeper(t.Context(), "support", "--root", root).wants(t, 0, []string{"wrote ctkeeper-support-tree-"}, nil)

@@ -71,7 +71,9 @@ func (a *app) supportParts() []support.Part {
 		}
 	}
 	parts = append(parts,
-		support.Part{Name: "kernel.txt", Collect: func(context.Context) ([]byte, error) { return describeKernel(host) }},
+		support.Part{Name: "kernel.txt", Collect: func(context.Context) ([]byte, error) {
+			return describeKernel(host)
+		}},
 		support.Part{Name: "values.txt", Collect: func(context.Context) ([]byte, error) { return readValues(host) }},
 		support.Part{Name: "modules.txt", Collect: func(context.Context) ([]byte, error) {
 			text, err := host.Read("/proc/modules", maxSupportFile)
