@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ctkeeper/ctkeeper/e2e/debs"
 	"github.com/ctkeeper/ctkeeper/e2e/rig"
 	"github.com/ctkeeper/ctkeeper/internal/document"
 )
@@ -39,7 +40,7 @@ func TestDocuments(t *testing.T) {
 	if err := rig.BuildHelpers("helpers", helpers); err != nil {
 		t.Fatal(err)
 	}
-	packages, err := rig.Packages("..", filepath.Join(dir, "packages"))
+	packages, err := debs.Build("..", filepath.Join(dir, "tree"), "0.1.0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

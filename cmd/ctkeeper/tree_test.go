@@ -33,6 +33,9 @@ func TestTreeDocuments(t *testing.T) {
 			files = append(files, d.File)
 		}
 	}
+	if len(files) == 0 {
+		t.Error("no document has the host tree")
+	}
 	mount(t, "", "/", "", unix.MS_REC|unix.MS_PRIVATE)
 	writable := []string{os.TempDir()}
 	if isUpdate {

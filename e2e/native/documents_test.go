@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/ctkeeper/ctkeeper/e2e/debs"
 	"github.com/ctkeeper/ctkeeper/e2e/rig"
 	"github.com/ctkeeper/ctkeeper/internal/document"
 )
@@ -33,7 +34,7 @@ func TestDocuments(t *testing.T) {
 			continue
 		}
 		if packages == "" {
-			if packages, err = rig.Packages(top, t.TempDir()); err != nil {
+			if packages, err = debs.Build(top, t.TempDir(), "0.1.0", nil); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -5,7 +5,6 @@ package scenarios
 import (
 	"encoding/base64"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,49 +14,40 @@ import (
 	documents "github.com/ctkeeper/ctkeeper/internal/document"
 )
 
-// startsBare are the documents that install ctkeeper. They run first, each on a host that has nothing of it. All
-// others begin with the package as it was installed, and without the module.
-var startsBare = []string{"README.md", "docs/getting-started.md"}
+// The first document installs ctkeeper on a host that has nothing of it, and the last one removes it. Every other begins
+// with the configuration of the package, and without the module.
+const (
+	firstDocument = "README.md"
+	lastDocument  = "docs/getting-started.md"
+)
 
 // TestDocuments runs the commands of the documents and compares their outputs. It logs the text of every document that
 // differs.
 func TestDocuments(t *testing.T) {
-	var bare, others []string
+	var names []string
 	err := filepath.WalkDir(rig.Documents, func(file string, _ fs.DirEntry, err error) error {
-		name := strings.TrimPrefix(file, rig.Documents+"/")
-		switch {
-		case slices.Contains(startsBare, name):
-			bare = append(bare, name)
-		case filepath.Ext(name) == ".md":
-			others = append(others, name)
+		if filepath.Ext(file) == ".md" {
+			names = append(names, strings.TrimPrefix(file, rig.Documents+"/"))
 		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range bare {
+	order := map[string]int{firstDocument: -1, lastDocument: 1}
+	slices.SortStableFunc(names, func(a, b string) int { return order[a] - order[b] })
+	if names[0] != firstDocument {
+		run(t, "sh", "-c", "dpkg -i "+rig.Documents+"/dist/ctkeeper_*.deb")
+	}
+	shipped := run(t, "sh", "-c", "dpkg-deb --fsys-tarfile "+rig.Documents+"/dist/ctkeeper_*.deb | tar -xO ."+mainFile)
+	for _, name := range names {
+		if name != firstDocument {
+			resetHost(t)
+			writeFile(t, mainFile, shipped)
+			run(t, "systemctl", "start", unit)
+		}
 		t.Run(name, func(t *testing.T) { runDocument(t, name) })
-		purge(t)
 	}
-	run(t, "sh", "-c", "dpkg -i "+rig.Documents+"/dist/*.deb")
-	shipped, err := os.ReadFile(mainFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range others {
-		resetHost(t)
-		writeFile(t, mainFile, string(shipped))
-		run(t, "systemctl", "start", unit)
-		t.Run(name, func(t *testing.T) { runDocument(t, name) })
-	}
-}
-
-// purge removes ctkeeper and the module, whatever a document has left.
-func purge(t *testing.T) {
-	t.Helper()
-	run(t, "dpkg", "--purge", "ctkeeper-exporter", "ctkeeper")
-	unload(t)
 }
 
 func runDocument(t *testing.T, name string) {
