@@ -4,8 +4,6 @@ package native
 
 import (
 	"flag"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/ctkeeper/ctkeeper/e2e/debs"
@@ -40,28 +38,12 @@ func TestDocuments(t *testing.T) {
 		}
 		t.Run(file, func(t *testing.T) {
 			m := Boot(t, "bookworm")
-			install(t, m, packages)
+			m.Copy(packages, rig.Documents+"/dist")
+			m.Must("dpkg -i " + rig.Documents + "/dist/ctkeeper_*.deb")
 			document.Test(t, file, m, *update)
 		})
 	}
 	if packages == "" {
 		t.Skip("no document has the host native")
 	}
-}
-
-// install copies packages into a machine, to the directory of its documents, and installs ctkeeper.
-func install(t *testing.T, m *Machine, packages string) {
-	t.Helper()
-	debs, err := filepath.Glob(filepath.Join(packages, "*.deb"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, deb := range debs {
-		content, err := os.ReadFile(deb)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m.Write(filepath.Join(rig.Documents, "dist", filepath.Base(deb)), string(content))
-	}
-	m.Must("dpkg -i " + rig.Documents + "/dist/ctkeeper_*.deb")
 }
