@@ -71,7 +71,7 @@ func TestExamples(t *testing.T) {
 			if !found {
 				continue
 			}
-			for _, end := range []string{"  # ", " >", ")"} {
+			for _, end := range []string{"  # ", " >", " |", ")"} {
 				command, _, _ = strings.Cut(command, end)
 			}
 			root := (&app{stdout: io.Discard, stderr: io.Discard}).command()
