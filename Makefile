@@ -34,7 +34,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: build run test e2e native bench benchstat lint fuzz generate bpf checkbpf help clean
+.PHONY: build run test e2e native bench benchstat lint fuzz generate texts bpf checkbpf help clean
 .PHONY: install install-ctkeeper install-exporter uninstall packages checkpackages sign notes vulncheck
 
 # Completions come from the program, so another architecture needs one of this machine.
@@ -112,7 +112,9 @@ fuzz: ## every fuzz test for FUZZTIME
 		done; \
 	done
 
-generate: bpf ## files that come from the code
+generate: bpf texts ## files that come from the code
+
+texts: ## those that need no clang: docs, help files, man pages
 	$(GO) test ./config ./metrics ./cmd/ctkeeper ./cmd/ctkeeper-exporter -run Current -update
 	$(GO) test ./internal/man -run Current -update
 

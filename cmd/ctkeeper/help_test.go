@@ -25,7 +25,7 @@ func compareFile(t *testing.T, file, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got): run make generate\n%s", file, diff)
+		t.Errorf("%s (-want +got): run make texts\n%s", file, diff)
 	}
 }
 
