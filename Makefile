@@ -49,10 +49,8 @@ run: build ## run the daemon on this machine, in the foreground
 	./bin/ctkeeper run --show
 
 CC ?= cc
-test: ## everything that needs no virtual machine, with the race detector
-	@command -v $(CC) >/dev/null || { echo "make test needs a C compiler for the race detector: apt-get install gcc"; exit 1; }
-	$(GO) test -race ./...
-	$(GO) -C e2e/local test -race ./...
+test: ## everything that needs no virtual machine, with the race detector; ends with what was skipped and which tools are missing
+	@$(GO) run ./internal/runtests -cc "$(CC)" . e2e/local -- -race
 
 e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
 	KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -timeout 60m -v ./e2e

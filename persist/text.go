@@ -105,8 +105,8 @@ func (h host) udevRuleText() string {
 		` --prefix=/net/netfilter --prefix=/net/nf_conntrack_max"` + "\n"
 }
 
-// isSetAtRunTime reports whether the configuration sets the same by a sysctl. A built-in nf_conntrack has that before the
-// daemon starts, and is never loaded again.
+// isSetAtRunTime reports whether the configuration sets the same by a sysctl. A built-in nf_conntrack has that before
+// the daemon starts, and is never loaded again.
 func (p *planner) isSetAtRunTime(o option) bool {
 	want, found := p.cfg.Want(sysfs.SettingOf(o.name))
 	return found && want.Value.String() == o.value

@@ -23,10 +23,10 @@ func (a *app) support() *cobra.Command {
 		Use:   "support",
 		Short: "Collect what a bug report needs in one archive",
 		Long: "Writes ctkeeper-support-HOST-TIME.tar.gz, which only you can read, into the current directory: " +
-			"configuration, status, diff, doctor, history, the unit and its journal, the kernel's values and modules, " +
-			"versions. Values that look like secrets are left out; README.txt in the archive lists what else is. " +
-			"Run it as root, who can read everything. It changes nothing and sends nothing: review the archive before " +
-			"you send it.",
+			"configuration, status, diff, doctor, history, the unit and its journal, the kernel's values and " +
+			"modules, versions. Values that look like secrets are left out; README.txt in the archive lists what " +
+			"else is. Run it as root, who can read everything. It changes nothing and sends nothing: review the " +
+			"archive before you send it.",
 		Example: "ctkeeper support\n" +
 			"ctkeeper support -O - | tar -tz  # only list what it would hold",
 		Annotations: exits{0: "written; parts that could not be read are named", 1: "not written"}.readsConfig(),
