@@ -33,7 +33,7 @@ var volatile = regexp.MustCompile(`^(` + strings.Join([]string{
 	`/var/lib/systemd/catalog/database`, `/var/cache/ldconfig/aux-cache`, `/etc/ld\.so\.cache`,
 	// What systemd, its units and the test's own commands have while they run.
 	`/run/(log|lock|systemd/(journal|units|transient|inaccessible|sessions|netif|ask-password|propagate|incoming)).*`,
-	`/run/systemd/(systemd-units-load|generator.*)`, `unit (run-|systemd-|apt-|init|session).*`,
+	`/run/systemd/(systemd-units-load|dynamic-uid|generator.*)`, `unit (run-|systemd-|apt-|init|session).*`,
 	`/var/lib/systemd/(timers/.*|random-seed|deb-systemd-.*-(enabled|masked)/?)`,
 	// The test's.
 	`/srv/.*`, `/etc/apt/sources\.list`,
