@@ -1,6 +1,7 @@
 package packaging
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -88,7 +89,8 @@ func testUninstall(t *testing.T, bin, tree string) {
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(filepath.Join(bin, "ctkeeper"), "persist", "--root", tree).CombinedOutput(); err != nil {
+	out, err := exec.Command(filepath.Join(bin, "ctkeeper"), "persist", "--root", tree).CombinedOutput()
+	if err != nil {
 		t.Fatalf("persist: %v\n%s", err, out)
 	}
 	if _, err := os.Stat(filepath.Join(tree, "etc/modprobe.d/ctkeeper.conf")); err != nil {
@@ -98,9 +100,8 @@ func testUninstall(t *testing.T, bin, tree string) {
 	if got, err := os.ReadFile(config); err != nil || string(got) != text {
 		t.Errorf("a second make install changed the configuration to %q (%v)", got, err)
 	}
-	out := mustMake(t, nil, "uninstall", "DESTDIR="+tree)
-	if want := "These stay"; !strings.Contains(out, want) {
-		t.Errorf("make uninstall says %q, want %q", out, want)
+	if said, want := mustMake(t, nil, "uninstall", "DESTDIR="+tree), "These stay"; !strings.Contains(said, want) {
+		t.Errorf("make uninstall says %q, want %q", said, want)
 	}
 	var left []string
 	for file := range list(t, tree) {
@@ -115,7 +116,7 @@ func testUninstall(t *testing.T, bin, tree string) {
 // TestInstallPrefix checks that no file names /usr where another prefix was asked for.
 func TestInstallPrefix(t *testing.T) {
 	bin, tree := t.TempDir(), t.TempDir()
-	for _, file := range []string{"ctkeeper", "ctkeeper-exporter", "completion/bash", "completion/zsh", "completion/fish"} {
+	for _, file := range strings.Fields("ctkeeper ctkeeper-exporter completion/bash completion/zsh completion/fish") {
 		path := filepath.Join(bin, file)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -131,7 +132,7 @@ func TestInstallPrefix(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s := string(text); strings.Contains(s, "/usr/bin/ctkeeper") || strings.Contains(s, "/usr/share/ctkeeper") {
+			if bytes.Contains(text, []byte("/usr/bin/ctkeeper")) || bytes.Contains(text, []byte("/usr/share/ctkeeper")) {
 				t.Errorf("%s names /usr", file)
 			}
 		}

@@ -11,13 +11,7 @@ import (
 // both programs there by `make packages`. It returns the directory of the packages, which is an archive for apt
 // (see rig.WriteIndex).
 func Build(source, tree, version string, edit func(tree string) error) (archive string, err error) {
-	if err := os.MkdirAll(tree, 0o755); err != nil {
-		return "", err
-	}
-	// Files that git ignores, as those of an earlier build, are not copied.
-	const copyFiles = `git ls-files -z --cached --others --exclude-standard |
-		tar --create --null --files-from=- --ignore-failed-read | tar --extract --directory="$0"`
-	if _, err := rig.Command(source, "sh", "-c", copyFiles, tree); err != nil {
+	if err := Copy(source, tree); err != nil {
 		return "", err
 	}
 	if edit != nil {
@@ -39,4 +33,15 @@ func Build(source, tree, version string, edit func(tree string) error) (archive 
 		}
 	}
 	return archive, rig.WriteIndex(archive)
+}
+
+// Copy copies a working tree. Files that git ignores, as those of an earlier build, are not copied.
+func Copy(source, tree string) error {
+	if err := os.MkdirAll(tree, 0o755); err != nil {
+		return err
+	}
+	const copyFiles = `git ls-files -z --cached --others --exclude-standard |
+		tar --create --null --files-from=- --ignore-failed-read | tar --extract --directory="$0"`
+	_, err := rig.Command(source, "sh", "-c", copyFiles, tree)
+	return err
 }
