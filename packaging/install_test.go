@@ -1,11 +1,11 @@
 package packaging
 
 import (
-	"bytes"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -132,7 +132,7 @@ func TestInstallPrefix(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if bytes.Contains(text, []byte("/usr/bin/ctkeeper")) || bytes.Contains(text, []byte("/usr/share/ctkeeper")) {
+			if regexp.MustCompile(`/usr/(bin|share)/ctkeeper`).Match(text) {
 				t.Errorf("%s names /usr", file)
 			}
 		}

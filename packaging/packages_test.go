@@ -79,9 +79,9 @@ func TestPackagesContents(t *testing.T) {
 	for _, name := range []string{"ctkeeper", "ctkeeper-exporter"} {
 		want := contents(t, `dpkg-deb --fsys-tarfile "$1" | tar -t`, name+"_[0-9]*_amd64.deb")
 		for command, pattern := range map[string]string{
-			`rpm -qp --qf '[%{FILEMODES:perms} %{FILENAMES}\n]' "$1" | sed -n 's/^-[^ ]* //p'`: name + "-[0-9]*.x86_64.rpm",
-			`tar -tzf "$1" 2>/dev/null`: name + "_[0-9]*_x86_64.apk",
-			`tar --zstd -tf "$1"`:       name + "-[0-9]*-x86_64.pkg.tar.zst",
+			`rpm -qlvp "$1" | sed -n 's,^-.* /,/,p'`: name + "-[0-9]*.x86_64.rpm",
+			`tar -tzf "$1" 2>/dev/null`:              name + "_[0-9]*_x86_64.apk",
+			`tar --zstd -tf "$1"`:                    name + "-[0-9]*-x86_64.pkg.tar.zst",
 		} {
 			if diff := cmp.Diff(want, contents(t, command, pattern)); diff != "" {
 				t.Errorf("%s (-deb +this):\n%s", pattern, diff)
