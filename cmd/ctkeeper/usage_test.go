@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/host/buildinfo"
+	"github.com/ctkeeper/ctkeeper/metrics"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 // usageCase is a wrong command line and the one line that is printed.
@@ -182,5 +185,29 @@ func TestOutputFails(t *testing.T) {
 		if status != exitNo || !strings.Contains(stderr.String(), "no space left on device") {
 			t.Errorf("%s: status %d, %s", args, status, stderr.String())
 		}
+	}
+}
+
+// TestVersionsAgree: the document of the daemon and its metric tell the build that ctkeeper version prints.
+func TestVersionsAgree(t *testing.T) {
+	root := host(t, standing)
+	start(t, root)
+	client := status.NewClient(status.SocketPath(root))
+	var document status.Document
+	eventually(t, "the daemon answers", func() bool {
+		d, err := client.Status(t.Context())
+		document = d
+		return err == nil
+	})
+	build := buildinfo.Read(version)
+	daemon := document.Daemon
+	if daemon.Version != build.Version || daemon.Commit != build.Commit || daemon.GoVersion != build.Go {
+		t.Errorf("the daemon is %+v, want the build %+v", daemon, build)
+	}
+	served := answer(metrics.New(client, func(error) {}).Handler(), "/metrics")
+	want := fmt.Sprintf("ctkeeper_build_info{goversion=%q,revision=%q,version=%q} 1\n", build.Go, build.Commit,
+		build.Version)
+	if !strings.Contains(served, want) {
+		t.Errorf("the metrics do not have %s", want)
 	}
 }
