@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ctkeeper/ctkeeper/e2e/rig"
+	"github.com/ctkeeper/ctkeeper/e2e/debs"
 	"github.com/ctkeeper/ctkeeper/host/shell"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
@@ -128,7 +128,7 @@ func (c *controller) wantUDPTimeout(seconds string) {
 func TestAnsible(t *testing.T) {
 	m := Boot(t, "bookworm", "python3-apt")
 	c := newController(t, m)
-	packages, err := rig.Packages("../..", t.TempDir())
+	packages, err := debs.Build("../..", t.TempDir(), "0.1.0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,18 +7,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ctkeeper/ctkeeper/e2e/rig"
+	"github.com/ctkeeper/ctkeeper/e2e/debs"
 	"github.com/ctkeeper/ctkeeper/internal/document"
 )
 
 // TestSnippets runs what docs/how-to/config-management.md has for other tools with these tools.
 func TestSnippets(t *testing.T) {
-	packages, err := rig.Packages("../..", t.TempDir())
+	packages, err := debs.Build("../..", t.TempDir(), "0.1.0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := Boot(t, "bookworm", "cloud-init", "puppet-agent", "puppet-lint", "nix-bin")
-	install(t, m, packages)
+	m.Copy(packages, "/root/dist")
+	m.Must("dpkg -i /root/dist/ctkeeper_*.deb")
 	d, err := document.Read("../../docs/how-to/config-management.md")
 	if err != nil {
 		t.Fatal(err)
