@@ -51,7 +51,7 @@ func TestGuardOnErrors(t *testing.T) {
 		"a file of somebody else": {[]string{"on"}, 1, "not written by ctkeeper: move it away first"},
 		"an unknown mode":         {[]string{"on", "holdd"}, 2, `invalid argument "holdd" for a mode (watch, hold,`},
 		"two modes":               {[]string{"on", "hold", "lock"}, 2, "accepts at most 1 arg(s), received 2"},
-		"no command":              {nil, 2, "ctkeeper guard: a command is missing (off, on, status)"},
+		"no command":              {nil, 2, "guard needs a command (off, on, status)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := ctkeeper(t.Context(), append([]string{"guard", "--root", root}, test.args...)...)

@@ -88,11 +88,12 @@ func (a *app) command() *cobra.Command {
 		Long: "ctkeeper owns the settings of nf_conntrack on a host: hashsize, max, expect_max and the others. " +
 			"It applies those of /etc/ctkeeper/ctkeeper.yaml and keeps them applied.",
 		SilenceErrors: true, SilenceUsage: true,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(*cobra.Command, []string) error {
 			if printVersion {
 				return a.printVersion()
 			}
-			return missingCommand(cmd, args)
+			return errors.New("a command is missing: ctkeeper init shows what it would keep on this host, " +
+				"ctkeeper --help lists all")
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if _, reads := cmd.Annotations[annotationConfig]; a.configSet() && !reads {

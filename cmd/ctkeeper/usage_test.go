@@ -19,6 +19,7 @@ type usageCase struct{ args, want string }
 
 func TestWrongUsage(t *testing.T) {
 	for _, test := range []usageCase{
+		{"", "a command is missing: ctkeeper init shows what it would keep on this host, ctkeeper --help lists all"},
 		{"nosuch", `unknown command "nosuch" (see ctkeeper --help)`},
 		{"staus", `unknown command "staus" (did you mean status?)`},
 		{"evnts -f --since today", `unknown command "evnts" (did you mean events?)`},

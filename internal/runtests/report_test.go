@@ -83,7 +83,8 @@ func TestPassed(t *testing.T) {
 
 func TestFailed(t *testing.T) {
 	got, passed := run(t, "boo", "broken")
-	const bad = "--- FAIL: TestFails (1s)\n    bad_test.go:4: wrong\n--- FAIL: TestFails/sub (1s)\nFAIL\nFAIL\tm/bad\t1s\n"
+	const bad = "--- FAIL: TestFails (1s)\n    bad_test.go:4: wrong\n--- FAIL: TestFails/sub (1s)\nFAIL\n" +
+		"FAIL\tm/bad\t1s\n"
 	const good = "ok  \tm/good\t1s\n"
 	// go test -json prints the packages as they end.
 	if passed || got != bad+good+skipped && got != good+bad+skipped {
