@@ -37,8 +37,10 @@ func readWorkflows(t *testing.T) map[string]workflow {
 
 // findTargets returns the targets of make that a text runs, with the variables that follow them.
 func findTargets(text string) (targets []string) {
-	for _, found := range regexp.MustCompile(`\bmake( -s)? ([a-z0-9]+( [A-Z]+=\S+)?)`).FindAllStringSubmatch(text, -1) {
-		targets = append(targets, found[2])
+	commands := regexp.MustCompile(`\bmake( -s)?((?: [a-z0-9]+(?: [A-Z]+=\S+)?)+)`)
+	target := regexp.MustCompile(`[a-z0-9]+( [A-Z]+=\S+)?`)
+	for _, command := range commands.FindAllStringSubmatch(text, -1) {
+		targets = append(targets, target.FindAllString(command[2], -1)...)
 	}
 	return targets
 }
@@ -53,7 +55,9 @@ func TestForgeRunsTheGate(t *testing.T) {
 	for name, w := range readWorkflows(t) {
 		var targets []string
 		for _, job := range w.Jobs {
-			targets = append(targets, job.Strategy.Matrix.Target...)
+			for _, target := range job.Strategy.Matrix.Target {
+				targets = append(targets, findTargets("make "+target)...)
+			}
 			for _, step := range job.Steps {
 				targets = append(targets, findTargets(step.Run)...)
 			}
