@@ -55,10 +55,11 @@ func (a *app) guardOn() *cobra.Command {
 		}.annotations(),
 		ValidArgs: guardModes(),
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 && !slices.Contains(guardModes(), args[0]) {
-				return fmt.Errorf("invalid argument %q for a mode (%s)", args[0], strings.Join(guardModes(), ", "))
+			if len(args) > 0 && !slices.Contains(guardModes(), args[0]) {
+				return fmt.Errorf("unknown mode %q%s", args[0],
+					hint(args[0], guardModes(), strings.Join(guardModes(), ", ")))
 			}
-			return cobra.MaximumNArgs(1)(cmd, args)
+			return hasNone(cmd, args[min(1, len(args)):])
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var opts setup.Options

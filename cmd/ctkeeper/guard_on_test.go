@@ -49,8 +49,8 @@ func TestGuardOnErrors(t *testing.T) {
 		stderr string
 	}{
 		"a file of somebody else": {[]string{"on"}, 1, "not written by ctkeeper: move it away first"},
-		"an unknown mode":         {[]string{"on", "holdd"}, 2, `invalid argument "holdd" for a mode (watch, hold,`},
-		"two modes":               {[]string{"on", "hold", "lock"}, 2, "accepts at most 1 arg(s), received 2"},
+		"an unknown mode":         {[]string{"on", "holdd"}, 2, `unknown mode "holdd" (did you mean hold?)`},
+		"two modes":               {[]string{"on", "hold", "lock"}, 2, `unexpected argument "lock" (see ctkeeper guard on --help)`},
 		"no command":              {nil, 2, "guard needs a command (off, on, status)"},
 	} {
 		t.Run(name, func(t *testing.T) {
