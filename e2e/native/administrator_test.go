@@ -67,7 +67,7 @@ func TestExporter(t *testing.T) {
 	m.Must("apt-get -q install ctkeeper-exporter")
 	m.expect("systemctl is-enabled ctkeeper-exporter", "disabled")
 	m.expect("systemctl is-active ctkeeper-exporter", "inactive")
-	m.Must("systemctl start ctkeeper-exporter")
+	m.Must("systemctl enable --now ctkeeper-exporter")
 	expectMetrics(t, m, newVersion)
 	m.Must("apt-get -q purge ctkeeper-exporter")
 	m.expect("pgrep ctkeeper-export", "")

@@ -113,8 +113,8 @@ func TestPackage(t *testing.T) {
 		m.Must("apt-get -q install ctkeeper")
 		m.expectRunning(newVersion)
 		m.waitForValue()
-		m.Must("ctkeeper persist && install -D -m 0644 -t /etc/systemd/system/ctkeeper.service.d " +
-			"/usr/share/ctkeeper/guard.conf && systemctl daemon-reload && systemctl restart ctkeeper")
+		m.Must("mkdir /srv/guard && ctkeeper guard on --perfmon --root /srv/guard && cp -r /srv/guard/etc / && " +
+			"systemctl daemon-reload && systemctl restart ctkeeper && ctkeeper persist")
 		m.expectRunning(newVersion)
 
 		m.Must("apt-get -q purge ctkeeper")
