@@ -30,7 +30,8 @@ as ctkeeper doctor quotes them, which can have addresses; your comments in the c
 
 Left out: the host's name but for that of this archive; connections and their addresses; firewall rules, except lines
 that doctor quotes; the kernel's command line, except arguments about modules and control groups; environment
-variables; the exporter's web configuration; every value after a word such as password, secret, token or key.
+variables; the exporter's web configuration; and, in the line of a word such as password, secret or token, what is
+behind "=" or ":". A secret without such a word, or on the next line, stays: look for it.
 `
 
 // maxSupportFile limits a file that is copied, in bytes.

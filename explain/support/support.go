@@ -58,7 +58,6 @@ func Write(ctx context.Context, w io.Writer, directory string, at time.Time, par
 		entry.Size = len(content)
 		header := &tar.Header{
 			Name: directory + "/" + part.Name, Mode: 0o600, Size: int64(len(content)), ModTime: at,
-			Format: tar.FormatUSTAR,
 		}
 		if err := archive.WriteHeader(header); err != nil {
 			return nil, fmt.Errorf("cannot write the archive: %w", err)
@@ -104,7 +103,7 @@ var secret = pattern.New(`(?i)((?:password|passwd|passphrase|secret|token|api[_-
 	`authorization|bearer)[\w"'-]*\s*[=:]\s*)[^\n]+`)
 
 // environment matches what units pass to programs: variables often are secrets.
-var environment = pattern.New(`^((?:Environment|PassEnvironment|SetCredential)\w*=).+`)
+var environment = pattern.New(`^(\s*(?:Environment|PassEnvironment|SetCredential)\w*=).+`)
 
 // userinfo matches user and password of an address.
 var userinfo = pattern.New(`(\w+://)[^/\s@]+@`)

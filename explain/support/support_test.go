@@ -48,11 +48,13 @@ func read(t *testing.T, archive []byte) map[string]string {
 func TestWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
+		long := "files/etc/" + strings.Repeat("ü", 120) // the name of a file can have 255 bytes
 		defer close(release)
 		var archive bytes.Buffer
 		entries, err := Write(t.Context(), &archive, "dir", time.Now(), []Part{
 			{"a.txt", give("one\n", nil)},
 			{"files/etc/b", give("", errors.New("permission denied"))},
+			{long, give("", nil)},
 			{"large", give(strings.Repeat("x", MaxPart+1), nil)},
 			{"hangs", func(context.Context) ([]byte, error) { <-release; return nil, nil }},
 		})
@@ -62,7 +64,7 @@ func TestWrite(t *testing.T) {
 		large := "\n(incomplete: more than 2097152 bytes)\n"
 		hangs := "\n(incomplete: no answer within 30s)\n"
 		want := []Entry{
-			{"a.txt", 4, ""}, {"files/etc/b", 33, "permission denied"},
+			{"a.txt", 4, ""}, {"files/etc/b", 33, "permission denied"}, {long, 0, ""},
 			{"large", MaxPart + len(large), "more than 2097152 bytes"}, {"hangs", len(hangs), "no answer within 30s"},
 		}
 		if diff := cmp.Diff(want, entries); diff != "" {
@@ -70,7 +72,7 @@ func TestWrite(t *testing.T) {
 		}
 		files := read(t, archive.Bytes())
 		if files["dir/a.txt"] != "one\n" || files["dir/files/etc/b"] != "\n(incomplete: permission denied)\n" ||
-			files["dir/hangs"] != hangs || len(files) != 4 {
+			files["dir/hangs"] != hangs || len(files) != 5 {
 			t.Errorf("files %.200q", files)
 		}
 	})
@@ -95,7 +97,7 @@ func TestRedact(t *testing.T) {
 		"# password: hunter2 hunter3\nmax: 1\n":         "# password: (left out)\nmax: 1\n",
 		"API_KEY = abc":                                 "API_KEY = (left out)",
 		`{"token":"abc"}`:                               `{"token":(left out)`,
-		"Environment=FOO=1 BAR=2\nUser=ctkeeper":        "Environment=(left out)\nUser=ctkeeper",
+		" Environment=FOO=1 BAR=2\nUser=ctkeeper":       " Environment=(left out)\nUser=ctkeeper",
 		"https://user:pw@proxy.example/x":               "https://(left out)@proxy.example/x",
 		"Authorization: Bearer abc":                     "Authorization: (left out)",
 		"pass_duration_seconds: 0.1":                    "pass_duration_seconds: 0.1",

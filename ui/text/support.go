@@ -21,7 +21,7 @@ type Support struct {
 func (p Printer) Support(s Support) error {
 	return p.Document(s, func(w io.Writer) {
 		for _, e := range s.Files {
-			_, _ = fmt.Fprintf(w, "%8d %s", e.Size, e.Name)
+			_, _ = fmt.Fprintf(w, "%8d %s", e.Size, printable.Line(e.Name))
 			if e.Error != "" {
 				_, _ = fmt.Fprintf(w, " (incomplete: %s)", printable.Line(e.Error))
 			}
