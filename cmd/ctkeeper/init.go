@@ -54,6 +54,9 @@ func (a *app) printInit(cmd *cobra.Command, write bool) error {
 	switch {
 	case refused != nil:
 		return failure{exitConfig, refused}
+	case !write && a.root != "": // the command below is for the running system
+		_, _ = fmt.Fprintln(a.stderr, "Nothing is written. Next: the same with --write")
+		return nil
 	case !write:
 		_, _ = fmt.Fprintln(a.stderr, "Nothing is written. Next: ctkeeper init --write")
 		return nil
@@ -64,9 +67,12 @@ func (a *app) printInit(cmd *cobra.Command, write bool) error {
 		return failure{exitNo, err}
 	}
 	_, _ = fmt.Fprintln(a.stderr, "wrote", config.DefaultMain)
+	if a.root != "" {
+		return nil
+	}
 	next := "ctkeeper diff shows what it changes, systemctl enable --now ctkeeper applies it and keeps it applied"
 	if _, err := status.NewClient(status.SocketPath(a.root)).Status(cmd.Context()); err == nil {
-		next = "the daemon has read it: ctkeeper status"
+		next = "the daemon reads it now: ctkeeper status"
 	}
 	_, _ = fmt.Fprintln(a.stderr, "Next:", next)
 	return nil

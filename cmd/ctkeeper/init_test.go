@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/ctkeeper/ctkeeper/config"
@@ -22,9 +23,12 @@ func TestInit(t *testing.T) {
 		"\n  max: 100000  # /etc/sysctl.d/50-site.conf:1 (systemd-sysctl)", "; a full table takes 36.6 MiB\n",
 		"\n  hashsize: {at_least: auto}  # no file of this host sets it; auto is 100000 here; takes 784 KiB\n",
 		"# Who else writes these settings on this host:\n# - systemd-sysctl sets max at boot",
-	}, []string{"Nothing is written. Next: ctkeeper init --write"})
-	ctkeeper(t.Context(), "init", "--root", root, "--write").wants(t, 0, []string{"max: 100000"},
-		[]string{"wrote " + config.DefaultMain, "Next: ctkeeper diff shows what it changes"})
+	}, []string{"Nothing is written. Next: the same with --write"})
+	written := ctkeeper(t.Context(), "init", "--root", root, "--write")
+	written.wants(t, 0, []string{"max: 100000"}, []string{"wrote " + config.DefaultMain})
+	if strings.Contains(written.stderr, "systemctl") {
+		t.Errorf("a command that changes the running system, not the one in the tree:\n%s", written.stderr)
+	}
 	for _, command := range []string{"config check", "apply", "status", "diff"} {
 		args := map[string][]string{"config check": {"config", "check"}}[command]
 		if args == nil {
