@@ -11,7 +11,8 @@ export VERSION ARCH TREE SOURCE_DATE_EPOCH
 released=$(sed -n 's/^## \[[0-9].*\] - //p' CHANGELOG.md | head -n 1)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || date -d "$released" +%s)
 work=dist/work
-rm -rf "$work"
+# `apt install ./dist/ctkeeper_*.deb` finds one version.
+rm -rf "$work" dist/ctkeeper[-_]*
 mkdir -p "$work"
 # The tools' own bytes are in the SBOM.
 build=("$GO" build -trimpath -buildvcs=false)
@@ -50,4 +51,4 @@ for name in ${ARCHES:-amd64 arm64 armhf riscv64 s390x ppc64el}; do
 			-output "dist/${program}_${VERSION}_$name.cdx.json" "$binaries/$program"
 	done
 done
-(cd dist && rm -f SHA256SUMS && sha256sum ctkeeper* > SHA256SUMS)
+(cd dist && sha256sum ctkeeper* > SHA256SUMS)
