@@ -34,7 +34,8 @@ func newController(t *testing.T, m *Machine) *controller {
 	c := &controller{t, m, t.TempDir()}
 	c.enter()
 	c.write("inventory", "machine ansible_connection=ssh ansible_ssh_transfer_method=piped "+
-		"ansible_python_interpreter=/usr/bin/python3 ansible_ssh_executable="+filepath.Join(c.directory, "ssh")+"\n", 0o644)
+		"ansible_python_interpreter=/usr/bin/python3 "+
+		"ansible_ssh_executable="+filepath.Join(c.directory, "ssh")+"\n", 0o644)
 	c.write("play.yml", "- hosts: all\n  gather_subset: [min]\n  roles: [ctkeeper.ctkeeper.ctkeeper]\n", 0o644)
 	c.command("ansible-galaxy", "collection", "build", "--output-path", c.directory, "../../packaging/ansible")
 	archives, err := filepath.Glob(filepath.Join(c.directory, "*.tar.gz"))

@@ -14,8 +14,8 @@ import (
 	documents "github.com/ctkeeper/ctkeeper/internal/document"
 )
 
-// The first document installs ctkeeper on a host that has nothing of it, and the last one removes it. Every other begins
-// with the configuration of the package, and without the module.
+// The first document installs ctkeeper on a host that has nothing of it, and the last one removes it. Every other
+// begins with the configuration of the package, and without the module.
 const (
 	firstDocument = "README.md"
 	lastDocument  = "docs/getting-started.md"
