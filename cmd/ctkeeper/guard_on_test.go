@@ -50,8 +50,11 @@ func TestGuardOnErrors(t *testing.T) {
 	}{
 		"a file of somebody else": {[]string{"on"}, 1, "not written by ctkeeper: move it away first"},
 		"an unknown mode":         {[]string{"on", "holdd"}, 2, `unknown mode "holdd" (did you mean hold?)`},
-		"two modes":               {[]string{"on", "hold", "lock"}, 2, `unexpected argument "lock" (see ctkeeper guard on --help)`},
-		"no command":              {nil, 2, "guard needs a command (off, on, status)"},
+		"two modes": {
+			[]string{"on", "hold", "lock"}, 2,
+			`unexpected argument "lock" (see ctkeeper guard on --help)`,
+		},
+		"no command": {nil, 2, "guard needs a command (off, on, status)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := ctkeeper(t.Context(), append([]string{"guard", "--root", root}, test.args...)...)
