@@ -73,8 +73,8 @@ func TestRPM(t *testing.T) {
 	m.expect("systemctl is-enabled ctkeeper ctkeeper-exporter", "enabled\ndisabled")
 }
 
-// TestPacman is the life of the packages of Arch Linux under Debian's pacman. There, hooks of the package systemd create
-// the user and reload systemd; Debian's pacman has none.
+// TestPacman is the life of the packages of Arch Linux under Debian's pacman. On Arch Linux, hooks of the package
+// systemd create the user and reload systemd; Debian's pacman has none.
 func TestPacman(t *testing.T) {
 	m := Boot(t, "bookworm", "pacman-package-manager", "zstd")
 	m.Copy(buildPackages(t, "archlinux", "0.1.0"), "/srv/old")
