@@ -153,6 +153,9 @@ func lines[T any](ctx context.Context, c *Client, path string, since time.Time, 
 
 func (c *Client) get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
 	response, err := c.http.Get(ctx, path+"?"+query.Encode())
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("cannot ask the daemon: %w; root and the group ctkeeper may ask it", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask the daemon: %w", err)
 	}

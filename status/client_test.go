@@ -188,6 +188,25 @@ func TestForeignPeer(t *testing.T) {
 	}
 }
 
+// TestNotAllowed asks as a user who may not.
+func TestNotAllowed(t *testing.T) {
+	const variable = "CTKEEPER_TEST_FORBIDDEN"
+	if socket := os.Getenv(variable); socket != "" { // that user
+		err := NewClient(socket).Events(t.Context(), time.Time{}, false, nil)
+		if err == nil || !strings.HasSuffix(err.Error(), "permission denied; root and the group ctkeeper may ask it") {
+			t.Error(err)
+		}
+		return
+	}
+	netns.RequireRoot(t)
+	child := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestNotAllowed$")
+	child.Env = append(os.Environ(), variable+"="+filepath.Join(t.TempDir(), "closed", "s"))
+	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1, Gid: 1}}
+	if output, err := child.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, output)
+	}
+}
+
 // TestPeer has users that may run the daemon, and those that may not.
 func TestPeer(t *testing.T) {
 	root := t.TempDir()

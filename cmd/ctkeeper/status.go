@@ -71,9 +71,6 @@ func (a *app) current(ctx context.Context) (document status.Document, unanswered
 		if document, refused = a.inspect(); !status.IsNotRunning(err) {
 			document.Daemon.Error, unanswered = err.Error(), err
 		}
-		if errors.Is(err, fs.ErrPermission) {
-			document.Daemon.Error += "; root and the group ctkeeper may ask it"
-		}
 	}
 	daemon.FillUnknown(&document, a.root)
 	document.Judge()
