@@ -145,6 +145,12 @@ func (b *builder) owners() []string {
 		if a.NoEffect != "" || a.FromPersist || a.Tool == "modprobe" || a.Tool == "kernel" {
 			continue // options of the module count at its load only, and ctkeeper's replace them
 		}
+		isKnown := func(b inventory.Assignment) bool {
+			return a.Uncertain != "" && b.Uncertain == "" && b.Place == a.Place && b.Name == a.Name
+		}
+		if slices.ContainsFunc(b.from.Assignments, isKnown) {
+			continue // a unit that may apply the same line again
+		}
 		at := slices.IndexFunc(owners, func(o *owner) bool { return o.tool == a.Tool })
 		if at < 0 {
 			owners, at = append(owners, &owner{tool: a.Tool, when: a.Phase.String()}), len(owners)

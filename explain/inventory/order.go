@@ -133,7 +133,11 @@ func (i Inventory) Outcome(name, live string) Outcome {
 	o.Assignment, o.Found = i.Effective(name)
 	var possible []Assignment
 	for _, a := range i.Assignments {
-		if a.Name == name && a.NoEffect == "" && a.Uncertain != "" {
+		// One with the value of the certain assignment changes nothing: systemd-sysctl.service itself may be
+		// started once more.
+		isSame := o.Found && a.Parameter == o.Parameter && a.Value == o.Value && a.AtLeast == o.AtLeast &&
+			a.AtMost == o.AtMost
+		if a.Name == name && a.NoEffect == "" && a.Uncertain != "" && !isSame {
 			possible = append(possible, a)
 			o.Doubts = append(o.Doubts, Doubt{a.Place, a.Value, a.Uncertain})
 		}
