@@ -56,7 +56,7 @@ func runDocument(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	since := journalEnd(t)
-	updated, problems := d.Run(documents.Shell{"sh", "-c", "cd " + rig.Documents + ` && eval "$0"`})
+	updated, problems := d.Run(documents.Shell{"sh", "-c", "PATH=/usr/local/sbin:$PATH; cd " + rig.Documents + ` && eval "$0"`})
 	for _, problem := range problems {
 		t.Error(problem)
 	}

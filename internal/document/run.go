@@ -21,7 +21,7 @@ type Host interface {
 type Shell []string
 
 // commandTime is how long a command may run. An emulated processor is slow, and apt is patient.
-const commandTime = 2 * time.Minute
+const commandTime = 5 * time.Minute
 
 // Run runs a command by the shell.
 func (s Shell) Run(command string) (output string, status int) {
