@@ -56,7 +56,8 @@ func runDocument(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	since := journalEnd(t)
-	updated, problems := d.Run(documents.Shell{"sh", "-c", "PATH=/usr/local/sbin:$PATH; cd " + rig.Documents + ` && eval "$0"`})
+	const prepare = "PATH=/usr/local/sbin:$PATH; cd " + rig.Documents
+	updated, problems := d.Run(documents.Shell{"sh", "-c", prepare + ` && eval "$0"`})
 	for _, problem := range problems {
 		t.Error(problem)
 	}
