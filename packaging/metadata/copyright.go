@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -67,6 +68,14 @@ func copyright(program string) (string, error) {
 		module, dir, _ := strings.Cut(strings.TrimSpace(line), " ")
 		dirs[module] = dir
 	}
+	const line = "{{with .Module}}{{.Path}} {{.Dir}}{{end}} {{.ImportPath}}"
+	packages, err := output("list", "-deps", "-f", line, info.Path)
+	if err != nil {
+		return "", err
+	}
+	if err := addCopies(dirs, packages); err != nil {
+		return "", err
+	}
 	licences, err := collect(dirs)
 	if err != nil {
 		return "", err
@@ -76,6 +85,29 @@ func copyright(program string) (string, error) {
 		text += "\n" + l.paragraph()
 	}
 	return text, nil
+}
+
+// addCopies adds the directories below a module's that have a licence of their own, such as copies of other modules. Each
+// line of packages has the module, its directory, and a package that is linked.
+func addCopies(dirs map[string]string, packages string) error {
+	for line := range strings.Lines(packages) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 || dirs[fields[0]] == "" { // of the standard library, or of ctkeeper
+			continue
+		}
+		module, root := fields[0], fields[1]
+		for name := fields[2]; name != module; name = path.Dir(name) {
+			dir := filepath.Join(root, strings.TrimPrefix(name, module))
+			text, err := readLicence(dir)
+			if err != nil {
+				return err
+			}
+			if text != "" {
+				dirs[name] = dir
+			}
+		}
+	}
+	return nil
 }
 
 // output runs the go command.
