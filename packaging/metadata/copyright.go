@@ -87,8 +87,8 @@ func copyright(program string) (string, error) {
 	return text, nil
 }
 
-// addCopies adds the directories below a module's that have a licence of their own, such as copies of other modules. Each
-// line of packages has the module, its directory, and a package that is linked.
+// addCopies adds the directories below a module's that have a licence of their own, such as copies of other modules.
+// Each line of packages has the module, its directory, and a package that is linked.
 func addCopies(dirs map[string]string, packages string) error {
 	for line := range strings.Lines(packages) {
 		fields := strings.Fields(line)

@@ -108,7 +108,8 @@ func TestCollect(t *testing.T) {
 // TestCopyright covers the exporter: real licences of all kinds, and copies of modules in others.
 func TestCopyright(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "ctkeeper-exporter")
-	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/ctkeeper-exporter").CombinedOutput(); err != nil {
+	out, err := exec.Command("go", "build", "-o", program, "../../cmd/ctkeeper-exporter").CombinedOutput()
+	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	text, err := copyright(program)
