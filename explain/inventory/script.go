@@ -276,6 +276,9 @@ func (r *reader) addSysctlCommand(s script, at tree.Place, args []string, input 
 
 // addSystemdSysctlCommand adds what systemd-sysctl [--prefix=PATH] [FILE…] sets.
 func (r *reader) addSystemdSysctlCommand(s script, args []string) {
+	if len(args) == 0 && slices.Contains([]string{"systemd-sysctl.service", "procps.service"}, s.tool) {
+		return // readSysctl has read what systemd's own service does, of which Debian's procps.service is another name
+	}
 	var prefixes, named []string
 	for _, arg := range args {
 		if prefix, ok := strings.CutPrefix(arg, "--prefix="); ok {
