@@ -182,13 +182,14 @@ func guardCommands(plan setup.Plan) []string {
 }
 
 // startGuard runs the commands and waits until the daemon's guard is in effect. If it cannot be, the files are put back
-// and the commands run again.
+// and the commands run again; a service that did not run is stopped.
 func (a *app) startGuard(
 	ctx context.Context, host tree.Tree, plan setup.Plan, commands []string,
 ) (document status.Document, err error) {
 	if a.root != "" {
 		return document, nil // no daemon runs below a root
 	}
+	_, inactive := systemctl(ctx, "is-active", unitName)
 	if err = runAll(ctx, commands); err == nil {
 		document, err = a.waitGuard(ctx, plan.Mode)
 	}
@@ -198,6 +199,9 @@ func (a *app) startGuard(
 	err = fmt.Errorf("the guard is not in effect, all files are put back: %w", err)
 	// A user who interrupts this gets what was before, too.
 	ctx = context.WithoutCancel(ctx)
+	if inactive != nil {
+		commands = []string{"systemctl daemon-reload", "systemctl stop " + unitName}
+	}
 	return document, errors.Join(err, plan.Undo(host), runAll(ctx, commands))
 }
 
