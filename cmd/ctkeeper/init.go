@@ -26,7 +26,7 @@ func (a *app) initialize() *cobra.Command {
 		Example: "ctkeeper init\n" +
 			"ctkeeper init --write && ctkeeper diff",
 		Annotations: exits{
-			0: "printed, and written with --write", 1: "not written: there is a configuration", 2: "nothing to read",
+			0: "printed, and written with --write", 1: "not written: a configuration exists", 2: "nothing to read",
 			78: "the configuration would be refused with this file",
 		}.annotations(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.printInit(cmd, write) },
