@@ -20,13 +20,13 @@ func hint(word string, known []string, otherwise string) string {
 	return " (" + otherwise + ")"
 }
 
-// invalidArgument is the error of a flag's argument that is none of the known ones.
+// invalidArgument is the error of a flag's argument that is not one of the known ones.
 func invalidArgument(argument, flag string, known []string) error {
 	return fmt.Errorf("invalid argument %q for --%s%s", argument, flag,
 		hint(argument, known, strings.Join(known, ", ")))
 }
 
-// checkArguments gives every command below and including cmd its check of arguments: a word that follows a command
+// checkArguments sets the check of arguments of cmd and every command below it: a word that follows a command
 // with commands is one of them, and a command whose Use names no argument has none.
 func checkArguments(cmd *cobra.Command) {
 	switch {

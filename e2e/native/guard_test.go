@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestGuardOfStoppedService turns the guard on where a unit's drop-in forbids bpf(2). Afterwards the service is stopped,
-// as it was. TestGuardOnPutsBack of e2e/scenarios has the one that runs.
+// TestGuardOfStoppedService turns the guard on where a unit's drop-in forbids bpf(2). Afterwards the service is stopped
+// again. TestGuardOnPutsBack of e2e/scenarios has a service that runs.
 func TestGuardOfStoppedService(t *testing.T) {
 	m := Boot(t, "bookworm")
 	m.install(buildAfter(t))

@@ -136,7 +136,7 @@ func (p Plan) Apply(t tree.Tree) (changed []string, err error) {
 	return changed, nil
 }
 
-// Undo gives the files the contents that they had before.
+// Undo restores the contents that the files had before Apply.
 func (p Plan) Undo(t tree.Tree) error {
 	var back persist.Plan
 	for _, f := range slices.Backward(p.Files) {

@@ -1,4 +1,4 @@
-// Package buildinfo tells how the running program was built: version, commit, Go. The version is the one that the
-// linker was given, or else that of the module, which Go knows of a program of `go install MODULE@VERSION` and of one
-// that was built in a clone. The commit is known of the latter only.
+// Package buildinfo reports how the running program was built: version, commit, Go. The version is the one that the
+// linker was passed, or else that of the module, which a program of `go install MODULE@VERSION` has, and one that was
+// built in a clone. Only the latter has the commit.
 package buildinfo

@@ -29,7 +29,7 @@ var varying = []struct {
 	{regexp.MustCompile(` +`), " "},
 }
 
-// version is a version number of three parts. An IPv4 address, which has four, is none.
+// version is a version number of three parts. An IPv4 address has four.
 var version = regexp.MustCompile(`\bv?\d+\.\d+\.\d+[-+~.\w]*`)
 
 // normalise replaces what differs from run to run.

@@ -63,7 +63,7 @@ func (g GuardStatus) rights() string {
 	case !g.CapBPF && g.Mode == config.GuardOff:
 		return "none, as it should be while the guard is off"
 	case !g.CapBPF:
-		return "none: ctkeeper guard on gives CAP_BPF"
+		return "none: ctkeeper guard on adds CAP_BPF"
 	case !g.CapPerfmon:
 		return "CAP_BPF; ctkeeper guard on --perfmon adds CAP_PERFMON"
 	}
