@@ -27,6 +27,22 @@ func TestAdministrator(t *testing.T) {
 }
 
 // TestPolicy: policy-rc.d, by which image builders keep packages from starting services, is obeyed.
+// TestRefusedConfiguration upgrades while the configuration is refused: the daemon that has the last valid one goes on,
+// and a daemon that does not run is not kept from it.
+func TestRefusedConfiguration(t *testing.T) {
+	t.Parallel()
+	m := Boot(t, "bookworm")
+	m.install(buildBefore(t))
+	pid := m.property("MainPID")
+	m.Write("/etc/ctkeeper/conf.d/50-broken.yaml", "settings: {mx: 1}\n")
+	m.upgrade(buildAfter(t))
+	if got := m.property("MainPID"); got != pid {
+		t.Errorf("the daemon was restarted: pid %s, before %s", got, pid)
+	}
+	m.Must("rm /etc/ctkeeper/conf.d/50-broken.yaml && systemctl restart ctkeeper")
+	m.expectRunning(newVersion)
+}
+
 func TestPolicy(t *testing.T) {
 	m := Boot(t, "bookworm")
 	const policy = "/usr/sbin/policy-rc.d"
