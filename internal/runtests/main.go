@@ -14,6 +14,7 @@ import (
 )
 
 func main() {
+	program := flag.String("go", "go", "the go command")
 	compiler := flag.String("cc", "cc", "the C compiler that the race detector needs")
 	flag.Parse()
 	dirs, flags := flag.Args(), []string(nil)
@@ -28,7 +29,7 @@ func main() {
 	}
 	summary, failed := &report{out: os.Stdout}, false
 	for _, dir := range dirs {
-		if err := runTests(ctx, summary, dir, flags); err != nil {
+		if err := runTests(ctx, *program, summary, dir, flags); err != nil {
 			failed = true
 			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) { // go test has printed why
 				fmt.Fprintln(os.Stderr, err)
@@ -43,9 +44,9 @@ func main() {
 }
 
 // runTests runs all tests of the module in a directory.
-func runTests(ctx context.Context, summary *report, dir string, flags []string) error {
+func runTests(ctx context.Context, program string, summary *report, dir string, flags []string) error {
 	args := slices.Concat([]string{"-C", dir, "test", "-json"}, flags, []string{"./..."})
-	command := exec.CommandContext(ctx, "go", args...)
+	command := exec.CommandContext(ctx, program, args...)
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()
 	if err != nil {

@@ -58,7 +58,7 @@ func run(t *testing.T, without ...string) (string, bool) {
 	}
 	var out bytes.Buffer
 	r := &report{out: &out}
-	err := runTests(t.Context(), r, dir, []string{"-count=1"})
+	err := runTests(t.Context(), "go", r, dir, []string{"-count=1"})
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
