@@ -17,7 +17,7 @@ import (
 func (a *app) doctor() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Find what is wrong with nf_conntrack or its settings, and the fix",
+		Short: "Find what is wrong with nf_conntrack and its settings",
 		Long: "Examines the module, the kernel's log, the firewall and every file that sets these values. " +
 			"It changes nothing and loads nothing. Run it as root, who can read everything. With --root " +
 			"it examines a disk or a collected tree.",

@@ -32,7 +32,7 @@ const (
 func (a *app) guard() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "guard",
-		Short: "Turn the guard on or off, which reports and blocks foreign writers",
+		Short: "Turn the guard on or off, which reports and blocks writers",
 	}
 	cmd.AddCommand(a.guardOn(), a.guardOff(), a.guardStatus())
 	return cmd

@@ -18,7 +18,7 @@ func (a *app) importer() *cobra.Command {
 	var write bool
 	cmd := &cobra.Command{
 		Use:   "import",
-		Short: "Print a drop-in with the values that this host's other files set",
+		Short: "Print a drop-in with the values that other files set",
 		Long: "Reads every place that sets nf_conntrack's values (sysctl.d, modprobe.d, udev rules, TuneD, " +
 			"kube-proxy, …) and prints a drop-in with the same values, each with its file and line. " +
 			"It lists the lines that the drop-in replaces, and deletes nothing.",

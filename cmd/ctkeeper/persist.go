@@ -22,7 +22,7 @@ func (a *app) persist() *cobra.Command {
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "persist",
-		Short: "Write the boot files, so the settings hold from the next boot on",
+		Short: "Write the boot files, for the settings at the next boot",
 		Long: "Writes " + persist.ModprobePath + " and, if module.load is on, " + persist.ModulesLoadPath + ", " +
 			"and then loads nf_conntrack if module.load is on. It writes no file of another owner. " +
 			"Files that --sysconfig and --udev wrote before are updated without the flags, too.",

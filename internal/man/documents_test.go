@@ -64,7 +64,7 @@ func TestLint(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no pages (%v)", err)
 	}
-	out, err := exec.Command(mandoc, append([]string{"-T", "lint", "-W", "warning"}, files...)...).CombinedOutput()
+	out, err := exec.Command(mandoc, append([]string{"-T", "lint", "-W", "style"}, files...)...).CombinedOutput()
 	if err != nil {
 		t.Errorf("mandoc: %v\n%s", err, out)
 	}
