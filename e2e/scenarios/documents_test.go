@@ -34,7 +34,8 @@ func TestDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	order := map[string]int{firstDocument: -1, lastDocument: 1}
+	// The kernel's log keeps what overflowed: doctor reports it in the documents that come after.
+	order := map[string]int{firstDocument: -1, "docs/how-to/expectations.md": 1, lastDocument: 2}
 	slices.SortStableFunc(names, func(a, b string) int { return order[a] - order[b] })
 	if names[0] != firstDocument {
 		run(t, "sh", "-c", "dpkg -i "+rig.Documents+"/dist/ctkeeper_*.deb")
@@ -43,6 +44,7 @@ func TestDocuments(t *testing.T) {
 	for _, name := range names {
 		if name != firstDocument {
 			resetHost(t)
+			run(t, "sh", "-c", "mkdir -p /etc/ctkeeper/conf.d && rm -f /usr/local/sbin/firewall")
 			writeFile(t, mainFile, shipped)
 			run(t, "systemctl", "start", unit)
 		}
