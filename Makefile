@@ -166,6 +166,7 @@ install-ctkeeper: $(BIN)/ctkeeper $(BIN)/completion/fish
 	$(copy) -t $(share)/doc/ctkeeper/prometheus packaging/prometheus/ctkeeper.rules.yml
 	$(copy) -t $(share)/doc/ctkeeper/grafana packaging/grafana/ctkeeper.json
 	for page in $(filter-out %/ctkeeper-exporter.8,$(pages)); do $(call man,$$page); done
+	install -d $(DESTDIR)/etc/ctkeeper/conf.d
 	[ -e $(DESTDIR)/etc/ctkeeper/ctkeeper.yaml ] || $(copy) packaging/ctkeeper.yaml $(DESTDIR)/etc/ctkeeper/ctkeeper.yaml
 
 install-exporter: $(BIN)/ctkeeper-exporter
