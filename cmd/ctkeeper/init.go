@@ -24,7 +24,8 @@ func (a *app) initialize() *cobra.Command {
 			"floors from the size of its memory for max and hashsize, where each value comes from and what it costs " +
 			"in memory, and who else writes these settings. It changes nothing without --write.",
 		Example: "ctkeeper init\n" +
-			"ctkeeper init --write && ctkeeper diff",
+			"ctkeeper init >draft.yaml && ctkeeper diff --config draft.yaml\n" +
+			"ctkeeper init --write",
 		Annotations: exits{
 			0: "printed, and written with --write", 1: "not written: a configuration exists", 2: "nothing to read",
 			78: "the configuration would be refused with this file",

@@ -27,7 +27,7 @@ func Complete(t tree.Tree, from inventory.Inventory) (Import, error) {
 	b.config = &config.Config{}
 	b.head = []string{
 		"# The configuration of ctkeeper for this host, made by ctkeeper init. Change it as you like.",
-		"# Every key: ctkeeper.yaml(5). ctkeeper config check finds mistakes, ctkeeper diff shows what would change.",
+		"# Every key: ctkeeper.yaml(5). ctkeeper config check finds mistakes.",
 	}
 	b.addSettings()
 	b.addFloors()
