@@ -50,7 +50,8 @@ func (d *Daemon) takeLock() (*lockFile, error) {
 	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
-		err = fmt.Errorf("another ctkeeper is running%s: it holds %s; ctkeeper status shows it", readLock(file).holder(), path)
+		err = fmt.Errorf("another ctkeeper is running%s: it holds %s; ctkeeper status shows it",
+			readLock(file).holder(), path)
 	case err != nil:
 		err = fmt.Errorf("cannot lock %s: %w", path, err)
 	default:
