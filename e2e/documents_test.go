@@ -21,16 +21,14 @@ var (
 	only   = flag.String("documents", "", "run only the documents whose path matches this `PATTERN`")
 )
 
-// documentsRoot has Perl, which Debian's scripts of packages need.
-var documentsRoot = rig.Root{Packages: []string{"init-system-helpers"}}
-
 // TestDocuments runs the commands of every document with the host vm, in a machine without ctkeeper, but with its
 // packages in the directory of the documents.
 func TestDocuments(t *testing.T) {
 	if isExcluded("TestDocuments") {
 		t.Skip("CTKEEPER_E2E_RUN does not match TestDocuments")
 	}
-	machine, err := rig.Prepare(kernelName(), documentsRoot)
+	runBesideE2E(t)
+	machine, err := rig.Prepare(kernelName(), packageRoot)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,9 +35,21 @@ const maxBoots = 4
 // reserve is the time before the test's deadline that is left to stop the machine and report.
 const reserve = 20 * time.Second
 
+// others is held by the tests that boot other machines.
+var others sync.Mutex
+
+// runBesideE2E lets a test run at the same time as TestE2E, which takes as long as all others together, and at another
+// time than the others: two emulated machines use two processors.
+func runBesideE2E(t *testing.T) {
+	t.Parallel()
+	others.Lock()
+	t.Cleanup(others.Unlock)
+}
+
 // TestE2E boots one machine and reports every scenario as a subtest. A scenario that skips has failed, and so has one
 // that does not report.
 func TestE2E(t *testing.T) {
+	t.Parallel()
 	kernel := kernelName()
 	machine, err := rig.Prepare(kernel, rig.Root{})
 	if err != nil {

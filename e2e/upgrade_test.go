@@ -13,8 +13,8 @@ import (
 // oldVersion and newVersion are the versions that TestUpgrade's scenario expects.
 const oldVersion, newVersion = "0.1.0~before", "0.1.0+after"
 
-// upgradeRoot has perl, in which the commands are that a package's scripts call.
-var upgradeRoot = rig.Root{Packages: []string{"init-system-helpers"}}
+// packageRoot has perl, in which the commands are that a package's scripts call.
+var packageRoot = rig.Root{Packages: []string{"init-system-helpers"}}
 
 // TestUpgrade boots a machine without ctkeeper. Its scenario installs a build before this one, and upgrades.
 func TestUpgrade(t *testing.T) {
@@ -22,7 +22,8 @@ func TestUpgrade(t *testing.T) {
 	if isExcluded(scenario) {
 		t.Skip("CTKEEPER_E2E_RUN does not match " + scenario)
 	}
-	machine, err := rig.Prepare(kernelName(), upgradeRoot)
+	runBesideE2E(t)
+	machine, err := rig.Prepare(kernelName(), packageRoot)
 	if err != nil {
 		t.Fatal(err)
 	}

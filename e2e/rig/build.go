@@ -51,6 +51,8 @@ func Command(dir, name string, args ...string) (string, error) {
 
 // Install runs make build and make install of the program whose sources are in dir, with tree as DESTDIR.
 func Install(dir, tree string) error {
+	preparing.Lock()
+	defer preparing.Unlock()
 	if _, err := Command(dir, "make", "--no-print-directory", "build"); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -37,9 +38,14 @@ type Run struct {
 	Dir string // with console.log and journal.log
 }
 
+// preparing is held by what changes the cache or the tree: tests run at the same time.
+var preparing sync.Mutex
+
 // Prepare returns the machine for a kernel, with root and kernel from the cache or new. It needs root: the owners of
 // the guest's files are those on the host.
 func Prepare(kernel string, r Root) (*Machine, error) {
+	preparing.Lock()
+	defer preparing.Unlock()
 	// /usr/sbin, which has depmod, is not in every PATH.
 	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
 		return nil, err
@@ -68,10 +74,15 @@ func Prepare(kernel string, r Root) (*Machine, error) {
 
 // Boot runs the guest until the machine is off. read receives the output of its program.
 func (m *Machine) Boot(ctx context.Context, g Guest, read func(io.Reader) error) (Run, error) {
-	run := Run{Dir: filepath.Join(m.cache.Dir, "runs", m.Kernel.Name+"-"+time.Now().Format("20060102-150405"))}
-	if err := os.MkdirAll(run.Dir, 0o755); err != nil {
-		return run, err
+	runs := filepath.Join(m.cache.Dir, "runs")
+	if err := os.MkdirAll(runs, 0o755); err != nil {
+		return Run{}, err
 	}
+	dir, err := os.MkdirTemp(runs, m.Kernel.Name+time.Now().Format("-20060102-150405-*"))
+	if err != nil {
+		return Run{}, err
+	}
+	run := Run{Dir: dir}
 	initrd := filepath.Join(run.Dir, "initrd")
 	defer os.Remove(initrd)
 	overlay := filepath.Join(run.Dir, "overlay.cpio")
