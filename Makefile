@@ -53,7 +53,7 @@ test: ## everything that needs no virtual machine, with the race detector; ends 
 	@$(GO) run ./internal/runtests -go "$(GO)" -cc "$(CC)" . e2e/local -- -race
 
 e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
-	KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -timeout 60m -v ./e2e
+	KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -parallel 8 -timeout 60m -v ./e2e
 
 native: ## Debian 11, 12, 13 and sid with their own systemd in namespaces of this kernel, without a virtual machine; as root
 	$(GO) test -tags native -count=1 -timeout 20m ./e2e/native/...

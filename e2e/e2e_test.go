@@ -39,7 +39,7 @@ const reserve = 20 * time.Second
 var others sync.Mutex
 
 // runBesideE2E lets a test run at the same time as TestE2E, which takes as long as all others together, and at another
-// time than the others: two emulated machines use two processors.
+// time than the others: two emulated machines use two processors. Those that wait count as running (go test -parallel).
 func runBesideE2E(t *testing.T) {
 	t.Parallel()
 	others.Lock()
