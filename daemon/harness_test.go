@@ -54,7 +54,7 @@ func start(t *testing.T, root, yaml string, change ...func(*Options)) *running {
 	r.socket = filepath.Join(t.TempDir(), "run", "ctkeeper.sock")
 	opts := Options{
 		Source: source, Log: logging.New(core), Notify: systemd.NewNotifier(), Socket: r.socket,
-		Build: buildinfo.Build{Version: "test"},
+		Build: buildinfo.Build{Version: "test", Go: "go1.test"},
 	}
 	for _, f := range change {
 		f(&opts)
