@@ -50,7 +50,7 @@ run: build ## run the daemon on this machine, in the foreground
 
 CC ?= cc
 test: ## everything that needs no virtual machine, with the race detector; ends with what was skipped and which tools are missing
-	@$(GO) run ./internal/runtests -go "$(GO)" -cc "$(CC)" . e2e/local -- -race
+	@$(GO) run ./internal/runtests -go "$(GO)" -cc "$(CC)" . e2e/local -- -race -timeout 20m
 
 e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
 	KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -parallel 8 -timeout 60m -v ./e2e
