@@ -76,7 +76,7 @@ func checkPuppet(t *testing.T, m *Machine, manifest string) {
 	}
 }
 
-// checkCloudInit gives a file to cloud-init as user data and lets it write its files.
+// checkCloudInit runs cloud-init with a file as its user data, so that it writes its files.
 func checkCloudInit(m *Machine, data string) {
 	m.Write("/var/lib/cloud/seed/nocloud/meta-data", "instance-id: test\n")
 	m.Write("/var/lib/cloud/seed/nocloud/user-data", data)
