@@ -49,13 +49,13 @@ run: build ## run the daemon on this machine, in the foreground
 	./bin/ctkeeper run --show
 
 CC ?= cc
-test: ## everything that needs no virtual machine, with the race detector; ends with what was skipped and which tools are missing
+test: ## everything that needs no virtual machine, with the race detector; ends with skips and missing tools
 	@$(GO) run ./internal/runtests -go "$(GO)" -cc "$(CC)" . e2e/local -- -race -timeout 20m
 
 e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
 	KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -parallel 8 -timeout 60m -v ./e2e
 
-native: ## Debian 11, 12, 13 and sid with their own systemd in namespaces of this kernel, without a virtual machine; as root
+native: ## Debian 11, 12, 13 and sid with their own systemd, in namespaces of this kernel; as root
 	$(GO) test -tags native -count=1 -timeout 20m ./e2e/native/...
 
 bench: ## beside what people would run instead, here and in QEMU: make bench BENCH="-quiet 2m" [DOC=1: docs/performance.md]
@@ -167,7 +167,8 @@ install-ctkeeper: $(BIN)/ctkeeper $(BIN)/completion/fish
 	$(copy) -t $(share)/doc/ctkeeper/grafana packaging/grafana/ctkeeper.json
 	for page in $(filter-out %/ctkeeper-exporter.8,$(pages)); do $(call man,$$page); done
 	install -d $(DESTDIR)/etc/ctkeeper/conf.d
-	[ -e $(DESTDIR)/etc/ctkeeper/ctkeeper.yaml ] || $(copy) packaging/ctkeeper.yaml $(DESTDIR)/etc/ctkeeper/ctkeeper.yaml
+	[ -e $(DESTDIR)/etc/ctkeeper/ctkeeper.yaml ] || \
+		$(copy) packaging/ctkeeper.yaml $(DESTDIR)/etc/ctkeeper/ctkeeper.yaml
 
 install-exporter: $(BIN)/ctkeeper-exporter
 	install -D -m 0755 $(BIN)/ctkeeper-exporter $(root)/bin/ctkeeper-exporter
