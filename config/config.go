@@ -40,6 +40,9 @@ type Config struct {
 	// Files are the files that were read, as the host has them (without the root directory). A
 	// later file overrides an earlier one.
 	Files []string
+	// Hash is the first 12 hexadecimal digits of the SHA-256 of Files, one after the other, as
+	// "cat FILES | sha256sum" prints it: hosts with equal files have the same. Empty without files.
+	Hash string
 	// UsesDefault is true where no file has settings: Wants are those of the embedded default.
 	UsesDefault bool
 	// Hidden are the files that were found and not read.

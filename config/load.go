@@ -1,8 +1,11 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -21,6 +24,8 @@ const (
 	maxErrors = 100
 	// maxWarnings limits the warnings in number.
 	maxWarnings = 50
+	// hashDigits is the length of Config.Hash.
+	hashDigits = 12
 )
 
 // dropinDirs returns the directories of drop-ins. A file in one of them hides files of the same
@@ -38,6 +43,7 @@ type loader struct {
 	layers   []layer
 	replaced bool // the embedded default does not apply: a file has settings, or the main file is masked
 	files    []string
+	contents hash.Hash // of files, one after the other
 	hidden   []Hidden
 	warnings []string
 	errs     Errors
@@ -45,7 +51,7 @@ type loader struct {
 }
 
 func newLoader(s Source) *loader {
-	return &loader{reader: reader{
+	return &loader{contents: sha256.New(), reader: reader{
 		tree: tree.At(s.Root), draft: s.Draft, rootOnly: s.RootOnly, left: maxTotalSize, reading: s.reading,
 	}}
 }
@@ -73,6 +79,14 @@ func (l *loader) loadMain(path string, required bool) {
 	l.replaced = l.replaced || len(l.hidden) > 0
 }
 
+// hash returns Config.Hash.
+func (l *loader) hash() string {
+	if len(l.files) == 0 {
+		return ""
+	}
+	return hex.EncodeToString(l.contents.Sum(nil))[:hashDigits]
+}
+
 // load loads one file, if it exists.
 func (l *loader) load(path string, required bool) {
 	file, wrong := l.read(path)
@@ -92,6 +106,7 @@ func (l *loader) load(path string, required bool) {
 		return
 	}
 	l.files = append(l.files, path)
+	_, _ = l.contents.Write(file.data) // a hash.Hash returns no error
 	d := decode(path, l.tree.Real(path), file.data)
 	l.replaced = l.replaced || d.hasSettings
 	l.layers = append(l.layers, d.layer)

@@ -46,7 +46,7 @@ func (l *loader) config() (*Config, error) {
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	c.Files, c.Hidden, c.UsesDefault = l.files, l.hidden, !l.replaced
+	c.Files, c.Hash, c.Hidden, c.UsesDefault = l.files, l.hash(), l.hidden, !l.replaced
 	for _, text := range slices.Concat(l.warnings, r.warnings) {
 		c.Warnings = append(c.Warnings, printable.Line(text))
 	}

@@ -17,7 +17,7 @@ import (
 // ignoreOrigins ignores the origins of a configuration in comparisons.
 var ignoreOrigins = cmp.Options{
 	sameSetting,
-	cmpopts.IgnoreFields(Config{}, "Files", "Hidden", "Warnings", "Origins", "UsesDefault"),
+	cmpopts.IgnoreFields(Config{}, "Files", "Hash", "Hidden", "Warnings", "Origins", "UsesDefault"),
 	cmpopts.IgnoreFields(sysfs.Want{}, "Origin"),
 	cmpopts.IgnoreFields(Parameter{}, "Origin"),
 	cmpopts.EquateEmpty(),

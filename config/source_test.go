@@ -1,7 +1,9 @@
 package config
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -124,6 +126,21 @@ func TestPrecedence(t *testing.T) {
 			diff(t, "hidden", test.hidden, c.Hidden)
 		})
 	}
+}
+
+// The hash is the beginning of what "cat FILES | sha256sum" prints.
+func TestHash(t *testing.T) {
+	files := map[string]string{DefaultMain: "settings: {max: 2048}\n", etcDir + "a.yaml": "settings: {acct: 1}"}
+	before := load(t, host(t, files))
+	content := files[DefaultMain] + files[etcDir+"a.yaml"]
+	diff(t, "hash", fmt.Sprintf("%x", sha256.Sum256([]byte(content)))[:12], before.Hash)
+	files[etcDir+"b.yaml"] = "" // a mask
+	diff(t, "hash with a mask", before.Hash, load(t, host(t, files)).Hash)
+	files[etcDir+"b.yaml"] = "# one byte"
+	if c := load(t, host(t, files)); c.Hash == before.Hash {
+		t.Errorf("%q have the hash of %q", c.Files, before.Files)
+	}
+	diff(t, "hash without files", "", load(t, host(t, nil)).Hash)
 }
 
 func TestOtherKeysMerge(t *testing.T) {

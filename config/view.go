@@ -10,6 +10,7 @@ import (
 // origin.
 type View struct {
 	Files       []string        `json:"files"`
+	Hash        string          `json:"hash"`
 	Hidden      []Hidden        `json:"hidden"`
 	Warnings    []string        `json:"warnings"`
 	Settings    []SettingView   `json:"settings"`
@@ -59,6 +60,7 @@ type GuardView struct {
 func (c *Config) View() View {
 	v := View{
 		Files:    append([]string{}, c.Files...),
+		Hash:     c.Hash,
 		Hidden:   append([]Hidden{}, c.Hidden...),
 		Warnings: append([]string{}, c.Warnings...),
 		Settings: []SettingView{},

@@ -88,10 +88,13 @@ func newDocument(root string, report reconcile.Report, cfg *config.Config) statu
 	if report.Module.Present {
 		module = kmod.Observe(root, kmod.Conntrack).State
 	}
+	release, _ := kmod.Release(tree.At(root)) // it is shown, and nothing depends on it
 	return status.Document{
 		Daemon: status.Daemon{
-			Mode: report.Mode, Config: status.Config{OK: true, Files: append([]string{}, cfg.Files...)},
+			Mode:   report.Mode,
+			Config: status.Config{OK: true, Files: append([]string{}, cfg.Files...), Hash: cfg.Hash},
 		},
+		Kernel:   release,
 		Module:   status.Module{Name: kmod.Conntrack, State: module, Loads: report.Loads},
 		Settings: report.Settings,
 		Guard:    stoppedGuard(cfg.Guard),

@@ -87,7 +87,8 @@ func roundTrip(from, to any) error {
 func busy() fakeDaemon {
 	d := status.Document{
 		Daemon: status.Daemon{Version: "1.2.3", Commit: "0123456789ab", GoVersion: "go1",
-			Config: status.Config{OK: true, At: time.UnixMilli(1_700_000_000_250)}},
+			Config: status.Config{OK: true, Hash: "43c7b13cfdbe", At: time.UnixMilli(1_700_000_000_250)}},
+		Kernel: "6.1.0-42-amd64",
 		Module: status.Module{State: kmod.Loaded, Loads: 3},
 		Settings: []reconcile.SettingStatus{
 			setting("hashsize", "262144", sysfs.AtLeast, "524288", reconcile.InSync),
@@ -110,6 +111,9 @@ func busy() fakeDaemon {
 		},
 		Guard: status.Guard{State: status.GuardLocked},
 	}
+	d.Settings[0].Since = time.UnixMilli(1_700_000_000_250)
+	d.Settings[1].Since = time.UnixMilli(1_700_000_100_500)
+	d.Settings[1].LastDrift = &reconcile.Drift{At: time.UnixMilli(1_700_000_200_750)}
 	return fakeDaemon{status: d, counts: busyCounts(d.Settings)}
 }
 

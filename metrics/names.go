@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,9 +15,13 @@ import (
 const (
 	up                   = "ctkeeper_up"
 	buildInfo            = "ctkeeper_build_info"
+	kernelInfo           = "ctkeeper_kernel_info"
+	configInfo           = "ctkeeper_config_info"
 	settingWant          = "ctkeeper_setting_want"
 	settingLive          = "ctkeeper_setting_live"
 	settingInSync        = "ctkeeper_setting_in_sync"
+	settingStateSince    = "ctkeeper_setting_state_since_timestamp_seconds"
+	settingLastDrift     = "ctkeeper_setting_last_drift_timestamp_seconds"
 	driftTotal           = "ctkeeper_drift_total"
 	repairsTotal         = "ctkeeper_repairs_total"
 	refusedWritesTotal   = "ctkeeper_refused_writes_total"
@@ -48,6 +53,8 @@ const (
 	labelVersion   = "version"
 	labelRevision  = "revision"
 	labelGoVersion = "goversion"
+	labelRelease   = "release"
+	labelHash      = "hash"
 	labelSetting   = "setting"
 	labelCause     = "cause"
 	labelBy        = "by"
@@ -79,13 +86,18 @@ type family struct {
 const unreadable = "it cannot be read: the module is absent, or a capability is missing"
 
 // families returns the metrics in the order of the reference.
-func families() []family {
+func families() []family { return slices.Concat(daemonFamilies(), tableFamilies()) }
+
+// daemonFamilies returns the metrics of the daemon and its settings.
+func daemonFamilies() []family {
 	setting := []string{labelSetting}
 	source := []string{labelSource}
 	return []family{
 		{up, gauge, nil, "1 if the daemon answered, else 0; the other metrics of ctkeeper are then absent.", ""},
 		{buildInfo, gauge, []string{labelVersion, labelRevision, labelGoVersion},
 			"The version of the daemon, its commit, and its Go; always 1.", ""},
+		{kernelInfo, gauge, []string{labelRelease}, "The release of the running kernel (uname -r); always 1.",
+			"it cannot be read"},
 
 		{settingWant, gauge, setting, "The value in the configuration; for at_least and at_most, the bound.",
 			"the value is not a number"},
@@ -93,6 +105,11 @@ func families() []family {
 			"the value is not a number, or there is none"},
 		{settingInSync, gauge, setting, "1 if the live value is as wanted and the setting is not contested, else 0.",
 			"the module is absent, or this kernel has no such setting"},
+		{settingStateSince, gauge, setting,
+			"Since when the setting has its present state (in-sync, drifted, contested, …), in seconds since the " +
+				"epoch. A drift that is repaired at once does not change it.", "the daemon has not looked yet"},
+		{settingLastDrift, gauge, setting, "When the last drift was found, in seconds since the epoch.",
+			"there was none since the daemon started"},
 		{driftTotal, counter, []string{labelSetting, labelCause, labelBy},
 			"Drifts by cause and, if the guard knows it, by writer.", ""},
 		{repairsTotal, counter, []string{labelSetting, labelResult},
@@ -112,11 +129,18 @@ func families() []family {
 		{guardInEffect, gauge, nil, "1 if the guard does what is configured (in mode observe: watches), else 0.", ""},
 		{moduleLoaded, gauge, nil, "1 if nf_conntrack is loaded or part of the kernel, else 0.", ""},
 		{moduleLoadsTotal, counter, nil, "Loads of nf_conntrack seen since the daemon started.", ""},
+		{configInfo, gauge, []string{labelHash},
+			"Which configuration is in effect: a hash of its files; always 1.", ""},
 		{configSuccessful, gauge, nil,
 			"1 if the newest configuration is in effect, 0 if it was refused and the last good one is in effect.", ""},
 		{configSuccessTime, gauge, nil, "When a configuration last took effect, in seconds since the epoch.",
 			"none has yet"},
+	}
+}
 
+// tableFamilies returns the metrics of the tables of connections and expectations.
+func tableFamilies() []family {
+	return []family{
 		{conntrackEntries, gauge, nil, "Connections in the table (nf_conntrack_count).", unreadable},
 		{conntrackLimit, gauge, nil,
 			"Maximum of connections in the table (nf_conntrack_max); +Inf if the kernel has no limit.", unreadable},

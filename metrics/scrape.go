@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -23,6 +24,8 @@ const (
 	other    = "other"
 	// columnEntries is the one column of the statistics that is not a counter.
 	columnEntries = "entries"
+	// embeddedConfig is the hash of a configuration without files.
+	embeddedConfig = "default"
 )
 
 // scrape is the answer of the daemon to one scrape, as a prometheus.Collector.
@@ -49,15 +52,17 @@ func (s scrape) Collect(out chan<- prometheus.Metric) {
 	}
 	daemon := s.status.Daemon
 	send.gauge(buildInfo, 1, daemon.Version, daemon.Commit, daemon.GoVersion)
+	if s.status.Kernel != "" {
+		send.gauge(kernelInfo, 1, s.status.Kernel)
+	}
 	send.settings(s.status.Settings)
 	send.counts(s.counts)
 	send.gauge(enforcing, boolValue(daemon.Mode == reconcile.Enforce))
 	send.gauge(moduleLoaded, boolValue(s.status.Module.State != kmod.Absent))
 	send.counter(moduleLoadsTotal, float64(s.status.Module.Loads))
+	send.gauge(configInfo, 1, cmp.Or(daemon.Config.Hash, embeddedConfig))
 	send.gauge(configSuccessful, boolValue(daemon.Config.OK))
-	if at := daemon.Config.At; !at.IsZero() {
-		send.gauge(configSuccessTime, float64(at.UnixMilli())/1000)
-	}
+	send.time(configSuccessTime, daemon.Config.At)
 	send.table(s.status.Table)
 	for _, state := range guardStates() {
 		send.gauge(guardState, boolValue(state == cmp.Or(s.status.Guard.State, status.GuardOff)), string(state))
@@ -73,6 +78,13 @@ type sender struct {
 
 func (s sender) gauge(name string, value float64, labels ...string) {
 	s.out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.GaugeValue, value, labels...)
+}
+
+// time sends a time, unless it is the zero time.
+func (s sender) time(name string, at time.Time, labels ...string) {
+	if !at.IsZero() {
+		s.gauge(name, float64(at.UnixMilli())/1000, labels...)
+	}
 }
 
 func (s sender) counter(name string, value float64, labels ...string) {
@@ -134,6 +146,10 @@ func (s sender) settings(settings []reconcile.SettingStatus) {
 		}
 		if setting.State != reconcile.Pending && setting.State != reconcile.Unsupported {
 			s.gauge(settingInSync, boolValue(setting.State == reconcile.InSync), name)
+		}
+		s.time(settingStateSince, setting.Since, name)
+		if setting.LastDrift != nil {
+			s.time(settingLastDrift, setting.LastDrift.At, name)
 		}
 	}
 	s.gauge(contestedSettings, float64(contested))

@@ -23,8 +23,10 @@ func (*API) UnmarshalJSON([]byte) error { return nil }
 
 // Document is what ctkeeper status prints and /v1/status serves.
 type Document struct {
-	API      API                       `json:"api"`
-	Daemon   Daemon                    `json:"daemon"`
+	API    API    `json:"api"`
+	Daemon Daemon `json:"daemon"`
+	// Kernel is the release of the running kernel (uname -r); empty if it cannot be read.
+	Kernel   string                    `json:"kernel"`
 	Module   Module                    `json:"module"`
 	Settings []reconcile.SettingStatus `json:"settings"`
 	Table    Table                     `json:"table"`
@@ -81,6 +83,8 @@ type Config struct {
 	RefusedAt time.Time `json:"refused_at,omitzero"`
 	// Files are the files that the configuration in effect was read from.
 	Files []string `json:"files"`
+	// Hash identifies the contents of Files: config.Config has its meaning. Empty without files.
+	Hash string `json:"hash"`
 	// At is when the daemon read it.
 	At time.Time `json:"at,omitzero"`
 }
