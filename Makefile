@@ -35,7 +35,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .PHONY: build run test e2e native bench benchstat lint fuzz generate texts bpf checkbpf help clean
-.PHONY: install install-ctkeeper install-exporter uninstall packages checkpackages sign notes vulncheck
+.PHONY: install install-ctkeeper install-exporter uninstall packages image checkpackages sign notes vulncheck
 
 # Completions come from the program, so another architecture needs one of this machine.
 build: ## bin/ctkeeper and bin/ctkeeper-exporter, static, and completions
@@ -50,7 +50,7 @@ run: build ## run the daemon on this machine, in the foreground
 
 CC ?= cc
 test: ## everything that needs no virtual machine, with the race detector; ends with skips and missing tools
-	@$(GO) run ./internal/runtests -go "$(GO)" -cc "$(CC)" . e2e/local -- -race -timeout 20m
+	@$(GO) run ./internal/runtests -go "$(GO)" -cc "$(CC)" . e2e/local packaging/image -- -race -timeout 20m
 
 e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
 	KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -parallel 8 -timeout 60m -v ./e2e
@@ -91,15 +91,18 @@ lint: ## gofmt, go vet, staticcheck, actionlint
 	$(GO) vet -tags guest,reboot,owners,documents,upgrade ./e2e/...
 	$(GO) vet -tags native ./e2e/native/...
 	$(GO) vet -tags packages ./packaging
+	$(GO) -C packaging/image vet -tags packages ./...
 	$(GO) run $(STATICCHECK) ./...
 	cd e2e/local && $(GO) run $(STATICCHECK) ./...
 	$(GO) run $(STATICCHECK) -tags e2e ./e2e/...
 	$(GO) run $(STATICCHECK) -tags guest,reboot,owners,documents,upgrade ./e2e/...
 	$(GO) run $(STATICCHECK) -tags native ./e2e/native/...
 	$(GO) run $(STATICCHECK) -tags packages ./packaging
+	cd packaging/image && $(GO) run $(STATICCHECK) -tags packages ./...
 	$(GO) run $(ACTIONLINT) .github/workflows/*.yml
 	$(GO) mod verify
 	$(GO) -C e2e/local mod verify
+	$(GO) -C packaging/image mod verify
 
 vulncheck: ## known vulnerabilities in what the programs call; fetches Go's vulnerability database
 	$(GO) run $(GOVULNCHECK) ./cmd/...
@@ -203,8 +206,13 @@ packages: export GO := $(GO)
 packages: build ## deb, rpm, apk and archlinux packages of both programs, SBOMs and checksums, in dist/
 	VERSION='$(VERSION)' packaging/packages.sh
 
-checkpackages: ## lintian and rpmlint on the packages in dist/, and that a second build has the same bytes
+image: export GO := $(GO)
+image: ## container image for amd64 and arm64 with their SBOMs, as an OCI layout in dist/image
+	VERSION='$(VERSION)' packaging/image.sh
+
+checkpackages: ## packages and image in dist/: lintian, rpmlint, contents, and that a second build has the same bytes
 	$(GO) test -tags packages -run TestPackages -count=1 -v ./packaging
+	$(GO) -C packaging/image test -tags packages -run TestPackages -count=1 -v .
 
 # gpg gets a folder of its own, and its agent ends with it.
 sign: ## dist/SHA256SUMS.asc, by the secret key in RELEASE_KEY and RELEASE_KEY_PASSPHRASE

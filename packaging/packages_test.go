@@ -151,7 +151,8 @@ func TestPackagesSize(t *testing.T) {
 	}
 }
 
-// TestPackagesReproducible makes the packages again from a clone in another directory, as a user with other habits.
+// TestPackagesReproducible makes packages and image again from a clone in another directory, as a user with other
+// habits.
 func TestPackagesReproducible(t *testing.T) {
 	changes := check(t, "git", "git", "-C", "..", "status", "--porcelain")
 	if changes != "" {
@@ -169,22 +170,25 @@ func TestPackagesReproducible(t *testing.T) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	cmd := exec.Command("sh", "-c", `umask 077 && make packages ARCHES="$0"`, strings.Join(names, " "))
+	cmd := exec.Command("sh", "-c", `umask 077 && make packages image ARCHES="$0"`, strings.Join(names, " "))
 	cmd.Dir = clone
 	cmd.Env = append(os.Environ(), "TZ=Pacific/Auckland", "LC_ALL=C.UTF-8", "MAKEFLAGS=", "HOSTNAME=elsewhere")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("make packages: %v\n%s", err, out)
+		t.Fatalf("make packages image: %v\n%s", err, out)
 	}
-	var sums [2]string
-	for i, dir := range []string{dist, filepath.Join(clone, "dist")} {
-		text, err := os.ReadFile(filepath.Join(dir, "SHA256SUMS"))
-		if err != nil {
-			t.Fatal(err)
+	// The index of the image has the digests of all that is in it.
+	for _, file := range []string{"SHA256SUMS", "image/index.json"} {
+		var texts [2]string
+		for i, dir := range []string{dist, filepath.Join(clone, "dist")} {
+			text, err := os.ReadFile(filepath.Join(dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[i] = string(text)
 		}
-		sums[i] = string(text)
-	}
-	if diff := cmp.Diff(sums[0], sums[1]); diff != "" {
-		t.Errorf("SHA256SUMS of the tree and of a clone (-tree +clone):\n%s", diff)
+		if diff := cmp.Diff(texts[0], texts[1]); diff != "" {
+			t.Errorf("%s of the tree and of a clone (-tree +clone):\n%s", file, diff)
+		}
 	}
 	check(t, "coreutils", "sh", "-c", "cd "+dist+" && sha256sum --quiet --strict -c SHA256SUMS")
 }
