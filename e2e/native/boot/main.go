@@ -8,11 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/e2e/cgroup"
 )
 
 // initArgument is the first argument of the process that becomes the machine's process 1.
@@ -56,7 +57,7 @@ func supervise(lower string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, removeGroup(group)) }()
+	defer func() { err = errors.Join(err, cgroup.Remove(group)) }()
 	directory, err := os.Open(group)
 	if err != nil {
 		return err
@@ -154,31 +155,4 @@ func makeGroup(name, work string) (string, error) {
 	}
 	group := filepath.Join(base, name)
 	return group, os.Mkdir(group, 0o755)
-}
-
-// removeGroup removes a control group with those below it, once the last process has left them.
-func removeGroup(group string) error {
-	deadline := time.Now().Add(5 * time.Second)
-	for {
-		err := removeGroups(group)
-		if err == nil || time.Now().After(deadline) {
-			return err
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
-func removeGroups(group string) error {
-	entries, err := os.ReadDir(group)
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		if entry.IsDir() {
-			if err := removeGroups(filepath.Join(group, entry.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	return os.Remove(group)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -14,27 +15,30 @@ import (
 // v1.36.3. Since v1.37 kube-proxy only raises max.
 func kubeProxyVersion() string { return cmp.Or(os.Getenv("KUBE_PROXY"), "v1.36.3") }
 
-// kubeProxyRecipe changes when buildKubeProxy makes something else of the same version.
-const kubeProxyRecipe = "1 static stripped"
+// kubernetesRecipe changes when buildKubernetes makes something else of the same version.
+const kubernetesRecipe = "1 static stripped"
 
-// KubeProxy returns a directory with the program kube-proxy, from the cache or built from its module.
-func KubeProxy() (dir string, err error) {
+// KubeProxy returns a directory with the program kube-proxy of $KUBE_PROXY, from the cache or built from its module.
+func KubeProxy() (dir string, err error) { return Kubernetes(kubeProxyVersion(), "kube-proxy") }
+
+// Kubernetes returns a directory with one program of a release of Kubernetes, such as kubelet of v1.36.3, from the
+// cache or built from the module k8s.io/kubernetes.
+func Kubernetes(release, program string) (dir string, err error) {
 	c, err := openCache()
 	if err != nil {
 		return "", err
 	}
-	release := kubeProxyVersion()
-	return c.Entry("kube-proxy", release, kubeProxyRecipe, func(dir string) error {
-		return buildKubeProxy(release, dir)
+	return c.Entry(program, release, kubernetesRecipe, func(dir string) error {
+		return buildKubernetes(release, program, dir)
 	})
 }
 
 // staging matches the modules of the same repository. Release v1.36.3 of the repository is v0.36.3 of each of them.
 var staging = regexp.MustCompile(`=> \./staging/src/(\S+)`)
 
-// buildKubeProxy builds in a module of its own: `go install` refuses a module with replace directives. That module
+// buildKubernetes builds in a module of its own: `go install` refuses a module with replace directives. That module
 // requires what the real one does, so the program has the dependencies of the release.
-func buildKubeProxy(release, dir string) error {
+func buildKubernetes(release, program, dir string) error {
 	out, err := Command(dir, "go", "mod", "download", "-json", "k8s.io/kubernetes@"+release)
 	if err != nil {
 		return err
@@ -52,7 +56,7 @@ func buildKubeProxy(release, dir string) error {
 		return err
 	}
 	number := strings.TrimPrefix(release, "v1.")
-	mod := strings.Replace(string(required), "\nmodule k8s.io/kubernetes\n", "\nmodule kube-proxy\n", 1)
+	mod := strings.Replace(string(required), "\nmodule k8s.io/kubernetes\n", "\nmodule programs\n", 1)
 	mod = staging.ReplaceAllString(mod, "=> $1 v0."+number) + "\nrequire k8s.io/kubernetes " + release + "\n"
 	work := filepath.Join(dir, "work")
 	defer os.RemoveAll(work)
@@ -67,6 +71,25 @@ func buildKubeProxy(release, dir string) error {
 	flags := fmt.Sprintf("-s -w -X %sgitVersion=%s -X %sgitMajor=%s -X %sgitMinor=%s",
 		version, release, version, major, version, minor)
 	_, err = Command(work, "go", "build", "-mod=mod", "-trimpath", "-buildvcs=false", "-ldflags", flags,
-		"-o", filepath.Join(dir, "kube-proxy"), "k8s.io/kubernetes/cmd/kube-proxy")
+		"-o", filepath.Join(dir, program), "k8s.io/kubernetes/cmd/"+program)
 	return err
+}
+
+// Tool returns a program that is built from a package which a module file requires, from the cache or new.
+func Tool(modfile, pkg string) (file string, err error) {
+	c, err := openCache()
+	if err != nil {
+		return "", err
+	}
+	content, err := os.ReadFile(modfile)
+	if err != nil {
+		return "", err
+	}
+	program := path.Base(pkg)
+	dir, err := c.Entry("tool", program, "1 "+string(content), func(dir string) error {
+		_, err := Command(filepath.Dir(modfile), "go", "build", "-trimpath", "-buildvcs=false",
+			"-modfile="+filepath.Base(modfile), "-o", filepath.Join(dir, program), pkg)
+		return err
+	})
+	return filepath.Join(dir, program), err
 }
