@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/host/dropin"
-	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 const (
@@ -52,7 +51,7 @@ type loader struct {
 
 func newLoader(s Source) *loader {
 	return &loader{contents: sha256.New(), reader: reader{
-		tree: tree.At(s.Root), draft: s.Draft, rootOnly: s.RootOnly, left: maxTotalSize, reading: s.reading,
+		tree: s.Tree(), draft: s.Draft, rootOnly: s.RootOnly, left: maxTotalSize, reading: s.reading,
 	}}
 }
 

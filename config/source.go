@@ -26,6 +26,8 @@ type Source struct {
 	// Root is the directory below which everything is read, symbolic links included. Empty or
 	// "/" is the running system.
 	Root string
+	// Host is the running system, used where Root is empty: its zero value has /proc and /sys in their usual places.
+	Host tree.Tree
 	// Main is the path of the main file, without Root; empty is DefaultMain. Any other file is
 	// read alone, without drop-ins, as by systemd-tmpfiles FILE and sysctl -p FILE.
 	Main string
@@ -42,6 +44,14 @@ type Source struct {
 
 	// reading, where not nil, is called before each file and directory is read, with its real path.
 	reading func(path string)
+}
+
+// Tree returns the host that the configuration is of.
+func (s Source) Tree() tree.Tree {
+	if t := tree.At(s.Root); !t.Live() {
+		return t
+	}
+	return s.Host
 }
 
 // Load reads, merges and validates the configuration. The error is Errors, with every error.
@@ -72,7 +82,7 @@ func (s Source) Check(files ...string) (warnings []string, err error) {
 	}
 	var errs Errors
 	for _, file := range files {
-		l := newLoader(Source{Root: s.Root})
+		l := newLoader(Source{Root: s.Root, Host: s.Host})
 		l.replaced = true // the default is no part of the file
 		l.loadMain(file, true)
 		c, err := l.config()

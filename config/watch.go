@@ -221,7 +221,7 @@ type watchPlan struct {
 // watchPlan walks to every file that may be part of s.
 func (s Source) watchPlan() *watchPlan {
 	p := &watchPlan{masks: map[string]uint32{}, entries: map[string]bool{}, dropinDirs: map[string]bool{}}
-	t := tree.At(s.Root)
+	t := s.Tree()
 	p.walk(t, s.mainFile())
 	if !s.hasDropins() {
 		return p

@@ -22,6 +22,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/host/logging"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/host/unixhttp"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
@@ -253,7 +254,7 @@ func TestStatusWaitsForTheFirstPass(t *testing.T) {
 	if d.cfg, err = d.loader.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles(root), nil), &d.cfg.Desired)
+	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles(tree.At(root)), nil), &d.cfg.Desired)
 	d.opts.Socket = filepath.Join(t.TempDir(), "s")
 	ctx, cancel := context.WithCancel(t.Context())
 	var group errgroup.Group

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -12,7 +13,7 @@ import (
 // BenchmarkQuietPass is a pass over settings of the catalogue on the running kernel, by number
 // of them. It only looks: each want is "at least 0".
 func BenchmarkQuietPass(b *testing.B) {
-	files := sysfs.NewReader("")
+	files := sysfs.NewReader(tree.Tree{})
 	defer func() { _ = files.Close() }()
 	var wants []sysfs.Want
 	for _, s := range sysfs.Catalogue() {
@@ -26,7 +27,7 @@ func BenchmarkQuietPass(b *testing.B) {
 	for _, n := range []int{1, 10, 20, len(wants)} {
 		b.Run(fmt.Sprintf("settings=%d", n), func(b *testing.B) {
 			keeper := reconcile.New(reconcile.Options{
-				Kernel: newKernel("", files), Hooks: reconcile.EventFunc(func(reconcile.Event) {}),
+				Kernel: newKernel(tree.Tree{}, files), Hooks: reconcile.EventFunc(func(reconcile.Event) {}),
 			}, &reconcile.Desired{Mode: reconcile.Observe, Wants: wants[:n]})
 			keeper.Pass(reconcile.Start, time.Now())
 			b.ReportAllocs()

@@ -15,6 +15,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/host/logging"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -37,7 +38,7 @@ func TestBlockedWriteIsLoggedOncePerWriter(t *testing.T) {
 // kernel.sysctl_writes_strict is strict.
 func controlOf(t *testing.T, strict string, settings ...string) *guardControl {
 	t.Helper()
-	g := newGuardControl(strictRoot(t, strict))
+	g := newGuardControl(tree.At(strictRoot(t, strict)))
 	desired := &reconcile.Desired{Mode: reconcile.Enforce}
 	for _, name := range settings {
 		desired.Wants = append(desired.Wants,
@@ -176,10 +177,10 @@ func TestHoldNeedsStrictWrites(t *testing.T) {
 	core, logs := observer.New(zapcore.InfoLevel)
 	d := newDaemon(Options{Log: logging.New(core), Notify: systemd.NewNotifier()})
 	root := strictRoot(t, "1")
-	d.guard.files = sysfs.NewReader(root)
+	d.guard.files = sysfs.NewReader(tree.At(root))
 	wants := controlOf(t, "1", "udp_timeout").desired
 	d.cfg = &config.Config{}
-	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles(""), nil), wants)
+	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles(tree.Tree{}), nil), wants)
 	running, err := guard.Open(guard.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +230,7 @@ func TestHoldNeedsStrictWrites(t *testing.T) {
 			t.Errorf("%q: said %q, want %q", step.strict, said, step.log)
 		}
 	}
-	d.guard.files = sysfs.NewReader("")
+	d.guard.files = sysfs.NewReader(tree.Tree{})
 	_ = d.guard.setConfig(cfg)
 	if n := testing.AllocsPerRun(100, func() { _, _ = d.guard.recheckHold() }); n > 0 {
 		t.Errorf("%.0f allocations to look at kernel.sysctl_writes_strict, want none", n)

@@ -19,6 +19,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/host/buildinfo"
 	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/host/priority"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -37,7 +38,7 @@ var (
 
 // Options configure the daemon.
 type Options struct {
-	// Source is where the configuration is read from. Its Root is the root of the system, too.
+	// Source is where the configuration is read from. Its Tree is the host whose settings are kept.
 	Source config.Source
 	Log    *logging.Logger
 	Notify *systemd.Notifier
@@ -55,6 +56,7 @@ type Options struct {
 // Daemon is a running ctkeeper.
 type Daemon struct {
 	opts     Options
+	host     tree.Tree
 	log      *logQueue
 	since    time.Time // the start
 	recorder recorder
@@ -135,7 +137,7 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 	d.cfg, d.cfgAt = cfg, time.Now()
 	d.loadModule(ctx)
 	d.recordLoaded(cfg)
-	files := sysfs.NewFiles(d.opts.Source.Root)
+	files := sysfs.NewFiles(d.host)
 	defer func() { _ = errors.Join(files.Close(), d.guard.files.Close()) }() // every write has its own error
 	clock, err := alarm.New()
 	if err != nil {
@@ -149,13 +151,13 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 
 func newDaemon(opts Options) *Daemon {
 	d := &Daemon{
-		opts: opts, log: newLogQueue(), since: time.Now(), cfgRead: make(chan struct{}),
-		announced: make(chan struct{}), guard: newGuardControl(opts.Source.Root),
+		opts: opts, host: opts.Source.Tree(), log: newLogQueue(), since: time.Now(), cfgRead: make(chan struct{}),
+		announced: make(chan struct{}), guard: newGuardControl(opts.Source.Tree()),
 		loader: config.NewLoader(opts.Source), sources: newSources(),
 	}
 	d.opts.Log = d.log.wrap(opts.Log)
 	d.recorder = recorder{eventLogger{d.opts.Log}, newHistory(), newCounts()}
-	d.table = newTableTask(opts.Source.Root, d.recorder.Record)
+	d.table = newTableTask(d.host, d.recorder.Record)
 	return d
 }
 
@@ -249,7 +251,7 @@ func (d *Daemon) publishSummary() {
 // loadModule loads nf_conntrack if module.load is on and this process may load modules. The
 // service may not: its unit loads it as root, before the daemon starts.
 func (d *Daemon) loadModule(ctx context.Context) {
-	if !d.cfg.Module.Load || kmod.Observe(d.opts.Source.Root, kmod.Conntrack).State != kmod.Absent {
+	if !d.cfg.Module.Load || kmod.Observe(d.host, kmod.Conntrack).State != kmod.Absent {
 		return
 	}
 	log := d.opts.Log.With(logging.String(systemd.KeyModule, kmod.Conntrack))
@@ -258,7 +260,7 @@ func (d *Daemon) loadModule(ctx context.Context) {
 			logging.String(systemd.KeyHint, "run ctkeeper doctor as root to see why"))
 		return
 	}
-	if err := kmod.Load(ctx, d.opts.Source.Root, kmod.Conntrack); err != nil {
+	if err := kmod.Load(ctx, d.host, kmod.Conntrack); err != nil {
 		log.Error("cannot load the module: its settings stay pending", logging.Error(err))
 	}
 }

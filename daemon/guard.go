@@ -60,7 +60,7 @@ func (d *Daemon) watchGuard(ctx context.Context) error {
 }
 
 func (d *Daemon) openGuard(cfg config.Guard) (*guard.Guard, error) {
-	if d.opts.Source.Root != "" {
+	if !d.host.Live() {
 		why := capability.Missing{What: "the guard", Why: "another root has files only, and no kernel"}
 		return nil, &guard.Unavailable{Missing: why}
 	}

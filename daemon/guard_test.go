@@ -21,6 +21,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/guard"
 	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/host/logging"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -143,7 +144,7 @@ func TestGuardFails(t *testing.T) {
 	}
 	d := newDaemon(Options{Source: source, Log: logging.NewNop(), Notify: systemd.NewNotifier()})
 	d.cfg = cfg
-	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles(""), nil), &cfg.Desired)
+	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles(tree.Tree{}), nil), &cfg.Desired)
 	var tasks errgroup.Group
 	tasks.Go(func() error { return d.watchGuard(t.Context()) })
 	<-d.guard.ready

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/guard"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -43,10 +44,10 @@ type blockedWriter struct {
 	setting, comm, place string
 }
 
-func newGuardControl(root string) *guardControl {
+func newGuardControl(host tree.Tree) *guardControl {
 	return &guardControl{
 		ready: make(chan struct{}), status: stoppedGuard(config.Guard{Mode: config.GuardOff}),
-		files: sysfs.NewReader(root), logged: map[blockedWriter]bool{},
+		files: sysfs.NewReader(host), logged: map[blockedWriter]bool{},
 	}
 }
 

@@ -4,19 +4,20 @@ import (
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/host/logging"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// kernel is the system below a root directory. It implements reconcile.Kernel.
+// kernel is a host's. It implements reconcile.Kernel.
 type kernel struct {
 	*sysfs.Files
 	module *kmod.Observer
 }
 
-func newKernel(root string, files *sysfs.Files) kernel {
-	return kernel{files, kmod.NewObserver(root, kmod.Conntrack)}
+func newKernel(host tree.Tree, files *sysfs.Files) kernel {
+	return kernel{files, kmod.NewObserver(host, kmod.Conntrack)}
 }
 
 // Module reads the state of nf_conntrack.
@@ -76,8 +77,7 @@ func (h passHooks) recheckHold() {
 
 func (d *Daemon) keeperOptions(files *sysfs.Files, clock reconcile.Alarm) reconcile.Options {
 	h := passHooks{Daemon: d, notifyWatchdog: func() {}, nextSample: new(time.Duration)}
-	root := d.opts.Source.Root
-	d.resizer = newResizer(root, newKernel(root, files), d.lock, d.opts.Log)
+	d.resizer = newResizer(d.host, newKernel(d.host, files), d.lock, d.opts.Log)
 	opts := reconcile.Options{Kernel: d.resizer, Attributor: d.guard, Alarm: clock}
 	opts.Heartbeat = func() time.Duration { return *h.nextSample }
 	if interval := d.opts.Notify.WatchdogInterval(); interval > 0 {

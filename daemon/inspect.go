@@ -15,78 +15,78 @@ import (
 	"github.com/ctkeeper/ctkeeper/table"
 )
 
-// Apply makes one pass over the system below root, without a daemon, and returns the result.
+// Apply makes one pass over a host, without a daemon, and returns the result.
 // It loads nf_conntrack first where the configuration asks for it.
-func Apply(ctx context.Context, root string, cfg *config.Config, log *logging.Logger) status.Document {
-	if cfg.Module.Load && kmod.Observe(root, kmod.Conntrack).State == kmod.Absent {
-		if err := kmod.Load(ctx, root, kmod.Conntrack); err != nil {
+func Apply(ctx context.Context, host tree.Tree, cfg *config.Config, log *logging.Logger) status.Document {
+	if cfg.Module.Load && kmod.Observe(host, kmod.Conntrack).State == kmod.Absent {
+		if err := kmod.Load(ctx, host, kmod.Conntrack); err != nil {
 			log.Error("cannot load the module: its settings stay pending",
 				logging.String(systemd.KeyModule, kmod.Conntrack), logging.Error(err))
 		}
 	}
-	files := sysfs.NewFiles(root)
+	files := sysfs.NewFiles(host)
 	defer func() { _ = files.Close() }() // every write has its own error
 	keeper := reconcile.New(reconcile.Options{
-		Kernel: newKernel(root, files), Hooks: reconcile.EventFunc(eventLogger{log}.Record),
+		Kernel: newKernel(host, files), Hooks: reconcile.EventFunc(eventLogger{log}.Record),
 	}, &cfg.Desired)
 	keeper.Pass(reconcile.Start, time.Now())
-	document := newDocument(root, keeper.Report(), cfg)
-	document.Module.Parameters = readParameters(tree.At(root), document.Module.State, wantedParameters(cfg))
-	document.Table = InspectTable(root)
+	document := newDocument(host, keeper.Report(), cfg)
+	document.Module.Parameters = readParameters(host, document.Module.State, wantedParameters(cfg))
+	document.Table = InspectTable(host)
 	return document
 }
 
-// Inspect compares the kernel below root with a configuration, without a daemon and without
+// Inspect compares the kernel of a host with a configuration, without a daemon and without
 // writing anything.
-func Inspect(root string, cfg *config.Config) status.Document {
-	files := sysfs.NewReader(root)
+func Inspect(host tree.Tree, cfg *config.Config) status.Document {
+	files := sysfs.NewReader(host)
 	defer func() { _ = files.Close() }() // opened for reading only
 	desired := cfg.Desired
 	desired.Mode = reconcile.Observe
 	keeper := reconcile.New(reconcile.Options{
-		Kernel: newKernel(root, files), Hooks: reconcile.EventFunc(func(reconcile.Event) {}),
+		Kernel: newKernel(host, files), Hooks: reconcile.EventFunc(func(reconcile.Event) {}),
 	}, &desired)
 	keeper.Pass(reconcile.Start, time.Now())
 	report := keeper.Report()
 	for i, s := range report.Settings { // one look has no history
 		report.Settings[i] = reconcile.SettingStatus{Comparison: s.Comparison}
 	}
-	document := newDocument(root, report, cfg)
-	document.Module.Parameters = readParameters(tree.At(root), document.Module.State, wantedParameters(cfg))
-	document.Table = InspectTable(root)
+	document := newDocument(host, report, cfg)
+	document.Module.Parameters = readParameters(host, document.Module.State, wantedParameters(cfg))
+	document.Table = InspectTable(host)
 	document.Daemon.Mode = cfg.Mode
 	return document
 }
 
-// InspectTable samples the tables below root once: without a daemon there is no trend.
-func InspectTable(root string) status.Table {
-	sample := table.Take(root, time.Now())
+// InspectTable samples the tables of a host once: without a daemon there is no trend.
+func InspectTable(host tree.Tree) status.Table {
+	sample := table.Take(host, time.Now())
 	return status.NewTable(sample, table.NewMonitor(1).State(sample))
 }
 
-// FillUnknown reads what is unknown in a daemon's document from the system below root: the
-// file of expectations and the parameter expect_hashsize are readable by root only, and the
+// FillUnknown reads what is unknown in a daemon's document from the host: the file
+// of expectations and the parameter expect_hashsize are readable by root only, and the
 // daemon is not root.
-func FillUnknown(d *status.Document, root string) {
+func FillUnknown(d *status.Document, host tree.Tree) {
 	if d.Table.ByHelper == nil {
-		if t := InspectTable(root); t.ByHelper != nil {
+		if t := InspectTable(host); t.ByHelper != nil {
 			d.Table.Expectations, d.Table.ByHelper = t.Expectations, t.ByHelper
 			d.Table.Conditions[table.Expectations] = t.Conditions[table.Expectations]
 		}
 	}
 	for i, p := range d.Module.Parameters {
 		if p.State == status.ParameterUnknown {
-			d.Module.Parameters[i] = readParameters(tree.At(root), d.Module.State, []status.Parameter{p})[0]
+			d.Module.Parameters[i] = readParameters(host, d.Module.State, []status.Parameter{p})[0]
 		}
 	}
 }
 
 // newDocument returns a document of the report and the configuration. It reads the module's state,
 // because the report has only whether it is present.
-func newDocument(root string, report reconcile.Report, cfg *config.Config) status.Document {
+func newDocument(host tree.Tree, report reconcile.Report, cfg *config.Config) status.Document {
 	module := kmod.Absent
 	if report.Module.Present {
-		module = kmod.Observe(root, kmod.Conntrack).State
+		module = kmod.Observe(host, kmod.Conntrack).State
 	}
 	release, _ := kmod.Release(tree.At(root)) // it is shown, and nothing depends on it
 	return status.Document{

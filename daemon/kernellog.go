@@ -7,7 +7,6 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/host/klog"
 	"github.com/ctkeeper/ctkeeper/host/logging"
-	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/status"
 )
 
@@ -59,7 +58,7 @@ func fullTable(text string) string {
 // it is not, as in the service, only these counts are missing.
 func (d *Daemon) followKernelLog(ctx context.Context) error {
 	d.messages.setReading(true)
-	err := klog.Follow(ctx, tree.At(d.opts.Source.Root), func(m klog.Message) {
+	err := klog.Follow(ctx, d.host, func(m klog.Message) {
 		if kind := fullTable(m.Text); kind != "" {
 			d.messages.add(kind)
 		}

@@ -54,7 +54,7 @@ func readParameters(t tree.Tree, module kmod.State, wanted []status.Parameter) [
 // are made later differ.
 func isSetAtRunTime(t tree.Tree, p status.Parameter) bool {
 	name := sysfs.SettingOf(p.Name)
-	return name != "" && sysfs.ReadAll(t.Root())[name] == p.Want
+	return name != "" && sysfs.ReadAll(t)[name] == p.Want
 }
 
 // compareParameter returns a parameter's live value in modprobe.d's notation, its state, and

@@ -49,7 +49,7 @@ func TestParameters(t *testing.T) {
 		parameter("nf_conntrack_helper", "0", "", status.ParameterUnsupported, "", []string{}),
 		parameter("tstamp", "1", "0", status.ParameterNeedsReload, "", users),
 	}
-	document := Inspect(root, cfg)
+	document := Inspect(tree.At(root), cfg)
 	if diff := cmp.Diff(want, document.Module.Parameters); diff != "" {
 		t.Errorf("loaded (-want +got):\n%s", diff)
 	}
@@ -58,17 +58,17 @@ func TestParameters(t *testing.T) {
 	}
 	kerneltree.BuiltIn(t, root)
 	want[2].HeldBy, want[4].HeldBy = []string{}, []string{} // nothing can unload it
-	if diff := cmp.Diff(want, Inspect(root, cfg).Module.Parameters); diff != "" {
+	if diff := cmp.Diff(want, Inspect(tree.At(root), cfg).Module.Parameters); diff != "" {
 		t.Errorf("built in (-want +got):\n%s", diff)
 	}
 	// The sysctl of tstamp does what the parameter would do after another boot.
 	kerneltree.Set(t, root, "timestamp", "1")
 	want[4].State = status.ParameterInSync
-	if diff := cmp.Diff(want, Inspect(root, cfg).Module.Parameters); diff != "" {
+	if diff := cmp.Diff(want, Inspect(tree.At(root), cfg).Module.Parameters); diff != "" {
 		t.Errorf("built in, and set by sysctl (-want +got):\n%s", diff)
 	}
 	kerneltree.Unload(t, root)
-	absent := Inspect(root, asking("expect_hashsize", "2048")).Module
+	absent := Inspect(tree.At(root), asking("expect_hashsize", "2048")).Module
 	if diff := cmp.Diff([]status.Parameter{parameter("expect_hashsize", "2048", "", status.ParameterUnknown,
 		"nf_conntrack is absent", []string{})}, absent.Parameters); diff != "" {
 		t.Errorf("absent (-want +got):\n%s", diff)
@@ -76,7 +76,7 @@ func TestParameters(t *testing.T) {
 	if absent.NeedsReload() {
 		t.Error("a module that is absent needs a reload")
 	}
-	if none := Inspect(root, asking()).Module.Parameters; none == nil || len(none) != 0 {
+	if none := Inspect(tree.At(root), asking()).Module.Parameters; none == nil || len(none) != 0 {
 		t.Errorf("no parameters are %#v, want an empty list", none)
 	}
 }
@@ -89,7 +89,7 @@ func TestFillUnknown(t *testing.T) {
 	unknown := status.Parameter{Name: "expect_hashsize", Want: "2048", Origin: origin, State: status.ParameterUnknown}
 	d := status.Document{Module: status.Module{State: kmod.Loaded, Parameters: []status.Parameter{known, unknown}}}
 	d.Table.Conditions = map[string]table.Condition{}
-	FillUnknown(&d, root)
+	FillUnknown(&d, tree.At(root))
 	want := []status.Parameter{known, parameter("expect_hashsize", "2048", "256", status.ParameterNeedsReload, "",
 		[]string{})}
 	if diff := cmp.Diff(want, d.Module.Parameters); diff != "" {

@@ -32,7 +32,7 @@ const (
 // now, and does not repeat at once a resize in which ctkeeper was killed.
 type resizer struct {
 	reconcile.Kernel
-	root  string
+	host  tree.Tree
 	lock  *lockFile
 	retry atomic.Bool // the next resize may repeat one that killed
 
@@ -55,8 +55,8 @@ type resizeMark struct {
 
 // newResizer returns the kernel with the mark of the last daemon, which was killed in a resize if
 // that has not returned.
-func newResizer(root string, kernel reconcile.Kernel, lock *lockFile, log *logging.Logger) *resizer {
-	r := &resizer{Kernel: kernel, root: root, lock: lock, killed: lock.resize()}
+func newResizer(host tree.Tree, kernel reconcile.Kernel, lock *lockFile, log *logging.Logger) *resizer {
+	r := &resizer{Kernel: kernel, host: host, lock: lock, killed: lock.resize()}
 	if m := r.killed; m != nil && m.Running {
 		pause := min(firstResizePause<<min(m.Kills, 10), maxResizePause)
 		m.Running, m.Kills, m.Until = false, m.Kills+1, time.Now().Add(pause)
@@ -76,7 +76,7 @@ func (r *resizer) Write(s *sysfs.Setting, value sysfs.Value) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	mark := &resizeMark{
-		Buckets: buckets, Instance: kmod.Observe(r.root, kmod.Conntrack).Instance, Running: true,
+		Buckets: buckets, Instance: kmod.Observe(r.host, kmod.Conntrack).Instance, Running: true,
 	}
 	if err := r.check(mark); err != nil {
 		return fmt.Errorf("cannot write %d: %w", buckets, err)
@@ -100,7 +100,7 @@ func (r *resizer) check(mark *resizeMark) error {
 		mark.Kills = k.Kills
 	}
 	need := sysfs.TableBytes(mark.Buckets)
-	available, err := meminfo.Available(tree.At(r.root))
+	available, err := meminfo.Available(r.host)
 	if err != nil || need <= available/availableShare {
 		r.short = nil
 		return nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/host/logging"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
@@ -62,7 +63,7 @@ func settingOf(t *testing.T, d *running, name string) reconcile.SettingStatus {
 // A resize that killed the last daemon is not repeated at once, unless an operator asks for it.
 func TestResizeThatKilled(t *testing.T) {
 	root := kerneltree.New(t)
-	instance := kmod.Observe(root, kmod.Conntrack).Instance
+	instance := kmod.Observe(tree.At(root), kmod.Conntrack).Instance
 	killed := func(instance uint64) func(*Options) {
 		mark := &resizeMark{Buckets: 262144, Instance: instance, Running: true}
 		text, err := json.Marshal(lockContent{PID: 1, Resize: mark})
@@ -139,7 +140,7 @@ func TestResizeMark(t *testing.T) {
 	for kills, pause := range []time.Duration{0, 5 * time.Minute, 10 * time.Minute} {
 		lock := open()
 		kernel := &killing{lock: lock}
-		r := newResizer(root, kernel, lock, logging.NewNop())
+		r := newResizer(tree.At(root), kernel, lock, logging.NewNop())
 		r.retry.Store(true)
 		if kills > 0 && time.Until(r.killed.Until).Round(time.Minute) != pause {
 			t.Errorf("after %d kills it waits until %v, want %v", kills, r.killed.Until, pause)
@@ -180,7 +181,7 @@ func oomScore() string {
 // During a resize, and only then, ctkeeper is the first to be killed for want of memory.
 func TestResizeMakesVictim(t *testing.T) {
 	before, kernel := oomScore(), &scored{}
-	r := newResizer(kerneltree.New(t), kernel, nil, logging.NewNop())
+	r := newResizer(tree.At(kerneltree.New(t)), kernel, nil, logging.NewNop())
 	for setting, want := range map[string]string{sysfs.Hashsize: "1000", sysfs.Max: before} {
 		if err := r.Write(sysfs.Lookup(setting), sysfs.Number(131072)); err != nil {
 			t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/config"
-	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
@@ -20,7 +19,7 @@ func (d *Daemon) status() status.Document {
 	cfg, cfgAt, refused, refusedAt := d.cfg, d.cfgAt, d.cfgErr, d.refusedAt
 	d.mu.Unlock()
 	report := d.keeper.Report()
-	s := newDocument(d.opts.Source.Root, report, cfg)
+	s := newDocument(d.host, report, cfg)
 	s.Module.Parameters = d.parameters(s.Module.State, cfg)
 	recent := d.table.recent()
 	s.Table = status.NewTable(recent, d.table.monitor.State(recent))
@@ -53,7 +52,7 @@ func (d *Daemon) parameters(module kmod.State, cfg *config.Config) []status.Para
 	c := &d.parameterCache
 	if now := time.Now(); c.cfg != cfg || c.module != module || now.Sub(c.at) > maxAge {
 		c.cfg, c.module, c.at = cfg, module, now
-		c.parameters = readParameters(tree.At(d.opts.Source.Root), module, wantedParameters(cfg))
+		c.parameters = readParameters(d.host, module, wantedParameters(cfg))
 	}
 	return c.parameters
 }

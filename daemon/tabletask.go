@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
@@ -37,9 +38,9 @@ type tableTask struct {
 	interval time.Duration
 }
 
-func newTableTask(root string, record func(reconcile.Event)) *tableTask {
+func newTableTask(host tree.Tree, record func(reconcile.Event)) *tableTask {
 	return &tableTask{
-		take: table.NewSampler(root).Take, record: record,
+		take: table.NewSampler(host).Take, record: record,
 		monitor: table.NewMonitor(int(pointHours / busyInterval)),
 		due:     make(chan struct{}, 1),
 	}

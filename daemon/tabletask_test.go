@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/ctkeeper/ctkeeper/host/logging"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/table"
@@ -26,7 +27,7 @@ func TestTableTask(t *testing.T) {
 		limit := int64(100)
 		looks := make(chan time.Duration, 100)
 		said := make(chan reconcile.Event, 100)
-		task := newTableTask("", func(e reconcile.Event) { said <- e })
+		task := newTableTask(tree.Tree{}, func(e reconcile.Event) { said <- e })
 		task.take = func(at time.Time) table.Sample {
 			looks <- at.Sub(began)
 			n := entries.Load()
@@ -82,7 +83,7 @@ func TestRecent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		looks, limit := 0, int64(100)
 		var figures table.Figures
-		task := newTableTask("", nil)
+		task := newTableTask(tree.Tree{}, nil)
 		task.take = func(at time.Time) table.Sample {
 			looks++
 			return table.Sample{At: at, Figures: figures}
@@ -133,13 +134,13 @@ func TestTableStatus(t *testing.T) {
 	root := kerneltree.New(t)
 	kerneltree.Put(t, root, "proc/sys/net/netfilter/nf_conntrack_count", "60000\n")
 	kerneltree.Put(t, root, "proc/net/stat/nf_conntrack", "entries drop\n0000ea60 00000007\n0000ea60 00000001\n")
-	s := InspectTable(root)
+	s := InspectTable(tree.At(root))
 	if s.LoadFactor == nil || *s.LoadFactor != 60000.0/65536 || s.Counters["drop"] != 8 ||
 		s.Conditions[table.Connections].Level != table.High || len(s.Rates) != 0 {
 		t.Errorf("status %+v, load factor %v", s, s.LoadFactor)
 	}
 	kerneltree.Unload(t, root)
-	if s = InspectTable(root); s.Entries != nil || s.LoadFactor != nil || s.Counters == nil || len(s.Conditions) != 0 {
+	if s = InspectTable(tree.At(root)); s.Entries != nil || s.LoadFactor != nil || s.Counters == nil || len(s.Conditions) != 0 {
 		t.Errorf("status without the module: %+v", s)
 	}
 }

@@ -35,7 +35,7 @@ func (d *Daemon) watchModule(ctx context.Context) error {
 
 // watchSettings wakes the keeper when a setting is written.
 func (d *Daemon) watchSettings(ctx context.Context) error {
-	w, err := sysfs.NewWatcher(d.opts.Source.Root)
+	w, err := sysfs.NewWatcher(d.host)
 	if err != nil {
 		return err
 	}

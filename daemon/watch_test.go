@@ -10,6 +10,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/host/logging"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -28,7 +29,7 @@ func TestConfigIsLoadedOnce(t *testing.T) {
 	if d.cfg, err = d.loader.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles(root), nil), &d.cfg.Desired)
+	d.keeper = reconcile.New(d.keeperOptions(sysfs.NewFiles(tree.At(root)), nil), &d.cfg.Desired)
 	watch := func() (loaded <-chan struct{}, stop func()) {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, loaded = d.configuration()

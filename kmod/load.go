@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/host/command"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // loadLimits limit one modprobe: an install line in modprobe.d can run anything.
@@ -24,9 +24,9 @@ var ErrNotLoaded = errors.New("modprobe succeeded, but the module is absent (bla
 
 // Load loads a module through modprobe(8), which follows the blacklists, install lines and options of
 // modprobe.d. The error includes all output of modprobe.
-func Load(ctx context.Context, root, name string) error {
-	if root != "" && filepath.Clean(root) != "/" {
-		return fmt.Errorf("cannot load %s: %s is not the running system", name, root)
+func Load(ctx context.Context, host tree.Tree, name string) error {
+	if !host.Live() {
+		return fmt.Errorf("cannot load %s: %s is not the running system", name, host.Root())
 	}
 	out, err := command.Combined(ctx, loadLimits, "modprobe", "--use-blacklist", "--verbose", name)
 	output := strings.Join(strings.FieldsFunc(string(bytes.TrimSpace(out)), func(r rune) bool { return r == '\n' }),
@@ -36,7 +36,7 @@ func Load(ctx context.Context, root, name string) error {
 		return fmt.Errorf("cannot load %s: modprobe: %w: %s", name, err, output)
 	case err != nil:
 		return fmt.Errorf("cannot load %s: %w", name, err)
-	case Observe(root, name).State == Absent:
+	case Observe(host, name).State == Absent:
 		if output != "" {
 			return fmt.Errorf("cannot load %s: %w: %s", name, ErrNotLoaded, output)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
@@ -63,7 +64,7 @@ func TestLoad(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			fakeModprobe(t, test.script)
-			err := Load(t.Context(), "", test.module)
+			err := Load(t.Context(), tree.Tree{}, test.module)
 			if got := text(err); got != test.want {
 				t.Errorf("error %q, want %q", got, test.want)
 			}
@@ -84,7 +85,7 @@ func text(err error) string {
 func TestLoadWithoutModprobe(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	const want = `cannot load x: exec: "modprobe": executable file not found in $PATH`
-	if got := text(Load(t.Context(), "", "x")); got != want {
+	if got := text(Load(t.Context(), tree.Tree{}, "x")); got != want {
 		t.Errorf("error %q, want %q", got, want)
 	}
 }
@@ -92,10 +93,10 @@ func TestLoadWithoutModprobe(t *testing.T) {
 func TestLoadOnlyIntoTheRunningSystem(t *testing.T) {
 	fakeModprobe(t, "echo modprobe ran >&2; exit 1")
 	const want = "cannot load nf_conntrack: /srv/image is not the running system"
-	if got := text(Load(t.Context(), "/srv/image", Conntrack)); got != want {
+	if got := text(Load(t.Context(), tree.At("/srv/image"), Conntrack)); got != want {
 		t.Errorf("error %q, want %q", got, want)
 	}
-	if got := text(Load(t.Context(), "/.", "x")); !strings.Contains(got, "modprobe ran") {
+	if got := text(Load(t.Context(), tree.At("/."), "x")); !strings.Contains(got, "modprobe ran") {
 		t.Errorf("/. is the running system too, error %q", got)
 	}
 }
@@ -106,7 +107,7 @@ func TestLoadEndsInTime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	err := Load(ctx, "", missing)
+	err := Load(ctx, tree.Tree{}, missing)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want %v", err, context.DeadlineExceeded)
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // Observer observes one module repeatedly, at a lower cost than [Observe]. A module that was live
@@ -13,35 +15,31 @@ import (
 // and does not pin the module. A module in the kernel image cannot be unloaded and costs nothing. An
 // Observer is not safe for concurrent use.
 type Observer struct {
-	root, name string
-	last       Module
-	initstate  *os.File
-	fd         int
+	host      tree.Tree
+	name      string
+	last      Module
+	initstate *os.File
+	fd        int
 }
 
-// NewObserver returns an Observer of a module of the system below root.
-func NewObserver(root, name string) *Observer {
-	if root == "/" {
-		root = ""
-	}
-	return &Observer{root: root, name: name}
-}
+// NewObserver returns an Observer of a module of a host.
+func NewObserver(host tree.Tree, name string) *Observer { return &Observer{host: host, name: name} }
 
 // Observe returns the module's state.
 func (o *Observer) Observe() Module {
-	if o.root != "" { // descriptors of plain files stay valid
-		return Observe(o.root, o.name)
+	if !o.host.Live() { // descriptors of plain files stay valid
+		return Observe(o.host, o.name)
 	}
 	if o.last.State == BuiltIn && o.last.Instance != 0 || o.isLive() {
 		return o.last
 	}
 	o.close()
 	// The file is opened before Observe and live after it: Observe has read this load of the module.
-	file, err := os.Open(filepath.Join("/sys/module", o.name, "initstate"))
+	file, err := os.Open(o.host.Real(filepath.Join(sysModule, o.name, "initstate")))
 	if err == nil {
 		o.initstate, o.fd = file, int(file.Fd())
 	}
-	o.last = Observe(o.root, o.name)
+	o.last = Observe(o.host, o.name)
 	if o.last.State != Loaded || !o.isLive() {
 		o.close()
 	}

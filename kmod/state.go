@@ -36,12 +36,11 @@ type Module struct {
 	InTransition bool
 }
 
-// Observe reads the state of a module below root from /sys/module (the kernel's
+// Observe reads the state of a module from /sys/module (the kernel's
 // Documentation/ABI/testing/sysfs-module). A module in the kernel image has parameters there and no
 // initstate. A module that is being loaded or unloaded is absent until it is live. If there is no
 // /sys/module at all, nf_conntrack is built-in if its sysctl exists.
-func Observe(root, name string) Module {
-	t := tree.At(root)
+func Observe(t tree.Tree, name string) Module {
 	dir := path.Join(sysModule, name)
 	info, err := t.Stat(dir)
 	if err != nil {
@@ -69,7 +68,7 @@ func Observe(root, name string) Module {
 // system calls.
 func readInitstate(t tree.Tree, file string) ([]byte, error) {
 	if t.Live() {
-		return os.ReadFile(file)
+		return os.ReadFile(t.Real(file))
 	}
 	return t.Read(file, 4096)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
@@ -52,7 +53,7 @@ func TestObserve(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			root := kerneltree.New(t)
 			test.alter(t, root)
-			got := Observe(root, Conntrack)
+			got := Observe(tree.At(root), Conntrack)
 			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(Module{}, "Instance")); diff != "" {
 				t.Errorf("module (-want +got):\n%s", diff)
 			}
@@ -66,8 +67,8 @@ func TestObserve(t *testing.T) {
 
 func TestObserveInstances(t *testing.T) {
 	root := kerneltree.New(t)
-	first := Observe(root, Conntrack)
-	if again := Observe(root, Conntrack); again != first {
+	first := Observe(tree.At(root), Conntrack)
+	if again := Observe(tree.At(root), Conntrack); again != first {
 		t.Errorf("one load has two instances: %+v, %+v", first, again)
 	}
 	// The old directory stays, so that the new one cannot get its inode number.
@@ -75,7 +76,7 @@ func TestObserveInstances(t *testing.T) {
 		t.Fatal(err)
 	}
 	kerneltree.Load(t, root)
-	if second := Observe(root, Conntrack); second.Instance == first.Instance || second.State != Loaded {
+	if second := Observe(tree.At(root), Conntrack); second.Instance == first.Instance || second.State != Loaded {
 		t.Errorf("after a reload %+v, before it %+v", second, first)
 	}
 }
@@ -84,7 +85,7 @@ func TestObserveInstances(t *testing.T) {
 func TestObserveStaysInTheTree(t *testing.T) {
 	root, outside := t.TempDir(), kerneltree.New(t)
 	link(t, filepath.Join(outside, "sys"), filepath.Join(root, "sys"))
-	if got := Observe(root, Conntrack); got.State != Absent {
+	if got := Observe(tree.At(root), Conntrack); got.State != Absent {
 		t.Errorf("through a link out of the tree: %+v", got)
 	}
 	root = kerneltree.New(t)
@@ -92,7 +93,7 @@ func TestObserveStaysInTheTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	link(t, "/real", filepath.Join(root, "sys"))
-	if got := Observe(root, Conntrack); got.State != Loaded {
+	if got := Observe(tree.At(root), Conntrack); got.State != Loaded {
 		t.Errorf("through a link within the tree: %+v", got)
 	}
 }
@@ -101,10 +102,10 @@ func TestObserveThisMachine(t *testing.T) {
 	if _, err := os.Stat("/sys/module/kernel/parameters"); err != nil {
 		netns.Cannot(t, "no sysfs here: %v", err)
 	}
-	if got := Observe("", "kernel").State; got != BuiltIn {
+	if got := Observe(tree.Tree{}, "kernel").State; got != BuiltIn {
 		t.Errorf("module kernel is %s", got)
 	}
-	if got := Observe("/", "ctkeeper_no_such_module").State; got != Absent {
+	if got := Observe(tree.At("/"), "ctkeeper_no_such_module").State; got != Absent {
 		t.Errorf("a module that does not exist is %s", got)
 	}
 }

@@ -69,7 +69,7 @@ func (h *host) readTypes(t tree.Tree, release string) {
 // isBuiltIn reports whether nf_conntrack is part of the image of the running kernel or, for a tree
 // that is not running, of every installed kernel.
 func isBuiltIn(t tree.Tree) bool {
-	switch kmod.Observe(t.Root(), kmod.Conntrack).State {
+	switch kmod.Observe(t, kmod.Conntrack).State {
 	case kmod.BuiltIn:
 		return true
 	case kmod.Loaded:

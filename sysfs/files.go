@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/host/rawio"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // The kernel makes and clears a buffer of the size that is asked for
@@ -23,7 +23,7 @@ const (
 	maxText   = 4096 // one page, more than any sysctl prints
 )
 
-// Files reads and writes the kernel's setting files below a root directory.
+// Files reads and writes the kernel's setting files.
 //
 // On the running system it keeps them open: a read then costs one pread(2). Descriptors that
 // died with the module (ENOENT, ENODEV after an unload or a reload) are opened again; open
@@ -32,7 +32,7 @@ const (
 //
 // A Files is safe for use by several goroutines.
 type Files struct {
-	root     string
+	host     tree.Tree
 	readOnly bool
 
 	mu   sync.Mutex
@@ -54,23 +54,22 @@ type handle struct {
 	value   Value
 }
 
-// NewFiles returns the setting files of the system below root. The empty root is the running
-// system.
-func NewFiles(root string) *Files {
-	return &Files{root: cleanRoot(root), open: map[string]*handle{}}
+// NewFiles returns the setting files of a host.
+func NewFiles(host tree.Tree) *Files {
+	return &Files{host: host, open: map[string]*handle{}}
 }
 
 // NewReader returns setting files that are opened read-only: Write fails with fs.ErrPermission.
-func NewReader(root string) *Files {
-	f := NewFiles(root)
+func NewReader(host tree.Tree) *Files {
+	f := NewFiles(host)
 	f.readOnly = true
 	return f
 }
 
-// ReadAll returns the live value of every setting of the catalogue that the kernel below root has and
+// ReadAll returns the live value of every setting of the catalogue that the host's kernel has and
 // this process may read, by name, as the kernel prints it.
-func ReadAll(root string) map[string]string {
-	files := NewReader(root)
+func ReadAll(host tree.Tree) map[string]string {
+	files := NewReader(host)
 	defer func() { _ = files.Close() }() // opened for reading only
 	values := map[string]string{}
 	for _, setting := range Catalogue() {
@@ -79,13 +78,6 @@ func ReadAll(root string) map[string]string {
 		}
 	}
 	return values
-}
-
-func cleanRoot(root string) string {
-	if root == "" {
-		return "/"
-	}
-	return filepath.Clean(root)
 }
 
 // Close closes every open file. The Files can be used again.
@@ -233,7 +225,7 @@ func (f *Files) write(path string, value Value, mayBlock bool) error {
 		}
 	}
 	err := h.writeLine(value, mayBlock)
-	if err == nil && f.root != "/" { // a plain file keeps the tail of a longer value
+	if err == nil && !f.host.Live() { // a plain file keeps the tail of a longer value
 		err = unix.Ftruncate(h.fd, int64(len(h.line)))
 	}
 	if err == nil {
@@ -270,7 +262,7 @@ func (h *handle) close() error {
 // allowed, and adds it to f.open. Never with O_CREATE: in sysfs that turns "no such file" into
 // "permission denied".
 func (f *Files) openFile(path string) (*handle, error) {
-	h := &handle{path: filepath.Join(f.root, path)}
+	h := &handle{path: f.host.Real("/" + path)}
 	var err error
 	if f.readOnly {
 		err = &fs.PathError{Op: "open", Path: h.path, Err: fs.ErrPermission}
@@ -293,7 +285,7 @@ func (f *Files) openFile(path string) (*handle, error) {
 // leads out of it: a foreign image must not make ctkeeper write to this host. O_NONBLOCK: a
 // named pipe in place of a file must not block.
 func (f *Files) openAs(h *handle, path string, flag int) (err error) {
-	if f.root == "/" {
+	if f.host.Live() {
 		for {
 			if h.fd, err = unix.Open(h.path, flag|unix.O_CLOEXEC, 0); err == nil {
 				return nil
@@ -302,7 +294,7 @@ func (f *Files) openAs(h *handle, path string, flag int) (err error) {
 			}
 		}
 	}
-	root, err := os.OpenRoot(f.root)
+	root, err := os.OpenRoot(f.host.Root())
 	if err != nil {
 		return err
 	}
@@ -319,7 +311,7 @@ func (f *Files) openAs(h *handle, path string, flag int) (err error) {
 
 // release closes the file, unless this is the running system.
 func (f *Files) release(path string) {
-	if f.root != "/" {
+	if !f.host.Live() {
 		f.forget(path)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
@@ -22,7 +23,7 @@ const hashsizeParam = "sys/module/nf_conntrack/parameters/hashsize"
 // opened returns the files of root, and closes them at the end of the test.
 func opened(t *testing.T, root string) *sysfs.Files {
 	t.Helper()
-	return closing(t, sysfs.NewFiles(root))
+	return closing(t, sysfs.NewFiles(tree.At(root)))
 }
 
 func closing(t *testing.T, f *sysfs.Files) *sysfs.Files {
@@ -152,7 +153,7 @@ func wantError(t *testing.T, err error, want string) {
 
 func TestReaderWritesNothing(t *testing.T) {
 	root := kerneltree.New(t)
-	reader := closing(t, sysfs.NewReader(root))
+	reader := closing(t, sysfs.NewReader(tree.At(root)))
 	if got := read(t, reader, "max"); got != "65536" {
 		t.Errorf("read %s", got)
 	}
@@ -273,10 +274,10 @@ func TestPipeInTheTree(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(root, setting.File()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sysfs.NewReader(root).Read(setting); !errors.Is(err, syscall.ESPIPE) {
+	if _, err := sysfs.NewReader(tree.At(root)).Read(setting); !errors.Is(err, syscall.ESPIPE) {
 		t.Errorf("reading returns %v, want %v", err, syscall.ESPIPE)
 	}
-	files := sysfs.NewFiles(root)
+	files := sysfs.NewFiles(tree.At(root))
 	if err := files.Write(setting, sysfs.Number(1)); !errors.Is(err, syscall.ESPIPE) {
 		t.Errorf("writing returns %v, want %v", err, syscall.ESPIPE)
 	}
@@ -391,7 +392,7 @@ func setImmutable(t *testing.T, path string, on bool) {
 func TestReadAll(t *testing.T) {
 	root := kerneltree.New(t)
 	kerneltree.Remove(t, root, "helper")
-	values := sysfs.ReadAll(root)
+	values := sysfs.ReadAll(tree.At(root))
 	if got := values["tcp_timeout_established"]; got != "432000" {
 		t.Errorf("tcp_timeout_established = %q, want 432000", got)
 	}
@@ -399,7 +400,7 @@ func TestReadAll(t *testing.T) {
 		t.Error("a setting that this kernel does not have")
 	}
 	kerneltree.Unload(t, root)
-	if values := sysfs.ReadAll(root); len(values) > 0 {
+	if values := sysfs.ReadAll(tree.At(root)); len(values) > 0 {
 		t.Errorf("settings of a module that is not there: %v", values)
 	}
 }

@@ -3,7 +3,6 @@ package sysfs
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"syscall"
 )
 
@@ -13,7 +12,8 @@ func (f *Files) Remedy(s *Setting, err error) string {
 	switch {
 	case errors.Is(err, syscall.EROFS):
 		return "/proc/sys is read-only here, as in most containers: run ctkeeper on the host, " +
-			"or give it a writable /proc/sys"
+			"or mount the host's /proc/sys/net at /host/proc/sys/net and /sys/module at /host/sys/module, writable, " +
+			"and run it with --path.procfs=/host/proc --path.sysfs=/host/sys"
 	case errors.Is(err, syscall.EPERM): // the files themselves answer EACCES
 		return "a BPF program on a control group refuses the write, " +
 			"as the guard of a running ctkeeper does (guard: lock): " +
@@ -29,7 +29,7 @@ func (f *Files) Remedy(s *Setting, err error) string {
 // inChildNamespace reports whether this is another network namespace than the initial one:
 // there the kernel leaves out the alias net.nf_conntrack_max (nf_conntrack_standalone_init_sysctl).
 func (f *Files) inChildNamespace() bool {
-	_, err := os.Stat(filepath.Join(f.root, sysctlFile(Max)))
-	_, aliasErr := os.Stat(filepath.Join(f.root, aliasFile))
+	_, err := f.host.Stat("/" + sysctlFile(Max))
+	_, aliasErr := f.host.Stat("/" + aliasFile)
 	return err == nil && errors.Is(aliasErr, os.ErrNotExist)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ctkeeper/ctkeeper/host/inotify"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // aliasFile is the second file of max. It exists in the initial network namespace only.
@@ -28,17 +28,17 @@ const aliasFile = "proc/sys/net/nf_conntrack_max"
 // fsnotify takes some 25 µs longer, by a lock, another goroutine and a second read. fsnotify watches the
 // others.
 type Watcher struct {
-	root string
+	host tree.Tree
 
 	sysctls *inotify.Queue
 	mu      sync.Mutex // one Arm at a time; fsnotify locks the rest
 	others  *fsnotify.Watcher
 }
 
-// NewWatcher starts to watch the setting files below root. A missing directory is not an error:
+// NewWatcher starts to watch the setting files of a host. A missing directory is not an error:
 // Arm tries again.
-func NewWatcher(root string) (*Watcher, error) {
-	w := &Watcher{root: cleanRoot(root)}
+func NewWatcher(host tree.Tree) (*Watcher, error) {
+	w := &Watcher{host: host}
 	var err error
 	if w.sysctls, err = inotify.New(); err != nil {
 		return nil, fmt.Errorf("cannot watch settings: %w", err)
@@ -57,10 +57,10 @@ func NewWatcher(root string) (*Watcher, error) {
 func (w *Watcher) Arm() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, err := w.sysctls.Add(filepath.Join(w.root, sysctlDir), unix.IN_MODIFY|unix.IN_ONLYDIR)
+	_, err := w.sysctls.Add(w.host.Real("/"+sysctlDir), unix.IN_MODIFY|unix.IN_ONLYDIR)
 	errs := []error{err}
 	for _, dir := range []string{filepath.Dir(aliasFile), paramsDir} {
-		path := filepath.Join(w.root, dir)
+		path := w.host.Real("/" + dir)
 		// The watch may have died with its directory: even if Remove fails, fsnotify forgets
 		// the path, and it can be added.
 		_ = w.others.Remove(path)
@@ -150,6 +150,5 @@ func (w *Watcher) Close() error { return errors.Join(w.sysctls.Close(), w.others
 
 // isSetting reports whether a write to path may have changed a setting.
 func (w *Watcher) isSetting(path string) bool {
-	rel, err := filepath.Rel(w.root, path)
-	return err == nil && (rel == aliasFile || strings.HasPrefix(rel, paramsDir+"/"))
+	return path == w.host.Real("/"+aliasFile) || filepath.Dir(path) == w.host.Real("/"+paramsDir)
 }

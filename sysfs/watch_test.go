@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 	"github.com/ctkeeper/ctkeeper/sysfs"
@@ -22,7 +23,7 @@ const patience = 10 * time.Second
 // watcher: whether the report was an overflow.
 func listen(t *testing.T, root string) (*sysfs.Watcher, <-chan bool) {
 	t.Helper()
-	w, err := sysfs.NewWatcher(root)
+	w, err := sysfs.NewWatcher(tree.At(root))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +159,7 @@ func TestWatcherSaysThatItLostWrites(t *testing.T) {
 		t.Skipf("this host queues %d inotify events: too many to overrun in a test", queue)
 	}
 	root := kerneltree.New(t)
-	w, err := sysfs.NewWatcher(root)
+	w, err := sysfs.NewWatcher(tree.At(root))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +192,7 @@ func flood(t *testing.T, root string, n int) {
 }
 
 func TestWatcherEndsWhenClosed(t *testing.T) {
-	w, err := sysfs.NewWatcher(kerneltree.New(t))
+	w, err := sysfs.NewWatcher(tree.At(kerneltree.New(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,15 +27,15 @@ const (
 
 var errNoCounters = errors.New("no header line or no counters in it")
 
-// Counters reads /proc/net/stat/nf_conntrack below root (ct_cpu_seq_show in
+// Counters reads /proc/net/stat/nf_conntrack (ct_cpu_seq_show in
 // nf_conntrack_standalone.c), keyed by the header's names and summed over all processors. They count
 // connections and packets since the module was loaded, and those of a processor wrap at 2³²; "entries" is
 // the present number of connections. The columns differ between kernels, and a kernel shows 0 for those
 // that it no longer counts. "chainlength" (5.15) is not the longest chain but the number of connections
 // refused because their chain was too long (nf_conntrack_hash_check_insert); no kernel shows the chains
 // themselves. The error is fs.ErrNotExist if the module is absent or the kernel has no such file.
-func Counters(root string) (map[string]uint64, error) {
-	f := statFile{tree: tree.At(root)}
+func Counters(host tree.Tree) (map[string]uint64, error) {
+	f := statFile{tree: host}
 	defer f.close()
 	return f.counters()
 }
@@ -130,8 +130,8 @@ func parseCounters(text string) (map[string]uint64, error) {
 
 // readExpectations counts the expectations by helper in /proc/net/nf_conntrack_expect
 // below root.
-func readExpectations(root string) (map[string]int64, error) {
-	text, err := tree.At(root).Read(expectFile, maxExpect)
+func readExpectations(host tree.Tree) (map[string]int64, error) {
+	text, err := host.Read(expectFile, maxExpect)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the expectations: %w", err)
 	}

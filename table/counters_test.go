@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/host/tree"
 )
 
 // The headers of 6.x and of 2.6.32 (CentOS 6).
@@ -82,7 +84,7 @@ func TestCountersErrors(t *testing.T) {
 			if test.name != "-" {
 				put(t, root, statPath, test.text)
 			}
-			_, err := Counters(root)
+			_, err := Counters(tree.At(root))
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -100,7 +102,7 @@ func TestCountersLink(t *testing.T) {
 	if err := os.Symlink("self/net", filepath.Join(root, "proc/net")); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Counters(root)
+	got, err := Counters(tree.At(root))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,19 +139,19 @@ func TestHelperOf(t *testing.T) {
 func TestExpectationsByHelper(t *testing.T) {
 	const tuple = "- l3proto = 2 proto=17 src=192.0.2.1 dst=198.51.100.2 sport=0 dport=4000 "
 	root := t.TempDir()
-	if _, err := ExpectationsByHelper(root); !errors.Is(err, fs.ErrNotExist) ||
+	if _, err := ExpectationsByHelper(tree.At(root)); !errors.Is(err, fs.ErrNotExist) ||
 		err.Error() != "cannot read the expectations: open /proc/net/nf_conntrack_expect: no such file or directory" {
 		t.Errorf("without the file: %v", err)
 	}
 	put(t, root, expectFile, strings.Repeat(tuple+"sip/audio\n", 3)+tuple+"sip/signalling\n"+tuple+"ftp\n"+tuple+"\n")
-	got, err := ExpectationsByHelper(root)
+	got, err := ExpectationsByHelper(tree.At(root))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]int64{"sip": 4, "ftp": 1, "": 1}, got); diff != "" {
 		t.Errorf("helpers (-want +got):\n%s", diff)
 	}
-	if n := Read(root).Expectations; n == nil || *n != 6 {
+	if n := Read(tree.At(root)).Expectations; n == nil || *n != 6 {
 		t.Errorf("Read returns %v expectations", n)
 	}
 }

@@ -3,6 +3,7 @@ package table
 import (
 	"strconv"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -16,13 +17,13 @@ type Figures struct {
 	ExpectMax    *int64 `json:"expect_max"`
 }
 
-// Read reads the figures of the system below root from the nf_conntrack sysctls, and the expectations with
+// Read reads the figures of a host from the nf_conntrack sysctls, and the expectations with
 // ExpectationsByHelper.
-func Read(root string) Figures {
-	files := sysfs.NewReader(root)
+func Read(host tree.Tree) Figures {
+	files := sysfs.NewReader(host)
 	defer func() { _ = files.Close() }() // it was only read
 	f := readSizes(files)
-	if helpers, err := ExpectationsByHelper(root); err == nil {
+	if helpers, err := ExpectationsByHelper(host); err == nil {
 		f.Expectations = sum(helpers)
 	}
 	return f

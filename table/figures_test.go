@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 	"github.com/ctkeeper/ctkeeper/table"
@@ -62,7 +63,7 @@ func TestRead(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			root := kerneltree.New(t)
 			test.alter(t, root)
-			got, err := json.Marshal(table.Read(root))
+			got, err := json.Marshal(table.Read(tree.At(root)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +81,7 @@ func TestReadKernel(t *testing.T) {
 	if _, err := os.Stat("/proc/sys/net/netfilter/nf_conntrack_max"); err != nil {
 		netns.Cannot(t, "this kernel has no nf_conntrack, or it is not loaded: %v", err)
 	}
-	got := table.Read("")
+	got := table.Read(tree.Tree{})
 	if got.Entries == nil || *got.Entries != 0 {
 		t.Errorf("entries of a new namespace: %v", got.Entries)
 	}

@@ -151,15 +151,14 @@ func parseHelper(message []byte) (string, bool) {
 	return "", true
 }
 
-// isCtnetlinkReady reports whether a request to ctnetlink of the system below root loads nothing: its module
+// isCtnetlinkReady reports whether a request to ctnetlink of a host loads nothing: its module
 // is loaded, or this kernel has no modules at all. In a kernel with modules, a built-in ctnetlink cannot be
 // distinguished from an absent one: it has no parameters, hence no directory in sysfs.
-func isCtnetlinkReady(root string) bool {
-	t := tree.At(root)
+func isCtnetlinkReady(t tree.Tree) bool {
 	if !t.Live() {
 		return false
 	}
-	if kmod.Observe(root, netlinkModule).State != kmod.Absent {
+	if kmod.Observe(t, netlinkModule).State != kmod.Absent {
 		return true
 	}
 	return isModuleless(t)
@@ -172,18 +171,18 @@ func isModuleless(t tree.Tree) bool {
 		!t.Exists("/proc/sys/kernel/modprobe") && !t.Exists("/proc/modules")
 }
 
-// ExpectationsByHelper counts the expectations of the system below root by helper: "sip", or "sip-1" for a
+// ExpectationsByHelper counts the expectations of a host by helper: "sip", or "sip-1" for a
 // helper on a port of its own, or "" if the kernel shows none. It reads /proc/net/nf_conntrack_expect, which
 // only root may read. If it cannot, it uses ctnetlink for a second at most; that needs CAP_NET_ADMIN and
 // nf_conntrack_netlink loaded already. The time of both grows with the expectations, some 3 ms for a
 // thousand: see Sampler. The error is fs.ErrNotExist if the module is absent or the kernel has no such file,
 // and fs.ErrPermission if a capability is missing.
-func ExpectationsByHelper(root string) (map[string]int64, error) {
-	helpers, err := readExpectations(root)
+func ExpectationsByHelper(host tree.Tree) (map[string]int64, error) {
+	helpers, err := readExpectations(host)
 	if err == nil {
 		return helpers, nil
 	}
-	helpers, dumpErr := dumpExpectations(func() bool { return isCtnetlinkReady(root) })
+	helpers, dumpErr := dumpExpectations(func() bool { return isCtnetlinkReady(host) })
 	switch {
 	case dumpErr == nil:
 		return helpers, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 )
 
@@ -122,12 +123,12 @@ func TestDumpLoadsNothing(t *testing.T) {
 func TestIsCtnetlinkReady(t *testing.T) {
 	root := kerneltree.New(t)
 	put(t, root, "sys/module/nf_conntrack_netlink/initstate", "live\n")
-	if isCtnetlinkReady(root) {
+	if isCtnetlinkReady(tree.At(root)) {
 		t.Error("ready in a tree that is not the running system")
 	}
 	_, err := os.Stat("/proc/modules")
 	_, loaded := os.Stat("/sys/module/nf_conntrack_netlink/initstate")
-	if err == nil && loaded != nil && isCtnetlinkReady("") {
+	if err == nil && loaded != nil && isCtnetlinkReady(tree.Tree{}) {
 		t.Error("ready without its module")
 	}
 }
@@ -135,7 +136,7 @@ func TestIsCtnetlinkReady(t *testing.T) {
 func TestSampler(t *testing.T) {
 	root := kerneltree.New(t)
 	const line = "- l3proto = 2 proto=17 src=192.0.2.1 dst=198.51.100.2 sport=0 dport=4000 sip/audio\n"
-	s := NewSampler(root)
+	s := NewSampler(tree.At(root))
 	at := time.Unix(1_700_000_000, 0)
 	steps := []struct {
 		name  string

@@ -20,8 +20,8 @@ type Sample struct {
 }
 
 // Take returns one sample.
-func Take(root string, at time.Time) Sample {
-	s := NewSampler(root)
+func Take(host tree.Tree, at time.Time) Sample {
+	s := NewSampler(host)
 	defer s.Close()
 	return s.Take(at)
 }
@@ -39,7 +39,7 @@ const (
 // between repeat them. If the expectations cannot be read, each sample tries again. It keeps the other files
 // open. A Sampler is safe for concurrent use.
 type Sampler struct {
-	root  string
+	host  tree.Tree
 	sizes *sysfs.Files
 
 	mu      sync.Mutex
@@ -49,9 +49,9 @@ type Sampler struct {
 	helpers map[string]int64
 }
 
-// NewSampler returns a Sampler of the system below root.
-func NewSampler(root string) *Sampler {
-	return &Sampler{root: root, sizes: sysfs.NewReader(root), stat: statFile{tree: tree.At(root)}}
+// NewSampler returns a Sampler of a host.
+func NewSampler(host tree.Tree) *Sampler {
+	return &Sampler{host: host, sizes: sysfs.NewReader(host), stat: statFile{tree: host}}
 }
 
 // Close closes the open files. The Sampler can be used again.
@@ -88,7 +88,7 @@ func (s *Sampler) expectations(at time.Time, hasTable bool) map[string]int64 {
 	}
 	if age := at.Sub(s.readAt); age < 0 || age >= rest {
 		start := time.Now()
-		s.helpers, _ = ExpectationsByHelper(s.root) // nil if they cannot be read
+		s.helpers, _ = ExpectationsByHelper(s.host) // nil if they cannot be read
 		s.readAt, s.took = at, time.Since(start)
 	}
 	return s.helpers

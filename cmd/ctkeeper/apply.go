@@ -33,7 +33,7 @@ func (a *app) apply() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			document := daemon.Apply(cmd.Context(), a.root, cfg, log)
+			document := daemon.Apply(cmd.Context(), a.host, cfg, log)
 			if err := a.printer().Applied(document); err != nil {
 				return failure{exitNo, err}
 			}

@@ -23,7 +23,7 @@ func (a *app) diff() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			document := daemon.Inspect(a.root, cfg)
+			document := daemon.Inspect(a.host, cfg)
 			if err := a.printer().Diff(document); err != nil {
 				return failure{exitUnknown, err}
 			}

@@ -32,7 +32,7 @@ func (a *app) doctor() *cobra.Command {
 				return status.NewClient(status.SocketPath(a.root)).Status(cmd.Context())
 			})
 			report, err := doctor.Examine(cmd.Context(), picture.Options{
-				Root: a.root, Source: a.source(),
+				Source: a.source(),
 				Running: func(context.Context) bool { // one that this process may not ask runs, too
 					_, err := document()
 					return err == nil || !status.IsNotRunning(err)

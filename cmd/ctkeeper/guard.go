@@ -109,7 +109,7 @@ func addDryRun(cmd *cobra.Command, dryRun *bool) {
 
 // setGuard turns the guard on or off and prints what it did.
 func (a *app) setGuard(ctx context.Context, opts setup.Options, dryRun bool) error {
-	host := tree.At(a.root)
+	host := a.host
 	plan, err := setup.NewPlan(host, a.sourceToWrite(), opts)
 	var refused config.Errors
 	switch {

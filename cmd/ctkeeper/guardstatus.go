@@ -8,7 +8,6 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/guard"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
-	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/ui/text"
 )
@@ -53,7 +52,7 @@ func (a *app) guardStatus() *cobra.Command {
 
 // viewGuard returns what the files of a host say of the guard: its mode, its rights, and whether the kernel can run it.
 func (a *app) viewGuard(ctx context.Context, cfg *config.Config) text.GuardStatus {
-	h := picture.Take(ctx, tree.At(a.root), picture.Options{Root: a.root, Source: a.source()})
+	h := picture.Take(ctx, a.host, picture.Options{Source: a.source()})
 	capabilities := h.UnitCapabilities()
 	view := text.GuardStatus{
 		Mode: cfg.Guard.Mode, Origin: cfg.Origins["guard.mode"], Kernel: h.Release, Installed: h.Env.Installed,

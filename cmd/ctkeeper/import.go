@@ -41,7 +41,7 @@ func (a *app) importer() *cobra.Command {
 
 // printImport prints the drop-in, and with write also writes it.
 func (a *app) printImport(write bool) error {
-	host := tree.At(a.root)
+	host := a.host
 	found := inventory.Read(host)
 	made, refused := importer.New(host, found)
 	if errors.Is(refused, importer.ErrNothingToRead) {

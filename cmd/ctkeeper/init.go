@@ -10,7 +10,6 @@ import (
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/importer"
 	"github.com/ctkeeper/ctkeeper/explain/inventory"
-	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/ui/text"
 )
@@ -39,7 +38,7 @@ func (a *app) initialize() *cobra.Command {
 
 // printInit prints the configuration, and with write also writes it.
 func (a *app) printInit(cmd *cobra.Command, write bool) error {
-	host := tree.At(a.root)
+	host := a.host
 	found := inventory.Read(host)
 	made, refused := importer.Complete(host, found)
 	if errors.Is(refused, importer.ErrNothingToRead) {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/host/printable"
-	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/persist"
 	"github.com/ctkeeper/ctkeeper/reconcile"
@@ -60,7 +59,7 @@ func (a *app) persist() *cobra.Command {
 
 // writeBootFiles plans the boot files, writes them and prints a report.
 func (a *app) writeBootFiles(ctx context.Context, cfg *config.Config, opts persist.Options, dryRun bool) error {
-	host := tree.At(a.root)
+	host := a.host
 	var errs []error
 	plan, err := persist.NewPlan(host, cfg, opts)
 	errs = append(errs, err)
@@ -77,8 +76,8 @@ func (a *app) writeBootFiles(ctx context.Context, cfg *config.Config, opts persi
 		changed, err = plan.Write(host)
 		errs = append(errs, err)
 		// After writing, so that the module is loaded with these options.
-		if cfg.Module.Load && a.root == "" && kmod.Observe(a.root, kmod.Conntrack).State == kmod.Absent {
-			err = kmod.Load(ctx, a.root, kmod.Conntrack)
+		if cfg.Module.Load && a.root == "" && kmod.Observe(a.host, kmod.Conntrack).State == kmod.Absent {
+			err = kmod.Load(ctx, a.host, kmod.Conntrack)
 			errs, loaded = append(errs, err), err == nil
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/daemon"
 	"github.com/ctkeeper/ctkeeper/host/logging"
 	"github.com/ctkeeper/ctkeeper/host/printable"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/ui/text"
 )
 
@@ -50,6 +51,9 @@ func (f failure) Unwrap() error { return f.err }
 type app struct {
 	configFile string
 	root       string
+	procfs     string
+	sysfs      string
+	host       tree.Tree // from root, procfs and sysfs
 	output     string
 	logLevel   string
 	logFormat  string
@@ -58,6 +62,7 @@ type app struct {
 	noHelp     error // why there is no help: no command of that name
 	configSet  func() bool
 	rootSet    func() bool
+	pathSet    func() bool
 }
 
 // execute runs one command line and returns its exit status.
@@ -102,7 +107,7 @@ func (a *app) command() *cobra.Command {
 			if !text.Known(a.output) {
 				return invalidArgument(a.output, "output", text.Formats())
 			}
-			if err := a.resolveRoot(); err != nil {
+			if err := a.resolveHost(); err != nil {
 				return err
 			}
 			_, err := a.logger()
@@ -137,6 +142,10 @@ func (a *app) addGlobalFlags(root *cobra.Command) {
 	flags.StringVar(&a.configFile, "config", config.DefaultMain, "read this configuration `FILE`")
 	flags.StringVar(&a.root, "root", "", "work on the system below `DIR`: its /etc, /proc, /sys, /lib/modules and "+
 		"all others")
+	flags.StringVar(&a.procfs, flagProcfs, "/proc", "in a container: look for the files of /proc below `DIR` first, "+
+		"where the host's /proc/sys/net is mounted as DIR/sys/net")
+	flags.StringVar(&a.sysfs, flagSysfs, "/sys", "the same for /sys, where the host's /sys/module is mounted as "+
+		"`DIR`/module")
 	flags.StringVarP(&a.output, "output", "o", "table", "print as `FORMAT`: "+strings.Join(text.Formats(), ", "))
 	flags.StringVar(&a.logLevel, "log-level", "info", "log from this `LEVEL` on: "+strings.Join(logLevels(), ", "))
 	flags.StringVar(&a.logFormat, "log-format", "auto",
@@ -150,6 +159,7 @@ func (a *app) addGlobalFlags(root *cobra.Command) {
 	}
 	a.configSet = func() bool { return flags.Changed("config") }
 	a.rootSet = func() bool { return flags.Changed("root") }
+	a.pathSet = func() bool { return flags.Changed(flagProcfs) || flags.Changed(flagSysfs) }
 }
 
 // help takes the place of cobra's own help command.
@@ -173,12 +183,32 @@ func help(root *cobra.Command) *cobra.Command {
 
 func logLevels() []string { return []string{"debug", "info", "warn", "error"} }
 
-// resolveRoot makes --root absolute; without it the root is the running system's. An empty DIR
-// is an error: a script forgot to set a variable, and does not mean the running system.
-func (a *app) resolveRoot() error {
-	if a.root == "" && !a.rootSet() {
-		return nil
+// flagProcfs and flagSysfs are called as those of node_exporter.
+const (
+	flagProcfs = "path.procfs"
+	flagSysfs  = "path.sysfs"
+)
+
+// resolveHost makes --root absolute, and sets the host from it or from --path.procfs and --path.sysfs.
+func (a *app) resolveHost() (err error) {
+	switch {
+	case a.rootSet() && a.pathSet():
+		return fmt.Errorf("--%s and --%s are for the running system, and --root is for another: use one of them",
+			flagProcfs, flagSysfs)
+	case a.procfs == "" || a.sysfs == "":
+		return fmt.Errorf("invalid argument \"\" for --%s or --%s (an existing directory)", flagProcfs, flagSysfs)
+	case a.pathSet():
+		a.host, err = tree.Tree{}.WithMounts(a.procfs, a.sysfs)
+	case a.rootSet():
+		err = a.resolveRoot()
+		a.host = tree.At(a.root)
 	}
+	return err
+}
+
+// resolveRoot makes --root absolute. An empty DIR is an error: a script forgot to set a variable, and does not mean the
+// running system.
+func (a *app) resolveRoot() error {
 	root, err := filepath.Abs(a.root)
 	if err != nil {
 		return err
@@ -208,7 +238,7 @@ func load(source config.Source) (*config.Config, error) {
 }
 
 func (a *app) source() config.Source {
-	return config.Source{Root: a.root, Main: a.configFile, MainRequired: a.configSet()}
+	return config.Source{Root: a.root, Host: a.host, Main: a.configFile, MainRequired: a.configSet()}
 }
 
 // sourceToWrite is the source of loadToWrite.

@@ -93,7 +93,7 @@ func (a *app) fill(opts *daemon.Options, log *logging.Logger) {
 // to the daemon: it reports a refused configuration, and runs where its output has no reader.
 func (a *app) showRun(opts *daemon.Options) {
 	if cfg, err := opts.Source.Load(); err == nil {
-		_ = a.printer().RunBegins(daemon.Inspect(a.root, cfg), os.Args[0])
+		_ = a.printer().RunBegins(daemon.Inspect(a.host, cfg), os.Args[0])
 	}
 	opts.Started = func(s status.Document) { _ = a.printer().RunStarted(s, os.Args[0]) }
 }

@@ -72,7 +72,7 @@ func (a *app) current(ctx context.Context) (document status.Document, unanswered
 			document.Daemon.Error, unanswered = err.Error(), err
 		}
 	}
-	daemon.FillUnknown(&document, a.root)
+	daemon.FillUnknown(&document, a.host)
 	document.Judge()
 	return document, unanswered, refused
 }
@@ -82,12 +82,12 @@ func (a *app) current(ctx context.Context) (document status.Document, unanswered
 func (a *app) inspect() (status.Document, error) {
 	cfg, err := a.load()
 	if err == nil {
-		return daemon.Inspect(a.root, cfg), nil
+		return daemon.Inspect(a.host, cfg), nil
 	}
 	return status.Document{
 		Daemon: status.Daemon{Config: status.Config{Error: err.Error()}},
-		Module: status.Module{Name: kmod.Conntrack, State: kmod.Observe(a.root, kmod.Conntrack).State},
-		Table:  daemon.InspectTable(a.root),
+		Module: status.Module{Name: kmod.Conntrack, State: kmod.Observe(a.host, kmod.Conntrack).State},
+		Table:  daemon.InspectTable(a.host),
 	}, err
 }
 

@@ -39,7 +39,7 @@ const maxSupportFile = 1 << 20
 
 // supportParts returns what the archive holds. Without a running system, below --root, it has no unit and no journal.
 func (a *app) supportParts() []support.Part {
-	host := tree.At(a.root)
+	host := a.host
 	parts := []support.Part{{Name: "README.txt", Collect: func(context.Context) ([]byte, error) {
 		return []byte(supportReadme), nil
 	}}}
@@ -92,6 +92,9 @@ func (a *app) supportParts() []support.Part {
 func (a *app) capture(ctx context.Context, args []string) []byte {
 	if a.rootSet() {
 		args = append(args, "--root", a.root)
+	}
+	if a.host != (tree.Tree{}) && a.root == "" {
+		args = append(args, "--path.procfs", a.procfs, "--path.sysfs", a.sysfs)
 	}
 	reads := args[0] != "version" && args[0] != "events" && args[0] != "import"
 	if a.configSet() && reads {

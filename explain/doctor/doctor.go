@@ -51,7 +51,7 @@ func topics() []picture.Check {
 // Examine reads a host and runs all topics. What cannot be read is in Report.NotRead, or a finding. The
 // error is ErrNothing, or that of the context.
 func Examine(ctx context.Context, opts picture.Options) (Report, error) {
-	t := tree.At(opts.Root)
+	t := opts.Source.Tree()
 	if err := checkTree(t); err != nil {
 		return Report{}, err
 	}

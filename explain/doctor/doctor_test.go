@@ -19,7 +19,7 @@ import (
 )
 
 func optionsAt(root string) picture.Options {
-	return picture.Options{Root: root, Source: config.Source{Root: root}, Running: doctortest.Running}
+	return picture.Options{Source: config.Source{Root: root}, Running: doctortest.Running}
 }
 
 func TestNothingToExamine(t *testing.T) {

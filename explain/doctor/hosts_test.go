@@ -29,7 +29,7 @@ var update = flag.Bool("update", false, "rewrite the golden reports")
 func examine(t *testing.T, root string) (doctor.Report, error) {
 	t.Helper()
 	source := config.Source{Root: root, Main: config.DefaultMain}
-	return doctor.Examine(t.Context(), picture.Options{Root: root, Source: source})
+	return doctor.Examine(t.Context(), picture.Options{Source: source})
 }
 
 // TestHosts holds the report on each host of testdata/hosts to its golden files: what
@@ -288,7 +288,7 @@ func TestCancelled(t *testing.T) {
 	kerneltree.Unpack(t, root, "testdata/hosts/alpine.txtar")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := doctor.Examine(ctx, picture.Options{Root: root, Source: config.Source{Root: root,
+	_, err := doctor.Examine(ctx, picture.Options{Source: config.Source{Root: root,
 		Main: config.DefaultMain}})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v, want %v", err, context.Canceled)

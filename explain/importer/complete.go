@@ -84,7 +84,7 @@ func (b *builder) addFloors() {
 // addLoad adds the default of module.load where no file loads the module.
 func (b *builder) addLoad() {
 	isLoad := func(i item) bool { return i.section == "module" }
-	if slices.ContainsFunc(b.items, isLoad) || kmod.Observe(b.tree.Root(), kmod.Conntrack).State == kmod.BuiltIn {
+	if slices.ContainsFunc(b.items, isLoad) || kmod.Observe(b.tree, kmod.Conntrack).State == kmod.BuiltIn {
 		return
 	}
 	at := slices.IndexFunc(b.items, func(i item) bool { return i.section == "module.parameters" })

@@ -69,7 +69,7 @@ func newBuilder(t tree.Tree, from inventory.Inventory, path string) (*builder, e
 	}
 	return &builder{
 		tree: t, from: from, path: path, head: []string{Header}, covered: map[string]bool{},
-		live: sysfs.ReadAll(t.Root()), container: distro.Read(t).Platform.Container,
+		live: sysfs.ReadAll(t), container: distro.Read(t).Platform.Container,
 	}, nil
 }
 
@@ -120,7 +120,7 @@ func (b *builder) accepted() []item {
 // refuses no more of them.
 func (b *builder) check() (*config.Config, error) {
 	for {
-		cfg, err := config.Source{Root: b.tree.Root(), Draft: map[string][]byte{b.path: b.yaml()}}.Load()
+		cfg, err := config.Source{Root: b.tree.Root(), Host: b.tree, Draft: map[string][]byte{b.path: b.yaml()}}.Load()
 		var refused config.Errors
 		if !errors.As(err, &refused) || !b.refuse(refused) {
 			return cfg, err

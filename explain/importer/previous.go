@@ -17,9 +17,9 @@ const previousComment = "imported before; no other file sets it now"
 func (b *builder) readConfig() error {
 	var err error
 	empty := map[string][]byte{DropInPath: []byte(Header + "\n")}
-	b.config, err = config.Source{Root: b.tree.Root(), Draft: empty}.Load()
+	b.config, err = config.Source{Root: b.tree.Root(), Host: b.tree, Draft: empty}.Load()
 	if text, unread := b.tree.Read(DropInPath, maxFile); err == nil && unread == nil && isOurs(text) {
-		b.previous, err = config.Source{Root: b.tree.Root()}.Load()
+		b.previous, err = config.Source{Root: b.tree.Root(), Host: b.tree}.Load()
 	}
 	if err != nil {
 		b.note("the configuration is refused: values that it sets already are not left out")

@@ -116,7 +116,7 @@ func Read(t tree.Tree) Inventory {
 		fromPersist: map[string]bool{},
 		understood:  map[tree.Place]bool{}, coreOnly: map[tree.Place]bool{},
 	}
-	r.builtIn = kmod.Observe(t.Root(), kmod.Conntrack).State == kmod.BuiltIn
+	r.builtIn = kmod.Observe(t, kmod.Conntrack).State == kmod.BuiltIn
 	r.init = r.initSystem()
 	r.inv.Systemd = r.init == initSystemd
 	r.sysctls = r.sysctlFiles()

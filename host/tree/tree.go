@@ -27,14 +27,18 @@ var (
 
 // Tree is a file system below a root directory. The zero value is the running system. All paths are absolute,
 // as the host in the tree has them.
-type Tree struct{ root string }
+type Tree struct {
+	root string
+	// Other mounts of the running system's /proc and /sys, see WithMounts; empty where there are none.
+	procfs, sysfs string
+}
 
 // At returns the tree below root. For "" and "/" it is the running system.
 func At(root string) Tree {
 	if root == "" || filepath.Clean(root) == "/" {
 		return Tree{}
 	}
-	return Tree{filepath.Clean(root)}
+	return Tree{root: filepath.Clean(root)}
 }
 
 // Live reports whether the tree is the running system.
@@ -43,13 +47,15 @@ func (t Tree) Live() bool { return t.root == "" }
 // Root returns the root directory, or "" for the running system.
 func (t Tree) Root() string { return t.root }
 
-// Real returns a path of the tree as the host that runs ctkeeper has it, for messages. It does not resolve
-// links.
+// Real returns a path of the tree as the host that runs ctkeeper has it. It does not resolve links.
 func (t Tree) Real(path string) string {
-	if t.root == "" {
-		return path
+	switch {
+	case t.root != "":
+		return filepath.Join(t.root, path)
+	case t.procfs != "" || t.sysfs != "":
+		return t.mounted(path)
 	}
-	return filepath.Join(t.root, path)
+	return path
 }
 
 // Step is one look-up on the way to a file: a name in a directory.
@@ -100,7 +106,7 @@ func (t Tree) Resolve(path string) (string, []Step, error) {
 // returns path: the kernel resolves the links, including the magic links of /proc.
 func (t Tree) locate(op, path string) (string, error) {
 	if t.root == "" {
-		return path, nil
+		return t.Real(path), nil
 	}
 	end, _, err := t.Resolve(path)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 	"github.com/ctkeeper/ctkeeper/table"
 )
@@ -67,7 +68,7 @@ func TestExpectations(t *testing.T) {
 		return
 	}
 	conn := fillExpectations(t)
-	got, err := table.ExpectationsByHelper("")
+	got, err := table.ExpectationsByHelper(tree.Tree{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func TestExpectations(t *testing.T) {
 	if all, err := conn.DumpExpect(); err != nil || len(all) != expectations || all[0].HelpName != "ftp" {
 		t.Errorf("ti-mo/conntrack reads %d expectations, %v", len(all), err)
 	}
-	sample := table.Take("", time.Now())
+	sample := table.Take(tree.Tree{}, time.Now())
 	if sample.Expectations == nil || *sample.Expectations != expectations {
 		t.Errorf("a sample has other expectations: %+v", sample)
 	}
@@ -118,7 +119,7 @@ func readAsNobody(t *testing.T, refused bool) {
 		t.Fatalf("this user may read /proc/net/nf_conntrack_expect: %v", err)
 	}
 	start := time.Now()
-	got, err := table.ExpectationsByHelper("")
+	got, err := table.ExpectationsByHelper(tree.Tree{})
 	if refused {
 		if !errors.Is(err, unix.EACCES) || !errors.Is(err, unix.EPERM) {
 			t.Errorf("want EACCES of /proc and EPERM of ctnetlink, got %v", err)

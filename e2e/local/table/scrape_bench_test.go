@@ -13,6 +13,7 @@ import (
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/metrics"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/table"
@@ -41,7 +42,7 @@ func BenchmarkScrape(b *testing.B) {
 		b.Skipf("cannot open a ctnetlink socket: %v", err)
 	}
 	defer func() { _ = conn.Close() }()
-	sampler := table.NewSampler("")
+	sampler := table.NewSampler(tree.Tree{})
 	m := metrics.New(sampled{sampler}, func(error) {})
 	made := 0
 	for _, entries := range []int{0, 1000, 10000, 100000} {

@@ -64,6 +64,9 @@ func readOnlyMounts(t tree.Tree) []finding.Evidence {
 	mounts, _ := mountinfo.Read(t) // a collected tree has none
 	var found []finding.Evidence
 	for _, dir := range []string{"/proc/sys/net", "/sys/module"} {
+		if t.Live() {
+			dir = t.Real(dir)
+		}
 		var nearest *mountinfo.Mount
 		for i, m := range mounts {
 			if m.Holds(dir) && (nearest == nil || len(m.Mountpoint) >= len(nearest.Mountpoint)) {

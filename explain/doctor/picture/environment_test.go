@@ -115,7 +115,7 @@ func TestEnvironment(t *testing.T) {
 			for link, target := range test.links {
 				symlink(t, root, link, target)
 			}
-			got := readEnvironment(t.Context(), tree.At(root), Options{Root: root,
+			got := readEnvironment(t.Context(), tree.At(root), Options{
 				Source:  config.Source{Root: root},
 				Running: func(context.Context) bool { return false }}) // which proves nothing of a tree
 			if diff := cmp.Diff(test.want, got); diff != "" {

@@ -27,8 +27,7 @@ import (
 
 // Options are the parameters of Take.
 type Options struct {
-	Root string
-	// Source is where the configuration is.
+	// Source is where the configuration is. Its Tree is the host.
 	Source config.Source
 	// Running reports whether the daemon answers; nil where it is not known.
 	Running func(context.Context) bool
@@ -47,7 +46,7 @@ func Take(ctx context.Context, t tree.Tree, opts Options) *Host {
 			"empty: no kernel runs here, so the state of the module, the command line and the live values are not "+
 				"known"))
 	} else {
-		h.Module = kmod.Observe(t.Root(), kmod.Conntrack)
+		h.Module = kmod.Observe(t, kmod.Conntrack)
 		h.readRunning(t)
 	}
 	h.Inventory = inventory.Read(t)
@@ -69,7 +68,7 @@ func Take(ctx context.Context, t tree.Tree, opts Options) *Host {
 	}
 	h.readConfig(t, opts.Source)
 	h.Env = readEnvironment(ctx, t, opts)
-	h.readWanted(ctx, opts)
+	h.readWanted(ctx, t, opts)
 	h.Processes, h.record = process.List(t), readRecord(ctx, t)
 	h.ReadFiles(t)
 	return h
@@ -90,13 +89,13 @@ func (h *Host) readConfig(t tree.Tree, source config.Source) {
 
 // readWanted reads the values of the wanted settings. NotKept are the settings that the daemon reports as not kept, or
 // where none answers those that cannot be read.
-func (h *Host) readWanted(ctx context.Context, opts Options) {
+func (h *Host) readWanted(ctx context.Context, t tree.Tree, opts Options) {
 	if h.Offline {
 		return
 	}
 	var unreadable []reconcile.SettingStatus
 	if h.Config != nil {
-		files := sysfs.NewReader(h.Root)
+		files := sysfs.NewReader(t)
 		defer func() { _ = files.Close() }() // opened for reading only
 		for _, w := range h.Config.Wants {
 			switch value, err := files.Read(w.Setting); {
@@ -134,15 +133,14 @@ func needsMemoryOnly(err error) bool {
 // may read some of them, so a missing file is no error.
 func (h *Host) readRunning(t tree.Tree) {
 	var err error
-	root := t.Root()
-	h.Figures, h.Settings, h.HelperModules = table.Read(root), sysfs.ReadAll(root), readHelpers(t)
+	h.Figures, h.Settings, h.HelperModules = table.Read(t), sysfs.ReadAll(t), readHelpers(t)
 	names, _ := t.List("/sys/module/nf_conntrack/parameters")
 	h.Parameters = map[string]string{}
 	for _, name := range names {
 		h.Parameters[name], _ = kmod.ParameterValue(t, kmod.Conntrack, name)
 	}
-	h.Counters, _ = table.Counters(root)
-	h.HelperCounts, _ = table.ExpectationsByHelper(root)
+	h.Counters, _ = table.Counters(t)
+	h.HelperCounts, _ = table.ExpectationsByHelper(t)
 	if h.Release, err = kmod.Release(t); err != nil {
 		h.addNotRead("/proc/sys/kernel/osrelease", err)
 	}
