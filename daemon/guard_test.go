@@ -208,7 +208,7 @@ func TestJoinMissing(t *testing.T) {
 	if hint != systemd.PerfmonStep {
 		t.Errorf("hint = %q", hint)
 	}
-	_, err := (&Daemon{opts: Options{Source: config.Source{Root: "/x"}}}).openGuard(config.Guard{})
+	_, err := (&Daemon{host: tree.At("/x")}).openGuard(config.Guard{})
 	if !errors.As(err, new(*guard.Unavailable)) {
 		t.Errorf("below a root: %v", err)
 	}

@@ -30,6 +30,7 @@ type running struct {
 	t        *testing.T
 	root     string
 	socket   string
+	config   string // its main file
 	logs     *observer.ObservedLogs
 	notified *notifySocket
 	cancel   context.CancelFunc
@@ -46,8 +47,9 @@ func start(t *testing.T, root, yaml string, change ...func(*Options)) *running {
 	if root == "" {
 		source.Main = filepath.Join(t.TempDir(), "ctkeeper.yaml")
 	}
+	r.config = filepath.Join(root, sourceMain(source))
 	if yaml != "" {
-		write(t, filepath.Join(root, sourceMain(source)), yaml)
+		write(t, r.config, yaml)
 	}
 	core, logs := observer.New(zapcore.InfoLevel)
 	r.logs = logs

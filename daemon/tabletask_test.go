@@ -140,7 +140,8 @@ func TestTableStatus(t *testing.T) {
 		t.Errorf("status %+v, load factor %v", s, s.LoadFactor)
 	}
 	kerneltree.Unload(t, root)
-	if s = InspectTable(tree.At(root)); s.Entries != nil || s.LoadFactor != nil || s.Counters == nil || len(s.Conditions) != 0 {
+	s = InspectTable(tree.At(root))
+	if s.Entries != nil || s.LoadFactor != nil || s.Counters == nil || len(s.Conditions) != 0 {
 		t.Errorf("status without the module: %+v", s)
 	}
 }

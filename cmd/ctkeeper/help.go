@@ -72,15 +72,15 @@ func ownFlags(cmd *cobra.Command) *pflag.FlagSet {
 
 func flagList(flags *pflag.FlagSet) string { return flags.FlagUsagesWrapped(helpWidth) }
 
-// globalFlags returns the flags of every command, in one line. --config is one of those that read the configuration.
+// globalFlags returns the flags of every command. --config is one of those that read the configuration.
 func globalFlags(cmd *cobra.Command) string {
-	line := " "
+	line := ""
 	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) {
 		if _, reads := cmd.Annotations[annotationConfig]; f.Name != "config" || reads {
 			line += " --" + f.Name
 		}
 	})
-	return line + "\n"
+	return "  " + fill(line, helpWidth-2, "  ") + "\n"
 }
 
 // exitList returns exit statuses, one a line.

@@ -53,8 +53,8 @@ func (k kernelFS) at(dir string) (string, error) {
 	var stat unix.Statfs_t
 	switch err := unix.Statfs(needed, &stat); {
 	case err != nil:
-		return "", fmt.Errorf("cannot use %s in place of %s: %s: %w: mount the host's %s there", dir, k.dir, needed, err,
-			k.needed)
+		return "", fmt.Errorf("cannot use %s in place of %s: %s: %w: mount the host's %s there",
+			dir, k.dir, needed, err, k.needed)
 	case int64(stat.Type) != k.magic: //nolint:unconvert // an int32 on 32-bit processors
 		return "", fmt.Errorf("cannot use %s in place of %s: %s is not a mount of the kernel's files: "+
 			"mount the host's %s there", dir, k.dir, needed, k.needed)

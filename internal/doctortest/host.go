@@ -26,7 +26,9 @@ const Release = "6.1.0-18-amd64"
 // Take takes the picture of the host below root.
 func Take(t *testing.T, root string) *picture.Host {
 	t.Helper()
-	return picture.Take(t.Context(), tree.At(root), picture.Options{Source: config.Source{Root: root}, Running: Running})
+	return picture.Take(t.Context(), tree.At(root), picture.Options{
+		Source: config.Source{Root: root}, Running: Running,
+	})
 }
 
 // Running is a daemon that answers.
