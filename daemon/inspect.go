@@ -88,7 +88,7 @@ func newDocument(host tree.Tree, report reconcile.Report, cfg *config.Config) st
 	if report.Module.Present {
 		module = kmod.Observe(host, kmod.Conntrack).State
 	}
-	release, _ := kmod.Release(tree.At(root)) // it is shown, and nothing depends on it
+	release, _ := kmod.Release(host) // it is shown, and nothing depends on it
 	return status.Document{
 		Daemon: status.Daemon{
 			Mode:   report.Mode,
