@@ -74,7 +74,9 @@ func NewWatcher(src Source) (*Watcher, error) {
 }
 
 // Run calls changed, in the caller's goroutine, when it is time to Load again: 100 ms after the
-// last event of a burst, or a second after its first. A lost event counts as a change. Run
+// last event of a burst, or a second after its first. A file that is empty after the last event is most likely
+// being written (open(2) with O_TRUNC comes before the first write(2)): then it is a second after the first
+// event, unless the content comes. A lost event counts as a change. Run
 // returns nil when ctx ends or after Close, and otherwise the error of the watch. It closes the
 // Watcher.
 func (w *Watcher) Run(ctx context.Context, changed func()) error {
@@ -100,7 +102,10 @@ func (w *Watcher) Run(ctx context.Context, changed func()) error {
 			if burstBegin.IsZero() {
 				burstBegin = now
 			}
-			due = now.Add(min(debounce, burstBegin.Add(maxBurst).Sub(now)))
+			due = burstBegin.Add(maxBurst)
+			if quiet := now.Add(debounce); quiet.Before(due) && !set.isEmpty(events[len(events)-1]) {
+				due = quiet
+			}
 		}
 	}
 }
@@ -203,6 +208,14 @@ func (s *watchSet) isRelevant(event inotify.Event) bool {
 		}
 	}
 	return false
+}
+
+// isEmpty reports whether the event is about a file without content.
+func (s *watchSet) isEmpty(event inotify.Event) bool {
+	return slices.ContainsFunc(s.paths[event.Watch], func(path string) bool {
+		info, err := os.Lstat(filepath.Join(path, event.Name))
+		return err == nil && info.Mode().IsRegular() && info.Size() == 0
+	})
 }
 
 // watchPlan is what to watch for a Source in the present state of its tree. All paths are real

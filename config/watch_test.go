@@ -265,6 +265,27 @@ func TestWatchMergesBursts(t *testing.T) {
 	}
 }
 
+// TestWatchWaitsForContent: a shell empties a file before it starts the program that writes it.
+func TestWatchWaitsForContent(t *testing.T) {
+	root := t.TempDir()
+	file := filepath.Join(root, DefaultMain)
+	if err := write(DefaultMain, "settings: {max: 1}\n")(root); err != nil {
+		t.Fatal(err)
+	}
+	w := watch(t, root, Source{})
+	if err := os.Truncate(file, 0); err != nil {
+		t.Fatal(err)
+	}
+	emptied := time.Now()
+	time.Sleep(3 * debounce)
+	reported := len(w.changes)
+	if waited := time.Since(emptied); reported > 0 && waited < maxBurst {
+		t.Errorf("the empty file was reported within %s", waited)
+	}
+	w.expect("content", write(DefaultMain, "settings: {max: 2}\n"))
+	w.expect("a file that stays empty", func(string) error { return os.Truncate(file, 0) })
+}
+
 func TestWatcherEnds(t *testing.T) {
 	t.Parallel()
 	w, err := NewWatcher(Source{Root: host(t, nil)})
