@@ -62,6 +62,7 @@ var mayImport = map[string][]string{
 	"explain/firewall":  {"kmod", "host"},
 	"explain/inventory": {"kmod", "sysfs", "host"},
 	"explain/importer":  {"config", "explain/inventory", "kmod", "sysfs", "host"},
+	"explain/render":    {"config", "kmod", "sysfs", "host"},
 	"explain/support":   {"host"},
 	"explain/doctor": {
 		"config", "explain/firewall", "explain/inventory", "kmod", "persist", "reconcile", "sysfs", "table", "host",
@@ -73,12 +74,13 @@ var mayImport = map[string][]string{
 	"daemon":  {"config", "guard", "kmod", "reconcile", "status", "sysfs", "systemd", "table", "host"},
 	"ui/term": {"config", "ui/sgr", "reconcile", "status", "sysfs", "table", "host"},
 	"ui/text": {
-		"config", "explain/doctor", "explain/importer", "explain/support", "kmod", "persist", "reconcile", "status",
-		"sysfs", "table", "ui/sgr", "host",
+		"config", "explain/doctor", "explain/importer", "explain/render", "explain/support", "kmod", "persist",
+		"reconcile", "status", "sysfs", "table", "ui/sgr", "host",
 	},
 	"cmd/ctkeeper": {
-		"config", "daemon", "explain/doctor", "explain/importer", "explain/inventory", "explain/support", "guard/setup",
-		"kmod", "persist", "reconcile", "status", "sysfs", "systemd", "table", "ui/term", "ui/text", "host",
+		"config", "daemon", "explain/doctor", "explain/importer", "explain/inventory", "explain/render",
+		"explain/support", "guard/setup", "kmod", "persist", "reconcile", "status", "sysfs", "systemd", "table",
+		"ui/term", "ui/text", "host",
 	},
 	"packaging/metadata":    {"host"},
 	"cmd/ctkeeper-exporter": {"metrics", "reconcile", "status", "table", "ui/page", "host"},

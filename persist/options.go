@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/ctkeeper/ctkeeper/config"
+	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -17,6 +18,19 @@ type option struct {
 	name, value string
 	// origin is the configuration key, with its value where that differs, and its place.
 	origin string
+}
+
+// AtLoad returns the parameters that NewPlan loads nf_conntrack with on the host in the tree, without their origins.
+// Notes name what is left out, and why; parameters with which the module would not load are among it.
+func AtLoad(t tree.Tree, cfg *config.Config) (parameters []config.Parameter, notes []string) {
+	p := planner{cfg: cfg, host: readHost(t)}
+	for _, o := range p.options() {
+		parameters = append(parameters, config.Parameter{Name: o.name, Value: o.value})
+	}
+	for _, err := range p.errs {
+		p.note("%v", err)
+	}
+	return parameters, p.plan.Notes
 }
 
 // options returns the parameters to load nf_conntrack with: from module.parameters, else from the

@@ -120,7 +120,7 @@ func (a *app) command() *cobra.Command {
 	root.SetErr(a.stderr)
 	root.AddCommand(a.run(), a.apply(), a.diff(), a.status(), a.events(), a.persist(), a.doctor(), a.importer(),
 		a.config(), a.version(), a.completion(), a.priority())
-	root.AddCommand(a.initialize(), a.guard(), a.support())
+	root.AddCommand(a.initialize(), a.guard(), a.support(), a.render())
 	root.SetHelpCommand(help(root))
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		if cmd.HasSubCommands() {

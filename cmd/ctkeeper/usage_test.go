@@ -82,6 +82,12 @@ func TestWrongArguments(t *testing.T) {
 		{"completion tcsh", `unknown shell "tcsh" (bash, fish, zsh)`},
 		{"completion fsh", `unknown shell "fsh" (did you mean fish?)`},
 		{"completion bash x", `unexpected argument "x" (see ctkeeper completion --help)`},
+		{"render", "render needs a target (kube-proxy, kubelet, cri-o, cni-tuning, talos, bottlerocket, nixos)"},
+		{"render kubeproxy", `unknown target "kubeproxy" (did you mean kube-proxy?)`},
+		{"render docker", `unknown target "docker" ` +
+			"(kube-proxy, kubelet, cri-o, cni-tuning, talos, bottlerocket, nixos)"},
+		{"render nixos x", `unexpected argument "x" (see ctkeeper render --help)`},
+		{"render nixos --agree", "--agree is for kube-proxy and kubelet: nixos sets the same values anyway"},
 		{"events --config /x", "ctkeeper events does not read the configuration: leave --config out"},
 		{"version --config /x", "ctkeeper version does not read the configuration: leave --config out"},
 		{"completion bash --config /x", "ctkeeper completion does not read the configuration: leave --config out"},
@@ -116,6 +122,8 @@ func TestCompletion(t *testing.T) {
 	for _, shell := range shells() {
 		ctkeeper(t.Context(), "completion", shell).wants(t, 0, []string{"ctkeeper"}, nil)
 	}
+	ctkeeper(t.Context(), "__complete", "render", "kube").wants(t, 0, []string{"kube-proxy\nkubelet\n"},
+		[]string{"NoFileComp"})
 	for flag, want := range map[string]string{"--output": "table\njson\nyaml\n", "--log-level": "debug\n",
 		"--log-format": "journal\n"} {
 		ctkeeper(t.Context(), "__complete", "doctor", flag, "").wants(t, 0, []string{want}, []string{"NoFileComp"})
@@ -180,7 +188,7 @@ func TestOutputFails(t *testing.T) {
 	}
 	defer func() { _ = full.Close() }()
 	for _, args := range []string{"version", "--version", "completion bash", "config show", "completion zsh",
-		"completion fish"} {
+		"completion fish", "render talos"} {
 		var stderr bytes.Buffer
 		status := execute(t.Context(), append(strings.Fields(args), "--root", host(t, standing)), full, &stderr)
 		if status != exitNo || !strings.Contains(stderr.String(), "no space left on device") {
