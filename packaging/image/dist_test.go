@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"debug/elf"
-	"encoding/json"
 	"maps"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
+	"github.com/ctkeeper/ctkeeper/internal/container"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
@@ -61,18 +61,19 @@ func TestPackagesImage(t *testing.T) {
 	}
 }
 
-type object = map[string]any
-
-// bundle writes an OCI bundle of this machine's image (github.com/opencontainers/runtime-spec): read-only root, no new
-// privileges, and the binds of the pod.
-func bundle(t *testing.T, uid int, capabilities object, command string) string {
+// unpack writes this machine's image into a bundle, with a configuration.
+func unpack(t *testing.T) (dir string) {
 	t.Helper()
-	dir := t.TempDir()
+	dir = t.TempDir()
+	files := map[string]file{"config/ctkeeper.yaml": {mode: 0o644, content: "settings: {udp_timeout: 77}\n"}}
 	for name, f := range readFiles(t, readImages(t, readIndex(t, dist(t)))["linux/"+runtime.GOARCH]) {
-		name = filepath.Join(dir, "rootfs", name)
+		files["rootfs/"+name] = f
+	}
+	for name, f := range files {
 		if f.mode.IsDir() {
 			continue
 		}
+		name = filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -80,43 +81,12 @@ func bundle(t *testing.T, uid int, capabilities object, command string) string {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(filepath.Join(dir, "config"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	const settings = "settings: {udp_timeout: 77}\n"
-	if err := os.WriteFile(filepath.Join(dir, "config/ctkeeper.yaml"), []byte(settings), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	var namespaces []object
-	for _, kind := range []string{"pid", "ipc", "uts", "mount"} {
-		namespaces = append(namespaces, object{"type": kind})
-	}
-	config, err := json.Marshal(object{
-		"ociVersion": "1.0.2", "root": object{"path": "rootfs", "readonly": true},
-		"process": object{
-			"user": object{"uid": uid, "gid": uid}, "cwd": "/", "noNewPrivileges": true, "capabilities": capabilities,
-			"args": []string{"/usr/bin/ctkeeper", "--path.procfs=/host/proc", "--path.sysfs=/host/sys", command},
-		},
-		"mounts": []object{
-			{"destination": "/proc", "type": "proc", "source": "proc"},
-			{"destination": "/host/proc/sys/net", "source": "/proc/sys/net", "options": []string{"bind"}},
-			{"destination": "/host/sys/module", "source": "/sys/module", "options": []string{"bind"}},
-			{"destination": "/etc/ctkeeper", "source": filepath.Join(dir, "config"), "options": []string{"bind", "ro"}},
-		},
-		"linux": object{"namespaces": namespaces, "readonlyPaths": []string{"/proc/sys"}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644); err != nil {
-		t.Fatal(err)
-	}
 	return dir
 }
 
-// TestPackagesImageRuns runs the image by runc, with the rights of the pod and those of other users: the kernel lets
-// CAP_NET_ADMIN write a network namespace's sysctls, whoever owns them (net_ctl_permissions). On exec another user than
-// 0 keeps only ambient capabilities, which Kubernetes has no field for.
+// TestPackagesImageRuns runs the image by runc, as different users. User 0 owns the sysctls, and may write them without
+// a capability. Another user needs CAP_NET_ADMIN (net_ctl_permissions), and on exec keeps only ambient capabilities,
+// which Kubernetes has no field for. The hash table's size, in sysfs, is user 0's alone.
 func TestPackagesImageRuns(t *testing.T) {
 	if !netns.Enter(t) {
 		return
@@ -126,25 +96,27 @@ func TestPackagesImageRuns(t *testing.T) {
 	}
 	const setting = "/proc/sys/net/netfilter/nf_conntrack_udp_timeout"
 	netAdmin := []string{"CAP_NET_ADMIN"}
-	kubernetes := object{"bounding": netAdmin, "effective": netAdmin, "permitted": netAdmin}
-	ambient := object{"inheritable": netAdmin, "ambient": netAdmin}
-	maps.Copy(ambient, kubernetes)
 	for _, c := range []struct {
 		name         string
 		uid          int
-		capabilities object
+		capabilities container.Capabilities
 		want         string
 	}{
-		{"user 0 as in a pod", 0, kubernetes, "77"},
-		{"another user as in a pod", 65532, kubernetes, "30"},
-		{"another user with an ambient capability", 65532, ambient, "77"},
-		{"no capability", 0, object{}, "30"},
+		{"user 0 as in a pod", 0, container.Capabilities{Names: netAdmin}, "77"},
+		{"another user as in a pod", 65532, container.Capabilities{Names: netAdmin}, "30"},
+		{"another user, ambient capability", 65532, container.Capabilities{Names: netAdmin, Ambient: true}, "77"},
+		{"user 0 without a capability", 0, container.Capabilities{}, "77"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := os.WriteFile(setting, []byte("30"), 0o644); err != nil {
 				netns.Cannot(t, "needs nf_conntrack: %v", err)
 			}
-			dir := bundle(t, c.uid, c.capabilities, "apply")
+			dir := unpack(t)
+			err := container.Write(dir, c.uid, c.capabilities, "/usr/bin/ctkeeper", "--path.procfs=/host/proc",
+				"--path.sysfs=/host/sys", "apply")
+			if err != nil {
+				t.Fatal(err)
+			}
 			state := filepath.Join(dir, "state")
 			out, err := exec.Command("runc", "--root", state, "run", "--bundle", dir, "ctkeeper-image").CombinedOutput()
 			if isApplied := err == nil; isApplied != (c.want == "77") {

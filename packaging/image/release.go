@@ -102,8 +102,8 @@ func (r release) image(architecture string) (v1.Image, error) {
 	}
 	config = config.DeepCopy()
 	config.OS, config.Architecture, config.Created = "linux", architecture, v1.Time{Time: r.created}
-	// User 0, with which a container has the capabilities that it was given: on exec the kernel drops those of another
-	// user (capabilities(7)), and only the owner, 0, may write the hash table's size.
+	// User 0, who owns the kernel's files: another one can write sysctls with an ambient CAP_NET_ADMIN, which
+	// Kubernetes has no field for, and never the hash table's size.
 	config.Config = v1.Config{
 		Entrypoint: []string{"/usr/bin/ctkeeper"}, Cmd: []string{"run"}, User: "0:0", Labels: r.labels(),
 		Env: []string{"PATH=/usr/bin"},
