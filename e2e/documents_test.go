@@ -27,7 +27,7 @@ func TestDocuments(t *testing.T) {
 	if isExcluded("TestDocuments") {
 		t.Skip("CTKEEPER_E2E_RUN does not match TestDocuments")
 	}
-	runBesideE2E(t)
+	runBesideOthers(t)
 	machine, err := rig.Prepare(kernelName(), packageRoot)
 	if err != nil {
 		t.Fatal(err)

@@ -35,31 +35,50 @@ const maxBoots = 4
 // reserve is the time before the test's deadline that is left to stop the machine and report.
 const reserve = 20 * time.Second
 
-// others is held by the tests that boot other machines.
-var others sync.Mutex
+// machines has room for the machines that run at a time: an emulated machine uses one processor, or a little more.
+var machines = make(chan struct{}, 2)
 
-// runBesideE2E lets a test run at the same time as TestE2E, which takes as long as all others together, and at another
-// time than the others: two emulated machines use two processors. Those that wait count as running (go test -parallel).
-func runBesideE2E(t *testing.T) {
+// runBesideOthers lets a test run at the same time as others, and waits until its machine may run. Those that wait
+// count as running (go test -parallel).
+func runBesideOthers(t *testing.T) {
 	t.Parallel()
-	others.Lock()
-	t.Cleanup(others.Unlock)
+	machines <- struct{}{}
+	t.Cleanup(func() { <-machines })
 }
 
-// TestE2E boots one machine and reports every scenario as a subtest. A scenario that skips has failed, and so has one
-// that does not report.
+// TestE2E boots two machines, each for every second scenario, and reports every scenario as a subtest. A scenario that
+// skips has failed, and so has one that does not report.
 func TestE2E(t *testing.T) {
-	t.Parallel()
 	kernel := kernelName()
 	machine, err := rig.Prepare(kernel, rig.Root{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("kernel %s: Debian %s", kernel, machine.Kernel.Version)
-	dir := t.TempDir()
-	guest, expected := guestWithScenarios(t, dir)
+	guest, expected := guestWithScenarios(t, t.TempDir())
 	guest.Trees[machine.Kernel.Archive] = rig.ArchiveDir
-	run(t, machine, guest, expected)
+	// This test takes longest, so its machines start before the other tests go on, which wait until all have
+	// called t.Parallel.
+	for range cap(machines) {
+		machines <- struct{}{}
+	}
+	t.Parallel()
+	halves := make([][]string, cap(machines))
+	for i, name := range expected {
+		halves[i%len(halves)] = append(halves[i%len(halves)], name)
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	for _, names := range halves {
+		running.Go(func() {
+			defer func() { <-machines }()
+			if len(names) > 0 {
+				half := guest
+				half.Args = argumentsFor(names)
+				run(t, machine, half, names)
+			}
+		})
+	}
 }
 
 // kernelName returns $KERNEL, by default 6.1.
@@ -96,7 +115,7 @@ func run(t *testing.T, machine *rig.Machine, guest rig.Guest, expected []string)
 	for tries := 1; tries < maxBoots && result.HasEmulatorFault() && len(missing) > 0; tries++ {
 		t.Logf("a fault of the emulator stopped the kernel (see %s); booting again for %d scenarios",
 			result.Dir, len(missing))
-		guest.Args = arguments("^(" + strings.Join(slices.Sorted(maps.Keys(missing)), "|") + ")$")
+		guest.Args = argumentsFor(slices.Sorted(maps.Keys(missing)))
 		result, err = boot()
 	}
 	if err != nil {
@@ -133,6 +152,9 @@ func arguments(pattern string) []string {
 	return []string{"-test.v=test2json", "-test.timeout=0", "-test.run=" + pattern}
 }
 
+// argumentsFor returns those for scenarios by their names.
+func argumentsFor(names []string) []string { return argumentsFor(names) }
+
 // guestWithScenarios returns a guest with ctkeeper and the scenarios, and the names of the scenarios.
 func guestWithScenarios(t *testing.T, dir string) (rig.Guest, []string) {
 	program := filepath.Join(dir, "scenarios")
@@ -153,7 +175,6 @@ func guestWithScenarios(t *testing.T, dir string) (rig.Guest, []string) {
 			"/etc/apt/sources.list":           rig.AptSource,
 		},
 		Program: program,
-		Args:    arguments("^(" + strings.Join(names, "|") + ")$"),
 		Enable:  []string{"ctkeeper.service"},
 	}, names
 }

@@ -23,7 +23,7 @@ guard: watch
 // TestGuardAtBoot boots hosts whose kernel command line leaves the guard with less to do, or nothing. The scenarios
 // test what is reported there, and that settings are repaired all the same.
 func TestGuardAtBoot(t *testing.T) {
-	runBesideE2E(t)
+	runBesideOthers(t)
 	ran := 0
 	for name, kernel := range map[string]string{
 		"TestGuardUnderLockdown": "lockdown=confidentiality",

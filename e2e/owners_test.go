@@ -26,7 +26,7 @@ var ownersRoot = rig.Root{
 // TestOwners boots a machine with the real programs of other owners. Its scenarios compare what the doctor says of a
 // program with what a restart of that program does.
 func TestOwners(t *testing.T) {
-	runBesideE2E(t)
+	runBesideOthers(t)
 	dir := t.TempDir()
 	program, tree := filepath.Join(dir, "scenarios"), filepath.Join(dir, "tree")
 	buildScenarios(t, "guest,owners", program)
@@ -59,6 +59,6 @@ func TestOwners(t *testing.T) {
 	run(t, machine, rig.Guest{
 		Trees:   trees,
 		Program: program,
-		Args:    arguments("^(" + strings.Join(names, "|") + ")$"),
+		Args:    argumentsFor(names),
 	}, names)
 }

@@ -24,7 +24,7 @@ func TestReboot(t *testing.T) {
 	if isExcluded("TestModulesDisabled") {
 		t.Skip("CTKEEPER_E2E_RUN does not match TestModulesDisabled")
 	}
-	runBesideE2E(t)
+	runBesideOthers(t)
 	machine, err := rig.Prepare(kernelName(), rig.Root{})
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ func TestUpgrade(t *testing.T) {
 	if isExcluded(scenario) {
 		t.Skip("CTKEEPER_E2E_RUN does not match " + scenario)
 	}
-	runBesideE2E(t)
+	runBesideOthers(t)
 	machine, err := rig.Prepare(kernelName(), packageRoot)
 	if err != nil {
 		t.Fatal(err)
