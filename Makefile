@@ -110,8 +110,8 @@ fuzz: ## every fuzz test for FUZZTIME
 
 generate: bpf texts ## files that come from the code
 
-texts: ## those that need no clang: docs, help files, man pages
-	$(GO) test ./config ./metrics ./cmd/ctkeeper ./cmd/ctkeeper-exporter -run Current -update
+texts: ## those that need no clang: docs, help files, man pages, Kubernetes manifests
+	$(GO) test ./config ./metrics ./cmd/ctkeeper ./cmd/ctkeeper-exporter ./packaging -run Current -update
 	$(GO) test ./internal/man -run Current -update
 
 # The same compiler makes the same bytes everywhere: Debian 12's, clang 14.

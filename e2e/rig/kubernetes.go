@@ -2,7 +2,6 @@ package rig
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path"
@@ -39,19 +38,15 @@ var staging = regexp.MustCompile(`=> \./staging/src/(\S+)`)
 // buildKubernetes builds in a module of its own: `go install` refuses a module with replace directives. That module
 // requires what the real one does, so the program has the dependencies of the release.
 func buildKubernetes(release, program, dir string) error {
-	out, err := Command(dir, "go", "mod", "download", "-json", "k8s.io/kubernetes@"+release)
+	source, err := moduleDir("k8s.io/kubernetes@" + release)
 	if err != nil {
 		return err
 	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal([]byte(out), &module); err != nil {
-		return fmt.Errorf("cannot parse the output of go mod download: %w", err)
-	}
-	required, err := os.ReadFile(filepath.Join(module.Dir, "go.mod"))
+	required, err := os.ReadFile(filepath.Join(source, "go.mod"))
 	if err != nil {
 		return err
 	}
-	sums, err := os.ReadFile(filepath.Join(module.Dir, "go.sum"))
+	sums, err := os.ReadFile(filepath.Join(source, "go.sum"))
 	if err != nil {
 		return err
 	}

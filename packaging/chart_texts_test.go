@@ -1,0 +1,203 @@
+package packaging
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// current compares a generated file with what it should have, or with -update writes it.
+func current(t *testing.T, file, want string) {
+	t.Helper()
+	if *update {
+		write(t, file, want)
+		return
+	}
+	got, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("%s is out of date, run make texts (-want +got):\n%s", file, diff)
+	}
+}
+
+// TestChartCopiesAreCurrent: a chart can only have files below its own directory, so it has copies of the alerts and of
+// the dashboard.
+func TestChartCopiesAreCurrent(t *testing.T) {
+	for _, file := range []string{rulesFile, dashboardFile} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		current(t, filepath.Join(chartDir, "files", filepath.Base(file)), string(text))
+	}
+}
+
+// TestChartReadmeIsCurrent generates the table of values, which fails if one is not described.
+func TestChartReadmeIsCurrent(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), chartTool(t, "github.com/norwoodj/helm-docs/cmd/helm-docs"),
+		"--chart-search-root="+chartDir, "--sort-values-order=file", "--documentation-strict-mode",
+		"--documentation-strict-ignore-absent=", "--documentation-strict-ignore-absent-regex=^$", "--dry-run")
+	out, err := cmd.Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		t.Fatalf("helm-docs: %v\n%s", err, exit.Stderr)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	current(t, chartDir+"/README.md", strings.TrimRight(string(out), "\n")+"\n")
+}
+
+const manifestsHeader = `# ctkeeper as plain manifests, rendered from packaging/helm/ctkeeper by make texts.
+# Write your image in place of registry.example.com/ctkeeper, and see docs/kubernetes.md.
+---
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: ctkeeper
+  labels:
+    # For host paths and the host's network. No container is privileged.
+    pod-security.kubernetes.io/enforce: privileged
+`
+
+// TestManifestsAreCurrent renders the plain manifests: the chart's defaults, without Helm's own labels.
+func TestManifestsAreCurrent(t *testing.T) {
+	text, stderr, err := helm(t, "template", "ctkeeper", chartDir, "--namespace=ctkeeper", "--kube-version="+kubernetes,
+		"--set=image.repository=registry.example.com/ctkeeper")
+	if err != nil {
+		t.Fatal(stderr)
+	}
+	manifests := manifestsHeader
+	for line := range strings.Lines(text) {
+		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch word {
+		case "helm.sh/chart:", "app.kubernetes.io/managed-by:":
+		case "#":
+			if !strings.HasPrefix(line, "# Source: ") {
+				manifests += line
+			}
+		default:
+			manifests += line
+		}
+	}
+	for _, o := range objects(t, manifests) {
+		if o.Metadata.Labels["helm.sh/chart"] != "" {
+			t.Errorf("%s %s has Helm's labels", o.Kind, o.Metadata.Name)
+		}
+	}
+	current(t, manifestsFile, manifests)
+}
+
+func TestChartVersion(t *testing.T) {
+	var chart struct {
+		Version    string
+		AppVersion string `yaml:"appVersion"`
+	}
+	read(t, chartDir+"/Chart.yaml", &chart)
+	if want := changelogVersion(t); chart.Version != want || chart.AppVersion != want {
+		t.Errorf("chart %s of ctkeeper %s, want %s as in CHANGELOG.md", chart.Version, chart.AppVersion, want)
+	}
+}
+
+// TestChartRefuses has mistakes in values, and what helm prints about them.
+func TestChartRefuses(t *testing.T) {
+	profile := func(number, rest string) string { return "profiles[" + number + "]." + rest }
+	for _, test := range []struct{ set, want string }{
+		{"gaurd.bpf=true", "additional properties 'gaurd' not allowed"},
+		{"guard.bpf=yess", "'/guard/bpf': got string, want boolean"},
+		{"config.setings.max=1", "'/config': additional properties 'setings' not allowed"},
+		{"config.guard=look", "'/config/guard': value must be one of false, 'off', 'watch', 'hold', 'lock'"},
+		{"config.guard=lock", "guard: lock, which needs guard.bpf: true"},
+		{"guard.perfmon=true", "guard.perfmon needs guard.bpf: true"},
+		{"image.digest=sha256:12", "'/image/digest': 'sha256:12' does not match pattern"},
+		{"image.repository=", "image.repository is empty: build the image"},
+		{"exporter.port=0", "'/exporter/port': minimum: got 0, want 1"},
+		{"exporter.listen=127.0.0.1", "'/exporter/listen': value must be one of 'all', 'node', 'loopback'"},
+		{"podMonitor.enabled=true,serviceMonitor.enabled=true", "every pod would be scraped twice"},
+		{"podMonitor.enabled=true,exporter.enabled=false", "need exporter.enabled: true"},
+		{"podMonitor.enabled=true,exporter.listen=loopback", "an exporter.listen that is not loopback"},
+		{profile("0", "name=a"), "'/profiles/0': missing property 'nodeSelector'"},
+		{profile("0", "name=A_b") + "," + profile("0", "nodeSelector.a=b"), "'/profiles/0/name': 'A_b' does not match"},
+		{profile("0", "name=default") + "," + profile("0", "nodeSelector.a=b"), "the name default is taken"},
+		{profile("0", "name=a") + "," + profile("0", "nodeSelector.a=b") + "," + profile("0", "config.guard=hold"),
+			"needs guard.bpf: true (profile a)"},
+		{profile("0", "name=a") + "," + profile("0", "nodeSelector.a=b") + "," + profile("1", "name=c") + "," +
+			profile("1", "nodeSelector.a=b") + "," + profile("1", "nodeSelector.x=y"), "put c before it"},
+	} {
+		_, err := template(t, "--set=image.repository=x", "--set="+test.set)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", test.set, err, test.want)
+		}
+	}
+	if _, err := template(t, "--set=image.repository=x", "--kube-version=1.24.0"); err == nil {
+		t.Error("Kubernetes 1.24 is accepted")
+	}
+}
+
+// TestChartSchemaKeys: the schema has the keys of values.yaml at every level that it describes, and the sections of a
+// configuration.
+func TestChartSchemaKeys(t *testing.T) {
+	type schema struct {
+		Properties map[string]json.RawMessage
+		Defs       map[string]json.RawMessage `json:"$defs"`
+	}
+	text, err := os.ReadFile(chartDir + "/values.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var whole, section schema
+	if err := json.Unmarshal(text, &whole); err != nil {
+		t.Fatal(err)
+	}
+	var values, reference map[string]any
+	read(t, chartDir+"/values.yaml", &values)
+	read(t, "../config/reference.yaml", &reference)
+	delete(whole.Properties, "global") // Helm's own, for charts that contain this one
+	keys := func(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
+	if diff := cmp.Diff(keys(values), slices.Sorted(maps.Keys(whole.Properties))); diff != "" {
+		t.Errorf("keys (-values +schema):\n%s", diff)
+	}
+	if err := json.Unmarshal(whole.Defs["config"], &section); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(keys(reference), slices.Sorted(maps.Keys(section.Properties))); diff != "" {
+		t.Errorf("sections (-reference +schema):\n%s", diff)
+	}
+}
+
+// TestChartNotes: the notes have the values with which kube-proxy writes nothing, and the release's own names. Helm
+// prints them only where it reaches a cluster, so a copy of the chart has them as a template.
+func TestChartNotes(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(chartDir)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(dir + "/templates/NOTES.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.TrimRight(string(text), "\n")
+	write(t, dir+"/templates/notes.yaml", "notes: |\n  "+strings.ReplaceAll(lines, "\n", "\n  ")+"\n")
+	out, stderr, err := helm(t, "template", "r", dir, "--namespace=net", "--show-only=templates/notes.yaml",
+		"--kube-version="+kubernetes, "--set=image.repository=x")
+	if err != nil {
+		t.Fatal(stderr)
+	}
+	for _, want := range []string{
+		"maxPerCore: 0\n", "min: 0\n", "tcpEstablishedTimeout: 0s\n", "tcpCloseWaitTimeout: 0s\n",
+		"kubectl -n net rollout status daemonset/r-ctkeeper\n", "kubectl label namespace net pod-security",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in the notes:\n%s", want, out)
+		}
+	}
+}
