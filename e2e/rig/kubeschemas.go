@@ -37,8 +37,8 @@ func MonitoringCRDs() (string, error) {
 }
 
 // KubernetesSchemas returns a directory with a JSON schema for each kind of a release of Kubernetes and of the
-// Prometheus operator, named KIND-GROUP-VERSION.json for kubeconform. Objects with a field that the API does not have do
-// not satisfy them.
+// Prometheus operator, named KIND-GROUP-VERSION.json for kubeconform. An object with a field that the API does not
+// have does not satisfy them.
 func KubernetesSchemas(release string) (string, error) {
 	c, err := openCache()
 	if err != nil {
