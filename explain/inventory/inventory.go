@@ -136,6 +136,8 @@ type Inventory struct {
 	// Assignments are sorted by phase, and within a phase in the order in which they are made.
 	Assignments []Assignment
 	ToolOptions []ToolOption
+	// PodSysctls are the sysctls of the network namespaces of pods.
+	PodSysctls []PodSysctl
 	// EarlyLoads are the lines that load the module, or one that needs it, before the sysctl files
 	// are applied.
 	EarlyLoads []tree.Place

@@ -86,6 +86,9 @@ func describe(inv inventory.Inventory) string {
 		}
 		b.WriteByte('\n')
 	}
+	for _, p := range inv.PodSysctls {
+		fmt.Fprintf(&b, "pods: %s %s | %s %s, running %t\n", p.Name, p.Value, p.Place, p.Tool, p.Running)
+	}
 	for _, at := range inv.EarlyLoads {
 		fmt.Fprintf(&b, "early load | %s\n", at)
 	}

@@ -35,6 +35,7 @@ var (
 	errTooLong       = errors.New("has 1000 assignments or more: the rest is ignored")
 	errScripts       = errors.New("is the 1000th script or command: the rest is ignored")
 	errTooMany       = errors.New("has more invalid lines")
+	errTOML          = errors.New("is not valid TOML")
 	errYAML          = errors.New("is not valid YAML")
 	errDuration      = errors.New("is not a duration")
 	errNumber        = errors.New("is not a number")
@@ -101,6 +102,7 @@ func readers() []func(*reader) {
 		(*reader).readDispatchers,
 		(*reader).readIfupdown,
 		(*reader).readKubeProxy,
+		(*reader).readPods,
 		(*reader).readDocker,
 		(*reader).readUnusedSysctl,
 		(*reader).readMisspeltSysctl,

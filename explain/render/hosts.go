@@ -1,6 +1,7 @@
 package render
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/ctkeeper/ctkeeper/kmod"
@@ -44,7 +45,16 @@ func (w *writer) talos() (string, error) {
 // bottlerocket writes settings of Bottlerocket (KernelSettingsV1 and settings.boot of its settings models).
 func (w *writer) bottlerocket() (string, error) {
 	kernel, settings := map[string]any{}, map[string]any{}
-	if wants := w.hostSettings(); len(wants) > 0 {
+	// Its template of corndog.toml puts the value between quotes as it is: one with quotes breaks the file, and with
+	// it all sysctls.
+	wants := slices.DeleteFunc(w.hostSettings(), func(want sysfs.Want) bool {
+		breaks := strings.ContainsAny(want.Value.String(), `"\`)
+		if breaks {
+			w.leave(want.Setting.Name, "Bottlerocket cannot set a text with quotes or backslashes")
+		}
+		return breaks
+	})
+	if len(wants) > 0 {
 		kernel["sysctl"] = sysctls(wants)
 	}
 	if w.cfg.Module.Load {

@@ -188,12 +188,17 @@ func TestQuoting(t *testing.T) {
 			Kernel struct{ Sysctl map[string]string }
 		}
 	}
-	body = snippet(t, render.Bottlerocket, whole, render.Options{}).Body
-	if err := toml.Unmarshal([]byte(body), &bottlerocket); err != nil {
-		t.Error(err)
-	}
-	if got := bottlerocket.Settings.Kernel.Sysctl[key]; got != hostile {
-		t.Errorf("bottlerocket: %q", got)
+	for text, want := range map[string]string{
+		whole: "", // its own template would not quote it
+		"settings: {net.netfilter.nf_log.2: \"a 'b' ${c} # = ü\"}\n": "a 'b' ${c} # = ü",
+	} {
+		body = snippet(t, render.Bottlerocket, text, render.Options{}).Body
+		if err := toml.Unmarshal([]byte(body), &bottlerocket); err != nil {
+			t.Error(err)
+		}
+		if got := bottlerocket.Settings.Kernel.Sysctl[key]; got != want {
+			t.Errorf("bottlerocket: %q, want %q", got, want)
+		}
 	}
 }
 

@@ -172,6 +172,14 @@ var catalogue = []Entry{
 		"nothing; what differs is in the note",
 	},
 	{
+		"pod-sysctl-refused", "a container runtime sets what a pod's network namespace cannot write, so no pod starts",
+		"remove the line",
+	},
+	{
+		"pod-sysctls-differ", "pods are given other values than those that ctkeeper keeps on the host",
+		"nothing; or set what ctkeeper render cri-o, or cni-tuning, prints",
+	},
+	{
 		"read-only", "/proc/sys or /sys is read-only",
 		"run ctkeeper on the host, or give its container a writable /proc/sys",
 	},

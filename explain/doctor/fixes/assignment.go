@@ -23,7 +23,7 @@ func RemoveAssignment(
 	switch {
 	case a.Tool == picture.KubeProxy:
 		return nil, "kube-proxy does not set the limit where its configuration has conntrack.maxPerCore: 0, nor a " +
-			"timeout that is 0s. " +
+			"timeout that is 0s. ctkeeper render kube-proxy prints them for this configuration. " +
 			"Set these in the ConfigMap kube-proxy of kube-system, and restart its pods."
 	case a.Tool == "k3s" || a.Tool == "rke2":
 		return nil, a.Tool + " does not set the limit with --kube-proxy-arg=conntrack-max-per-core=0."

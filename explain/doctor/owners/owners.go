@@ -18,7 +18,7 @@ import (
 // Check returns the findings of this topic.
 func Check(h *picture.Host) []finding.Finding {
 	return h.Run(checkTooEarly, checkNotRead, checkRefused, checkConflicts, checkOthers, checkContradictions, checkLock,
-		checkRecord)
+		checkRecord, checkPods)
 }
 
 // stance is how the configuration relates to an assignment.
@@ -180,11 +180,13 @@ func checkOthers(h *picture.Host) []finding.Finding {
 	for _, s := range []stance{agrees, unconfigured} {
 		var files []string
 		names, lines, verbs := map[string][]string{}, map[string][]finding.Evidence{}, map[string]string{}
+		tools := map[string]string{}
 		for _, times := range groupByLine(assignmentsOf(h, s)) {
 			a := times[0]
 			files = append(files, a.File)
 			names[a.File] = append(names[a.File], picture.KernelName(a))
 			lines[a.File] = append(lines[a.File], h.AssignmentEvidence(a))
+			tools[a.File] = a.Tool
 			if a.Uncertain == "" {
 				verbs[a.File] = "sets"
 			}
@@ -193,6 +195,9 @@ func checkOthers(h *picture.Host) []finding.Finding {
 			f := finding.Finding{ID: "other-owner", Severity: finding.Info, Evidence: lines[file]}
 			subject := file + " " + cmp.Or(verbs[file], "can set")
 			f.Summary, f.Note = summarizeOther(h, s, subject, strings.Join(finding.Unique(names[file]), ", "))
+			if s == agrees && tools[file] == picture.KubeProxy { // without the lines it has its defaults
+				f.Note = "ctkeeper render kube-proxy prints with what it leaves them to ctkeeper."
+			}
 			found = append(found, f)
 		}
 	}

@@ -58,7 +58,8 @@ func TestRemoveAssignment(t *testing.T) {
 			nil, []inventory.Assignment{{Place: tree.Place{File: "/x.yaml", Line: 1}, Name: "max",
 				Key: "maxPerCore", Value: "512", Tool: "kube-proxy", Phase: inventory.AtServiceStart}}, nil,
 			"kube-proxy does not set the limit where its configuration has conntrack.maxPerCore: 0, nor a timeout " +
-				"that is 0s. Set these in the ConfigMap kube-proxy of kube-system, and restart its pods.",
+				"that is 0s. ctkeeper render kube-proxy prints them for this configuration. " +
+				"Set these in the ConfigMap kube-proxy of kube-system, and restart its pods.",
 		},
 		"a package's TuneD profile": {
 			nil, []inventory.Assignment{{Place: tree.Place{File: "/usr/lib/tuned/x/tuned.conf", Line: 1},

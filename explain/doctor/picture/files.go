@@ -47,6 +47,9 @@ func (h *Host) ReadFiles(t tree.Tree) {
 	for _, o := range h.Inventory.ToolOptions {
 		read(o.Place)
 	}
+	for _, p := range h.Inventory.PodSysctls {
+		read(p.Place)
+	}
 	for _, d := range h.Inventory.Modprobe.Directives {
 		read(d.Place)
 	}
