@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ctkeeper/ctkeeper/internal/document"
 )
 
 // current compares a generated file with what it should have, or with -update writes it.
@@ -140,6 +142,31 @@ func TestChartRefuses(t *testing.T) {
 	}
 	if _, err := template(t, "--set=image.repository=x", "--kube-version=1.24.0"); err == nil {
 		t.Error("Kubernetes 1.24 is accepted")
+	}
+}
+
+// TestChartDocument renders the values in the document, and loads their configurations.
+func TestChartDocument(t *testing.T) {
+	d, err := document.Read("../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, block := range d.Blocks {
+		if block.Path != "values.yaml" && (len(block.Lines) == 0 || block.Lines[0] != "# values.yaml") {
+			continue
+		}
+		found++
+		file := filepath.Join(t.TempDir(), "values.yaml")
+		write(t, file, strings.Join(block.Lines, "\n"))
+		for profile, c := range loadConfigs(t, "--set=image.repository=x", "--values="+file) {
+			if len(c.Wants) == 0 {
+				t.Errorf("line %d: %s has no settings", block.Line, profile)
+			}
+		}
+	}
+	if found != 3 {
+		t.Errorf("%d blocks of values, want 3", found)
 	}
 }
 

@@ -8,7 +8,7 @@
 //
 // HTML comments steer this:
 //
-//	<!-- host: vm -->          once, at the top: where the commands run (vm, native or tree)
+//	<!-- host: vm -->          once, at the top: where the commands run (vm, native, tree or node)
 //	<!-- hidden: COMMAND -->   runs a command before the next block; it must succeed
 //	<!-- file: PATH -->        writes the next block to a file
 //	<!-- not run: REASON -->   the next block is shown but not run

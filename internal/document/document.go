@@ -51,7 +51,7 @@ func Find(dir string) ([]string, error) {
 }
 
 // hosts are the places where commands can run.
-const hosts = "vm native tree"
+const hosts = "vm native tree node"
 
 // Read parses a file.
 func Read(file string) (*Document, error) {

@@ -43,7 +43,9 @@ and in "apart" the nodeSelectors of the profiles that go before it.
 {{- range $earlier := $before }}
 {{- $open := 0 }}
 {{- range $key, $value := $earlier }}
-{{- if ne (get $profile.nodeSelector $key) $value }}{{ $open = 1 }}{{ end }}
+{{- if or (not (hasKey $profile.nodeSelector $key)) (ne (get $profile.nodeSelector $key) $value) }}
+{{- $open = 1 }}
+{{- end }}
 {{- end }}
 {{- if not $open }}
 {{- fail (printf "profiles: an earlier profile has every node that %s selects: put %s before it" $profile.name $profile.name) }}
