@@ -48,6 +48,7 @@ var mayImport = map[string][]string{
 	"host/distro":       {"host/change", "host/shell", "host/tree"},
 	"host/dropin":       {"host/tree"},
 	"host/command":      {},
+	"host/owner":        {},
 	"host/klog":         {"host/command", "host/pattern", "host/tree"},
 	"host/process":      {"host/tree"},
 	"sysfs":             {"host"},

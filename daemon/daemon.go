@@ -82,6 +82,7 @@ type Daemon struct {
 	refusedAt     time.Time     // since when there is a cfgErr
 	cfgRead       chan struct{} // closed, and replaced, when a configuration was read
 	unsupported   string        // the unsupported settings that were logged last
+	ownership     ownership     // written by the holder of reloading
 
 	parameterCache parameterCache
 }
@@ -135,8 +136,13 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 	}
 	socket := d.listen()
 	d.cfg, d.cfgAt = cfg, time.Now()
-	d.loadModule(ctx)
+	desired := d.desired(cfg)
+	defer func() { _ = d.owns().claim.Release() }() // the kernel releases it all the same
+	if !d.owns().isStandby() {
+		d.loadModule(ctx)
+	}
 	d.recordLoaded(cfg)
+	d.logMounts(cfg)
 	files := sysfs.NewFiles(d.host)
 	defer func() { _ = errors.Join(files.Close(), d.guard.files.Close()) }() // every write has its own error
 	clock, err := alarm.New()
@@ -144,7 +150,7 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 		return err
 	}
 	defer func() { _ = clock.Close() }()
-	d.keeper = reconcile.New(d.keeperOptions(files, clock), &cfg.Desired)
+	d.keeper = reconcile.New(d.keeperOptions(files, clock), desired)
 	started()
 	return d.runTasks(ctx, stop, d.tasks(hup, socket))
 }
@@ -174,6 +180,7 @@ func (d *Daemon) tasks(hup <-chan os.Signal, socket net.Listener) []task {
 		{name: "signal", run: func(ctx context.Context) error { return d.reloadOnSignal(ctx, hup) }},
 		{name: "table", run: d.watchTable},
 		{name: "kernel log", run: d.followKernelLog},
+		{name: "owner", run: d.watchOwner},
 	}
 	guard := restart("guard", d.watchGuard, d.reportSource)
 	guard.ready, guard.readyTimeout = d.guard.ready, guardTimeout
@@ -219,7 +226,7 @@ func (d *Daemon) announce(ctx context.Context, all []task) error {
 	if d.opts.Strict && s.Forbidden > 0 && s.InSync == 0 {
 		return ErrForbidden
 	}
-	d.opts.Notify.Ready(statusLine(s, nil))
+	d.opts.Notify.Ready(statusLine(s, nil, d.owns().isStandby()))
 	close(d.announced)
 	if d.opts.Started != nil {
 		d.opts.Started(d.status())
@@ -244,7 +251,7 @@ func (d *Daemon) publishSummary() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	report := d.keeper.Report() // read under the lock, so that an older one is not sent after a newer one
-	d.opts.Notify.Status(statusLine(report.Summary(), d.cfgErr))
+	d.opts.Notify.Status(statusLine(report.Summary(), d.cfgErr, d.ownership.isStandby()))
 	d.logUnsupported(report)
 }
 

@@ -207,7 +207,7 @@ func TestStatusLine(t *testing.T) {
 			"the setting is in effect, newest configuration refused, the last good one is in effect"},
 	}
 	for _, tt := range tests {
-		if diff := cmp.Diff(tt.want, statusLine(tt.s, tt.refused)); diff != "" {
+		if diff := cmp.Diff(tt.want, statusLine(tt.s, tt.refused, false)); diff != "" {
 			t.Errorf("status line (-want +got):\n%s", diff)
 		}
 	}

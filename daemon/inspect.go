@@ -6,6 +6,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/host/logging"
+	"github.com/ctkeeper/ctkeeper/host/owner"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/kmod"
 	"github.com/ctkeeper/ctkeeper/reconcile"
@@ -55,6 +56,9 @@ func Inspect(host tree.Tree, cfg *config.Config) status.Document {
 	document.Module.Parameters = readParameters(host, document.Module.State, wantedParameters(cfg))
 	document.Table = InspectTable(host)
 	document.Daemon.Mode = cfg.Mode
+	if host.Live() {
+		document.Daemon.KeptElsewhere, _ = owner.Held() // false where that is not known
+	}
 	return document
 }
 

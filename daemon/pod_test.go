@@ -4,12 +4,15 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
+	"github.com/ctkeeper/ctkeeper/status"
 )
 
 // inPod runs the daemon on mounts as in a pod, and returns the file of udp_timeout there.
@@ -31,6 +34,13 @@ func TestEnforcesInAPod(t *testing.T) {
 		return
 	}
 	d, udp := inPod(t, "settings: {udp_timeout: 33}\nenforcement: {resync: 1h}\n")
+	if note := inotifyNote(d); !strings.Contains(note, filepath.Dir(filepath.Dir(udp))) ||
+		!strings.Contains(note, "are found within 1h0m0s; guard: watch sees them at once") {
+		t.Errorf("status on what inotify cannot see: %q", note)
+	}
+	if !d.logged("mounts: working on these files of the kernel, only the resync finds") {
+		t.Error("the mounts are not logged")
+	}
 	if got := procValue(t, udp); got != "33" {
 		t.Errorf("udp_timeout is %s when READY, want 33", got)
 	}
@@ -47,7 +57,18 @@ func TestEnforcesInAPod(t *testing.T) {
 		t.Errorf("udp_timeout is %s after a write through another procfs, want 66: inotify cannot see it", got)
 	}
 	write(t, d.config, "settings: {udp_timeout: 33}\nenforcement: {resync: 1s}\n")
+	d.wait("repair by the reload", func() bool { return procValue(t, udp) == "33" })
+	writeInContainer(t, "77")
 	d.wait("repair by the resync", func() bool { return procValue(t, udp) == "33" })
+}
+
+func inotifyNote(d *running) string {
+	for _, s := range d.status().Daemon.Sources {
+		if s.Name == status.SourceSettings {
+			return s.Note
+		}
+	}
+	return "no such source"
 }
 
 // writeInContainer writes udp_timeout through the procfs of another pid namespace.

@@ -29,6 +29,11 @@ func (d *Daemon) status() status.Document {
 	build := d.opts.Build
 	s.Daemon.Version, s.Daemon.Commit, s.Daemon.GoVersion = build.Version, build.Commit, build.Go
 	s.Daemon.Sources = d.sources.snapshot()
+	d.noteBlindness(s.Daemon.Sources, cfg)
+	owns := d.owns()
+	if s.Daemon.KeptElsewhere = owns.isStandby(); !s.Daemon.KeptElsewhere && owns.err != nil {
+		s.Daemon.OwnerError = owns.err.Error()
+	}
 	s.Daemon.Config.At = cfgAt
 	if refused != nil {
 		s.Daemon.Config.OK, s.Daemon.Config.Error, s.Daemon.Config.RefusedAt = false, refused.Error(), refusedAt
@@ -67,8 +72,11 @@ type parameterCache struct {
 }
 
 // statusLine is the line that systemctl status shows.
-func statusLine(s reconcile.Summary, refused error) string {
+func statusLine(s reconcile.Summary, refused error, standby bool) string {
 	line := status.SettingsText(s)
+	if standby {
+		line += ", another ctkeeper enforces"
+	}
 	if refused != nil {
 		line += ", newest configuration refused, the last good one is in effect"
 	}

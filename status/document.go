@@ -50,6 +50,10 @@ type Daemon struct {
 	Since     time.Time      `json:"since,omitzero"`
 	Mode      reconcile.Mode `json:"mode"`
 	Config    Config         `json:"config"`
+	// KeptElsewhere is true where another ctkeeper keeps the settings of this network namespace, such as one in a pod:
+	// a running daemon then observes until that one ends. OwnerError is why a second one would not be noticed.
+	KeptElsewhere bool   `json:"kept_elsewhere,omitempty"`
+	OwnerError    string `json:"owner_error,omitempty"`
 	// Sources are the sources of events of a running daemon.
 	Sources []Source `json:"sources,omitempty"`
 }
@@ -69,6 +73,8 @@ type Source struct {
 	// Error is why it does not work, and Hint what to do about it, where that is known.
 	Error string `json:"error,omitempty"`
 	Hint  string `json:"hint,omitempty"`
+	// Note is what it cannot see here although it works, and when that is found.
+	Note string `json:"note,omitempty"`
 	// Since is when it began to work, or failed first.
 	Since time.Time `json:"since"`
 }

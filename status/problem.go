@@ -78,8 +78,22 @@ func (d *Document) headline() string {
 func capitalize(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 func (d *Document) daemonProblems() []Problem {
-	if d.Daemon.Running {
+	elsewhere := Problem{Severity: Warning, About: []string{AboutDaemon}, Docs: docs + "elsewhere"}
+	switch {
+	case d.Daemon.Running && d.Daemon.KeptElsewhere:
+		elsewhere.Text = "another ctkeeper keeps the settings of this network namespace, and this one observes until " +
+			"that one ends"
+		elsewhere.Do = "Run one of them: the service of the node, or the pod"
+		return []Problem{elsewhere}
+	case d.Daemon.Running && d.Daemon.OwnerError != "":
+		elsewhere.Text = "a second ctkeeper would not be noticed: " + d.Daemon.OwnerError
+		return []Problem{elsewhere}
+	case d.Daemon.Running:
 		return nil
+	case d.Daemon.KeptElsewhere && d.Daemon.Error == "":
+		elsewhere.Text = "no ctkeeper answers here, but one keeps the settings of this network namespace"
+		elsewhere.Do = "Ask that one, such as ctkeeper's pod on this node"
+		return []Problem{elsewhere}
 	}
 	text := NotRunning
 	if d.Daemon.Error != "" {

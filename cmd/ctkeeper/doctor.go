@@ -10,9 +10,16 @@ import (
 	"github.com/ctkeeper/ctkeeper/explain/doctor"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/finding"
 	"github.com/ctkeeper/ctkeeper/explain/doctor/picture"
+	"github.com/ctkeeper/ctkeeper/host/owner"
 	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 )
+
+// isKept reports whether a daemon keeps the settings of this network namespace, here or in a container.
+func (a *app) isKept() bool {
+	held, _ := owner.Held() // false where that is not known
+	return held && a.host.Live()
+}
 
 func (a *app) doctor() *cobra.Command {
 	return &cobra.Command{
@@ -33,9 +40,9 @@ func (a *app) doctor() *cobra.Command {
 			})
 			report, err := doctor.Examine(cmd.Context(), picture.Options{
 				Source: a.source(),
-				Running: func(context.Context) bool { // one that this process may not ask runs, too
+				Running: func(context.Context) bool { // one that this process may not ask runs, and a pod's, too
 					_, err := document()
-					return err == nil || !status.IsNotRunning(err)
+					return err == nil || !status.IsNotRunning(err) || a.isKept()
 				},
 				Settings: func(context.Context) []reconcile.SettingStatus {
 					d, _ := document() // empty where no daemon answers

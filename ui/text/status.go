@@ -100,6 +100,11 @@ func (p Printer) head(w io.Writer, s status.Document) {
 	}
 	line("module:", "%s", module)
 	reloads(w, s.Module)
+	for _, source := range s.Daemon.Sources {
+		if source.Note != "" {
+			printSection(w, "watches:", wrap(source.Note))
+		}
+	}
 	p.guard(w, s)
 	p.table(w, s.Table)
 	_, _ = fmt.Fprintln(w)

@@ -181,7 +181,7 @@ var catalogue = []Entry{
 	},
 	{
 		"read-only", "/proc/sys or /sys is read-only",
-		"run ctkeeper on the host, or give its container a writable /proc/sys",
+		"run ctkeeper on the host, or give its container the host's /proc/sys/net",
 	},
 	{
 		"reset-since-boot", "the module was loaded again after the boot, and a value of the host's files is lost",

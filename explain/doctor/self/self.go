@@ -65,11 +65,12 @@ func checkReadOnly(h *picture.Host) []finding.Finding {
 	}
 	isProc := func(e finding.Evidence) bool {
 		mounts := mountinfo.Parse(e.Text)
-		return len(mounts) > 0 && !strings.HasPrefix(mounts[0].Mountpoint, "/sys")
+		return len(mounts) > 0 && mounts[0].FSType != "sysfs" && !strings.HasPrefix(mounts[0].Mountpoint, "/sys")
 	}
 	if slices.ContainsFunc(h.Env.ReadOnly, isProc) {
 		f.Severity, f.Summary = finding.Warning, "/proc/sys is read-only here: ctkeeper cannot set anything"
-		f.Note = "Run ctkeeper on the host, or give its container a writable /proc/sys (docker run --privileged)."
+		f.Note = "Run ctkeeper on the host, or give its container the host's /proc/sys/net and use --path.procfs " +
+			"(ctkeeper --help)."
 	}
 	return []finding.Finding{f}
 }

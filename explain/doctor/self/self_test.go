@@ -77,7 +77,8 @@ var selfTests = map[string]struct {
 				"anything",
 			Evidence: []finding.Evidence{finding.Seen(mountinfo.File, 7,
 				"62 50 0:5 /sys /proc/sys ro - proc proc rw"), docker},
-			Note: "Run ctkeeper on the host, or give its container a writable /proc/sys (docker run --privileged).",
+			Note: "Run ctkeeper on the host, or give its container the host's /proc/sys/net and use --path.procfs " +
+				"(ctkeeper --help).",
 		}},
 	},
 	"read-only /sys " +
