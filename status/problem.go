@@ -174,6 +174,23 @@ func (d *Document) settingProblems() []Problem {
 	return all
 }
 
+// NotReady returns why a running daemon does not keep all settings, in a sentence; "" where it keeps them, where their
+// module or kernel does not have them (yet), and where it observes. It is for readiness: a drift that is being repaired
+// is a reason, too.
+func (d *Document) NotReady() string {
+	if d.Daemon.Mode == reconcile.Observe {
+		return ""
+	}
+	switch all := d.settingProblems(); len(all) {
+	case 0:
+		return ""
+	case 1:
+		return all[0].Text
+	default:
+		return fmt.Sprintf("%s (and %s)", all[0].Text, plural(int64(len(all)-1), "other problem"))
+	}
+}
+
 // maxListed is how many names a sentence lists.
 const maxListed = 3
 

@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) status() *cobra.Command {
-	watch, brief := false, false
+	watch, brief, probes := false, false, probes{}
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show settings, module, table and last drifts",
@@ -26,14 +26,19 @@ func (a *app) status() *cobra.Command {
 			"kernel with another file, run ctkeeper diff --config FILE.",
 		Example: "ctkeeper status\n" +
 			"ctkeeper status --watch\n" +
+			"ctkeeper status --ready  # exec probe of a pod, and --alive\n" +
 			"ctkeeper status -o json",
 		Annotations: exits{
-			0: "nothing differs, or --watch was ended", 1: differs,
+			0: "nothing differs, or --watch was ended, or ready or alive",
+			1: differs + ", or not ready or not alive",
 			2: "a state is not known, or the daemon does not answer", 78: "the newest configuration is refused",
 		}.readsConfig(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if watch {
+			switch {
+			case watch:
 				return a.watch(cmd.Context())
+			case probes.ready, probes.alive:
+				return a.probe(cmd.Context(), probes)
 			}
 			document, unanswered, err := a.current(cmd.Context())
 			show := a.printer().Status
@@ -55,6 +60,7 @@ func (a *app) status() *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "keep showing the status on a terminal; ? explains its keys")
 	cmd.Flags().BoolVar(&brief, "brief", false, "print one line, for a banner or a script")
+	probes.add(cmd)
 	return cmd
 }
 
