@@ -183,15 +183,15 @@ func TestQuoting(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(body), &talos); err != nil || talos.Machine.Sysctls[key] != hostile {
 		t.Errorf("talos: %q, %v", talos.Machine.Sysctls[key], err)
 	}
-	var bottlerocket struct {
-		Settings struct {
-			Kernel struct{ Sysctl map[string]string }
-		}
-	}
 	for text, want := range map[string]string{
 		whole: "", // its own template would not quote it
 		"settings: {net.netfilter.nf_log.2: \"a 'b' ${c} # = ü\"}\n": "a 'b' ${c} # = ü",
 	} {
+		var bottlerocket struct {
+			Settings struct {
+				Kernel struct{ Sysctl map[string]string }
+			}
+		}
 		body = snippet(t, render.Bottlerocket, text, render.Options{}).Body
 		if err := toml.Unmarshal([]byte(body), &bottlerocket); err != nil {
 			t.Error(err)
