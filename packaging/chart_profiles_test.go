@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -221,5 +222,30 @@ func TestChartProfileConfigurations(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configurations (-want +got):\n%s", diff)
+	}
+}
+
+// TestChartNames: the names of pods are those of DaemonSets with a suffix, and have to be host names (63 characters).
+func TestChartNames(t *testing.T) {
+	long := strings.Repeat("n", 53) // the longest name of a release
+	for release, want := range map[string]string{
+		"ctkeeper": "ctkeeper", "my-ctkeeper": "my-ctkeeper", "edge": "edge-ctkeeper", long: long[:31] + "-ctkeeper",
+		"ctkeeper" + long[8:]: "ctkeeper" + long[:32],
+	} {
+		text, stderr, err := helm(t, "template", release, chartDir, "--kube-version="+kubernetes,
+			"--set=image.repository=x,profiles[0].name="+strings.Repeat("p", 16)+",profiles[0].nodeSelector.a=b")
+		if err != nil {
+			t.Fatal(stderr)
+		}
+		names := map[string]bool{}
+		for _, o := range objects(t, text) {
+			names[o.Metadata.Name] = true
+			if suffix := len("-12345"); len(o.Metadata.Name)+suffix > 63 {
+				t.Errorf("%s is too long", o.Metadata.Name)
+			}
+		}
+		if !names[want] || len(names) != 2 {
+			t.Errorf("the release %s has %v, want %s", release, names, want)
+		}
 	}
 }
