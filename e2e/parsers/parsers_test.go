@@ -70,7 +70,8 @@ func TestKubeProxy(t *testing.T) {
 		}
 		got := c.Conntrack
 		if c.APIVersion != kubeproxy.SchemeGroupVersion.String() || c.Kind != "KubeProxyConfiguration" ||
-			got.MaxPerCore == nil || got.Min == nil || got.TCPEstablishedTimeout == nil || got.TCPCloseWaitTimeout == nil {
+			got.MaxPerCore == nil || got.Min == nil || got.TCPEstablishedTimeout == nil ||
+			got.TCPCloseWaitTimeout == nil {
 			t.Fatalf("agree %t: an option has its default: %+v", agree, c)
 		}
 		want := []time.Duration{0, 0, 0, 0}
@@ -86,7 +87,8 @@ func TestKubeProxy(t *testing.T) {
 			}
 		}
 		if *got.MaxPerCore != perCore || *got.Min != least || got.TCPBeLiberal != agree {
-			t.Errorf("agree %t: maxPerCore %d, min %d, tcpBeLiberal %t", agree, *got.MaxPerCore, *got.Min, got.TCPBeLiberal)
+			t.Errorf("agree %t: maxPerCore %d, min %d, tcpBeLiberal %t", agree, *got.MaxPerCore, *got.Min,
+				got.TCPBeLiberal)
 		}
 	}
 }
@@ -110,7 +112,8 @@ func TestTalos(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base := []byte("version: v1alpha1\nmachine: {type: worker}\ncluster: {controlPlane: {endpoint: 'https://x:6443'}}\n")
+	base := []byte("version: v1alpha1\nmachine: {type: worker}\n" +
+		"cluster: {controlPlane: {endpoint: 'https://x:6443'}}\n")
 	out, err := configpatcher.Apply(configpatcher.WithBytes(base), []configpatcher.Patch{patch})
 	if err != nil {
 		t.Fatal(err)
