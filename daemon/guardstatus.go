@@ -37,7 +37,7 @@ func featureNames(features guard.Features) []string {
 		has  bool
 		name string
 	}{
-		{features.PID, "pid"}, {features.Comm, "comm"}, {features.Unit, "unit"},
+		{features.PID, "pid"}, {features.Comm, "comm"}, {features.Unit, "unit"}, {features.Pod, "pod"},
 		{features.Netns, "netns"}, {features.Modules, "module"}, {features.Sysfs, "sysfs"},
 	} {
 		if each.has {

@@ -66,6 +66,7 @@ func fields(e reconcile.Event) []logging.Field {
 	}
 	if e.By != nil {
 		texts[systemd.KeyByComm], texts[systemd.KeyByUnit] = e.By.Comm, e.By.Cgroup()
+		texts[systemd.KeyByPod], texts[systemd.KeyByNamespace] = e.By.PodName, e.By.PodNamespace
 		if e.By.PID != 0 {
 			out = append(out, logging.Int(systemd.KeyByPID, e.By.PID))
 		}

@@ -16,7 +16,8 @@ import (
 
 func TestWhoIsLogged(t *testing.T) {
 	const container = "4f0c8a21bd034f0c8a21bd034f0c8a21bd034f0c8a21bd034f0c8a21bd034f0c"
-	proxy := &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "x.scope", Container: container, Pod: "1f0e"}
+	proxy := &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Unit: "x.scope", Container: container, Pod: "1f0e",
+		PodNamespace: "kube-system", PodName: "kube-proxy-x7k2p"}
 	drift := reconcile.Event{Kind: reconcile.KindDrift, Setting: "max", Want: sysfs.Number(100), Found: sysfs.Number(7),
 		Result: reconcile.ResultRepaired, Cause: reconcile.CauseWrite, By: proxy}
 	tests := []struct {
@@ -28,6 +29,7 @@ func TestWhoIsLogged(t *testing.T) {
 		{"a container's write", drift, zapcore.WarnLevel, map[string]any{
 			"event": "drift", "setting": "max", "want": "100", "found": "7", "result": "repaired", "cause": "write",
 			"by_pid": int64(2211), "by_comm": "kube-proxy", "by_unit": "container " + container + ", pod 1f0e",
+			"by_pod": "kube-proxy-x7k2p", "by_namespace": "kube-system",
 		}},
 		{"a load by who is gone", reconcile.Event{Kind: reconcile.KindModuleLoad,
 			By: &sysfs.Writer{Unit: "firewall.service"}}, zapcore.InfoLevel, map[string]any{

@@ -23,6 +23,8 @@ const (
 type Features struct {
 	// PID, Comm and Unit are true if the writer of a sysctl is reported with its pid, command and unit.
 	PID, Comm, Unit bool
+	// Pod is true if a Kubernetes pod is reported with name and namespace.
+	Pod bool
 	// Netns is true if the network namespace in which a write takes effect is known: writes that take effect in
 	// other namespaces than the daemon's are then neither reported nor blocked.
 	Netns bool

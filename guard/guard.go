@@ -59,6 +59,7 @@ type Guard struct {
 	programs []attached
 	ring     *ringbuf.Reader
 	cgroups  *cgroups // nil if the tree cannot be watched
+	pods     *pods
 	features Features
 	recent   recent
 	drained  broadcast
@@ -90,6 +91,7 @@ func Open(opts Options) (*Guard, error) {
 
 func newGuard() *Guard {
 	return &Guard{
+		pods:     newPods(),
 		newWrite: make(chan struct{}, 1),
 		indexes:  map[string]uint32{},
 		wants:    map[string]sysfs.Want{},
@@ -130,6 +132,8 @@ func (g *Guard) open(opts Options, mount string) (err error) {
 	}
 	g.programs = append(g.programs, sysctl)
 	g.features.Unit = g.cgroups != nil
+	g.addMissingPods()
+	g.addMissingTree(mount)
 	g.addMissingActor()
 	g.attachTracingPrograms()
 	g.maps.spec, g.maps.kernel = nil, nil // some megabytes

@@ -1,12 +1,14 @@
 package guard
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/host/capability"
 	"github.com/ctkeeper/ctkeeper/host/mountinfo"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 )
@@ -17,24 +19,44 @@ func findCgroup2() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot find the cgroup v2 tree: %w", err)
 	}
-	return mountPoint(mounts)
+	return mountPoint(mounts, isWholeTree)
+}
+
+// isWholeTree reports whether the whole cgroup v2 tree of the host is mounted at a directory. A container has its own
+// part of the tree, which its cgroup namespace shows as a root, too (cgroup_namespaces(7)).
+func isWholeTree(mount string) bool {
+	var stat unix.Stat_t
+	return unix.Stat(mount, &stat) == nil && stat.Ino == rootCgroup
+}
+
+// addMissingTree adds to Missing that only a part of the cgroup v2 tree is watched.
+func (g *Guard) addMissingTree(mount string) {
+	if isWholeTree(mount) {
+		return
+	}
+	g.features.Missing = append(g.features.Missing, capability.Missing{
+		What: "writers outside of this container", Why: mount + " is the container's own part of the cgroup tree",
+		Hint: "mount the host's /sys/fs/cgroup at the same place, read-only",
+	})
 }
 
 // mountPoint returns the mount point of the cgroup v2 tree. In a hybrid layout the tree is mounted beside the
 // v1 hierarchies, usually at /sys/fs/cgroup/unified. It prefers a mount of the whole tree to a mount of a
-// part. It returns ErrNoCgroup2 if there is none.
-func mountPoint(mounts []mountinfo.Mount) (string, error) {
-	found := ""
+// part, and of the parts a root that this process sees. It returns ErrNoCgroup2 if there is none.
+func mountPoint(mounts []mountinfo.Mount, isWhole func(mount string) bool) (string, error) {
+	found, root := "", ""
 	for _, m := range mounts {
 		switch {
 		case m.FSType != "cgroup2" || !strings.HasPrefix(m.Mountpoint, "/"):
-		case m.Root == "/":
+		case isWhole(m.Mountpoint):
 			return m.Mountpoint, nil
-		case found == "":
-			found = m.Mountpoint
+		case m.Root == "/":
+			root = cmp.Or(root, m.Mountpoint)
+		default:
+			found = cmp.Or(found, m.Mountpoint)
 		}
 	}
-	if found == "" {
+	if found = cmp.Or(root, found); found == "" {
 		return "", ErrNoCgroup2
 	}
 	return found, nil

@@ -49,11 +49,23 @@ var mounts = map[string]struct{ text, want string }{
 func TestMountPoint(t *testing.T) {
 	for name, test := range mounts {
 		t.Run(name, func(t *testing.T) {
-			got, err := mountPoint(mountinfo.Parse(test.text))
+			got, err := mountPoint(mountinfo.Parse(test.text), func(string) bool { return false })
 			if got != test.want || (err == nil) != (test.want != "") || err != nil && !errors.Is(err, ErrNoCgroup2) {
 				t.Errorf("%q, %v; want %q", got, err, test.want)
 			}
 		})
+	}
+}
+
+// TestWholeTree has the host's tree beside a container's own part, whose root it sees as one.
+func TestWholeTree(t *testing.T) {
+	own := "40 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+	host := "41 26 0:26 /../../.. /host/sys/fs/cgroup ro - cgroup2 cgroup2 rw\n"
+	isWhole := func(mount string) bool { return mount == "/host/sys/fs/cgroup" }
+	for _, text := range []string{own + host, host + own} {
+		if got, err := mountPoint(mountinfo.Parse(text), isWhole); got != "/host/sys/fs/cgroup" || err != nil {
+			t.Errorf("%s\n%q, %v; want the host's", text, got, err)
+		}
 	}
 }
 
@@ -62,7 +74,7 @@ func FuzzMountPoint(f *testing.F) {
 		f.Add(test.text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		point, err := mountPoint(mountinfo.Parse(text))
+		point, err := mountPoint(mountinfo.Parse(text), func(string) bool { return false })
 		if err == nil && (!strings.HasPrefix(point, "/") || len(point) > len(text)) || err != nil && point != "" {
 			t.Errorf("%q, %v", point, err)
 		}

@@ -196,6 +196,7 @@ func (g *Guard) resolveWriter(a actor) sysfs.Writer {
 	var w sysfs.Writer
 	if g.cgroups != nil {
 		w = parsePath(g.cgroups.path(a.cgroup))
+		g.pods.name(&w)
 	}
 	w.PID, w.Comm = int(a.pid), a.comm
 	return w

@@ -150,16 +150,19 @@ func podOf(component string) string {
 	if at < 0 || at > 0 && name[at-1] != '-' {
 		return ""
 	}
-	uid := strings.ReplaceAll(name[at+len("pod"):], "_", "-")
+	if uid := strings.ReplaceAll(name[at+len("pod"):], "_", "-"); isPodUID(uid) {
+		return uid
+	}
+	return ""
+}
+
+func isPodUID(uid string) bool {
 	digits := strings.ReplaceAll(uid, "-", "")
 	if len(digits) != 32 || !hexadecimal(digits) {
-		return ""
+		return false
 	}
 	dashed := strings.Join([]string{digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]}, "-")
-	if uid != digits && uid != dashed {
-		return ""
-	}
-	return uid
+	return uid == digits || uid == dashed
 }
 
 func hexadecimal(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }

@@ -16,7 +16,7 @@ type EventFilter struct {
 	Settings []string         // events of one of these, by the names in Event.SettingNames
 	Kinds    []reconcile.Kind // events of one of these
 	// By is the writer's unit (with or without .service), command, process id, container (or the beginning of its id),
-	// or pod.
+	// or pod (its UID, NAME or NAMESPACE/NAME).
 	By string
 }
 
@@ -42,6 +42,7 @@ func isWriter(w sysfs.Writer, name string) bool {
 		})
 	}
 	return w.Comm == name || w.Unit == name || w.Unit == name+".service" || w.Container == name || w.Pod == name ||
+		w.PodName != "" && (w.PodName == name || w.PodNamespace+"/"+w.PodName == name) ||
 		w.PID > 0 && strconv.Itoa(w.PID) == name ||
 		len(name) >= shortestID && strings.HasPrefix(w.Container, name)
 }

@@ -14,7 +14,8 @@ func TestEventFilter(t *testing.T) {
 	drift := reconcile.Event{At: at, Kind: reconcile.KindDrift, Setting: "max",
 		By: &sysfs.Writer{PID: 812, Comm: "sysctl", Unit: "sshd.service"}}
 	pod := reconcile.Event{At: at, Kind: reconcile.KindDrift, Setting: "max",
-		By: &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Container: id, Pod: "1f-2e"}}
+		By: &sysfs.Writer{PID: 2211, Comm: "kube-proxy", Container: id, Pod: "1f-2e",
+			PodNamespace: "kube-system", PodName: "kube-proxy-x7k2p"}}
 	several := reconcile.Event{At: at, Kind: reconcile.KindDrift, Setting: "max",
 		By: &sysfs.Writer{Candidates: []string{"tuned (pid 7, tuned.service)", "sh"}}}
 	load := reconcile.Event{At: at, Kind: reconcile.KindModuleLoad}
@@ -42,6 +43,9 @@ func TestEventFilter(t *testing.T) {
 		{"unit, short", EventFilter{By: "sshd"}, drift, true},
 		{"part of a unit", EventFilter{By: "ssh"}, drift, false},
 		{"pid", EventFilter{By: "812"}, drift, true},
+		{"name of a pod", EventFilter{By: "kube-proxy-x7k2p"}, pod, true},
+		{"namespace and name of a pod", EventFilter{By: "kube-system/kube-proxy-x7k2p"}, pod, true},
+		{"namespace alone", EventFilter{By: "kube-system"}, pod, false},
 		{"no pid", EventFilter{By: "0"}, several, false},
 		{"container", EventFilter{By: id}, pod, true},
 		{"container, as it is shown", EventFilter{By: id[:12]}, pod, true},

@@ -31,7 +31,7 @@ type Guard struct {
 	Mode  string     `json:"mode"`
 	State GuardState `json:"state"`
 	Error string     `json:"error,omitempty"`
-	// Names is what can be known of a writer (pid, comm, unit), of the network namespace of a write (netns),
+	// Names is what can be known of a writer (pid, comm, unit, pod), of the network namespace of a write (netns),
 	// of who loads the module (module) and of who writes hashsize through sysfs (sysfs).
 	Names []string `json:"names"`
 	// Missing is what cannot be known or done on this host.

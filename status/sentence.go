@@ -85,13 +85,13 @@ func (t Table) Helpers() []string {
 	})
 }
 
-// WriterName renders who caused a drift in a word: the command, else the unit, "" where neither is known.
+// WriterName renders who caused a drift in a word: the command, else the pod or unit, "" where neither is known.
 // Candidates are joined by "or".
 func WriterName(d reconcile.Drift) string {
 	if d.By == nil {
 		return ""
 	}
-	return cmp.Or(d.By.Comm, d.By.Unit, strings.Join(d.By.Candidates, " or "))
+	return cmp.Or(d.By.Comm, d.By.PodName, d.By.Unit, strings.Join(d.By.Candidates, " or "))
 }
 
 // SourcesDown renders the sources of events that do not work: "configuration changes are not watched: …".

@@ -21,6 +21,9 @@ type Writer struct {
 	Container string `json:"container,omitempty"`
 	// Pod is the UID of the Kubernetes pod that the container belongs to.
 	Pod string `json:"pod,omitempty"`
+	// PodNamespace and PodName are those of that pod.
+	PodNamespace string `json:"pod_namespace,omitempty"`
+	PodName      string `json:"pod_name,omitempty"`
 	// Candidates describe those who could have been it, newest first, where more than one could. The
 	// other fields are then zero: none of them is certain.
 	Candidates []string `json:"candidates,omitempty"`
@@ -29,7 +32,7 @@ type Writer struct {
 // shortID is how many characters of a container's id are shown, as docker ps does.
 const shortID = 12
 
-// String describes the writer: "kube-proxy (pid 2211, container 4f0c8a21bd03 of pod 1f…)",
+// String describes the writer: "kube-proxy (pid 2211, container 4f0c8a21bd03 of pod kube-system/kube-proxy-x7k2p)",
 // "sysctl (pid 812, sshd.service)", or "somebody" where nothing is known. Candidates are joined by "or".
 func (w Writer) String() string {
 	if len(w.Candidates) > 0 {
@@ -41,7 +44,7 @@ func (w Writer) String() string {
 	}
 	switch {
 	case w.Container != "" && w.Pod != "":
-		parts = append(parts, "container "+short(w.Container)+" of pod "+w.Pod)
+		parts = append(parts, "container "+short(w.Container)+" of pod "+w.podText())
 	case w.Container != "":
 		parts = append(parts, "container "+short(w.Container))
 	case w.Unit != "":
@@ -52,6 +55,14 @@ func (w Writer) String() string {
 		return name
 	}
 	return name + " (" + strings.Join(parts, ", ") + ")"
+}
+
+// podText returns NAMESPACE/NAME of the pod, or its UID where the name is not known.
+func (w Writer) podText() string {
+	if w.PodName == "" {
+		return w.Pod
+	}
+	return w.PodNamespace + "/" + w.PodName
 }
 
 // Cgroup describes where the writer ran, in full: its unit, "container ID", or "container ID,

@@ -33,6 +33,14 @@ func TestWriter(t *testing.T) {
 			"kube-proxy (pid 2211, container 4f0c8a21bd03 of pod 1f0e)", "container " + id + ", pod 1f0e",
 		},
 		{
+			sysfs.Writer{
+				PID: 2211, Comm: "kube-proxy", Container: id,
+				Pod: "1f0e", PodNamespace: "kube-system", PodName: "kube-proxy-x7k2p",
+			},
+			"kube-proxy (pid 2211, container 4f0c8a21bd03 of pod kube-system/kube-proxy-x7k2p)",
+			"container " + id + ", pod 1f0e",
+		},
+		{
 			sysfs.Writer{Comm: "sh", Unit: "docker.service", Container: id},
 			"sh (container 4f0c8a21bd03)",
 			"container " + id,

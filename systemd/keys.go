@@ -47,4 +47,7 @@ const (
 	KeyByComm = "by_comm"
 	// KeyByUnit holds its systemd unit, or its container and pod.
 	KeyByUnit = "by_unit"
+	// KeyByPod holds the name of its Kubernetes pod, and KeyByNamespace that pod's namespace.
+	KeyByPod       = "by_pod"
+	KeyByNamespace = "by_namespace"
 )

@@ -42,7 +42,8 @@ func TestApplyThroughMounts(t *testing.T) {
 	run := func(command string, args ...string) result {
 		return ctkeeper(t.Context(), append([]string{command}, args...)...)
 	}
-	run("apply", "--config", file).wants(t, exitNo, []string{"forbidden"}, []string{"run it with --path.procfs=/host/proc"})
+	run("apply", "--config", file).wants(t, exitNo, []string{"forbidden"},
+		[]string{"run it with --path.procfs=/host/proc"})
 	run("diff", mounts...).wants(t, exitNo, []string{"udp_timeout"}, nil)
 	run("apply", mounts...).wants(t, 0, []string{"udp_timeout", "in-sync"}, []string{"repaired"})
 	run("diff", mounts...).wants(t, 0, []string{"Nothing differs"}, nil)

@@ -84,8 +84,8 @@ func TestProbesOfAHangingDaemon(t *testing.T) {
 func TestWrongProbes(t *testing.T) {
 	root := host(t, drifting)
 	for _, args := range [][]string{
-		{"--ready", "--alive"}, {"--ready", "-o", "json"}, {"--alive", "--config", "/etc/x.yaml"}, {"--ready", "--watch"},
-		{"--alive", "--brief"},
+		{"--ready", "--alive"}, {"--ready", "-o", "json"}, {"--alive", "--config", "/etc/x.yaml"},
+		{"--ready", "--watch"}, {"--alive", "--brief"},
 	} {
 		all := append([]string{"status", "--root", root}, args...)
 		ctkeeper(t.Context(), all...).wants(t, exitUsage, nil, []string{args[0][2:]})

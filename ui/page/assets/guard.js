@@ -7,11 +7,15 @@ import {
 
 // writerText renders a writer as sysfs.Writer.String does.
 export function writerText(by) {
-  const place = by.container ? `container ${shortId(by.container)}${by.pod ? ` of pod ${by.pod}` : ""}` : by.unit;
+  const pod = podText(by);
+  const place = by.container ? `container ${shortId(by.container)}${pod ? ` of pod ${pod}` : ""}` : by.unit;
   const parts = [by.pid ? `pid ${by.pid}` : "", place ?? ""].filter((part) => part !== "");
   const name = by.comm || "somebody";
   return parts.length > 0 ? `${name} (${parts.join(", ")})` : name;
 }
+
+// podText is the name of a writer's pod, or its UID where the name is not known.
+const podText = (by) => (by.pod_name ? `${by.pod_namespace}/${by.pod_name}` : by.pod ?? "");
 
 // shortId cuts an id to the length that docker ps shows.
 const shortId = (id) => (/^[0-9a-f]{64}$/.test(id) ? id.slice(0, 12) : id);
@@ -20,7 +24,7 @@ const shortId = (id) => (/^[0-9a-f]{64}$/.test(id) ? id.slice(0, 12) : id);
 export function writerDetails(by, sentence) {
   if (!by) return "";
   const container = by.container ? `container ${by.container}` : "";
-  const parts = [by.comm, by.pid ? `pid ${by.pid}` : "", by.unit, container, by.pod ? `pod ${by.pod}` : ""];
+  const parts = [by.comm, by.pid ? `pid ${by.pid}` : "", by.unit, container, by.pod ? `pod ${podText(by)}` : ""];
   return parts.filter((part) => part && !sentence.includes(part)).join(", ");
 }
 
@@ -28,6 +32,7 @@ const isConfigured = (guard) => Boolean(guard?.mode) && guard.mode !== "off"; //
 
 const abilities = {
   __proto__: null, pid: "the pid of a writer", comm: "its command", unit: "its unit or container",
+  pod: "the name of its pod",
   netns: "the network namespace of a write", module: "who loads the module", sysfs: "who writes hashsize through sysfs",
 };
 const stateOfMode = { __proto__: null, watch: "watching", hold: "holding", lock: "locked" };
