@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ctkeeper/ctkeeper/explain/render"
-	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/persist"
 )
 
@@ -53,7 +52,7 @@ func (a *app) printSnippet(target string, agree bool) error {
 	if err != nil {
 		return err
 	}
-	atLoad, notes := persist.AtLoad(tree.At(a.root), cfg)
+	atLoad, notes := persist.AtLoad(a.host, cfg)
 	snippet, err := render.New(target, cfg, render.Options{Agree: agree, AtLoad: atLoad, AtLoadNotes: notes})
 	if err == nil {
 		err = a.printer().Render(snippet, a.stderr)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/render"
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
@@ -41,13 +42,7 @@ const (
 func snippet(t *testing.T, target string, agree bool) []byte {
 	t.Helper()
 	root := t.TempDir()
-	dir := filepath.Join(root, filepath.Dir(config.DefaultMain))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(root, config.DefaultMain), []byte(settings), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	kerneltree.Put(t, root, config.DefaultMain, settings)
 	cfg, err := config.Source{Root: root}.Load()
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/explain/render"
+	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
 	"github.com/ctkeeper/ctkeeper/internal/netns"
 )
 
@@ -42,17 +43,8 @@ const hostile = "a \"b\" ${c} \\ # 'd' $${e} ü\t#"
 func load(t *testing.T, text string) *config.Config {
 	t.Helper()
 	root := t.TempDir()
-	for name, content := range map[string]string{
-		"etc/ctkeeper/ctkeeper.yaml": text, "proc/meminfo": "MemTotal: 16777216 kB\n",
-	} {
-		file := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	kerneltree.Put(t, root, config.DefaultMain, text)
+	kerneltree.Put(t, root, "proc/meminfo", "MemTotal: 16777216 kB\n")
 	cfg, err := config.Source{Root: root}.Load()
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,8 @@ type Platform struct {
 	// boot, a sysctl value, and an argument of the kernel: "boot.kernelModules in configuration.nix, then
 	// nixos-rebuild switch". They are empty where it is done in the usual files.
 	LoadModule, SetSysctl, AddArgument string
+	// RenderTarget is the TARGET of ctkeeper render for this system, or empty.
+	RenderTarget string
 	// Kernel is who supplies the kernel, where no package manager installs one here: "the system image".
 	Kernel string
 }
@@ -102,7 +104,7 @@ func (d Distribution) system(t tree.Tree) Platform {
 	release, _ := t.Read(osrelease, maxRelease) // "5.15.167.4-microsoft-standard-WSL2"
 	switch {
 	case d.ID == "nixos":
-		p.Name, p.Generator = "NixOS", "configuration.nix"
+		p.Name, p.Generator, p.RenderTarget = "NixOS", "configuration.nix", "nixos"
 		p.LoadModule = "boot.kernelModules in configuration.nix, then nixos-rebuild switch"
 		p.SetSysctl = "boot.kernel.sysctl in configuration.nix, then nixos-rebuild switch"
 		p.AddArgument = "boot.kernelParams in configuration.nix, then nixos-rebuild boot"
@@ -115,13 +117,13 @@ func (d Distribution) system(t tree.Tree) Platform {
 		p.AddArgument = "kernel-arguments in the operating-system declaration, then guix system reconfigure"
 		p.Kernel = "the operating-system declaration"
 	case d.ID == "bottlerocket":
-		p.Name, p.Generator = "Bottlerocket", "its settings"
+		p.Name, p.Generator, p.RenderTarget = "Bottlerocket", "its settings", "bottlerocket"
 		p.LoadModule = "settings.kernel.modules.nf_conntrack.autoload, by apiclient set or in the user data"
 		p.SetSysctl = "settings.kernel.sysctl, by apiclient set or in the user data"
 		p.AddArgument = "settings.boot.kernel-parameters, by apiclient set or in the user data"
 		p.Kernel = "the system image"
 	case d.ID == "talos":
-		p.Name, p.Generator = "Talos Linux", "the machine configuration"
+		p.Name, p.Generator, p.RenderTarget = "Talos Linux", "the machine configuration", "talos"
 		p.LoadModule = "machine.kernel.modules in the machine configuration, by talosctl patch machineconfig"
 		p.SetSysctl = "machine.sysctls in the machine configuration, by talosctl patch machineconfig"
 		p.AddArgument = "machine.install.extraKernelArgs in the machine configuration, then an upgrade"

@@ -53,6 +53,9 @@ func instructions(h *picture.Host) string {
 			all = append(all, way[0]+way[1]+".")
 		}
 	}
+	if p.RenderTarget != "" && h.IsConfigured() && !h.Config.UsesDefault {
+		all = append(all, "ctkeeper render "+p.RenderTarget+" prints these for ctkeeper's configuration.")
+	}
 	return strings.Join(all, " ")
 }
 

@@ -113,4 +113,12 @@ func TestInstructions(t *testing.T) {
 			t.Errorf("the note has no %s: %s", word, f.Note)
 		}
 	}
+	const command = "ctkeeper render bottlerocket"
+	if strings.Contains(f.Note, command) {
+		t.Errorf("there is no configuration to print: %s", f.Note)
+	}
+	doctortest.Put(t, root, map[string]string{"etc/ctkeeper/ctkeeper.yaml": "settings: {max: 262144}\n"})
+	if f := doctortest.Find(t, Check(doctortest.Take(t, root)), "platform"); !strings.Contains(f.Note, command) {
+		t.Errorf("the note has no %s: %s", command, f.Note)
+	}
 }
