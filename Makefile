@@ -30,7 +30,7 @@ VERSION ?= $(RELEASE)$(shell $(git) describe --tags --long --match 'v$(RELEASE)'
 GO      ?= go
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # Those of all tests, which are compiled together only to be checked.
-TAGS    := e2e,guest,reboot,owners,documents,upgrade,native,packages
+TAGS    := e2e,guest,reboot,owners,documents,upgrade,native,node,packages
 # Modules of their own: what they need is not for the programs.
 MODULES := e2e/local e2e/parsers packaging/image
 BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
@@ -38,7 +38,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: build run test e2e native bench benchstat lint fuzz generate texts bpf checkbpf help clean
+.PHONY: build run test e2e native node bench benchstat lint fuzz generate texts bpf checkbpf help clean
 .PHONY: install install-ctkeeper install-exporter uninstall packages image checkpackages sign notes vulncheck
 
 # Completions come from the program, so another architecture needs one of this machine.
@@ -61,6 +61,9 @@ e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
 
 native: ## Debian 11, 12, 13 and sid with their own systemd, in namespaces of this kernel; as root
 	$(GO) test -tags native -count=1 -timeout 20m ./e2e/native/...
+
+node: ## a Kubernetes node with the chart and kube-proxy, in namespaces of this kernel; as root
+	$(GO) test -tags node -count=1 -timeout 20m -v ./e2e/node
 
 bench: ## beside what people would run instead, here and in QEMU: make bench BENCH="-quiet 2m" [DOC=1: docs/performance.md]
 	$(GO) -C e2e/local mod download

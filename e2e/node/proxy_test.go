@@ -80,7 +80,6 @@ func (n *Node) byProxy(t *testing.T, kind reconcile.Kind) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	for _, e := range n.events(t) {
-		t.Log(e.Message)
 		if e.Kind == kind && e.By != nil && strings.Contains(e.By.String(), "kube-proxy") {
 			found[e.Setting] = e.By.String()
 		}
@@ -98,12 +97,12 @@ func testProxyRepaired(t *testing.T, n *Node) {
 			Eventually(t, 2*soon, "kube-proxy is ready", n.proxyIsReady(t, 0))
 			Eventually(t, soon, "its writes are repaired", isLive(t, wanted))
 			named := n.byProxy(t, reconcile.KindDrift)
+			uid := n.pods(t, "kube-system", proxyLabel)[0].Metadata.UID
 			for _, setting := range []string{"tcp_timeout_established", "tcp_timeout_close_wait"} {
-				if !strings.Contains(named[setting], "kube-system/kube-proxy") {
-					t.Errorf("the writer of %s is %q", setting, named[setting])
+				if !strings.Contains(named[setting], "kube-proxy (pid ") || !strings.Contains(named[setting], uid) {
+					t.Errorf("the writer of %s is %q, want kube-proxy of the pod %s", setting, named[setting], uid)
 				}
 			}
-			t.Logf("writers: %v", named)
 			kill(t, "/kube-proxy", "--kubeconfig="+kubeconfig)
 			Eventually(t, 2*soon, "kube-proxy is ready again", n.proxyIsReady(t, 1))
 			Eventually(t, soon, "its writes are repaired again", isLive(t, wanted))
