@@ -99,7 +99,8 @@ func writeArchive(file, program string) error {
 	}
 	var out bytes.Buffer
 	archive := tar.NewWriter(&out)
-	headers := []tar.Header{{Typeflag: tar.TypeReg, Name: filepath.Base(program), Mode: 0o755, Size: int64(len(content))}}
+	name, size := filepath.Base(program), int64(len(content))
+	headers := []tar.Header{{Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: size}}
 	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
 		headers = append(headers, tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: "usr/" + name})
 	}
