@@ -153,7 +153,9 @@ func arguments(pattern string) []string {
 }
 
 // argumentsFor returns those for scenarios by their names.
-func argumentsFor(names []string) []string { return argumentsFor(names) }
+func argumentsFor(names []string) []string {
+	return arguments("^(" + strings.Join(names, "|") + ")$")
+}
 
 // guestWithScenarios returns a guest with ctkeeper and the scenarios, and the names of the scenarios.
 func guestWithScenarios(t *testing.T, dir string) (rig.Guest, []string) {
