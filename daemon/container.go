@@ -27,9 +27,9 @@ func blindness(host tree.Tree) string {
 	case !host.Live():
 		return ""
 	case watched != sysctlTree:
-		return "writes through another procfs than that of " + watched + ", such as a container's own /proc"
+		return "writes through another mount of procfs than " + watched + " (a container's own /proc)"
 	case isContainer:
-		return "writes through another procfs than this container's, such as the host's /proc"
+		return "writes through another mount of procfs than this container's own /proc (the host's)"
 	}
 	return ""
 }
@@ -39,7 +39,7 @@ func (d *Daemon) noteBlindness(sources []status.Source, cfg *config.Config) {
 	blind := blindness(d.host)
 	for i, s := range sources {
 		if s.Name == status.SourceSettings && s.OK && blind != "" && !d.guard.IsWatching() {
-			sources[i].Note = fmt.Sprintf("%s are found within %s; guard: watch sees them at once", blind, cfg.Resync)
+			sources[i].Note = fmt.Sprintf("%s are found within %s; the guard sees them at once", blind, cfg.Resync)
 		}
 	}
 }

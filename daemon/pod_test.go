@@ -35,7 +35,7 @@ func TestEnforcesInAPod(t *testing.T) {
 	}
 	d, udp := inPod(t, "settings: {udp_timeout: 33}\nenforcement: {resync: 1h}\n")
 	if note := inotifyNote(d); !strings.Contains(note, filepath.Dir(filepath.Dir(udp))) ||
-		!strings.Contains(note, "are found within 1h0m0s; guard: watch sees them at once") {
+		!strings.Contains(note, "are found within 1h0m0s; the guard sees them at once") {
 		t.Errorf("status on what inotify cannot see: %q", note)
 	}
 	if !d.logged("mounts: working on these files of the kernel, only the resync finds") {

@@ -81,8 +81,8 @@ func (d *Document) daemonProblems() []Problem {
 	elsewhere := Problem{Severity: Warning, About: []string{AboutDaemon}, Docs: docs + "elsewhere"}
 	switch {
 	case d.Daemon.Running && d.Daemon.KeptElsewhere:
-		elsewhere.Text = "another ctkeeper keeps the settings of this network namespace, and this one observes until " +
-			"that one ends"
+		elsewhere.Text = "the settings of this network namespace are kept by another ctkeeper, and this one observes " +
+			"until that one ends"
 		elsewhere.Do = "Run one of them: the service of the node, or the pod"
 		return []Problem{elsewhere}
 	case d.Daemon.Running && d.Daemon.OwnerError != "":
