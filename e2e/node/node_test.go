@@ -96,6 +96,7 @@ func scenarios(t *testing.T, n *Node) {
 		{"readiness", testReadiness}, {"rollout", testRollout}, {"kubelet", testKubelet}, {"killed", testKilled},
 		{"kube-proxy repaired", testProxyRepaired}, {"kube-proxy held", testProxyHold},
 		{"kube-proxy locked", testProxyLock}, {"kube-proxy quiet", testProxyQuiet}, {"uninstall", testUninstall},
+		{"documents", testDocuments},
 		{"kube-proxy and the pod at once", testRace},
 	} {
 		if !t.Run(s.name, func(t *testing.T) { s.run(t, n) }) && s.name == "install" {

@@ -74,6 +74,10 @@ func (n *Node) pushImages(t testing.TB) {
 			t.Fatal(err)
 		}
 	}
+	Eventually(t, upTimeout, "the registry answers", func() error {
+		_, err := command("", nil, n.Programs.Crane, "catalog", registry)
+		return err
+	})
 	must("push", n.Programs.Image, registry+"/ctkeeper:1")
 	must("tag", registry+"/ctkeeper:1", "2")
 	for name, program := range map[string]string{
