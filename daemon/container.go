@@ -47,12 +47,12 @@ func (d *Daemon) noteBlindness(sources []status.Source, cfg *config.Config) {
 // logMounts logs where the settings are, if not in the usual places, and what inotify cannot see.
 func (d *Daemon) logMounts(cfg *config.Config) {
 	blind := blindness(d.host)
-	if blind == "" {
+	if !d.host.Live() || blind == "" && d.host == (tree.Tree{}) {
 		return
 	}
 	log := d.opts.Log.With(logging.String("procfs", d.host.Real(sysctlTree)),
 		logging.String("sysfs", d.host.Real("/sys/module")))
-	if cfg.Guard.Mode != config.GuardOff {
+	if blind == "" || cfg.Guard.Mode != config.GuardOff {
 		log.Info("mounts: working on these files of the kernel")
 		return
 	}

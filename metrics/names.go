@@ -124,7 +124,8 @@ func daemonFamilies() []family {
 		{passDuration, histogram, nil, "Time of one pass over all settings, repairs included.", ""},
 		{eventsTotal, counter, source, "Passes by what woke them; one pass may have several sources.", ""},
 		{eventOverflowsTotal, counter, source, "Overruns of an event queue; each is followed by a full pass.", ""},
-		{enforcing, gauge, nil, "1 in mode enforce, 0 in mode observe, which reports drifts and writes nothing.", ""},
+		{enforcing, gauge, nil, "1 in mode enforce, 0 in mode observe, which reports drifts and writes nothing: " +
+			"configured, or because another ctkeeper keeps the settings of the network namespace.", ""},
 		{guardState, gauge, []string{labelState}, "1 for the present state of the guard, 0 for the others.", ""},
 		{guardInEffect, gauge, nil, "1 if the guard does what is configured (in mode observe: watches), else 0.", ""},
 		{moduleLoaded, gauge, nil, "1 if nf_conntrack is loaded or part of the kernel, else 0.", ""},

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/ctkeeper/ctkeeper/internal/kerneltree"
-	"github.com/ctkeeper/ctkeeper/status"
 )
 
 func TestProbes(t *testing.T) {
@@ -63,14 +61,7 @@ func TestReady(t *testing.T) {
 // A daemon that hangs fails both probes soon.
 func TestProbesOfAHangingDaemon(t *testing.T) {
 	root := host(t, drifting)
-	socket := status.SocketPath(root)
-	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := listen(t, root)
 	defer func() { _ = listener.Close() }()
 	for _, probe := range []string{"--ready", "--alive"} {
 		began := time.Now()

@@ -121,9 +121,9 @@ func TestStatusOfAnotherFile(t *testing.T) {
 	running("status").wants(t, exitConfig, []string{"newest configuration was refused"}, nil)
 }
 
-// The settings are as wanted, and a daemon that does not answer may have stopped to keep them so.
-func TestStatusOfASickDaemon(t *testing.T) {
-	root := host(t, standing)
+// listen takes the place of a daemon's status socket.
+func listen(t *testing.T, root string) net.Listener {
+	t.Helper()
 	socket := status.SocketPath(root)
 	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
 		t.Fatal(err)
@@ -132,6 +132,13 @@ func TestStatusOfASickDaemon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return listener
+}
+
+// The settings are as wanted, and a daemon that does not answer may have stopped to keep them so.
+func TestStatusOfASickDaemon(t *testing.T) {
+	root := host(t, standing)
+	listener := listen(t, root)
 	var served sync.WaitGroup
 	defer served.Wait()
 	defer func() { _ = listener.Close() }()
