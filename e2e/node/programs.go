@@ -24,6 +24,7 @@ type Programs struct {
 	Pause      string
 	Image      string // directory with the OCI layout
 	Keeper     string // directory with ctkeeper and ctkeeper-exporter
+	CRDs       string // directory with the custom resource definitions of the Prometheus operator
 }
 
 // build returns the programs, from the cache of package rig or new. top is the directory of the repository.
@@ -45,6 +46,9 @@ func build(top, dir string) (p Programs, err error) {
 	p.Kubernetes["kube-proxy-"+laterProxy] = filepath.Join(later, "kube-proxy")
 	crane := "github.com/google/go-containerregistry/cmd/crane"
 	if p.Crane, err = rig.Tool(filepath.Join(top, "packaging/image/go.mod"), crane); err != nil {
+		return p, err
+	}
+	if p.CRDs, err = rig.MonitoringCRDs(); err != nil {
 		return p, err
 	}
 	helm := "helm.sh/helm/v3/cmd/helm"
