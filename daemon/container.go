@@ -2,33 +2,28 @@ package daemon
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/ctkeeper/ctkeeper/config"
 	"github.com/ctkeeper/ctkeeper/host/logging"
+	"github.com/ctkeeper/ctkeeper/host/process"
 	"github.com/ctkeeper/ctkeeper/host/tree"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
 
-const (
-	sysctlTree = "/proc/sys/net"
-	// initialPIDs is the pid namespace of the host (PROC_PID_INIT_INO).
-	initialPIDs = "pid:[4026531836]"
-)
+const sysctlTree = "/proc/sys/net"
 
 // blindness returns what inotify cannot see here, or "". A procfs that is mounted again is another one with inodes of
 // its own (proc_get_tree), and inotify reports writes through the watched one only. A process in the host's pid
 // namespace that has no other mount is taken for one that watches the host's.
 func blindness(host tree.Tree) string {
-	pids, err := os.Readlink("/proc/self/ns/pid")
-	isContainer := err == nil && pids != initialPIDs
+	inHost, known := process.InHostPIDs()
 	switch watched := host.Real(sysctlTree); {
 	case !host.Live():
 		return ""
 	case watched != sysctlTree:
 		return "writes through another mount of procfs than " + watched + " (a container's own /proc)"
-	case isContainer:
+	case known && !inHost:
 		return "writes through another mount of procfs than this container's own /proc (the host's)"
 	}
 	return ""

@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
+	"github.com/ctkeeper/ctkeeper/host/process"
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
@@ -127,9 +128,9 @@ func replace[K comparable, V comparable](m *ebpf.Map, wanted map[K]V) error {
 }
 
 // ownPID returns the daemon's pid as the programs see it. It returns 0 if that is unknown, because the daemon
-// is not in the initial pid namespace, whose inode number never changes (PROC_PID_INIT_INO).
+// is not in the initial pid namespace.
 func ownPID() uint32 {
-	if namespace, err := os.Readlink("/proc/self/ns/pid"); err != nil || namespace != "pid:[4026531836]" {
+	if inHost, _ := process.InHostPIDs(); !inHost {
 		return 0
 	}
 	return uint32(os.Getpid()) //nolint:gosec // pid_t is positive
