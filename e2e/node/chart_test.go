@@ -199,15 +199,7 @@ func testKilled(t *testing.T, n *Node) {
 
 // testUninstall removes the release. The kernel keeps the values.
 func testUninstall(t *testing.T, n *Node) {
-	if _, err := n.Helm("uninstall", release, "--namespace", namespace, "--wait"); err != nil {
-		t.Fatal(err)
-	}
-	Eventually(t, soon, "the pods are gone", func() error {
-		if pods := n.pods(t, namespace, "app.kubernetes.io/name=ctkeeper"); len(pods) > 0 {
-			return fmt.Errorf("%+v", pods)
-		}
-		return nil
-	})
+	n.uninstall(t)
 	if err := isLive(t, wanted)(); err != nil {
 		t.Error(err)
 	}

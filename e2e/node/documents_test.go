@@ -3,6 +3,7 @@
 package node
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,8 +12,10 @@ import (
 	"github.com/ctkeeper/ctkeeper/internal/document"
 )
 
+var update = flag.Bool("update", false, "rewrite the outputs in the documents")
+
 // testDocuments runs the commands of every document with the host node. Their directory has the chart where the
-// repository has it, and $IMAGE is the repository of the image. It cannot rewrite them: the node's root is read-only.
+// repository has it, and $IMAGE is the repository of the image.
 func testDocuments(t *testing.T, n *Node) {
 	top, err := filepath.Abs("../..")
 	if err != nil {
@@ -59,7 +62,7 @@ func testDocuments(t *testing.T, n *Node) {
 		}
 		if d.Host == "node" {
 			ran++
-			document.Test(t, file, host, false)
+			document.Test(t, file, host, *update)
 		}
 	}
 	if ran == 0 {

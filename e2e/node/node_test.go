@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -78,7 +79,15 @@ func begin(t *testing.T) *Node {
 	if err := json.Unmarshal([]byte(os.Getenv(programsVariable)), &programs); err != nil {
 		t.Fatal(err)
 	}
-	if err := enter(nil); err != nil {
+	var writable []string
+	if *update {
+		docs, err := filepath.Abs("../../docs")
+		if err != nil {
+			t.Fatal(err)
+		}
+		writable = append(writable, docs)
+	}
+	if err := enter(writable); err != nil {
 		t.Fatal(err)
 	}
 	return start(t, programs, os.Getenv(groupVariable))
@@ -96,8 +105,8 @@ func scenarios(t *testing.T, n *Node) {
 		{"readiness", testReadiness}, {"rollout", testRollout}, {"kubelet", testKubelet}, {"killed", testKilled},
 		{"kube-proxy repaired", testProxyRepaired}, {"kube-proxy held", testProxyHold},
 		{"kube-proxy locked", testProxyLock}, {"kube-proxy quiet", testProxyQuiet}, {"uninstall", testUninstall},
-		{"documents", testDocuments},
-		{"kube-proxy and the pod at once", testRace},
+		{"kube-proxy and the pod at once", testRace}, {"pod before the service", testPodFirst},
+		{"service before the pod", testServiceFirst}, {"removed", testUninstall}, {"documents", testDocuments},
 	} {
 		if !t.Run(s.name, func(t *testing.T) { s.run(t, n) }) && s.name == "install" {
 			return
