@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,13 +96,6 @@ func start(t testing.TB, programs Programs, group string) *Node {
 		"--allow-privileged=true", "--kubelet-preferred-address-types=InternalIP")
 	n.run(t, "registry", programs.Crane, "registry", "serve", "--address", registry)
 	n.run(t, "containerd", "containerd", "--config", work+"/containerd.toml")
-	Eventually(t, upTimeout, "the registry listens", func() error {
-		connection, err := net.Dial("tcp", registry)
-		if err != nil {
-			return err
-		}
-		return connection.Close()
-	})
 	n.pushImages(t)
 	Eventually(t, upTimeout, "the API server is ready", func() error {
 		_, err := n.Kubectl("get", "--raw=/readyz")
@@ -118,7 +110,8 @@ func start(t testing.TB, programs Programs, group string) *Node {
 	n.run(t, "kubelet", programs.Kubernetes["kubelet"], "--config="+work+"/kubelet.json", "--kubeconfig="+kubeconfig,
 		"--hostname-override="+nodeName, "--node-ip="+address, "--root-dir=/var/lib/kubelet")
 	for what, resource := range map[string][]string{
-		"the node is registered": {"node", nodeName}, "pods can be made": {"serviceaccount", "default", "-n", "kube-system"},
+		"the node is registered": {"node", nodeName},
+		"pods can be made":       {"serviceaccount", "default", "-n", "kube-system"},
 	} {
 		Eventually(t, upTimeout, what, func() error {
 			_, err := n.Kubectl(append([]string{"get"}, resource...)...)
