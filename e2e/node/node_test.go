@@ -107,6 +107,7 @@ func scenarios(t *testing.T, n *Node) {
 		{"kube-proxy locked", testProxyLock}, {"kube-proxy quiet", testProxyQuiet}, {"uninstall", testUninstall},
 		{"kube-proxy and the pod at once", testRace}, {"pod before the service", testPodFirst},
 		{"service before the pod", testServiceFirst}, {"removed", testUninstall}, {"documents", testDocuments},
+		{"profiles", testProfiles},
 	} {
 		if !t.Run(s.name, func(t *testing.T) { s.run(t, n) }) && s.name == "install" {
 			return
