@@ -16,8 +16,16 @@ import (
 // TuningPlugin is the Tool of a PodSysctl that the CNI plugin tuning writes.
 const TuningPlugin = "the CNI plugin tuning"
 
-// maxPodFiles limits the files of a directory with the configuration of pods.
-const maxPodFiles = 100
+const (
+	// maxPodFiles limits the files of a directory with the configuration of pods.
+	maxPodFiles = 100
+	// maxTOML, maxOpened and maxDots limit a TOML file in bytes, in brackets and braces that it opens, and in dots of
+	// a line. CRI-O's own file has 30 KB and about 100 brackets. The parser is slow at what nests: 64 KB of one inline
+	// table in another take minutes.
+	maxTOML   = 128 << 10
+	maxOpened = 500
+	maxDots   = 500
+)
 
 // PodSysctl is a sysctl that a container runtime, or a plugin of its network, writes into the network namespace of each
 // pod. It sets no value of the host.
@@ -64,7 +72,7 @@ func (r *reader) readCRIO(running bool) {
 				} `toml:"runtime"`
 			} `toml:"crio"`
 		}
-		if err := toml.Unmarshal([]byte(text), &config); err != nil {
+		if isTooComplex(text) || toml.Unmarshal([]byte(text), &config) != nil {
 			r.addTrouble(tree.Place{File: file}, errTOML)
 			continue
 		}
@@ -80,6 +88,16 @@ func (r *reader) readCRIO(running bool) {
 		}
 	}
 	r.addPodSysctls(last)
+}
+
+// isTooComplex reports whether a TOML text exceeds a limit.
+func isTooComplex(text string) bool {
+	for line := range strings.Lines(text) {
+		if strings.Count(line, ".") > maxDots {
+			return true
+		}
+	}
+	return len(text) > maxTOML || strings.Count(text, "[")+strings.Count(text, "{") > maxOpened
 }
 
 // readTuning reads the sysctls of the plugin tuning in the first network configuration of /etc/cni/net.d by name, which
