@@ -162,8 +162,8 @@ install-ctkeeper: $(BIN)/ctkeeper $(BIN)/completion/fish
 	$(copy) $(BIN)/completion/fish $(share)/fish/vendor_completions.d/ctkeeper.fish
 	find docs -type f | while read -r file; do $(copy) "$$file" "$(share)/doc/ctkeeper/$${file#docs/}"; done
 	$(copy) config/reference.yaml $(share)/doc/ctkeeper/ctkeeper.yaml
-	$(copy) -t $(share)/doc/ctkeeper/prometheus packaging/prometheus/ctkeeper.rules.yml
-	$(copy) -t $(share)/doc/ctkeeper/grafana packaging/grafana/ctkeeper.json
+	$(copy) -t $(share)/doc/ctkeeper/prometheus packaging/prometheus/ctkeeper.rules.yml packaging/prometheus/ctkeeper.fleet.rules.yml
+	$(copy) -t $(share)/doc/ctkeeper/grafana packaging/grafana/ctkeeper.json packaging/grafana/ctkeeper-fleet.json
 	for page in $(filter-out %/ctkeeper-exporter.8,$(pages)); do $(call man,$$page); done
 	install -d $(DESTDIR)/etc/ctkeeper/conf.d
 	[ -e $(DESTDIR)/etc/ctkeeper/ctkeeper.yaml ] || \

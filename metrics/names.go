@@ -33,6 +33,7 @@ const (
 	eventOverflowsTotal  = "ctkeeper_event_overflows_total"
 	guardState           = "ctkeeper_guard_state"
 	guardInEffect        = "ctkeeper_guard_in_effect"
+	keptElsewhere        = "ctkeeper_kept_elsewhere"
 	enforcing            = "ctkeeper_enforcing"
 	moduleLoaded         = "ctkeeper_module_loaded"
 	moduleLoadsTotal     = "ctkeeper_module_loads_total"
@@ -126,6 +127,8 @@ func daemonFamilies() []family {
 		{eventOverflowsTotal, counter, source, "Overruns of an event queue; each is followed by a full pass.", ""},
 		{enforcing, gauge, nil, "1 in mode enforce, 0 in mode observe, which reports drifts and writes nothing: " +
 			"configured, or because another ctkeeper keeps the settings of the network namespace.", ""},
+		{keptElsewhere, gauge, nil,
+			"1 if another ctkeeper keeps the settings of this network namespace, and this one observes, else 0.", ""},
 		{guardState, gauge, []string{labelState}, "1 for the present state of the guard, 0 for the others.", ""},
 		{guardInEffect, gauge, nil, "1 if the guard does what is configured (in mode observe: watches), else 0.", ""},
 		{moduleLoaded, gauge, nil, "1 if nf_conntrack is loaded or part of the kernel, else 0.", ""},

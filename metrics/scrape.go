@@ -58,6 +58,7 @@ func (s scrape) Collect(out chan<- prometheus.Metric) {
 	send.settings(s.status.Settings)
 	send.counts(s.counts)
 	send.gauge(enforcing, boolValue(daemon.Mode == reconcile.Enforce))
+	send.gauge(keptElsewhere, boolValue(daemon.KeptElsewhere))
 	send.gauge(moduleLoaded, boolValue(s.status.Module.State != kmod.Absent))
 	send.counter(moduleLoadsTotal, float64(s.status.Module.Loads))
 	send.gauge(configInfo, 1, cmp.Or(daemon.Config.Hash, embeddedConfig))

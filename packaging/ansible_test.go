@@ -36,7 +36,8 @@ func TestAnsibleLint(t *testing.T) {
 	runTool(t, "ansible-lint", "ansible-lint", "--strict", "roles/ctkeeper", "galaxy.yml", "meta/runtime.yml")
 }
 
-// TestCollection builds the collection, installs it, and parses each playbook of its README with it.
+// TestCollection builds the collection, installs it, and parses each playbook of its README and of docs/fleet.md with
+// it.
 func TestCollection(t *testing.T) {
 	dir := t.TempDir()
 	runTool(t, "ansible-core", "ansible-galaxy", "collection", "build", "--output-path", dir, ".")
@@ -52,6 +53,7 @@ func TestCollection(t *testing.T) {
 	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(readme), -1) {
 		plays += block[1]
 	}
+	plays += strings.Join(fleetBlocks(t, "yaml")["site.yml"].Lines, "\n") + "\n"
 	file := filepath.Join(dir, "plays.yml")
 	if err := os.WriteFile(file, []byte(plays), 0o600); err != nil {
 		t.Fatal(err)

@@ -33,10 +33,10 @@ func current(t *testing.T, file, want string) {
 	}
 }
 
-// TestChartCopiesAreCurrent: a chart can only have files below its own directory, so it has copies of the alerts and of
+// TestChartCopiesAreCurrent: a chart can only have files below its own directory, so it has copies of the rules and of
 // the dashboard.
 func TestChartCopiesAreCurrent(t *testing.T) {
-	for _, file := range []string{rulesFile, dashboardFile} {
+	for _, file := range []string{rulesFile, fleetRulesFile, dashboardFile} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -145,14 +145,18 @@ func TestChartRefuses(t *testing.T) {
 	}
 }
 
-// TestChartDocument renders the values in the document, and loads their configurations.
-func TestChartDocument(t *testing.T) {
-	d, err := document.Read("../docs/kubernetes.md")
-	if err != nil {
-		t.Fatal(err)
+// TestChartDocuments renders the values in the documents, and loads their configurations.
+func TestChartDocuments(t *testing.T) {
+	var blocks []*document.Block
+	for _, file := range []string{"../docs/kubernetes.md", fleetDocument} {
+		d, err := document.Read(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks = append(blocks, d.Blocks...)
 	}
 	found := 0
-	for _, block := range d.Blocks {
+	for _, block := range blocks {
 		if block.Path != "values.yaml" && (len(block.Lines) == 0 || block.Lines[0] != "# values.yaml") {
 			continue
 		}
@@ -165,8 +169,8 @@ func TestChartDocument(t *testing.T) {
 			}
 		}
 	}
-	if found != 3 {
-		t.Errorf("%d blocks of values, want 3", found)
+	if found != 4 {
+		t.Errorf("%d blocks of values, want 4", found)
 	}
 }
 

@@ -24,6 +24,8 @@ const (
 	rulesFile     = "prometheus/ctkeeper.rules.yml"
 	rulesTestFile = "prometheus/ctkeeper.rules.test.yml"
 	dashboardFile = "grafana/ctkeeper.json"
+	// fleetDashboardFile shows what fleetRulesFile records.
+	fleetDashboardFile = "grafana/ctkeeper-fleet.json"
 )
 
 // read decodes a file; JSON is YAML.
@@ -51,7 +53,7 @@ func command(t *testing.T, name string) string {
 func TestRules(t *testing.T) {
 	promtool := command(t, "promtool")
 	for _, args := range [][]string{
-		{"check", "rules", "--lint=all", "--lint-fatal", rulesFile}, {"test", "rules", rulesTestFile},
+		{"check", "rules", "--lint=all", "--lint-fatal", rulesFile, fleetRulesFile}, {"test", "rules", rulesTestFile},
 	} {
 		if out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -62,7 +64,7 @@ func TestRules(t *testing.T) {
 type rules struct {
 	Groups []struct {
 		Rules []struct {
-			Alert, Expr         string
+			Alert, Record, Expr string
 			Labels, Annotations map[string]string
 		}
 	}
@@ -183,15 +185,15 @@ type step struct {
 	Value float64
 }
 
-func readDashboard(t *testing.T) dashboard {
+func readDashboard(t *testing.T, file string) dashboard {
 	t.Helper()
-	text, err := os.ReadFile(dashboardFile)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var d dashboard
 	if err := json.Unmarshal(text, &d); err != nil {
-		t.Fatalf("%s: %v", dashboardFile, err)
+		t.Fatalf("%s: %v", file, err)
 	}
 	return d
 }
@@ -212,8 +214,16 @@ func (d dashboard) queries() map[string]string {
 	return queries
 }
 
-func TestDashboard(t *testing.T) {
-	d := readDashboard(t)
+func TestDashboards(t *testing.T) {
+	for file, selector := range map[string]string{
+		dashboardFile: `instance=~"$instance"`, fleetDashboardFile: `job=~"$job"`,
+	} {
+		t.Run(file, func(t *testing.T) { testDashboard(t, readDashboard(t, file), selector) })
+	}
+}
+
+// testDashboard checks the panels of a dashboard, and that all its queries use its variable.
+func testDashboard(t *testing.T, d dashboard, selector string) {
 	ids := map[int]bool{}
 	taken := map[[2]int]string{}
 	for _, p := range d.Panels {
@@ -234,15 +244,15 @@ func TestDashboard(t *testing.T) {
 		}
 	}
 	for where, query := range d.queries() {
-		if !strings.Contains(query, `instance=~"$instance"`) {
-			t.Errorf("%s does not use the variable instance: %s", where, query)
+		if !strings.Contains(query, selector) {
+			t.Errorf("%s does not use %s: %s", where, selector, query)
 		}
 	}
 }
 
 // TestDashboardSaysWhatStatusSays checks the words of the counters and the levels of the tables.
 func TestDashboardSaysWhatStatusSays(t *testing.T) {
-	d := readDashboard(t)
+	d := readDashboard(t, dashboardFile)
 	legends := map[string]string{}
 	levels := 0
 	for _, p := range d.Panels {
@@ -269,7 +279,7 @@ func TestDashboardSaysWhatStatusSays(t *testing.T) {
 	}
 }
 
-// TestMetricsAreInTheReference checks that docs/metrics.md has each metric of the alerts and the dashboard.
+// TestMetricsAreInTheReference checks that docs/metrics.md has each metric of the rules and the dashboard.
 func TestMetricsAreInTheReference(t *testing.T) {
 	reference, err := os.ReadFile("../docs/metrics.md")
 	if err != nil {
@@ -286,18 +296,20 @@ func TestMetricsAreInTheReference(t *testing.T) {
 	if len(known) == 0 {
 		t.Fatal("no metrics in docs/metrics.md")
 	}
-	queries := readDashboard(t).queries()
-	for _, variable := range readDashboard(t).Templating.List {
+	queries := readDashboard(t, dashboardFile).queries()
+	for _, variable := range readDashboard(t, dashboardFile).Templating.List {
 		queries["variable "+variable.Name] = variable.Definition
 	}
-	var list rules
-	read(t, rulesFile, &list)
-	for _, group := range list.Groups {
-		for _, rule := range group.Rules {
-			queries["alert "+rule.Alert] = rule.Expr
+	for _, file := range []string{rulesFile, fleetRulesFile} {
+		var list rules
+		read(t, file, &list)
+		for _, rule := range list.Groups[0].Rules {
+			queries["rule "+rule.Alert+rule.Record] = rule.Expr
 		}
 	}
+	recorded := regexp.MustCompile(`\bjob\w*:\w+:\w+`)
 	for where, query := range queries {
+		query = recorded.ReplaceAllString(query, "")
 		for _, name := range regexp.MustCompile(`\bctkeeper_\w+`).FindAllString(query, -1) {
 			if !slices.Contains(known, name) {
 				t.Errorf("%s: no metric %s in docs/metrics.md", where, name)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,7 +23,7 @@ import (
 )
 
 // waitTimeout bounds every wait.
-const waitTimeout = 90 * time.Second
+const waitTimeout = 3 * time.Minute
 
 const (
 	statFile   = "proc/net/stat/nf_conntrack"
@@ -49,13 +50,20 @@ func TestDashboardAgainstPrometheus(t *testing.T) {
 	prometheus := command(t, "prometheus")
 	root := kerneltree.New(t)
 	address, api := freeAddress(t), "http://"+freeAddress(t)
-	startDaemon(t, root, address)
-	startPrometheus(t, prometheus, address, strings.TrimPrefix(api, "http://"))
+	startDaemon(t, root, address, `
+settings: {max: 131072, hashsize: {at_least: 65536}, tcp_be_liberal: true, udp_timeout_stream: 3m}
+enforcement: {resync: 1s}
+`)
+	startPrometheus(t, prometheus, strings.TrimPrefix(api, "http://"), fmt.Sprintf(`
+global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
+rule_files: [%q]
+scrape_configs: [{job_name: ctkeeper, static_configs: [{targets: [%q]}]}]
+`, absolute(t, rulesFile), address))
 	wait(t, "a first scrape", func() bool {
 		return len(values(t, api, `ctkeeper_build_info and on (instance) up == 1`)) == 1
 	})
 
-	d := readDashboard(t)
+	d := readDashboard(t, dashboardFile)
 	empty := d.queries()
 	for where, metric := range withoutData() {
 		query := substitute(empty[where])
@@ -117,45 +125,46 @@ func simulateSecond(t *testing.T, root string, n int) {
 
 // substitute replaces Grafana's variables by values.
 func substitute(query string) string {
-	return strings.NewReplacer("$instance", ".+", "$__rate_interval", "1m", "$__range", "1m").Replace(query)
+	return strings.NewReplacer(
+		"$instance", ".+", "$job", ".+", "$__rate_interval", "1m", "$__range", "1m",
+	).Replace(query)
 }
 
-// startDaemon runs the daemon on a host of files, and its exporter on the address.
-func startDaemon(t *testing.T, root, address string) {
+// startDaemon runs the daemon on a host of files with a configuration, and its exporter on the address.
+func startDaemon(t *testing.T, root, address, config string) {
 	t.Helper()
 	dir := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "../cmd/...")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build ctkeeper: %v\n%s", err, out)
 	}
-	kerneltree.Put(t, root, "etc/ctkeeper/ctkeeper.yaml", `
-settings: {max: 131072, hashsize: {at_least: 65536}, tcp_be_liberal: true, udp_timeout_stream: 3m}
-enforcement: {resync: 1s}
-`)
+	kerneltree.Put(t, root, "etc/ctkeeper/ctkeeper.yaml", config)
 	kerneltree.Put(t, root, statFile, fmt.Sprintf(statLine, 0))
 	run(t, filepath.Join(dir, "ctkeeper"), "run", "--root", root, "--log-format", "console")
 	run(t, filepath.Join(dir, "ctkeeper-exporter"), "--web.listen-address="+address,
 		"--ctkeeper.socket="+filepath.Join(root, "run/ctkeeper/ctkeeper.sock"))
 }
 
-func startPrometheus(t *testing.T, binary, target, address string) {
+// absolute returns the path of a file of this directory.
+func absolute(t *testing.T, file string) string {
 	t.Helper()
-	dir := t.TempDir()
-	rules, err := filepath.Abs(rulesFile)
+	path, err := filepath.Abs(file)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// startPrometheus runs Prometheus with a configuration, and its API on the address.
+func startPrometheus(t *testing.T, binary, address, text string) {
+	t.Helper()
+	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
-	text := fmt.Sprintf(`
-global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}
-rule_files: [%q]
-scrape_configs: [{job_name: ctkeeper, static_configs: [{targets: [%q]}]}]
-`, rules, target)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	run(t, binary, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+address)
+		"--web.listen-address="+address, "--web.enable-admin-api")
 }
 
 // run runs a program until the test ends, and logs its output if the test failed.
@@ -237,4 +246,18 @@ func get(t *testing.T, address string, data any) {
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.Status != "success" {
 		t.Fatalf("%s: %s %s %v", address, response.Status, answer.Error, err)
 	}
+}
+
+// waitFor waits until an exporter serves a line.
+func waitFor(t *testing.T, exporter, line string) {
+	t.Helper()
+	wait(t, line, func() bool {
+		response, err := http.Get(exporter + "/metrics")
+		if err != nil {
+			return false
+		}
+		defer func() { _ = response.Body.Close() }()
+		text, err := io.ReadAll(response.Body)
+		return err == nil && strings.Contains(string(text), "\n"+line+"\n")
+	})
 }

@@ -78,7 +78,8 @@ func tools() [][2]string {
 	return [][2]string{
 		{"ansible-lint", "ansible-lint"}, {"ansible-playbook", "ansible-core"}, {"chromium", "chromium"},
 		{"depmod", "kmod"}, {"journalctl", "systemd"}, {"ip", "iproute2"}, {"lintian", "lintian"}, {"mandoc", "mandoc"},
-		{"patch", "patch"}, {"prometheus", "prometheus"}, {"promtool", "prometheus"}, {"rpm", "rpm"},
+		{"patch", "patch"}, {"prometheus", "prometheus"}, {"promtool", "prometheus"},
+		{"prometheus-alertmanager", "prometheus-alertmanager"}, {"rpm", "rpm"},
 		{"rpmlint", "rpmlint"}, {"systemd-analyze", "systemd"}, {"unshare", "util-linux"}, {"xz", "xz-utils"},
 	}
 }

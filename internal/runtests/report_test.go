@@ -110,7 +110,7 @@ func TestMissing(t *testing.T) {
 	none := func(string) (string, error) { return "", exec.ErrNotFound }
 	printMissing(&out, none)
 	if got := out.String(); !strings.Contains(got, "prometheus, promtool, ") ||
-		strings.Count(got, "prometheus") != 2 || !strings.Contains(got, "\n  apt-get install ansible-lint ") {
+		strings.Count(got, "prometheus") != 4 || !strings.Contains(got, "\n  apt-get install ansible-lint ") {
 		t.Errorf("got %s", got)
 	}
 	out.Reset()
