@@ -22,7 +22,10 @@ func testDryRun(t *testing.T, n *Node) {
 	for _, kind := range operatorKinds {
 		plural := strings.ToLower(kind) + "s"
 		n.Must(t, "create", "-f", n.Programs.CRDs+"/monitoring.coreos.com_"+plural+".yaml")
-		n.Must(t, "wait", "--for=condition=Established", "--timeout=30s", "crd/"+plural+".monitoring.coreos.com")
+		Eventually(t, soon, kind+" is served", func() error {
+			_, err := n.Kubectl("get", strings.ToLower(kind)+"s.monitoring.coreos.com", "--all-namespaces")
+			return err
+		})
 	}
 	validate := func(t *testing.T, manifests string) {
 		t.Helper()
