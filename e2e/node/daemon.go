@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,8 @@ import (
 const (
 	logDir       = "/run/node/log"
 	pollInterval = 50 * time.Millisecond
+	// commandTimeout is longer than those that the commands are given.
+	commandTimeout = 2 * time.Minute
 )
 
 // A daemon is a program of the node that runs in the background, with its output in a file.
@@ -81,9 +84,12 @@ func Eventually(t testing.TB, atMost time.Duration, what string, check func() er
 	}
 }
 
-// command runs a program and returns its output, and as error its standard error.
+// command runs a program, at most for commandTimeout. It returns its output, and as error its standard error.
 func command(input string, env []string, argv ...string) (string, error) {
-	cmd := exec.Command(argv[0], argv[1:]...)
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.WaitDelay = time.Second
 	cmd.Stdin = strings.NewReader(input)
 	cmd.Env = append(os.Environ(), env...)
 	var out, errs strings.Builder

@@ -98,9 +98,9 @@ func testProxyRepaired(t *testing.T, n *Node) {
 			Eventually(t, soon, "its writes are repaired", isLive(t, wanted))
 			named := n.byProxy(t, reconcile.KindDrift)
 			for _, setting := range []string{"tcp_timeout_established", "tcp_timeout_close_wait"} {
-				by := named[setting]
-				if !strings.HasPrefix(by, "kube-proxy (pid ") || !strings.HasSuffix(by, " of pod kube-system/kube-proxy)") {
-					t.Errorf("the writer of %s is %q", setting, by)
+				const pod = " of pod kube-system/kube-proxy)"
+				if by := named[setting]; !strings.HasPrefix(by, "kube-proxy (pid ") || !strings.HasSuffix(by, pod) {
+					t.Errorf("the writer of %s is %q, want kube-proxy%s", setting, by, pod)
 				}
 			}
 			kill(t, "/kube-proxy", "--kubeconfig="+kubeconfig)
