@@ -78,6 +78,7 @@ func tools() [][2]string {
 	return [][2]string{
 		{"ansible-lint", "ansible-lint"}, {"ansible-playbook", "ansible-core"}, {"chromium", "chromium"},
 		{"depmod", "kmod"}, {"journalctl", "systemd"}, {"ip", "iproute2"}, {"lintian", "lintian"}, {"mandoc", "mandoc"},
+		{"nix-instantiate", "nix-bin"},
 		{"patch", "patch"}, {"prometheus", "prometheus"}, {"promtool", "prometheus"},
 		{"prometheus-alertmanager", "prometheus-alertmanager"}, {"rpm", "rpm"},
 		{"rpmlint", "rpmlint"}, {"systemd-analyze", "systemd"}, {"unshare", "util-linux"}, {"xz", "xz-utils"},
