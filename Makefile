@@ -32,7 +32,8 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # Those of all tests, which are compiled together only to be checked.
 TAGS    := e2e,guest,reboot,owners,documents,upgrade,native,node,packages
 # Modules of their own: what they need is not for the programs.
-MODULES := e2e/local e2e/parsers packaging/image
+OTHERS  := e2e/parsers packaging/image
+MODULES := e2e/local $(OTHERS)
 BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
@@ -54,7 +55,7 @@ run: build ## run the daemon on this machine, in the foreground
 
 CC ?= cc
 test: ## everything that needs no virtual machine, with the race detector; ends with skips and missing tools
-	@$(GO) run ./internal/runtests -go "$(GO)" -cc "$(CC)" . $(MODULES) -- -race -timeout 20m
+	@$(GO) run ./internal/runtests -go "$(GO)" -cc "$(CC)" -norace "$(OTHERS)" . e2e/local -- -race -timeout 20m
 
 e2e: ## real kernels in QEMU: make e2e KERNEL=5.10|6.1|6.12|sid
 	KERNEL=$(KERNEL) $(GO) test -tags e2e -count=1 -parallel 8 -timeout 60m -v ./e2e

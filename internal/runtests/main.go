@@ -16,6 +16,7 @@ import (
 func main() {
 	program := flag.String("go", "go", "the go command")
 	compiler := flag.String("cc", "cc", "the C compiler that the race detector needs")
+	plain := flag.String("norace", "", "`MODULES` that are tested too, without -race: other people's code")
 	flag.Parse()
 	dirs, flags := flag.Args(), []string(nil)
 	if at := slices.Index(dirs, "--"); at >= 0 {
@@ -28,13 +29,20 @@ func main() {
 		os.Exit(1)
 	}
 	summary, failed := &report{out: os.Stdout}, false
-	for _, dir := range dirs {
+	test := func(dir string, flags []string) {
 		if err := runTests(ctx, *program, summary, dir, flags); err != nil {
 			failed = true
 			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) { // go test has printed why
 				fmt.Fprintln(os.Stderr, err)
 			}
 		}
+	}
+	for _, dir := range dirs {
+		test(dir, flags)
+	}
+	isRace := func(flag string) bool { return flag == "-race" }
+	for _, dir := range strings.Fields(*plain) {
+		test(dir, slices.DeleteFunc(slices.Clone(flags), isRace))
 	}
 	summary.printSkipped()
 	printMissing(os.Stdout, exec.LookPath)
