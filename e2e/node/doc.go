@@ -13,6 +13,8 @@
 // A node lacks: pod networks (its pods use the node's), nf_conntrack_max and hashsize, which can be read and not
 // written in a network namespace that is not the first one, and modules. What needs these is a scenario of package e2e.
 //
+// The kubelet has the control groups of this host: cgroup v1 with v2 beside it. With v2 alone it has not been tried.
+//
 // The programs of Kubernetes are built from its Go module and cached by package rig; etcd, containerd and runc are
 // Debian's. The tests have the build tag node and run by `make node`, as root.
 package node

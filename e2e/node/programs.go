@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/ctkeeper/ctkeeper/e2e/rig"
@@ -65,7 +66,7 @@ func build(top, dir string) (p Programs, err error) {
 	if p.Image, err = filepath.Abs(filepath.Join(top, "dist/image")); err != nil {
 		return p, err
 	}
-	p.Keeper, err = filepath.Abs(filepath.Join(top, "dist/work-image/amd64"))
+	p.Keeper, err = filepath.Abs(filepath.Join(top, "dist/work-image", runtime.GOARCH))
 	return p, err
 }
 
@@ -95,7 +96,7 @@ func (n *Node) pushImages(t testing.TB) {
 		}
 		must("append", "--oci-empty-base", "-f", archive, "-t", registry+"/"+name)
 		tag := registry + "/" + name
-		must("mutate", tag, "--entrypoint=/"+filepath.Base(program), "--set-platform=linux/amd64", "-t", tag)
+		must("mutate", tag, "--entrypoint=/"+filepath.Base(program), "--set-platform=linux/"+runtime.GOARCH, "-t", tag)
 	}
 }
 
