@@ -64,6 +64,7 @@ func testDryRun(t *testing.T, n *Node) {
 			}
 			// A dry run makes no namespace, and refuses what is in one that does not exist.
 			n.Must(t, "create", "namespace", "ctkeeper")
+			defer n.Must(t, "delete", "namespace", "ctkeeper")
 			validate(t, string(text))
 		})
 	}
