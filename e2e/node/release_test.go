@@ -46,19 +46,8 @@ type pod struct {
 			Name, ContainerID string
 			Ready             bool
 			RestartCount      int
-			LastState         struct{ Terminated struct{ ExitCode int } }
 		}
 	}
-}
-
-// container returns the index of a container's status.
-func (p pod) container(name string) int {
-	for i, c := range p.Status.ContainerStatuses {
-		if c.Name == name {
-			return i
-		}
-	}
-	return -1
 }
 
 func (p pod) isReady() bool {
