@@ -249,3 +249,58 @@ func TestChartNames(t *testing.T) {
 		}
 	}
 }
+
+// TestChartLegalNames has names that YAML would read as numbers and truth values, labels that the chart sets too, and
+// a profile that turns off what the others have. A number in place of a name, and a key that is there twice, are
+// errors of objects.
+func TestChartLegalNames(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "values.yaml")
+	write(t, file, `
+image: {repository: x}
+guard: {bpf: true, podNames: true}
+config: {guard: watch}
+nodeSelector: {kubernetes.io/os: null, a: x}
+podLabels: {app.kubernetes.io/name: other, ctkeeper-profile: other}
+podAnnotations: {kubectl.kubernetes.io/default-container: exporter}
+priorityClassName: "1"
+profiles:
+  - {name: "1", nodeSelector: {a: ""}, config: {guard: off}, guard: {bpf: false, podNames: false}}
+  - {name: "true", nodeSelector: {b: "1"}, config: {guard: {allow: [x.service]}}}
+`)
+	text, stderr, err := helm(t, "template", "123", chartDir, "--namespace=456", "--kube-version="+kubernetes,
+		"--values="+file)
+	if err != nil {
+		t.Fatal(stderr)
+	}
+	type pod struct {
+		Selector     map[string]string
+		Capabilities any
+		Volumes      int
+	}
+	got := map[string]pod{}
+	for _, o := range objects(t, text) {
+		if o.Kind != "DaemonSet" {
+			continue
+		}
+		var set struct {
+			Template struct {
+				Metadata struct{ Labels map[string]string }
+				Spec     podSpec
+			}
+		}
+		decode(t, o.Spec, &set)
+		spec := set.Template.Spec
+		capabilities, _ := spec.Containers[0].SecurityContext["capabilities"].(map[string]any)
+		got[set.Template.Metadata.Labels["ctkeeper-profile"]] = pod{
+			spec.NodeSelector, capabilities["add"], len(spec.Volumes),
+		}
+	}
+	want := map[string]pod{
+		"default": {map[string]string{"a": "x"}, []any{"NET_ADMIN", "BPF"}, 7},
+		"1":       {map[string]string{"a": ""}, []any{"NET_ADMIN"}, 5},
+		"true":    {map[string]string{"a": "x", "b": "1"}, []any{"NET_ADMIN", "BPF"}, 7},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("pods (-want +got):\n%s", diff)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -113,6 +114,12 @@ func TestChartVersion(t *testing.T) {
 // TestChartRefuses has mistakes in values, and what helm prints about them.
 func TestChartRefuses(t *testing.T) {
 	profile := func(number, rest string) string { return "profiles[" + number + "]." + rest }
+	many := "priorityClassName="
+	for i := range 9 {
+		number := strconv.Itoa(i)
+		many += "," + profile(number, "name=a"+number) + "," + profile(number, "nodeSelector.a=v"+number) + "," +
+			profile(number, "nodeSelector.b=c")
+	}
 	for _, test := range []struct{ set, want string }{
 		{"gaurd.bpf=true", "additional properties 'gaurd' not allowed"},
 		{"guard.bpf=yess", "'/guard/bpf': got string, want boolean"},
@@ -134,6 +141,7 @@ func TestChartRefuses(t *testing.T) {
 			"needs guard.bpf: true (profile a)"},
 		{profile("0", "name=a") + "," + profile("0", "nodeSelector.a=b") + "," + profile("1", "name=c") + "," +
 			profile("1", "nodeSelector.a=b") + "," + profile("1", "nodeSelector.x=y"), "put c before it"},
+		{many, "need more than 256 terms of affinity"},
 	} {
 		_, err := template(t, "--set=image.repository=x", "--set="+test.set)
 		if err == nil || !strings.Contains(err.Error(), test.want) {

@@ -8,7 +8,7 @@
 {{/* The name is the job of the alerts (jobLabel), so it is fixed. */}}
 {{- define "ctkeeper.selectorLabels" -}}
 app.kubernetes.io/name: ctkeeper
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "ctkeeper.labels" -}}
@@ -16,6 +16,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* The labels of the chart and those of the values; a key that both have has the chart's value. */}}
+{{- define "ctkeeper.labelsWith" -}}
+{{- toYaml (merge (include "ctkeeper.labels" .root | fromYaml) (.labels | default dict)) }}
 {{- end }}
 
 {{- define "ctkeeper.image" -}}
@@ -51,8 +56,9 @@ and in "apart" the nodeSelectors of the profiles that go before it.
 {{- fail (printf "profiles: an earlier profile has every node that %s selects: put %s before it" $profile.name $profile.name) }}
 {{- end }}
 {{- end }}
-{{- $selector := merge (deepCopy .nodeSelector) $root.Values.nodeSelector }}
-{{- $guard := merge (deepCopy (.guard | default dict)) $root.Values.guard }}
+{{- /* merge would take a value of the profile that is empty or false for an absent one. */}}
+{{- $selector := mergeOverwrite (deepCopy ($root.Values.nodeSelector | default dict)) .nodeSelector }}
+{{- $guard := mergeOverwrite (deepCopy $root.Values.guard) (.guard | default dict) }}
 {{- $list = append $list (dict "profile" .name "name" (printf "%s-%s" $name .name) "nodeSelector" $selector "guard" $guard "config" (.config | default dict) "apart" $before) }}
 {{- $before = append $before .nodeSelector }}
 {{- end }}
@@ -79,6 +85,9 @@ multiplies the terms.
 {{- $next = append $next (merge (dict "matchExpressions" $expressions) (omit $term "matchExpressions")) }}
 {{- end }}
 {{- end }}
+{{- if gt (len $next) 256 }}
+{{- fail "profiles: their nodeSelectors need more than 256 terms of affinity: use fewer profiles, or one label in each" }}
+{{- end }}
 {{- $terms = $next }}
 {{- end }}
 {{- if .profile.apart }}
@@ -90,7 +99,7 @@ multiplies the terms.
 
 {{/* A configuration as YAML. Helm reads an unquoted off as false, which ctkeeper refuses as a mode of the guard. */}}
 {{- define "ctkeeper.config" -}}
-{{- $config := deepCopy . }}
+{{- $config := deepCopy (. | default dict) }}
 {{- if kindIs "bool" $config.guard }}
 {{- $_ := set $config "guard" "off" }}
 {{- else if kindIs "map" $config.guard }}
@@ -101,12 +110,14 @@ multiplies the terms.
 
 {{/* Fails where a configuration asks for the guard and its profile lacks the capability. */}}
 {{- define "ctkeeper.checkGuard" -}}
-{{- range $config := list .root.Values.config (.profile.config | default dict) }}
-{{- $mode := $config.guard }}
-{{- if kindIs "map" $mode }}{{ $mode = $mode.mode }}{{ end }}
-{{- if and (has $mode (list "watch" "hold" "lock")) (not $.profile.guard.bpf) }}
-{{- fail (printf "the configuration has guard: %s, which needs guard.bpf: true (profile %s)" $mode $.profile.profile) }}
+{{- $mode := "off" }}
+{{- range $config := list (.root.Values.config | default dict) (.profile.config | default dict) }}
+{{- $own := $config.guard }}
+{{- if kindIs "map" $own }}{{ $own = $own.mode }}{{ end }}
+{{- if not (kindIs "invalid" $own) }}{{ $mode = $own }}{{ end }}
 {{- end }}
+{{- if and (has $mode (list "watch" "hold" "lock")) (not .profile.guard.bpf) }}
+{{- fail (printf "the configuration has guard: %s, which needs guard.bpf: true (profile %s)" $mode .profile.profile) }}
 {{- end }}
 {{- if and .profile.guard.perfmon (not .profile.guard.bpf) }}
 {{- fail (printf "guard.perfmon needs guard.bpf: true (profile %s)" .profile.profile) }}
