@@ -15,7 +15,7 @@ func (a *app) render() *cobra.Command {
 	var agree bool
 	cmd := &cobra.Command{
 		Use:   "render TARGET",
-		Short: "Print the configuration with which another owner agrees with ctkeeper",
+		Short: "Print what another owner needs to agree with ctkeeper",
 		Long: "TARGET is one of " + strings.Join(render.Targets(), ", ") + ". It prints the part of that owner's " +
 			"configuration with which it sets the same values as ctkeeper, or leaves them to ctkeeper. Comments have " +
 			"how to apply it, and what it cannot have. It writes nothing.",
