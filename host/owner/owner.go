@@ -20,7 +20,7 @@ const (
 	Group = 1
 
 	table = "/proc/self/net/netlink"
-	// maxTable limits the table of sockets, in bytes: some 100 000 of them.
+	// maxTable limits the table of sockets, in bytes: some 100 000 of them. Every user can make more.
 	maxTable = 8 << 20
 
 	// A socket has its port id before it is in its group (netlink_bind): one without the group is looked at again.
@@ -65,22 +65,23 @@ func (c *Claim) bind() error {
 	}
 	for range looks {
 		err = unix.Bind(c.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: Port, Groups: 1 << (Group - 1)})
-		switch held, readErr := Held(); {
-		case err == nil:
+		if err == nil {
 			return nil
+		}
+		switch held, readErr := Held(); {
 		case held:
 			return ErrHeld
 		case !errors.Is(err, unix.EADDRINUSE):
 			return fmt.Errorf("cannot mark the network namespace: %w", err)
 		case readErr != nil:
-			return fmt.Errorf("cannot tell who has the mark of the network namespace: %w", readErr)
+			return fmt.Errorf("cannot find the owner of the network namespace: %w", readErr)
 		}
 		time.Sleep(lookPause)
 	}
 	return ErrOccupied
 }
 
-// Release ends the ownership. A nil Claim is none.
+// Release ends the ownership. On a nil Claim it does nothing.
 func (c *Claim) Release() error {
 	if c == nil {
 		return nil
@@ -89,7 +90,7 @@ func (c *Claim) Release() error {
 }
 
 // Held reports whether a process owns the network namespace of this one; the process itself counts. It needs no
-// capability.
+// capability. The error is one of reading the table, or that the table is longer than 8 MiB.
 func Held() (bool, error) {
 	file, err := os.Open(table)
 	if err != nil {
@@ -97,10 +98,15 @@ func Held() (bool, error) {
 	}
 	defer func() { _ = file.Close() }() // it was only read
 	text, err := io.ReadAll(io.LimitReader(file, maxTable))
-	if err != nil {
+	switch {
+	case err != nil:
 		return false, err
+	case hasOwner(string(text)):
+		return true, nil
+	case len(text) == maxTable:
+		return false, fmt.Errorf("cannot search %s: it has more than %d bytes", table, maxTable)
 	}
-	return hasOwner(string(text)), nil
+	return false, nil
 }
 
 // hasOwner reports whether a table of netlink sockets has the owner's: its columns are the socket, protocol, port id,
