@@ -33,21 +33,25 @@ func (w *writer) kubelet() (string, error) {
 	})
 }
 
-// noteKeys adds notes on what writes sysctls into the network namespace of each pod.
-func (w *writer) noteKeys() {
+// noteMissingKeys adds the note that a missing sysctl keeps pods from starting.
+func (w *writer) noteMissingKeys() {
 	w.note("Load nf_conntrack at boot on every node, and try it on one node: while a key is missing, no pod starts.")
 }
 
 // crio writes a drop-in of crio.conf.d. CRI-O skips these sysctls for pods on the host's network, and refuses blanks
 // around a value (RuntimeConfig.Sysctls and Sysctl.Validate of pkg/config).
 func (w *writer) crio() (string, error) {
+	wants := w.podSettings()
+	if len(wants) == 0 { // an empty list would replace that of an earlier file
+		return w.noChange()
+	}
 	w.note("With it each pod with a network namespace of its own starts with the values that ctkeeper keeps on the")
 	w.note("host. ctkeeper itself does not keep the settings of pods.")
 	w.note("Write it to /etc/crio/crio.conf.d/90-ctkeeper.conf, and restart crio. The list replaces default_sysctls of")
 	w.note("earlier files: add what they have.")
-	w.noteKeys()
+	w.noteMissingKeys()
 	list := []string{}
-	for _, want := range w.podSettings() {
+	for _, want := range wants {
 		list = append(list, want.Setting.Sysctl()+"="+strings.TrimSpace(want.Value.String()))
 	}
 	return encodeTOML(map[string]any{"crio": map[string]any{"runtime": map[string]any{"default_sysctls": list}}})
@@ -55,14 +59,18 @@ func (w *writer) crio() (string, error) {
 
 // cniTuning writes an entry for the plugins of a network configuration list (TuningConf of plugins/meta/tuning).
 func (w *writer) cniTuning() (string, error) {
+	wants := w.podSettings()
+	if len(wants) == 0 {
+		return w.noChange()
+	}
 	w.note("With it each pod of the network starts with the values that ctkeeper keeps on the host.")
 	w.note("Append it to plugins in the network's list, the first *.conflist in /etc/cni/net.d. If")
 	w.note("/etc/cni/tuning/allowlist.conf exists, it must allow these keys.")
-	w.noteKeys()
+	w.noteMissingKeys()
 	return encodeJSON(struct {
 		Type   string            `json:"type"`
 		Sysctl map[string]string `json:"sysctl"`
-	}{"tuning", sysctls(w.podSettings())})
+	}{"tuning", sysctls(wants)})
 }
 
 // text returns an option's value as in a flag.

@@ -114,8 +114,6 @@ func TestDefault(t *testing.T) {
 	bodies := map[string]string{
 		render.Kubelet: "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n" +
 			"allowedUnsafeSysctls: []\n",
-		render.CRIO:      "[crio]\n[crio.runtime]\ndefault_sysctls = []\n",
-		render.CNITuning: "{\n  \"type\": \"tuning\",\n  \"sysctl\": {}\n}\n",
 		render.KubeProxy: "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n" +
 			"conntrack:\n  maxPerCore: 0\n  min: 0\n",
 		render.Talos: "cluster:\n  proxy:\n    extraArgs:\n      conntrack-max-per-core: \"0\"\n" +
