@@ -10,7 +10,7 @@ import (
 	"github.com/ctkeeper/ctkeeper/sysfs"
 )
 
-// kernel is a host's. It implements reconcile.Kernel.
+// kernel is the kernel of a host. It implements reconcile.Kernel.
 type kernel struct {
 	*sysfs.Files
 	module *kmod.Observer

@@ -16,12 +16,12 @@ const (
 	podLogs = "/var/log/pods"
 	// maxPods bounds the names that are read at a time, and kept. A node has 110 pods by default.
 	maxPods = 4096
-	// podsRest is how long an unknown pod does not cause another read.
+	// podsRest is the least time between two reads of the directory, which unknown pods cause.
 	podsRest = time.Second
 )
 
-// pods finds names and namespaces of pods by their UIDs, without the API server. It is asked when a record of the
-// guard is read, apart from the passes that repair. A pods may be used by several goroutines.
+// pods finds names and namespaces of pods by their UIDs, without the API server. Names are looked up when
+// a record of the guard is read, outside of the passes that repair. A pods may be used by several goroutines.
 type pods struct {
 	dir string
 
@@ -60,7 +60,7 @@ func (p *pods) name(w *sysfs.Writer) {
 func (p *pods) read() {
 	dir, err := os.Open(p.dir)
 	if err != nil {
-		return // see missingPods
+		return // see addMissingPods
 	}
 	defer func() { _ = dir.Close() }() // it was only read
 	if len(p.names) >= maxPods {

@@ -17,8 +17,8 @@ func (a *app) render() *cobra.Command {
 		Use:   "render TARGET",
 		Short: "Print what another owner needs to agree with ctkeeper",
 		Long: "TARGET is one of " + strings.Join(render.Targets(), ", ") + ". It prints the part of that owner's " +
-			"configuration with which it sets the same values as ctkeeper, or leaves them to ctkeeper. Comments have " +
-			"how to apply it, and what it cannot have. It writes nothing.",
+			"configuration with which it sets the same values as ctkeeper, or leaves them to ctkeeper. Its " +
+			"comments explain how to apply it, and list what is left out. It writes nothing.",
 		Example: "ctkeeper render kube-proxy\n" +
 			"ctkeeper render kube-proxy --agree  # it sets the same values\n" +
 			"ctkeeper render cri-o >90-ctkeeper.conf",
@@ -39,7 +39,7 @@ func (a *app) render() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error { return a.printSnippet(args[0], agree) },
 	}
 	cmd.Flags().BoolVar(&agree, "agree", false, "for "+strings.Join(render.Agreeing(), " and ")+
-		": the same values, or the right to set them, where it could leave them alone")
+		": set the same values, or allow pods to set them, instead of leaving them alone")
 	return cmd
 }
 

@@ -176,7 +176,7 @@ var catalogue = []Entry{
 		"remove the line",
 	},
 	{
-		"pod-sysctls-differ", "pods are given other values than those that ctkeeper keeps on the host",
+		"pod-sysctls-differ", "CRI-O or CNI sets other values in pods than those that ctkeeper keeps on the host",
 		"nothing; or set what ctkeeper render cri-o, or cni-tuning, prints",
 	},
 	{

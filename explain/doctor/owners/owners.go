@@ -196,7 +196,7 @@ func checkOthers(h *picture.Host) []finding.Finding {
 			subject := file + " " + cmp.Or(verbs[file], "can set")
 			f.Summary, f.Note = summarizeOther(h, s, subject, strings.Join(finding.Unique(names[file]), ", "))
 			if s == agrees && tools[file] == picture.KubeProxy { // without the lines it has its defaults
-				f.Note = "ctkeeper render kube-proxy prints with what it leaves them to ctkeeper."
+				f.Note = "ctkeeper render kube-proxy prints the configuration with which kube-proxy leaves them alone."
 			}
 			found = append(found, f)
 		}
