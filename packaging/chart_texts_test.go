@@ -138,6 +138,7 @@ func TestChartRefuses(t *testing.T) {
 		{"guard.perfmon=true", "guard.perfmon needs guard.bpf: true"},
 		{"image.digest=sha256:12", "'/image/digest': 'sha256:12' does not match pattern"},
 		{"image.repository=", "image.repository is empty: build the image"},
+		{"image.repository=localhost:5000/x:1", "'/image/repository': 'localhost:5000/x:1' does not match pattern"},
 		{"exporter.port=0", "'/exporter/port': minimum: got 0, want 1"},
 		{"exporter.listen=127.0.0.1", "'/exporter/listen': value must be one of 'all', 'node', 'loopback'"},
 		{"podMonitor.enabled=true,serviceMonitor.enabled=true", "every pod would be scraped twice"},
