@@ -14,8 +14,8 @@ import (
 const sysctlTree = "/proc/sys/net"
 
 // blindness returns what inotify cannot see here, or "". A procfs that is mounted again is another one with inodes of
-// its own (proc_get_tree), and inotify reports writes through the watched one only. A process in the host's pid
-// namespace that has no other mount is taken for one that watches the host's.
+// its own (proc_get_tree), and inotify reports writes through the watched one only. In the host's pid namespace and
+// without another mount, the watched one is assumed to be the host's.
 func blindness(host tree.Tree) string {
 	inHost, known := process.InHostPIDs()
 	switch watched := host.Real(sysctlTree); {

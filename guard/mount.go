@@ -41,8 +41,8 @@ func (g *Guard) addMissingTree(mount string) {
 }
 
 // mountPoint returns the mount point of the cgroup v2 tree. In a hybrid layout the tree is mounted beside the
-// v1 hierarchies, usually at /sys/fs/cgroup/unified. It prefers a mount of the whole tree to a mount of a
-// part, and of the parts a root that this process sees. It returns ErrNoCgroup2 if there is none.
+// v1 hierarchies, usually at /sys/fs/cgroup/unified. It prefers a mount of the whole tree, then one of the root
+// of this process's cgroup namespace, then one of any other part. It returns ErrNoCgroup2 if there is none.
 func mountPoint(mounts []mountinfo.Mount, isWhole func(mount string) bool) (string, error) {
 	found, root := "", ""
 	for _, m := range mounts {

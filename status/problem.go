@@ -174,8 +174,8 @@ func (d *Document) settingProblems() []Problem {
 	return all
 }
 
-// NotReady returns why a running daemon does not keep all settings, in a sentence; "" where it keeps them, where their
-// module or kernel does not have them (yet), and where it observes. It is for readiness: a drift that is being repaired
+// NotReady returns why a running daemon is not ready, in a sentence, or "". It is ready if each setting is in effect,
+// waits for its module or does not exist in this kernel, and always in mode observe. A drift that is being repaired
 // is a reason, too.
 func (d *Document) NotReady() string {
 	if d.Daemon.Mode == reconcile.Observe {

@@ -16,7 +16,7 @@ type proxyOption struct {
 	value     any // int64, bool, or text
 }
 
-// proxyTimeout is a timeout that kube-proxy sets; ownDefault is true where it also does so without being asked.
+// proxyTimeout is a timeout that kube-proxy sets; ownDefault is true if kube-proxy also sets it by default.
 type proxyTimeout struct {
 	setting, key, flag string
 	ownDefault         bool

@@ -27,8 +27,8 @@ var own = []string{"self", "thread-self", "net", "mounts"}
 
 // WithMounts returns the running system with /proc and /sys looked up below other directories first, in which the
 // whole file systems or parts of them are mounted, as in a container that has the host's /proc/sys/net at
-// /host/proc/sys/net. What is not mounted there is read from /proc and /sys themselves. Empty is /proc, and /sys.
-// /proc/self stays this process. It changes nothing in a tree with a root.
+// /host/proc/sys/net. What is not mounted there is read from /proc and /sys themselves. An empty
+// argument leaves that one where it is. /proc/self stays this process. A tree with a root is not changed.
 //
 // The error names a directory that is not a mount of procfs or sysfs, or lacks /proc/sys/net or /sys/module.
 func (t Tree) WithMounts(proc, sys string) (Tree, error) {
