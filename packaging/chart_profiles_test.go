@@ -264,7 +264,7 @@ podLabels: {app.kubernetes.io/name: other, ctkeeper-profile: other}
 podAnnotations: {kubectl.kubernetes.io/default-container: exporter}
 priorityClassName: "1"
 profiles:
-  - {name: "1", nodeSelector: {a: ""}, config: {guard: off}, guard: {bpf: false, podNames: false}}
+  - {name: "1", nodeSelector: {a: ""}, config: {guard: off}, guard: {bpf: false}}
   - {name: "true", nodeSelector: {b: "1"}, config: {guard: {allow: [x.service]}}}
 `)
 	text, stderr, err := helm(t, "template", "123", chartDir, "--namespace=456", "--kube-version="+kubernetes,
