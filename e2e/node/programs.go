@@ -30,21 +30,16 @@ type Programs struct {
 
 // build returns the programs, from the cache of package rig or new. top is the directory of the repository.
 func build(top, dir string) (p Programs, err error) {
-	p.Kubernetes = map[string]string{}
-	for _, name := range []string{
-		"kubelet", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kube-proxy",
-	} {
-		built, err := rig.Kubernetes(kubernetesVersion, name)
-		if err != nil {
-			return p, err
-		}
-		p.Kubernetes[name] = filepath.Join(built, name)
+	p.Kubernetes, err = rig.Kubernetes(kubernetesVersion,
+		"kubelet", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kube-proxy")
+	if err != nil {
+		return p, err
 	}
 	later, err := rig.Kubernetes(laterProxy, "kube-proxy")
 	if err != nil {
 		return p, err
 	}
-	p.Kubernetes["kube-proxy-"+laterProxy] = filepath.Join(later, "kube-proxy")
+	p.Kubernetes["kube-proxy-"+laterProxy] = later["kube-proxy"]
 	crane := "github.com/google/go-containerregistry/cmd/crane"
 	if p.Crane, err = rig.Tool(filepath.Join(top, "packaging/image/go.mod"), crane); err != nil {
 		return p, err

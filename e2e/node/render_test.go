@@ -43,11 +43,11 @@ current-context: x
 func TestRenderedKubeProxy(t *testing.T) {
 	programs := map[string]string{}
 	for _, release := range []string{kubernetesVersion, laterProxy} { // before Enter: no network is there
-		dir, err := rig.Kubernetes(release, "kube-proxy")
+		files, err := rig.Kubernetes(release, "kube-proxy")
 		if err != nil {
 			t.Fatal(err)
 		}
-		programs[release] = filepath.Join(dir, "kube-proxy")
+		programs[release] = files["kube-proxy"]
 	}
 	if !netns.Enter(t) {
 		return
