@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ctkeeper/ctkeeper/reconcile"
 	"github.com/ctkeeper/ctkeeper/status"
 	"github.com/ctkeeper/ctkeeper/systemd"
 )
@@ -108,8 +109,8 @@ func statusAt(socket string) (status.Document, error) {
 	return s, json.NewDecoder(response.Body).Decode(&s)
 }
 
-// startSecond starts another daemon by hand. The function returns how many writes to max that daemon has refused.
-func startSecond(t *testing.T) (*foreground, func() int) {
+// startSecond starts another daemon by hand, with files of its own. The function waits until its guard is in a state.
+func startSecond(t *testing.T) (*foreground, func(status.GuardState) status.Document) {
 	t.Helper()
 	dir := t.TempDir()
 	directory := filepath.Join(dir, "ctkeeper")
@@ -118,58 +119,50 @@ func startSecond(t *testing.T) (*foreground, func() int) {
 		t.Fatal(err)
 	}
 	f := startForeground(t, "env", "RUNTIME_DIRECTORY="+directory, "STATE_DIRECTORY="+directory, "ctkeeper", "run")
-	eventually(t, bootTime, "the second daemon's guard is locked", func() bool {
-		s, err := statusAt(socket)
-		return err == nil && s.Guard.State == status.GuardLocked
-	})
-	return f, func() int {
-		s, err := statusAt(socket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range s.Guard.Refused {
-			if r.Setting == "max" {
-				return r.Count
-			}
-		}
-		return 0
+	return f, func(state status.GuardState) (s status.Document) {
+		t.Helper()
+		eventually(t, bootTime, fmt.Sprintf("the second daemon's guard is %s", state), func() bool {
+			var err error
+			s, err = statusAt(socket)
+			return err == nil && s.Guard.State == state
+		})
+		return s
 	}
 }
 
-// TestGuardTwice: two daemons on one host. Both guards work, the end of one does not affect the other, and after both
-// no lock is left.
+// TestGuardTwice: two daemons of one network namespace. The second one observes, and its guard only watches, until the
+// first one ends. Then it locks. After both no lock is left.
 func TestGuardTwice(t *testing.T) {
-	startWithGuard(t, locked, status.GuardLocked, systemd.GuardStep)
+	startWithGuard(t, strings.Replace(locked, "resync: 60s", "resync: 2s", 1), status.GuardLocked, systemd.GuardStep)
 	proc := startContainer(t)
 	timeout := filepath.Join(proc, strings.TrimPrefix(sysctl("tcp_timeout_established"), "/proc"))
-	// The service does not know the network namespace of a write and lets those to timeouts through. The second
-	// daemon is root's, and refuses them too.
-	check := func(who string, byRoot bool) {
+	// The service does not know the network namespace of a write and lets those to timeouts through.
+	check := func(who string) {
 		t.Helper()
 		checkRefused(t, sysctl("max"), "65536")
-		if byRoot {
-			checkRefused(t, timeout, "999")
-			return
-		}
 		write(t, timeout, "999")
 		t.Logf("%s: a container's write was repaired after %s", who, waitApplied(t, prompt, usualValues))
 	}
-	f, others := startSecond(t)
+	f, waitSecond := startSecond(t)
+	if s := waitSecond(status.GuardWatching); !s.Daemon.KeptElsewhere || s.Daemon.Mode != reconcile.Observe {
+		t.Errorf("the second daemon: %+v", s.Daemon)
+	}
 	ours := countRefused(t, "max")
-	check("both", true)
-	eventually(t, prompt, "both have counted the write", func() bool {
-		return countRefused(t, "max") > ours && others() > 0
-	})
+	check("both")
+	eventually(t, prompt, "the service has counted the write", func() bool { return countRefused(t, "max") > ours })
 	if code := f.stop(t); code != 0 {
 		t.Errorf("exit status %d after SIGTERM", code)
 	}
-	check("the service alone", false)
-	f, others = startSecond(t)
+	check("the service alone")
+	f, waitSecond = startSecond(t)
+	waitSecond(status.GuardWatching)
 	run(t, "systemctl", "stop", unit)
-	check("the one by hand alone", true)
-	if others() == 0 {
-		t.Error("the second daemon has not counted the write")
+	if s := waitSecond(status.GuardLocked); s.Daemon.KeptElsewhere || s.Daemon.Mode != reconcile.Enforce {
+		t.Errorf("after the first daemon: %+v", s.Daemon)
 	}
+	// It is root's, and refuses writes to timeouts too.
+	checkRefused(t, sysctl("max"), "65536")
+	checkRefused(t, timeout, "999")
 	_ = syscall.Kill(-f.cmd.Process.Pid, syscall.SIGKILL)
 	eventually(t, prompt, "a write is accepted after both have ended", func() bool {
 		return tryWrite(sysctl("max"), "65536") == nil

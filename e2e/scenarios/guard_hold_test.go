@@ -198,15 +198,10 @@ func TestGuardHoldWindow(t *testing.T) {
 	// Not buckets: a read during a write can undo that write (nf_conntrack_hash_sysctl).
 	for setting, text := range map[string]string{"max": "65536", "expect_max": "8"} {
 		r := readWindow(t, setting, usualValues[setting])
-		pid := mainPID(t)
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		freeze(t)
 		checkAccepted(t, sysctl(setting), text)
 		time.Sleep(100 * time.Millisecond)
-		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
+		signal(t, syscall.SIGCONT)
 		waitApplied(t, prompt, usualValues)
 		reads, others, first := r.stop(t)
 		t.Logf("with watch: %s: one foreign write, %d reads, %d of another value", setting, reads, others)
