@@ -144,6 +144,7 @@ func TestChartRefuses(t *testing.T) {
 		{"podMonitor.enabled=true,serviceMonitor.enabled=true", "every pod would be scraped twice"},
 		{"podMonitor.enabled=true,exporter.enabled=false", "need exporter.enabled: true"},
 		{"podMonitor.enabled=true,exporter.listen=loopback", "an exporter.listen that is not loopback"},
+		{"serviceMonitor.enabled=true,fullnameOverride=1x", "the name of a Service begins with a letter"},
 		{profile("0", "name=a"), "'/profiles/0': missing property 'nodeSelector'"},
 		{profile("0", "name=A_b") + "," + profile("0", "nodeSelector.a=b"), "'/profiles/0/name': 'A_b' does not match"},
 		{profile("0", "name=default") + "," + profile("0", "nodeSelector.a=b"), "the name default is taken"},
