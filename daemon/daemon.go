@@ -136,7 +136,7 @@ func (d *Daemon) run(ctx context.Context, stop context.CancelCauseFunc, hup <-ch
 	}
 	socket := d.listen()
 	d.cfg, d.cfgAt = cfg, time.Now()
-	desired := d.desired(cfg)
+	desired := d.desired(ctx, cfg)
 	defer func() { _ = d.owns().claim.Release() }() // the kernel releases it all the same
 	if !d.owns().isStandby() {
 		d.loadModule(ctx)

@@ -21,8 +21,9 @@ type ownership struct {
 }
 
 // desired returns what the keeper is to make of a configuration: in mode observe while another ctkeeper owns the
-// network namespace. It logs what is new. It is called by one goroutine at a time, see Daemon.reloading.
-func (d *Daemon) desired(cfg *config.Config) *reconcile.Desired {
+// network namespace. When that one has ended it loads the module, as at the start. It logs what is new. It is called by
+// one goroutine at a time, see Daemon.reloading.
+func (d *Daemon) desired(ctx context.Context, cfg *config.Config) *reconcile.Desired {
 	before := d.ownership
 	now := before
 	switch {
@@ -40,6 +41,9 @@ func (d *Daemon) desired(cfg *config.Config) *reconcile.Desired {
 	d.mu.Unlock()
 	d.logOwnership(before, now)
 	if !now.isStandby() {
+		if before.isStandby() {
+			d.loadModule(ctx)
+		}
 		return &cfg.Desired
 	}
 	observing := cfg.Desired
@@ -86,12 +90,9 @@ func (d *Daemon) takeOver(ctx context.Context) {
 		return
 	}
 	cfg, _ := d.configuration()
-	desired := d.desired(cfg)
+	desired := d.desired(ctx, cfg)
 	if before.isStandby() == d.owns().isStandby() {
 		return
-	}
-	if !d.owns().isStandby() {
-		d.loadModule(ctx)
 	}
 	d.keeper.SetDesired(desired, reconcile.Config)
 	d.publishSummary()

@@ -51,11 +51,11 @@ func (d *Daemon) reload(ctx context.Context, onRequest bool) error {
 		}
 	case refused != nil || cfg.Fingerprint() != before.Fingerprint():
 		d.recordLoaded(cfg)
-		d.keeper.SetDesired(d.desired(cfg), reconcile.Config)
+		d.keeper.SetDesired(d.desired(ctx, cfg), reconcile.Config)
 	case onRequest:
-		d.keeper.SetDesired(d.desired(cfg), reconcile.Config)
+		d.keeper.SetDesired(d.desired(ctx, cfg), reconcile.Config)
 	default: // at most the line numbers changed, which status shows
-		d.keeper.SetDesired(d.desired(cfg), reconcile.Resync)
+		d.keeper.SetDesired(d.desired(ctx, cfg), reconcile.Resync)
 	}
 	d.publishSummary()
 	return err
