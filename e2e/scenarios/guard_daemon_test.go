@@ -109,8 +109,9 @@ func statusAt(socket string) (status.Document, error) {
 	return s, json.NewDecoder(response.Body).Decode(&s)
 }
 
-// startSecond starts another daemon by hand, with files of its own. The function waits until its guard is in a state.
-func startSecond(t *testing.T) (*foreground, func(status.GuardState) status.Document) {
+// startSecond starts another daemon by hand, with files of its own. The function waits until it is in a mode and its
+// guard in a state.
+func startSecond(t *testing.T) (*foreground, func(reconcile.Mode, status.GuardState)) {
 	t.Helper()
 	dir := t.TempDir()
 	directory := filepath.Join(dir, "ctkeeper")
@@ -119,14 +120,13 @@ func startSecond(t *testing.T) (*foreground, func(status.GuardState) status.Docu
 		t.Fatal(err)
 	}
 	f := startForeground(t, "env", "RUNTIME_DIRECTORY="+directory, "STATE_DIRECTORY="+directory, "ctkeeper", "run")
-	return f, func(state status.GuardState) (s status.Document) {
+	return f, func(mode reconcile.Mode, state status.GuardState) {
 		t.Helper()
-		eventually(t, bootTime, fmt.Sprintf("the second daemon's guard is %s", state), func() bool {
-			var err error
-			s, err = statusAt(socket)
-			return err == nil && s.Guard.State == state
+		eventually(t, bootTime, fmt.Sprintf("the second daemon is in mode %s, its guard %s", mode, state), func() bool {
+			s, err := statusAt(socket)
+			return err == nil && s.Daemon.Mode == mode && s.Guard.State == state &&
+				s.Daemon.KeptElsewhere == (mode == reconcile.Observe)
 		})
-		return s
 	}
 }
 
@@ -144,9 +144,7 @@ func TestGuardTwice(t *testing.T) {
 		t.Logf("%s: a container's write was repaired after %s", who, waitApplied(t, prompt, usualValues))
 	}
 	f, waitSecond := startSecond(t)
-	if s := waitSecond(status.GuardWatching); !s.Daemon.KeptElsewhere || s.Daemon.Mode != reconcile.Observe {
-		t.Errorf("the second daemon: %+v", s.Daemon)
-	}
+	waitSecond(reconcile.Observe, status.GuardWatching)
 	ours := countRefused(t, "max")
 	check("both")
 	eventually(t, prompt, "the service has counted the write", func() bool { return countRefused(t, "max") > ours })
@@ -155,11 +153,9 @@ func TestGuardTwice(t *testing.T) {
 	}
 	check("the service alone")
 	f, waitSecond = startSecond(t)
-	waitSecond(status.GuardWatching)
+	waitSecond(reconcile.Observe, status.GuardWatching)
 	run(t, "systemctl", "stop", unit)
-	if s := waitSecond(status.GuardLocked); s.Daemon.KeptElsewhere || s.Daemon.Mode != reconcile.Enforce {
-		t.Errorf("after the first daemon: %+v", s.Daemon)
-	}
+	waitSecond(reconcile.Enforce, status.GuardLocked)
 	// It is root's, and refuses writes to timeouts too.
 	checkRefused(t, sysctl("max"), "65536")
 	checkRefused(t, timeout, "999")
