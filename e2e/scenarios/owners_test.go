@@ -23,6 +23,9 @@ import (
 // emulated processor that nothing else uses.
 const restarted = 90 * time.Second
 
+// maxRestarts is how often a program is restarted until it has unloaded the module once, as the report says.
+const maxRestarts = 4
+
 // marks are values that no program and no kernel sets by itself.
 const marks = `settings:
   max: 123456
@@ -112,6 +115,11 @@ func checkRestart(t *testing.T, program string, restart func()) claims {
 	report, _ := runDoctor(t)
 	said, before := claimsOf(t, report, program), instance(t)
 	restart()
+	// firewalld tries once to unload each module, and a rule that was just removed can hold one for a moment.
+	for tries := 1; said.resets && instance(t) == before && tries < maxRestarts; tries++ {
+		t.Logf("restart %d of %s did not unload the module", tries, program)
+		restart()
+	}
 	want := maps.Clone(markValues)
 	maps.Copy(want, said.values)
 	deadline := time.Now().Add(restarted)
