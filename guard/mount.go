@@ -42,7 +42,7 @@ func (g *Guard) addMissingTree(mount string) {
 
 // mountPoint returns the mount point of the cgroup v2 tree. In a hybrid layout the tree is mounted beside the
 // v1 hierarchies, usually at /sys/fs/cgroup/unified. It prefers a mount of the whole tree, then one of the root
-// of this process's cgroup namespace, then one of any other part. It returns ErrNoCgroup2 if there is none.
+// of this process's cgroup namespace, then one of any other part. Without any it returns ErrNoCgroup2.
 func mountPoint(mounts []mountinfo.Mount, isWhole func(mount string) bool) (string, error) {
 	found, root := "", ""
 	for _, m := range mounts {

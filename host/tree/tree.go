@@ -29,7 +29,7 @@ var (
 // as the host in the tree has them.
 type Tree struct {
 	root string
-	// Other mounts of the running system's /proc and /sys, see WithMounts; empty where there are none.
+	// Other mounts of the running system's /proc and /sys, see WithMounts; empty without them.
 	procfs, sysfs string
 }
 

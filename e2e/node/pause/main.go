@@ -1,4 +1,3 @@
-// Command pause is the process that holds a pod's namespaces: it waits for the signal that ends it.
 package main
 
 import (

@@ -126,7 +126,8 @@ func resetFinding(h *picture.Host, o inventory.ToolOption, unloaded []string) fi
 			"for example rules of the other IP version.",
 	}
 	if o.Tool == "firewalld" {
-		f.Note = finding.JoinNotes(f.Note, "firewalld reads this option when it starts.")
+		f.Note = finding.JoinNotes(f.Note, "firewalld reads this option when it starts. "+
+			"It tries once to unload each module, so a single restart can leave it loaded.")
 	}
 	if decides != o {
 		f.Note = finding.JoinNotes(f.Note, "This version, before 1.0, unloads the modules together with its rules: "+
