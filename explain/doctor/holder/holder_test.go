@@ -368,8 +368,9 @@ func TestFirewallRestartOldFirewalld(t *testing.T) {
 	if f.Evidence[0] != finding.Seen(file, 7, "CleanupOnExit=yes") {
 		t.Errorf("evidence %v", f.Evidence)
 	}
-	want := neighbours + " firewalld reads this option when it starts. It tries once to unload each module, so a single " +
-		"restart can leave it loaded. This version, before 1.0, unloads the modules together with its rules: with CleanupOnExit=no both stay when it stops. Nothing sets them again."
+	want := neighbours + " firewalld reads this option when it starts. It tries once to unload each module, so a " +
+		"single restart can leave it loaded. This version, before 1.0, unloads the modules together with its " +
+		"rules: with CleanupOnExit=no both stay when it stops. Nothing sets them again."
 	if f.Note != want {
 		t.Errorf("note %q, want %q", f.Note, want)
 	}
